@@ -1,0 +1,47 @@
+# One word runs each chore. Every target makes .venv itself when it is missing or out of date.
+PYTHON   ?= python3
+PIP_ARGS ?=
+VENV     := .venv
+BIN      := $(VENV)/bin
+PIP      := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS)
+TORCH    := $(shell sed -n 's/^torch==//p' constraints.txt)
+
+.PHONY: demo test check lint format clean
+
+demo: $(VENV)/core.stamp            ## train quick-mnist on this machine, about a minute
+	$(BIN)/genlab train quick-mnist
+
+test: $(VENV)/dev.stamp             ## the tests
+	$(BIN)/python -m pytest -n 2 -q
+
+lint: $(VENV)/dev.stamp             ## style and types
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+
+check: lint test                    ## all that main must pass
+
+format: $(VENV)/dev.stamp           ## let ruff write the style
+	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests
+
+clean:                              ## remove what was built; runs/ stays
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch comes first and by its exact version: a bare "torch" may bring several gigabytes. One that is there is kept.
+$(VENV)/torch.stamp: constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing torch $(TORCH) ..."
+	$(BIN)/python -c "import torch, sys; sys.exit(torch.__version__.split('+')[0] != '$(TORCH)')" 2>/dev/null || $(PIP) torch==$(TORCH)
+	touch $@
+
+$(VENV)/core.stamp: $(VENV)/torch.stamp pyproject.toml
+	@echo "installing genlab ..."
+	$(PIP) -c constraints.txt -e .
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml
+	@echo "installing genlab with its development tools ..."
+	$(PIP) -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/core.stamp

@@ -1,0 +1,50 @@
+"""genlab: a laboratory for small generative image models.
+
+    >>> import genlab
+    >>> run = genlab.train("quick-mnist", epochs=1)
+    >>> run.sample(64).shape
+    torch.Size([64, 1, 32, 32])
+
+Nothing heavy is imported until a function is used. `genlab.train`, `genlab.show`, `genlab.open_run`, `genlab.Run`,
+`genlab.load_recipe`, `genlab.load_dataset` and `genlab.errors` are the public surface.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# OpenMP's threads otherwise spin while they wait, which makes training several times slower as soon as anything else
+# runs on the machine. It is read once, when torch is loaded.
+if "torch" not in sys.modules:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+_PUBLIC = {
+    "Run": ("genlab.api", "Run"),
+    "load_dataset": ("genlab.data", "load"),
+    "load_recipe": ("genlab.recipe_files", "load"),
+    "open_run": ("genlab.api", "open_run"),
+    "show": ("genlab.api", "show"),
+    "train": ("genlab.api", "train"),
+}
+__all__ = ["Run", "__version__", "load_dataset", "load_recipe", "open_run", "show", "train"]
+
+if TYPE_CHECKING:
+    from genlab.api import Run, open_run, show, train
+    from genlab.data import load as load_dataset
+    from genlab.recipe_files import load as load_recipe
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'genlab' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,230 @@
+"""The command line: one command a verb, each a thin call of a public function. It decides nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from genlab import __version__
+from genlab.errors import GenlabError, UsageError
+
+Runs = Annotated[Path | None, Parameter(name="--runs", help="Folder of the runs (GENLAB_RUNS, or ./runs).")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for a program.")]
+
+app = App(
+    name="genlab",
+    help="A laboratory for small generative image models: train, look, compare, on two CPU cores.",
+    help_epilogue="Start with: genlab train quick-mnist. Every command takes --help, and --debug for a traceback.",
+    version=__version__,
+    version_flags=["--version"],
+)
+data = App(name="data", help="Datasets: what there is, and whether a file is one.")
+app.command(data)
+
+
+@app.command
+def train(
+    recipe: Annotated[str | None, Parameter(help="A built-in recipe (genlab recipes) or a .yaml file.")] = None,
+    /,
+    *,
+    epochs: Annotated[int | None, Parameter(help="Short for --budget.epochs.")] = None,
+    seed: Annotated[int, Parameter(help="Of everything random.")] = 0,
+    name: Annotated[str | None, Parameter(help="Of the run, instead of RECIPE-seedS-NNN.")] = None,
+    resume: Annotated[str | None, Parameter(help="Go on with this run, instead of starting a recipe.")] = None,
+    runs: Runs = None,
+    json: Json = False,
+    overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
+) -> None:
+    """Train a recipe, live, and write a run with its report.
+
+    Any field of the recipe is a flag by its path: --objective.lambda 0.1 --data.name my.npz --ema null
+    (genlab show RECIPE --yaml prints them all).
+    """
+    from genlab import api, progress, tables
+
+    run = api.train(
+        recipe,
+        epochs=epochs,
+        seed=seed,
+        overrides=overrides,
+        name=name,
+        runs=runs,
+        resume=resume,
+        observers=[progress.progress()],
+    )
+    report = run.path / "report.html"
+    if json:
+        facts = {"seconds": run.seconds, "images_per_second": round(run.images_per_second, 1), "report": str(report)}
+        tables.show_json({"run": str(run.path), **facts})
+    else:
+        print(
+            f"trained in {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s\nrun     {run.path}\nreport  {report}"
+        )
+
+
+@app.command
+def recipes(*, json: Json = False) -> None:
+    """List the built-in recipes."""
+    from genlab import recipe_files, tables
+
+    found = [recipe_files.load(name) for name in recipe_files.names()]
+    if json:
+        tables.show_json([{"name": r.name, "family": r.family, "description": r.description} for r in found])
+    else:
+        rows = [(r.name, r.family, r.description) for r in found]
+        tables.show_table(tables.Table("", ("recipe", "family", "what it is"), rows))
+
+
+@app.command
+def show(
+    recipe: Annotated[str, Parameter(help="A built-in recipe or a .yaml file.")],
+    /,
+    *,
+    yaml: Annotated[bool, Parameter(negative="", help="Print the complete recipe instead.")] = False,
+    json: Json = False,
+    overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
+) -> None:
+    """Show a recipe's networks: layers, output shapes, parameters, multiply-adds."""
+    from genlab import api, layer_tables, recipe_files, tables
+
+    if yaml:
+        print(recipe_files.dump(recipe_files.load(recipe, overrides)), end="")
+        return
+    settled, described = api.show(recipe, overrides)
+    if json:
+        tables.show_json(layer_tables.as_json(settled.name, described))
+    else:
+        print(f"{settled.name}: {settled.description}\n")
+        for description in described:
+            tables.show_table(layer_tables.as_table(description))
+            print()
+
+
+@app.command
+def sample(
+    run: Annotated[str, Parameter(help="A run: its path, or its name under --runs.")],
+    /,
+    *,
+    n: Annotated[int, Parameter(name=["-n", "--number"], help="How many images.")] = 64,
+    output: Annotated[Path, Parameter(name=["-o", "--output"], help="A .png grid or an .npz of the images.")] = Path(
+        "samples.png"
+    ),
+    label: Annotated[str | None, Parameter(name="--class", help="One class, by number or name.")] = None,
+    seed: Annotated[int, Parameter(help="Of the noise.")] = 0,
+    step: Annotated[int | None, Parameter(help="Of a snapshot; the newest checkpoint without it.")] = None,
+    raw_weights: Annotated[bool, Parameter(negative="", help="The weights as trained, not their average.")] = False,
+    batch_statistics: Annotated[
+        bool, Parameter(negative="", help="BatchNorm by this batch, not by running statistics.")
+    ] = False,
+    runs: Runs = None,
+) -> None:
+    """Draw new images from a run."""
+    from genlab import api
+
+    opened = api.open_run(run, runs=runs)
+    images = opened.sample(n, label=label, seed=seed, step=step, ema=not raw_weights, batch_statistics=batch_statistics)
+    api.save_images(images, output, opened, label)
+    print(f"{output}: {n} images, {api.sampling_words(opened, raw_weights, batch_statistics)}")
+
+
+@app.command
+def report(
+    run: Annotated[str, Parameter(help="A run: its path, or its name under --runs.")], /, *, runs: Runs = None
+) -> None:
+    """Write a run's report.html anew."""
+    from genlab import api
+
+    print(api.open_run(run, runs=runs).report())
+
+
+@data.command(name="list")
+def data_list(*, json: Json = False) -> None:
+    """List the built-in datasets."""
+    from genlab import tables
+    from genlab.data import BUILTIN
+
+    if json:
+        tables.show_json(
+            [
+                {"name": k, "description": v.description, "classes": v.class_names, "source": v.source}
+                for k, v in BUILTIN.items()
+            ]
+        )
+    else:
+        rows = [(name, builtin.description, builtin.source) for name, builtin in BUILTIN.items()]
+        tables.show_table(tables.Table("", ("dataset", "what it is", "source"), rows))
+
+
+@data.command(name="check")
+def data_check(
+    path: Annotated[str, Parameter(help="An npz file, or a built-in name.")], /, *, json: Json = False
+) -> None:
+    """Read a dataset as a training would, and say what is in it."""
+    from genlab import data as datasets
+    from genlab import tables
+
+    facts = datasets.facts(datasets.load(path))
+    if json:
+        tables.show_json(facts)
+    else:
+        tables.show_table(
+            tables.Table("", ("fact", "value"), [(key, datasets.fact_words(value)) for key, value in facts.items()])
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with the code that `errors` lists."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in tokens
+    try:
+        tokens, overrides = _take_overrides([token for token in tokens if token != "--debug"])
+        command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+        if overrides:
+            bound.arguments["overrides"] = overrides
+        command(*bound.args, **bound.kwargs)
+        sys.stdout.flush()
+    except (GenlabError, CycloptsError) as error:
+        if debug:
+            raise
+        _fail(str(error), error.exit_code if isinstance(error, GenlabError) else UsageError.exit_code)
+    except BrokenPipeError:
+        # The reader of our output is gone (`| head`); point stdout elsewhere so that the exit is quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except Exception as error:
+        if debug:
+            raise
+        _fail(f"a bug in genlab: {type(error).__name__}: {error} (--debug shows where; please report it)", 1)
+
+
+def _take_overrides(tokens: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """Split off the recipe's fields: --section.field VALUE or --section.field=VALUE, values read as YAML."""
+    if not tokens or tokens[0] not in ("train", "show"):
+        return tokens, {}
+    import yaml
+
+    rest, overrides = tokens[:1], {}
+    queue = iter(tokens[1:])
+    for token in queue:
+        flag, equals, value = token.removeprefix("--").partition("=")
+        if not token.startswith("--") or ("." not in flag and flag != "ema"):
+            rest.append(token)
+            continue
+        if not equals and (value := next(queue, "--")).startswith("--"):
+            raise UsageError(f"--{flag} needs a value, as in --{flag} VALUE")
+        try:
+            overrides[flag.replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            overrides[flag.replace("-", "_")] = value
+    return rest, overrides
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"genlab: {message}", file=sys.stderr, flush=True)
+    sys.exit(code)

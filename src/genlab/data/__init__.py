@@ -1,0 +1,49 @@
+"""Datasets: `load` finds one by name or path; all of them are `Dataset`."""
+
+from typing import Any
+
+import numpy as np
+
+from genlab.data.arrays import load_npz
+from genlab.data.builtin import BUILTIN, load_builtin
+from genlab.data.images import Dataset, fit
+
+__all__ = ["BUILTIN", "Dataset", "fact_words", "facts", "fit", "load", "load_builtin", "load_npz"]
+
+
+def load(name: str, split: str = "train") -> Dataset:
+    """The dataset of that name (`genlab data list`) or at that path (an npz file; see `arrays`).
+
+    Raises:
+        DataError: no such dataset, a damaged file, or a layout that is not the documented one.
+    """
+    return load_builtin(name, split) if name in BUILTIN else load_npz(name, split)
+
+
+def facts(dataset: Dataset) -> dict[str, Any]:
+    """What is in a dataset, for people and as JSON."""
+    counts = [] if dataset.labels is None else np.bincount(dataset.labels, minlength=len(dataset.class_names)).tolist()
+    return {
+        "name": dataset.name,
+        "split": dataset.split,
+        "images": len(dataset),
+        "side": dataset.side,
+        "channels": dataset.channels,
+        "pixels": {
+            "lowest": int(dataset.images.min()),
+            "mean": round(float(dataset.images.mean()), 2),
+            "highest": int(dataset.images.max()),
+        },
+        "classes": dict(zip(dataset.class_names, counts, strict=True)),
+        "sha256": dataset.fingerprint,
+        "notes": list(dataset.notes),
+    }
+
+
+def fact_words(value: Any) -> str:
+    """One of `facts` as text."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {inner:,}" for key, inner in value.items()) or "none"
+    if isinstance(value, list):
+        return "; ".join(value) or "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)

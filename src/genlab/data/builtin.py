@@ -1,0 +1,81 @@
+"""The datasets in the package. Each array's sha256 is pinned here and checked at every load."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genlab.data.arrays import from_arrays, read_arrays
+from genlab.data.images import Dataset
+from genlab.errors import DataError
+
+
+@dataclass(frozen=True)
+class Builtin:
+    """A dataset in the package: `sha256` is of each array's bytes in C order."""
+
+    description: str
+    source: str
+    class_names: tuple[str, ...]
+    sha256: dict[str, str]
+
+
+BUILTIN = {
+    "mnist": Builtin(
+        description="handwritten digits, 28 x 28 gray, 10 classes",
+        source="LeCun, Cortes, Burges; CC BY-SA 3.0",
+        class_names=tuple("0123456789"),
+        sha256={
+            "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+            "y_train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+            "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
+            "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+        },
+    ),
+    "fashion-mnist": Builtin(
+        description="articles of clothing, 28 x 28 gray, 10 classes",
+        source="Xiao, Rasul, Vollgraf; Zalando SE; MIT",
+        class_names=(
+            "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+        ),
+        sha256={
+            "x_train": "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
+            "y_train": "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
+            "x_test": "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
+            "y_test": "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
+        },
+    ),
+}  # fmt: skip
+
+
+def load_builtin(name: str, split: str = "train") -> Dataset:
+    """One split of a built-in dataset.
+
+    Raises:
+        DataError: the file in the package is not the one that was shipped.
+    """
+    builtin = BUILTIN[name]
+    path = file_of(name)
+    arrays = read_arrays(path, (f"x_{split}", f"y_{split}"))
+    for array, values in arrays.items():
+        check_sha256(values, builtin.sha256[array], f"{path}: {array}")
+    return replace(from_arrays(arrays, path, split), name=name, class_names=builtin.class_names)
+
+
+def check_sha256(values: np.ndarray[Any, Any], expected: str, where: str) -> None:
+    """Refuse an array whose bytes are not the pinned ones."""
+    found = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+    if found != expected:
+        raise DataError(
+            f"{where} was changed: sha256 {found[:12]}..., expected {expected[:12]}...; install genlab again"
+        )
+
+
+def file_of(name: str) -> Path:
+    """Where a built-in dataset lies on this disk."""
+    return Path(str(resources.files("genlab.data") / "files" / f"{name}.npz"))

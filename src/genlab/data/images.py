@@ -1,0 +1,84 @@
+"""What a dataset is: images, labels, class names and a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One split of a set of images, all of one square size.
+
+    Attributes:
+        name: built-in name or path.
+        split: "train" or "test".
+        images: uint8, shape (N, C, H, W), C 1 or 3, H = W.
+        labels: int64, shape (N,), values 0 .. K-1; None where the set has no classes.
+        class_names: K names, empty without labels.
+        fingerprint: of the images and labels as they were stored (`fingerprint`).
+        notes: what had to be understood or rearranged while reading.
+    """
+
+    name: str
+    split: str
+    images: Images
+    labels: Labels | None
+    class_names: tuple[str, ...]
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def channels(self) -> int:
+        return int(self.images.shape[1])
+
+    @property
+    def side(self) -> int:
+        return int(self.images.shape[2])
+
+
+def fingerprint(images: Images, labels: Labels | None) -> str:
+    """sha256 over shape, pixels and labels in their order: one changed pixel changes it."""
+    digest = hashlib.sha256(repr(images.shape).encode())
+    digest.update(np.ascontiguousarray(images).data)
+    if labels is not None:
+        digest.update(np.ascontiguousarray(labels).data)
+    return digest.hexdigest()
+
+
+def fit(dataset: Dataset, size: int, resize: Literal["none", "pad", "bilinear"], channels: int) -> Dataset:
+    """The dataset with images of `size` pixels and `channels` channels.
+
+    `pad` adds a black border (an odd pixel goes below and right); `bilinear` interpolates with Pillow, which averages
+    when it shrinks; one channel becomes three by repetition. A recipe's rules refuse all other combinations before.
+    """
+    images = dataset.images
+    if size != dataset.side:
+        images = _pad(images, size) if resize == "pad" else _interpolate(images, size)
+    if channels != images.shape[1]:
+        images = np.repeat(images, channels, axis=1)
+    return replace(dataset, images=images)
+
+
+def _pad(images: Images, size: int) -> Images:
+    before = (size - images.shape[2]) // 2
+    after = size - images.shape[2] - before
+    return np.pad(images, ((0, 0), (0, 0), (before, after), (before, after)))
+
+
+def _interpolate(images: Images, size: int) -> Images:
+    out = np.empty((*images.shape[:2], size, size), np.uint8)
+    for index in np.ndindex(images.shape[:2]):
+        out[index] = Image.fromarray(images[index]).resize((size, size), Image.Resampling.BILINEAR)
+    return out

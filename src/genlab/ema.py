@@ -1,0 +1,41 @@
+"""An exponential moving average of a network, for sampling."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+class Ema:
+    """An average of a network's parameters and floating-point buffers; integer buffers are copied.
+
+    At its t-th update (t from 0) the average moves by 1 - min(decay, (1 + t) / (10 + t)) towards the network, so that a
+    young average forgets the random start.
+
+    Attributes:
+        network: the averaged network, in evaluation mode.
+        updates: how many updates were made.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+        self.updates = 0
+        pairs = list(zip(self._values(self.network), self._values(network), strict=True))
+        self._averaged = [(mean, value) for mean, value in pairs if mean.is_floating_point()]
+        self._copied = [(mean, value) for mean, value in pairs if not mean.is_floating_point()]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the average towards the network as it is now."""
+        weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_([mean for mean, _ in self._averaged], [value for _, value in self._averaged], weight)
+        for mean, value in self._copied:
+            mean.copy_(value)
+        self.updates += 1
+
+    @staticmethod
+    def _values(network: nn.Module) -> list[torch.Tensor]:
+        return [value.detach() for value in network.state_dict(keep_vars=True).values()]

@@ -1,0 +1,203 @@
+"""What the machine is good at: device, precision, memory format, threads; and the optimisers.
+
+`resolve` turns every `auto` of a recipe's engine section into a value, once; the run keeps the result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genlab import recipe as schema
+from genlab.errors import UsageError
+
+MARGIN = 1.15
+"""How much faster bfloat16 must be before it is chosen, so that noise does not choose."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A resolved engine section, ready for use."""
+
+    settings: schema.Engine
+    device: torch.device
+    dtype: torch.dtype
+    memory_format: torch.memory_format
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """The network on the device, in the memory format. Weights stay float32."""
+        moved: nn.Module = network.to(device=self.device, memory_format=self.memory_format)  # type: ignore[call-overload]
+        return moved
+
+    def images(self, x: Tensor) -> Tensor:
+        """Images on the device, in the memory format."""
+        return x.to(self.device).contiguous(memory_format=self.memory_format)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of a forward pass."""
+        if self.dtype is torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+
+def start(settings: schema.Engine) -> Engine:
+    """Make a resolved engine section effective in this process (thread count, determinism) and return its handle.
+
+    Raises:
+        UsageError: the device is not there.
+    """
+    assert settings.device != "auto" and settings.threads != "auto", "resolve() comes first"
+    device = torch.device(settings.device)
+    _check(settings.device)
+    torch.set_num_threads(settings.threads)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+    return Engine(
+        settings,
+        device,
+        torch.bfloat16 if settings.precision == "bfloat16" else torch.float32,
+        torch.channels_last if settings.memory_format == "channels-last" else torch.contiguous_format,
+    )
+
+
+def resolve(settings: schema.Engine, mergeable: bool) -> schema.Engine:
+    """Every `auto` as a value for this machine.
+
+    Args:
+        mergeable: whether the discriminator treats each image by itself, so that its passes may be merged.
+    """
+    if settings.plan == "reference":
+        return settings.model_copy(update=schema.REFERENCE)
+    device = settings.device if settings.device != "auto" else _best_device()
+    _check(device)
+    threads = settings.threads if settings.threads != "auto" else _threads()
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bfloat16" if _bfloat16_wins(device, threads) else "float32"
+    chosen = {
+        "device": device,
+        "threads": threads,
+        "precision": precision,
+        "memory_format": "channels-last",
+        "fused_optimiser": True,
+        "merged_passes": mergeable,
+    }
+    keep = {field: getattr(settings, field) for field in chosen if getattr(settings, field) != "auto"}
+    return settings.model_copy(update={**chosen, **keep})
+
+
+def here(settings: schema.Engine) -> schema.Engine:
+    """The settings of a run made elsewhere, on the CPU if its device is not here; for sampling, not for training."""
+    return settings if _present(settings.device) else settings.model_copy(update={"device": "cpu"})
+
+
+def adam(settings: schema.Optimiser, parameters: Iterable[nn.Parameter], fused: bool) -> torch.optim.Optimizer:
+    """Adam (Kingma and Ba 2015); its lr is set before each step by `lr_at`."""
+    return torch.optim.Adam(parameters, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=fused)
+
+
+def lr_at(settings: schema.Optimiser, step: int, total: int) -> float:
+    """The learning rate of step 1 .. total: constant, or linear from lr at step 1 towards 0 after the last."""
+    return settings.lr * (1 - (step - 1) / total) if settings.schedule == "linear" else settings.lr
+
+
+def _present(device: str) -> bool:
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return there[device]
+
+
+def _check(device: str) -> None:
+    if not _present(device):
+        present = ", ".join(name for name in ("cpu", "cuda", "mps") if _present(name))
+        raise UsageError(
+            f"engine.device is {device!r}, which this machine or this PyTorch does not have; here: {present}"
+        )
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _threads() -> int:
+    """The cores this process may use, at most 8: small networks gain nothing from more."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, torch.get_num_threads(), 8)
+
+
+def _bfloat16_wins(device: str, threads: int) -> bool:
+    """Measured once a machine and torch version, then remembered, so that the same command keeps the same plan."""
+    if device == "mps":
+        return False
+    memory = _cache_folder() / "engine.json"
+    key = f"{torch.__version__}/{device}/{threads}/{processor()}"
+    try:
+        known: dict[str, float] = json.loads(memory.read_text("utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    if not isinstance(known.get(key), float):
+        known[key] = _bfloat16_gain(torch.device(device), threads)
+        try:
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            partial = memory.with_suffix(f".{os.getpid()}")
+            partial.write_text(json.dumps(known, indent=1), "utf-8")
+            partial.replace(memory)
+        except OSError:
+            pass  # A machine without a writable home measures anew each time.
+    return known[key] >= MARGIN
+
+
+def _bfloat16_gain(device: torch.device, threads: int) -> float:
+    """Seconds in float32 over seconds in bfloat16, for the forward and backward pass of a middle layer of a DCGAN."""
+    torch.set_num_threads(threads)
+    layer = nn.Conv2d(32, 64, 4, 2, 1).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.zeros(128, 32, 16, 16, device=device).contiguous(memory_format=torch.channels_last)
+
+    def run(precision: torch.dtype) -> None:
+        with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
+            layer(x).sum().backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    slow, fast = (_fastest(lambda precision=precision: run(precision)) for precision in (torch.float32, torch.bfloat16))
+    return slow / fast
+
+
+def _fastest(run: Callable[[], None], seconds: float = 0.4) -> float:
+    """The shortest of as many repetitions as fit, after one to warm up."""
+    run()
+    times: list[float] = []
+    start = time.perf_counter()
+    while len(times) < 3 or time.perf_counter() - start < seconds:
+        before = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - before)
+    return min(times)
+
+
+def processor() -> str:
+    """The processor's name, as the operating system gives it."""
+    import platform
+
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlab"

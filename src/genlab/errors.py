@@ -1,0 +1,108 @@
+"""What genlab says when something is wrong: what, where, what is allowed, what to do next.
+
+Every error has an exit code of its own kind, so that a script can tell a wrong recipe from a full disk:
+
+====  =======================================================
+code  meaning
+====  =======================================================
+0     done
+1     a bug in genlab (please report it, with ``--debug``)
+2     wrong usage: command line or recipe
+3     data that cannot be used
+4     a checkpoint that cannot be used
+5     input/output: disk full, no permission, no such place
+6     training met a value that is not finite
+7     busy: another process holds the run
+130   interrupted (Ctrl-C); the run was saved
+143   terminated (SIGTERM); the run was saved
+====  =======================================================
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GenlabError(Exception):
+    """An error that the person in front of the screen can do something about."""
+
+    exit_code = 1
+
+
+class UsageError(GenlabError):
+    """The command, or an argument of a public function, is not one that genlab knows."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A recipe with one or more problems, all of them named at once.
+
+    Attributes:
+        problems: one line each, in the order of the recipe.
+    """
+
+    def __init__(self, recipe: str, problems: list[str]) -> None:
+        self.problems = problems
+        if len(problems) == 1:
+            message = f"recipe {recipe}: {problems[0]}"
+        else:
+            message = "\n".join([f"recipe {recipe} has {len(problems)} problems:", *(f"  {line}" for line in problems)])
+        super().__init__(message)
+
+
+class DataError(GenlabError):
+    """A dataset that is damaged, or that does not have the layout it should have."""
+
+    exit_code = 3
+
+
+class CheckpointError(GenlabError):
+    """A checkpoint that is damaged, incomplete or of another model."""
+
+    exit_code = 4
+
+
+class StorageError(GenlabError):
+    """The disk or the operating system refused."""
+
+    exit_code = 5
+
+
+class NonFiniteError(GenlabError):
+    """A loss or a gradient became NaN or infinite; the step was not made."""
+
+    exit_code = 6
+
+
+class BusyError(GenlabError):
+    """Another process writes to this run."""
+
+    exit_code = 7
+
+
+class Stopped(GenlabError):
+    """The training was asked to stop, and has saved its state."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The entry of `names` closest to `name`, or None if nothing is close.
+
+    >>> nearest("quick-mnst", ["quick-mnist", "s4-dcgan"])
+    'quick-mnist'
+    """
+    matches = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def unknown(kind: str, name: str, names: Iterable[str]) -> str:
+    """One line that says that `name` is unknown, the nearest one, and all that there are."""
+    names = list(names)
+    guess = nearest(name, names)
+    hint = f"; did you mean {guess!r}?" if guess else "."
+    return f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}"

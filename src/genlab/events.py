@@ -1,0 +1,48 @@
+"""TensorBoard event files beside metrics.jsonl: the same scalars, and the sample grids."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genlab.runs import Row, RunDirectory
+from genlab.training import Plan
+
+TAGS = {
+    "loss_d": "Loss/Discriminator",
+    "loss_g": "Loss/Generator",
+    "penalty": "Loss/Penalty",
+    "d_real": "D/real",
+    "d_fake": "D/fake",
+    "logit_real": "Logit/real",
+    "logit_fake": "Logit/fake",
+    "grad_norm_d": "GradientNorm/Discriminator",
+    "grad_norm_g": "GradientNorm/Generator",
+    "lr_d": "LearningRate/Discriminator",
+    "lr_g": "LearningRate/Generator",
+}
+
+
+class TensorBoard:
+    """Writes runs/<name>/tensorboard; look with ``tensorboard --logdir runs``."""
+
+    def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        # Events behind a resumed step are hidden by TensorBoard's own rule.
+        self.writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=done + 1 if done else None)  # type: ignore[no-untyped-call]
+
+    def stepped(self, step: int, seconds: float) -> None:
+        pass
+
+    def logged(self, row: Row) -> None:
+        for key, tag in TAGS.items():
+            if key in row:
+                self.writer.add_scalar(tag, row[key], row["step"])  # type: ignore[no-untyped-call]
+
+    def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
+        self.writer.add_image("samples", picture, step, dataformats="HWC")  # type: ignore[no-untyped-call]
+
+    def ended(self) -> None:
+        if hasattr(self, "writer"):
+            self.writer.close()  # type: ignore[no-untyped-call]

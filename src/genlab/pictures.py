@@ -1,0 +1,45 @@
+"""Image arrays as pictures: grids, PNG."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+from torch import Tensor
+
+GAP = 2
+SCALE = 2
+
+
+def to_uint8(images: Tensor | NDArray[Any]) -> NDArray[np.uint8]:
+    """uint8 images as they are; float images in [0, 1] rounded to 0 .. 255."""
+    array = images.numpy() if isinstance(images, Tensor) else images
+    if array.dtype == np.uint8:
+        return array
+    return np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+
+
+def grid(images: Tensor | NDArray[Any], columns: int) -> NDArray[np.uint8]:
+    """Images (N, C, H, W), row by row, as one uint8 picture (height, width, C) with white lines between them."""
+    array = to_uint8(images)
+    n, channels, height, width = array.shape
+    rows = -(-n // columns)
+    picture = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, channels), 255, np.uint8)
+    for k, image in enumerate(array):
+        top, left = (k // columns) * (height + GAP), (k % columns) * (width + GAP)
+        picture[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+    return picture
+
+
+def png(picture: NDArray[np.uint8], scale: int = SCALE, **text: str) -> bytes:
+    """A picture (height, width, C) as PNG, each pixel `scale` pixels wide, with `text` in its metadata."""
+    array = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    info = PngImagePlugin.PngInfo()
+    for key, value in text.items():
+        info.add_itxt(key, value)
+    buffer = io.BytesIO()
+    Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array).save(buffer, "PNG", pnginfo=info, optimize=True)
+    return buffer.getvalue()

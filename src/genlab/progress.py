@@ -1,0 +1,119 @@
+"""Progress of a training on the screen: a live display for a person, plain lines for a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from genlab.runs import Row, RunDirectory
+from genlab.training import Observer, Plan
+
+PLAIN_SECONDS = 10.0
+
+
+def progress(stream: TextIO | None = None) -> Observer:
+    """The display that suits the stream (standard error unless given)."""
+    stream = stream or sys.stderr
+    return Live(Console(file=stream)) if stream.isatty() else Lines(stream)
+
+
+class _Speed:
+    """Images per second since the start of this session, without the first steps, which warm up."""
+
+    WARM_UP = 3
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+        self._from: tuple[int, float] | None = None
+        self._steps = 0
+
+    def __call__(self, seconds: float) -> float:
+        self._steps += 1
+        if self._steps <= self.WARM_UP:
+            self._from = (self._steps, seconds)
+        steps, start = self._from or (0, 0.0)
+        return (self._steps - steps) * self.batch / (seconds - start) if seconds > start else 0.0
+
+
+class Live:
+    """A bar with step, images/s, time left, losses."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
+        self.speed = _Speed(plan.batch)
+        wide = self.console.width >= 70
+        self.bar = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=None if wide else 8),
+            TextColumn("{task.fields[speed]}"),
+            *([TimeElapsedColumn(), TextColumn("left")] if wide else []),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"),
+            console=self.console,
+            expand=wide,
+            speed_estimate_period=20,
+        )
+        self.task = self.bar.add_task("training", total=plan.total_steps, completed=done, speed="", losses="")
+        self.bar.start()
+
+    def stepped(self, step: int, seconds: float) -> None:
+        self.bar.update(self.task, completed=step, speed=f"{self.speed(seconds):,.0f} images/s")
+
+    def logged(self, row: Row) -> None:
+        self.bar.update(self.task, losses=_losses(row))
+
+    def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
+        pass
+
+    def ended(self) -> None:
+        if hasattr(self, "bar"):
+            self.bar.stop()
+
+
+class Lines:
+    """A line every ten seconds, and at the first and last step."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
+        self.speed, self.plan, self.rate = _Speed(plan.batch), plan, 0.0
+        self.printed = -PLAIN_SECONDS
+
+    def stepped(self, step: int, seconds: float) -> None:
+        self.rate = self.speed(seconds)
+
+    def logged(self, row: Row) -> None:
+        total = self.plan.total_steps
+        if row["step"] < total and time.monotonic() - self.printed < PLAIN_SECONDS:
+            return
+        self.printed = time.monotonic()
+        left = (total - row["step"]) * self.plan.batch / self.rate if self.rate else 0.0
+        speed = f"  {self.rate:,.0f} images/s  {left:.0f} s left" if self.rate else ""
+        self._say(f"step {row['step']}/{total}{speed}  {_losses(row)}")
+
+    def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
+        pass
+
+    def ended(self) -> None:
+        pass
+
+    def _say(self, line: str) -> None:
+        try:
+            print(line, file=self.stream, flush=True)
+        except OSError:
+            self.stream = Path("/dev/null").open("w", encoding="utf-8")  # noqa: SIM115  # nobody reads: train on
+
+
+def _losses(row: Row) -> str:
+    return "  ".join(f"{name} {row[key]:.3f}" for key, name in (("loss_d", "D"), ("loss_g", "G")) if key in row)

@@ -1,0 +1,288 @@
+"""Recipes as text: find, read, override, check all at once, write, compare.
+
+A `Draft` collects everything that is wrong with a recipe (types and ranges, rules between fields, what the dataset
+says) before anybody is told, so that one message names every problem.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from genlab.errors import RecipeError, UsageError, nearest, unknown
+from genlab.recipe import FAMILIES, BaseRecipe, Data, GanRecipe, Problem, Recipe
+
+RecipeSource = str | Path | Mapping[str, Any] | BaseRecipe
+"""A built-in recipe's name, a YAML file, a mapping in the same form, or a recipe."""
+
+MAX_BYTES = 1_000_000
+SHOWN = 120
+
+
+def names() -> list[str]:
+    """The built-in recipes, quick ones first."""
+    found = [Path(entry.name).stem for entry in _folder().iterdir() if entry.name.endswith(".yaml")]
+    return sorted(found, key=lambda name: (not name.startswith("quick-"), name))
+
+
+def load(source: RecipeSource, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe of `source` with dotted `overrides` ({"objective.loss": "hinge"}).
+
+    Raises:
+        UsageError: no such recipe, or a file that is not YAML.
+        RecipeError: all problems at once.
+    """
+    return Draft(source, overrides).settle()
+
+
+def dump(recipe: BaseRecipe) -> str:
+    """The complete recipe as YAML; `load` gives the same recipe back."""
+    return yaml.dump(to_dict(recipe), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118)
+
+
+def to_dict(recipe: BaseRecipe) -> dict[str, Any]:
+    """The complete recipe as plain values, in the order and under the names of the file."""
+    plain: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True)
+    first = ("schema", "name", "description", "family", "data", "networks", "objective", "optimisers", "ema", "budget")
+    return {key: plain[key] for key in (*first, *plain) if key in plain}
+
+
+def diff(old: BaseRecipe, new: BaseRecipe) -> dict[str, tuple[Any, Any]]:
+    """Where two recipes differ: dotted path -> (old, new); a side that lacks the path has None."""
+    a, b = dict(_leaves(to_dict(old))), dict(_leaves(to_dict(new)))
+    return {
+        path: (a.get(path), b.get(path)) for path in [*a, *(p for p in b if p not in a)] if a.get(path) != b.get(path)
+    }
+
+
+class Draft:
+    """A recipe under examination.
+
+    Attributes:
+        title: how messages call it: its name or its file.
+        recipe: the recipe, in which an invalid field stands at a valid value, so that the rest can be examined.
+        problems: what was found up to now, one line each.
+    """
+
+    def __init__(self, source: RecipeSource, overrides: Mapping[str, Any] | None = None) -> None:
+        self.title, raw = _read(source)
+        self.problems: list[str] = []
+        self._invalid: set[str] = set()
+        for path, value in (overrides or {}).items():
+            self._override(raw, path, value)
+        family = raw.get("family")
+        if not isinstance(family, str) or family not in FAMILIES:
+            raise RecipeError(self.title, [*self.problems, f"family: {unknown('family', str(family), FAMILIES)}"])
+        self.recipe = self._validate(FAMILIES[family], raw)
+        self.add(self.recipe.rules())
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Take note of problems between fields, unless one of the fields is itself invalid."""
+        self.problems += [line for about, line in problems if not any(map(self._is_invalid, about))]
+
+    def against(self, images: int, side: int, channels: int, classes: int) -> None:
+        """Hold the recipe against a dataset of `images` training images of `side` pixels, with `classes` classes."""
+        self.add(self.recipe.against(images, side, channels, classes))
+
+    @property
+    def data(self) -> Data | None:
+        """The data section, or None if it is invalid."""
+        return None if any(path.split(".")[0] == "data" for path in self._invalid) else self.recipe.data
+
+    def settle(self) -> Recipe:
+        """The recipe, or one error that names every problem."""
+        if self.problems:
+            raise RecipeError(self.title, self.problems)
+        return self.recipe
+
+    def _is_invalid(self, path: str) -> bool:
+        return any(path == invalid or path.startswith(f"{invalid}.") for invalid in self._invalid)
+
+    def _override(self, raw: dict[str, Any], path: str, value: Any) -> None:
+        *sections, field = path.split(".")
+        known = list(paths(FAMILIES.get(str(raw.get("family")), GanRecipe), raw))
+        if path not in known:
+            self.problems.append(_unknown_field(path, known))
+            return
+        place = raw
+        for section in sections:
+            if not isinstance(place.get(section), dict):
+                place[section] = {}
+            place = place[section]
+        place[field] = value
+
+    def _validate(self, model: type[BaseRecipe], raw: dict[str, Any]) -> Recipe:
+        """The recipe of `raw`; every invalid field is noted and replaced by the value of a recipe known to be good."""
+        repaired, known = copy.deepcopy(raw), list(paths(model, raw))
+        for _ in range(20):
+            try:
+                recipe = model.model_validate(repaired)
+                assert isinstance(recipe, GanRecipe)
+                return recipe
+            except ValidationError as error:
+                for detail in error.errors(include_url=False):
+                    location = _located(detail["loc"], detail["type"], repaired)
+                    path = ".".join(location)
+                    if not self._is_invalid(path):
+                        self._invalid.add(path.removesuffix(".kind"))
+                        self.problems.append(_explain(path, dict(detail), known))
+                        _repair(repaired, location, remove=detail["type"] == "extra_forbidden")
+        raise RecipeError(self.title, self.problems)
+
+
+def paths(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str]:
+    """Every dotted path that may be set in `raw`, sections included; of a union of kinds, those of the kind chosen."""
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        yield key
+        value = raw.get(key)
+        section = _chosen(field.annotation, value if isinstance(value, Mapping) else {})
+        if section is not None:
+            for path in paths(section, value if isinstance(value, Mapping) else {}):
+                yield f"{key}.{path}"
+
+
+def _chosen(annotation: Any, raw: Mapping[str, Any]) -> type[BaseModel] | None:
+    options = [annotation] if get_origin(annotation) is None else list(get_args(annotation))
+    sections = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+    for section in sections:
+        kind = section.model_fields.get("kind")
+        if kind is not None and raw.get("kind") in get_args(kind.annotation):
+            return section
+    return sections[0] if sections else None
+
+
+def _read(source: RecipeSource) -> tuple[str, dict[str, Any]]:
+    if isinstance(source, BaseRecipe):
+        return source.name, to_dict(source)
+    if isinstance(source, Mapping):
+        return str(source.get("name", "(mapping)")), copy.deepcopy(dict(source))
+    text = str(source)
+    if text in names():
+        return text, _parse((_folder() / f"{text}.yaml").read_text("utf-8"), text)
+    path = Path(text)
+    if path.suffix not in (".yaml", ".yml") and len(path.parts) < 2:
+        raise UsageError(f"{unknown('recipe', text, names())}. Your own recipe: give the path of its .yaml file.")
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"recipe {path}: larger than {MAX_BYTES:,} bytes, which no recipe is")
+        return text, _parse(path.read_text("utf-8-sig"), text)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"recipe {path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise UsageError(f"recipe {path}: {error.strerror}. Built-in recipes: {', '.join(names())}") from None
+
+
+def _parse(text: str, title: str) -> dict[str, Any]:
+    try:
+        parsed = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise UsageError(f"recipe {title}{where}: {getattr(error, 'problem', None) or 'not YAML'}") from None
+    if not isinstance(parsed, dict):
+        raise UsageError(f"recipe {title}: a recipe is a mapping of sections (see `genlab show quick-mnist --recipe`)")
+    return parsed
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loading that also refuses duplicate keys and aliases (which can grow without bound)."""
+
+    def compose_node(self, parent: Any, index: int) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not used in recipes", problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block mappings, lists in one line."""
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
+        return super().represent_sequence(tag, sequence, flow_style=True)
+
+
+_Dumper.add_representer(list, _Dumper.represent_list)
+
+
+def _folder() -> Any:
+    return resources.files("genlab") / "recipes"
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value
+
+
+def _located(location: tuple[int | str, ...], kind: str, raw: Any) -> list[str]:
+    """pydantic's location as a path into `raw`: without the tags of unions and the positions in lists."""
+    path: list[str] = []
+    for depth, part in enumerate(location, start=1):
+        if not isinstance(raw, dict):
+            break
+        if part in raw or (kind == "missing" and depth == len(location)):
+            path.append(str(part))
+            raw = raw.get(part)
+    return [*path, "kind"] if kind.startswith("union_tag") else path
+
+
+def _repair(raw: dict[str, Any], path: list[str], remove: bool) -> None:
+    """Put a field known to be good at `path`, or none if the field may be left out."""
+    good: Any = _read("quick-mnist")[1]
+    *sections, field = path[:-1] if path[-1] == "kind" else path
+    for section in sections:
+        raw, good = raw[section], good.get(section, {})
+    if (field in raw and remove) or not isinstance(good, dict) or field not in good:
+        raw.pop(field, None)
+    else:
+        raw[field] = good[field]
+
+
+def _explain(path: str, detail: dict[str, Any], known: list[str]) -> str:
+    """One line about one of pydantic's errors: what was given, what is allowed."""
+    kind, given, context = detail["type"], _short(detail.get("input")), detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown_field(path, known)
+    if kind == "missing":
+        return f"{path} is missing"
+    if kind in ("literal_error", "union_tag_invalid"):
+        allowed = str(context.get("expected") or context.get("expected_tags"))
+        word = detail["input"].get("kind") if kind == "union_tag_invalid" else detail["input"]
+        guess = nearest(str(word), [option.strip(" '") for option in allowed.replace(" or ", ",").split(",")])
+        return f"{path} is {_short(word)}; allowed: {allowed}" + (f"; did you mean {guess!r}?" if guess else "")
+    message = str(detail["msg"])
+    return f"{path} is {given}: {message[0].lower()}{message[1:]}"
+
+
+def _unknown_field(path: str, known: list[str]) -> str:
+    guess = nearest(path, known)
+    if guess is None:
+        field = path.rpartition(".")[2]
+        guess = next((path for path in known if nearest(field, [path.rpartition(".")[2]])), None)
+    return f"unknown field {path}" + (f"; did you mean {guess}?" if guess else f". Sections: {_sections(known)}")
+
+
+def _sections(known: list[str]) -> str:
+    return ", ".join(path for path in known if "." not in path)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -1,0 +1,140 @@
+"""What stands on a page, as plain dataclasses; the same data could be served as JSON."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genlab import recipe_files
+from genlab.reporting.figures import Figure, draw
+from genlab.runs import RunDirectory
+from genlab.training import Plan, sampling_words
+
+TIMELINE = 9
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A picture of images; `source` is a data: address, `caption` says what it shows."""
+
+    source: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """The report of a run.
+
+    Attributes:
+        facts: (label, value), the line under the title.
+        final, real: the last sample grid, and real images in the same layout.
+        row_names: what each row of a grid shows; empty if rows mean nothing.
+        timeline: grids over the course of training, same z throughout.
+        networks: as `nets.describe` gives them, as plain values.
+        recipe: YAML.
+        provenance: (label, value).
+    """
+
+    title: str
+    lead: str
+    state: str
+    facts: list[tuple[str, str]]
+    final: Grid | None
+    real: Grid | None
+    row_names: list[str]
+    timeline: list[Grid]
+    figures: list[Figure]
+    networks: list[dict[str, Any]]
+    recipe: str
+    provenance: list[tuple[str, str]]
+
+
+def run_page(run: RunDirectory) -> RunPage:
+    """Read a run directory, draw its figures."""
+    recipe, provenance, status, rows = run.recipe, run.provenance, run.status, run.metrics()
+    plan = Plan.of(recipe, provenance["data"]["images"])
+    steps = run.steps("samples", ".png")
+    words = sampling_words(recipe)
+    grids = [Grid(_embed(run.file("samples", step, ".png")), _when(step, plan)) for step in steps]
+    last = rows[-1] if rows else None
+    final = Grid(grids[-1].source, f"Generated after {_when(steps[-1], plan)}: {words}.") if grids else None
+    real_file = run.path / "samples" / "real.png"
+    return RunPage(
+        title=run.path.name,
+        lead=recipe.description,
+        state=_state_words(status),
+        facts=[
+            ("training", duration(last["seconds"]) if last else "none yet"),
+            ("images a second", f"{last['images'] / last['seconds']:,.0f}" if last and last["seconds"] else "-"),
+            ("epochs", f"{last['epoch']:g}" if last else "0"),
+            ("steps", f"{last['step']:,}" if last else "0"),
+            ("dataset", f"{recipe.data.name}, {provenance['data']['images']:,} images"),
+            ("parameters", ", ".join(f"{n['name']} {n['parameters']:,}" for n in provenance["networks"])),
+            ("seed", str(provenance["seed"])),
+        ],
+        final=final,
+        real=Grid(_embed(real_file), f"Real images of {recipe.data.name}, training set.")
+        if real_file.exists()
+        else None,
+        row_names=provenance["data"]["class_names"] if recipe.conditional else [],
+        timeline=[grids[k] for k in _spread(len(grids), TIMELINE)],
+        figures=draw(run, rows, recipe),
+        networks=provenance["networks"],
+        recipe=recipe_files.dump(recipe),
+        provenance=_provenance_lines(provenance),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 43 s, 3 min 5 s, 2 h 27 min."""
+    whole = round(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _when(step: int, plan: Plan) -> str:
+    epochs, rest = divmod(step, plan.steps_per_epoch)
+    if rest == 0:
+        return f"epoch {epochs} (step {step:,})"
+    return f"step {step:,} (epoch {step / plan.steps_per_epoch:.2f})"
+
+
+def _spread(n: int, most: int) -> list[int]:
+    """At most `most` positions out of n, evenly spread, first and last among them."""
+    return list(range(n)) if n <= most else [round(k * (n - 1) / (most - 1)) for k in range(most)]
+
+
+def _state_words(status: dict[str, Any]) -> str:
+    step, total = status["step"], status.get("total_steps", 0)
+    words = {
+        "created": "This run has not begun.",
+        "running": f"This run is in progress: step {step:,} of {total:,} at its last checkpoint.",
+        "interrupted": f"This run was stopped at step {step:,} of {total:,} and can be resumed.",
+        "killed": f"This run was killed; its last checkpoint is from step {step:,} of {total:,}, and it can be resumed.",
+        "failed": f"This run failed after step {step:,} of {total:,}: {status.get('reason', '')}",
+    }
+    return words.get(status["state"], "")
+
+
+def _provenance_lines(provenance: dict[str, Any]) -> list[tuple[str, str]]:
+    machine, data = provenance["machine"], provenance["data"]
+    versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
+    return [
+        ("machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"),
+        ("device", f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"),
+        ("versions", versions),
+        ("seed", str(provenance["seed"])),
+        ("data", f"{data['name']}, {data['images']:,} images, sha256 {data['fingerprint'][:16]}..."),
+        ("started", provenance["started"]),
+        ("resumed", ", ".join(provenance.get("resumed", [])) or "never"),
+    ]
+
+
+def _embed(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

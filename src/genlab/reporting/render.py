@@ -1,0 +1,32 @@
+"""Pages as self-contained HTML. Every text is escaped; only our own SVG is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from genlab.reporting.pages import RunPage, run_page
+from genlab.runs import RunDirectory
+from genlab.storage import write
+
+
+def render(page: RunPage) -> str:
+    """The page as one HTML file that needs nothing else."""
+    environment = Environment(
+        loader=PackageLoader("genlab.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["ours"] = Markup
+    return environment.get_template("run.html").render(page=page)
+
+
+def write_report(run: RunDirectory) -> Path:
+    """Write the run's report.html and its figures; returns its path."""
+    path = run.path / "report.html"
+    write(path, render(run_page(run)).encode())
+    return path

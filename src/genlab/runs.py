@@ -1,0 +1,270 @@
+"""The run directory: the contract between all parts.
+
+::
+
+    runs/<name>/
+      recipe.yaml       the complete resolved recipe        provenance.json  versions, device, threads, seed, data
+      metrics.jsonl     append-only rows, each with a crc   status.json      where the run stands
+      samples/          step-000938.png, real.png           checkpoints/     step-000938/
+      snapshots/        step-000938.safetensors             figures/         PNG and CSV
+      tensorboard/      event files                         report.html      run.lock
+
+Everything that reads a run reads only this.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from genlab import recipe_files
+from genlab.errors import BusyError, DataError, StorageError, UsageError, unknown
+from genlab.recipe import Recipe
+from genlab.storage import refusals, write, write_json
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+Row = dict[str, Any]
+
+
+def default_root() -> Path:
+    """Where runs live: GENLAB_RUNS, or ./runs."""
+    return Path(os.environ.get("GENLAB_RUNS") or "runs")
+
+
+class RunDirectory:
+    """One run on disk.
+
+    Attributes:
+        path: its directory.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def create(
+        cls, root: Path, recipe: Recipe, seed: int, provenance: dict[str, Any], name: str | None
+    ) -> RunDirectory:
+        """A new directory with its recipe and provenance; named recipe-seedS-NNN unless `name` is given.
+
+        Raises:
+            UsageError: `name` exists already, or cannot be the name of a directory everywhere.
+            StorageError: `root` cannot be written.
+        """
+        if name is not None and (not NAME.fullmatch(name) or name.split(".")[0].lower() in RESERVED):
+            raise UsageError(
+                f"run name {name!r}: use letters, digits, '.', '_' and '-', at most 100, beginning with a letter or digit"
+            )
+        with refusals(root):
+            root.mkdir(parents=True, exist_ok=True)
+            run = cls(_claim(root, name, f"{recipe.name}-seed{seed}"))
+            for folder in ("samples", "checkpoints", "snapshots", "figures"):
+                (run.path / folder).mkdir()
+        write_json(run.path / "provenance.json", provenance)
+        run.set_status(state="created", step=0)
+        write(run.path / "recipe.yaml", recipe_files.dump(recipe).encode())
+        return run
+
+    @classmethod
+    def open(cls, given: str | Path, root: Path | None = None) -> RunDirectory:
+        """The run of that path, or of that name under `root`.
+
+        Raises:
+            UsageError: no such run; names the nearest.
+        """
+        root = root or default_root()
+        for path in (Path(given), root / given):
+            if (path / "recipe.yaml").is_file():
+                return cls(path)
+        raise UsageError(f"{unknown('run', str(given), [run.path.name for run in list_runs(root)][:20])} (in {root})")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The complete recipe, every `auto` resolved."""
+        return recipe_files.load(self.path / "recipe.yaml")
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What made this run: versions, device, threads, seed, data fingerprint."""
+        return self._read_json("provenance.json")
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """`state` (created, running, finished, interrupted, failed, killed), `step`, and what the state adds."""
+        status = self._read_json("status.json")
+        if status["state"] == "running" and not self._locked():
+            status["state"] = "killed"
+        return status
+
+    def set_status(self, **status: Any) -> None:
+        """Replace the status."""
+        write_json(self.path / "status.json", status)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def file(self, folder: str, step: int, suffix: str) -> Path:
+        """The file of a step, as in ``samples/step-000938.png``."""
+        return self.path / folder / f"step-{step:06d}{suffix}"
+
+    def steps(self, folder: str, suffix: str) -> list[int]:
+        """The steps that have a file in a folder, in order."""
+        return sorted(
+            int(path.stem[5:]) for path in (self.path / folder).glob(f"step-*{suffix}") if path.stem[5:].isdigit()
+        )
+
+    def metrics(self) -> list[Row]:
+        """All metric rows. A torn last line, as a kill leaves it, is passed over.
+
+        Raises:
+            DataError: a line before the last is damaged; gives its number.
+        """
+        return [row for row, _ in self._rows()]
+
+    @contextmanager
+    def appending(self, after: int) -> Iterator[MetricLog]:
+        """The metric log, cut to the rows up to step `after`, open for more."""
+        path = self.path / "metrics.jsonl"
+        kept = "".join(line for row, line in self._rows() if row["step"] <= after)
+        before = path.read_text("utf-8") if path.exists() else ""
+        if kept != before:
+            write(path.with_suffix(".torn"), before[len(kept) :].encode())
+            write(path, kept.encode())
+        with refusals(path), path.open("a", encoding="utf-8") as file:
+            yield MetricLog(path, file)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Inside: this process alone writes to the run. The kernel lets go of the lock when the process ends, however.
+
+        Raises:
+            BusyError: another process has it; names its pid and host.
+        """
+        with refusals(self.path), (self.path / "run.lock").open("a+", encoding="utf-8") as file:
+            if not _lock(file):
+                file.seek(0)
+                raise BusyError(f"{self.path}: another process writes to this run ({file.read().strip() or 'unknown'})")
+            file.truncate(0)
+            file.write(f"pid {os.getpid()} on {_host()}\n")
+            file.flush()
+            yield
+
+    def _locked(self) -> bool:
+        try:
+            with (self.path / "run.lock").open("r+", encoding="utf-8") as file:
+                return not _lock(file)
+        except OSError:
+            return False
+
+    def _rows(self) -> Iterator[tuple[Row, str]]:
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return
+        lines = path.read_text("utf-8", errors="replace").splitlines(keepends=True)
+        for number, line in enumerate(lines, start=1):
+            row = _checked(line)
+            if row is not None:
+                yield row, line
+            elif number < len(lines):
+                raise DataError(f"{path} line {number}: damaged (its crc does not match)")
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            value: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: {getattr(error, 'strerror', None) or 'damaged'}") from None
+        return value
+
+
+class MetricLog:
+    """An open metrics.jsonl."""
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self._path, self._file = path, file
+
+    def append(self, row: Row) -> None:
+        """Add a row; a value that is not finite becomes null, since JSON has no other word for it."""
+        plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        with refusals(self._path):
+            self._file.write(_sealed(plain))
+            self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until the disk has all rows."""
+        with refusals(self._path):
+            os.fsync(self._file.fileno())
+
+
+def list_runs(root: Path | None = None) -> list[RunDirectory]:
+    """The runs under `root`, in order of their names."""
+    root = root or default_root()
+    return [RunDirectory(path.parent) for path in sorted(root.glob("*/recipe.yaml"))]
+
+
+def _claim(root: Path, name: str | None, stem: str) -> Path:
+    """Make the directory; two processes that ask at once get different ones."""
+    if name is not None:
+        try:
+            (root / name).mkdir()
+        except FileExistsError:
+            raise UsageError(
+                f"run {name!r} exists in {root}; choose another --name, or go on with it: genlab train --resume {root / name}"
+            ) from None
+        return root / name
+    for number in range(1, 1_000_000):
+        path = root / f"{stem}-{number:03d}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise StorageError(f"{root}: no free number for {stem}")
+
+
+def _sealed(row: Row) -> str:
+    text = json.dumps(row, allow_nan=False)
+    return f'{text[:-1]}, "crc": "{zlib.crc32(text.encode()):08x}"}}\n'
+
+
+def _checked(line: str) -> Row | None:
+    try:
+        row: Row = json.loads(line)
+        crc = row.pop("crc")
+    except (ValueError, KeyError, AttributeError):
+        return None
+    return row if line == _sealed(row) and crc else None
+
+
+def _lock(file: Any) -> bool:
+    """Take the lock of an open file, if it is free."""
+    try:
+        import fcntl
+    except ImportError:
+        import msvcrt
+
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _host() -> str:
+    import platform
+
+    return platform.node()

@@ -1,0 +1,69 @@
+"""Tables on the screen: rich for a person, plain aligned lines for a pipe, JSON where asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text. `numeric` names the columns that are aligned to the right; `total` is set off at the end."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[str] = ()
+    total: Sequence[str] | None = None
+
+
+def show_table(table: Table) -> None:
+    """Print a table in the form that suits standard output."""
+    if sys.stdout.isatty():
+        _rich(table)
+    else:
+        _plain(table)
+
+
+def show_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    print(json.dumps(value, allow_nan=False), flush=True)
+
+
+def _rich(table: Table) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(
+        title=Text(table.title),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_footer=table.total is not None,
+    )
+    footer = table.total or [""] * len(table.columns)
+    for column, foot in zip(table.columns, footer, strict=True):
+        drawn.add_column(
+            Text(column), Text(foot), justify="right" if column in table.numeric else "left", overflow="fold"
+        )
+    for row in table.rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    Console().print(drawn)
+
+
+def _plain(table: Table) -> None:
+    if table.title:
+        print(table.title)
+    lines = [table.columns, *table.rows, *([table.total] if table.total else [])]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(table.columns))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if column in table.numeric else cell.ljust(width)
+            for cell, width, column in zip(line, widths, table.columns, strict=True)
+        ]
+        print("  ".join(cells).rstrip())

@@ -1,0 +1,323 @@
+"""The one training loop: order of the data, logging, samples, checkpoints, resume, stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genlab import checkpoint, pictures
+from genlab.data import Dataset
+from genlab.errors import CheckpointError, GenlabError, Stopped
+from genlab.family import Generates, Trains
+from genlab.randomness import Keyed
+from genlab.recipe import Recipe
+from genlab.runs import MetricLog, Row, RunDirectory
+from genlab.storage import write
+
+CONDITIONAL_COLUMNS = 10
+UNCONDITIONAL_SAMPLES, UNCONDITIONAL_COLUMNS = 64, 8
+
+
+class Observer(Protocol):
+    """Watches a training, and cannot change it: it is given copies."""
+
+    def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
+        """Before the first step; `done` steps were made before, in a resumed run."""
+
+    def stepped(self, step: int, seconds: float) -> None:
+        """After each step; seconds of training so far."""
+
+    def logged(self, row: Row) -> None:
+        """After each metric row."""
+
+    def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
+        """After each sample grid (height, width, C)."""
+
+    def ended(self) -> None:
+        """After the last step, or after an error."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which images at which step. Steps count from 1; epoch e is over after step e * steps_per_epoch."""
+
+    images: int
+    batch: int
+    steps_per_epoch: int
+    total_steps: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, images: int) -> Plan:
+        batch = recipe.budget.batch
+        per_epoch = -(-images // batch) if recipe.data.last_batch == "keep" else images // batch
+        total = per_epoch * recipe.budget.epochs
+        return cls(images, batch, per_epoch, min(total, recipe.budget.max_steps or total))
+
+    def batches(self, keyed: Keyed, after: int) -> Iterator[tuple[int, Tensor]]:
+        """(step, indices of its images) for every step behind `after`; each epoch has an order of its own."""
+        for epoch in range(after // self.steps_per_epoch, -(-self.total_steps // self.steps_per_epoch)):
+            order = keyed.permutation("order", epoch, self.images)
+            for k in range(self.steps_per_epoch):
+                step = epoch * self.steps_per_epoch + k + 1
+                if after < step <= self.total_steps:
+                    yield step, order[k * self.batch : (k + 1) * self.batch]
+
+    def samples_at(self, step: int, recipe: Recipe) -> bool:
+        """Whether the fixed z are drawn after this step."""
+        logging, (epochs, rest) = recipe.logging, divmod(step, self.steps_per_epoch)
+        return (
+            step == self.total_steps
+            or (rest == 0 and epochs in logging.sample_epochs)
+            or (logging.sample_every is not None and step % logging.sample_every == 0)
+            or (step - 1) % self.steps_per_epoch in logging.sample_batches
+        )
+
+
+def fit(
+    model: Trains,
+    dataset: Dataset,
+    run: RunDirectory,
+    recipe: Recipe,
+    keyed: Keyed,
+    observers: Sequence[Observer] = (),
+    from_checkpoint: checkpoint.Checkpoint | None = None,
+) -> None:
+    """Train `model` on `dataset` (already in the recipe's size) by `recipe`, writing everything into `run`.
+
+    A first Ctrl-C or SIGTERM ends the step, saves and raises `Stopped`; a second one stops at once.
+
+    Raises:
+        Stopped: asked to stop; the run can be resumed.
+        NonFiniteError: a loss or gradient was not finite; the last checkpoint is from before.
+        StorageError: the disk refused.
+    """
+    plan = Plan.of(recipe, len(dataset))
+    images = torch.from_numpy(dataset.images)
+    labels = None if dataset.labels is None else torch.from_numpy(dataset.labels)
+    done, seconds_before = 0, 0.0
+    if from_checkpoint:
+        restore(model, from_checkpoint, run)
+        done, seconds_before = from_checkpoint.step, from_checkpoint.state["seconds"]
+    else:
+        _real_picture(dataset, recipe, run)
+    session = _Session(model, run, recipe, plan, keyed, observers, len(dataset.class_names), seconds_before)
+    with session.status(), run.appending(after=done) as log, _stop_requests() as stop:
+        for observer in observers:
+            observer.started(plan, run, done)
+        for step, indices in plan.batches(keyed, after=done):
+            with keyed.scope("networks", step):
+                losses = model.step(images[indices], None if labels is None else labels[indices], step)
+            session.after_step(step, losses, log, stop.signal)
+            if stop.signal and step < plan.total_steps:
+                raise Stopped(
+                    f"stopped at step {step} of {plan.total_steps}; go on with: genlab train --resume {run.path}",
+                    128 + stop.signal,
+                )
+
+
+class _Session:
+    """What happens around the steps of one call of `fit`."""
+
+    def __init__(
+        self,
+        model: Trains,
+        run: RunDirectory,
+        recipe: Recipe,
+        plan: Plan,
+        keyed: Keyed,
+        observers: Sequence[Observer],
+        classes: int,
+        seconds_before: float,
+    ) -> None:
+        self.model, self.run, self.recipe, self.plan, self.observers = model, run, recipe, plan, observers
+        self.previews = _previews(recipe, keyed, classes)
+        self.start = time.monotonic() - seconds_before
+        self.saved_at = time.monotonic()
+        self.step = 0
+
+    @property
+    def seconds(self) -> float:
+        """Of training, with samples and checkpoints, over all sessions of the run."""
+        return time.monotonic() - self.start
+
+    @contextmanager
+    def status(self) -> Iterator[None]:
+        """Keep status.json and the observers up to date, however the training ends."""
+        self._note("running", pid=os.getpid())
+        try:
+            yield
+            self._note("finished")
+        except Stopped:
+            self._note("interrupted")
+            raise
+        except GenlabError as error:
+            self._note("failed", reason=str(error))
+            raise
+        finally:
+            for observer in self.observers:
+                observer.ended()
+
+    def after_step(self, step: int, losses: dict[str, float], log: MetricLog, stopping: int) -> None:
+        """Log, sample, save: whatever is due after this step."""
+        self.step = step
+        last = step == self.plan.total_steps
+        for observer in self.observers:
+            observer.stepped(step, self.seconds)
+        if step == 1 or last or step % self.recipe.logging.metrics_every == 0:
+            self._log(step, losses, log)
+        sampling = self.plan.samples_at(step, self.recipe)
+        if sampling:
+            self._sample(step)
+        if last or sampling or stopping or time.monotonic() - self.saved_at >= self.recipe.logging.checkpoint_seconds:
+            log.sync()
+            self._save(step)
+
+    def _log(self, step: int, losses: dict[str, float], log: MetricLog) -> None:
+        per_epoch, partial = self.plan.steps_per_epoch, self.plan.images % self.plan.batch
+        kept = self.recipe.data.last_batch == "keep" and partial
+        images = step * self.plan.batch - (step // per_epoch * (self.plan.batch - partial) if kept else 0)
+        row = {"step": step, "epoch": round(step / per_epoch, 6), "images": images, "seconds": round(self.seconds, 3)}
+        log.append({**row, **losses})
+        for observer in self.observers:
+            observer.logged({**row, **losses})
+
+    def _sample(self, step: int) -> None:
+        write(self.run.file("snapshots", step, ".safetensors"), checkpoint.to_bytes(_tensors("", sampler(self.model))))
+        assert isinstance(self.model, Generates)
+        z, labels, columns = self.previews
+        picture = pictures.grid(self.model.generate(z, labels), columns)
+        text = {
+            "genlab:run": self.run.path.name,
+            "genlab:step": str(step),
+            "genlab:sampling": sampling_words(self.recipe),
+        }
+        write(self.run.file("samples", step, ".png"), pictures.png(picture, **text))
+        for observer in self.observers:
+            observer.sampled(step, picture)
+
+    def _save(self, step: int) -> None:
+        tensors = {
+            key: value
+            for name, network in self.model.networks.items()
+            for key, value in _tensors(f"{name}.", network).items()
+        }
+        state: dict[str, Any] = {"model": self.model.training_state(), "seconds": self.seconds}
+        checkpoint.save(self.run.checkpoints, checkpoint.Checkpoint(step, tensors, state))
+        self.saved_at = time.monotonic()
+        self._note("running", pid=os.getpid())
+
+    def _note(self, state: str, **more: Any) -> None:
+        self.run.set_status(
+            state=state, step=self.step, total_steps=self.plan.total_steps, seconds=round(self.seconds, 3), **more
+        )
+
+
+def sampler(model: Trains) -> nn.Module:
+    """The network whose snapshots are kept."""
+    assert isinstance(model, Generates)
+    return model.sampler
+
+
+def sampling_words(recipe: Recipe, averaged: bool = True, batch_statistics: bool = False) -> str:
+    """How samples are drawn, for captions: with which weights, which BatchNorm statistics, which precision."""
+    weights = f"EMA weights (decay {recipe.ema.decay:g})" if recipe.ema and averaged else "last weights"
+    return f"{weights}, {'batch' if batch_statistics else 'running'} BatchNorm statistics, float32"
+
+
+@torch.no_grad()
+def restore(model: Trains, saved: checkpoint.Checkpoint, run: RunDirectory) -> None:
+    """Put a checkpoint's tensors and state into `model`.
+
+    Raises:
+        CheckpointError: tensors are missing, too many, or of another shape; names the first five.
+    """
+    mine = {
+        key: value for name, network in model.networks.items() for key, value in _tensors(f"{name}.", network).items()
+    }
+    differences = [
+        f"{key}: {_shape(mine.get(key))} here, {_shape(saved.tensors.get(key))} saved"
+        for key in sorted(mine.keys() | saved.tensors.keys())
+        if _shape(mine.get(key)) != _shape(saved.tensors.get(key))
+    ]
+    if differences:
+        raise CheckpointError(
+            "\n  ".join(
+                [f"{run.path}: the checkpoint is of another model ({len(differences)} differences):", *differences[:5]]
+            )
+        )
+    for key, value in mine.items():
+        value.copy_(saved.tensors[key])
+    model.load_training_state(saved.state["model"])
+
+
+def _tensors(prefix: str, network: nn.Module) -> dict[str, Tensor]:
+    return {prefix + key: value.detach() for key, value in network.state_dict().items()}
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "none" if tensor is None else f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def _previews(recipe: Recipe, keyed: Keyed, classes: int) -> tuple[Tensor, Tensor | None, int]:
+    """The fixed z of a run, their labels, and the columns of the grid.
+
+    Conditional: a row a class, a z a column. Unconditional: 64 different z.
+    """
+    latent = recipe.networks.latent
+    if not recipe.conditional:
+        return keyed.normal("preview", 0, UNCONDITIONAL_SAMPLES, latent), None, UNCONDITIONAL_COLUMNS
+    z = keyed.normal("preview", 0, CONDITIONAL_COLUMNS, latent).repeat(classes, 1)
+    return z, torch.arange(classes).repeat_interleave(CONDITIONAL_COLUMNS), CONDITIONAL_COLUMNS
+
+
+def _real_picture(dataset: Dataset, recipe: Recipe, run: RunDirectory) -> None:
+    """Real images in the layout of the sample grids, each the first of its kind in the training set."""
+    if recipe.conditional and dataset.labels is not None:
+        rows = np.zeros((len(dataset.class_names), CONDITIONAL_COLUMNS, *dataset.images.shape[1:]), np.uint8)
+        for k, row in enumerate(rows):
+            found = dataset.images[np.flatnonzero(dataset.labels == k)[:CONDITIONAL_COLUMNS]]
+            row[: len(found)] = found
+        picture = pictures.grid(rows.reshape(-1, *rows.shape[2:]), CONDITIONAL_COLUMNS)
+    else:
+        picture = pictures.grid(dataset.images[:UNCONDITIONAL_SAMPLES], UNCONDITIONAL_COLUMNS)
+    write(run.path / "samples" / "real.png", pictures.png(picture, **{"genlab:dataset": dataset.name}))
+
+
+@dataclass
+class _Stop:
+    signal: int = 0
+
+
+@contextmanager
+def _stop_requests() -> Iterator[_Stop]:
+    """The first SIGINT or SIGTERM is noted; the next one acts as it always does."""
+    stop = _Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        stop.signal = number
+        for each in previous:
+            signal.signal(each, previous[each])
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in previous:
+        signal.signal(number, note)
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
