@@ -86,13 +86,8 @@ class Run(RunDirectory):
         """
         if not 1 <= n <= 100_000:
             raise UsageError(f"n is {n}; allowed: 1 .. 100,000")
-        recipe, classes = self.recipe, list(self.provenance["data"]["class_names"])
-        labels = None
-        if recipe.conditional:
-            labels = torch.arange(n) % len(classes) if label is None else torch.full((n,), class_index(label, classes))
-        elif label is not None:
-            raise UsageError(f"{self.path.name} is unconditional: it cannot be asked for class {label!r}")
-        generator = self._generator(recipe, len(classes), step, ema)
+        recipe, labels = self.recipe, sample_labels(self, n, label)
+        generator = self._generator(recipe, step, ema)
         if batch_statistics and n < 2:
             raise UsageError("batch statistics need n of 2 or more")
         machine = engine.start(engine.here(recipe.engine))
@@ -105,8 +100,9 @@ class Run(RunDirectory):
 
         return write_report(self)
 
-    def _generator(self, recipe: Recipe, classes: int, step: int | None, ema: bool) -> nn.Module:
+    def _generator(self, recipe: Recipe, step: int | None, ema: bool) -> nn.Module:
         """The generator with its weights."""
+        provenance = self.provenance
         if step is None:
             saved, _ = checkpoint.newest(self.checkpoints)
             prefix = "ema." if ema and recipe.ema else "generator."
@@ -118,7 +114,8 @@ class Run(RunDirectory):
             if step not in kept:
                 raise UsageError(f"no snapshot of step {step}; there are: {', '.join(map(str, kept)) or 'none'}")
             tensors = checkpoint.from_file(self.file("snapshots", step, ".safetensors"))
-        generator = networks(recipe, classes, Keyed(0), self.own, self.provenance.get("own", {}))["generator"]
+        classes, needed = len(provenance["data"]["class_names"]), provenance.get("own", {}).keys() & {"generator"}
+        generator = networks(recipe, classes, Keyed(0), self.own, needed)["generator"]
         try:
             generator.load_state_dict(tensors)
         except RuntimeError as error:
@@ -209,30 +206,37 @@ def open_run(run: str | Path, *, runs: str | Path | None = None, generator: nn.M
 
 
 def save_images(images: Tensor, path: Path, run: RunDirectory, label: int | str | None = None) -> None:
-    """Save images as a grid (.png) or as arrays (.npz: images uint8 (N, C, H, W), and their labels if conditional).
+    """Save images of `Run.sample` as a grid (.png), or as arrays (.npz: images uint8 (N, C, H, W), labels int64).
 
     Raises:
         UsageError: another ending.
     """
-    if path.suffix not in (".png", ".npz"):
-        raise UsageError(f"{path}: the ending says the form; allowed: .png (a grid), .npz (arrays)")
-    array = pictures.to_uint8(images)
-    conditional, classes = run.recipe.conditional, run.provenance["data"]["class_names"]
+    array, labels = pictures.to_uint8(images), sample_labels(run, len(images), label)
     if path.suffix == ".png":
-        columns = len(classes) if conditional and label is None else math.ceil(math.sqrt(len(array)))
-        content = pictures.png(pictures.grid(array, min(columns, len(array))))
-    else:
-        labels = (
-            np.arange(len(array)) % len(classes)
-            if label is None
-            else np.full(len(array), class_index(label, classes))
-            if conditional
-            else None
-        )
+        columns = math.ceil(math.sqrt(len(array))) if labels is None or label is not None else int(labels.max()) + 1
+        content = pictures.png(pictures.grid(array, columns))
+    elif path.suffix == ".npz":
+        arrays = {"images": array} if labels is None else {"images": array, "labels": labels.numpy()}
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, images=array, **({"labels": labels} if conditional else {}))
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
         content = buffer.getvalue()
+    else:
+        raise UsageError(f"{path}: the ending says the form; allowed: .png (a grid), .npz (arrays)")
     write(path, content)
+
+
+def sample_labels(run: RunDirectory, n: int, label: int | str | None) -> Tensor | None:
+    """The classes of n samples, int64 (n,): the one asked for, or all in turn; None for an unconditional run.
+
+    Raises:
+        UsageError: no such class, or a class asked of an unconditional run.
+    """
+    if not run.recipe.conditional:
+        if label is not None:
+            raise UsageError(f"{run.path.name} is unconditional: it cannot be asked for class {label!r}")
+        return None
+    classes = run.provenance["data"]["class_names"]
+    return torch.arange(n) % len(classes) if label is None else torch.full((n,), class_index(label, classes))
 
 
 def networks(recipe: Recipe, classes: int, keyed: Keyed, own: Own, needed: Iterable[str]) -> dict[str, nn.Module]:

@@ -50,8 +50,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     buffer = io.BytesIO()
     torch.save(checkpoint.state, buffer)
     contents = {MODEL: to_bytes(checkpoint.tensors), STATE: buffer.getvalue()}
-    files = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()}
-    manifest = json.dumps({"schema": SCHEMA, "step": checkpoint.step, "files": files}, indent=2).encode()
+    manifest = _manifest(checkpoint.step, contents)
     with refusals(path, sum(map(len, contents.values())) + len(manifest)):
         try:
             folder.mkdir(exist_ok=True)
@@ -79,13 +78,13 @@ def load(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: missing, incomplete, changed, or not written by genlab.
     """
-    manifest = _verify(path)
+    step = _verify(path)
     try:
         tensors = safetensors.torch.load((path / MODEL).read_bytes())
         state = torch.load(path / STATE, map_location="cpu", weights_only=True)
     except Exception as error:
         raise CheckpointError(f"{path}: refused: {str(error).splitlines()[0][:200]}") from None
-    return Checkpoint(manifest["step"], tensors, state)
+    return Checkpoint(step, tensors, state)
 
 
 def newest(folder: Path) -> tuple[Checkpoint, list[str]]:
@@ -132,30 +131,41 @@ def from_file(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: damaged ({error})") from None
 
 
-def _verify(path: Path) -> dict[str, Any]:
-    """The manifest, after every file was held against it."""
+def _verify(path: Path) -> int:
+    """Hold every byte of a checkpoint against its manifest, which is the only one that its files allow; its step."""
+    name = _NAME.match(path.name)
+    if not name:
+        raise CheckpointError(f"{path}: not a checkpoint (step-000123)")
     try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
-        schema, step, files = manifest["schema"], manifest["step"], manifest["files"]
+        written = (path / MANIFEST).read_bytes()
+        contents = {file: (path / file).read_bytes() for file in (MODEL, STATE)}
     except OSError as error:
-        raise CheckpointError(f"{path / MANIFEST}: {error.strerror}") from None
+        raise CheckpointError(f"{error.filename or path}: {error.strerror}") from None
+    if written != _manifest(int(name[1]), contents):
+        raise CheckpointError(_difference(path, written, contents))
+    return int(name[1])
+
+
+def _manifest(step: int, contents: dict[str, bytes]) -> bytes:
+    files = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()}
+    return json.dumps({"schema": SCHEMA, "step": step, "files": files}, indent=2).encode()
+
+
+def _difference(path: Path, written: bytes, contents: dict[str, bytes]) -> str:
+    """What is wrong between a manifest and the files beside it."""
+    try:
+        manifest = json.loads(written)
+        if manifest["schema"] != SCHEMA:
+            return f"{path}: written in form {manifest['schema']!r}; this genlab reads form {SCHEMA}"
+        for name, data in contents.items():
+            expected = manifest["files"][name]
+            if len(data) != expected["bytes"]:
+                return f"{path / name}: truncated: {len(data):,} of {expected['bytes']:,} bytes"
+            if hashlib.sha256(data).hexdigest() != expected["sha256"]:
+                return f"{path / name}: damaged: its sha256 is not the manifest's"
     except (ValueError, KeyError, TypeError):
-        raise CheckpointError(f"{path / MANIFEST}: damaged") from None
-    if schema != SCHEMA:
-        raise CheckpointError(f"{path}: written in form {schema!r}; this genlab reads form {SCHEMA}")
-    if path.name != f"step-{step:06d}" or set(files) != {MODEL, STATE}:
-        raise CheckpointError(f"{path / MANIFEST}: does not belong to this checkpoint")
-    for name, expected in files.items():
-        try:
-            content = (path / name).read_bytes()
-        except OSError as error:
-            raise CheckpointError(f"{path / name}: {error.strerror}") from None
-        if len(content) != expected["bytes"]:
-            raise CheckpointError(f"{path / name}: truncated: {len(content):,} of {expected['bytes']:,} bytes")
-        if hashlib.sha256(content).hexdigest() != expected["sha256"]:
-            raise CheckpointError(f"{path / name}: damaged: its sha256 is not the manifest's")
-    checked: dict[str, Any] = manifest
-    return checked
+        pass
+    return f"{path / MANIFEST}: damaged, or of another checkpoint"
 
 
 def _clean(folder: Path) -> None:

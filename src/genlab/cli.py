@@ -62,9 +62,8 @@ def train(
         facts = {"seconds": run.seconds, "images_per_second": round(run.images_per_second, 1), "report": str(report)}
         tables.show_json({"run": str(run.path), **facts})
     else:
-        print(
-            f"trained in {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s\nrun     {run.path}\nreport  {report}"
-        )
+        print(f"trained in {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s")
+        print(f"run     {run.path}\nreport  {report}")
 
 
 @app.command

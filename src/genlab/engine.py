@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def start(settings: schema.Engine) -> Engine:
     Raises:
         UsageError: the device is not there.
     """
-    assert settings.device != "auto" and settings.threads != "auto", "resolve() comes first"
+    assert settings.device != "auto", "resolve() comes first"
+    assert settings.threads != "auto", "resolve() comes first"
     device = torch.device(settings.device)
     _check(settings.device)
     torch.set_num_threads(settings.threads)
@@ -150,9 +152,9 @@ def _bfloat16_wins(device: str, threads: int) -> bool:
         known[key] = _bfloat16_gain(torch.device(device), threads)
         try:
             memory.parent.mkdir(parents=True, exist_ok=True)
-            partial = memory.with_suffix(f".{os.getpid()}")
-            partial.write_text(json.dumps(known, indent=1), "utf-8")
-            partial.replace(memory)
+            beside = memory.with_suffix(f".{os.getpid()}")
+            beside.write_text(json.dumps(known, indent=1), "utf-8")
+            beside.replace(memory)
         except OSError:
             pass  # A machine without a writable home measures anew each time.
     return known[key] >= MARGIN
@@ -170,8 +172,7 @@ def _bfloat16_gain(device: torch.device, threads: int) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    slow, fast = (_fastest(lambda precision=precision: run(precision)) for precision in (torch.float32, torch.bfloat16))
-    return slow / fast
+    return _fastest(partial(run, torch.float32)) / _fastest(partial(run, torch.bfloat16))
 
 
 def _fastest(run: Callable[[], None], seconds: float = 0.4) -> float:

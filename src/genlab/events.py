@@ -30,7 +30,7 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         # Events behind a resumed step are hidden by TensorBoard's own rule.
-        self.writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=done + 1 if done else None)  # type: ignore[no-untyped-call]
+        self.writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=done + 1 if done else None)
 
     def stepped(self, step: int, seconds: float) -> None:
         pass
@@ -38,11 +38,11 @@ class TensorBoard:
     def logged(self, row: Row) -> None:
         for key, tag in TAGS.items():
             if key in row:
-                self.writer.add_scalar(tag, row[key], row["step"])  # type: ignore[no-untyped-call]
+                self.writer.add_scalar(tag, row[key], row["step"])
 
     def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
-        self.writer.add_image("samples", picture, step, dataformats="HWC")  # type: ignore[no-untyped-call]
+        self.writer.add_image("samples", picture, step, dataformats="HWC")
 
     def ended(self) -> None:
         if hasattr(self, "writer"):
-            self.writer.close()  # type: ignore[no-untyped-call]
+            self.writer.close()

@@ -170,7 +170,7 @@ class Gan:
         for group in optimiser.param_groups:
             group["lr"] = lr_at(settings, step, self.total_steps)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients).item()
         if not torch.isfinite(loss) or norm != norm or norm == float("inf"):
@@ -227,9 +227,10 @@ def generate(
     generator.train(batch_statistics)
     try:
         parts = []
-        for k in torch.arange(len(z)).split(len(z) if batch_statistics else 500):
-            y = () if labels is None else (labels[k].to(engine.device),)
-            parts.append(generator(z[k].to(engine.device), *y).float().cpu())
+        batch = len(z) if batch_statistics else 500
+        for k in range(0, len(z), batch):
+            y = () if labels is None else (labels[k : k + batch].to(engine.device),)
+            parts.append(generator(z[k : k + batch].to(engine.device), *y).float().cpu())
     finally:
         generator.train(was_training)
     return ((torch.cat(parts) + 1) / 2).clamp(0, 1).contiguous()
@@ -251,7 +252,7 @@ def _frozen(network: nn.Module) -> Iterator[None]:
 def _blame(name: str, network: nn.Module, loss: Tensor, step: int) -> str:
     where = f"step {step}, {name}"
     if not torch.isfinite(loss):
-        return f"{where}: the loss is {loss.item()}; a smaller learning rate (optimisers.{name}.lr) is the first thing to try"
+        return f"{where}: the loss is {loss.item()}; try a smaller optimisers.{name}.lr"
     for path, p in network.named_parameters():
         if p.grad is not None and not torch.isfinite(p.grad).all():
             return f"{where}: the gradient of {path} is not finite; try a smaller optimisers.{name}.lr"

@@ -12,7 +12,7 @@ def doublings(base: int, side: int) -> int | None:
 
 
 def halvings(side: int, base: int) -> int | None:
-    """n >= 1 with `side` halved n times, rounded down each time, = base (convolutions, kernel 4, stride 2, padding 1), or None."""
+    """n >= 1 with `side` halved n times, rounded down, = base (convolutions, same kernel and stride), or None."""
     blocks = 0
     while side > base:
         side, blocks = side // 2, blocks + 1

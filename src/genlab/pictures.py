@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,8 @@ SCALE = 2
 
 def to_uint8(images: Tensor | NDArray[Any]) -> NDArray[np.uint8]:
     """uint8 images as they are; float images in [0, 1] rounded to 0 .. 255."""
-    array = images.numpy() if isinstance(images, Tensor) else images
-    if array.dtype == np.uint8:
-        return array
-    return np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    array = np.asarray(images)
+    return np.asarray(array if array.dtype == np.uint8 else np.rint(np.clip(array, 0, 1) * 255), np.uint8)
 
 
 def grid(images: Tensor | NDArray[Any], columns: int) -> NDArray[np.uint8]:
@@ -34,11 +33,11 @@ def grid(images: Tensor | NDArray[Any], columns: int) -> NDArray[np.uint8]:
     return picture
 
 
-def png(picture: NDArray[np.uint8], scale: int = SCALE, **text: str) -> bytes:
+def png(picture: NDArray[np.uint8], text: Mapping[str, str] | None = None, scale: int = SCALE) -> bytes:
     """A picture (height, width, C) as PNG, each pixel `scale` pixels wide, with `text` in its metadata."""
     array = picture.repeat(scale, axis=0).repeat(scale, axis=1)
     info = PngImagePlugin.PngInfo()
-    for key, value in text.items():
+    for key, value in (text or {}).items():
         info.add_itxt(key, value)
     buffer = io.BytesIO()
     Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array).save(buffer, "PNG", pnginfo=info, optimize=True)

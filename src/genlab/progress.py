@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import TextIO
 
 import numpy as np
@@ -50,17 +49,17 @@ class Live:
 
     def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
         self.speed = _Speed(plan.batch)
-        wide = self.console.width >= 70
+        width = self.console.width
         self.bar = Progress(
             TextColumn("step"),
             MofNCompleteColumn(),
-            BarColumn(bar_width=None if wide else 8),
+            *([BarColumn(bar_width=None)] if width >= 60 else []),
             TextColumn("{task.fields[speed]}"),
-            *([TimeElapsedColumn(), TextColumn("left")] if wide else []),
+            *([TimeElapsedColumn(), TextColumn("left")] if width >= 80 else []),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"),
+            *([TextColumn("{task.fields[losses]}")] if width >= 50 else []),
             console=self.console,
-            expand=wide,
+            expand=width >= 60,
             speed_estimate_period=20,
         )
         self.task = self.bar.add_task("training", total=plan.total_steps, completed=done, speed="", losses="")
@@ -84,7 +83,7 @@ class Lines:
     """A line every ten seconds, and at the first and last step."""
 
     def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+        self.stream, self.reader = stream, True
 
     def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
         self.speed, self.plan, self.rate = _Speed(plan.batch), plan, 0.0
@@ -109,10 +108,11 @@ class Lines:
         pass
 
     def _say(self, line: str) -> None:
-        try:
-            print(line, file=self.stream, flush=True)
-        except OSError:
-            self.stream = Path("/dev/null").open("w", encoding="utf-8")  # noqa: SIM115  # nobody reads: train on
+        if self.reader:
+            try:
+                print(line, file=self.stream, flush=True)
+            except OSError:
+                self.reader = False  # Whoever read this is gone (`| head`); the training is not.
 
 
 def _losses(row: Row) -> str:

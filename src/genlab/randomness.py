@@ -42,7 +42,7 @@ class Keyed:
         return torch.randint(high, (n,), generator=self.stream(purpose, step))
 
     def scope(self, purpose: str, step: int) -> AbstractContextManager[None]:
-        """Inside: torch's global generator (initial weights, dropout) stands at (seed, purpose, step); after: as before."""
+        """Inside: torch's global generator (for initial weights, dropout) stands at (seed, purpose, step)."""
         return _GlobalScope(self._key(purpose, step))
 
 

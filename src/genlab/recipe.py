@@ -176,7 +176,7 @@ class Logging(Section):
     @classmethod
     def _one_or_comma_separated(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return [part for part in value.replace(",", " ").split()]
+            return value.replace(",", " ").split()
         return [value] if isinstance(value, int) else value
 
 
@@ -198,7 +198,7 @@ class BaseRecipe(Section):
                     path = f"engine.{field}"
                     yield (
                         (path, "engine.plan"),
-                        f"{path} is {getattr(self.engine, field)!r}, but engine.plan reference means {REFERENCE[field]!r}",
+                        f"{path} is {getattr(self.engine, field)!r}; engine.plan reference means {REFERENCE[field]!r}",
                     )
 
     def against(self, images: int, side: int, channels: int, classes: int) -> Iterator[Problem]:
@@ -214,7 +214,8 @@ class BaseRecipe(Section):
         if data.resize == "pad" and data.size < side:
             yield (
                 ("data.size", "data.resize"),
-                f"data.size is {data.size}, but padding cannot shrink the {side} pixels of dataset {data.name}; use data.resize bilinear",
+                f"data.size is {data.size}, but dataset {data.name} has {side} pixels; "
+                "padding cannot shrink, use data.resize bilinear",
             )
         if data.channels < channels:
             yield ("data.channels",), f"data.channels is {data.channels}, but dataset {data.name} has {channels}"
@@ -253,7 +254,7 @@ class GanRecipe(BaseRecipe):
         if objective.loss == "relativistic" and objective.discriminator_terms != "sum":
             yield (
                 ("objective.discriminator_terms", "objective.loss"),
-                "objective.discriminator_terms is half-sum, which has no effect with objective.loss relativistic (one term); use sum",
+                "objective.discriminator_terms is half-sum, but objective.loss relativistic has one term; use sum",
             )
 
     def _network_rules(self) -> Iterator[Problem]:
@@ -261,22 +262,24 @@ class GanRecipe(BaseRecipe):
         if doublings(G.base, size) is None:
             yield (
                 ("data.size", "networks.generator.base"),
-                f"data.size is {size}, which doubling networks.generator.base = {G.base} cannot make (next: {_sizes(G.base, size)})",
+                f"data.size is {size}, which doubling networks.generator.base = {G.base} cannot make "
+                f"(next: {_sizes(G.base, size)})",
             )
         if halvings(size, D.base) is None:
             yield (
                 ("data.size", "networks.discriminator.base"),
-                f"data.size is {size}, which halving (rounded down) cannot bring to networks.discriminator.base = {D.base}",
+                f"data.size is {size}, which halving cannot bring to networks.discriminator.base = {D.base}",
             )
         if D.kind != "dcgan" and not self.conditional:
             yield (
                 ("networks.generator.kind", "networks.discriminator.kind"),
-                f"networks.discriminator.kind is {D.kind}, but the generator is not told the class; use dcgan, or a conditional generator",
+                f"networks.discriminator.kind is {D.kind}, but the generator is not told the class; "
+                "use dcgan, or a conditional generator",
             )
         if isinstance(D, DcganDiscriminator) and D.normalisation == "none" and D.normalise_first:
             yield (
                 ("networks.discriminator.normalise_first", "networks.discriminator.normalisation"),
-                "networks.discriminator.normalise_first is true, which has no effect with normalisation none; use false",
+                "networks.discriminator.normalise_first has no effect with normalisation none; set it to false",
             )
         if self.budget.batch == 1 and "batch" in (G.normalisation, D.normalisation):
             yield ("budget.batch",), "budget.batch is 1, but batch normalisation needs 2 or more"
@@ -292,7 +295,8 @@ class GanRecipe(BaseRecipe):
         if self.data.last_batch == "keep" and images % self.budget.batch == 1 and normalised:
             yield (
                 ("budget.batch", "data.last_batch"),
-                f"budget.batch is {self.budget.batch}: the last batch of {images} images would be a single one, which batch normalisation cannot take; use data.last_batch drop or another batch",
+                f"budget.batch is {self.budget.batch}: the last batch of {images} images "
+                "would be a single one, which batch normalisation cannot take; use data.last_batch drop",
             )
 
 

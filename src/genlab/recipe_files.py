@@ -185,7 +185,7 @@ def _parse(text: str, title: str) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        raise UsageError(f"recipe {title}{where}: {getattr(error, 'problem', None) or 'not YAML'}") from None
+        raise UsageError(f"recipe {title}{where}: {getattr(error, 'problem', None) or getattr(error, 'reason', None) or 'not YAML'}") from None
     if not isinstance(parsed, dict):
         raise UsageError(f"recipe {title}: a recipe is a mapping of sections (see `genlab show quick-mnist --recipe`)")
     return parsed
@@ -196,7 +196,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: int) -> Any:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem="aliases (*name) are not used in recipes", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 

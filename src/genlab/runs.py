@@ -61,7 +61,7 @@ class RunDirectory:
         """
         if name is not None and (not NAME.fullmatch(name) or name.split(".")[0].lower() in RESERVED):
             raise UsageError(
-                f"run name {name!r}: use letters, digits, '.', '_' and '-', at most 100, beginning with a letter or digit"
+                f"run name {name!r}: use at most 100 letters, digits, '.', '_', '-', a letter or digit first"
             )
         with refusals(root):
             root.mkdir(parents=True, exist_ok=True)
@@ -218,7 +218,7 @@ def _claim(root: Path, name: str | None, stem: str) -> Path:
             (root / name).mkdir()
         except FileExistsError:
             raise UsageError(
-                f"run {name!r} exists in {root}; choose another --name, or go on with it: genlab train --resume {root / name}"
+                f"run {name!r} exists in {root}; choose another name, or: genlab train --resume {root / name}"
             ) from None
         return root / name
     for number in range(1, 1_000_000):

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside, synced, then renamed; and what to say when the disk refuses."""
+"""Files that are whole or not there: written beside, synced, renamed; and what to say when the disk refuses."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ class _Session:
             "genlab:step": str(step),
             "genlab:sampling": sampling_words(self.recipe),
         }
-        write(self.run.file("samples", step, ".png"), pictures.png(picture, **text))
+        write(self.run.file("samples", step, ".png"), pictures.png(picture, text))
         for observer in self.observers:
             observer.sampled(step, picture)
 
@@ -292,7 +292,7 @@ def _real_picture(dataset: Dataset, recipe: Recipe, run: RunDirectory) -> None:
         picture = pictures.grid(rows.reshape(-1, *rows.shape[2:]), CONDITIONAL_COLUMNS)
     else:
         picture = pictures.grid(dataset.images[:UNCONDITIONAL_SAMPLES], UNCONDITIONAL_COLUMNS)
-    write(run.path / "samples" / "real.png", pictures.png(picture, **{"genlab:dataset": dataset.name}))
+    write(run.path / "samples" / "real.png", pictures.png(picture, {"genlab:dataset": dataset.name}))
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Conditional DCGANs: the pair of report S2, in which image and class enter by a branch each, and a projection discriminator."""
+"""Conditional DCGANs: report S2's pair, where image and class enter by a branch each; a projection discriminator."""
 
 from __future__ import annotations
 

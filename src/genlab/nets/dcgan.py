@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -105,7 +106,7 @@ class DcganDiscriminator(nn.Module):
 def upsampling(widths: list[int], normalisation: str, activation: str) -> list[nn.Module]:
     """Blocks that double the side, from widths[0] channels to widths[-1]."""
     layers: list[nn.Module] = []
-    for wide, narrow in zip(widths, widths[1:], strict=False):
+    for wide, narrow in pairwise(widths):
         layers.append(nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=normalisation == "none"))
         layers.extend(after(narrow, normalisation, activation))
     return layers
@@ -114,7 +115,7 @@ def upsampling(widths: list[int], normalisation: str, activation: str) -> list[n
 def downsampling(widths: list[int], normalisation: str) -> list[nn.Module]:
     """Blocks that halve the side, from widths[0] channels to widths[-1]."""
     layers: list[nn.Module] = []
-    for narrow, wide in zip(widths, widths[1:], strict=False):
+    for narrow, wide in pairwise(widths):
         layers.append(nn.Conv2d(narrow, wide, 4, 2, 1, bias=normalisation == "none"))
         layers.extend(after(wide, normalisation, "leaky-relu"))
     return layers
@@ -135,7 +136,7 @@ def initialise(network: nn.Module, init: Literal["normal-0.02", "torch-default"]
     """
     for module in network.modules():
         if init == "torch-default":
-            if hasattr(module, "reset_parameters"):
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
                 module.reset_parameters()
         elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0, 0.02)

@@ -1,1 +1,1 @@
-"""Reports: `pages` says what stands on a page, `figures` draws, `render` makes the HTML. All read only the run directory."""
+"""Reports: `pages` says what stands on a page, `figures` draws, `render` makes HTML. All read only the run."""

@@ -8,8 +8,11 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.figure import Figure as Canvas
 
 from genlab.recipe import GanRecipe, Recipe
 from genlab.runs import Row, RunDirectory
@@ -68,7 +71,7 @@ def plots(recipe: Recipe) -> list[Plot]:
         Plot(
             "scores",
             "D(x) and D(G(z))",
-            f"Mean of the logistic function of the discriminator's logits, before its update. {minibatch} {_score_words(recipe)}",
+            f"Mean logistic function of D's logits, before its update. {minibatch} {_score_words(recipe)}",
             "mean score",
             (Curve("d_real", "D(x), real"), Curve("d_fake", "D(G(z)), generated")),
             ((0.5, "1/2"),),
@@ -107,13 +110,9 @@ def draw(run: RunDirectory, rows: list[Row], recipe: Recipe) -> list[Figure]:
 
 
 @contextmanager
-def _figure(plot: Plot, values: dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]) -> Iterator[object]:
-    import matplotlib
-
-    style = {"svg.fonttype": "none", "svg.hashsalt": plot.name, "font.family": "sans-serif", "font.size": 10}
+def _figure(plot: Plot, values: dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]) -> Iterator[Canvas]:
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": plot.name, "font.family": "sans-serif", "font.size": 10}
     with matplotlib.rc_context(style):
-        from matplotlib.figure import Figure as Canvas
-
         figure = Canvas(figsize=(6.4, 3.0), layout="constrained")
         axes = figure.subplots()
         for curve, colour, line in zip(plot.curves, COLOURS, STYLES, strict=False):
@@ -153,7 +152,9 @@ def _equilibrium(recipe: Recipe) -> tuple[tuple[float, str], ...]:
 
 def _score_words(recipe: Recipe) -> str:
     if isinstance(recipe, GanRecipe) and recipe.objective.loss == "relativistic":
-        return "With relativistic pairing only the difference between the two has a meaning; their common level drifts freely."
+        return (
+            "With relativistic pairing only the difference of the two means anything; their common level drifts freely."
+        )
     return "Both at 1/2: D cannot tell. At 1 and 0: D is certain, and a saturated D teaches G little."
 
 

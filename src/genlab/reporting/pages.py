@@ -116,7 +116,7 @@ def _state_words(status: dict[str, Any]) -> str:
         "created": "This run has not begun.",
         "running": f"This run is in progress: step {step:,} of {total:,} at its last checkpoint.",
         "interrupted": f"This run was stopped at step {step:,} of {total:,} and can be resumed.",
-        "killed": f"This run was killed; its last checkpoint is from step {step:,} of {total:,}, and it can be resumed.",
+        "killed": f"This run was killed; its last checkpoint is of step {step:,} of {total:,}; it can be resumed.",
         "failed": f"This run failed after step {step:,} of {total:,}: {status.get('reason', '')}",
     }
     return words.get(status["state"], "")

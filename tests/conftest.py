@@ -1,0 +1,64 @@
+"""Shared pieces: a small real dataset, a small recipe, and one finished run that many tests look at."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import genlab
+from genlab import data
+from genlab.api import Run
+from genlab.recipe import Recipe
+
+SMALL: dict[str, Any] = {
+    "engine.plan": "reference",
+    "networks.generator.ngf": 4,
+    "networks.discriminator.ndf": 4,
+    "budget.batch": 16,
+    "budget.epochs": 2,
+    "logging.metrics_every": 1,
+    "logging.tensorboard": False,
+}
+"""quick-mnist in seconds: narrow networks, the reference plan."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """100 real digits, ten of each class, as a user's npz file."""
+    mnist = data.load("mnist")
+    assert mnist.labels is not None
+    chosen = np.concatenate([np.flatnonzero(mnist.labels == k)[:10] for k in range(10)])
+    path = tmp_path_factory.mktemp("data") / "digits.npz"
+    np.savez(path, x_train=mnist.images[chosen, 0], y_train=mnist.labels[chosen].astype(np.uint8))
+    return path
+
+
+@pytest.fixture
+def small(digits: Path) -> Callable[..., Recipe]:
+    """small(**changes by dotted path) -> quick-mnist on those digits."""
+
+    def make(changes: dict[str, Any] | None = None, recipe: str = "quick-mnist") -> Recipe:
+        return genlab.load_recipe(recipe, {**SMALL, "data.name": str(digits), **(changes or {})})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished small run; tests only read it."""
+    recipe = genlab.load_recipe("quick-mnist", {**SMALL, "data.name": str(digits)})
+    return genlab.train(recipe, runs=tmp_path_factory.mktemp("runs"))

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import genlab
+from genlab import api, checkpoint
+from genlab.api import Run
+from genlab.errors import CheckpointError, DataError, RecipeError, UsageError
+from genlab.recipe import Recipe
+
+
+def test_sample(finished: Run) -> None:
+    images = finished.sample(64)
+    assert images.shape == (64, 1, 32, 32)
+    assert images.dtype == torch.float32
+    assert 0 <= images.min() < images.max() <= 1
+    assert torch.equal(finished.sample(64), images)
+    assert torch.equal(genlab.open_run(finished.path).sample(64), images)
+    assert not torch.equal(finished.sample(64, seed=1), images)
+
+
+def test_every_way_of_sampling_differs(finished: Run) -> None:
+    ways: list[dict[str, Any]] = [{}, {"ema": False}, {"batch_statistics": True}, {"step": 6}, {"label": 3}]
+    drawn = [finished.sample(10, **way) for way in ways]
+    for k, a in enumerate(drawn):
+        for b in drawn[:k]:
+            assert not torch.equal(a, b)
+
+
+def test_the_last_snapshot_is_the_last_checkpoint(finished: Run) -> None:
+    assert torch.equal(finished.sample(10, step=12), finished.sample(10))
+
+
+def test_classes_in_turn_or_one(finished: Run) -> None:
+    z = torch.stack([finished.sample(20)[k] for k in range(20)])
+    threes = finished.sample(20, label=3)
+    assert torch.allclose(threes[3], z[3], atol=1e-6)
+    assert torch.allclose(threes[13], z[13], atol=1e-6)
+    assert not torch.allclose(threes[4], z[4], atol=1e-5)
+    assert torch.equal(finished.sample(20, label="3"), threes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"n": 0}, "n is 0"),
+        ({"label": 10}, "unknown class '10'; allowed: 0, 1, 2"),
+        ({"step": 7}, "no snapshot of step 7; there are: 6, 12"),
+        ({"step": 6, "ema": False}, "snapshots hold the averaged weights only"),
+        ({"n": 1, "batch_statistics": True}, "2 or more"),
+    ],
+)
+def test_what_cannot_be_sampled(arguments: dict[str, Any], words: str, finished: Run) -> None:
+    with pytest.raises(UsageError) as caught:
+        finished.sample(**arguments)
+    assert words in str(caught.value)
+
+
+def test_class_names() -> None:
+    names = ["T-shirt", "7"]
+    assert [api.class_index(label, names) for label in ("T-shirt", 0, "0", "7", 7)] == [0, 0, 0, 1, 1]
+    with pytest.raises(UsageError, match=r"allowed: 0 \(T-shirt\), 1 \(7\)"):
+        api.class_index("coat", names)
+
+
+@pytest.mark.parametrize(("label", "size"), [(None, (676, 676)), ("3", (676, 676))])
+def test_a_grid_file(label: str | None, size: tuple[int, int], finished: Run, tmp_path: Path) -> None:
+    api.save_images(finished.sample(100, label=label), tmp_path / "a.png", finished, label)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == size
+
+
+def test_an_array_file(finished: Run, tmp_path: Path) -> None:
+    api.save_images(finished.sample(25), tmp_path / "a.npz", finished)
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["images"].shape == (25, 1, 32, 32)
+        assert arrays["images"].dtype == np.uint8
+        assert arrays["labels"].tolist() == [k % 10 for k in range(25)]
+    with pytest.raises(UsageError, match=r"allowed: \.png"):
+        api.save_images(finished.sample(4), tmp_path / "a.jpg", finished)
+
+
+def test_an_unconditional_run_has_no_classes(small: Callable[..., Recipe], tmp_path: Path) -> None:
+    run = genlab.train(small({"budget.max_steps": 2}, "s2-dcgan"), runs=tmp_path)
+    assert run.sample(3).shape == (3, 1, 32, 32)
+    with pytest.raises(UsageError, match="is unconditional"):
+        run.sample(3, label=1)
+
+
+def test_recipe_and_dataset_are_refused_together(digits: Path) -> None:
+    """The batch does not fit the data, and epochs are out of range: one message."""
+    with pytest.raises(RecipeError) as caught:
+        genlab.train("quick-mnist", epochs=0, overrides={"data.name": str(digits), "budget.batch": 101})
+    assert len(caught.value.problems) == 2
+
+
+def test_nothing_is_made_when_something_is_refused(digits: Path, tmp_path: Path) -> None:
+    for arguments in ({"overrides": {"budget.batch": 101}}, {"seed": -1}, {"seed": 2**64}, {"name": "a/b"}):
+        overrides = {"data.name": str(digits), **arguments.pop("overrides", {})}  # type: ignore[dict-item, call-overload]
+        with pytest.raises(UsageError):
+            genlab.train("quick-mnist", overrides=overrides, runs=tmp_path / "runs", **arguments)  # type: ignore[arg-type]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_unlabelled_data_cannot_train_a_conditional_model(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x_train=np.zeros((64, 28, 28), np.uint8))
+    with pytest.raises(RecipeError, match="has no labels"):
+        genlab.train("quick-mnist", overrides={"data.name": str(tmp_path / "x.npz")}, runs=tmp_path)
+
+
+def test_changed_data_cannot_be_resumed(small: Callable[..., Recipe], digits: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.npz"
+    own.write_bytes(digits.read_bytes())
+    run = genlab.train(small({"data.name": str(own), "budget.max_steps": 1}), runs=tmp_path, report=False)
+    with np.load(own) as arrays:
+        changed = dict(arrays)
+    changed["x_train"][50, 14, 14] ^= 1
+    np.savez(own, **changed)
+    with pytest.raises(DataError, match="is not the one"):
+        genlab.train(resume=run.path)
+
+
+class OwnGenerator(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(100, 32 * 32)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.tanh(self.linear(z)).view(-1, 1, 32, 32)
+
+
+def test_own_networks(small: Callable[..., Recipe], tmp_path: Path) -> None:
+    recipe = small({"budget.max_steps": 3, "logging.metrics_every": 1}, "s2-dcgan")
+    discriminator = nn.Sequential(nn.Flatten(), nn.Linear(1024, 8), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))
+    generator = OwnGenerator()
+    before = generator.linear.weight.detach().clone()
+    run = genlab.train(recipe, generator=generator, discriminator=discriminator, runs=tmp_path)
+    assert not torch.equal(generator.linear.weight.detach(), before)
+    assert run.provenance["own"] == {"generator": "OwnGenerator", "discriminator": "Sequential"}
+    assert run.provenance["networks"][0]["parameters"] == 101 * 1024
+    images = run.sample(5)
+    assert images.shape == (5, 1, 32, 32)
+    with pytest.raises(UsageError, match="trained with its own generator"):
+        genlab.open_run(run.path).sample(5)
+    assert torch.equal(genlab.open_run(run.path, generator=OwnGenerator()).sample(5), images)
+
+
+def test_an_own_network_that_does_not_fit_is_refused_before_training(
+    small: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="the generator cannot be run on"):
+        genlab.train(small(recipe="s2-dcgan"), generator=nn.Linear(7, 7), runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_without_a_checkpoint_cannot_sample(finished: Run, tmp_path: Path) -> None:
+    for name in ("recipe.yaml", "provenance.json", "status.json"):
+        (tmp_path / name).write_bytes((finished.path / name).read_bytes())
+    with pytest.raises(CheckpointError, match="no usable checkpoint"):
+        genlab.open_run(tmp_path).sample(4)
+
+
+def test_resume_keeps_the_recipe(finished: Run) -> None:
+    with pytest.raises(UsageError, match="keeps its recipe"):
+        genlab.train(resume=finished.path, epochs=5)
+
+
+def test_show() -> None:
+    recipe, described = genlab.show("s4-dcgan")
+    assert recipe.name == "s4-dcgan"
+    assert [(d.name, d.parameters) for d in described] == [("generator", 791_776), ("discriminator", 691_680)]
+
+
+def test_a_checkpoint_of_an_own_kind_does_not_load_into_another(finished: Run) -> None:
+    saved, _ = checkpoint.newest(finished.checkpoints)
+    assert {name.split(".")[0] for name in saved.tensors} == {"generator", "discriminator", "ema"}
+
+
+def test_the_public_surface() -> None:
+    for name in genlab.__all__:
+        assert getattr(genlab, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        _ = genlab.trian

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from genlab import checkpoint, storage
+from genlab.checkpoint import MANIFEST, MODEL, STATE, Checkpoint
+from genlab.errors import CheckpointError, StorageError
+
+
+def example(step: int) -> Checkpoint:
+    tensors = {"generator.w": torch.randn(3, 4), "generator.n": torch.tensor(step)}
+    return Checkpoint(step, tensors, {"model": {"moment": torch.randn(5)}, "seconds": 1.5})
+
+
+def same(a: Checkpoint, b: Checkpoint) -> bool:
+    return (
+        a.step == b.step
+        and a.tensors.keys() == b.tensors.keys()
+        and all(torch.equal(a.tensors[key], b.tensors[key]) for key in a.tensors)
+        and torch.equal(a.state["model"]["moment"], b.state["model"]["moment"])
+    )
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    saved = example(7)
+    path = checkpoint.save(tmp_path, saved)
+    assert path.name == "step-000007"
+    assert same(checkpoint.load(path), saved)
+
+
+def test_the_newest_two_are_kept(tmp_path: Path) -> None:
+    for step in (1, 5, 30, 200):
+        checkpoint.save(tmp_path, example(step))
+    assert [path.name for path in checkpoint.found(tmp_path)] == ["step-000030", "step-000200"]
+
+
+@pytest.mark.parametrize("name", [MODEL, STATE, MANIFEST])
+def test_every_flipped_bit_is_noticed(name: str, tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, example(3))
+    content = (path / name).read_bytes()
+    positions = range(0, len(content), max(1, len(content) // 60))
+    for position in positions:
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << (position % 8)
+        (path / name).write_bytes(damaged)
+        with pytest.raises(CheckpointError, match="step-000003"):
+            checkpoint.load(path)
+    (path / name).write_bytes(content)
+    checkpoint.load(path)
+
+
+@pytest.mark.parametrize("name", [MODEL, STATE, MANIFEST])
+def test_truncated_and_missing_files_are_noticed(name: str, tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, example(3))
+    content = (path / name).read_bytes()
+    for size in (0, 1, len(content) // 2, len(content) - 1):
+        (path / name).write_bytes(content[:size])
+        with pytest.raises(CheckpointError):
+            checkpoint.load(path)
+    (path / name).unlink()
+    with pytest.raises(CheckpointError, match="No such file"):
+        checkpoint.load(path)
+
+
+def test_an_older_one_stands_in_loudly(tmp_path: Path) -> None:
+    first = example(1)
+    checkpoint.save(tmp_path, first)
+    newer = checkpoint.save(tmp_path, example(2))
+    (newer / MODEL).write_bytes(b"")
+    found, warnings = checkpoint.newest(tmp_path)
+    assert same(found, first)
+    assert "step-000002" in warnings[0]
+    assert "using step-000001" in warnings[0]
+
+
+def test_none_usable_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no usable checkpoint"):
+        checkpoint.newest(tmp_path)
+
+
+def test_a_pickle_is_never_run(tmp_path: Path) -> None:
+    """Even with a manifest that fits, the state file is read without running code."""
+    canary = tmp_path / "canary"
+
+    class Attack:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(canary),)
+
+    path = checkpoint.save(tmp_path, example(1))
+    hostile = pickle.dumps(Attack())
+    manifest = (path / MANIFEST).read_text()
+    state = (path / STATE).read_bytes()
+    manifest = manifest.replace(hashlib.sha256(state).hexdigest(), hashlib.sha256(hostile).hexdigest())
+    (path / MANIFEST).write_text(manifest.replace(f'"bytes": {len(state)}', f'"bytes": {len(hostile)}'))
+    (path / STATE).write_bytes(hostile)
+    with pytest.raises(CheckpointError, match="refused"):
+        checkpoint.load(path)
+    assert not canary.exists()
+
+
+def test_leftovers_of_a_killed_save_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "step-000009.tmp-123").mkdir()
+    checkpoint.save(tmp_path, example(1))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
+
+
+def test_a_full_disk_leaves_the_old_one_and_says_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = example(1)
+    checkpoint.save(tmp_path, first)
+
+    def full(path: Path, content: bytes) -> None:
+        path.write_bytes(content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_synced", full)
+    with pytest.raises(StorageError, match=r"step-000002: No space left on device \(needed [\d,]+ bytes, free") as caught:
+        checkpoint.save(tmp_path, example(2))
+    assert caught.value.exit_code == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
+    assert same(checkpoint.load(tmp_path / "step-000001"), first)
+
+
+def test_files_are_synced_before_the_rename_and_the_folder_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    sync, folder, rename = storage.write_synced, storage.sync_folder, Path.rename
+    monkeypatch.setattr(checkpoint, "write_synced", lambda p, c: (calls.append(p.name), sync(p, c))[1])
+    monkeypatch.setattr(checkpoint, "sync_folder", lambda p: (calls.append(f"folder {p.name.split('.')[0]}"), folder(p))[1])
+    monkeypatch.setattr(Path, "rename", lambda self, to: (calls.append("rename"), rename(self, to))[1])
+    checkpoint.save(tmp_path / "checkpoints", example(1))
+    assert calls == [MODEL, STATE, MANIFEST, "folder step-000001", "rename", "folder checkpoints"]

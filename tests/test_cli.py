@@ -1,0 +1,176 @@
+"""The command line as a person or a script meets it: in processes of their own where that matters."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genlab import cli, recipe_files
+from genlab.api import Run
+from genlab.recipe import Recipe
+
+
+def call(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = 0
+    try:
+        cli.main(arguments)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def genlab(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "genlab", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture
+def recipe_file(small: Callable[..., Recipe], tmp_path: Path) -> str:
+    path = tmp_path / "small.yaml"
+    path.write_text(recipe_files.dump(small()), "utf-8")
+    return str(path)
+
+
+def test_train_sample_report(recipe_file: str, tmp_path: Path) -> None:
+    runs = str(tmp_path / "runs")
+    done = genlab("train", recipe_file, "--epochs", "1", "--objective.lambda=0.1", "--json", GENLAB_RUNS=runs)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert set(said) == {"run", "seconds", "images_per_second", "report"}
+    assert Path(said["report"]).exists()
+    recipe = Run(said["run"]).recipe
+    assert (recipe.budget.epochs, recipe.objective.lambda_) == (1, 0.1)
+    output = str(tmp_path / "a.npz")
+    sampled = genlab("sample", Path(said["run"]).name, "-n", "12", "-o", output, "--class", "3", GENLAB_RUNS=runs)
+    assert sampled.returncode == 0, sampled.stderr
+    assert "EMA weights" in sampled.stdout
+    with np.load(output) as arrays:
+        assert arrays["labels"].tolist() == [3] * 12
+    Path(said["report"]).unlink()
+    assert genlab("report", said["run"]).returncode == 0
+    assert Path(said["report"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "quick-mnst"], "did you mean 'quick-mnist'?"),
+        (["train", "quick-mnist", "--objective.lamda", "3"], "did you mean objective.lambda?"),
+        (["train", "quick-mnist", "--budget.epochs", "0"], "budget.epochs is 0"),
+        (["train", "quick-mnist", "--budget.epochs"], "needs a value"),
+        (["train", "quick-mnist", "--epochs", "many"], "epochs"),
+        (["train", "quick-mnist", "--data.name", "mnits"], "neither a built-in dataset"),
+        (["train"], "which recipe?"),
+        (["trian"], 'Did you mean "train"?'),
+        (["show", "s4-dcgn"], "did you mean 's4-dcgan'?"),
+        (["sample", "nowhere"], "unknown run 'nowhere'"),
+        (["data", "check", "nowhere.npz"], "neither a built-in dataset"),
+        (["train", "--resume", "nowhere"], "unknown run 'nowhere'"),
+    ],
+)
+def test_errors_are_one_message_with_a_code(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(arguments, capsys)
+    assert code == (3 if "nowhere.npz" in arguments or "mnits" in arguments else 2)
+    assert out == ""
+    assert words in err
+    assert err.startswith("genlab: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Exception, match="unknown recipe"):
+        cli.main(["train", "nothing", "--debug"])
+
+
+def test_show_prints_both_tables_of_s4(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(["show", "s4-dcgan"], capsys)
+    assert code == 0
+    assert "791,776" in out
+    assert "691,680" in out
+    assert "128 x 7 x 7" in out
+
+
+def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = call(["show", "s4-dcgan", "--json"], capsys)
+    shown = json.loads(out)
+    assert shown["recipe"] == "s4-dcgan"
+    generator = shown["networks"][0]
+    assert set(generator) == {"name", "parameters", "trainable", "multiply_adds", "layers"}
+    assert (generator["name"], generator["parameters"], generator["multiply_adds"]) == ("generator", 791_776, 13_698_048)
+    assert generator["layers"][0] == {"type": "ConvTranspose2d", "output_shape": [128, 7, 7], "parameters": 627_200}
+
+
+def test_show_as_yaml_is_a_recipe(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    _, out, _ = call(["show", "quick-mnist", "--yaml", "--ema", "null"], capsys)
+    (tmp_path / "r.yaml").write_text(out, "utf-8")
+    assert recipe_files.load(tmp_path / "r.yaml") == recipe_files.load("quick-mnist", {"ema": None})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first"),
+    [(["recipes"], "quick-mnist"), (["data", "list"], "mnist"), (["data", "check", "mnist"], "mnist")],
+)
+def test_lists(arguments: list[str], first: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(arguments, capsys)
+    assert code == 0
+    assert first in out
+    _, out, _ = call([*arguments, "--json"], capsys)
+    listed: Any = json.loads(out)
+    assert first in {entry["name"] for entry in (listed if isinstance(listed, list) else [listed])}
+
+
+def test_help_is_quick_to_import() -> None:
+    """`--help` must not load torch, nor anything else that takes its time."""
+    script = "import sys; sys.argv = ['genlab', '--help']\nimport genlab.cli\ntry: genlab.cli.main()\nexcept SystemExit: pass\n"
+    script += "print('loaded', sorted(m for m in ('torch', 'numpy', 'pydantic', 'matplotlib', 'tensorboard') if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "loaded []" in done.stdout
+    assert "train" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["train", "recipes", "show", "sample", "report", "data"])
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call([command, "--help"], capsys)
+    assert code == 0
+    assert "Usage: genlab" in out
+
+
+def test_waiting_is_passive_before_torch_is_loaded() -> None:
+    script = "import genlab, os, sys; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["PASSIVE", "False"]
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = f"{sys.executable} -m genlab show s4-dcgan | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""
+
+
+def test_overrides_are_read_as_yaml() -> None:
+    rest, overrides = cli._take_overrides(
+        ["train", "x", "--a.b", "1", "--seed", "3", "--a.c=[1, 2]", "--data.last-batch", "keep", "--ema", "null"]
+    )
+    assert rest == ["train", "x", "--seed", "3"]
+    assert overrides == {"a.b": 1, "a.c": [1, 2], "data.last_batch": "keep", "ema": None}

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from genlab.ema import Ema
+
+
+class Counter(nn.Module):
+    """One parameter, one float buffer, one integer buffer."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(value))
+        self.register_buffer("mean", torch.tensor(value))
+        self.register_buffer("count", torch.tensor(0))
+
+
+def push(network: nn.Module, value: float) -> None:
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            tensor.fill_(value)
+
+
+def test_ramp_then_decay_in_closed_form() -> None:
+    """x_t = d_t x_(t-1) + (1 - d_t) w with d_t = min(decay, (1 + t) / (10 + t)), t from 0."""
+    network, decay, expected = Counter(0.0), 0.5, 0.0
+    ema = Ema(network, decay)
+    for t in range(20):
+        push(network, float(t * t))
+        ema.update()
+        d = min(decay, (1 + t) / (10 + t))
+        expected = d * expected + (1 - d) * t * t
+    state = ema.network.state_dict()
+    assert state["w"].item() == pytest.approx(expected, rel=1e-5)
+    assert state["mean"].item() == pytest.approx(expected, rel=1e-5)
+    assert ema.updates == 20
+
+
+def test_the_ramp_ends_at_the_decay() -> None:
+    """(1 + t) / (10 + t) reaches 0.5 at t = 8: from then on the weight of the old average is 0.5."""
+    network = Counter(0.0)
+    ema = Ema(network, 0.5)
+    ema.updates = 100
+    push(network, 1.0)
+    ema.update()
+    assert ema.network.state_dict()["w"].item() == pytest.approx(0.5)
+
+
+def test_integer_buffers_are_copied() -> None:
+    network = Counter(0.0)
+    ema = Ema(network, 0.9)
+    push(network, 7)
+    ema.update()
+    assert ema.network.state_dict()["count"].item() == 7
+
+
+def test_the_average_is_apart_from_the_network() -> None:
+    network = Counter(1.0)
+    ema = Ema(network, 0.9)
+    push(network, 5.0)
+    assert ema.network.state_dict()["w"].item() == 1.0
+    assert not ema.network.training
+    assert not any(p.requires_grad for p in ema.network.parameters())

@@ -1,0 +1,204 @@
+"""The algorithm: who is updated when, that every setting acts, golden losses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genlab import engine, gan
+from genlab.errors import NonFiniteError
+from genlab.losses import AdversarialLoss
+from genlab.randomness import Keyed
+from genlab.recipe import Recipe
+
+IMAGES = torch.randint(0, 256, (16, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+CLASSES = torch.arange(16) % 10
+
+
+def make(recipe: Recipe, seed: int = 0, total_steps: int = 10) -> gan.Gan:
+    keyed = Keyed(seed)
+    made = gan.build_networks(recipe, 10, keyed)
+    settings = engine.resolve(recipe.engine, gan.mergeable(made["discriminator"]))
+    return gan.Gan(recipe, made["generator"], made["discriminator"], engine.start(settings), keyed, total_steps)
+
+
+def run(recipe: Recipe, steps: int = 3, seed: int = 0) -> tuple[gan.Gan, list[dict[str, float]]]:
+    model = make(recipe, seed)
+    return model, [model.step(IMAGES, CLASSES, step) for step in range(1, steps + 1)]
+
+
+def digest(network: nn.Module, buffers: bool = True) -> str:
+    tensors = network.state_dict() if buffers else dict(network.named_parameters())
+    return hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in tensors.values())).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["quick-mnist", "s2-dcgan"])
+def test_each_half_step_updates_its_own_network(
+    name: str, small: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D's step leaves G's weights alone and G's step D's: by hash, before and after each."""
+    model = make(small(recipe=name))
+    seen: list[tuple[str, bool, bool]] = []
+    descend = model._descend
+
+    def watched(player: str, *arguments: Any) -> float:
+        before = digest(model.G, buffers=False), digest(model.D, buffers=False)
+        norm = descend(player, *arguments)
+        after = digest(model.G, buffers=False), digest(model.D, buffers=False)
+        seen.append((player, before[0] != after[0], before[1] != after[1]))
+        return norm
+
+    monkeypatch.setattr(model, "_descend", watched)
+    model.step(IMAGES, CLASSES, 1)
+    assert seen == [("discriminator", False, True), ("generator", True, False)]
+
+
+def test_the_generator_step_sees_the_updated_discriminator(small: Callable[..., Recipe]) -> None:
+    """The reports' order: with D's learning rate near zero, G's loss is that of the D before; otherwise not."""
+    slow = make(small({"optimisers.discriminator.lr": 1e-30}, "s2-dcgan")).step(IMAGES, CLASSES, 1)
+    fast = make(small({"optimisers.discriminator.lr": 1e-1}, "s2-dcgan")).step(IMAGES, CLASSES, 1)
+    assert slow["loss_d"] == fast["loss_d"]
+    assert slow["loss_g"] != fast["loss_g"]
+
+
+def test_same_seed_same_bits_and_another_seed_others(small: Callable[..., Recipe]) -> None:
+    (a, rows_a), (b, rows_b), (c, rows_c) = run(small()), run(small()), run(small(), seed=1)
+    assert rows_a == rows_b
+    assert digest(a.G) == digest(b.G)
+    assert rows_a != rows_c
+    assert digest(a.G) != digest(c.G)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("quick-mnist", {"objective.loss": "non-saturating"}),
+        ("quick-mnist", {"objective.lambda": 1.0}),
+        ("quick-mnist", {"objective.sigma": 0.5}),
+        ("quick-mnist", {"objective.penalty": "none", "objective.lambda": None, "objective.sigma": None}),
+        ("quick-mnist", {"objective.generator_noise": "fresh"}),
+        ("quick-mnist", {"networks.generator.init": "torch-default"}),
+        ("quick-mnist", {"networks.generator.activation": "leaky-relu"}),
+        ("quick-mnist", {"networks.generator.normalisation": "none"}),
+        ("quick-mnist", {"networks.discriminator.init": "normal-0.02"}),
+        ("quick-mnist", {"networks.discriminator": {"kind": "dcgan", "ndf": 4, "normalise_first": False}}),
+        ("quick-mnist", {"networks.discriminator": {"kind": "conditional-dcgan", "ndf": 4}}),
+        ("quick-mnist", {"optimisers.generator.betas": [0.5, 0.9]}),
+        ("quick-mnist", {"optimisers.generator.eps": 1e-2}),
+        ("quick-mnist", {"optimisers.generator.schedule": "constant"}),
+        ("quick-mnist", {"optimisers.discriminator.lr": 1e-5}),
+        ("s2-dcgan", {"objective.discriminator_terms": "half-sum"}),
+        ("s2-dcgan", {"networks.discriminator.normalise_first": False}),
+        ("s2-dcgan", {"networks.discriminator.normalisation": "none", "networks.discriminator.normalise_first": False}),
+        ("s2-dcgan", {"networks.latent": 10}),
+    ],
+)
+def test_every_setting_acts(name: str, changes: dict[str, Any], small: Callable[..., Recipe]) -> None:
+    _, before = run(small(recipe=name))
+    _, after = run(small(changes, name))
+    assert before != after
+
+
+def test_half_sum_is_half_of_sum(small: Callable[..., Recipe]) -> None:
+    whole = make(small(recipe="s2-dcgan")).step(IMAGES, CLASSES, 1)
+    half = make(small({"objective.discriminator_terms": "half-sum"}, "s2-dcgan")).step(IMAGES, CLASSES, 1)
+    assert half["loss_d"] == pytest.approx(whole["loss_d"] / 2, rel=1e-6)
+    assert half["grad_norm_d"] == pytest.approx(whole["grad_norm_d"] / 2, rel=1e-4)
+
+
+def test_merged_passes_compute_the_same(small: Callable[..., Recipe]) -> None:
+    """Without batch statistics one pass over all images gives each the logit of a pass of its own."""
+    plain = {"engine.plan": "auto", "engine.precision": "float32", "engine.device": "cpu", "engine.threads": 1}
+    _, (merged,) = run(small({**plain, "engine.merged_passes": True}), steps=1)
+    _, (apart,) = run(small({**plain, "engine.merged_passes": False}), steps=1)
+    # float32 rounding, divided by sigma^2 in the penalty.
+    assert merged == pytest.approx(apart, rel=1e-3, abs=1e-6)
+
+
+def test_passes_are_merged_only_where_images_do_not_mix(small: Callable[..., Recipe]) -> None:
+    assert gan.mergeable(make(small()).D)
+    assert not gan.mergeable(make(small(recipe="s2-dcgan")).D)
+
+
+def test_a_nan_stops_before_the_update(small: Callable[..., Recipe]) -> None:
+    model = make(small())
+    model.step(IMAGES, CLASSES, 1)
+    before = digest(model.D), digest(model.G, buffers=False)
+    model.loss = AdversarialLoss(lambda real, fake: (real - fake).mean() * float("nan"), model.loss.generator, True)
+    with pytest.raises(NonFiniteError, match="step 2, discriminator: the loss is nan") as caught:
+        model.step(IMAGES, CLASSES, 2)
+    assert caught.value.exit_code == 6
+    assert digest(model.D) == before[0]
+    assert digest(model.G, buffers=False) == before[1]
+
+
+def test_an_infinite_gradient_names_its_tensor(small: Callable[..., Recipe]) -> None:
+    model = make(small())
+    first = next(iter(dict(model.D.named_parameters())))
+    dict(model.D.named_parameters())[first].register_hook(lambda gradient: gradient * float("inf"))
+    before = digest(model.D)
+    with pytest.raises(NonFiniteError, match=rf"the gradient of {first} is not finite"):
+        model.step(IMAGES, CLASSES, 1)
+    assert digest(model.D) == before
+
+
+def test_linear_schedule(small: Callable[..., Recipe]) -> None:
+    """lr at the first step, lr / T at the last of T."""
+    recipe = small({"optimisers.generator.schedule": "linear", "optimisers.generator.lr": 0.01})
+    model = make(recipe, total_steps=4)
+    rates = [model.step(IMAGES, CLASSES, step)["lr_g"] for step in (1, 2, 3, 4)]
+    assert rates == pytest.approx([0.01, 0.0075, 0.005, 0.0025])
+
+
+def test_batch_statistics_of_d_are_updated_in_every_forward_pass(small: Callable[..., Recipe]) -> None:
+    """Reports: real, fake, and fake again in G's step: three updates of D's statistics, one of G's."""
+    model = make(small(recipe="s2-dcgan"))
+    model.step(IMAGES, CLASSES, 1)
+    counts = {
+        name: {int(v) for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
+        for name, network in (("G", model.G), ("D", model.D))
+    }
+    assert counts == {"G": {1}, "D": {3}}
+
+
+def test_generate_is_in_the_unit_range_and_leaves_the_model_alone(small: Callable[..., Recipe]) -> None:
+    model, _ = run(small())
+    before = digest(model.G), digest(model.sampler)
+    z, y = torch.randn(30, 100), torch.arange(30) % 10
+    images = model.generate(z, y)
+    assert images.shape == (30, 1, 32, 32)
+    assert images.dtype == torch.float32
+    assert 0 <= images.min() < images.max() <= 1
+    assert (digest(model.G), digest(model.sampler)) == before
+    assert model.G.training
+
+
+def test_running_statistics_make_samples_independent_of_their_batch(small: Callable[..., Recipe]) -> None:
+    model, _ = run(small())
+    z, y = torch.randn(8, 100), torch.arange(8)
+    alone = torch.cat([model.generate(z[k : k + 1], y[k : k + 1]) for k in range(8)])
+    assert torch.allclose(model.generate(z, y), alone, atol=1e-5)
+    mixed = gan.generate(model.G, model.engine, z, y, batch_statistics=True)
+    assert not torch.allclose(mixed, gan.generate(model.G, model.engine, z, y), atol=1e-3)
+
+
+def test_an_own_objective_is_used(small: Callable[..., Recipe]) -> None:
+    def zero(real: Tensor, fake: Tensor) -> Tensor:
+        return (real.sum() + fake.sum()) * 0
+
+    model = make(small({"objective.penalty": "none", "objective.lambda": None, "objective.sigma": None}))
+    model.loss = AdversarialLoss(zero, zero, False)
+    losses = model.step(IMAGES, CLASSES, 1)
+    assert (losses["loss_d"], losses["loss_g"], losses["grad_norm_g"]) == (0, 0, 0)
+
+
+def test_conditional_generator_with_a_discriminator_that_is_not_told(small: Callable[..., Recipe]) -> None:
+    """S2's cD(x) without y."""
+    recipe = small({"networks.discriminator": {"kind": "dcgan", "ndf": 4}})
+    _, rows = run(recipe)
+    assert all(torch.isfinite(torch.tensor(list(row.values()))).all() for row in rows)

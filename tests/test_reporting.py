@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import base64
+import csv
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import genlab
+from genlab.api import Run
+from genlab.recipe import Recipe
+from genlab.reporting import figures, pages
+from genlab.reporting.render import render
+from genlab.runs import RunDirectory
+from genlab.storage import write_json
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> \u2028\u202e &amp;"
+
+
+class Seen(HTMLParser):
+    """Every tag, every attribute, all text of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def report(run: Run) -> Seen:
+    return Seen((run.path / "report.html").read_text("utf-8"))
+
+
+def test_the_page_holds_what_it_should(finished: Run) -> None:
+    page = report(finished)
+    for words in (
+        finished.path.name,
+        "nothing here is a validation curve",
+        "EMA weights (decay 0.999), running BatchNorm statistics",
+        "ConvTranspose2d",
+        "engine:",
+        "sha256",
+        "torch 2.",
+        "Each row is one class",
+    ):
+        assert words in page.text, words
+    assert sum(tag == "svg" for tag, _ in page.tags) == 3
+    assert sum(tag == "img" for tag, _ in page.tags) == 4
+
+
+def test_the_page_is_self_contained(finished: Run) -> None:
+    """No script, and nothing that would be fetched."""
+    page = report(finished)
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "embed", "base"}
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "xlink:href", "action"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:image/png;base64,", "#")), (tag, name, value)
+    text = (finished.path / "report.html").read_text("utf-8")
+    assert "url(" not in text.replace("url(#", "")
+    assert "default-src 'none'" in text
+
+
+def test_pictures_are_embedded_as_they_are(finished: Run) -> None:
+    sources = [str(a["src"]).partition(",")[2] for tag, a in report(finished).tags if tag == "img"]
+    assert base64.b64decode(sources[0]) == finished.file("samples", 12, ".png").read_bytes()
+    assert base64.b64decode(sources[1]) == (finished.path / "samples" / "real.png").read_bytes()
+
+
+def test_text_from_people_is_escaped(finished: Run, tmp_path: Path) -> None:
+    """Name of the run, description, class names, data name, reason of a failure: all shown as text."""
+    copy = tmp_path / "<b>run"
+    (copy / "samples").mkdir(parents=True)
+    (copy / "figures").mkdir()
+    for name in ("metrics.jsonl", "recipe.yaml", "samples/real.png", "samples/step-000012.png"):
+        (copy / name).write_bytes((finished.path / name).read_bytes())
+    provenance = finished.provenance
+    provenance["data"]["class_names"] = [HOSTILE] * 10
+    provenance["data"]["name"] = HOSTILE
+    provenance["machine"]["processor"] = HOSTILE
+    write_json(copy / "provenance.json", provenance)
+    write_json(copy / "status.json", {"state": "failed", "step": 1, "total_steps": 2, "reason": HOSTILE})
+    run = RunDirectory(copy)
+    text = run.recipe.model_copy(update={"description": HOSTILE})
+    page = pages.run_page(run)
+    seen = Seen(render(pages.RunPage(**{**vars(page), "lead": text.description, "title": HOSTILE})))
+    assert not any(tag == "script" for tag, _ in seen.tags)
+    assert not any("onerror" in attributes for _, attributes in seen.tags)
+    assert sum(tag == "img" for tag, _ in seen.tags) == 2
+    assert seen.text.count("<script>alert(1)</script>") >= 14
+
+
+def test_csv_holds_every_row(finished: Run) -> None:
+    with (finished.path / "figures" / "losses.csv").open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    rows = finished.metrics()
+    assert [float(line["loss_d"]) for line in table] == [row["loss_d"] for row in rows]
+    assert [int(line["step"]) for line in table] == [row["step"] for row in rows]
+
+
+def test_blocks_are_means() -> None:
+    assert figures._blocks([1.0, 3.0, 5.0, None, 7.0], 2).tolist()[0] == 2
+    assert figures._blocks([1.0, 3.0, 5.0], 2).tolist() == [2, 5]
+
+
+def test_long_runs_are_thinned_and_say_so(finished: Run, tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    rows = [{"step": k, "epoch": k / 10, "loss_d": 1.0, "loss_g": 2.0} for k in range(1, 2001)]
+    (figure,) = figures.draw(RunDirectory(tmp_path), rows, finished.recipe)
+    assert figure.block == 5
+    assert len((tmp_path / "figures" / "losses.csv").read_text().splitlines()) == 2001
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "levels"),
+    [
+        ("quick-mnist", {}, [0.693]),
+        ("s2-dcgan", {}, [0.693, 1.386]),
+        ("s2-dcgan", {"objective.discriminator_terms": "half-sum"}, [0.693]),
+    ],
+)
+def test_equilibrium_lines(
+    recipe: str, changes: dict[str, str], levels: list[float], small: Callable[..., Recipe]
+) -> None:
+    losses = figures.plots(small(changes, recipe))[0]
+    assert [round(height, 3) for height, _ in losses.levels] == levels
+
+
+def test_unconditional_pages_do_not_speak_of_classes(small: Callable[..., Recipe], tmp_path: Path) -> None:
+    run = genlab.train(small({"budget.max_steps": 3}, "s2-dcgan"), runs=tmp_path)
+    assert "Each row is one class" not in report(run).text
+    assert "last weights, running BatchNorm statistics" in report(run).text
+
+
+def test_a_run_that_has_not_begun_has_a_page(small: Callable[..., Recipe], finished: Run, tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path, small(), 0, finished.provenance, "new")
+    text = render(pages.run_page(run))
+    assert "This run has not begun." in text
+    assert "No samples yet." in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (99.4, "99 s"), (185, "3 min 5 s"), (8820, "2 h 27 min")]
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert pages.duration(seconds) == words
+
+
+def test_reports_are_pure(finished: Run) -> None:
+    """Rendering twice gives the same bytes."""
+    first = render(pages.run_page(finished))
+    assert render(pages.run_page(finished)) == first
+    assert re.search(r"<title>.* - genlab</title>", first)

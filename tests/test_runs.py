@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from genlab.errors import BusyError, DataError, UsageError
+from genlab.recipe import Recipe
+from genlab.runs import RunDirectory, list_runs
+
+
+@pytest.fixture
+def run(tmp_path: Path, small: Callable[..., Recipe]) -> RunDirectory:
+    return RunDirectory.create(tmp_path, small(), 0, {"seed": 0}, None)
+
+
+def test_names_count_up(tmp_path: Path, small: Callable[..., Recipe]) -> None:
+    names = [RunDirectory.create(tmp_path, small(), seed, {}, None).path.name for seed in (0, 0, 1)]
+    assert names == ["quick-mnist-seed0-001", "quick-mnist-seed0-002", "quick-mnist-seed1-001"]
+    assert [run.path.name for run in list_runs(tmp_path)] == names
+
+
+def test_a_name_that_exists_is_refused(tmp_path: Path, small: Callable[..., Recipe]) -> None:
+    first = RunDirectory.create(tmp_path, small(), 0, {"mine": True}, "a")
+    with pytest.raises(UsageError, match="--resume"):
+        RunDirectory.create(tmp_path, small(), 0, {}, "a")
+    assert first.provenance == {"mine": True}
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", "CON", "nul.txt", "a" * 300, "\N{GRINNING FACE}", "a\nb", "-rf", ".."])
+def test_a_name_that_is_no_name_is_refused(name: str, tmp_path: Path, small: Callable[..., Recipe]) -> None:
+    with pytest.raises(UsageError, match="run name"):
+        RunDirectory.create(tmp_path / "runs", small(), 0, {}, name)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_recipe_comes_back(run: RunDirectory, small: Callable[..., Recipe]) -> None:
+    assert run.recipe == small()
+
+
+def test_rows_come_back(run: RunDirectory) -> None:
+    rows = [{"step": 1, "loss_d": 0.1, "loss_g": float("nan")}, {"step": 2, "loss_d": 1e-30, "loss_g": 2.0}]
+    with run.appending(after=0) as log:
+        for row in rows:
+            log.append(row)
+    assert run.metrics() == [{**rows[0], "loss_g": None}, rows[1]]
+    for line in (run.path / "metrics.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+
+
+def fill(run: RunDirectory, n: int) -> Path:
+    with run.appending(after=0) as log:
+        for step in range(1, n + 1):
+            log.append({"step": step, "loss_d": step / 7})
+    return run.path / "metrics.jsonl"
+
+
+def test_rows_behind_a_checkpoint_are_cut_and_set_aside(run: RunDirectory) -> None:
+    path = fill(run, 5)
+    before = path.read_bytes()
+    with run.appending(after=3) as log:
+        log.append({"step": 4, "loss_d": 0.5})
+    assert [row["step"] for row in run.metrics()] == [1, 2, 3, 4]
+    assert path.read_bytes().startswith(b"".join(before.splitlines(keepends=True)[:3]))
+    assert path.with_suffix(".torn").read_bytes() == b"".join(before.splitlines(keepends=True)[3:])
+
+
+def test_a_torn_last_line_is_passed_over_and_cut(run: RunDirectory) -> None:
+    path = fill(run, 3)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert [row["step"] for row in run.metrics()] == [1, 2]
+    with run.appending(after=99) as log:
+        log.append({"step": 3, "loss_d": 0.0})
+    assert [row["step"] for row in run.metrics()] == [1, 2, 3]
+
+
+def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(run: RunDirectory) -> None:
+    path = fill(run, 3)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\n") + 25] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="line 2"):
+        run.metrics()
+
+
+def test_one_writer(run: RunDirectory) -> None:
+    """A second process is refused with the first one's pid; when the first is gone, however, the run is free."""
+    script = f"""
+import sys, time
+from genlab.runs import RunDirectory
+with RunDirectory({str(run.path)!r}).locked():
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "locked\n"
+        with pytest.raises(BusyError, match=f"pid {child.pid}") as caught, run.locked():
+            pass
+        assert caught.value.exit_code == 7
+        run.set_status(state="running", step=3)
+        assert run.status["state"] == "running"
+        child.kill()
+        child.wait()
+    assert run.status["state"] == "killed"
+    with run.locked():
+        assert run.status["state"] == "running"
+
+
+def test_open_finds_by_path_and_by_name(run: RunDirectory) -> None:
+    assert RunDirectory.open(run.path).path == run.path
+    assert RunDirectory.open(run.path.name, run.path.parent).path == run.path
+    with pytest.raises(UsageError, match=f"did you mean '{run.path.name}'"):
+        RunDirectory.open("quick-mnist-seed0-01", run.path.parent)
+
+
+def test_damaged_status_is_said(run: RunDirectory) -> None:
+    (run.path / "status.json").write_text("{")
+    with pytest.raises(DataError, match=r"status\.json: damaged"):
+        _ = run.status

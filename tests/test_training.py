@@ -1,0 +1,286 @@
+"""The loop: order, samples, logging, stop and resume; nothing that watches may change a training."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import genlab
+from genlab import checkpoint, recipe_files
+from genlab.api import Run
+from genlab.errors import CheckpointError, NonFiniteError, Stopped
+from genlab.losses import AdversarialLoss
+from genlab.randomness import Keyed
+from genlab.recipe import Recipe
+from genlab.runs import Row, RunDirectory
+from genlab.training import Plan
+
+TIMINGS = {"seconds"}
+
+
+def rows(run: Run) -> list[Row]:
+    return [{k: v for k, v in row.items() if k not in TIMINGS} for row in run.metrics()]
+
+
+def digest(run: Run) -> str:
+    """Of every tensor of the last checkpoint and of the optimisers' state."""
+    saved, _ = checkpoint.newest(run.checkpoints)
+    state = saved.state["model"]
+    moments = [
+        (name, index, key, value.numpy().tobytes() if hasattr(value, "numpy") else value)
+        for name in ("optimiser_g", "optimiser_d")
+        for index, values in sorted(state[name]["state"].items())
+        for key, value in sorted(values.items())
+    ]
+    weights = [(name, str(t.dtype), tuple(t.shape), t.numpy().tobytes()) for name, t in sorted(saved.tensors.items())]
+    return hashlib.sha256(repr((saved.step, weights, moments, state["ema_updates"])).encode()).hexdigest()
+
+
+class Watcher:
+    """An observer that stops, kills or only notes."""
+
+    def __init__(self, at: int = -1, act: Callable[[], None] = lambda: None) -> None:
+        self.at, self.act = at, act
+        self.events: list[Any] = []
+
+    def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
+        self.events.append(("started", plan.total_steps, done))
+
+    def stepped(self, step: int, seconds: float) -> None:
+        if step == self.at:
+            self.act()
+
+    def logged(self, row: Row) -> None:
+        self.events.append(("logged", row["step"]))
+
+    def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
+        self.events.append(("sampled", step))
+        picture[:] = 0
+
+    def ended(self) -> None:
+        self.events.append("ended")
+
+
+def test_every_image_is_seen_once_an_epoch_in_an_order_of_its_own() -> None:
+    plan = Plan(images=100, batch=16, steps_per_epoch=7, total_steps=14)
+    batches = [indices.tolist() for _, indices in plan.batches(Keyed(0), after=0)]
+    first, second = (sum(batches[k : k + 7], []) for k in (0, 7))
+    assert sorted(first) == sorted(second) == list(range(100))
+    assert first != second
+
+
+@pytest.mark.parametrize("after", [0, 1, 5, 6, 7, 13, 14])
+def test_a_resumed_order_goes_on_where_it_was(after: int) -> None:
+    plan = Plan(images=100, batch=16, steps_per_epoch=6, total_steps=14)
+    whole = [(step, indices.tolist()) for step, indices in plan.batches(Keyed(0), after=0)]
+    assert [(step, indices.tolist()) for step, indices in plan.batches(Keyed(0), after=after)] == whole[after:]
+
+
+@pytest.mark.parametrize(
+    ("changes", "per_epoch", "total"),
+    [({}, 6, 12), ({"data.last_batch": "keep"}, 7, 14), ({"budget.max_steps": 5}, 6, 5), ({"budget.batch": 20}, 5, 10)],
+)
+def test_plan(changes: dict[str, Any], per_epoch: int, total: int, small: Callable[..., Recipe]) -> None:
+    plan = Plan.of(small(changes), 100)
+    assert (plan.steps_per_epoch, plan.total_steps) == (per_epoch, total)
+
+
+def test_the_run_directory(finished: Run) -> None:
+    expected = {
+        "recipe.yaml",
+        "provenance.json",
+        "metrics.jsonl",
+        "samples",
+        "checkpoints",
+        "snapshots",
+        "figures",
+        "status.json",
+        "run.lock",
+        "report.html",
+    }
+    assert {path.name for path in finished.path.iterdir()} == expected
+    assert finished.status["state"] == "finished"
+    assert finished.steps("samples", ".png") == [6, 12]
+    assert finished.steps("snapshots", ".safetensors") == [6, 12]
+    assert (finished.path / "samples" / "real.png").exists()
+    assert {f"{name}.{kind}" for name in ("losses", "scores", "gradients") for kind in ("csv", "png")} == {
+        path.name for path in (finished.path / "figures").iterdir()
+    }
+    recipe = finished.recipe
+    assert "auto" not in recipe.engine.model_dump(exclude={"plan"}).values()
+
+
+def test_rows(finished: Run) -> None:
+    table = finished.metrics()
+    assert [row["step"] for row in table] == list(range(1, 13))
+    assert [row["images"] for row in table] == [16 * step for step in range(1, 13)]
+    assert [row["epoch"] for row in table] == pytest.approx([step / 6 for step in range(1, 13)], abs=1e-6)
+    assert all(a["seconds"] <= b["seconds"] for a, b in zip(table, table[1:], strict=False))
+    columns = {"loss_d", "loss_g", "penalty", "d_real", "d_fake", "grad_norm_d", "grad_norm_g", "lr_d", "lr_g"}
+    assert columns <= set(table[0])
+    assert all(0 < row["d_real"] < 1 and 0 < row["d_fake"] < 1 and row["grad_norm_g"] > 0 for row in table)
+
+
+def test_images_are_counted_with_the_partial_batch(small: Callable[..., Recipe], tmp_path: Path) -> None:
+    run = genlab.train(small({"data.last_batch": "keep"}, "s2-dcgan"), runs=tmp_path, report=False)
+    assert [row["images"] for row in run.metrics()][5:8] == [96, 100, 116]
+    assert run.metrics()[-1]["images"] == 200
+
+
+def test_the_grid_has_a_row_a_class_and_a_column_a_z(finished: Run) -> None:
+    with Image.open(finished.file("samples", 12, ".png")) as picture:
+        assert picture.size == (2 * (10 * 34 - 2), 2 * (10 * 34 - 2))
+        assert "EMA weights" in picture.info["genlab:sampling"]  # type: ignore[attr-defined]
+
+
+def test_twice_the_same_is_byte_identical_and_another_seed_is_not(
+    finished: Run, small: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    same = genlab.train(small(), runs=tmp_path, report=False)
+    other = genlab.train(small(), seed=1, runs=tmp_path, report=False)
+    assert rows(same) == rows(finished)
+    assert digest(same) == digest(finished)
+    pixels = [np.asarray(Image.open(run.file("samples", 12, ".png"))) for run in (finished, same, other)]
+    assert (pixels[0] == pixels[1]).all()
+    assert (pixels[0] != pixels[2]).any()
+    assert rows(other) != rows(finished)
+    names = ("step-000006.safetensors", "step-000012.safetensors")
+    assert [(same.path / "snapshots" / n).read_bytes() for n in names] == [
+        (finished.path / "snapshots" / n).read_bytes() for n in names
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"logging.metrics_every": 5},
+        {"logging.sample_every": 2},
+        {"logging.sample_batches": [0, 3]},
+        {"logging.sample_epochs": []},
+        {"logging.tensorboard": True},
+        {"logging.checkpoint_seconds": 1e-6},
+    ],
+)
+def test_watching_does_not_change_a_training(
+    changes: dict[str, Any], finished: Run, small: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    watcher = Watcher()
+    run = genlab.train(small(changes), runs=tmp_path, report=False, observers=[watcher])
+    assert digest(run) == digest(finished)
+    assert watcher.events[0] == ("started", 12, 0)
+    assert watcher.events[-1] == "ended"
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [
+        ({}, [6, 12]),
+        ({"logging.sample_epochs": []}, [12]),
+        ({"logging.sample_every": 5}, [5, 6, 10, 12]),
+        ({"logging.sample_batches": [0, 3]}, [1, 4, 6, 7, 10, 12]),
+        ({"logging.sample_epochs": "2", "budget.max_steps": 7}, [7]),
+    ],
+)
+def test_samples_are_drawn_when_due(
+    changes: dict[str, Any], steps: list[int], small: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    run = genlab.train(small(changes), runs=tmp_path, report=False)
+    assert run.steps("samples", ".png") == steps
+
+
+@pytest.mark.parametrize("name", ["quick-mnist", "s2-dcgan"])
+@pytest.mark.parametrize("at", [1, 4, 6, 11])
+def test_interrupted_and_resumed_is_as_if_never_interrupted(
+    name: str, at: int, small: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    whole = genlab.train(small(recipe=name), runs=tmp_path, report=False)
+    stopper = Watcher(at, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Stopped, match=rf"stopped at step {at} of \d+; go on with: genlab train --resume") as caught:
+        genlab.train(small(recipe=name), runs=tmp_path, name="cut", observers=[stopper], report=False)
+    assert caught.value.exit_code == 130
+    cut = genlab.open_run(tmp_path / "cut")
+    assert cut.status["state"] == "interrupted"
+    resumed = genlab.train(resume=tmp_path / "cut", report=False)
+    assert resumed.status["state"] == "finished"
+    assert digest(resumed) == digest(whole)
+    assert rows(resumed) == rows(whole)
+    assert len(resumed.provenance["resumed"]) == 1
+
+
+def test_killed_and_resumed_in_a_new_process(finished: Run, small: Callable[..., Recipe], tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(recipe_files.dump(small({"logging.checkpoint_seconds": 1e-6})), "utf-8")
+    script = f"""
+import os, signal, genlab
+class Killer:
+    def started(self, *a): pass
+    def stepped(self, step, seconds):
+        if step == 9: os.kill(os.getpid(), signal.SIGKILL)
+    logged = sampled = started
+    def ended(self): pass
+genlab.train({str(tmp_path / "r.yaml")!r}, runs={str(tmp_path)!r}, name="killed", observers=[Killer()])
+"""
+    child = subprocess.run([sys.executable, "-c", script], check=False)
+    assert child.returncode == -signal.SIGKILL
+    killed = genlab.open_run(tmp_path / "killed")
+    assert killed.status["state"] == "killed"
+    resume = [sys.executable, "-m", "genlab", "train", "--resume", str(killed.path)]
+    subprocess.run(resume, check=True, capture_output=True)
+    assert digest(killed) == digest(finished)
+    assert rows(killed) == rows(finished)
+
+
+def test_killed_before_the_first_checkpoint_starts_again(
+    finished: Run, small: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    def boom() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        genlab.train(small(), runs=tmp_path, name="early", observers=[Watcher(2, boom)], report=False)
+    assert checkpoint.found(tmp_path / "early" / "checkpoints") == []
+    resumed = genlab.train(resume=tmp_path / "early", report=False)
+    assert digest(resumed) == digest(finished)
+    assert rows(resumed) == rows(finished)
+
+
+def test_a_finished_run_stays_as_it_is(finished: Run) -> None:
+    before = digest(finished), finished.provenance
+    genlab.train(resume=finished.path, report=False)
+    assert (digest(finished), finished.provenance) == before
+
+
+def test_a_nan_ends_the_run_and_keeps_the_last_checkpoint(small: Callable[..., Recipe], tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def d(real: Any, fake: Any) -> Any:
+        calls.append(1)
+        return (fake - real).mean() * (float("nan") if len(calls) == 9 else 1.0)
+
+    objective = AdversarialLoss(d, lambda real, fake: (real - fake).mean(), True)
+    with pytest.raises(NonFiniteError, match="step 9"):
+        genlab.train(small(), runs=tmp_path, name="nan", objective=objective, report=False)
+    run = genlab.open_run(tmp_path / "nan")
+    assert run.status["state"] == "failed"
+    assert "step 9" in run.status["reason"]
+    assert checkpoint.newest(run.checkpoints)[0].step == 6
+
+
+def test_a_checkpoint_of_another_model_is_refused_with_the_differences(
+    small: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    run = genlab.train(small({"budget.max_steps": 2}), runs=tmp_path, report=False)
+    text = (run.path / "recipe.yaml").read_text("utf-8").replace("ngf: 4", "ngf: 8").replace("max_steps: 2", "max_steps: 5")
+    (run.path / "recipe.yaml").write_text(text, "utf-8")
+    with pytest.raises(CheckpointError, match=r"of another model \(\d+ differences\)"):
+        genlab.train(resume=run.path)
