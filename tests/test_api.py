@@ -103,10 +103,17 @@ def test_recipe_and_dataset_are_refused_together(digits: Path) -> None:
 
 
 def test_nothing_is_made_when_something_is_refused(digits: Path, tmp_path: Path) -> None:
-    for arguments in ({"overrides": {"budget.batch": 101}}, {"seed": -1}, {"seed": 2**64}, {"name": "a/b"}):
-        overrides = {"data.name": str(digits), **arguments.pop("overrides", {})}  # type: ignore[dict-item, call-overload]
+    own = {"data.name": str(digits)}
+    refused: list[dict[str, Any]] = [
+        {"overrides": {"budget.batch": 101}},
+        {"seed": -1},
+        {"seed": 2**64},
+        {"name": "a/b"},
+    ]
+    for arguments in refused:
+        overrides = {**own, **arguments.get("overrides", {})}
         with pytest.raises(UsageError):
-            genlab.train("quick-mnist", overrides=overrides, runs=tmp_path / "runs", **arguments)  # type: ignore[arg-type]
+            genlab.train("quick-mnist", **{**arguments, "overrides": overrides, "runs": tmp_path / "runs"})
     assert not (tmp_path / "runs").exists()
 
 

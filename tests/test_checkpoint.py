@@ -120,18 +120,35 @@ def test_a_full_disk_leaves_the_old_one_and_says_how_much(tmp_path: Path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "write_synced", full)
-    with pytest.raises(StorageError, match=r"step-000002: No space left on device \(needed [\d,]+ bytes, free") as caught:
+    with pytest.raises(
+        StorageError, match=r"step-000002: No space left on device \(needed [\d,]+ bytes, free"
+    ) as caught:
         checkpoint.save(tmp_path, example(2))
     assert caught.value.exit_code == 5
     assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
     assert same(checkpoint.load(tmp_path / "step-000001"), first)
 
 
-def test_files_are_synced_before_the_rename_and_the_folder_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_synced_before_the_rename_and_the_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[str] = []
     sync, folder, rename = storage.write_synced, storage.sync_folder, Path.rename
-    monkeypatch.setattr(checkpoint, "write_synced", lambda p, c: (calls.append(p.name), sync(p, c))[1])
-    monkeypatch.setattr(checkpoint, "sync_folder", lambda p: (calls.append(f"folder {p.name.split('.')[0]}"), folder(p))[1])
-    monkeypatch.setattr(Path, "rename", lambda self, to: (calls.append("rename"), rename(self, to))[1])
+
+    def noted_sync(path: Path, content: bytes) -> None:
+        calls.append(path.name)
+        sync(path, content)
+
+    def noted_folder(path: Path) -> None:
+        calls.append(f"folder {path.name.split('.')[0]}")
+        folder(path)
+
+    def noted_rename(path: Path, target: Path) -> Path:
+        calls.append("rename")
+        return rename(path, target)
+
+    monkeypatch.setattr(checkpoint, "write_synced", noted_sync)
+    monkeypatch.setattr(checkpoint, "sync_folder", noted_folder)
+    monkeypatch.setattr(Path, "rename", noted_rename)
     checkpoint.save(tmp_path / "checkpoints", example(1))
     assert calls == [MODEL, STATE, MANIFEST, "folder step-000001", "rename", "folder checkpoints"]

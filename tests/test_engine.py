@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from genlab import engine, recipe as schema
+from genlab import engine
+from genlab import recipe as schema
 from genlab.errors import UsageError
 
 
@@ -33,7 +34,12 @@ def test_bfloat16_only_where_it_wins_clearly_and_measured_once(
     gain: float, precision: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(engine, "_bfloat16_gain", lambda *_: calls.append(1) or gain)
+
+    def measured(*_: object) -> float:
+        calls.append(1)
+        return gain
+
+    monkeypatch.setattr(engine, "_bfloat16_gain", measured)
     settings = schema.Engine(device="cpu", threads=1)
     assert [engine.resolve(settings, mergeable=False).precision for _ in range(3)] == [precision] * 3
     assert len(calls) == 1

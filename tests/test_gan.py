@@ -140,7 +140,9 @@ def test_a_nan_stops_before_the_update(small: Callable[..., Recipe]) -> None:
 def test_an_infinite_gradient_names_its_tensor(small: Callable[..., Recipe]) -> None:
     model = make(small())
     first = next(iter(dict(model.D.named_parameters())))
-    dict(model.D.named_parameters())[first].register_hook(lambda gradient: gradient * float("inf"))
+    dict(model.D.named_parameters())[first].register_hook(  # type: ignore[no-untyped-call]
+        lambda gradient: gradient * float("inf")
+    )
     before = digest(model.D)
     with pytest.raises(NonFiniteError, match=rf"the gradient of {first} is not finite"):
         model.step(IMAGES, CLASSES, 1)

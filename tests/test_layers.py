@@ -10,22 +10,20 @@ import pytest
 import genlab
 
 ROOT = Path(genlab.__file__).parent
-ORDER = """
-errors geometry randomness recipe recipe_files
-storage pictures
-data.images data.arrays data.builtin data
-nets.dcgan nets.conditional nets.describe nets
-losses penalties engine ema
-checkpoint runs
-gan
-family
-training
-progress events
-reporting.figures reporting.pages reporting.render reporting
-api
-tables layer_tables
-cli __main__
-""".split()
+LAYERS = [
+    "errors geometry recipe recipe_files tables",
+    "randomness storage pictures data.images data.arrays data.builtin data",
+    "nets.products nets.dcgan nets.conditional nets.describe nets",
+    "losses penalties engine ema checkpoint runs",
+    "gan",
+    "family",
+    "training",
+    "progress events",
+    "reporting.figures reporting.pages reporting.render reporting",
+    "api layer_tables",
+    "cli __main__",
+]
+ORDER = [module for layer in LAYERS for module in layer.split()]
 EAGER = {"errors", "geometry", "recipe", "recipe_files", "cli", "tables", "storage", "__main__"}
 """What the command line loads before it knows that a network is needed: none of it may import torch."""
 

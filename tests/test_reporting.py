@@ -148,9 +148,7 @@ def test_a_run_that_has_not_begun_has_a_page(small: Callable[..., Recipe], finis
     assert "No samples yet." in text
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.4, "0 s"), (99.4, "99 s"), (185, "3 min 5 s"), (8820, "2 h 27 min")]
-)
+@pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (99.4, "99 s"), (185, "3 min 5 s"), (8820, "2 h 27 min")])
 def test_durations(seconds: float, words: str) -> None:
     assert pages.duration(seconds) == words
 

@@ -31,7 +31,9 @@ def test_a_name_that_exists_is_refused(tmp_path: Path, small: Callable[..., Reci
     assert first.provenance == {"mine": True}
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "", "CON", "nul.txt", "a" * 300, "\N{GRINNING FACE}", "a\nb", "-rf", ".."])
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "", "CON", "nul.txt", "a" * 300, "\N{GRINNING FACE}", "a\nb", "-rf", ".."]
+)
 def test_a_name_that_is_no_name_is_refused(name: str, tmp_path: Path, small: Callable[..., Recipe]) -> None:
     with pytest.raises(UsageError, match="run name"):
         RunDirectory.create(tmp_path / "runs", small(), 0, {}, name)

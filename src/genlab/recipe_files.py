@@ -185,7 +185,9 @@ def _parse(text: str, title: str) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        raise UsageError(f"recipe {title}{where}: {getattr(error, 'problem', None) or getattr(error, 'reason', None) or 'not YAML'}") from None
+        raise UsageError(
+            f"recipe {title}{where}: {getattr(error, 'problem', None) or getattr(error, 'reason', None) or 'not YAML'}"
+        ) from None
     if not isinstance(parsed, dict):
         raise UsageError(f"recipe {title}: a recipe is a mapping of sections (see `genlab show quick-mnist --recipe`)")
     return parsed

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from genlab.geometry import doublings, halvings
 from genlab.nets.dcgan import after, downsampling, upsampling
+from genlab.nets.products import PointConvTranspose2d, WholeMapConv2d
 
 
 class ConditionalDcganGenerator(nn.Module):
@@ -41,9 +42,7 @@ class ConditionalDcganGenerator(nn.Module):
         half = widths[0] // 2
 
         def branch(inputs: int) -> nn.Sequential:
-            return nn.Sequential(
-                nn.ConvTranspose2d(inputs, half, base, bias=False), *after(half, normalisation, activation)
-            )
+            return nn.Sequential(PointConvTranspose2d(inputs, half, base), *after(half, normalisation, activation))
 
         self.latent, self.classes = latent, classes
         self.z_branch, self.y_branch = branch(latent), branch(classes)
@@ -91,7 +90,7 @@ class ConditionalDcganDiscriminator(nn.Module):
         self.y_branch = nn.Sequential(nn.Conv2d(classes, half, 4, 2, 1), *after(half, "none", "leaky-relu"))
         self.layers = nn.Sequential(
             *downsampling([2 * half, *widths[1:]], normalisation),
-            nn.Conv2d(widths[-1], 1, base),
+            WholeMapConv2d(widths[-1], 1, base),
         )
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
@@ -134,7 +133,7 @@ class ProjectionDcganDiscriminator(nn.Module):
             nn.Conv2d(channels, ndf, 4, 2, 1),
             *after(ndf, "none", "leaky-relu"),
             *downsampling(widths, normalisation),
-            nn.Conv2d(widths[-1], 1 + classes, base),
+            WholeMapConv2d(widths[-1], 1 + classes, base),
         )
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:

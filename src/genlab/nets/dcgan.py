@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genlab.geometry import doublings, halvings
+from genlab.nets.products import PointConvTranspose2d, WholeMapConv2d
 
 SLOPE = 0.2
 """Negative slope of every LeakyReLU, as in the DCGAN paper."""
@@ -44,7 +45,7 @@ class DcganGenerator(nn.Module):
         widths = [ngf * 2**k for k in reversed(range(layers))]
         self.latent = latent
         self.layers = nn.Sequential(
-            nn.ConvTranspose2d(latent, widths[0], base, bias=False),
+            PointConvTranspose2d(latent, widths[0], base),
             *after(widths[0], normalisation, activation),
             *upsampling(widths, normalisation, activation),
             nn.ConvTranspose2d(ngf, channels, 4, 2, 1, bias=False)
@@ -95,7 +96,7 @@ class DcganDiscriminator(nn.Module):
             first,
             *after(ndf, normalisation if normalise_first else "none", "leaky-relu"),
             *downsampling(widths, normalisation),
-            nn.Conv2d(widths[-1], 1, base, bias=bias),
+            WholeMapConv2d(widths[-1], 1, base, bias=bias),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -69,9 +69,14 @@ def _note(path: str, layers: list[Layer]) -> Any:
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         shape = tuple(output.shape[1:])
         parameters = sum(p.numel() for p in module.parameters())
-        layers.append(Layer(path, type(module).__name__, shape, parameters, _multiply_adds(module, inputs[0], output)))
+        layers.append(Layer(path, _torch_name(module), shape, parameters, _multiply_adds(module, inputs[0], output)))
 
     return hook
+
+
+def _torch_name(module: nn.Module) -> str:
+    """The class of torch.nn that a layer is, or is a form of."""
+    return next((kind.__name__ for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn")), "Module")
 
 
 def _multiply_adds(module: nn.Module, x: Tensor, y: Tensor) -> int:

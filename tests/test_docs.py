@@ -1,0 +1,94 @@
+"""What README and docs say is so: commands run, Python runs, tables hold what there is."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import genlab
+from genlab import cli, recipe_files
+from genlab.api import Run
+from genlab.data import BUILTIN
+from genlab.recipe import Recipe
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
+COMMANDS = sorted(
+    {
+        line.split("#")[0].strip()
+        for page in PAGES
+        for block in blocks(page, "")
+        for line in block.splitlines()
+        if line.startswith("genlab ")
+    }
+)
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(COMMANDS) >= 8
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_in_the_docs_run(
+    command: str,
+    finished: Run,
+    digits: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Trainings are cut to two steps of a small batch; runs that a page speaks of are the finished one."""
+    arguments = shlex.split(command)[1:]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.npz").write_bytes(digits.read_bytes())
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "quick-mnist-seed0-001").symlink_to(finished.path)
+    if arguments[0] == "train" and "--resume" not in arguments:
+        arguments += ["--budget.max_steps", "2", "--budget.batch", "16", "--engine.plan", "reference"]
+    cli.main(arguments)
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_in_the_docs_runs(
+    page: Path, small: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As written, but that every training is a small one."""
+    monkeypatch.chdir(tmp_path)
+    train = genlab.train
+
+    def quickly(recipe: object, **options: object) -> Run:
+        own = {key: options[key] for key in ("generator", "discriminator", "objective") if key in options}
+        return train(small(recipe=str(recipe)), **own)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(genlab, "train", quickly, raising=False)
+    for block in blocks(page, "python"):
+        exec(compile(block, page.name, "exec"), {})
+
+
+def test_the_readme_lists_every_recipe_and_dataset() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    for name in [*recipe_files.names(), *BUILTIN]:
+        assert f"`{name}`" in text
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+            assert target.startswith("https://") or (page.parent / target).exists(), (page.name, target)
+
+
+def test_metrics_in_the_docs_are_those_that_are_logged(finished: Run) -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text("utf-8")
+    for column in finished.metrics()[0]:
+        assert f"`{column}`" in text, column
