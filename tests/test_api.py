@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import genlab
-from genlab import api, checkpoint
+from genlab import checkpoint, sampling
 from genlab.api import Run
 from genlab.errors import CheckpointError, DataError, RecipeError, UsageError
 from genlab.recipe import Recipe
@@ -66,26 +66,26 @@ def test_what_cannot_be_sampled(arguments: dict[str, Any], words: str, finished:
 
 def test_class_names() -> None:
     names = ["T-shirt", "7"]
-    assert [api.class_index(label, names) for label in ("T-shirt", 0, "0", "7", 7)] == [0, 0, 0, 1, 1]
+    assert [sampling.class_index(label, names) for label in ("T-shirt", 0, "0", "7", 7)] == [0, 0, 0, 1, 1]
     with pytest.raises(UsageError, match=r"allowed: 0 \(T-shirt\), 1 \(7\)"):
-        api.class_index("coat", names)
+        sampling.class_index("coat", names)
 
 
 @pytest.mark.parametrize(("label", "size"), [(None, (676, 676)), ("3", (676, 676))])
 def test_a_grid_file(label: str | None, size: tuple[int, int], finished: Run, tmp_path: Path) -> None:
-    api.save_images(finished.sample(100, label=label), tmp_path / "a.png", finished, label)
+    sampling.save_images(finished.sample(100, label=label), tmp_path / "a.png", finished, label)
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == size
 
 
 def test_an_array_file(finished: Run, tmp_path: Path) -> None:
-    api.save_images(finished.sample(25), tmp_path / "a.npz", finished)
+    sampling.save_images(finished.sample(25), tmp_path / "a.npz", finished)
     with np.load(tmp_path / "a.npz") as arrays:
         assert arrays["images"].shape == (25, 1, 32, 32)
         assert arrays["images"].dtype == np.uint8
         assert arrays["labels"].tolist() == [k % 10 for k in range(25)]
     with pytest.raises(UsageError, match=r"allowed: \.png"):
-        api.save_images(finished.sample(4), tmp_path / "a.jpg", finished)
+        sampling.save_images(finished.sample(4), tmp_path / "a.jpg", finished)
 
 
 def test_an_unconditional_run_has_no_classes(small: Callable[..., Recipe], tmp_path: Path) -> None:

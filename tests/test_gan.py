@@ -23,8 +23,8 @@ CLASSES = torch.arange(16) % 10
 def make(recipe: Recipe, seed: int = 0, total_steps: int = 10) -> gan.Gan:
     keyed = Keyed(seed)
     made = gan.build_networks(recipe, 10, keyed)
-    settings = engine.resolve(recipe.engine, gan.mergeable(made["discriminator"]))
-    return gan.Gan(recipe, made["generator"], made["discriminator"], engine.start(settings), keyed, total_steps)
+    settings = engine.resolve(recipe.engine, gan.mergeable(made))
+    return gan.Gan(recipe, made, engine.start(settings), keyed, total_steps)
 
 
 def run(recipe: Recipe, steps: int = 3, seed: int = 0) -> tuple[gan.Gan, list[dict[str, float]]]:
@@ -121,8 +121,8 @@ def test_merged_passes_compute_the_same(small: Callable[..., Recipe]) -> None:
 
 
 def test_passes_are_merged_only_where_images_do_not_mix(small: Callable[..., Recipe]) -> None:
-    assert gan.mergeable(make(small()).D)
-    assert not gan.mergeable(make(small(recipe="s2-dcgan")).D)
+    assert gan.mergeable(make(small()).networks)
+    assert not gan.mergeable(make(small(recipe="s2-dcgan")).networks)
 
 
 def test_a_nan_stops_before_the_update(small: Callable[..., Recipe]) -> None:

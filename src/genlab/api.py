@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import io
-import math
-import os
-import platform
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib import metadata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
-from genlab import checkpoint, engine, gan, pictures, recipe_files, training
-from genlab.data import Dataset
+from genlab import checkpoint, engine, gan, recipe_files, sampling
+from genlab.data import BUILTIN, Dataset
 from genlab.data import fit as fit_dataset
 from genlab.data import load as load_data
-from genlab.errors import CheckpointError, DataError, UsageError
+from genlab.errors import DataError, UsageError
+from genlab.family import FAMILIES, Own
 from genlab.losses import AdversarialLoss
-from genlab.nets.describe import Description, describe
+from genlab.nets.describe import Description
+from genlab.provenance import describe_networks, now, provenance_of
 from genlab.randomness import Keyed
 from genlab.recipe import Recipe
 from genlab.recipe_files import RecipeSource
 from genlab.runs import RunDirectory, default_root
-from genlab.storage import write, write_json
+from genlab.storage import write_json
 from genlab.training import Observer, Plan, fit
-
-Own = Mapping[str, nn.Module]
 
 
 class Run(RunDirectory):
@@ -86,8 +77,8 @@ class Run(RunDirectory):
         """
         if not 1 <= n <= 100_000:
             raise UsageError(f"n is {n}; allowed: 1 .. 100,000")
-        recipe, labels = self.recipe, sample_labels(self, n, label)
-        generator = self._generator(recipe, step, ema)
+        recipe, labels = self.recipe, sampling.sample_labels(self, n, label)
+        generator = sampling.load_generator(self, self.own, step, ema)
         if batch_statistics and n < 2:
             raise UsageError("batch statistics need n of 2 or more")
         machine = engine.start(engine.here(recipe.engine))
@@ -99,30 +90,6 @@ class Run(RunDirectory):
         from genlab.reporting.render import write_report
 
         return write_report(self)
-
-    def _generator(self, recipe: Recipe, step: int | None, ema: bool) -> nn.Module:
-        """The generator with its weights."""
-        provenance = self.provenance
-        if step is None:
-            saved, _ = checkpoint.newest(self.checkpoints)
-            prefix = "ema." if ema and recipe.ema else "generator."
-            tensors = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
-        else:
-            if not ema and recipe.ema:
-                raise UsageError("snapshots hold the averaged weights only; leave out `step`, or take the average")
-            kept = self.steps("snapshots", ".safetensors")
-            if step not in kept:
-                raise UsageError(f"no snapshot of step {step}; there are: {', '.join(map(str, kept)) or 'none'}")
-            tensors = checkpoint.from_file(self.file("snapshots", step, ".safetensors"))
-        classes, needed = len(provenance["data"]["class_names"]), provenance.get("own", {}).keys() & {"generator"}
-        generator = networks(recipe, classes, Keyed(0), self.own, needed)["generator"]
-        try:
-            generator.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"{self.path}: weights of another generator: {str(error).splitlines()[-1].strip()}"
-            ) from None
-        return generator
 
 
 def train(
@@ -160,33 +127,18 @@ def train(
         Stopped: interrupted; the run was saved and can be resumed.
         GenlabError: see `genlab.errors`.
     """
-    own_networks = {k: v for k, v in (("generator", generator), ("discriminator", discriminator)) if v is not None}
+    own = {k: v for k, v in (("generator", generator), ("discriminator", discriminator)) if v is not None}
+    root = Path(runs) if runs else default_root()
     if resume is not None:
         if recipe is not None or epochs is not None or overrides or name is not None:
             raise UsageError("a resumed run keeps its recipe and name; leave out recipe, epochs, overrides and name")
-        run = Run(RunDirectory.open(resume, Path(runs) if runs else None).path, own_networks)
+        run = Run(RunDirectory.open(resume, root).path, own)
         _resume(run, objective, observers)
-    elif recipe is None:
-        raise UsageError(f"which recipe? Known: {', '.join(recipe_files.names())}")
+    elif recipe is not None:
+        shortcut = {} if epochs is None else {"budget.epochs": epochs}
+        run = _start(recipe, {**shortcut, **(overrides or {})}, seed, root, name, own, objective, observers)
     else:
-        settled, dataset = _prepare(
-            recipe, {**({"budget.epochs": epochs} if epochs is not None else {}), **(overrides or {})}
-        )
-        if not isinstance(seed, int) or not 0 <= seed < 2**63:
-            raise UsageError(f"seed is {seed!r}; allowed: 0 .. 2^63 - 1")
-        made = networks(settled, len(dataset.class_names), Keyed(seed), own_networks, {})
-        settled = settled.model_copy(
-            update={"engine": engine.resolve(settled.engine, gan.mergeable(made["discriminator"]))}
-        )
-        own = {
-            k: type(v).__name__ for k, v in {**own_networks, **({"objective": objective} if objective else {})}.items()
-        }
-        facts = _provenance(settled, seed, dataset, _describe(settled, dataset, made), own)
-        run = Run(
-            RunDirectory.create(Path(runs) if runs else default_root(), settled, seed, facts, name).path, own_networks
-        )
-        with run.locked():
-            _train(run, dataset, made, objective, observers)
+        raise UsageError(f"which recipe? Known: {', '.join(recipe_files.names())}")
     if report:
         run.report()
     return run
@@ -195,84 +147,14 @@ def train(
 def show(recipe: RecipeSource, overrides: Mapping[str, Any] | None = None) -> tuple[Recipe, list[Description]]:
     """A recipe and its networks, layer by layer."""
     settled, dataset = _prepare(recipe, overrides or {})
-    return settled, _describe(settled, dataset, networks(settled, len(dataset.class_names), Keyed(0), {}, {}))
+    made = FAMILIES[settled.family].build(settled, len(dataset.class_names), Keyed(0))
+    return settled, describe_networks(settled, dataset, made)
 
 
 def open_run(run: str | Path, *, runs: str | Path | None = None, generator: nn.Module | None = None) -> Run:
     """A run by path or name; one that was trained with your own generator needs a module of that kind again."""
     return Run(
         RunDirectory.open(run, Path(runs) if runs else None).path, {"generator": generator} if generator else None
-    )
-
-
-def save_images(images: Tensor, path: Path, run: RunDirectory, label: int | str | None = None) -> None:
-    """Save images of `Run.sample` as a grid (.png), or as arrays (.npz: images uint8 (N, C, H, W), labels int64).
-
-    Raises:
-        UsageError: another ending.
-    """
-    array, labels = pictures.to_uint8(images), sample_labels(run, len(images), label)
-    if path.suffix == ".png":
-        columns = math.ceil(math.sqrt(len(array))) if labels is None or label is not None else int(labels.max()) + 1
-        content = pictures.png(pictures.grid(array, columns))
-    elif path.suffix == ".npz":
-        arrays = {"images": array} if labels is None else {"images": array, "labels": labels.numpy()}
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        content = buffer.getvalue()
-    else:
-        raise UsageError(f"{path}: the ending says the form; allowed: .png (a grid), .npz (arrays)")
-    write(path, content)
-
-
-def sample_labels(run: RunDirectory, n: int, label: int | str | None) -> Tensor | None:
-    """The classes of n samples, int64 (n,): the one asked for, or all in turn; None for an unconditional run.
-
-    Raises:
-        UsageError: no such class, or a class asked of an unconditional run.
-    """
-    if not run.recipe.conditional:
-        if label is not None:
-            raise UsageError(f"{run.path.name} is unconditional: it cannot be asked for class {label!r}")
-        return None
-    classes = run.provenance["data"]["class_names"]
-    return torch.arange(n) % len(classes) if label is None else torch.full((n,), class_index(label, classes))
-
-
-def networks(recipe: Recipe, classes: int, keyed: Keyed, own: Own, needed: Iterable[str]) -> dict[str, nn.Module]:
-    """The recipe's networks, or the caller's own in their place.
-
-    Raises:
-        UsageError: the run was made with an own network that is not given now.
-    """
-    missing = sorted(set(needed) & {"generator", "discriminator"} - set(own))
-    if missing:
-        raise UsageError(f"this run was trained with its own {' and '.join(missing)}; give them as arguments in Python")
-    return {**gan.build_networks(recipe, classes, keyed), **own}
-
-
-def sampling_words(run: RunDirectory, raw_weights: bool = False, batch_statistics: bool = False) -> str:
-    """How images of a run are drawn, for captions and messages."""
-    recipe = run.recipe
-    return training.sampling_words(
-        recipe, averaged=recipe.ema is not None and not raw_weights, batch_statistics=batch_statistics
-    )
-
-
-def class_index(label: int | str, class_names: Sequence[str]) -> int:
-    """The number of a class given by number or name.
-
-    Raises:
-        UsageError: no such class; names them all.
-    """
-    text = str(label)
-    if text in class_names:
-        return list(class_names).index(text)
-    if text.isdigit() and int(text) < len(class_names):
-        return int(text)
-    raise UsageError(
-        f"unknown class {text!r}; allowed: "
-        + ", ".join(f"{k} ({name})" if str(k) != name else name for k, name in enumerate(class_names))
     )
 
 
@@ -290,7 +172,37 @@ def _prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe
             draft.against(len(dataset), dataset.side, dataset.channels, len(dataset.class_names))
     settled = draft.settle()
     assert dataset is not None
+    if settled.data.name not in BUILTIN:
+        # The run must find its data again from anywhere.
+        data = settled.data.model_copy(update={"name": str(Path(settled.data.name).resolve())})
+        settled = settled.model_copy(update={"data": data})
     return settled, fit_dataset(dataset, settled.data.size, settled.data.resize, settled.data.channels)
+
+
+def _start(
+    recipe: RecipeSource,
+    overrides: Mapping[str, Any],
+    seed: int,
+    root: Path,
+    name: str | None,
+    own: Own,
+    objective: AdversarialLoss | None,
+    observers: Sequence[Observer],
+) -> Run:
+    """Make a run and train it to its end; nothing is written before all of it was found to be in order."""
+    settled, dataset = _prepare(recipe, overrides)
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UsageError(f"seed is {seed!r}; allowed: 0 .. 2^63 - 1")
+    family = FAMILIES[settled.family]
+    made = family.networks(settled, len(dataset.class_names), Keyed(seed), own, ())
+    settled = settled.model_copy(update={"engine": engine.resolve(settled.engine, family.mergeable(made))})
+    parts = {**own, **({"objective": objective} if objective else {})}
+    described = describe_networks(settled, dataset, made)
+    provenance = provenance_of(settled, seed, dataset, described, {k: type(v).__name__ for k, v in parts.items()})
+    run = Run(RunDirectory.create(root, settled, seed, provenance, name).path, own)
+    with run.locked():
+        _train(run, dataset, made, objective, observers)
+    return run
 
 
 def _train(
@@ -305,11 +217,7 @@ def _train(
     recipe = run.recipe
     keyed = Keyed(run.provenance["seed"])
     plan = Plan.of(recipe, len(dataset))
-    model = gan.Gan(
-        recipe, made["generator"], made["discriminator"], engine.start(recipe.engine), keyed, plan.total_steps
-    )
-    if objective is not None:
-        model.loss = objective
+    model = FAMILIES[recipe.family].model(recipe, made, engine.start(recipe.engine), keyed, plan.total_steps, objective)
     if recipe.logging.tensorboard:
         from genlab.events import TensorBoard
 
@@ -334,64 +242,10 @@ def _resume(run: Run, objective: AdversarialLoss | None, observers: Sequence[Obs
             for line in damaged:
                 warnings.warn(line, stacklevel=3)
         if saved and saved.step >= Plan.of(recipe, len(dataset)).total_steps:
+            warnings.warn(f"run {run.path.name} is already finished; nothing was trained", stacklevel=3)
             return
-        made = networks(recipe, len(dataset.class_names), Keyed(provenance["seed"]), run.own, provenance.get("own", {}))
-        at = f"{_now()} at step {saved.step if saved else 0}"
+        family, keyed = FAMILIES[recipe.family], Keyed(provenance["seed"])
+        made = family.networks(recipe, len(dataset.class_names), keyed, run.own, provenance.get("own", {}))
+        at = f"{now()} at step {saved.step if saved else 0}"
         write_json(run.path / "provenance.json", {**provenance, "resumed": [*provenance.get("resumed", []), at]})
         _train(run, dataset, made, objective, observers, saved)
-
-
-def _describe(recipe: Recipe, dataset: Dataset, made: Mapping[str, nn.Module]) -> list[Description]:
-    """The layer tables, from running each network on one z and one image.
-
-    Raises:
-        UsageError: a network of the caller's cannot be called as `genlab.nets` says.
-    """
-    z, x = torch.zeros(2, recipe.networks.latent), torch.zeros(2, *dataset.images.shape[1:])
-    y = (torch.zeros(2, dtype=torch.int64),)
-    told = {"generator": recipe.conditional, "discriminator": recipe.discriminator_conditional}
-    described = []
-    for name, inputs in (("generator", z), ("discriminator", x)):
-        try:
-            described.append(describe(name, made[name], inputs, *(y if told[name] else ())))
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise UsageError(
-                f"the {name} cannot be run on {tuple(inputs.shape)}: {str(error).splitlines()[0]}"
-            ) from error
-    return described
-
-
-def _provenance(
-    recipe: Recipe, seed: int, dataset: Dataset, described: list[Description], own: dict[str, str]
-) -> dict[str, Any]:
-    """What made this run, as far as it can be known when it begins."""
-    settings = recipe.engine
-    return {
-        "seed": seed,
-        "started": _now(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("genlab", "torch", "numpy")},
-        },
-        "machine": {
-            "processor": engine.processor(),
-            "cores": os.cpu_count(),
-            "system": f"{platform.system()} {platform.machine()}",
-            "device": torch.cuda.get_device_name() if settings.device == "cuda" else settings.device,
-            "threads": settings.threads,
-            "precision": settings.precision,
-        },
-        "data": {
-            "name": recipe.data.name,
-            "split": dataset.split,
-            "images": len(dataset),
-            "fingerprint": dataset.fingerprint,
-            "class_names": list(dataset.class_names),
-        },
-        "networks": [asdict(description) for description in described],
-        "own": own,
-    }
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -123,12 +124,12 @@ def sample(
     runs: Runs = None,
 ) -> None:
     """Draw new images from a run."""
-    from genlab import api
+    from genlab import api, sampling
 
     opened = api.open_run(run, runs=runs)
     images = opened.sample(n, label=label, seed=seed, step=step, ema=not raw_weights, batch_statistics=batch_statistics)
-    api.save_images(images, output, opened, label)
-    print(f"{output}: {n} images, {api.sampling_words(opened, raw_weights, batch_statistics)}")
+    sampling.save_images(images, output, opened, label)
+    print(f"{output}: {n} images, {sampling.sampling_words(opened, raw_weights, batch_statistics)}")
 
 
 @app.command
@@ -180,6 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code that `errors` lists."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
+    warnings.showwarning = lambda message, *_: print(f"genlab: note: {message}", file=sys.stderr)
     try:
         tokens, overrides = _take_overrides([token for token in tokens if token != "--debug"])
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)

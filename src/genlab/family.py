@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import ModuleType
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from genlab import gan
+from genlab.engine import Engine
+from genlab.errors import UsageError
+from genlab.losses import AdversarialLoss
+from genlab.randomness import Keyed
+from genlab.recipe import Recipe
 
 
 @runtime_checkable
@@ -41,5 +46,39 @@ class Generates(Protocol):
         """Images for z (N, latent): float32, (N, C, H, W), in [0, 1]."""
 
 
-FAMILIES: dict[str, ModuleType] = {"gan": gan}
-"""Each family's module has `build_networks` and `make`."""
+Own = Mapping[str, nn.Module]
+"""Networks of the caller's, by name, that stand in for a recipe's."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family is made from a recipe.
+
+    Attributes:
+        build: (recipe, number of classes, random streams) -> its networks, by name.
+        model: (recipe, networks, engine, random streams, total steps, own objective or None) -> a model in training.
+        mergeable: whether networks treat each image by itself, so that passes may be merged.
+    """
+
+    build: Callable[[Recipe, int, Keyed], dict[str, nn.Module]]
+    model: Callable[[Recipe, Mapping[str, nn.Module], Engine, Keyed, int, AdversarialLoss | None], Trains]
+    mergeable: Callable[[Mapping[str, nn.Module]], bool]
+
+    def networks(
+        self, recipe: Recipe, classes: int, keyed: Keyed, own: Own, needed: Iterable[str]
+    ) -> dict[str, nn.Module]:
+        """The recipe's networks, or the caller's own in their place.
+
+        Raises:
+            UsageError: an own network is needed (the run was made with one) and not given.
+        """
+        made = self.build(recipe, classes, keyed)
+        missing = sorted(set(needed) & made.keys() - set(own))
+        if missing:
+            raise UsageError(
+                f"this run was trained with its own {' and '.join(missing)}; give it as an argument in Python"
+            )
+        return {**made, **own}
+
+
+FAMILIES = {"gan": Family(gan.build_networks, gan.Gan, gan.mergeable)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genlab.ema import Ema
 from genlab.engine import Engine, adam, lr_at
 from genlab.errors import NonFiniteError
-from genlab.losses import ADVERSARIAL
+from genlab.losses import ADVERSARIAL, AdversarialLoss
 from genlab.nets.conditional import (
     ConditionalDcganDiscriminator,
     ConditionalDcganGenerator,
@@ -48,9 +48,9 @@ def build_networks(recipe: GanRecipe, classes: int, keyed: Keyed) -> dict[str, n
     return made
 
 
-def mergeable(discriminator: nn.Module) -> bool:
+def mergeable(networks: Mapping[str, nn.Module]) -> bool:
     """Whether each image's logit is its own affair, so that passes over real and fake images may be merged."""
-    return not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in discriminator.modules())
+    return not any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in networks["discriminator"].modules())
 
 
 class Gan:
@@ -58,30 +58,31 @@ class Gan:
 
     Args:
         recipe: all settings; its networks are only read by `build_networks`.
-        generator: called as G(z) or G(z, labels), returns images in [-1, 1].
-        discriminator: called as D(x) or D(x, labels), returns logits (N,).
+        networks: `generator`, called as G(z) or G(z, labels), returns images in [-1, 1]; `discriminator`, called as
+            D(x) or D(x, labels), returns logits (N,).
         engine: device and precision.
         keyed: the run's random streams.
         total_steps: length of the schedules.
+        objective: the caller's own losses instead of the recipe's.
     """
 
     def __init__(
         self,
         recipe: GanRecipe,
-        generator: nn.Module,
-        discriminator: nn.Module,
+        networks: Mapping[str, nn.Module],
         engine: Engine,
         keyed: Keyed,
         total_steps: int,
+        objective: AdversarialLoss | None = None,
     ) -> None:
         self.recipe, self.engine, self.keyed = recipe, engine, keyed
         self.total_steps = total_steps
-        self.G, self.D = engine.place(generator), engine.place(discriminator)
+        self.G, self.D = engine.place(networks["generator"]), engine.place(networks["discriminator"])
         fused = bool(engine.settings.fused_optimiser)
         self.optimiser_g = adam(recipe.optimisers.generator, self.G.parameters(), fused)
         self.optimiser_d = adam(recipe.optimisers.discriminator, self.D.parameters(), fused)
         self.ema = Ema(self.G, recipe.ema.decay) if recipe.ema else None
-        self.loss = ADVERSARIAL[recipe.objective.loss]
+        self.loss = objective or ADVERSARIAL[recipe.objective.loss]
 
     def step(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
         """One update of D on real and fake images, then one update of G.

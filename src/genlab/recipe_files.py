@@ -23,6 +23,7 @@ RecipeSource = str | Path | Mapping[str, Any] | BaseRecipe
 
 MAX_BYTES = 1_000_000
 SHOWN = 120
+TYPES = {"int_parsing": "a whole number", "bool_parsing": "true or false", "float_parsing": "a number"}
 
 
 def names() -> list[str]:
@@ -126,13 +127,16 @@ class Draft:
                 assert isinstance(recipe, GanRecipe)
                 return recipe
             except ValidationError as error:
+                found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
                 for detail in error.errors(include_url=False):
                     location = _located(detail["loc"], detail["type"], repaired)
+                    found.setdefault(location, []).append(dict(detail))
+                for location, details in found.items():
                     path = ".".join(location)
                     if not self._is_invalid(path):
                         self._invalid.add(path.removesuffix(".kind"))
-                        self.problems.append(_explain(path, dict(detail), known))
-                        _repair(repaired, location, remove=detail["type"] == "extra_forbidden")
+                        self.problems.append(_explain(path, details, known))
+                        _repair(repaired, location, remove=details[0]["type"] == "extra_forbidden")
         raise RecipeError(self.title, self.problems)
 
 
@@ -233,7 +237,7 @@ def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, value
 
 
-def _located(location: tuple[int | str, ...], kind: str, raw: Any) -> list[str]:
+def _located(location: tuple[int | str, ...], kind: str, raw: Any) -> tuple[str, ...]:
     """pydantic's location as a path into `raw`: without the tags of unions and the positions in lists."""
     path: list[str] = []
     for depth, part in enumerate(location, start=1):
@@ -242,10 +246,10 @@ def _located(location: tuple[int | str, ...], kind: str, raw: Any) -> list[str]:
         if part in raw or (kind == "missing" and depth == len(location)):
             path.append(str(part))
             raw = raw.get(part)
-    return [*path, "kind"] if kind.startswith("union_tag") else path
+    return (*path, "kind") if kind.startswith("union_tag") else tuple(path)
 
 
-def _repair(raw: dict[str, Any], path: list[str], remove: bool) -> None:
+def _repair(raw: dict[str, Any], path: tuple[str, ...], remove: bool) -> None:
     """Put a field known to be good at `path`, or none if the field may be left out."""
     good: Any = _read("quick-mnist")[1]
     *sections, field = path[:-1] if path[-1] == "kind" else path
@@ -257,8 +261,12 @@ def _repair(raw: dict[str, Any], path: list[str], remove: bool) -> None:
         raw[field] = good[field]
 
 
-def _explain(path: str, detail: dict[str, Any], known: list[str]) -> str:
-    """One line about one of pydantic's errors: what was given, what is allowed."""
+def _explain(path: str, details: list[dict[str, Any]], known: list[str]) -> str:
+    """One line about what pydantic says of a field: what was given, what is allowed.
+
+    A field that takes several types has an error for each.
+    """
+    detail = details[0]
     kind, given, context = detail["type"], _short(detail.get("input")), detail.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_field(path, known)
@@ -266,6 +274,7 @@ def _explain(path: str, detail: dict[str, Any], known: list[str]) -> str:
         return f"{path} is missing"
     if kind in ("literal_error", "union_tag_invalid"):
         allowed = str(context.get("expected") or context.get("expected_tags"))
+        allowed += "".join(f", or {TYPES.get(other['type'], other['msg'].lower())}" for other in details[1:])
         word = detail["input"].get("kind") if kind == "union_tag_invalid" else detail["input"]
         guess = nearest(str(word), [option.strip(" '") for option in allowed.replace(" or ", ",").split(",")])
         return f"{path} is {_short(word)}; allowed: {allowed}" + (f"; did you mean {guess!r}?" if guess else "")

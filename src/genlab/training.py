@@ -198,11 +198,8 @@ class _Session:
         assert isinstance(self.model, Generates)
         z, labels, columns = self.previews
         picture = pictures.grid(self.model.generate(z, labels), columns)
-        text = {
-            "genlab:run": self.run.path.name,
-            "genlab:step": str(step),
-            "genlab:sampling": sampling_words(self.recipe),
-        }
+        # Nothing here may differ between two runs of the same recipe and seed: equal samples are equal files.
+        text = {"genlab:step": str(step), "genlab:sampling": sampling_words(self.recipe)}
         write(self.run.file("samples", step, ".png"), pictures.png(picture, text))
         for observer in self.observers:
             observer.sampled(step, picture)
