@@ -64,6 +64,11 @@ def test_a_device_that_is_not_there_is_refused_at_once() -> None:
     assert engine.here(schema.Engine(device="cuda")).device == "cpu"
 
 
+def test_passes_that_may_not_be_merged_are_not() -> None:
+    with pytest.raises(UsageError, match="would mix real and fake"):
+        engine.resolve(schema.Engine(merged_passes=True), mergeable=False)
+
+
 def test_learning_rate_schedules() -> None:
     linear = schema.Optimiser(lr=0.5, schedule="linear")
     assert [engine.lr_at(linear, step, 5) for step in (1, 3, 5)] == pytest.approx([0.5, 0.3, 0.1])

@@ -81,7 +81,14 @@ def resolve(settings: schema.Engine, mergeable: bool) -> schema.Engine:
 
     Args:
         mergeable: whether the discriminator treats each image by itself, so that its passes may be merged.
+
+    Raises:
+        UsageError: a device that is not there, or passes to be merged that may not be.
     """
+    if settings.merged_passes is True and not mergeable:
+        raise UsageError(
+            "engine.merged_passes is true, but batch normalisation would mix real and fake images; use auto"
+        )
     if settings.plan == "reference":
         return settings.model_copy(update=schema.REFERENCE)
     device = settings.device if settings.device != "auto" else _best_device()

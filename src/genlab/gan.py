@@ -106,7 +106,7 @@ class Gan:
         # Discriminator: minimise L_D(D(x), D(G(z))) + lambda (R1 + R2).
         with self.engine.autocast():
             fake = self._generate(self._z("z", step, len(x)), y)
-            real_logits, fake_logits, penalty = self._judge(x, fake.detach(), y, step)
+            real_logits, fake_logits, penalty = self._scores(x, fake.detach(), y, step)
             loss_d = self.loss.discriminator(real_logits, fake_logits)
             if objective.discriminator_terms == "half-sum":
                 loss_d = loss_d / 2
@@ -117,8 +117,9 @@ class Gan:
         with self.engine.autocast(), _frozen(self.D):
             if objective.generator_noise == "fresh":
                 fake = self._generate(self._z("z/generator", step, len(x)), y)
-            judged = self._discriminate(fake, y)
-            loss_g = self.loss.generator(self._discriminate(x, y) if self.loss.generator_needs_real else judged, judged)
+            fake_again = self._discriminate(fake, y)
+            real_again = self._discriminate(x, y) if self.loss.generator_needs_real else fake_again
+            loss_g = self.loss.generator(real_again, fake_again)
         norm_g = self._descend("generator", self.G, self.optimiser_g, loss_g, step)
         if self.ema:
             self.ema.update()
@@ -137,7 +138,7 @@ class Gan:
             "lr_g": self.optimiser_g.param_groups[0]["lr"],
         }
 
-    def _judge(self, x: Tensor, fake: Tensor, y: Tensor | None, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _scores(self, x: Tensor, fake: Tensor, y: Tensor | None, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """D(x), D(fake), and the finite-difference R1 + R2 between them and their neighbours, where asked for."""
         sigma = self.recipe.objective.sigma
         batches = [x, fake]
