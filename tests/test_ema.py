@@ -32,9 +32,9 @@ def test_ramp_then_decay_in_closed_form() -> None:
         ema.update()
         d = min(decay, (1 + t) / (10 + t))
         expected = d * expected + (1 - d) * t * t
-    state = ema.network.state_dict()
-    assert state["w"].item() == pytest.approx(expected, rel=1e-5)
-    assert state["mean"].item() == pytest.approx(expected, rel=1e-5)
+        state = ema.network.state_dict()
+        assert state["w"].item() == pytest.approx(expected, rel=1e-5)
+        assert state["mean"].item() == pytest.approx(expected, rel=1e-5)
     assert ema.updates == 20
 
 
