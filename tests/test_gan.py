@@ -58,6 +58,29 @@ def test_each_half_step_updates_its_own_network(
     assert seen == [("discriminator", False, True), ("generator", True, False)]
 
 
+def test_no_gradient_reaches_the_network_that_is_held_fixed(
+    small: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D's step leaves no gradient in G, and G's step adds none to D's."""
+    model = make(small())
+    descend = model._descend
+    after_d: list[Tensor] = []
+
+    def watched(player: str, *arguments: Any) -> float:
+        norm = descend(player, *arguments)
+        if player == "discriminator":
+            assert all(p.grad is None for p in model.G.parameters())
+            after_d.extend(p.grad.clone() for p in model.D.parameters() if p.grad is not None)
+        return norm
+
+    monkeypatch.setattr(model, "_descend", watched)
+    model.step(IMAGES, CLASSES, 1)
+    gradients = [p.grad for p in model.D.parameters() if p.grad is not None]
+    assert len(gradients) == len(after_d) > 0
+    assert all(torch.equal(a, b) for a, b in zip(gradients, after_d, strict=True))
+    assert all(p.requires_grad for p in model.D.parameters())
+
+
 def test_the_generator_step_sees_the_updated_discriminator(small: Callable[..., Recipe]) -> None:
     """The reports' order: with D's learning rate near zero, G's loss is that of the D before; otherwise not."""
     slow = make(small({"optimisers.discriminator.lr": 1e-30}, "s2-dcgan")).step(IMAGES, CLASSES, 1)
