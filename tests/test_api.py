@@ -66,7 +66,9 @@ def test_what_cannot_be_sampled(arguments: dict[str, Any], words: str, finished:
 
 def test_class_names() -> None:
     names = ["T-shirt", "7"]
-    assert [sampling.class_index(label, names) for label in ("T-shirt", 0, "0", "7", 7)] == [0, 0, 0, 1, 1]
+    assert [sampling.class_index(label, names) for label in ("T-shirt", 0, "0", "7", 1)] == [0, 0, 0, 1, 1]
+    assert sampling.class_index(0, ["2", "1", "0"]) == 0
+    assert sampling.class_index("0", ["2", "1", "0"]) == 2
     with pytest.raises(UsageError, match=r"allowed: 0 \(T-shirt\), 1 \(7\)"):
         sampling.class_index("coat", names)
 
@@ -168,6 +170,23 @@ def test_an_own_network_that_does_not_fit_is_refused_before_training(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ({"generator": nn.Sequential(nn.Linear(100, 784), nn.Unflatten(1, (1, 28, 28)))}, "the generator makes"),
+        ({"discriminator": nn.Sequential(nn.Flatten(), nn.Linear(1024, 1))}, "the discriminator makes (2, 1)"),
+        ({"objective": (1, 2, 3)}, "objective is a tuple"),
+    ],
+)
+def test_own_parts_that_do_not_fit_together_are_refused_before_training(
+    own: dict[str, Any], words: str, small: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        genlab.train(small(recipe="s2-dcgan"), runs=tmp_path / "runs", **own)
+    assert words in str(caught.value)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_run_without_a_checkpoint_cannot_sample(finished: Run, tmp_path: Path) -> None:
     for name in ("recipe.yaml", "provenance.json", "status.json"):
         (tmp_path / name).write_bytes((finished.path / name).read_bytes())
@@ -175,9 +194,20 @@ def test_a_run_without_a_checkpoint_cannot_sample(finished: Run, tmp_path: Path)
         genlab.open_run(tmp_path).sample(4)
 
 
-def test_resume_keeps_the_recipe(finished: Run) -> None:
+@pytest.mark.parametrize("change", [{"epochs": 5}, {"seed": 7}, {"name": "x"}, {"overrides": {"budget.batch": 2}}])
+def test_resume_keeps_the_recipe(change: dict[str, Any], finished: Run) -> None:
     with pytest.raises(UsageError, match="keeps its recipe"):
-        genlab.train(resume=finished.path, epochs=5)
+        genlab.train(resume=finished.path, **change)
+
+
+def test_resume_keeps_the_parts(finished: Run) -> None:
+    with pytest.raises(UsageError, match="was trained with the recipe's generator"):
+        genlab.train(resume=finished.path, generator=OwnGenerator())
+
+
+def test_epochs_may_be_given_once(digits: Path) -> None:
+    with pytest.raises(UsageError, match=r"epochs is 1, but budget\.epochs is 3"):
+        genlab.train("quick-mnist", epochs=1, overrides={"budget.epochs": 3})
 
 
 def test_show() -> None:

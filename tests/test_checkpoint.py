@@ -80,6 +80,21 @@ def test_an_older_one_stands_in_loudly(tmp_path: Path) -> None:
     assert "using step-000001" in warnings[0]
 
 
+def test_a_damaged_one_does_not_count_as_kept(tmp_path: Path) -> None:
+    for step in (6, 8):
+        checkpoint.save(tmp_path, example(step))
+    (tmp_path / "step-000008" / MODEL).write_bytes(b"")
+    checkpoint.save(tmp_path, example(7))
+    assert checkpoint.load(tmp_path / "step-000006").step == 6
+    assert checkpoint.newest(tmp_path)[0].step == 7
+
+
+def test_tensors_that_share_memory_are_saved(tmp_path: Path) -> None:
+    shared = torch.randn(3)
+    path = checkpoint.save(tmp_path, Checkpoint(1, {"a": shared, "b": shared}, {}))
+    assert torch.equal(checkpoint.load(path).tensors["b"], shared)
+
+
 def test_none_usable_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no usable checkpoint"):
         checkpoint.newest(tmp_path)

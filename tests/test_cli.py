@@ -78,6 +78,11 @@ def test_train_sample_report(recipe_file: str, tmp_path: Path) -> None:
         (["trian"], 'Did you mean "train"?'),
         (["show", "s4-dcgn"], "did you mean 's4-dcgan'?"),
         (["sample", "nowhere"], "unknown run 'nowhere'"),
+        (["train", "quick-mnist", "--data.name", "2024-13-45"], "neither a built-in dataset"),
+        (["train", "quick-mnist", "--budget.batch", "9" * 5000], "budget.batch is"),
+        (["train", "quick-mnist", "--optimisers.generator.lr", "yes"], "a number is needed"),
+        (["train", "quick-mnist", "--data.name", "set #2.npz"], "'set #2.npz'"),
+        (["report", "x" * 300], "unknown run"),
         (["data", "check", "nowhere.npz"], "neither a built-in dataset"),
         (["train", "--resume", "nowhere"], "unknown run 'nowhere'"),
     ],
@@ -91,7 +96,7 @@ def test_errors_are_one_message_with_a_code(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     code, out, err = call(arguments, capsys)
-    assert code == (3 if "nowhere.npz" in arguments or "mnits" in arguments else 2)
+    assert code == (3 if {"nowhere.npz", "mnits", "2024-13-45", "set #2.npz"} & set(arguments) else 2)
     assert out == ""
     assert words in err
     assert err.startswith("genlab: ")
@@ -181,6 +186,15 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0"
     assert done.stderr == ""
+
+
+def test_a_full_disk_behind_stdout_has_its_code() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "genlab", "recipes"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 5
+    assert "No space left" in done.stderr
 
 
 def test_overrides_are_read_as_yaml() -> None:

@@ -146,6 +146,7 @@ def test_merged_passes_compute_the_same(small: Callable[..., Recipe]) -> None:
 def test_passes_are_merged_only_where_images_do_not_mix(small: Callable[..., Recipe]) -> None:
     assert gan.mergeable(make(small()).networks)
     assert not gan.mergeable(make(small(recipe="s2-dcgan")).networks)
+    assert not gan.mergeable({"discriminator": nn.Sequential(nn.Flatten(), nn.Linear(1024, 1))})
 
 
 def test_a_nan_stops_before_the_update(small: Callable[..., Recipe]) -> None:

@@ -15,7 +15,7 @@ def test_rounding() -> None:
     gray = np.arange(256, dtype=np.uint8)
     assert (pictures.to_uint8(torch.from_numpy(gray).float() / 255) == gray).all()
     assert pictures.to_uint8(gray) is gray or (pictures.to_uint8(gray) == gray).all()
-    assert pictures.to_uint8(np.array([-0.1, 1.2])).tolist() == [0, 255]
+    assert pictures.to_uint8(np.array([-0.1, 0.4 / 255, 0.6 / 255, 1.2])).tolist() == [0, 0, 1, 255]
 
 
 @pytest.mark.parametrize(("n", "columns", "rows"), [(6, 3, 2), (7, 3, 3), (2, 5, 1)])

@@ -62,6 +62,8 @@ def test_loading_does_not_change_the_mapping_given() -> None:
         ("name: a\nname: b\n", "'name' stands twice"),
         ("a: &x [1]\nb: *x\n", "aliases"),
         ("a: !!python/object/apply:os.system [ls]\n", "could not determine a constructor"),
+        ("? [a, b]\n: 1\n", "a key is not a plain word"),
+        ("a: 2024-13-45\n", "month must be in 1..12"),
         ("family: gna\n", "did you mean 'gan'"),
         ("family: gan\nschema: 2\n", "schema is 2"),
         ("x\x00y", "special characters"),

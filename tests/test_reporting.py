@@ -53,7 +53,7 @@ def test_the_page_holds_what_it_should(finished: Run) -> None:
         "Each row is one class",
     ):
         assert words in page.text, words
-    assert sum(tag == "svg" for tag, _ in page.tags) == 3
+    assert sum(tag == "svg" for tag, _ in page.tags) == 4
     assert sum(tag == "img" for tag, _ in page.tags) == 4
 
 

@@ -73,7 +73,7 @@ def test_rows_behind_a_checkpoint_are_cut_and_set_aside(run: RunDirectory) -> No
 
 def test_a_torn_last_line_is_passed_over_and_cut(run: RunDirectory) -> None:
     path = fill(run, 3)
-    path.write_bytes(path.read_bytes()[:-9])
+    path.write_bytes(path.read_bytes()[:-9] + b"\xff")
     assert [row["step"] for row in run.metrics()] == [1, 2]
     with run.appending(after=99) as log:
         log.append({"step": 3, "loss_d": 0.0})

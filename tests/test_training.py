@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import genlab
-from genlab import checkpoint, recipe_files
+from genlab import checkpoint, gan, recipe_files
 from genlab.api import Run
-from genlab.errors import CheckpointError, NonFiniteError, Stopped
+from genlab.errors import CheckpointError, NonFiniteError, Stopped, UsageError
 from genlab.losses import AdversarialLoss
 from genlab.randomness import Keyed
 from genlab.recipe import Recipe
@@ -115,7 +116,7 @@ def test_the_run_directory(finished: Run) -> None:
     assert finished.steps("samples", ".png") == [6, 12]
     assert finished.steps("snapshots", ".safetensors") == [6, 12]
     assert (finished.path / "samples" / "real.png").exists()
-    assert {f"{name}.{kind}" for name in ("losses", "scores", "gradients") for kind in ("csv", "png")} == {
+    assert {f"{name}.{kind}" for name in ("losses", "scores", "penalty", "gradients") for kind in ("csv", "png")} == {
         path.name for path in (finished.path / "figures").iterdir()
     }
     recipe = finished.recipe
@@ -211,6 +212,7 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(
     assert caught.value.exit_code == 130
     cut = genlab.open_run(tmp_path / "cut")
     assert cut.status["state"] == "interrupted"
+    assert checkpoint.newest(cut.checkpoints)[0].step == at
     resumed = genlab.train(resume=tmp_path / "cut", report=False)
     assert resumed.status["state"] == "finished"
     assert digest(resumed) == digest(whole)
@@ -302,12 +304,34 @@ def test_a_checkpoint_of_another_model_is_refused_with_the_differences(
     small: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     run = genlab.train(small({"budget.max_steps": 2}), runs=tmp_path, report=False)
-    text = (
-        (run.path / "recipe.yaml")
-        .read_text("utf-8")
-        .replace("ngf: 4", "ngf: 8")
-        .replace("max_steps: 2", "max_steps: 5")
-    )
-    (run.path / "recipe.yaml").write_text(text, "utf-8")
+    other = genlab.train(small({"budget.max_steps": 1, "networks.generator.ngf": 8}), runs=tmp_path, report=False)
+    for step in checkpoint.found(run.checkpoints):
+        shutil.rmtree(step)
+    shutil.copytree(checkpoint.found(other.checkpoints)[-1], run.checkpoints / "step-000001")
     with pytest.raises(CheckpointError, match=r"of another model \(\d+ differences\)"):
         genlab.train(resume=run.path)
+
+
+def test_a_changed_recipe_is_refused_with_old_and_new(small: Callable[..., Recipe], tmp_path: Path) -> None:
+    run = genlab.train(small({"budget.max_steps": 2}), runs=tmp_path, report=False)
+    text = (run.path / "recipe.yaml").read_text("utf-8")
+    (run.path / "recipe.yaml").write_text(text.replace("lambda: 0.2", "lambda: 0.5"), "utf-8")
+    with pytest.raises(UsageError, match=r"objective\.lambda: 0\.2 -> 0\.5"):
+        genlab.train(resume=run.path)
+
+
+def test_a_run_that_ended_before_its_last_note_is_set_right(small: Callable[..., Recipe], tmp_path: Path) -> None:
+    run = genlab.train(small({"budget.max_steps": 2}), runs=tmp_path, report=False)
+    run.set_status(**{**run.status, "state": "running", "step": 1})
+    assert run.status["state"] == "killed"
+    with pytest.warns(UserWarning, match="already finished"):
+        genlab.train(resume=run.path, report=False)
+    assert (run.status["state"], run.status["step"]) == ("finished", 2)
+
+
+def test_a_nan_in_the_statistics_is_noticed_before_it_is_saved(small: Callable[..., Recipe], tmp_path: Path) -> None:
+    generator = gan.build_networks(small(), 10, Keyed(0))["generator"]
+    next(b for b in generator.buffers() if b.is_floating_point()).fill_(float("nan"))
+    with pytest.raises(NonFiniteError, match=r"the statistics .*running_mean are not finite"):
+        genlab.train(small(), generator=generator, runs=tmp_path, name="nan", report=False)
+    assert checkpoint.found(tmp_path / "nan" / "checkpoints") == []

@@ -41,13 +41,13 @@ class Run(RunDirectory):
     @property
     def seconds(self) -> float:
         """Of training, samples and checkpoints included."""
-        return float(self.status["seconds"])
+        return float(self.status.get("seconds", 0.0))
 
     @property
     def images_per_second(self) -> float:
-        """Training images by seconds of training."""
-        last = self.metrics()[-1]
-        return float(last["images"] / last["seconds"])
+        """Training images by seconds of training; 0 before the first step."""
+        rows = self.metrics()
+        return float(rows[-1]["images"] / rows[-1]["seconds"]) if rows and rows[-1]["seconds"] else 0.0
 
     def sample(
         self,
@@ -96,7 +96,7 @@ def train(
     recipe: RecipeSource | None = None,
     *,
     epochs: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     overrides: Mapping[str, Any] | None = None,
     name: str | None = None,
     runs: str | Path | None = None,
@@ -112,7 +112,7 @@ def train(
     Args:
         recipe: a built-in name (`recipe_files.names()`), a YAML file, a mapping or a recipe.
         epochs: short for overrides={"budget.epochs": ...}.
-        seed: of everything random, 0 .. 2^63 - 1.
+        seed: of everything random, 0 .. 2^63 - 1; 0 without it.
         overrides: dotted schema path -> value.
         name: of the run; recipe-seedS-NNN without it.
         runs: the folder of the runs; GENLAB_RUNS or ./runs without it.
@@ -130,13 +130,15 @@ def train(
     own = {k: v for k, v in (("generator", generator), ("discriminator", discriminator)) if v is not None}
     root = Path(runs) if runs else default_root()
     if resume is not None:
-        if recipe is not None or epochs is not None or overrides or name is not None:
-            raise UsageError("a resumed run keeps its recipe and name; leave out recipe, epochs, overrides and name")
+        if any(given is not None for given in (recipe, epochs, seed, name)) or overrides:
+            raise UsageError("a resumed run keeps its recipe, seed and name; leave out what would change them")
         run = Run(RunDirectory.open(resume, root).path, own)
         _resume(run, objective, observers)
     elif recipe is not None:
-        shortcut = {} if epochs is None else {"budget.epochs": epochs}
-        run = _start(recipe, {**shortcut, **(overrides or {})}, seed, root, name, own, objective, observers)
+        changes = dict(overrides or {})
+        if epochs is not None and changes.setdefault("budget.epochs", epochs) != epochs:
+            raise UsageError(f"epochs is {epochs}, but budget.epochs is {changes['budget.epochs']}; give one of them")
+        run = _start(recipe, changes, 0 if seed is None else seed, root, name, own, objective, observers)
     else:
         raise UsageError(f"which recipe? Known: {', '.join(recipe_files.names())}")
     if report:
@@ -165,9 +167,10 @@ def _prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe
     if draft.data is not None:
         try:
             dataset = load_data(draft.data.name)
-        except DataError:
+        except DataError as error:
             if not draft.problems:
                 raise
+            draft.problems.append(str(error))
         else:
             draft.against(len(dataset), dataset.side, dataset.channels, len(dataset.class_names))
     settled = draft.settle()
@@ -191,8 +194,10 @@ def _start(
 ) -> Run:
     """Make a run and train it to its end; nothing is written before all of it was found to be in order."""
     settled, dataset = _prepare(recipe, overrides)
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise UsageError(f"seed is {seed!r}; allowed: 0 .. 2^63 - 1")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise UsageError(f"seed is {seed!r}; allowed: a whole number, 0 .. 2^63 - 1")
+    if objective is not None and not isinstance(objective, AdversarialLoss):
+        raise UsageError(f"objective is a {type(objective).__name__}; expected genlab.losses.AdversarialLoss")
     family = FAMILIES[settled.family]
     made = family.networks(settled, len(dataset.class_names), Keyed(seed), own, ())
     settled = settled.model_copy(update={"engine": engine.resolve(settled.engine, family.mergeable(made))})
@@ -228,9 +233,17 @@ def _train(
 def _resume(run: Run, objective: AdversarialLoss | None, observers: Sequence[Observer]) -> None:
     """Go on from the newest checkpoint that verifies; from the start, if none was written yet."""
     provenance = run.provenance
-    if "objective" in provenance.get("own", {}) and objective is None:
-        raise UsageError("this run was trained with its own objective; give it as an argument in Python")
+    own = provenance["own"]
+    if "objective" in own and objective is None:
+        raise UsageError("this run was trained with its own objective; pass it, from Python")
+    extra = sorted({*run.own, *(["objective"] if objective else [])} - own.keys())
+    if extra:
+        raise UsageError(f"run {run.path.name} was trained with the recipe's {' and '.join(extra)}; pass none")
     recipe, dataset = _prepare(run.path / "recipe.yaml", {})
+    changed = recipe_files.diff(recipe_files.load(provenance["recipe"]), recipe)
+    if changed:
+        words = "; ".join(f"{path}: {old} -> {new}" for path, (old, new) in changed.items())
+        raise UsageError(f"{run.path / 'recipe.yaml'} was changed since the run began: {words}; put it back")
     if dataset.fingerprint != provenance["data"]["fingerprint"]:
         raise DataError(
             f"dataset {recipe.data.name} is not the one that run {run.path.name} was trained on; its sha256 differs"
@@ -243,6 +256,7 @@ def _resume(run: Run, objective: AdversarialLoss | None, observers: Sequence[Obs
                 warnings.warn(line, stacklevel=3)
         if saved and saved.step >= Plan.of(recipe, len(dataset)).total_steps:
             warnings.warn(f"run {run.path.name} is already finished; nothing was trained", stacklevel=3)
+            run.set_status(**{**run.status, "state": "finished", "step": saved.step})
             return
         family, keyed = FAMILIES[recipe.family], Keyed(provenance["seed"])
         made = family.networks(recipe, len(dataset.class_names), keyed, run.own, provenance.get("own", {}))

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
             shutil.rmtree(building, ignore_errors=True)
             raise
     _verify(path)
-    for old in found(folder)[:-KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+    _prune(folder)
     return path
 
 
@@ -113,8 +113,10 @@ def found(folder: Path) -> list[Path]:
 
 
 def to_bytes(tensors: dict[str, Tensor]) -> bytes:
-    """Tensors as safetensors, in plain order."""
-    return safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+    """Tensors as safetensors, in plain order; tensors that share memory are written each by itself."""
+    return safetensors.torch.save(
+        {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    )
 
 
 def from_file(path: Path) -> dict[str, Tensor]:
@@ -166,6 +168,18 @@ def _difference(path: Path, written: bytes, contents: dict[str, bytes]) -> str:
     except (ValueError, KeyError, TypeError):
         pass
     return f"{path / MANIFEST}: damaged, or of another checkpoint"
+
+
+def _prune(folder: Path) -> None:
+    """Remove what is older than the newest two that verify; a damaged one does not count."""
+    whole = 0
+    for path in reversed(found(folder)):
+        if whole >= KEEP:
+            shutil.rmtree(path, ignore_errors=True)
+            continue
+        with suppress(CheckpointError):
+            _verify(path)
+            whole += 1
 
 
 def _clean(folder: Path) -> None:

@@ -34,7 +34,7 @@ def train(
     /,
     *,
     epochs: Annotated[int | None, Parameter(help="Short for --budget.epochs.")] = None,
-    seed: Annotated[int, Parameter(help="Of everything random.")] = 0,
+    seed: Annotated[int | None, Parameter(help="Of everything random; 0 without it.")] = None,
     name: Annotated[str | None, Parameter(help="Of the run, instead of RECIPE-seedS-NNN.")] = None,
     resume: Annotated[str | None, Parameter(help="Go on with this run, instead of starting a recipe.")] = None,
     runs: Runs = None,
@@ -114,7 +114,10 @@ def sample(
     output: Annotated[Path, Parameter(name=["-o", "--output"], help="A .png grid or an .npz of the images.")] = Path(
         "samples.png"
     ),
-    label: Annotated[str | None, Parameter(name="--class", help="One class, by number or name.")] = None,
+    label: Annotated[
+        str | None,
+        Parameter(name="--class", help="One class, by number or name; without it all in turn, a column each."),
+    ] = None,
     seed: Annotated[int, Parameter(help="Of the noise.")] = 0,
     step: Annotated[int | None, Parameter(help="Of a snapshot; the newest checkpoint without it.")] = None,
     raw_weights: Annotated[bool, Parameter(negative="", help="The weights as trained, not their average.")] = False,
@@ -198,6 +201,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         _fail("interrupted", 130)
+    except OSError as error:
+        if debug:
+            raise
+        _fail(f"{error.filename or 'output'}: {error.strerror or error}", 5)
     except Exception as error:
         if debug:
             raise
@@ -220,9 +227,12 @@ def _take_overrides(tokens: list[str]) -> tuple[list[str], dict[str, Any]]:
         if not equals and (value := next(queue, "--")).startswith("--"):
             raise UsageError(f"--{flag} needs a value, as in --{flag} VALUE")
         try:
-            overrides[flag.replace("-", "_")] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            overrides[flag.replace("-", "_")] = value
+            read = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            read = value
+        # Anything but a number, a list and the like is the text as it was typed (dates, `a #b`).
+        plain = read is None or isinstance(read, bool | int | float | list | dict)
+        overrides[flag.replace("-", "_")] = read if plain else value.strip("'\"")
     return rest, overrides
 
 

@@ -105,4 +105,4 @@ def unknown(kind: str, name: str, names: Iterable[str]) -> str:
     names = list(names)
     guess = nearest(name, names)
     hint = f"; did you mean {guess!r}?" if guess else "."
-    return f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}"
+    return f"unknown {kind} {name!r}{hint} Known: {', '.join(names[:20]) or 'none'}{' ...' if len(names) > 20 else ''}"

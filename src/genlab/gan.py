@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -49,8 +50,13 @@ def build_networks(recipe: GanRecipe, classes: int, keyed: Keyed) -> dict[str, n
 
 
 def mergeable(networks: Mapping[str, nn.Module]) -> bool:
-    """Whether each image's logit is its own affair, so that passes over real and fake images may be merged."""
-    return not any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in networks["discriminator"].modules())
+    """Whether each image's logit is its own affair, so that passes over real and fake images may be merged.
+
+    Of a discriminator that is not ours nobody knows.
+    """
+    D = networks["discriminator"]
+    ours = type(D) in DISCRIMINATORS.values()
+    return ours and not any(isinstance(layer, nn.BatchNorm2d) for layer in D.modules())
 
 
 class Gan:
@@ -77,7 +83,8 @@ class Gan:
     ) -> None:
         self.recipe, self.engine, self.keyed = recipe, engine, keyed
         self.total_steps = total_steps
-        self.G, self.D = engine.place(networks["generator"]), engine.place(networks["discriminator"])
+        self.G = engine.place(networks["generator"]).train()
+        self.D = engine.place(networks["discriminator"]).train()
         fused = bool(engine.settings.fused_optimiser)
         self.optimiser_g = adam(recipe.optimisers.generator, self.G.parameters(), fused)
         self.optimiser_d = adam(recipe.optimisers.discriminator, self.D.parameters(), fused)
@@ -175,7 +182,8 @@ class Gan:
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients).item()
-        if not torch.isfinite(loss) or norm != norm or norm == float("inf"):
+        buffers = torch.nn.utils.get_total_norm([b for b in network.buffers() if b.is_floating_point()])
+        if not (torch.isfinite(loss) and math.isfinite(norm) and torch.isfinite(buffers)):
             raise NonFiniteError(_blame(name, network, loss, step))
         optimiser.step()
         return norm
@@ -258,4 +266,7 @@ def _blame(name: str, network: nn.Module, loss: Tensor, step: int) -> str:
     for path, p in network.named_parameters():
         if p.grad is not None and not torch.isfinite(p.grad).all():
             return f"{where}: the gradient of {path} is not finite; try a smaller optimisers.{name}.lr"
+    for path, buffer in network.named_buffers():
+        if not torch.isfinite(buffer).all():
+            return f"{where}: the statistics {path} are not finite; try a smaller optimisers.{name}.lr"
     return f"{where}: the gradient's norm is too large for float32; try a smaller optimisers.{name}.lr"

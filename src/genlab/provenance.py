@@ -11,9 +11,9 @@ from importlib import metadata
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from genlab import engine
+from genlab import engine, recipe_files
 from genlab.data import Dataset
 from genlab.errors import UsageError
 from genlab.nets.describe import Description, describe
@@ -49,6 +49,7 @@ def provenance_of(
         },
         "networks": [asdict(description) for description in described],
         "own": own,
+        "recipe": recipe_files.to_dict(recipe),
     }
 
 
@@ -63,13 +64,29 @@ def describe_networks(recipe: Recipe, dataset: Dataset, made: Mapping[str, nn.Mo
     told = {"generator": recipe.conditional, "discriminator": recipe.discriminator_conditional}
     described = []
     for name, inputs in (("generator", z), ("discriminator", x)):
+        expected = x.shape if name == "generator" else (2,)
+        arguments = (inputs, *(y if told[name] else ()))
         try:
-            described.append(describe(name, made[name], inputs, *(y if told[name] else ())))
-        except (RuntimeError, TypeError, ValueError) as error:
+            described.append(describe(name, made[name], *arguments))
+            given = tuple(_output(made[name], *arguments).shape)
+        except (RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise UsageError(
                 f"the {name} cannot be run on {tuple(inputs.shape)}: {str(error).splitlines()[0]}"
             ) from error
+        if given != tuple(expected):
+            raise UsageError(f"the {name} makes {given} of {tuple(inputs.shape)}; expected {tuple(expected)}")
     return described
+
+
+@torch.no_grad()
+def _output(network: nn.Module, *arguments: Tensor) -> Tensor:
+    """What a network in evaluation mode makes of its arguments; it stays as it was."""
+    training = network.training
+    try:
+        output: Tensor = network.eval()(*arguments)
+    finally:
+        network.train(training)
+    return output
 
 
 def now() -> str:

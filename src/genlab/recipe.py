@@ -10,18 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from genlab.geometry import doublings, halvings
 
 Problem = tuple[tuple[str, ...], str]
 """The dotted paths that a problem is about, and what is wrong."""
 
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Width = Annotated[int, Field(ge=1, le=4096)]
-Side = Annotated[int, Field(ge=1, le=512)]
-Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-Rate = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+def _no_truth_value(value: Any) -> Any:
+    """YAML's `yes` is no number."""
+    if isinstance(value, bool):
+        raise ValueError("a number is needed, not true or false")
+    return value
+
+
+Number = BeforeValidator(_no_truth_value)
+Count = Annotated[int, Number, Field(ge=1, le=1_000_000_000)]
+Width = Annotated[int, Number, Field(ge=1, le=4096)]
+Side = Annotated[int, Number, Field(ge=1, le=512)]
+Positive = Annotated[float, Number, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Rate = Annotated[float, Number, Field(ge=0, lt=1, allow_inf_nan=False)]
+LearningRate = Annotated[float, Number, Field(gt=0, le=1e4, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -122,7 +132,7 @@ class Objective(Section):
 
 class Optimiser(Section):
     name: Literal["adam"] = "adam"
-    lr: Annotated[float, Field(gt=0, le=1e4, allow_inf_nan=False)]
+    lr: LearningRate
     betas: tuple[Rate, Rate] = (0.9, 0.999)
     eps: Positive = 1e-8
     schedule: Literal["constant", "linear"] = "constant"
@@ -289,7 +299,8 @@ class GanRecipe(BaseRecipe):
         if self.conditional and not classes:
             yield (
                 ("networks.generator.kind",),
-                f"networks.generator.kind is conditional-dcgan, but dataset {self.data.name} has no labels; use dcgan",
+                f"networks.generator.kind is conditional-dcgan, but dataset {self.data.name} has no labels; "
+                "take an unconditional recipe (s2-dcgan, s4-dcgan)",
             )
         normalised = "batch" in (self.networks.generator.normalisation, self.networks.discriminator.normalisation)
         if self.data.last_batch == "keep" and images % self.budget.batch == 1 and normalised:

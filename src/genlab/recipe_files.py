@@ -186,14 +186,13 @@ def _read(source: RecipeSource) -> tuple[str, dict[str, Any]]:
 def _parse(text: str, title: str) -> dict[str, Any]:
     try:
         parsed = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        raise UsageError(
-            f"recipe {title}{where}: {getattr(error, 'problem', None) or getattr(error, 'reason', None) or 'not YAML'}"
-        ) from None
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error).partition("\n")[0]
+        raise UsageError(f"recipe {title}{where}: {reason or 'not YAML'}") from None
     if not isinstance(parsed, dict):
-        raise UsageError(f"recipe {title}: a recipe is a mapping of sections (see `genlab show quick-mnist --recipe`)")
+        raise UsageError(f"recipe {title}: a recipe is a mapping of sections (see `genlab show quick-mnist --yaml`)")
     return parsed
 
 
@@ -209,6 +208,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key is not a plain word", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
             seen.add(key.value)

@@ -20,7 +20,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,9 @@ class RunDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
 
     @classmethod
     def create(
@@ -82,9 +85,10 @@ class RunDirectory:
         """
         root = root or default_root()
         for path in (Path(given), root / given):
-            if (path / "recipe.yaml").is_file():
-                return cls(path)
-        raise UsageError(f"{unknown('run', str(given), [run.path.name for run in list_runs(root)][:20])} (in {root})")
+            with suppress(OSError, ValueError):  # A name too long for the disk, or with a NUL, is no run's.
+                if (path / "recipe.yaml").is_file():
+                    return cls(path)
+        raise UsageError(f"{unknown('run', str(given)[:100], [run.path.name for run in list_runs(root)])} (in {root})")
 
     @property
     def recipe(self) -> Recipe:
@@ -134,11 +138,11 @@ class RunDirectory:
     def appending(self, after: int) -> Iterator[MetricLog]:
         """The metric log, cut to the rows up to step `after`, open for more."""
         path = self.path / "metrics.jsonl"
-        kept = "".join(line for row, line in self._rows() if row["step"] <= after)
-        before = path.read_text("utf-8") if path.exists() else ""
+        kept = b"".join(line for row, line in self._rows() if row["step"] <= after)
+        before = path.read_bytes() if path.exists() else b""
         if kept != before:
-            write(path.with_suffix(".torn"), before[len(kept) :].encode())
-            write(path, kept.encode())
+            write(path.with_suffix(".torn"), before[len(kept) :])
+            write(path, kept)
         with refusals(path), path.open("a", encoding="utf-8") as file:
             yield MetricLog(path, file)
 
@@ -165,11 +169,11 @@ class RunDirectory:
         except OSError:
             return False
 
-    def _rows(self) -> Iterator[tuple[Row, str]]:
+    def _rows(self) -> Iterator[tuple[Row, bytes]]:
         path = self.path / "metrics.jsonl"
         if not path.exists():
             return
-        lines = path.read_text("utf-8", errors="replace").splitlines(keepends=True)
+        lines = path.read_bytes().splitlines(keepends=True)
         for number, line in enumerate(lines, start=1):
             row = _checked(line)
             if row is not None:
@@ -236,13 +240,13 @@ def _sealed(row: Row) -> str:
     return f'{text[:-1]}, "crc": "{zlib.crc32(text.encode()):08x}"}}\n'
 
 
-def _checked(line: str) -> Row | None:
+def _checked(line: bytes) -> Row | None:
     try:
         row: Row = json.loads(line)
         crc = row.pop("crc")
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         return None
-    return row if line == _sealed(row) and crc else None
+    return row if line == _sealed(row).encode() and crc else None
 
 
 def _lock(file: Any) -> bool:

@@ -56,10 +56,10 @@ def save_images(images: Tensor, path: Path, run: RunDirectory, label: int | str 
         UsageError: another ending.
     """
     array, labels = pictures.to_uint8(images), sample_labels(run, len(images), label)
-    if path.suffix == ".png":
+    if path.suffix.lower() == ".png":
         columns = math.ceil(math.sqrt(len(array))) if labels is None or label is not None else int(labels.max()) + 1
         content = pictures.png(pictures.grid(array, columns))
-    elif path.suffix == ".npz":
+    elif path.suffix.lower() == ".npz":
         arrays = {"images": array} if labels is None else {"images": array, "labels": labels.numpy()}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
@@ -98,9 +98,9 @@ def class_index(label: int | str, class_names: Sequence[str]) -> int:
         UsageError: no such class; names them all.
     """
     text = str(label)
-    if text in class_names:
+    if isinstance(label, str) and text in class_names:
         return list(class_names).index(text)
-    if text.isdigit() and int(text) < len(class_names):
+    if text.isascii() and text.isdecimal() and int(text) < len(class_names):
         return int(text)
     raise UsageError(
         f"unknown class {text!r}; allowed: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -61,7 +62,7 @@ def refusals(path: Path, needed: int = 0) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        if needed:
+        if needed and error.errno in (errno.ENOSPC, errno.EDQUOT):
             existing = next((p for p in (path, *path.parents) if p.exists()), None)
             free = shutil.disk_usage(existing).free if existing else 0
             reason += f" (needed {needed:,} bytes, free {free:,})"

@@ -49,7 +49,11 @@ def _rich(table: Table) -> None:
     footer = table.total or [""] * len(table.columns)
     for column, foot in zip(table.columns, footer, strict=True):
         drawn.add_column(
-            Text(column), Text(foot), justify="right" if column in table.numeric else "left", overflow="fold"
+            Text(column),
+            Text(foot),
+            justify="right" if column in table.numeric else "left",
+            overflow="fold",
+            no_wrap=column in table.numeric or column == table.columns[0],
         )
     for row in table.rows:
         drawn.add_row(*(Text(cell) for cell in row))

@@ -112,15 +112,15 @@ def fit(
         done, seconds_before = from_checkpoint.step, from_checkpoint.state["seconds"]
     else:
         _real_picture(dataset, recipe, run)
-    session = _Session(model, run, recipe, plan, keyed, observers, len(dataset.class_names), seconds_before)
+    session = _Session(model, run, recipe, plan, keyed, observers, len(dataset.class_names), done, seconds_before)
     with session.status(), run.appending(after=done) as log, _stop_requests() as stop:
         for observer in observers:
             observer.started(plan, run, done)
         for step, indices in plan.batches(keyed, after=done):
             with keyed.scope("networks", step):
                 losses = model.step(images[indices], None if labels is None else labels[indices], step)
-            session.after_step(step, losses, log, stop.signal)
-            if stop.signal and step < plan.total_steps:
+            session.after_step(step, losses, log, stop)
+            if stop.heard and step < plan.total_steps:
                 raise Stopped(
                     f"stopped at step {step} of {plan.total_steps}; go on with: genlab train --resume {run.path}",
                     128 + stop.signal,
@@ -139,13 +139,14 @@ class _Session:
         keyed: Keyed,
         observers: Sequence[Observer],
         classes: int,
+        done: int,
         seconds_before: float,
     ) -> None:
         self.model, self.run, self.recipe, self.plan, self.observers = model, run, recipe, plan, observers
         self.previews = _previews(recipe, keyed, classes)
         self.start = time.monotonic() - seconds_before
         self.saved_at = time.monotonic()
-        self.step = 0
+        self.step = done
 
     @property
     def seconds(self) -> float:
@@ -169,7 +170,7 @@ class _Session:
             for observer in self.observers:
                 observer.ended()
 
-    def after_step(self, step: int, losses: dict[str, float], log: MetricLog, stopping: int) -> None:
+    def after_step(self, step: int, losses: dict[str, float], log: MetricLog, stop: _Stop) -> None:
         """Log, sample, save: whatever is due after this step."""
         self.step = step
         last = step == self.plan.total_steps
@@ -180,7 +181,10 @@ class _Session:
         sampling = self.plan.samples_at(step, self.recipe)
         if sampling:
             self._sample(step)
-        if last or sampling or stopping or time.monotonic() - self.saved_at >= self.recipe.logging.checkpoint_seconds:
+        overdue = time.monotonic() - self.saved_at >= self.recipe.logging.checkpoint_seconds
+        # Read the request once and last: a step that ends in a stop must be a step that was saved.
+        stop.heard = bool(stop.signal)
+        if last or sampling or overdue or stop.heard:
             log.sync()
             self._save(step)
 
@@ -294,7 +298,10 @@ def _real_picture(dataset: Dataset, recipe: Recipe, run: RunDirectory) -> None:
 
 @dataclass
 class _Stop:
+    """A request to stop: the signal that came, and whether the loop has heard it (and saved)."""
+
     signal: int = 0
+    heard: bool = False
 
 
 @contextmanager

@@ -8,16 +8,16 @@ Nothing is rescaled: pixels are 0 .. 255, 0 is black.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genlab.data.images import Dataset, Images, Labels, fingerprint
-from genlab.errors import DataError, unknown
+from genlab.errors import DataError, nearest, unknown
 
 SPLITS = ("train", "test")
+NAMES = ("mnist", "fashion-mnist")
 MAX_BYTES = 4 * 2**30
 LAYOUT = "an npz file with x_train (uint8, N x H x W) and, for classes, y_train (integers, N); see docs/data.md"
 
@@ -62,12 +62,18 @@ def read_arrays(path: str | Path, wanted: tuple[str, ...]) -> dict[str, np.ndarr
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in found}
     except FileNotFoundError:
-        raise DataError(f"dataset {str(path)!r}: neither a built-in dataset (genlab data list) nor a file") from None
+        guess = nearest(str(path), NAMES)
+        hint = f"; did you mean {guess!r}?" if guess else ""
+        raise DataError(
+            f"dataset {str(path)!r}: neither a built-in dataset ({', '.join(NAMES)}) nor a file{hint}"
+        ) from None
     except IsADirectoryError:
         raise DataError(f"dataset {str(path)!r} is a folder; expected {LAYOUT}") from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, NotImplementedError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # Whatever zipfile, zlib or numpy say of a hostile file, it is the file's fault.
         raise DataError(f"{path}: damaged, or not an npz file ({error}); expected {LAYOUT}") from None
 
 
@@ -90,6 +96,7 @@ def _images(x: np.ndarray[Any, Any], where: str, notes: list[str]) -> Images:
         raise DataError(
             f"{where} is {x.dtype}; expected uint8, 0 .. 255 (for 0 .. 1: (255 * x).round().astype('uint8'))"
         )
+    given = x.shape
     if x.ndim == 3:
         x = x[:, None]
     elif x.ndim == 4 and x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
@@ -97,7 +104,7 @@ def _images(x: np.ndarray[Any, Any], where: str, notes: list[str]) -> Images:
         notes.append("read as N x H x W x C (channels last)")
     if x.ndim != 4 or x.shape[1] not in (1, 3) or x.shape[2] != x.shape[3]:
         raise DataError(
-            f"{where} has shape {x.shape}; expected N x H x W, N x C x H x W or N x H x W x C, H = W, C 1 or 3"
+            f"{where} has shape {given}; expected N x H x W, N x C x H x W or N x H x W x C, H = W, C 1 or 3"
         )
     if len(x) == 0 or x.shape[2] == 0:
         raise DataError(f"{where} has shape {x.shape}: no images")
@@ -109,7 +116,7 @@ def _labels(y: np.ndarray[Any, Any] | None, n: int, where: str) -> Labels | None
         return None
     if y.shape != (n,):
         raise DataError(f"{where} has shape {y.shape}; expected ({n},), one label an image")
-    if not np.issubdtype(y.dtype, np.integer):
+    if y.dtype.kind not in "iu":
         raise DataError(f"{where} is {y.dtype}; expected integers 0 .. K-1")
     bad = np.flatnonzero((y < 0) | (y >= 1000))
     if len(bad):
@@ -122,4 +129,10 @@ def _class_names(names: np.ndarray[Any, Any] | None, at_least: int, where: str) 
         return tuple(str(k) for k in range(at_least))
     if names.ndim != 1 or names.dtype.kind != "U" or len(names) < at_least:
         raise DataError(f"{where}: expected at least {at_least} strings, got shape {names.shape} of {names.dtype}")
-    return tuple(str(name) for name in names)
+    found = tuple(str(name) for name in names)
+    bad = next((name for name in found if not name.isprintable() or not name.strip()), None)
+    if bad is not None:
+        raise DataError(f"{where}: {bad!r} is not a name that can be printed")
+    if len(set(found)) < len(found):
+        raise DataError(f"{where}: a name stands twice")
+    return found

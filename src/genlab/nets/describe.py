@@ -66,7 +66,8 @@ def _is_leaf(module: nn.Module) -> bool:
 
 
 def _note(path: str, layers: list[Layer]) -> Any:
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], result: Any) -> None:
+        output: Tensor = result[0] if isinstance(result, tuple) else result
         shape = tuple(output.shape[1:])
         parameters = sum(p.numel() for p in module.parameters())
         layers.append(Layer(path, _torch_name(module), shape, parameters, _multiply_adds(module, inputs[0], output)))
@@ -85,4 +86,4 @@ def _multiply_adds(module: nn.Module, x: Tensor, y: Tensor) -> int:
         return module.weight.numel() * x.shape[2:].numel()
     if isinstance(module, nn.Conv2d):
         return module.weight.numel() * y.shape[2:].numel()
-    return module.weight.numel() if isinstance(module, nn.Linear) else 0
+    return module.weight.numel() * y.shape[1:-1].numel() if isinstance(module, nn.Linear) else 0

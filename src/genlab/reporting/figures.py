@@ -54,9 +54,9 @@ class Figure:
     block: int
 
 
-def plots(recipe: Recipe) -> list[Plot]:
-    """The plots of a run of this recipe."""
-    equilibrium = _equilibrium(recipe)
+def plots(recipe: Recipe, own_objective: bool = False) -> list[Plot]:
+    """The plots of a run of this recipe, or of one with an own objective, of which no level is known."""
+    equilibrium = () if own_objective else _equilibrium(recipe)
     minibatch = "On the training minibatch of each logged step; nothing here is a validation curve."
     return [
         Plot(
@@ -77,6 +77,13 @@ def plots(recipe: Recipe) -> list[Plot]:
             ((0.5, "1/2"),),
         ),
         Plot(
+            "penalty",
+            "Penalty",
+            f"R1 + R2: the squared slope of D at real and at generated images, halved, before its weight. {minibatch}",
+            "penalty",
+            (Curve("penalty", "R1 + R2"),),
+        ),
+        Plot(
             "gradients",
             "Gradient norms",
             f"Euclidean norm of the gradient over all weights of each network. {minibatch} "
@@ -88,10 +95,10 @@ def plots(recipe: Recipe) -> list[Plot]:
     ]
 
 
-def draw(run: RunDirectory, rows: list[Row], recipe: Recipe) -> list[Figure]:
+def draw(run: RunDirectory, rows: list[Row], recipe: Recipe, own_objective: bool = False) -> list[Figure]:
     """Draw every plot that has rows; PNG and CSV go into the run's figures/."""
     drawn = []
-    for plot in plots(recipe):
+    for plot in plots(recipe, own_objective):
         columns = ["step", "epoch", *(curve.column for curve in plot.curves)]
         table = [row for row in rows if all(column in row for column in columns)]
         if not table:

@@ -68,7 +68,7 @@ def run_page(run: RunDirectory) -> RunPage:
         facts=[
             ("training", duration(last["seconds"]) if last else "none yet"),
             ("images a second", f"{last['images'] / last['seconds']:,.0f}" if last and last["seconds"] else "-"),
-            ("epochs", f"{last['epoch']:g}" if last else "0"),
+            ("epochs", f"{last['epoch']:.3g}" if last else "0"),
             ("steps", f"{last['step']:,}" if last else "0"),
             ("dataset", f"{recipe.data.name}, {provenance['data']['images']:,} images"),
             ("parameters", ", ".join(f"{n['name']} {n['parameters']:,}" for n in provenance["networks"])),
@@ -80,7 +80,7 @@ def run_page(run: RunDirectory) -> RunPage:
         else None,
         row_names=provenance["data"]["class_names"] if recipe.conditional else [],
         timeline=[grids[k] for k in _spread(len(grids), TIMELINE)],
-        figures=draw(run, rows, recipe),
+        figures=draw(run, rows, recipe, "objective" in provenance["own"]),
         networks=provenance["networks"],
         recipe=recipe_files.dump(recipe),
         provenance=_provenance_lines(provenance),
@@ -131,6 +131,7 @@ def _provenance_lines(provenance: dict[str, Any]) -> list[tuple[str, str]]:
         ("versions", versions),
         ("seed", str(provenance["seed"])),
         ("data", f"{data['name']}, {data['images']:,} images, sha256 {data['fingerprint'][:16]}..."),
+        ("own parts", ", ".join(f"{part}: {name}" for part, name in provenance["own"].items()) or "none"),
         ("started", provenance["started"]),
         ("resumed", ", ".join(provenance.get("resumed", [])) or "never"),
     ]
