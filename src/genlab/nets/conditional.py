@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genlab.geometry import doublings, halvings
-from genlab.nets.dcgan import after, downsampling, upsampling
+from genlab.nets.dcgan import after, discriminator_widths, downsampling, generator_widths, upsampling
 from genlab.nets.products import PointConvTranspose2d, WholeMapConv2d
 
 
@@ -35,10 +34,7 @@ class ConditionalDcganGenerator(nn.Module):
         normalisation: Literal["batch", "none"] = "batch",
     ) -> None:
         super().__init__()
-        blocks = doublings(base, size)
-        if blocks is None:
-            raise ValueError(f"size {size} is not base {base} doubled a whole number of times")
-        widths = [ngf * 2**k for k in reversed(range(blocks))]
+        widths = generator_widths(base, size, ngf)
         half = widths[0] // 2
 
         def branch(inputs: int) -> nn.Sequential:
@@ -80,10 +76,7 @@ class ConditionalDcganDiscriminator(nn.Module):
         normalisation: Literal["batch", "none"] = "batch",
     ) -> None:
         super().__init__()
-        blocks = halvings(size, base)
-        if blocks is None:
-            raise ValueError(f"halving size {size} does not arrive at base {base}")
-        widths = [ndf * 2**k for k in range(blocks)]
+        widths = discriminator_widths(size, base, ndf)
         half = ndf // 2
         self.classes = classes
         self.x_branch = nn.Sequential(nn.Conv2d(channels, half, 4, 2, 1), *after(half, "none", "leaky-relu"))
@@ -125,10 +118,7 @@ class ProjectionDcganDiscriminator(nn.Module):
         normalisation: Literal["batch", "none"] = "none",
     ) -> None:
         super().__init__()
-        blocks = halvings(size, base)
-        if blocks is None:
-            raise ValueError(f"halving size {size} does not arrive at base {base}")
-        widths = [ndf * 2**k for k in range(blocks)]
+        widths = discriminator_widths(size, base, ndf)
         self.layers = nn.Sequential(
             nn.Conv2d(channels, ndf, 4, 2, 1),
             *after(ndf, "none", "leaky-relu"),

@@ -38,11 +38,7 @@ class DcganGenerator(nn.Module):
         normalisation: Literal["batch", "none"] = "batch",
     ) -> None:
         super().__init__()
-        blocks = doublings(base, size)
-        if blocks is None:
-            raise ValueError(f"size {size} is not base {base} doubled a whole number of times")
-        layers = blocks if head == "transposed" else blocks + 1
-        widths = [ngf * 2**k for k in reversed(range(layers))]
+        widths = generator_widths(base, size, ngf, extra=0 if head == "transposed" else 1)
         self.latent = latent
         self.layers = nn.Sequential(
             PointConvTranspose2d(latent, widths[0], base),
@@ -81,12 +77,8 @@ class DcganDiscriminator(nn.Module):
         normalise_first: bool = True,
     ) -> None:
         super().__init__()
-        blocks = halvings(size, base)
-        if blocks is None:
-            raise ValueError(f"halving size {size} does not arrive at base {base}")
         bias = normalisation == "none"
-        layers = blocks if stem == "strided" else blocks + 1
-        widths = [ndf * 2**k for k in range(layers)]
+        widths = discriminator_widths(size, base, ndf, extra=0 if stem == "strided" else 1)
         first = (
             nn.Conv2d(channels, ndf, 4, 2, 1, bias=bias)
             if stem == "strided"
@@ -102,6 +94,22 @@ class DcganDiscriminator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.layers(x)
         return logits.flatten()
+
+
+def generator_widths(base: int, size: int, ngf: int, extra: int = 0) -> list[int]:
+    """Channels from the first map to the last, ngf: doubled towards z, one a doubling of the side, and `extra`."""
+    blocks = doublings(base, size)
+    if blocks is None:
+        raise ValueError(f"size {size} is not base {base} doubled a whole number of times")
+    return [ngf * 2**k for k in reversed(range(blocks + extra))]
+
+
+def discriminator_widths(size: int, base: int, ndf: int, extra: int = 0) -> list[int]:
+    """Channels from the first map, ndf, to the last: doubled for each halving of the side and for `extra` layers."""
+    blocks = halvings(size, base)
+    if blocks is None:
+        raise ValueError(f"halving size {size} does not arrive at base {base}")
+    return [ndf * 2**k for k in range(blocks + extra)]
 
 
 def upsampling(widths: list[int], normalisation: str, activation: str) -> list[nn.Module]:
