@@ -24,7 +24,7 @@ def progress(stream: TextIO | None = None) -> Observer:
 
 
 class _Speed:
-    """Images per second since the start of this session, without the first steps, which warm up."""
+    """Images per second since the training began or was resumed, without the first steps, which warm up."""
 
     WARM_UP = 3
 

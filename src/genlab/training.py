@@ -112,14 +112,14 @@ def fit(
         done, seconds_before = from_checkpoint.step, from_checkpoint.state["seconds"]
     else:
         _real_picture(dataset, recipe, run)
-    session = _Session(model, run, recipe, plan, keyed, observers, len(dataset.class_names), done, seconds_before)
-    with session.status(), run.appending(after=done) as log, _stop_requests() as stop:
+    books = _Bookkeeping(model, run, recipe, plan, keyed, observers, len(dataset.class_names), done, seconds_before)
+    with books.status(), run.appending(after=done) as log, _stop_requests() as stop:
         for observer in observers:
             observer.started(plan, run, done)
         for step, indices in plan.batches(keyed, after=done):
             with keyed.scope("networks", step):
                 losses = model.step(images[indices], None if labels is None else labels[indices], step)
-            session.after_step(step, losses, log, stop)
+            books.after_step(step, losses, log, stop)
             if stop.heard and step < plan.total_steps:
                 raise Stopped(
                     f"stopped at step {step} of {plan.total_steps}; go on with: genlab train --resume {run.path}",
@@ -127,7 +127,7 @@ def fit(
                 )
 
 
-class _Session:
+class _Bookkeeping:
     """What happens around the steps of one call of `fit`."""
 
     def __init__(
@@ -150,7 +150,7 @@ class _Session:
 
     @property
     def seconds(self) -> float:
-        """Of training, with samples and checkpoints, over all sessions of the run."""
+        """Of training, with samples and checkpoints, parts before a resume included."""
         return time.monotonic() - self.start
 
     @contextmanager
