@@ -205,9 +205,9 @@ def test_resume_keeps_the_parts(finished: Run) -> None:
         genlab.train(resume=finished.path, generator=OwnGenerator())
 
 
-def test_epochs_may_be_given_once(digits: Path) -> None:
+def test_epochs_may_be_given_once(small: Callable[..., Recipe], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"epochs is 1, but budget\.epochs is 3"):
-        genlab.train("quick-mnist", epochs=1, overrides={"budget.epochs": 3})
+        genlab.train(small(), epochs=1, overrides={"budget.epochs": 3}, runs=tmp_path)
 
 
 def test_show() -> None:
