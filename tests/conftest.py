@@ -17,7 +17,7 @@ import torch
 import genlab
 from genlab import data
 from genlab.api import Run
-from genlab.recipe import Recipe
+from genlab.recipe import GanRecipe
 
 SMALL: dict[str, Any] = {
     "engine.plan": "reference",
@@ -48,11 +48,13 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def small(digits: Path) -> Callable[..., Recipe]:
+def small(digits: Path) -> Callable[..., GanRecipe]:
     """small(**changes by dotted path) -> quick-mnist on those digits."""
 
-    def make(changes: dict[str, Any] | None = None, recipe: str = "quick-mnist") -> Recipe:
-        return genlab.load_recipe(recipe, {**SMALL, "data.name": str(digits), **(changes or {})})
+    def make(changes: dict[str, Any] | None = None, recipe: str = "quick-mnist") -> GanRecipe:
+        made = genlab.load_recipe(recipe, {**SMALL, "data.name": str(digits), **(changes or {})})
+        assert isinstance(made, GanRecipe)
+        return made
 
     return make
 

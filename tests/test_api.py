@@ -14,7 +14,7 @@ import genlab
 from genlab import checkpoint, sampling
 from genlab.api import Run
 from genlab.errors import CheckpointError, DataError, RecipeError, UsageError
-from genlab.recipe import Recipe
+from genlab.recipe import GanRecipe
 
 
 def test_sample(finished: Run) -> None:
@@ -90,7 +90,7 @@ def test_an_array_file(finished: Run, tmp_path: Path) -> None:
         sampling.save_images(finished.sample(4), tmp_path / "a.jpg", finished)
 
 
-def test_an_unconditional_run_has_no_classes(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_an_unconditional_run_has_no_classes(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     run = genlab.train(small({"budget.max_steps": 2}, "s2-dcgan"), runs=tmp_path)
     assert run.sample(3).shape == (3, 1, 32, 32)
     with pytest.raises(UsageError, match="is unconditional"):
@@ -125,7 +125,7 @@ def test_unlabelled_data_cannot_train_a_conditional_model(tmp_path: Path) -> Non
         genlab.train("quick-mnist", overrides={"data.name": str(tmp_path / "x.npz")}, runs=tmp_path)
 
 
-def test_changed_data_cannot_be_resumed(small: Callable[..., Recipe], digits: Path, tmp_path: Path) -> None:
+def test_changed_data_cannot_be_resumed(small: Callable[..., GanRecipe], digits: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.npz"
     own.write_bytes(digits.read_bytes())
     run = genlab.train(small({"data.name": str(own), "budget.max_steps": 1}), runs=tmp_path, report=False)
@@ -146,7 +146,7 @@ class OwnGenerator(nn.Module):
         return torch.tanh(self.linear(z)).view(-1, 1, 32, 32)
 
 
-def test_own_networks(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_own_networks(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     recipe = small({"budget.max_steps": 3, "logging.metrics_every": 1}, "s2-dcgan")
     discriminator = nn.Sequential(nn.Flatten(), nn.Linear(1024, 8), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))
     generator = OwnGenerator()
@@ -163,7 +163,7 @@ def test_own_networks(small: Callable[..., Recipe], tmp_path: Path) -> None:
 
 
 def test_an_own_network_that_does_not_fit_is_refused_before_training(
-    small: Callable[..., Recipe], tmp_path: Path
+    small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="the generator cannot be run on"):
         genlab.train(small(recipe="s2-dcgan"), generator=nn.Linear(7, 7), runs=tmp_path / "runs")
@@ -179,7 +179,7 @@ def test_an_own_network_that_does_not_fit_is_refused_before_training(
     ],
 )
 def test_own_parts_that_do_not_fit_together_are_refused_before_training(
-    own: dict[str, Any], words: str, small: Callable[..., Recipe], tmp_path: Path
+    own: dict[str, Any], words: str, small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as caught:
         genlab.train(small(recipe="s2-dcgan"), runs=tmp_path / "runs", **own)
@@ -205,7 +205,7 @@ def test_resume_keeps_the_parts(finished: Run) -> None:
         genlab.train(resume=finished.path, generator=OwnGenerator())
 
 
-def test_epochs_may_be_given_once(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_epochs_may_be_given_once(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"epochs is 1, but budget\.epochs is 3"):
         genlab.train(small(), epochs=1, overrides={"budget.epochs": 3}, runs=tmp_path)
 

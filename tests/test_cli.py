@@ -15,7 +15,7 @@ import pytest
 
 from genlab import cli, recipe_files
 from genlab.api import Run
-from genlab.recipe import Recipe
+from genlab.recipe import GanRecipe
 
 
 def call(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -39,7 +39,7 @@ def genlab(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 
 
 @pytest.fixture
-def recipe_file(small: Callable[..., Recipe], tmp_path: Path) -> str:
+def recipe_file(small: Callable[..., GanRecipe], tmp_path: Path) -> str:
     path = tmp_path / "small.yaml"
     path.write_text(recipe_files.dump(small()), "utf-8")
     return str(path)
@@ -53,6 +53,7 @@ def test_train_sample_report(recipe_file: str, tmp_path: Path) -> None:
     assert set(said) == {"run", "seconds", "images_per_second", "report"}
     assert Path(said["report"]).exists()
     recipe = Run(said["run"]).recipe
+    assert isinstance(recipe, GanRecipe)
     assert (recipe.budget.epochs, recipe.objective.lambda_) == (1, 0.1)
     output = str(tmp_path / "a.npz")
     sampled = genlab("sample", Path(said["run"]).name, "-n", "12", "-o", output, "--class", "3", GENLAB_RUNS=runs)

@@ -13,7 +13,7 @@ import genlab
 from genlab import cli, recipe_files
 from genlab.api import Run
 from genlab.data import BUILTIN
-from genlab.recipe import Recipe
+from genlab.recipe import GanRecipe
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -61,7 +61,7 @@ def test_commands_in_the_docs_run(
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_in_the_docs_runs(
-    page: Path, small: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As written, but that every training is a small one."""
     monkeypatch.chdir(tmp_path)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +11,16 @@ import torch
 from genlab import engine
 from genlab import recipe as schema
 from genlab.errors import UsageError
+from genlab.recipe.fields import (
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    GradientDescent,
+    Optimiser,
+    RmsProp,
+    Sgd,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -69,16 +81,66 @@ def test_passes_that_may_not_be_merged_are_not() -> None:
         engine.resolve(schema.Engine(merged_passes=True), mergeable=False)
 
 
+CPU = engine.start(engine.resolve(schema.Engine(plan="reference"), mergeable=False))
+
+
 def test_learning_rate_schedules() -> None:
-    linear = schema.Optimiser(lr=0.5, schedule="linear")
-    assert [engine.lr_at(linear, step, 5) for step in (1, 3, 5)] == pytest.approx([0.5, 0.3, 0.1])
-    assert {engine.lr_at(schema.Optimiser(lr=0.5), step, 5) for step in range(1, 6)} == {0.5}
+    def rates(**settings: Any) -> list[float]:
+        return [engine.lr_at(Adam(name="adam", lr=0.5, **settings), step, 5) for step in range(1, 6)]
+
+    assert rates() == [0.5] * 5
+    assert rates(schedule="linear") == pytest.approx([0.5, 0.4, 0.3, 0.2, 0.1])
+    assert rates(schedule="cosine") == pytest.approx([0.25 * (1 + math.cos(math.pi * k / 5)) for k in range(5)])
+    assert rates(warmup_steps=4) == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5])
+    assert rates(schedule="linear", warmup_steps=2) == pytest.approx([0.25, 0.4, 0.3, 0.2, 0.1])
 
 
-def test_adam_is_the_one_of_the_paper() -> None:
-    """One step on f(w) = w: m = (1 - b1) g, v = (1 - b2) g^2, both corrected, so w moves by lr / (1 + eps)."""
+GRADIENT = 1.0
+"""Of f(w) = w, at every step."""
+STEPS: list[tuple[Optimiser, list[float]]] = [
+    (GradientDescent(name="gradient-descent", lr=0.1), [0.1, 0.1]),
+    (Sgd(name="sgd", lr=0.1), [0.1, 0.1]),
+    # v = .5 v + g: 1, 1.5
+    (Sgd(name="sgd", lr=0.1, momentum=0.5), [0.1, 0.15]),
+    # g + .5 v: 1.5, 1.75
+    (Sgd(name="sgd", lr=0.1, momentum=0.5, nesterov=True), [0.15, 0.175]),
+    # g + decay * w, w = 1 and then .88
+    (Sgd(name="sgd", lr=0.1, weight_decay=0.2), [0.12, 0.1176]),
+    # g / sqrt(sum g^2)
+    (Adagrad(name="adagrad", lr=0.1), [0.1, 0.1 / 2**0.5]),
+    # E[g^2] = .19 after two steps; the second step divides by its root, times the root of the mean squared update
+    (Adadelta(name="adadelta", lr=1.0, eps=1e-2), [
+        first := (0.01 / (0.1 + 0.01)) ** 0.5,
+        ((0.1 * first**2 + 0.01) / (0.19 + 0.01)) ** 0.5,
+    ]),
+    # E[g^2] = .1, then .19
+    (RmsProp(name="rmsprop", lr=0.1, alpha=0.9), [0.1 / 0.1**0.5, 0.1 / 0.19**0.5]),
+    # both moments corrected: 1 at each step
+    (Adam(name="adam", lr=0.1, betas=(0.5, 0.9), eps=1e-3), [0.1 / 1.001, 0.1 / 1.001]),
+    # decay apart: lr * (1 + .2 w)
+    (AdamW(name="adamw", lr=0.1, weight_decay=0.2), [0.12, 0.1176]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "moves"), STEPS, ids=lambda value: getattr(value, "name", ""))
+def test_two_steps_of_each_optimiser_in_closed_form(settings: Optimiser, moves: list[float]) -> None:
     w = torch.nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
-    optimiser = engine.adam(schema.Optimiser(lr=0.1, betas=(0.5, 0.9), eps=1e-3), [w], fused=False)
-    w.sum().backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
-    assert w.item() == pytest.approx(1 - 0.1 / (1 + 1e-3), rel=1e-12)
+    optimiser = engine.optimiser(settings, [w], CPU)
+    for move in moves:
+        before = w.item()
+        optimiser.zero_grad()
+        (GRADIENT * w).sum().backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        assert before - w.item() == pytest.approx(move, rel=1e-6)
+
+
+def test_amsgrad_remembers_the_largest_gradient() -> None:
+    def moved(amsgrad: bool) -> float:
+        w = torch.nn.Parameter(torch.tensor([0.0], dtype=torch.float64))
+        optimiser = engine.optimiser(Adam(name="adam", lr=0.1, betas=(0.0, 0.5), amsgrad=amsgrad), [w], CPU)
+        for gradient in (10.0, 1.0, 1.0):
+            w.grad = torch.tensor([gradient], dtype=torch.float64)
+            optimiser.step()
+        return -w.item()
+
+    assert moved(True) < moved(False)

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from genlab import engine, gan
+from genlab.descent import Descent
 from genlab.errors import NonFiniteError
-from genlab.losses import AdversarialLoss
+from genlab.losses import ADVERSARIAL, AdversarialLoss
 from genlab.randomness import Keyed
-from genlab.recipe import Recipe
+from genlab.recipe import GanRecipe
+from genlab.recipe.gan import NEEDS_SIGMA, GanObjective
 
 IMAGES = torch.randint(0, 256, (16, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.arange(16) % 10
+PENALTIES = [kind for kind in get_args(GanObjective.model_fields["penalty"].annotation) if kind != "none"]
 
 
-def make(recipe: Recipe, seed: int = 0, total_steps: int = 10) -> gan.Gan:
+def make(recipe: GanRecipe, seed: int = 0, total_steps: int = 10) -> gan.Gan:
     keyed = Keyed(seed)
     made = gan.build_networks(recipe, 10, keyed)
     settings = engine.resolve(recipe.engine, gan.mergeable(made))
     return gan.Gan(recipe, made, engine.start(settings), keyed, total_steps)
 
 
-def run(recipe: Recipe, steps: int = 3, seed: int = 0) -> tuple[gan.Gan, list[dict[str, float]]]:
+def run(recipe: GanRecipe, steps: int = 3, seed: int = 0) -> tuple[gan.Gan, list[dict[str, float]]]:
     model = make(recipe, seed)
     return model, [model.step(IMAGES, CLASSES, step) for step in range(1, steps + 1)]
 
@@ -37,51 +40,53 @@ def digest(network: nn.Module, buffers: bool = True) -> str:
     return hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in tensors.values())).hexdigest()
 
 
-@pytest.mark.parametrize("name", ["quick-mnist", "s2-dcgan"])
-def test_each_half_step_updates_its_own_network(
-    name: str, small: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """D's step leaves G's weights alone and G's step D's: by hash, before and after each."""
-    model = make(small(recipe=name))
-    seen: list[tuple[str, bool, bool]] = []
-    descend = model._descend
+NO_PENALTY: dict[str, Any] = {"objective.penalty": "none", "objective.lambda": None, "objective.sigma": None}
+UNTOLD = {"kind": "dcgan", "ndf": 4, "normalisation": "none", "normalise_first": False}
+EVERY: list[tuple[str, dict[str, Any]]] = [
+    *(("s2-dcgan", {"objective.loss": loss}) for loss in ADVERSARIAL),
+    *(("quick-mnist", {"objective.loss": loss, **NO_PENALTY}) for loss in ADVERSARIAL),
+    *(
+        ("quick-mnist", {"objective.penalty": penalty, "objective.sigma": 0.05 if penalty in NEEDS_SIGMA else None})
+        for penalty in PENALTIES
+    ),
+    ("quick-mnist", {"objective.clip": 0.01, **NO_PENALTY}),
+    ("s2-dcgan", {"objective.generator_noise": "fresh", "objective.generator_batch": 24}),
+    ("s2-dcgan", {"objective.packing": 2}),
+    ("s2-dcgan", {"objective.label_smoothing": 0.1}),
+]
+"""A recipe for every objective and penalty, with and without batch normalisation in D."""
 
-    def watched(player: str, *arguments: Any) -> float:
+
+@pytest.mark.parametrize(("name", "changes"), EVERY)
+def test_each_half_step_updates_its_own_network(
+    name: str, changes: dict[str, Any], small: Callable[..., GanRecipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D's step leaves G's weights alone and G's step D's: by hash, before and after each. Neither leaves a gradient in
+    the other network."""
+    model = make(small(changes, name))
+    seen: list[tuple[str, bool, bool]] = []
+    gradients: list[list[Tensor]] = []
+    descend = Descent.__call__
+
+    def watched(self: Descent, loss: Tensor, step: int) -> float:
         before = digest(model.G, buffers=False), digest(model.D, buffers=False)
-        norm = descend(player, *arguments)
+        norm = descend(self, loss, step)
         after = digest(model.G, buffers=False), digest(model.D, buffers=False)
-        seen.append((player, before[0] != after[0], before[1] != after[1]))
+        seen.append((self.name, before[0] != after[0], before[1] != after[1]))
+        if self.name == "discriminator":
+            assert all(p.grad is None for p in model.G.parameters())
+        gradients.append([p.grad.clone() for p in model.D.parameters() if p.grad is not None])
         return norm
 
-    monkeypatch.setattr(model, "_descend", watched)
+    monkeypatch.setattr(Descent, "__call__", watched)
     model.step(IMAGES, CLASSES, 1)
     assert seen == [("discriminator", False, True), ("generator", True, False)]
-
-
-def test_no_gradient_reaches_the_network_that_is_held_fixed(
-    small: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """D's step leaves no gradient in G, and G's step adds none to D's."""
-    model = make(small())
-    descend = model._descend
-    after_d: list[Tensor] = []
-
-    def watched(player: str, *arguments: Any) -> float:
-        norm = descend(player, *arguments)
-        if player == "discriminator":
-            assert all(p.grad is None for p in model.G.parameters())
-            after_d.extend(p.grad.clone() for p in model.D.parameters() if p.grad is not None)
-        return norm
-
-    monkeypatch.setattr(model, "_descend", watched)
-    model.step(IMAGES, CLASSES, 1)
-    gradients = [p.grad for p in model.D.parameters() if p.grad is not None]
-    assert len(gradients) == len(after_d) > 0
-    assert all(torch.equal(a, b) for a, b in zip(gradients, after_d, strict=True))
+    assert len(gradients[0]) > 0
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
     assert all(p.requires_grad for p in model.D.parameters())
 
 
-def test_the_generator_step_sees_the_updated_discriminator(small: Callable[..., Recipe]) -> None:
+def test_the_generator_step_sees_the_updated_discriminator(small: Callable[..., GanRecipe]) -> None:
     """The reports' order: with D's learning rate near zero, G's loss is that of the D before; otherwise not."""
     slow = make(small({"optimisers.discriminator.lr": 1e-30}, "s2-dcgan")).step(IMAGES, CLASSES, 1)
     fast = make(small({"optimisers.discriminator.lr": 1e-1}, "s2-dcgan")).step(IMAGES, CLASSES, 1)
@@ -89,7 +94,7 @@ def test_the_generator_step_sees_the_updated_discriminator(small: Callable[..., 
     assert slow["loss_g"] != fast["loss_g"]
 
 
-def test_same_seed_same_bits_and_another_seed_others(small: Callable[..., Recipe]) -> None:
+def test_same_seed_same_bits_and_another_seed_others(small: Callable[..., GanRecipe]) -> None:
     (a, rows_a), (b, rows_b), (c, rows_c) = run(small()), run(small()), run(small(), seed=1)
     assert rows_a == rows_b
     assert digest(a.G) == digest(b.G)
@@ -109,8 +114,8 @@ def test_same_seed_same_bits_and_another_seed_others(small: Callable[..., Recipe
         ("quick-mnist", {"networks.generator.activation": "leaky-relu"}),
         ("quick-mnist", {"networks.generator.normalisation": "none"}),
         ("quick-mnist", {"networks.discriminator.init": "normal-0.02"}),
-        ("quick-mnist", {"networks.discriminator": {"kind": "dcgan", "ndf": 4, "normalise_first": False}}),
-        ("quick-mnist", {"networks.discriminator": {"kind": "conditional-dcgan", "ndf": 4}}),
+        ("quick-mnist", {"networks.discriminator": UNTOLD}),
+        ("quick-mnist", {"networks.discriminator": {"kind": "conditional-dcgan", "ndf": 4, "normalisation": "none"}}),
         ("quick-mnist", {"optimisers.generator.betas": [0.5, 0.9]}),
         ("quick-mnist", {"optimisers.generator.eps": 1e-2}),
         ("quick-mnist", {"optimisers.generator.schedule": "constant"}),
@@ -121,20 +126,20 @@ def test_same_seed_same_bits_and_another_seed_others(small: Callable[..., Recipe
         ("s2-dcgan", {"networks.latent": 10}),
     ],
 )
-def test_every_setting_acts(name: str, changes: dict[str, Any], small: Callable[..., Recipe]) -> None:
+def test_every_setting_acts(name: str, changes: dict[str, Any], small: Callable[..., GanRecipe]) -> None:
     _, before = run(small(recipe=name))
     _, after = run(small(changes, name))
     assert before != after
 
 
-def test_half_sum_is_half_of_sum(small: Callable[..., Recipe]) -> None:
+def test_half_sum_is_half_of_sum(small: Callable[..., GanRecipe]) -> None:
     whole = make(small(recipe="s2-dcgan")).step(IMAGES, CLASSES, 1)
     half = make(small({"objective.discriminator_terms": "half-sum"}, "s2-dcgan")).step(IMAGES, CLASSES, 1)
     assert half["loss_d"] == pytest.approx(whole["loss_d"] / 2, rel=1e-6)
     assert half["grad_norm_d"] == pytest.approx(whole["grad_norm_d"] / 2, rel=1e-4)
 
 
-def test_merged_passes_compute_the_same(small: Callable[..., Recipe]) -> None:
+def test_merged_passes_compute_the_same(small: Callable[..., GanRecipe]) -> None:
     """Without batch statistics one pass over all images gives each the logit of a pass of its own."""
     plain = {"engine.plan": "auto", "engine.precision": "float32", "engine.device": "cpu", "engine.threads": 1}
     _, (merged,) = run(small({**plain, "engine.merged_passes": True}), steps=1)
@@ -143,13 +148,13 @@ def test_merged_passes_compute_the_same(small: Callable[..., Recipe]) -> None:
     assert merged == pytest.approx(apart, rel=1e-3, abs=1e-6)
 
 
-def test_passes_are_merged_only_where_images_do_not_mix(small: Callable[..., Recipe]) -> None:
+def test_passes_are_merged_only_where_images_do_not_mix(small: Callable[..., GanRecipe]) -> None:
     assert gan.mergeable(make(small()).networks)
     assert not gan.mergeable(make(small(recipe="s2-dcgan")).networks)
     assert not gan.mergeable({"discriminator": nn.Sequential(nn.Flatten(), nn.Linear(1024, 1))})
 
 
-def test_a_nan_stops_before_the_update(small: Callable[..., Recipe]) -> None:
+def test_a_nan_stops_before_the_update(small: Callable[..., GanRecipe]) -> None:
     model = make(small())
     model.step(IMAGES, CLASSES, 1)
     before = digest(model.D), digest(model.G, buffers=False)
@@ -161,7 +166,7 @@ def test_a_nan_stops_before_the_update(small: Callable[..., Recipe]) -> None:
     assert digest(model.G, buffers=False) == before[1]
 
 
-def test_an_infinite_gradient_names_its_tensor(small: Callable[..., Recipe]) -> None:
+def test_an_infinite_gradient_names_its_tensor(small: Callable[..., GanRecipe]) -> None:
     model = make(small())
     first = next(iter(dict(model.D.named_parameters())))
     dict(model.D.named_parameters())[first].register_hook(  # type: ignore[no-untyped-call]
@@ -173,7 +178,7 @@ def test_an_infinite_gradient_names_its_tensor(small: Callable[..., Recipe]) -> 
     assert digest(model.D) == before
 
 
-def test_linear_schedule(small: Callable[..., Recipe]) -> None:
+def test_linear_schedule(small: Callable[..., GanRecipe]) -> None:
     """lr at the first step, lr / T at the last of T."""
     recipe = small({"optimisers.generator.schedule": "linear", "optimisers.generator.lr": 0.01})
     model = make(recipe, total_steps=4)
@@ -181,7 +186,7 @@ def test_linear_schedule(small: Callable[..., Recipe]) -> None:
     assert rates == pytest.approx([0.01, 0.0075, 0.005, 0.0025])
 
 
-def test_batch_statistics_of_d_are_updated_in_every_forward_pass(small: Callable[..., Recipe]) -> None:
+def test_batch_statistics_of_d_are_updated_in_every_forward_pass(small: Callable[..., GanRecipe]) -> None:
     """Reports: real, fake, and fake again in G's step: three updates of D's statistics, one of G's."""
     model = make(small(recipe="s2-dcgan"))
     model.step(IMAGES, CLASSES, 1)
@@ -192,7 +197,7 @@ def test_batch_statistics_of_d_are_updated_in_every_forward_pass(small: Callable
     assert counts == {"G": {1}, "D": {3}}
 
 
-def test_generate_is_in_the_unit_range_and_leaves_the_model_alone(small: Callable[..., Recipe]) -> None:
+def test_generate_is_in_the_unit_range_and_leaves_the_model_alone(small: Callable[..., GanRecipe]) -> None:
     model, _ = run(small())
     before = digest(model.G), digest(model.sampler)
     z, y = torch.randn(30, 100), torch.arange(30) % 10
@@ -204,16 +209,21 @@ def test_generate_is_in_the_unit_range_and_leaves_the_model_alone(small: Callabl
     assert model.G.training
 
 
-def test_running_statistics_make_samples_independent_of_their_batch(small: Callable[..., Recipe]) -> None:
+def test_running_statistics_make_samples_independent_of_their_batch(small: Callable[..., GanRecipe]) -> None:
     model, _ = run(small())
     z, y = torch.randn(8, 100), torch.arange(8)
     alone = torch.cat([model.generate(z[k : k + 1], y[k : k + 1]) for k in range(8)])
     assert torch.allclose(model.generate(z, y), alone, atol=1e-5)
-    mixed = gan.generate(model.G, model.engine, z, y, batch_statistics=True)
-    assert not torch.allclose(mixed, gan.generate(model.G, model.engine, z, y), atol=1e-3)
+    before = digest(model.G)
+    mixed, running = (model.engine.apply(model.G, z, y, batch_statistics=batch) for batch in (True, False))
+    assert not torch.allclose(mixed, running, atol=1e-3)
+    assert digest(model.G) == before
+    # The same z in the company of others are drawn with other statistics.
+    more = model.engine.apply(model.G, torch.cat([z, 3 * z]), y.repeat(2), batch_statistics=True)
+    assert not torch.allclose(more[:8], mixed, atol=1e-3)
 
 
-def test_an_own_objective_is_used(small: Callable[..., Recipe]) -> None:
+def test_an_own_objective_is_used(small: Callable[..., GanRecipe]) -> None:
     def zero(real: Tensor, fake: Tensor) -> Tensor:
         return (real.sum() + fake.sum()) * 0
 
@@ -223,8 +233,8 @@ def test_an_own_objective_is_used(small: Callable[..., Recipe]) -> None:
     assert (losses["loss_d"], losses["loss_g"], losses["grad_norm_g"]) == (0, 0, 0)
 
 
-def test_conditional_generator_with_a_discriminator_that_is_not_told(small: Callable[..., Recipe]) -> None:
+def test_conditional_generator_with_a_discriminator_that_is_not_told(small: Callable[..., GanRecipe]) -> None:
     """S2's cD(x) without y."""
-    recipe = small({"networks.discriminator": {"kind": "dcgan", "ndf": 4}})
+    recipe = small({"networks.discriminator": UNTOLD})
     _, rows = run(recipe)
     assert all(torch.isfinite(torch.tensor(list(row.values()))).all() for row in rows)

@@ -13,7 +13,7 @@ from genlab.nets.conditional import (
     ConditionalDcganGenerator,
     ProjectionDcganDiscriminator,
 )
-from genlab.nets.dcgan import DcganDiscriminator, DcganGenerator, initialise
+from genlab.nets.dcgan import DcganDiscriminator, DcganGenerator
 from genlab.nets.describe import describe
 
 S4_GENERATOR = DcganGenerator(100, 1, 28, 32, 7, "convolution", "leaky-relu")
@@ -104,7 +104,7 @@ def test_a_size_that_cannot_be_made_is_refused() -> None:
 def test_class_planes_are_convolved_as_the_report_has_it() -> None:
     """The shortcut (one set of planes a class) equals a convolution over each image's own one-hot planes."""
     torch.manual_seed(0)
-    network = ConditionalDcganDiscriminator(1, 10, 32, 8, 4, "none").double()
+    network = ConditionalDcganDiscriminator(1, 10, 32, 8, 4, normalisation="none").double()
     x, y = torch.randn(6, 1, 32, 32, dtype=torch.float64), torch.tensor([0, 9, 3, 3, 1, 7])
     planes = nn.functional.one_hot(y, 10).double()[:, :, None, None].expand(-1, -1, 32, 32)
     plain = network.layers(torch.cat([network.x_branch(x), network.y_branch(planes)], 1)).flatten()
@@ -128,8 +128,7 @@ def test_the_label_matters(kind: Any) -> None:
 
 def test_normal_init() -> None:
     torch.manual_seed(0)
-    network = DcganGenerator(100, 1, 32)
-    initialise(network, "normal-0.02")
+    network = DcganGenerator(100, 1, 32, init="normal-0.02")
     for module in network.modules():
         if isinstance(module, nn.ConvTranspose2d):
             # Four standard errors of a standard deviation from n draws.
@@ -142,11 +141,10 @@ def test_normal_init() -> None:
 
 def test_init_really_acts() -> None:
     torch.manual_seed(0)
-    network = DcganDiscriminator(1, 32)
-    initialise(network, "normal-0.02")
-    narrow = [p.std().item() for p in network.parameters() if p.dim() == 4]
-    initialise(network, "torch-default")
-    wide = [p.std().item() for p in network.parameters() if p.dim() == 4]
+    narrow, wide = (
+        [p.std().item() for p in DcganDiscriminator(1, 32, init=init).parameters() if p.dim() == 4]
+        for init in ("normal-0.02", "torch-default")
+    )
     # PyTorch's default is uniform in +-1/sqrt(fan_in), standard deviation 1/sqrt(3 fan_in).
     fans = [16, 512, 1024, 2048]
     assert wide == pytest.approx([(3 * fan) ** -0.5 for fan in fans], rel=0.1)

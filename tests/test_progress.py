@@ -8,10 +8,10 @@ from rich.console import Console
 
 import genlab
 from genlab.progress import Lines, Live, progress
-from genlab.recipe import Recipe
+from genlab.recipe import GanRecipe
 
 
-def test_a_pipe_gets_plain_lines(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_a_pipe_gets_plain_lines(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     stream = io.StringIO()
     watcher = progress(stream)
     assert isinstance(watcher, Lines)
@@ -24,7 +24,7 @@ def test_a_pipe_gets_plain_lines(small: Callable[..., Recipe], tmp_path: Path) -
     assert "\x1b" not in stream.getvalue()
 
 
-def test_a_terminal_gets_a_bar_that_fits(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_a_terminal_gets_a_bar_that_fits(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     for width in (40, 60, 100):
         stream = io.StringIO()
         live = Live(Console(file=stream, force_terminal=True, width=width, color_system=None))
@@ -34,7 +34,7 @@ def test_a_terminal_gets_a_bar_that_fits(small: Callable[..., Recipe], tmp_path:
         assert "images/s" in shown
 
 
-def test_a_reader_that_is_gone_does_not_end_the_training(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_a_reader_that_is_gone_does_not_end_the_training(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError

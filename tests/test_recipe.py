@@ -96,7 +96,8 @@ def test_a_recipe_is_frozen() -> None:
 
 def test_numbers_may_come_as_yaml_reads_them() -> None:
     """YAML 1.1 reads 1e-3 as text; a person means a number."""
-    assert recipe_files.load("quick-mnist", {"optimisers.generator.lr": "1e-3"}).optimisers.generator.lr == 1e-3
+    recipe = recipe_files.load("quick-mnist", {"optimisers.generator.lr": "1e-3"})
+    assert recipe_files.to_dict(recipe)["optimisers"]["generator"]["lr"] == 1e-3
 
 
 @pytest.mark.parametrize("given", ["1, 2,5", "1 2 5", [1, 2, 5]])

@@ -11,7 +11,7 @@ import pytest
 
 import genlab
 from genlab.api import Run
-from genlab.recipe import Recipe
+from genlab.recipe import GanRecipe
 from genlab.reporting import figures, pages
 from genlab.reporting.render import render
 from genlab.runs import RunDirectory
@@ -51,10 +51,12 @@ def test_the_page_holds_what_it_should(finished: Run) -> None:
         "sha256",
         "torch 2.",
         "Each row is one class",
+        "Each row goes from one z to another",
+        "The same 12 z after each of these epochs",
     ):
         assert words in page.text, words
     assert sum(tag == "svg" for tag, _ in page.tags) == 4
-    assert sum(tag == "img" for tag, _ in page.tags) == 4
+    assert sum(tag == "img" for tag, _ in page.tags) == 6
 
 
 def test_the_page_is_self_contained(finished: Run) -> None:
@@ -129,19 +131,19 @@ def test_long_runs_are_thinned_and_say_so(finished: Run, tmp_path: Path) -> None
     ],
 )
 def test_equilibrium_lines(
-    recipe: str, changes: dict[str, str], levels: list[float], small: Callable[..., Recipe]
+    recipe: str, changes: dict[str, str], levels: list[float], small: Callable[..., GanRecipe]
 ) -> None:
     losses = figures.plots(small(changes, recipe))[0]
     assert [round(height, 3) for height, _ in losses.levels] == levels
 
 
-def test_unconditional_pages_do_not_speak_of_classes(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_unconditional_pages_do_not_speak_of_classes(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     run = genlab.train(small({"budget.max_steps": 3}, "s2-dcgan"), runs=tmp_path)
     assert "Each row is one class" not in report(run).text
     assert "last weights, running BatchNorm statistics" in report(run).text
 
 
-def test_a_run_that_has_not_begun_has_a_page(small: Callable[..., Recipe], finished: Run, tmp_path: Path) -> None:
+def test_a_run_that_has_not_begun_has_a_page(small: Callable[..., GanRecipe], finished: Run, tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, small(), 0, finished.provenance, "new")
     text = render(pages.run_page(run))
     assert "This run has not begun." in text

@@ -9,22 +9,22 @@ from pathlib import Path
 import pytest
 
 from genlab.errors import BusyError, DataError, UsageError
-from genlab.recipe import Recipe
+from genlab.recipe import GanRecipe
 from genlab.runs import RunDirectory, list_runs
 
 
 @pytest.fixture
-def run(tmp_path: Path, small: Callable[..., Recipe]) -> RunDirectory:
+def run(tmp_path: Path, small: Callable[..., GanRecipe]) -> RunDirectory:
     return RunDirectory.create(tmp_path, small(), 0, {"seed": 0}, None)
 
 
-def test_names_count_up(tmp_path: Path, small: Callable[..., Recipe]) -> None:
+def test_names_count_up(tmp_path: Path, small: Callable[..., GanRecipe]) -> None:
     names = [RunDirectory.create(tmp_path, small(), seed, {}, None).path.name for seed in (0, 0, 1)]
     assert names == ["quick-mnist-seed0-001", "quick-mnist-seed0-002", "quick-mnist-seed1-001"]
     assert [run.path.name for run in list_runs(tmp_path)] == names
 
 
-def test_a_name_that_exists_is_refused(tmp_path: Path, small: Callable[..., Recipe]) -> None:
+def test_a_name_that_exists_is_refused(tmp_path: Path, small: Callable[..., GanRecipe]) -> None:
     first = RunDirectory.create(tmp_path, small(), 0, {"mine": True}, "a")
     with pytest.raises(UsageError, match="--resume"):
         RunDirectory.create(tmp_path, small(), 0, {}, "a")
@@ -34,13 +34,13 @@ def test_a_name_that_exists_is_refused(tmp_path: Path, small: Callable[..., Reci
 @pytest.mark.parametrize(
     "name", ["../x", "a/b", "", "CON", "nul.txt", "a" * 300, "\N{GRINNING FACE}", "a\nb", "-rf", ".."]
 )
-def test_a_name_that_is_no_name_is_refused(name: str, tmp_path: Path, small: Callable[..., Recipe]) -> None:
+def test_a_name_that_is_no_name_is_refused(name: str, tmp_path: Path, small: Callable[..., GanRecipe]) -> None:
     with pytest.raises(UsageError, match="run name"):
         RunDirectory.create(tmp_path / "runs", small(), 0, {}, name)
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_recipe_comes_back(run: RunDirectory, small: Callable[..., Recipe]) -> None:
+def test_the_recipe_comes_back(run: RunDirectory, small: Callable[..., GanRecipe]) -> None:
     assert run.recipe == small()
 
 

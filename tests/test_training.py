@@ -24,7 +24,7 @@ from genlab.api import Run
 from genlab.errors import CheckpointError, NonFiniteError, Stopped, UsageError
 from genlab.losses import AdversarialLoss
 from genlab.randomness import Keyed
-from genlab.recipe import Recipe
+from genlab.recipe import GanRecipe
 from genlab.runs import Row, RunDirectory
 from genlab.training import Plan
 
@@ -93,7 +93,7 @@ def test_a_resumed_order_goes_on_where_it_was(after: int) -> None:
     ("changes", "per_epoch", "total"),
     [({}, 6, 12), ({"data.last_batch": "keep"}, 7, 14), ({"budget.max_steps": 5}, 6, 5), ({"budget.batch": 20}, 5, 10)],
 )
-def test_plan(changes: dict[str, Any], per_epoch: int, total: int, small: Callable[..., Recipe]) -> None:
+def test_plan(changes: dict[str, Any], per_epoch: int, total: int, small: Callable[..., GanRecipe]) -> None:
     plan = Plan.of(small(changes), 100)
     assert (plan.steps_per_epoch, plan.total_steps) == (per_epoch, total)
 
@@ -116,9 +116,9 @@ def test_the_run_directory(finished: Run) -> None:
     assert finished.steps("samples", ".png") == [6, 12]
     assert finished.steps("snapshots", ".safetensors") == [6, 12]
     assert (finished.path / "samples" / "real.png").exists()
-    assert {f"{name}.{kind}" for name in ("losses", "scores", "penalty", "gradients") for kind in ("csv", "png")} == {
-        path.name for path in (finished.path / "figures").iterdir()
-    }
+    curves = {f"{name}.{kind}" for name in ("losses", "scores", "penalty", "gradients") for kind in ("csv", "png")}
+    looks = {f"{name}.{kind}" for name in ("interpolation", "timeline") for kind in ("npz", "png")}
+    assert {path.name for path in (finished.path / "figures").iterdir()} == curves | looks
     recipe = finished.recipe
     assert "auto" not in recipe.engine.model_dump(exclude={"plan"}).values()
 
@@ -134,7 +134,7 @@ def test_rows(finished: Run) -> None:
     assert all(0 < row["d_real"] < 1 and 0 < row["d_fake"] < 1 and row["grad_norm_g"] > 0 for row in table)
 
 
-def test_images_are_counted_with_the_partial_batch(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_images_are_counted_with_the_partial_batch(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     run = genlab.train(small({"data.last_batch": "keep"}, "s2-dcgan"), runs=tmp_path, report=False)
     assert [row["images"] for row in run.metrics()][5:8] == [96, 100, 116]
     assert run.metrics()[-1]["images"] == 200
@@ -147,7 +147,7 @@ def test_the_grid_has_a_row_a_class_and_a_column_a_z(finished: Run) -> None:
 
 
 def test_twice_the_same_is_byte_identical_and_another_seed_is_not(
-    finished: Run, small: Callable[..., Recipe], tmp_path: Path
+    finished: Run, small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
     same = genlab.train(small(), runs=tmp_path, report=False)
     other = genlab.train(small(), seed=1, runs=tmp_path, report=False)
@@ -174,7 +174,7 @@ def test_twice_the_same_is_byte_identical_and_another_seed_is_not(
     ],
 )
 def test_watching_does_not_change_a_training(
-    changes: dict[str, Any], finished: Run, small: Callable[..., Recipe], tmp_path: Path
+    changes: dict[str, Any], finished: Run, small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
     watcher = Watcher()
     run = genlab.train(small(changes), runs=tmp_path, report=False, observers=[watcher])
@@ -194,7 +194,7 @@ def test_watching_does_not_change_a_training(
     ],
 )
 def test_samples_are_drawn_when_due(
-    changes: dict[str, Any], steps: list[int], small: Callable[..., Recipe], tmp_path: Path
+    changes: dict[str, Any], steps: list[int], small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
     run = genlab.train(small(changes), runs=tmp_path, report=False)
     assert run.steps("samples", ".png") == steps
@@ -203,7 +203,7 @@ def test_samples_are_drawn_when_due(
 @pytest.mark.parametrize("name", ["quick-mnist", "s2-dcgan"])
 @pytest.mark.parametrize("at", [1, 4, 6, 11])
 def test_interrupted_and_resumed_is_as_if_never_interrupted(
-    name: str, at: int, small: Callable[..., Recipe], tmp_path: Path
+    name: str, at: int, small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
     whole = genlab.train(small(recipe=name), runs=tmp_path, report=False)
     stopper = Watcher(at, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -220,7 +220,7 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(
     assert len(resumed.provenance["resumed"]) == 1
 
 
-def test_killed_and_resumed_in_a_new_process(finished: Run, small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_killed_and_resumed_in_a_new_process(finished: Run, small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(recipe_files.dump(small({"logging.checkpoint_seconds": 1e-6})), "utf-8")
     script = f"""
 import os, signal, genlab
@@ -243,7 +243,7 @@ genlab.train({str(tmp_path / "r.yaml")!r}, runs={str(tmp_path)!r}, name="killed"
 
 
 def test_killed_before_the_first_checkpoint_starts_again(
-    finished: Run, small: Callable[..., Recipe], tmp_path: Path
+    finished: Run, small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
     def boom() -> None:
         raise KeyboardInterrupt
@@ -256,7 +256,9 @@ def test_killed_before_the_first_checkpoint_starts_again(
     assert rows(resumed) == rows(finished)
 
 
-def test_a_damaged_checkpoint_is_passed_over_loudly_and_exactly(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_passed_over_loudly_and_exactly(
+    small: Callable[..., GanRecipe], tmp_path: Path
+) -> None:
     """The older one stands in, a warning names both, and the end is the same."""
     whole = genlab.train(small(), runs=tmp_path, report=False)
     expected = digest(whole)
@@ -268,7 +270,7 @@ def test_a_damaged_checkpoint_is_passed_over_loudly_and_exactly(small: Callable[
 
 
 def test_a_run_finds_its_data_from_anywhere(
-    small: Callable[..., Recipe], digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Callable[..., GanRecipe], digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(digits.parent)
     recipe = small({"data.name": digits.name, "budget.max_steps": 2})
@@ -284,7 +286,7 @@ def test_a_finished_run_stays_as_it_is(finished: Run) -> None:
     assert (digest(finished), finished.provenance) == before
 
 
-def test_a_nan_ends_the_run_and_keeps_the_last_checkpoint(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_a_nan_ends_the_run_and_keeps_the_last_checkpoint(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     calls: list[int] = []
 
     def d(real: Any, fake: Any) -> Any:
@@ -301,7 +303,7 @@ def test_a_nan_ends_the_run_and_keeps_the_last_checkpoint(small: Callable[..., R
 
 
 def test_a_checkpoint_of_another_model_is_refused_with_the_differences(
-    small: Callable[..., Recipe], tmp_path: Path
+    small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
     run = genlab.train(small({"budget.max_steps": 2}), runs=tmp_path, report=False)
     other = genlab.train(small({"budget.max_steps": 1, "networks.generator.ngf": 8}), runs=tmp_path, report=False)
@@ -312,7 +314,7 @@ def test_a_checkpoint_of_another_model_is_refused_with_the_differences(
         genlab.train(resume=run.path)
 
 
-def test_a_changed_recipe_is_refused_with_old_and_new(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_a_changed_recipe_is_refused_with_old_and_new(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     run = genlab.train(small({"budget.max_steps": 2}), runs=tmp_path, report=False)
     text = (run.path / "recipe.yaml").read_text("utf-8")
     (run.path / "recipe.yaml").write_text(text.replace("lambda: 0.2", "lambda: 0.5"), "utf-8")
@@ -320,7 +322,7 @@ def test_a_changed_recipe_is_refused_with_old_and_new(small: Callable[..., Recip
         genlab.train(resume=run.path)
 
 
-def test_a_run_that_ended_before_its_last_note_is_set_right(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_a_run_that_ended_before_its_last_note_is_set_right(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     run = genlab.train(small({"budget.max_steps": 2}), runs=tmp_path, report=False)
     run.set_status(**{**run.status, "state": "running", "step": 1})
     assert run.status["state"] == "killed"
@@ -329,7 +331,7 @@ def test_a_run_that_ended_before_its_last_note_is_set_right(small: Callable[...,
     assert (run.status["state"], run.status["step"]) == ("finished", 2)
 
 
-def test_a_nan_in_the_statistics_is_noticed_before_it_is_saved(small: Callable[..., Recipe], tmp_path: Path) -> None:
+def test_a_nan_in_the_statistics_is_noticed_before_it_is_saved(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     generator = gan.build_networks(small(), 10, Keyed(0))["generator"]
     next(b for b in generator.buffers() if b.is_floating_point()).fill_(float("nan"))
     with pytest.raises(NonFiniteError, match=r"the statistics .*running_mean are not finite"):

@@ -5,23 +5,27 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+import torch
 from torch import Tensor, nn
 
-from genlab import checkpoint, engine, gan, recipe_files, sampling
-from genlab.data import BUILTIN, Dataset
+from genlab import checkpoint, engine, looks, recipe_files, sampling, vae
+from genlab.data import BUILTIN, Dataset, load_test
+from genlab.data import first as first_images
 from genlab.data import fit as fit_dataset
 from genlab.data import load as load_data
-from genlab.errors import DataError, UsageError
+from genlab.errors import DataError, UsageError, unknown
 from genlab.family import FAMILIES, Own
+from genlab.looks import Look
 from genlab.losses import AdversarialLoss
 from genlab.nets.describe import Description
 from genlab.provenance import describe_networks, now, provenance_of
 from genlab.randomness import Keyed
-from genlab.recipe import Recipe
+from genlab.recipe import Recipe, VaeRecipe
 from genlab.recipe_files import RecipeSource
-from genlab.runs import RunDirectory, default_root
+from genlab.runs import RunDirectory, default_root, list_runs
+from genlab.sampling import How, HowOptions, Sampler
 from genlab.storage import write_json
 from genlab.training import Observer, Plan, fit
 
@@ -58,6 +62,7 @@ class Run(RunDirectory):
         step: int | None = None,
         ema: bool = True,
         batch_statistics: bool = False,
+        truncation: float | None = None,
     ) -> Tensor:
         """n new images: float32, shape (n, C, H, W), in [0, 1].
 
@@ -70,6 +75,7 @@ class Run(RunDirectory):
             step: of a snapshot (`run.steps("snapshots", ".safetensors")`); without it, the newest checkpoint.
             ema: False takes the weights as they were trained (only at a checkpoint).
             batch_statistics: True normalises by the statistics of this very batch.
+            truncation: draws z from the normal distribution cut at +-truncation: less varied, more typical.
 
         Raises:
             UsageError: an argument does not fit this run; says what would.
@@ -77,13 +83,79 @@ class Run(RunDirectory):
         """
         if not 1 <= n <= 100_000:
             raise UsageError(f"n is {n}; allowed: 1 .. 100,000")
-        recipe, labels = self.recipe, sampling.sample_labels(self, n, label)
-        generator = sampling.load_generator(self, self.own, step, ema)
-        if batch_statistics and n < 2:
-            raise UsageError("batch statistics need n of 2 or more")
+        sampler = self._sampler(How(seed, step, ema, batch_statistics, truncation))
+        return sampler(sampler.z("sample", n), sampling.sample_labels(self, n, label))
+
+    def interpolate(
+        self,
+        *,
+        pairs: int = 8,
+        steps: int = 10,
+        path: str = "linear",
+        label: int | str | None = None,
+        **how: Unpack[HowOptions],
+    ) -> Look:
+        """Images on the way from one z to another, `linear` or `spherical`, a row a pair; see `looks.interpolate`."""
+        return looks.interpolate(self, self.own, How(**how), pairs, steps, path, label)
+
+    def grid(self, *, columns: int = 15, **how: Unpack[HowOptions]) -> Look:
+        """One z a column, one class a row; see `looks.class_grid`."""
+        return looks.class_grid(self, self.own, How(**how), columns)
+
+    def traverse(
+        self,
+        *,
+        units: Sequence[int] | None = None,
+        steps: int = 9,
+        span: float = 3.0,
+        label: int | str | None = None,
+        **how: Unpack[HowOptions],
+    ) -> Look:
+        """One z with one unit after the other moved from -span to span; see `looks.traverse`."""
+        return looks.traverse(self, self.own, How(**how), units, steps, span, label)
+
+    def latent_map(self, *, steps: int = 20, label: int | str | None = None, **how: Unpack[HowOptions]) -> Look:
+        """A z of two dimensions, decoded all over, and the test images in it; see `looks.latent_map`."""
+        return looks.latent_map(self, self.own, How(**how), self._held_out(), steps, label)
+
+    def reconstruct(self, *, n: int = 20, **how: Unpack[HowOptions]) -> Look:
+        """Test images over what the decoder makes of their posterior mean; see `looks.reconstruct`."""
+        return looks.reconstruct(self, self.own, How(**how), self._held_out(), n)
+
+    def timeline(self, *, epochs: Sequence[int] | None = None, n: int = 12, **how: Unpack[HowOptions]) -> Look:
+        """The same z after several epochs, a row an epoch; see `looks.timeline`."""
+        return looks.timeline(self, self.own, How(**how), epochs, n)
+
+    def confusion(self) -> Look:
+        """How often each class was taken for each other one; see `looks.confusion`."""
+        return looks.confusion(self, self.own, self._held_out())
+
+    def log_likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0) -> Tensor:
+        """log p(x) of the first test images, in nats, from below; see `vae.log_likelihood`. Shape (images,).
+
+        Raises:
+            UsageError: the run is no VAE, or an argument is out of range.
+        """
+        recipe = self.recipe
+        if not isinstance(recipe, VaeRecipe):
+            raise UsageError(f"{self.path.name} is a {recipe.family}: only a VAE bounds the likelihood of an image")
+        if not (1 <= samples <= 10_000 and images >= 1):
+            raise UsageError(f"samples is {samples}, images {images}; allowed: 1 .. 10,000 samples, 1 image or more")
+        held_out = first_images(self._held_out(), images)
         machine = engine.start(engine.here(recipe.engine))
-        z = Keyed(seed).normal("sample", 0, n, recipe.networks.latent)
-        return gan.generate(machine.place(generator), machine, z, labels, batch_statistics)
+        networks = {name: sampling.load_network(self, self.own, name) for name in ("encoder", "decoder")}
+        x, y = torch.from_numpy(held_out.images), None
+        if recipe.conditional and held_out.labels is not None:
+            y = torch.from_numpy(held_out.labels)
+        return vae.log_likelihood(recipe, networks, machine, Keyed(seed), x, y, samples)
+
+    def _sampler(self, how: How) -> Sampler:
+        return Sampler(self, self.own, how)
+
+    def _held_out(self) -> Dataset:
+        """The test images as the networks see them; where the dataset has none, the training images."""
+        train = load_data(self.recipe.data.name)
+        return _fitted(load_test(train) or train, self.recipe)
 
     def report(self) -> Path:
         """Write report.html (and figures/) anew and return its path."""
@@ -142,6 +214,10 @@ def train(
     else:
         raise UsageError(f"which recipe? Known: {', '.join(recipe_files.names())}")
     if report:
+        if run.status["state"] == "finished":
+            held_out = run._held_out() if FAMILIES[run.recipe.family].evaluates else None
+            for look in looks.standard(run, run.own, held_out):
+                look.keep(run)
         run.report()
     return run
 
@@ -149,8 +225,23 @@ def train(
 def show(recipe: RecipeSource, overrides: Mapping[str, Any] | None = None) -> tuple[Recipe, list[Description]]:
     """A recipe and its networks, layer by layer."""
     settled, dataset = _prepare(recipe, overrides or {})
-    made = FAMILIES[settled.family].build(settled, len(dataset.class_names), Keyed(0))
-    return settled, describe_networks(settled, dataset, made)
+    family, classes = FAMILIES[settled.family], len(dataset.class_names)
+    return settled, describe_networks(family.examples(settled, classes), family.build(settled, classes, Keyed(0)))
+
+
+def likelihood_facts(run: Run, samples: int, images: int, seed: int) -> dict[str, Any]:
+    """`Run.log_likelihood` as a mean with its standard error over images, and its protocol."""
+    found = run.log_likelihood(samples=samples, images=images, seed=seed).double()
+    assert isinstance(run.recipe, VaeRecipe)
+    return {
+        "log_likelihood": found.mean().item(),
+        "standard_error": found.std().item() / len(found) ** 0.5 if len(found) > 1 else None,
+        "images": len(found),
+        "split": run._held_out().split,
+        "samples": samples,
+        "seed": seed,
+        "likelihood": run.recipe.objective.likelihood,
+    }
 
 
 def open_run(run: str | Path, *, runs: str | Path | None = None, generator: nn.Module | None = None) -> Run:
@@ -179,7 +270,11 @@ def _prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe
         # The run must find its data again from anywhere.
         data = settled.data.model_copy(update={"name": str(Path(settled.data.name).resolve())})
         settled = settled.model_copy(update={"data": data})
-    return settled, fit_dataset(dataset, settled.data.size, settled.data.resize, settled.data.channels)
+    return settled, _fitted(first_images(dataset, settled.data.subset), settled)
+
+
+def _fitted(dataset: Dataset, recipe: Recipe) -> Dataset:
+    return fit_dataset(dataset, recipe.data.size, recipe.data.resize, recipe.data.channels)
 
 
 def _start(
@@ -199,10 +294,15 @@ def _start(
     if objective is not None and not isinstance(objective, AdversarialLoss):
         raise UsageError(f"objective is a {type(objective).__name__}; expected genlab.losses.AdversarialLoss")
     family = FAMILIES[settled.family]
-    made = family.networks(settled, len(dataset.class_names), Keyed(seed), own, ())
+    classes = len(dataset.class_names)
+    made = family.networks(settled, classes, Keyed(seed), own, ())
+    if isinstance(settled, VaeRecipe) and settled.init_encoder_from and "encoder" not in own:
+        source = _classifier(settled.init_encoder_from, seed, root, observers)
+        settled = settled.model_copy(update={"init_encoder_from": str(source.path.resolve())})
+        _warm_start(made["encoder"], source)
     settled = settled.model_copy(update={"engine": engine.resolve(settled.engine, family.mergeable(made))})
     parts = {**own, **({"objective": objective} if objective else {})}
-    described = describe_networks(settled, dataset, made)
+    described = describe_networks(family.examples(settled, classes), made)
     provenance = provenance_of(settled, seed, dataset, described, {k: type(v).__name__ for k, v in parts.items()})
     run = Run(RunDirectory.create(root, settled, seed, provenance, name).path, own)
     with run.locked():
@@ -227,7 +327,49 @@ def _train(
         from genlab.events import TensorBoard
 
         observers = [*observers, TensorBoard()]
-    fit(model, dataset, run, recipe, keyed, observers, saved)
+    fit(model, dataset, run, recipe, keyed, observers, saved, _test_split(recipe))
+
+
+def _classifier(given: str, seed: int, root: Path, observers: Sequence[Observer]) -> Run:
+    """The run that an encoder starts from: the one of that path or name, else a finished one of that recipe and seed,
+    which is trained where there is none.
+
+    Raises:
+        UsageError: neither a run nor a recipe of a classifier.
+    """
+    try:
+        run = Run(RunDirectory.open(given, root).path)
+    except UsageError:
+        if given not in recipe_files.names():
+            known = [run.path.name for run in list_runs(root) if run.recipe.family == "classifier"]
+            raise UsageError(
+                f"init_encoder_from: {unknown('run or recipe', given, [*known, 's4-classifier'])} (in {root})"
+            ) from None
+        fitting = [
+            run
+            for run in list_runs(root)
+            if run.recipe.name == given and run.provenance["seed"] == seed and run.status["state"] == "finished"
+        ]
+        if not fitting:
+            warnings.warn(f"no finished run of {given} with seed {seed} in {root}; training it first", stacklevel=4)
+        run = Run(fitting[-1].path) if fitting else train(given, seed=seed, runs=root, observers=observers)
+    if run.recipe.family != "classifier":
+        raise UsageError(f"init_encoder_from: {run.path.name} is a {run.recipe.family}; a classifier is needed")
+    return run
+
+
+def _warm_start(encoder: nn.Module, source: Run) -> None:
+    """Give an encoder the body of a classifier's run (report S4)."""
+    network = sampling.load_network(source, source.own, "classifier")
+    vae.start_encoder(encoder, network.state_dict(), source.path.name)
+
+
+def _test_split(recipe: Recipe) -> Dataset | None:
+    """The test images as the networks see them, for a family that looks at them, where the dataset has them."""
+    if not FAMILIES[recipe.family].evaluates:
+        return None
+    test = load_test(load_data(recipe.data.name))
+    return None if test is None else _fitted(test, recipe)
 
 
 def _resume(run: Run, objective: AdversarialLoss | None, observers: Sequence[Observer]) -> None:
@@ -260,6 +402,8 @@ def _resume(run: Run, objective: AdversarialLoss | None, observers: Sequence[Obs
             return
         family, keyed = FAMILIES[recipe.family], Keyed(provenance["seed"])
         made = family.networks(recipe, len(dataset.class_names), keyed, run.own, provenance.get("own", {}))
+        if saved is None and isinstance(recipe, VaeRecipe) and recipe.init_encoder_from:
+            _warm_start(made["encoder"], Run(RunDirectory.open(recipe.init_encoder_from).path))
         at = f"{now()} at step {saved.step if saved else 0}"
         write_json(run.path / "provenance.json", {**provenance, "resumed": [*provenance.get("resumed", []), at]})
         _train(run, dataset, made, objective, observers, saved)

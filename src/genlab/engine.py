@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import sys
 import time
@@ -15,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,41 @@ class Engine:
     def images(self, x: Tensor) -> Tensor:
         """Images on the device, in the memory format."""
         return x.to(self.device).contiguous(memory_format=self.memory_format)
+
+    def unit_range(self, images: Tensor) -> Tensor:
+        """uint8 images as float32 in [0, 1], on the device, in the memory format."""
+        return self.images(images).float() / 255
+
+    def tanh_range(self, images: Tensor) -> Tensor:
+        """uint8 images as float32 in [-1, 1], the range of tanh."""
+        return self.images(images).float() * (2 / 255) - 1
+
+    @torch.no_grad()
+    def apply(self, network: nn.Module, *inputs: Tensor | None, batch_statistics: bool = False) -> Tensor:
+        """What a network makes of the inputs (those that are not None), in float32, on the CPU.
+
+        With running BatchNorm statistics, 500 at a time; with the statistics of the batch itself, all at once. The
+        network stays as it was.
+        """
+        given = [value for value in inputs if value is not None]
+        was_training = network.training
+        network.eval()
+        before = [(module, module.track_running_stats) for module in network.modules() if _normalises(module)]
+        try:
+            for module, _ in before:
+                # Normalise by the batch and leave the running statistics alone.
+                module.train(batch_statistics)
+                module.track_running_stats = not batch_statistics
+            size = len(given[0]) if batch_statistics else 500
+            parts = [
+                network(*(value[k : k + size].to(self.device) for value in given)).float().cpu()
+                for k in range(0, len(given[0]), size)
+            ]
+        finally:
+            for module, tracked in before:
+                module.track_running_stats = tracked
+            network.train(was_training)
+        return torch.cat(parts)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of a forward pass."""
@@ -114,14 +150,39 @@ def here(settings: schema.Engine) -> schema.Engine:
     return settings if _present(settings.device) else settings.model_copy(update={"device": "cpu"})
 
 
-def adam(settings: schema.Optimiser, parameters: Iterable[nn.Parameter], fused: bool) -> torch.optim.Optimizer:
-    """Adam (Kingma and Ba 2015); its lr is set before each step by `lr_at`."""
-    return torch.optim.Adam(parameters, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=fused)
+OPTIMISERS: dict[str, type[torch.optim.Optimizer]] = {
+    "gradient-descent": torch.optim.SGD,
+    "sgd": torch.optim.SGD,
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": torch.optim.Adadelta,
+    "rmsprop": torch.optim.RMSprop,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
+FUSED = ("sgd", "adam", "adamw")
+"""Those with a one-pass form on every device."""
+
+
+def optimiser(settings: schema.Optimiser, parameters: Iterable[nn.Parameter], machine: Engine) -> torch.optim.Optimizer:
+    """The optimiser that a recipe's section describes; its lr is set before each step by `lr_at`."""
+    flat = settings.model_dump(exclude={"name", "schedule", "warmup_steps"})
+    if machine.settings.fused_optimiser and settings.name in FUSED:
+        flat["fused"] = True
+    return OPTIMISERS[settings.name](parameters, **flat)
 
 
 def lr_at(settings: schema.Optimiser, step: int, total: int) -> float:
-    """The learning rate of step 1 .. total: constant, or linear from lr at step 1 towards 0 after the last."""
-    return settings.lr * (1 - (step - 1) / total) if settings.schedule == "linear" else settings.lr
+    """The learning rate of step 1 .. total: lr times the schedule, times step / warmup_steps during the warm-up.
+
+    The schedule is 1 (constant), 1 - t (linear) or (1 + cos(pi t)) / 2 (cosine) at t = (step - 1) / total.
+    """
+    t = (step - 1) / total
+    shape = {"constant": 1.0, "linear": 1 - t, "cosine": (1 + math.cos(math.pi * t)) / 2}[settings.schedule]
+    return settings.lr * shape * (min(1.0, step / settings.warmup_steps) if settings.warmup_steps else 1.0)
+
+
+def _normalises(module: nn.Module) -> TypeGuard[nn.modules.batchnorm._BatchNorm]:
+    return isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
 def _present(device: str) -> bool:

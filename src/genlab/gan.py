@@ -2,51 +2,72 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from genlab import losses, penalties
+from genlab.descent import Descent
 from genlab.ema import Ema
-from genlab.engine import Engine, adam, lr_at
-from genlab.errors import NonFiniteError
-from genlab.losses import ADVERSARIAL, AdversarialLoss
+from genlab.engine import Engine
+from genlab.losses import AdversarialLoss
 from genlab.nets.conditional import (
     ConditionalDcganDiscriminator,
     ConditionalDcganGenerator,
     ProjectionDcganDiscriminator,
 )
-from genlab.nets.dcgan import DcganDiscriminator, DcganGenerator, initialise
+from genlab.nets.dcgan import DcganDiscriminator, DcganGenerator
+from genlab.nets.mlp import MlpDiscriminator, MlpGenerator
+from genlab.nets.residual import ResidualDiscriminator, ResidualGenerator
 from genlab.penalties import finite_difference_penalty
 from genlab.randomness import Keyed
 from genlab.recipe import GanRecipe
 
-GENERATORS: dict[str, type[nn.Module]] = {"dcgan": DcganGenerator, "conditional-dcgan": ConditionalDcganGenerator}
+GENERATORS: dict[str, type[nn.Module]] = {
+    "dcgan": DcganGenerator,
+    "conditional-dcgan": ConditionalDcganGenerator,
+    "mlp": MlpGenerator,
+    "residual": ResidualGenerator,
+}
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "dcgan": DcganDiscriminator,
     "conditional-dcgan": ConditionalDcganDiscriminator,
     "projection-dcgan": ProjectionDcganDiscriminator,
+    "mlp": MlpDiscriminator,
+    "residual": ResidualDiscriminator,
 }
+TOLD = ("conditional-dcgan", "projection-dcgan")
+"""The kinds that take the number of classes."""
 
 
 def build_networks(recipe: GanRecipe, classes: int, keyed: Keyed) -> dict[str, nn.Module]:
     """The recipe's generator and discriminator with their initial weights, drawn from `keyed`."""
-    made = {}
-    for name, kinds in (("generator", GENERATORS), ("discriminator", DISCRIMINATORS)):
-        flat = getattr(recipe.networks, name).model_dump(exclude={"kind", "init"})
-        kind, init = getattr(recipe.networks, name).kind, getattr(recipe.networks, name).init
-        sizes: dict[str, int] = {"channels": recipe.data.channels, "size": recipe.data.size}
-        if kind != "dcgan":
-            sizes["classes"] = classes
-        if name == "generator":
-            sizes["latent"] = recipe.networks.latent
-        with keyed.scope(f"init/{name}", 0):
-            made[name] = kinds[kind](**sizes, **flat)
-            initialise(made[name], init)
-    return made
+    G, D = recipe.networks.generator, recipe.networks.discriminator
+    channels, size = recipe.data.channels, recipe.data.size
+    with keyed.scope("init/generator", 0):
+        told = {"classes": classes} if G.kind in TOLD else {}
+        flat = G.model_dump(exclude={"kind"})
+        generator = GENERATORS[G.kind](latent=recipe.latent, channels=channels, size=size, **told, **flat)
+    with keyed.scope("init/discriminator", 0):
+        told = {"classes": classes} if D.kind in TOLD else {}
+        flat = D.model_dump(exclude={"kind"})
+        discriminator = DISCRIMINATORS[D.kind](channels=channels * recipe.objective.packing, size=size, **told, **flat)
+    return {"generator": generator, "discriminator": discriminator}
+
+
+def example_inputs(recipe: GanRecipe, classes: int) -> dict[str, tuple[tuple[Tensor, ...], tuple[int, ...]]]:
+    """For each network: two of its inputs, and the shape of what it makes of them."""
+    channels, size, packing = recipe.data.channels, recipe.data.size, recipe.objective.packing
+    y = torch.zeros(2, dtype=torch.int64)
+    z, x = torch.zeros(2, recipe.latent), torch.zeros(2, channels * packing, size, size)
+    return {
+        "generator": ((z, y) if recipe.conditional else (z,), (2, channels, size, size)),
+        "discriminator": ((x, y) if recipe.discriminator_conditional else (x,), (2,)),
+    }
 
 
 def mergeable(networks: Mapping[str, nn.Module]) -> bool:
@@ -56,7 +77,12 @@ def mergeable(networks: Mapping[str, nn.Module]) -> bool:
     """
     D = networks["discriminator"]
     ours = type(D) in DISCRIMINATORS.values()
-    return ours and not any(isinstance(layer, nn.BatchNorm2d) for layer in D.modules())
+    return ours and not any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in D.modules())
+
+
+def to_images(recipe: GanRecipe, output: Tensor) -> Tensor:
+    """What a generator makes, in [-1, 1], as images in [0, 1]."""
+    return ((output + 1) / 2).clamp(0, 1).contiguous()
 
 
 class Gan:
@@ -82,17 +108,18 @@ class Gan:
         objective: AdversarialLoss | None = None,
     ) -> None:
         self.recipe, self.engine, self.keyed = recipe, engine, keyed
-        self.total_steps = total_steps
         self.G = engine.place(networks["generator"]).train()
         self.D = engine.place(networks["discriminator"]).train()
-        fused = bool(engine.settings.fused_optimiser)
-        self.optimiser_g = adam(recipe.optimisers.generator, self.G.parameters(), fused)
-        self.optimiser_d = adam(recipe.optimisers.discriminator, self.D.parameters(), fused)
+        optimisers = recipe.optimisers
+        self.descent_g = Descent("generator", "optimisers.generator", self.G, optimisers.generator, engine, total_steps)
+        self.descent_d = Descent(
+            "discriminator", "optimisers.discriminator", self.D, optimisers.discriminator, engine, total_steps
+        )
         self.ema = Ema(self.G, recipe.ema.decay) if recipe.ema else None
-        self.loss = objective or ADVERSARIAL[recipe.objective.loss]
+        self.loss = objective or losses.adversarial(recipe.objective.loss, recipe.objective.label_smoothing)
 
     def step(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
-        """One update of D on real and fake images, then one update of G.
+        """One update of D on real and fake images, then one update of G; or of one of them, where the recipe says so.
 
         Args:
             images: uint8, (N, C, H, W).
@@ -100,101 +127,125 @@ class Gan:
             step: number of this step, from 1; keys its random draws.
 
         Returns:
-            The losses that were minimised, penalty (before its weight), mean sigma(D) on real and fake images and mean
-            logits before D's update, and the gradient norms.
+            Of each player that was updated the loss that it minimised and its gradient's norm; the penalty (before its
+            weight), mean sigma(D) and mean logits of the images that its update looked at.
 
         Raises:
             NonFiniteError: a loss or gradient is NaN or infinite; that network was not updated.
         """
         objective = self.recipe.objective
-        x = self.engine.images(images).float() * (2 / 255) - 1
-        y = None if labels is None else labels.to(self.engine.device)
+        x, y = self.engine.tanh_range(images), None if labels is None else labels.to(self.engine.device)
+        d_learns = objective.players != "generator"
+        g_learns = objective.players != "discriminator" and step % objective.critic_steps == 0
+        reuse = d_learns and objective.generator_noise == "reuse"
+        logged: dict[str, float] = {}
 
-        # Discriminator: minimise L_D(D(x), D(G(z))) + lambda (R1 + R2).
-        with self.engine.autocast():
-            fake = self._generate(self._z("z", step, len(x)), y)
+        # Discriminator: minimise L_D(D(x), D(G(z))) + lambda * penalty.
+        if d_learns:
+            with nullcontext() if g_learns and reuse else torch.no_grad():
+                fake = self._generate(self._z("z", step, len(x)), y)
             real_logits, fake_logits, penalty = self._scores(x, fake.detach(), y, step)
             loss_d = self.loss.discriminator(real_logits, fake_logits)
             if objective.discriminator_terms == "half-sum":
                 loss_d = loss_d / 2
-        total_d = loss_d if penalty is None else loss_d + (objective.lambda_ or 0) * penalty
-        norm_d = self._descend("discriminator", self.D, self.optimiser_d, total_d, step)
+            total_d = loss_d if penalty is None else loss_d + (objective.lambda_ or 0) * penalty
+            norm_d = self.descent_d(total_d, step)
+            if objective.clip:
+                self._clip(objective.clip)
+            logged |= {"loss_d": loss_d.item(), **({} if penalty is None else {"penalty": penalty.item()})}
+            logged |= _score_columns("real", real_logits) | _score_columns("fake", fake_logits)
+            logged |= {"grad_norm_d": norm_d, "lr_d": self.descent_d.lr}
 
         # Generator: minimise L_G(D(x), D(G(z))) with D held fixed.
-        with self.engine.autocast(), _frozen(self.D):
-            if objective.generator_noise == "fresh":
-                fake = self._generate(self._z("z/generator", step, len(x)), y)
-            fake_again = self._discriminate(fake, y)
-            real_again = self._discriminate(x, y) if self.loss.generator_needs_real else fake_again
-            loss_g = self.loss.generator(real_again, fake_again)
-        norm_g = self._descend("generator", self.G, self.optimiser_g, loss_g, step)
-        if self.ema:
-            self.ema.update()
-
-        return {
-            "loss_d": loss_d.item(),
-            "loss_g": loss_g.item(),
-            **({} if penalty is None else {"penalty": penalty.item()}),
-            "d_real": real_logits.sigmoid().mean().item(),
-            "d_fake": fake_logits.sigmoid().mean().item(),
-            "logit_real": real_logits.mean().item(),
-            "logit_fake": fake_logits.mean().item(),
-            "grad_norm_d": norm_d,
-            "grad_norm_g": norm_g,
-            "lr_d": self.optimiser_d.param_groups[0]["lr"],
-            "lr_g": self.optimiser_g.param_groups[0]["lr"],
-        }
+        if g_learns:
+            with _frozen(self.D):
+                if not reuse:
+                    n = objective.generator_batch or len(x)
+                    y_g = None if y is None else y.repeat(-(-n // len(y)))[:n]
+                    fake = self._generate(self._z("z/generator", step, n), y_g)
+                else:
+                    y_g = y
+                fake_again = self._discriminate(fake, y_g)
+                real_again = self._discriminate(x, y) if self.loss.generator_needs_real else fake_again
+                loss_g = self.loss.generator(real_again, fake_again)
+            norm_g = self.descent_g(loss_g, step)
+            if self.ema:
+                self.ema.update()
+            logged |= {"loss_g": loss_g.item(), "grad_norm_g": norm_g, "lr_g": self.descent_g.lr}
+            if not d_learns:
+                logged |= _score_columns("fake", fake_again)
+        return logged
 
     def _scores(self, x: Tensor, fake: Tensor, y: Tensor | None, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """D(x), D(fake), and the finite-difference R1 + R2 between them and their neighbours, where asked for."""
-        sigma = self.recipe.objective.sigma
+        """D(x), D(fake), and the penalty on D around them, where asked for."""
+        kind = self.recipe.objective.penalty
+        if kind.endswith("finite-difference"):
+            return self._scores_and_differences(x, fake, y, step)
+        real_logits, fake_logits = self._passes([x, fake], y)
+        if kind == "none":
+            return real_logits, fake_logits, None
+        return real_logits, fake_logits, self._penalty(x, fake, partial(self._discriminate, y=y), step)
+
+    def _scores_and_differences(
+        self, x: Tensor, fake: Tensor, y: Tensor | None, step: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """D(x), D(fake), and the finite-difference R1, R2 or both between them and their neighbours."""
+        kind, sigma = self.recipe.objective.penalty, self.recipe.objective.sigma
+        assert sigma is not None, "the recipe's rules demand it"
+        noise = self.keyed.normal("penalty", step, 2, *x.shape).to(x.device)
+        on = [k for k, name in enumerate(("r1", "r2")) if name in kind]
         batches = [x, fake]
-        if sigma:
-            noise = self.keyed.normal("penalty", step, 2, *x.shape).to(x.device)
-            batches += [x + sigma * noise[0], fake + sigma * noise[1]]
-        if self.engine.settings.merged_passes:
-            labels = None if y is None else y.repeat(len(batches))
-            logits = self._discriminate(torch.cat(batches), labels).chunk(len(batches))
+        logits = self._passes([*batches, *(batches[k] + sigma * noise[k] for k in on)], y)
+        parts = [finite_difference_penalty(logits[k], beside, sigma) for k, beside in zip(on, logits[2:], strict=True)]
+        return logits[0], logits[1], torch.stack(parts).sum()
+
+    def _penalty(self, x: Tensor, fake: Tensor, scores: penalties.Scores, step: int) -> Tensor:
+        """The exact penalties, each with passes of D of its own."""
+        kind, sigma = self.recipe.objective.penalty, self.recipe.objective.sigma
+        if kind in ("r1", "r2", "r1-r2"):
+            parts = [
+                penalties.squared_gradient_penalty(scores, at) for name, at in (("r1", x), ("r2", fake)) if name in kind
+            ]
+            return torch.stack(parts).sum()
+        if kind == "dragan":
+            assert sigma is not None, "the recipe's rules demand it"
+            at = x + sigma * self.keyed.normal("penalty", step, *x.shape).to(x.device)
         else:
-            logits = tuple(self._discriminate(batch, y) for batch in batches)
-        if not sigma:
-            return logits[0], logits[1], None
-        pairs = ((logits[0], logits[2]), (logits[1], logits[3]))
-        r1, r2 = (finite_difference_penalty(at, beside, sigma) for at, beside in pairs)
-        return logits[0], logits[1], r1 + r2
+            at = penalties.between(x, fake, self.keyed.uniform("penalty", step, len(x)).to(x.device))
+        return penalties.unit_gradient_penalty(scores, at, one_sided=kind == "gradient-penalty-one-sided")
+
+    def _passes(self, batches: list[Tensor], y: Tensor | None) -> tuple[Tensor, ...]:
+        """D of each batch, in one pass where the engine allows it."""
+        if not self.engine.settings.merged_passes:
+            return tuple(self._discriminate(batch, y) for batch in batches)
+        labels = None if y is None else y.repeat(len(batches))
+        return self._discriminate(torch.cat(batches), labels).chunk(len(batches))
 
     def _generate(self, z: Tensor, y: Tensor | None) -> Tensor:
-        images: Tensor = self.G(z, y) if self.recipe.conditional else self.G(z)
+        with self.engine.autocast():
+            images: Tensor = self.G(z, y) if self.recipe.conditional else self.G(z)
         return images
 
     def _discriminate(self, x: Tensor, y: Tensor | None) -> Tensor:
-        logits: Tensor = self.D(x, y) if self.recipe.discriminator_conditional else self.D(x)
+        """Logits (N / packing,), float32; `packing` consecutive images are judged as one of so many channels."""
+        packing = self.recipe.objective.packing
+        if packing > 1:
+            x = x.reshape(len(x) // packing, packing * x.shape[1], *x.shape[2:])
+        with self.engine.autocast():
+            logits: Tensor = self.D(x, y) if self.recipe.discriminator_conditional else self.D(x)
         return logits.float()
 
-    def _descend(
-        self, name: str, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, step: int
-    ) -> float:
-        """One optimiser step down the gradient of `loss`; returns the gradient's norm."""
-        settings = getattr(self.recipe.optimisers, name)
-        for group in optimiser.param_groups:
-            group["lr"] = lr_at(settings, step, self.total_steps)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients).item()
-        buffers = torch.nn.utils.get_total_norm([b for b in network.buffers() if b.is_floating_point()])
-        if not (torch.isfinite(loss) and math.isfinite(norm) and torch.isfinite(buffers)):
-            raise NonFiniteError(_blame(name, network, loss, step))
-        optimiser.step()
-        return norm
-
     @torch.no_grad()
+    def _clip(self, limit: float) -> None:
+        for p in self.D.parameters():
+            p.clamp_(-limit, limit)
+
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images for z (N, latent) and, if conditional, labels (N,): float32, (N, C, H, W), in [0, 1].
 
         The averaged weights are used where the recipe keeps them, and running batch statistics.
         """
-        return generate(self.sampler, self.engine, z, labels if self.recipe.conditional else None)
+        return to_images(self.recipe, self.engine.apply(self.sampler, z, labels if self.recipe.conditional else None))
 
     @property
     def sampler(self) -> nn.Module:
@@ -209,41 +260,24 @@ class Gan:
     def training_state(self) -> dict[str, Any]:
         """What is needed beside the weights to go on exactly: the optimisers' state and the average's age."""
         return {
-            "optimiser_g": self.optimiser_g.state_dict(),
-            "optimiser_d": self.optimiser_d.state_dict(),
+            "optimiser_g": self.descent_g.optimiser.state_dict(),
+            "optimiser_d": self.descent_d.optimiser.state_dict(),
             "ema_updates": self.ema.updates if self.ema else 0,
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Go back to a state that `training_state` returned."""
-        self.optimiser_g.load_state_dict(state["optimiser_g"])
-        self.optimiser_d.load_state_dict(state["optimiser_d"])
+        self.descent_g.optimiser.load_state_dict(state["optimiser_g"])
+        self.descent_d.optimiser.load_state_dict(state["optimiser_d"])
         if self.ema:
             self.ema.updates = state["ema_updates"]
 
     def _z(self, purpose: str, step: int, n: int) -> Tensor:
-        return self.keyed.normal(purpose, step, n, self.recipe.networks.latent).to(self.engine.device)
+        return self.keyed.normal(purpose, step, n, self.recipe.latent).to(self.engine.device)
 
 
-@torch.no_grad()
-def generate(
-    generator: nn.Module, engine: Engine, z: Tensor, labels: Tensor | None, batch_statistics: bool = False
-) -> Tensor:
-    """Images of `generator`, float32 in [0, 1] on the CPU, computed in float32.
-
-    With running BatchNorm statistics, 500 at a time; with the statistics of the batch itself, all at once.
-    """
-    was_training = generator.training
-    generator.train(batch_statistics)
-    try:
-        parts = []
-        batch = len(z) if batch_statistics else 500
-        for k in range(0, len(z), batch):
-            y = () if labels is None else (labels[k : k + batch].to(engine.device),)
-            parts.append(generator(z[k : k + batch].to(engine.device), *y).float().cpu())
-    finally:
-        generator.train(was_training)
-    return ((torch.cat(parts) + 1) / 2).clamp(0, 1).contiguous()
+def _score_columns(of: str, logits: Tensor) -> dict[str, float]:
+    return {f"d_{of}": logits.sigmoid().mean().item(), f"logit_{of}": logits.mean().item()}
 
 
 @contextmanager
@@ -257,16 +291,3 @@ def _frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for p in trainable:
             p.requires_grad_(True)
-
-
-def _blame(name: str, network: nn.Module, loss: Tensor, step: int) -> str:
-    where = f"step {step}, {name}"
-    if not torch.isfinite(loss):
-        return f"{where}: the loss is {loss.item()}; try a smaller optimisers.{name}.lr"
-    for path, p in network.named_parameters():
-        if p.grad is not None and not torch.isfinite(p.grad).all():
-            return f"{where}: the gradient of {path} is not finite; try a smaller optimisers.{name}.lr"
-    for path, buffer in network.named_buffers():
-        if not torch.isfinite(buffer).all():
-            return f"{where}: the statistics {path} are not finite; try a smaller optimisers.{name}.lr"
-    return f"{where}: the gradient's norm is too large for float32; try a smaller optimisers.{name}.lr"

@@ -1,8 +1,18 @@
-"""Penalties on the discriminator's gradient with respect to images."""
+"""Penalties on the discriminator's gradient with respect to images, before their weight.
+
+R1 and R2 are |grad D|^2 / 2, so that their weight is the papers' gamma: lambda/2 |grad D|^2. The gradient penalties are
+(|grad D| - 1)^2. Norms are over all pixels of an image; all penalties are means over the batch.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
+
+Scores = Callable[[Tensor], Tensor]
+"""Images (N, C, H, W) -> logits (N,), each image's logit its own affair (no batch normalisation)."""
 
 
 def finite_difference_penalty(logits: Tensor, shifted_logits: Tensor, sigma: float) -> Tensor:
@@ -15,4 +25,30 @@ def finite_difference_penalty(logits: Tensor, shifted_logits: Tensor, sigma: flo
         shifted_logits: D(x + sigma e), shape (N,).
         sigma: step in units of pixels, which lie in [-1, 1].
     """
-    return ((logits - shifted_logits).float().square() / (2 * sigma**2)).mean()
+    return (logits - shifted_logits).square().mean() / (2 * sigma**2)
+
+
+def squared_gradient_penalty(scores: Scores, x: Tensor) -> Tensor:
+    """E |grad D(x)|^2 / 2, exactly: R1 with x real, R2 with x fake (Mescheder et al. 2018)."""
+    return _gradient(scores, x).square().sum(1).mean() / 2
+
+
+def unit_gradient_penalty(scores: Scores, x: Tensor, one_sided: bool = False) -> Tensor:
+    """E (|grad D(x)| - 1)^2, of norms over 1 only if `one_sided` (Gulrajani et al. 2017; Petzka et al. 2018)."""
+    # The norm's own gradient is 0/0 where D is flat, as at a start from zeros.
+    excess = (_gradient(scores, x).square().sum(1) + 1e-16).sqrt() - 1
+    return (excess.clamp(min=0) if one_sided else excess).square().mean()
+
+
+def between(real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+    """share * real + (1 - share) * fake, image by image; shares (N,) in [0, 1] (Gulrajani et al. 2017)."""
+    weight = share.view(-1, *([1] * (real.dim() - 1)))
+    return weight * real + (1 - weight) * fake
+
+
+def _gradient(scores: Scores, x: Tensor) -> Tensor:
+    """grad D at each image, (N, numbers in an image), itself differentiable."""
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(scores(x).sum(), x, create_graph=True)
+    return gradient.flatten(1).float()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from torch import Tensor
 
 GAP = 2
@@ -42,3 +43,26 @@ def png(picture: NDArray[np.uint8], text: Mapping[str, str] | None = None, scale
     buffer = io.BytesIO()
     Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array).save(buffer, "PNG", pnginfo=info, optimize=True)
     return buffer.getvalue()
+
+
+def labelled(
+    picture: NDArray[np.uint8], rows: Sequence[str] = (), columns: Sequence[str] = (), scale: int = SCALE
+) -> NDArray[np.uint8]:
+    """A grid, each pixel `scale` pixels wide, with a name beside each row and above each column; gray or colour as it
+    was. Names too long for their column are left out."""
+    array = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    font = ImageFont.load_default(14)
+    left = max((math.ceil(font.getlength(name)) for name in rows), default=0)
+    left, top = (left + 12 if rows else 0), (22 if columns else 0)
+    height, width, channels = array.shape
+    canvas = Image.new("L" if channels == 1 else "RGB", (left + width, top + height), 255)
+    canvas.paste(Image.fromarray(array.squeeze(2) if channels == 1 else array), (left, top))
+    draw = ImageDraw.Draw(canvas)
+    ink = 60 if channels == 1 else (60, 60, 60)
+    for k, name in enumerate(rows):
+        draw.text((left - 6, top + (k + 0.5) * height / len(rows)), name, ink, font, anchor="rm")
+    for k, name in enumerate(columns):
+        if font.getlength(name) <= width / len(columns):
+            draw.text((left + (k + 0.5) * width / len(columns), top - 4), name, ink, font, anchor="ms")
+    drawn = np.asarray(canvas)
+    return drawn[:, :, None] if channels == 1 else drawn

@@ -48,7 +48,7 @@ class Live:
         self.console = console
 
     def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
-        self.speed = _Speed(plan.batch)
+        self.speed, self.epochs = _Speed(plan.batch), plan.epochs
         width = self.console.width
         self.bar = Progress(
             TextColumn("step"),
@@ -70,6 +70,9 @@ class Live:
 
     def logged(self, row: Row) -> None:
         self.bar.update(self.task, losses=_losses(row))
+        line = epoch_line(row, self.epochs)
+        if line:
+            self.console.print(line, highlight=False, soft_wrap=True)
 
     def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
         pass
@@ -94,7 +97,11 @@ class Lines:
 
     def logged(self, row: Row) -> None:
         total = self.plan.total_steps
-        if row["step"] < total and time.monotonic() - self.printed < PLAIN_SECONDS:
+        line = epoch_line(row, self.plan.epochs)
+        if line:
+            self.printed = time.monotonic()
+            self._say(line)
+        if line or (row["step"] < total and time.monotonic() - self.printed < PLAIN_SECONDS):
             return
         self.printed = time.monotonic()
         left = (total - row["step"]) * self.plan.batch / self.rate if self.rate else 0.0
@@ -115,5 +122,30 @@ class Lines:
                 self.reader = False  # Whoever read this is gone (`| head`); the training is not.
 
 
+LOSSES = (("loss_d", "D"), ("loss_g", "G"), ("loss", "loss"), ("kl_sum", "KL"), ("accuracy", "accuracy"))
+
+
 def _losses(row: Row) -> str:
-    return "  ".join(f"{name} {row[key]:.3f}" for key, name in (("loss_d", "D"), ("loss_g", "G")) if key in row)
+    return "  ".join(f"{name} {row[key]:.3f}" for key, name in LOSSES if row.get(key) is not None)
+
+
+def epoch_line(row: Row, epochs: int) -> str | None:
+    """What is said of an epoch that a row ends, as report S4 prints it; None for any other row."""
+    if "train_loss" not in row and "test_kl_sum" not in row:
+        return None
+    words = [f"epoch {row['epoch']:.3g}/{epochs}"]
+    for key, form in EPOCH:
+        if row.get(key) is not None:
+            words.append(f"{key.removesuffix('_sum').replace('_', ' ')} {format(row[key], form)}")
+    return "  ".join(words)
+
+
+EPOCH = (
+    ("train_loss", ".4f"),
+    ("test_loss", ".4f"),
+    ("train_accuracy", ".2%"),
+    ("test_accuracy", ".2%"),
+    ("test_reconstruction_sum", ".2f"),
+    ("test_kl_sum", ".2f"),
+    ("test_active_units", "d"),
+)

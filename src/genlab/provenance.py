@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from genlab import engine, recipe_files
 from genlab.data import Dataset
 from genlab.errors import UsageError
+from genlab.family import Examples
 from genlab.nets.describe import Description, describe
 from genlab.recipe import Recipe
 
@@ -53,40 +54,35 @@ def provenance_of(
     }
 
 
-def describe_networks(recipe: Recipe, dataset: Dataset, made: Mapping[str, nn.Module]) -> list[Description]:
-    """The layer tables, from running each network on one z and one image.
+def describe_networks(examples: Examples, made: Mapping[str, nn.Module]) -> list[Description]:
+    """The layer tables, from running each network on an example.
 
     Raises:
         UsageError: a network of the caller's cannot be called as `genlab.nets` says.
     """
-    z, x = torch.zeros(2, recipe.networks.latent), torch.zeros(2, *dataset.images.shape[1:])
-    y = (torch.zeros(2, dtype=torch.int64),)
-    told = {"generator": recipe.conditional, "discriminator": recipe.discriminator_conditional}
     described = []
-    for name, inputs in (("generator", z), ("discriminator", x)):
-        expected = x.shape if name == "generator" else (2,)
-        arguments = (inputs, *(y if told[name] else ()))
+    for name, (inputs, expected) in examples.items():
+        shape = tuple(inputs[0].shape)
         try:
-            described.append(describe(name, made[name], *arguments))
-            given = tuple(_output(made[name], *arguments).shape)
+            described.append(describe(name, made[name], *inputs))
+            given = tuple(_output(made[name], *inputs).shape)
         except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(
-                f"the {name} cannot be run on {tuple(inputs.shape)}: {str(error).splitlines()[0]}"
-            ) from error
-        if given != tuple(expected):
-            raise UsageError(f"the {name} makes {given} of {tuple(inputs.shape)}; expected {tuple(expected)}")
+            raise UsageError(f"the {name} cannot be run on {shape}: {str(error).splitlines()[0]}") from error
+        if given != expected:
+            raise UsageError(f"the {name} makes {given} of {shape}; expected {expected}")
     return described
 
 
 @torch.no_grad()
 def _output(network: nn.Module, *arguments: Tensor) -> Tensor:
-    """What a network in evaluation mode makes of its arguments; it stays as it was."""
+    """What a network in evaluation mode makes of its arguments, the first of several; it stays as it was."""
     training = network.training
     try:
-        output: Tensor = network.eval()(*arguments)
+        output = network.eval()(*arguments)
     finally:
         network.train(training)
-    return output
+    first: Tensor = output[0] if isinstance(output, tuple) else output
+    return first
 
 
 def now() -> str:

@@ -33,6 +33,10 @@ class Keyed:
         """Standard normal draws, float32, of the given shape."""
         return torch.randn(shape, generator=self.stream(purpose, step))
 
+    def uniform(self, purpose: str, step: int, *shape: int) -> Tensor:
+        """Uniform draws from [0, 1), float32, of the given shape."""
+        return torch.rand(shape, generator=self.stream(purpose, step))
+
     def permutation(self, purpose: str, step: int, n: int) -> Tensor:
         """A uniformly random order of 0 .. n-1, int64, shape (n,)."""
         return torch.randperm(n, generator=self.stream(purpose, step))

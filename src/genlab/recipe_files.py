@@ -23,6 +23,10 @@ RecipeSource = str | Path | Mapping[str, Any] | BaseRecipe
 
 MAX_BYTES = 1_000_000
 SHOWN = 120
+CHOICES = ("kind", "name")
+"""The fields that choose between forms of a section: of a network, of an optimiser."""
+GOOD = {"gan": "quick-mnist", "vae": "s4-vae", "classifier": "s4-classifier"}
+"""A recipe of each family whose values stand in for invalid ones, so that the rest can be examined."""
 TYPES = {"int_parsing": "a whole number", "bool_parsing": "true or false", "float_parsing": "a number"}
 
 
@@ -50,8 +54,9 @@ def dump(recipe: BaseRecipe) -> str:
 def to_dict(recipe: BaseRecipe) -> dict[str, Any]:
     """The complete recipe as plain values, in the order and under the names of the file."""
     plain: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True)
-    first = ("schema", "name", "description", "family", "data", "networks", "objective", "optimisers", "ema", "budget")
-    return {key: plain[key] for key in (*first, *plain) if key in plain}
+    first = ("schema", "name", "description", "family", "data", "networks", "init_encoder_from", "objective")
+    then = ("optimisers", "optimiser", "ema", "budget")
+    return {key: plain[key] for key in (*first, *then, *plain) if key in plain}
 
 
 def diff(old: BaseRecipe, new: BaseRecipe) -> dict[str, tuple[Any, Any]]:
@@ -75,8 +80,10 @@ class Draft:
         self.title, raw = _read(source)
         self.problems: list[str] = []
         self._invalid: set[str] = set()
-        for path, value in (overrides or {}).items():
-            self._override(raw, path, value)
+        self._overridden = dict(overrides or {})
+        # Choices first: what else may be overridden depends on them.
+        for path in sorted(self._overridden, key=lambda path: path.rpartition(".")[2] not in CHOICES):
+            self._override(raw, path, self._overridden[path])
         family = raw.get("family")
         if not isinstance(family, str) or family not in FAMILIES:
             raise RecipeError(self.title, [*self.problems, f"family: {unknown('family', str(family), FAMILIES)}"])
@@ -107,7 +114,8 @@ class Draft:
 
     def _override(self, raw: dict[str, Any], path: str, value: Any) -> None:
         *sections, field = path.split(".")
-        known = list(paths(FAMILIES.get(str(raw.get("family")), GanRecipe), raw))
+        model = FAMILIES.get(str(raw.get("family")), GanRecipe)
+        known = list(paths(model, raw))
         if path not in known:
             self.problems.append(_unknown_field(path, known))
             return
@@ -117,26 +125,29 @@ class Draft:
                 place[section] = {}
             place = place[section]
         place[field] = value
+        for left in set(known) - set(paths(model, raw)):
+            # Fields that only the form chosen before had.
+            if left.rpartition(".")[0] == ".".join(sections):
+                place.pop(left.rpartition(".")[2], None)
 
-    def _validate(self, model: type[BaseRecipe], raw: dict[str, Any]) -> Recipe:
+    def _validate(self, model: type[Recipe], raw: dict[str, Any]) -> Recipe:
         """The recipe of `raw`; every invalid field is noted and replaced by the value of a recipe known to be good."""
         repaired, known = copy.deepcopy(raw), list(paths(model, raw))
         for _ in range(20):
             try:
-                recipe = model.model_validate(repaired)
-                assert isinstance(recipe, GanRecipe)
-                return recipe
+                return model.model_validate(repaired)
             except ValidationError as error:
                 found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
                 for detail in error.errors(include_url=False):
-                    location = _located(detail["loc"], detail["type"], repaired)
+                    location = _located(detail, repaired)
                     found.setdefault(location, []).append(dict(detail))
                 for location, details in found.items():
                     path = ".".join(location)
                     if not self._is_invalid(path):
-                        self._invalid.add(path.removesuffix(".kind"))
+                        self._invalid.add(path)
                         self.problems.append(_explain(path, details, known))
-                        _repair(repaired, location, remove=details[0]["type"] == "extra_forbidden")
+                        good = _read(GOOD[raw["family"]])[1]
+                        _repair(repaired, location, good, remove=details[0]["type"] == "extra_forbidden")
         raise RecipeError(self.title, self.problems)
 
 
@@ -153,13 +164,21 @@ def paths(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _chosen(annotation: Any, raw: Mapping[str, Any]) -> type[BaseModel] | None:
-    options = [annotation] if get_origin(annotation) is None else list(get_args(annotation))
-    sections = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+    """The form of a section that `raw` chooses by its kind or name; the first, if it chooses none."""
+    sections = [option for option in _options(annotation) if isinstance(option, type) and issubclass(option, BaseModel)]
     for section in sections:
-        kind = section.model_fields.get("kind")
-        if kind is not None and raw.get("kind") in get_args(kind.annotation):
-            return section
+        for choice in CHOICES:
+            field = section.model_fields.get(choice)
+            if field is not None and raw.get(choice) in get_args(field.annotation):
+                return section
     return sections[0] if sections else None
+
+
+def _options(annotation: Any) -> list[Any]:
+    """The members of a union, also of an annotated one."""
+    if get_origin(annotation) is None:
+        return [annotation]
+    return [option for argument in get_args(annotation) for option in _options(argument)]
 
 
 def _read(source: RecipeSource) -> tuple[str, dict[str, Any]]:
@@ -238,24 +257,23 @@ def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, value
 
 
-def _located(location: tuple[int | str, ...], kind: str, raw: Any) -> tuple[str, ...]:
+def _located(detail: Any, raw: Any) -> tuple[str, ...]:
     """pydantic's location as a path into `raw`: without the tags of unions and the positions in lists."""
     path: list[str] = []
-    for depth, part in enumerate(location, start=1):
+    for depth, part in enumerate(detail["loc"], start=1):
         if not isinstance(raw, dict):
             break
-        if part in raw or (kind == "missing" and depth == len(location)):
+        if part in raw or (detail["type"] == "missing" and depth == len(detail["loc"])):
             path.append(str(part))
             raw = raw.get(part)
-    return (*path, "kind") if kind.startswith("union_tag") else tuple(path)
+    return tuple(path)
 
 
-def _repair(raw: dict[str, Any], path: tuple[str, ...], remove: bool) -> None:
-    """Put a field known to be good at `path`, or none if the field may be left out."""
-    good: Any = _read("quick-mnist")[1]
-    *sections, field = path[:-1] if path[-1] == "kind" else path
+def _repair(raw: dict[str, Any], path: tuple[str, ...], good: Any, remove: bool) -> None:
+    """Put the field of a `good` recipe at `path`, or none if the field may be left out."""
+    *sections, field = path
     for section in sections:
-        raw, good = raw[section], good.get(section, {})
+        raw, good = raw[section], good.get(section, {}) if isinstance(good, dict) else {}
     if (field in raw and remove) or not isinstance(good, dict) or field not in good:
         raw.pop(field, None)
     else:
@@ -271,12 +289,14 @@ def _explain(path: str, details: list[dict[str, Any]], known: list[str]) -> str:
     kind, given, context = detail["type"], _short(detail.get("input")), detail.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_field(path, known)
-    if kind == "missing":
+    if kind.startswith("union_tag"):
+        path = f"{path}.{context['discriminator'].strip(chr(39))}"
+    if kind in ("missing", "union_tag_not_found"):
         return f"{path} is missing"
     if kind in ("literal_error", "union_tag_invalid"):
         allowed = str(context.get("expected") or context.get("expected_tags"))
         allowed += "".join(f", or {TYPES.get(other['type'], other['msg'].lower())}" for other in details[1:])
-        word = detail["input"].get("kind") if kind == "union_tag_invalid" else detail["input"]
+        word = context["tag"] if kind == "union_tag_invalid" else detail["input"]
         guess = nearest(str(word), [option.strip(" '") for option in allowed.replace(" or ", ",").split(",")])
         return f"{path} is {_short(word)}; allowed: {allowed}" + (f"; did you mean {guess!r}?" if guess else "")
     message = str(detail["msg"])

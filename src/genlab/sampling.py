@@ -1,17 +1,20 @@
-"""From a run on disk to images: which weights, which classes, which file."""
+"""From a run on disk to images: which weights, which z, which classes, which file."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genlab import checkpoint, pictures, training
+from genlab import checkpoint, engine, latent, pictures, training
 from genlab.errors import CheckpointError, UsageError
 from genlab.family import FAMILIES, Own
 from genlab.randomness import Keyed
@@ -19,34 +22,103 @@ from genlab.runs import RunDirectory
 from genlab.storage import write
 
 
-def load_generator(run: RunDirectory, own: Own, step: int | None, ema: bool) -> nn.Module:
-    """The run's generator with the weights of a snapshot (`step`) or of the newest checkpoint, averaged or not.
+@dataclass(frozen=True)
+class How:
+    """How images of a run are drawn; said in every caption.
+
+    Attributes:
+        seed: of the z.
+        step: of a snapshot; the newest checkpoint without it.
+        ema: the averaged weights, where the run keeps them; False takes those that were trained (only at a checkpoint).
+        batch_statistics: BatchNorm by the statistics of the very images that are drawn, not by running ones.
+        truncation: z from the normal distribution cut to [-truncation, truncation]; None: not cut.
+    """
+
+    seed: int = 0
+    step: int | None = None
+    ema: bool = True
+    batch_statistics: bool = False
+    truncation: float | None = None
+
+
+class HowOptions(TypedDict, total=False):
+    """`How` as keyword arguments."""
+
+    seed: int
+    step: int | None
+    ema: bool
+    batch_statistics: bool
+    truncation: float | None
+
+
+class Sampler:
+    """What makes images in a run: its generator or decoder, and the z and labels to give it.
+
+    Attributes:
+        words: how its images are drawn, for captions.
+
+    Raises:
+        UsageError: the run makes no images, or not in that way.
+        CheckpointError: nothing was saved yet, or it is damaged.
+    """
+
+    def __init__(self, run: RunDirectory, own: Own, how: How) -> None:
+        self.run, self.recipe, self.how = run, run.recipe, how
+        self._family = FAMILIES[self.recipe.family]
+        if self._family.sampler is None:
+            raise UsageError(f"{run.path.name} is a {self.recipe.family}: it makes no images")
+        if how.truncation is not None and not 0 < how.truncation <= 100:
+            raise UsageError(f"truncation is {how.truncation}; allowed: above 0, at most 100")
+        network = load_network(run, own, self._family.sampler, how.step, how.ema)
+        self._engine = engine.start(engine.here(self.recipe.engine))
+        self._network = self._engine.place(network)
+        self._keyed = Keyed(how.seed)
+        cut = "" if how.truncation is None else f", z cut to +-{how.truncation:g}"
+        self.words = sampling_words(run, how) + cut
+
+    def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images for z (N, latent) and, if conditional, labels (N,): float32, (N, C, H, W), in [0, 1]."""
+        if self.how.batch_statistics and len(z) < 2:
+            raise UsageError("batch statistics need 2 or more images")
+        output = self._engine.apply(self._network, z, labels, batch_statistics=self.how.batch_statistics)
+        assert self._family.to_images is not None
+        return self._family.to_images(self.recipe, output)
+
+    def z(self, purpose: str, *shape: int) -> Tensor:
+        """Latent points of the seed, (*shape, latent), truncated where asked for."""
+        drawn = self._keyed.normal(purpose, 0, *shape, self.recipe.latent)
+        return drawn if self.how.truncation is None else latent.truncated(drawn, self.how.truncation)
+
+
+def load_network(run: RunDirectory, own: Own, name: str, step: int | None = None, ema: bool = True) -> nn.Module:
+    """A network of a run with the weights of a snapshot (`step`) or of the newest checkpoint, averaged or not.
 
     Raises:
         UsageError: no such snapshot, or one without those weights.
         CheckpointError: damaged, or weights of another network.
     """
     recipe, provenance = run.recipe, run.provenance
+    averaged = recipe.ema_decay is not None and name == FAMILIES[recipe.family].sampler
     if step is None:
         saved, _ = checkpoint.newest(run.checkpoints)
-        prefix = "ema." if ema and recipe.ema else "generator."
+        prefix = "ema." if ema and averaged else f"{name}."
         tensors = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
     else:
-        if not ema and recipe.ema:
+        if not ema and averaged:
             raise UsageError("snapshots hold the averaged weights only; leave out the step, or take the average")
         kept = run.steps("snapshots", ".safetensors")
         if step not in kept:
             raise UsageError(f"no snapshot of step {step}; there are: {', '.join(map(str, kept)) or 'none'}")
         tensors = checkpoint.from_file(run.file("snapshots", step, ".safetensors"))
-    needed = provenance.get("own", {}).keys() & {"generator"}
+    needed = provenance.get("own", {}).keys() & {name}
     family, classes = FAMILIES[recipe.family], len(provenance["data"]["class_names"])
-    generator = family.networks(recipe, classes, Keyed(0), own, needed)["generator"]
+    network = family.networks(recipe, classes, Keyed(0), own, needed)[name]
     try:
-        generator.load_state_dict(tensors)
+        network.load_state_dict(tensors)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"{run.path}: weights of another generator: {reason}") from None
-    return generator
+        raise CheckpointError(f"{run.path}: weights of another {name}: {reason}") from None
+    return network
 
 
 def save_images(images: Tensor, path: Path, run: RunDirectory, label: int | str | None = None) -> None:
@@ -61,12 +133,17 @@ def save_images(images: Tensor, path: Path, run: RunDirectory, label: int | str 
         content = pictures.png(pictures.grid(array, columns))
     elif path.suffix.lower() == ".npz":
         arrays = {"images": array} if labels is None else {"images": array, "labels": labels.numpy()}
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        content = buffer.getvalue()
+        content = npz(arrays)
     else:
         raise UsageError(f"{path}: the ending says the form; allowed: .png (a grid), .npz (arrays)")
     write(path, content)
+
+
+def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as a compressed npz file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
 
 
 def sample_labels(run: RunDirectory, n: int, label: int | str | None) -> Tensor | None:
@@ -83,12 +160,12 @@ def sample_labels(run: RunDirectory, n: int, label: int | str | None) -> Tensor 
     return torch.arange(n) % len(classes) if label is None else torch.full((n,), class_index(label, classes))
 
 
-def sampling_words(run: RunDirectory, raw_weights: bool = False, batch_statistics: bool = False) -> str:
+def sampling_words(run: RunDirectory, how: How = How()) -> str:
     """How images of a run are drawn, for captions and messages."""
-    recipe = run.recipe
-    return training.sampling_words(
-        recipe, averaged=recipe.ema is not None and not raw_weights, batch_statistics=batch_statistics
-    )
+    layers = {network["name"]: network["layers"] for network in run.provenance["networks"]}
+    sampler = layers.get(FAMILIES[run.recipe.family].sampler, [])
+    batchnorm = any(layer["type"].startswith("BatchNorm") for layer in sampler)
+    return training.sampling_words(run.recipe, batchnorm, how.ema, how.batch_statistics)
 
 
 def class_index(label: int | str, class_names: Sequence[str]) -> int:

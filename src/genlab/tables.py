@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,14 +60,20 @@ def _rich(table: Table) -> None:
     Console().print(drawn)
 
 
+def aligned(lines: Sequence[Sequence[str]], numeric: Collection[int] = ()) -> str:
+    """Lines of cells as text, each column as wide as its widest cell, the `numeric` ones aligned to the right."""
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(w) if k in numeric else cell.ljust(w)
+            for k, (cell, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
 def _plain(table: Table) -> None:
     if table.title:
         print(table.title)
     lines = [table.columns, *table.rows, *([table.total] if table.total else [])]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(table.columns))]
-    for line in lines:
-        cells = [
-            cell.rjust(width) if column in table.numeric else cell.ljust(width)
-            for cell, width, column in zip(line, widths, table.columns, strict=True)
-        ]
-        print("  ".join(cells).rstrip())
+    print(aligned(lines, {k for k, column in enumerate(table.columns) if column in table.numeric}))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from genlab import checkpoint, pictures
 from genlab.data import Dataset
 from genlab.errors import CheckpointError, GenlabError, Stopped
-from genlab.family import Generates, Trains
+from genlab.family import FAMILIES, Evaluates, Generates, Trains
 from genlab.randomness import Keyed
 from genlab.recipe import Recipe
 from genlab.runs import MetricLog, Row, RunDirectory
@@ -58,6 +58,11 @@ class Plan:
     steps_per_epoch: int
     total_steps: int
 
+    @property
+    def epochs(self) -> int:
+        """Epochs that are begun."""
+        return -(-self.total_steps // self.steps_per_epoch)
+
     @classmethod
     def of(cls, recipe: Recipe, images: int) -> Plan:
         batch = recipe.budget.batch
@@ -93,8 +98,11 @@ def fit(
     keyed: Keyed,
     observers: Sequence[Observer] = (),
     from_checkpoint: checkpoint.Checkpoint | None = None,
+    test: Dataset | None = None,
 ) -> None:
     """Train `model` on `dataset` (already in the recipe's size) by `recipe`, writing everything into `run`.
+
+    A family that evaluates is asked after each epoch how it does on `test`, if there is one.
 
     A first Ctrl-C or SIGTERM ends the step, saves and raises `Stopped`; a second one stops at once.
 
@@ -105,14 +113,15 @@ def fit(
     """
     plan = Plan.of(recipe, len(dataset))
     images = torch.from_numpy(dataset.images)
-    labels = None if dataset.labels is None else torch.from_numpy(dataset.labels)
+    labels = _tensor(dataset.labels)
     done, seconds_before = 0, 0.0
     if from_checkpoint:
         restore(model, from_checkpoint, run)
         done, seconds_before = from_checkpoint.step, from_checkpoint.state["seconds"]
     else:
         _real_picture(dataset, recipe, run)
-    books = _Bookkeeping(model, run, recipe, plan, keyed, observers, len(dataset.class_names), done, seconds_before)
+    classes = len(dataset.class_names)
+    books = _Bookkeeping(model, run, recipe, plan, keyed, observers, classes, test, done, seconds_before)
     with books.status(), run.appending(after=done) as log, _stop_requests() as stop:
         for observer in observers:
             observer.started(plan, run, done)
@@ -139,11 +148,14 @@ class _Bookkeeping:
         keyed: Keyed,
         observers: Sequence[Observer],
         classes: int,
+        test: Dataset | None,
         done: int,
         seconds_before: float,
     ) -> None:
         self.model, self.run, self.recipe, self.plan, self.observers = model, run, recipe, plan, observers
-        self.previews = _previews(recipe, keyed, classes)
+        self.test, self.family = test, FAMILIES[recipe.family]
+        if self.family.sampler:
+            self.previews = _previews(recipe, keyed, classes)
         self.start = time.monotonic() - seconds_before
         self.saved_at = time.monotonic()
         self.step = done
@@ -176,9 +188,12 @@ class _Bookkeeping:
         last = step == self.plan.total_steps
         for observer in self.observers:
             observer.stepped(step, self.seconds)
-        if step == 1 or last or step % self.recipe.logging.metrics_every == 0:
+        epoch_over = self.family.evaluates and (last or step % self.plan.steps_per_epoch == 0)
+        if epoch_over:
+            losses = {**losses, **self._evaluate(step)}
+        if step == 1 or last or epoch_over or step % self.recipe.logging.metrics_every == 0:
             self._log(step, losses, log)
-        sampling = self.plan.samples_at(step, self.recipe)
+        sampling = self.family.sampler is not None and self.plan.samples_at(step, self.recipe)
         if sampling:
             self._sample(step)
         overdue = time.monotonic() - self.saved_at >= self.recipe.logging.checkpoint_seconds
@@ -197,13 +212,21 @@ class _Bookkeeping:
         for observer in self.observers:
             observer.logged({**row, **losses})
 
+    def _evaluate(self, step: int) -> dict[str, float]:
+        assert isinstance(self.model, Evaluates)
+        if self.test is None:
+            return self.model.epoch_ended(None, None, step)
+        return self.model.epoch_ended(torch.from_numpy(self.test.images), _tensor(self.test.labels), step)
+
     def _sample(self, step: int) -> None:
-        write(self.run.file("snapshots", step, ".safetensors"), checkpoint.to_bytes(_tensors("", sampler(self.model))))
         assert isinstance(self.model, Generates)
+        sampler = self.model.sampler
+        write(self.run.file("snapshots", step, ".safetensors"), checkpoint.to_bytes(_tensors("", sampler)))
         z, labels, columns = self.previews
         picture = pictures.grid(self.model.generate(z, labels), columns)
         # Nothing here may differ between two runs of the same recipe and seed: equal samples are equal files.
-        text = {"genlab:step": str(step), "genlab:sampling": sampling_words(self.recipe)}
+        words = sampling_words(self.recipe, batchnorm=normalises(sampler))
+        text = {"genlab:step": str(step), "genlab:sampling": words}
         write(self.run.file("samples", step, ".png"), pictures.png(picture, text))
         for observer in self.observers:
             observer.sampled(step, picture)
@@ -225,16 +248,21 @@ class _Bookkeeping:
         )
 
 
-def sampler(model: Trains) -> nn.Module:
-    """The network whose snapshots are kept."""
-    assert isinstance(model, Generates)
-    return model.sampler
+def sampling_words(recipe: Recipe, batchnorm: bool, averaged: bool = True, batch_statistics: bool = False) -> str:
+    """How samples are drawn, for captions: with which weights, which BatchNorm statistics, which precision.
+
+    Args:
+        batchnorm: whether the network has batch normalisation at all.
+    """
+    decay = recipe.ema_decay
+    weights = f"EMA weights (decay {decay:g})" if decay is not None and averaged else "last weights"
+    statistics = f"{'batch' if batch_statistics else 'running'} BatchNorm statistics" if batchnorm else "no BatchNorm"
+    return f"{weights}, {statistics}, float32"
 
 
-def sampling_words(recipe: Recipe, averaged: bool = True, batch_statistics: bool = False) -> str:
-    """How samples are drawn, for captions: with which weights, which BatchNorm statistics, which precision."""
-    weights = f"EMA weights (decay {recipe.ema.decay:g})" if recipe.ema and averaged else "last weights"
-    return f"{weights}, {'batch' if batch_statistics else 'running'} BatchNorm statistics, float32"
+def normalises(network: nn.Module) -> bool:
+    """Whether a network has batch normalisation."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
 
 
 @torch.no_grad()
@@ -271,12 +299,16 @@ def _shape(tensor: Tensor | None) -> str:
     return "none" if tensor is None else f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
 
 
+def _tensor(array: NDArray[np.int64] | None) -> Tensor | None:
+    return None if array is None else torch.from_numpy(array)
+
+
 def _previews(recipe: Recipe, keyed: Keyed, classes: int) -> tuple[Tensor, Tensor | None, int]:
     """The fixed z of a run, their labels, and the columns of the grid.
 
     Conditional: a row a class, a z a column. Unconditional: 64 different z.
     """
-    latent = recipe.networks.latent
+    latent = recipe.latent
     if not recipe.conditional:
         return keyed.normal("preview", 0, UNCONDITIONAL_SAMPLES, latent), None, UNCONDITIONAL_COLUMNS
     z = keyed.normal("preview", 0, CONDITIONAL_COLUMNS, latent).repeat(classes, 1)

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from genlab.data.arrays import load_npz
+from genlab.data.arrays import load_npz, read_arrays
 from genlab.data.builtin import BUILTIN, load_builtin
-from genlab.data.images import Dataset, fit
+from genlab.data.images import Dataset, first, fit
+from genlab.errors import DataError
 
-__all__ = ["BUILTIN", "Dataset", "fact_words", "facts", "fit", "load", "load_builtin", "load_npz"]
+__all__ = ["BUILTIN", "Dataset", "fact_words", "facts", "first", "fit", "load", "load_builtin", "load_npz", "load_test"]
 
 
 def load(name: str, split: str = "train") -> Dataset:
@@ -18,6 +19,24 @@ def load(name: str, split: str = "train") -> Dataset:
         DataError: no such dataset, a damaged file, or a layout that is not the documented one.
     """
     return load_builtin(name, split) if name in BUILTIN else load_npz(name, split)
+
+
+def load_test(train: Dataset) -> Dataset | None:
+    """The test split of the dataset whose training split is given; None where the file has none.
+
+    Raises:
+        DataError: it has images of another form, or classes that the training split lacks.
+    """
+    if train.name not in BUILTIN and "x_test" not in read_arrays(train.name, ("x_test",)):
+        return None
+    test = load(train.name, "test")
+    if test.images.shape[1:] != train.images.shape[1:]:
+        raise DataError(
+            f"{train.name}: x_test has images of shape {test.images.shape[1:]}, x_train of {train.images.shape[1:]}"
+        )
+    if train.labels is not None and len(test.class_names) > len(train.class_names):
+        raise DataError(f"{train.name}: y_test has {len(test.class_names)} classes, y_train {len(train.class_names)}")
+    return test
 
 
 def facts(dataset: Dataset) -> dict[str, Any]:

@@ -57,6 +57,12 @@ def fingerprint(images: Images, labels: Labels | None) -> str:
     return digest.hexdigest()
 
 
+def first(dataset: Dataset, n: int | None) -> Dataset:
+    """The first n images and labels; all of them for None. The fingerprint stays that of the whole."""
+    labels = dataset.labels
+    return replace(dataset, images=dataset.images[:n], labels=None if labels is None else labels[:n])
+
+
 def fit(dataset: Dataset, size: int, resize: Literal["none", "pad", "bilinear"], channels: int) -> Dataset:
     """The dataset with images of `size` pixels and `channels` channels.
 

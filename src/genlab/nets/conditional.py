@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genlab.nets.dcgan import after, discriminator_widths, downsampling, generator_widths, upsampling
+from genlab.nets.parts import (
+    Activation,
+    Init,
+    Normalisation,
+    Order,
+    after,
+    discriminator_widths,
+    downsampling,
+    finish,
+    generator_widths,
+    upsampling,
+)
 from genlab.nets.products import PointConvTranspose2d, WholeMapConv2d
 
 
@@ -30,23 +39,28 @@ class ConditionalDcganGenerator(nn.Module):
         size: int,
         ngf: int = 128,
         base: int = 4,
-        activation: Literal["relu", "leaky-relu"] = "relu",
-        normalisation: Literal["batch", "none"] = "batch",
+        activation: Activation = "relu",
+        normalisation: Normalisation = "batch",
+        order: Order = "normalise-activate",
+        init: Init = "normal-0.02",
     ) -> None:
         super().__init__()
         widths = generator_widths(base, size, ngf)
         half = widths[0] // 2
 
         def branch(inputs: int) -> nn.Sequential:
-            return nn.Sequential(PointConvTranspose2d(inputs, half, base), *after(half, normalisation, activation))
+            return nn.Sequential(
+                PointConvTranspose2d(inputs, half, base), *after(half, normalisation, activation, order)
+            )
 
         self.latent, self.classes = latent, classes
         self.z_branch, self.y_branch = branch(latent), branch(classes)
         self.layers = nn.Sequential(
-            *upsampling([2 * half, *widths[1:]], normalisation, activation),
+            *upsampling([2 * half, *widths[1:]], normalisation, activation, order),
             nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1),
             nn.Tanh(),
         )
+        finish(self, init, normalisation)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         y = F.one_hot(labels, self.classes).to(z.dtype)
@@ -60,7 +74,8 @@ class ConditionalDcganDiscriminator(nn.Module):
 
     The image and the one-hot class, spread over all pixels, each pass a strided convolution to ndf/2 channels;
     joined, they are halved block by block; one convolution over the last map of side `base` gives the logit.
-    First and last layer have a bias; the others only without normalisation.
+    First and last layer have a bias; the others only without batch normalisation. Without `labels` there is no class
+    branch, and the image's has all ndf channels: report S2's second form, called with the image alone.
 
     Raises:
         ValueError: halving `size` does not arrive at `base`.
@@ -73,28 +88,43 @@ class ConditionalDcganDiscriminator(nn.Module):
         size: int,
         ndf: int = 128,
         base: int = 4,
-        normalisation: Literal["batch", "none"] = "batch",
+        labels: bool = True,
+        activation: Activation = "leaky-relu",
+        normalisation: Normalisation = "batch",
+        order: Order = "normalise-activate",
+        init: Init = "normal-0.02",
     ) -> None:
         super().__init__()
         widths = discriminator_widths(size, base, ndf)
-        half = ndf // 2
-        self.classes = classes
-        self.x_branch = nn.Sequential(nn.Conv2d(channels, half, 4, 2, 1), *after(half, "none", "leaky-relu"))
-        self.y_branch = nn.Sequential(nn.Conv2d(classes, half, 4, 2, 1), *after(half, "none", "leaky-relu"))
+        half = ndf // 2 if labels else ndf
+        self.classes, self.labels = classes, labels
+
+        def branch(inputs: int) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(inputs, half, 4, 2, 1), *after(half, "none", activation))
+
+        self.x_branch = branch(channels)
+        if labels:
+            self.y_branch = branch(classes)
         self.layers = nn.Sequential(
-            *downsampling([2 * half, *widths[1:]], normalisation),
+            *downsampling([2 * half if labels else half, *widths[1:]], normalisation, activation, order),
             WholeMapConv2d(widths[-1], 1, base),
         )
+        finish(self, init, normalisation)
 
-    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        maps = torch.cat([self.x_branch(x), self._of_classes(x, labels)], dim=1) if self.labels else self.x_branch(x)
+        logits: Tensor = self.layers(maps)
+        return logits.flatten()
+
+    def _of_classes(self, x: Tensor, labels: Tensor | None) -> Tensor:
         # The planes of a class are the same for every image: convolve one set a class, then choose, as a product so
         # that the gradient is summed in a fixed order.
+        assert labels is not None, "this discriminator is told the class"
         one_hot = F.one_hot(labels, self.classes).to(x.dtype)
         planes = torch.eye(self.classes, dtype=x.dtype, device=x.device)[:, :, None, None].expand(-1, -1, *x.shape[2:])
         y_maps = self.y_branch(planes)
-        y = (one_hot @ y_maps.flatten(1)).unflatten(1, y_maps.shape[1:])
-        logits: Tensor = self.layers(torch.cat([self.x_branch(x), y], dim=1))
-        return logits.flatten()
+        y: Tensor = (one_hot @ y_maps.flatten(1)).unflatten(1, y_maps.shape[1:])
+        return y
 
 
 class ProjectionDcganDiscriminator(nn.Module):
@@ -115,16 +145,20 @@ class ProjectionDcganDiscriminator(nn.Module):
         size: int,
         ndf: int = 32,
         base: int = 4,
-        normalisation: Literal["batch", "none"] = "none",
+        activation: Activation = "leaky-relu",
+        normalisation: Normalisation = "none",
+        order: Order = "normalise-activate",
+        init: Init = "torch-default",
     ) -> None:
         super().__init__()
         widths = discriminator_widths(size, base, ndf)
         self.layers = nn.Sequential(
             nn.Conv2d(channels, ndf, 4, 2, 1),
-            *after(ndf, "none", "leaky-relu"),
-            *downsampling(widths, normalisation),
+            *after(ndf, "none", activation),
+            *downsampling(widths, normalisation, activation, order),
             WholeMapConv2d(widths[-1], 1 + classes, base),
         )
+        finish(self, init, normalisation)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         scores: Tensor = self.layers(x).flatten(1)

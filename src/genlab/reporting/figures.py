@@ -7,14 +7,14 @@ import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from genlab.recipe import GanRecipe, Recipe
+from genlab.recipe import GanRecipe, Recipe, VaeRecipe
 from genlab.runs import Row, RunDirectory
 from genlab.storage import write
 
@@ -54,39 +54,46 @@ class Figure:
     block: int
 
 
+MINIBATCH = "On the training minibatch of each logged step; nothing here is a validation curve."
+
+
 def plots(recipe: Recipe, own_objective: bool = False) -> list[Plot]:
     """The plots of a run of this recipe, or of one with an own objective, of which no level is known."""
-    equilibrium = () if own_objective else _equilibrium(recipe)
-    minibatch = "On the training minibatch of each logged step; nothing here is a validation curve."
+    if isinstance(recipe, VaeRecipe):
+        return _vae_plots(recipe)
+    return _gan_plots(recipe, own_objective) if isinstance(recipe, GanRecipe) else _classifier_plots()
+
+
+def _gan_plots(recipe: GanRecipe, own_objective: bool) -> list[Plot]:
     return [
         Plot(
             "losses",
             "Losses",
-            f"What discriminator (D) and generator (G) minimise. {minibatch} "
+            f"What discriminator (D) and generator (G) minimise. {MINIBATCH} "
             "A loss tells who is ahead in the game, not how good the images are.",
-            "loss, nats",
+            "loss, nats" if recipe.objective.loss in ENTROPIES else "loss",
             (Curve("loss_d", "D"), Curve("loss_g", "G")),
-            equilibrium,
+            () if own_objective else _equilibrium(recipe),
         ),
         Plot(
             "scores",
             "D(x) and D(G(z))",
-            f"Mean logistic function of D's logits, before its update. {minibatch} {_score_words(recipe)}",
+            f"Mean logistic function of D's logits, before its update. {MINIBATCH} {_score_words(recipe)}",
             "mean score",
             (Curve("d_real", "D(x), real"), Curve("d_fake", "D(G(z)), generated")),
-            ((0.5, "1/2"),),
+            ((0.5, "1/2"),) if recipe.objective.loss in ENTROPIES else (),
         ),
         Plot(
             "penalty",
             "Penalty",
-            f"R1 + R2: the squared slope of D at real and at generated images, halved, before its weight. {minibatch}",
+            f"{PENALTIES.get(recipe.objective.penalty, '')}, before its weight. {MINIBATCH}",
             "penalty",
-            (Curve("penalty", "R1 + R2"),),
+            (Curve("penalty", recipe.objective.penalty),),
         ),
         Plot(
             "gradients",
             "Gradient norms",
-            f"Euclidean norm of the gradient over all weights of each network. {minibatch} "
+            f"Euclidean norm of the gradient over all weights of each network. {MINIBATCH} "
             "A norm that falls to nothing means that this network has stopped learning.",
             "norm",
             (Curve("grad_norm_d", "D"), Curve("grad_norm_g", "G")),
@@ -95,14 +102,83 @@ def plots(recipe: Recipe, own_objective: bool = False) -> list[Plot]:
     ]
 
 
+def _vae_plots(recipe: VaeRecipe) -> list[Plot]:
+    latent = recipe.latent
+    return [
+        Plot(
+            "loss",
+            "Loss and its terms",
+            f"What is minimised: the reconstruction ({recipe.objective.reconstruction} over pixels) plus the weight "
+            f"times the KL divergence ({recipe.objective.kl} over latents). {MINIBATCH}",
+            "as reduced",
+            (Curve("loss", "loss"), Curve("reconstruction", "reconstruction"), Curve("kl", "KL")),
+        ),
+        Plot(
+            "bound",
+            "Reconstruction and KL, summed",
+            "Both terms of the bound in nats an image, whatever the recipe's reductions, after each epoch on the test "
+            "split, one z an image. A KL that rises is information about the image flowing into z; 0 is collapse.",
+            "nats an image",
+            (Curve("test_reconstruction_sum", "reconstruction"), Curve("test_kl_sum", "KL")),
+            log=True,
+        ),
+        Plot(
+            "active-units",
+            "Active units",
+            f"Latent dimensions, of {latent}, in which the variance of E[z|x] over the test split exceeds 0.01 "
+            "(Burda et al. 2016). At 0 the decoder ignores z: every z gives the same image (posterior collapse).",
+            "units",
+            (Curve("test_active_units", "active units"),),
+            ((0, "collapse"), (latent, "all")),
+        ),
+        Plot(
+            "effective-beta",
+            "Effective beta",
+            "c in: summed negative log-likelihood + c times summed KL, to which the loss is proportional. 1 is the "
+            "bound itself; the larger, the less z may say.",
+            "c",
+            (Curve("effective_beta", "effective beta"),),
+            ((1, "1: the bound"),),
+            log=True,
+        ),
+        _gradient_plot(),
+    ]
+
+
+def _classifier_plots() -> list[Plot]:
+    words = (
+        "After each epoch: training, the mean over the epoch's minibatches, each before its update; test, the test "
+        "split with the weights at the end of the epoch."
+    )
+    return [
+        Plot(
+            "accuracy",
+            "Accuracy",
+            words,
+            "share named rightly",
+            (Curve("train_accuracy", "training"), Curve("test_accuracy", "test")),
+        ),
+        Plot("loss", "Cross-entropy", words, "nats", (Curve("train_loss", "training"), Curve("test_loss", "test"))),
+        _gradient_plot(),
+    ]
+
+
+def _gradient_plot() -> Plot:
+    words = f"Euclidean norm of the gradient over all weights. {MINIBATCH}"
+    return Plot("gradients", "Gradient norm", words, "norm", (Curve("grad_norm", "norm"),), log=True)
+
+
 def draw(run: RunDirectory, rows: list[Row], recipe: Recipe, own_objective: bool = False) -> list[Figure]:
     """Draw every plot that has rows; PNG and CSV go into the run's figures/."""
     drawn = []
     for plot in plots(recipe, own_objective):
-        columns = ["step", "epoch", *(curve.column for curve in plot.curves)]
+        # A player that is not trained has no curve.
+        there = tuple(curve for curve in plot.curves if any(curve.column in row for row in rows))
+        columns = ["step", "epoch", *(curve.column for curve in there)]
         table = [row for row in rows if all(column in row for column in columns)]
-        if not table:
+        if not there or not table:
             continue
+        plot = replace(plot, curves=there)
         write(run.path / "figures" / f"{plot.name}.csv", _csv(columns, table))
         block = math.ceil(len(table) / POINTS)
         values = {column: _blocks([row[column] for row in table], block) for column in columns}
@@ -145,24 +221,53 @@ def _figure(plot: Plot, values: dict[str, np.ndarray[tuple[int], np.dtype[np.flo
         yield figure
 
 
-def _equilibrium(recipe: Recipe) -> tuple[tuple[float, str], ...]:
-    """The losses at which the discriminator cannot tell real from generated."""
+def _equilibrium(recipe: GanRecipe) -> tuple[tuple[float, str], ...]:
+    """The losses at which the discriminator cannot tell real from generated and gives all of them the logit 0.
+
+    No level is given where that logit may drift (Wasserstein).
+    """
+    half = 0.5 if recipe.objective.discriminator_terms == "half-sum" else 1.0
     ln2 = math.log(2)
-    if not isinstance(recipe, GanRecipe) or recipe.objective.loss == "relativistic":
+    if recipe.objective.loss == "relativistic":
         return ((ln2, "ln 2: D cannot tell"),)
-    half = recipe.objective.discriminator_terms == "half-sum"
-    return (
-        (ln2, "ln 2: D cannot tell" if half else "ln 2: G, where D cannot tell"),
-        *(() if half else ((2 * ln2, "2 ln 2: D, where it cannot tell"),)),
-    )
+    if recipe.objective.loss in ("non-saturating", "bce-on-probabilities"):
+        if half == 0.5:
+            return ((ln2, "ln 2: D cannot tell"),)
+        return ((ln2, "ln 2: G, where D cannot tell"), (2 * ln2, "2 ln 2: D, where it cannot tell"))
+    if recipe.objective.loss == "saturating":
+        return (
+            (-ln2, "-ln 2: G, where D cannot tell"),
+            (2 * half * ln2, f"{2 * half:g} ln 2: D, where it cannot tell"),
+        )
+    if recipe.objective.loss == "hinge":
+        return ((2 * half, f"{2 * half:g}: D, where it cannot tell"),)
+    if recipe.objective.loss == "least-squares":
+        return ((half / 4, f"{half / 4:g}: D, where it cannot tell"), (1 / 8, "1/8: G, where D cannot tell"))
+    return ()
 
 
-def _score_words(recipe: Recipe) -> str:
-    if isinstance(recipe, GanRecipe) and recipe.objective.loss == "relativistic":
+ENTROPIES = ("non-saturating", "saturating", "bce-on-probabilities", "relativistic")
+PENALTIES = {
+    "r1": "R1: |grad D|^2 / 2 at real images",
+    "r2": "R2: |grad D|^2 / 2 at generated images",
+    "r1-r2": "R1 + R2: |grad D|^2 / 2 at real plus at generated images",
+    "r1-finite-difference": "R1 by finite differences: about |grad D|^2 / 2 at real images",
+    "r2-finite-difference": "R2 by finite differences: about |grad D|^2 / 2 at generated images",
+    "r1-r2-finite-difference": "R1 + R2 by finite differences: about |grad D|^2 / 2 at real plus at generated images",
+    "gradient-penalty": "(|grad D| - 1)^2 between real and generated images",
+    "gradient-penalty-one-sided": "max(0, |grad D| - 1)^2 between real and generated images",
+    "dragan": "(|grad D| - 1)^2 around real images",
+}
+
+
+def _score_words(recipe: GanRecipe) -> str:
+    if recipe.objective.loss == "relativistic":
         return (
             "With relativistic pairing only the difference of the two means anything; their common level drifts freely."
         )
-    return "Both at 1/2: D cannot tell. At 1 and 0: D is certain, and a saturated D teaches G little."
+    if recipe.objective.loss in ENTROPIES:
+        return "Both at 1/2: D cannot tell. At 1 and 0: D is certain, and a saturated D teaches G little."
+    return "This loss does not use the logistic function; it only brings the logits to one scale."
 
 
 def _blocks(values: list[float | None], block: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genlab import recipe_files
+from genlab import looks, recipe_files
 from genlab.reporting.figures import Figure, draw
 from genlab.runs import RunDirectory
-from genlab.training import Plan, sampling_words
+from genlab.sampling import sampling_words
+from genlab.training import Plan
 
 TIMELINE = 9
 
@@ -21,6 +22,7 @@ class Grid:
 
     source: str
     caption: str
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class RunPage:
         facts: (label, value), the line under the title.
         final, real: the last sample grid, and real images in the same layout.
         row_names: what each row of a grid shows; empty if rows mean nothing.
+        looks: figures that were made of the run (`genlab.looks`).
         timeline: grids over the course of training, same z throughout.
         networks: as `nets.describe` gives them, as plain values.
         recipe: YAML.
@@ -45,6 +48,7 @@ class RunPage:
     real: Grid | None
     row_names: list[str]
     timeline: list[Grid]
+    looks: list[Grid]
     figures: list[Figure]
     networks: list[dict[str, Any]]
     recipe: str
@@ -56,7 +60,7 @@ def run_page(run: RunDirectory) -> RunPage:
     recipe, provenance, status, rows = run.recipe, run.provenance, run.status, run.metrics()
     plan = Plan.of(recipe, provenance["data"]["images"])
     steps = run.steps("samples", ".png")
-    words = sampling_words(recipe)
+    words = sampling_words(run)
     grids = [Grid(_embed(run.file("samples", step, ".png")), _when(step, plan)) for step in steps]
     last = rows[-1] if rows else None
     final = Grid(grids[-1].source, f"Generated after {_when(steps[-1], plan)}: {words}.") if grids else None
@@ -80,6 +84,7 @@ def run_page(run: RunDirectory) -> RunPage:
         else None,
         row_names=provenance["data"]["class_names"] if recipe.conditional else [],
         timeline=[grids[k] for k in _spread(len(grids), TIMELINE)],
+        looks=[Grid(_embed(path), caption, title) for path, title, caption in looks.kept(run)],
         figures=draw(run, rows, recipe, "objective" in provenance["own"]),
         networks=provenance["networks"],
         recipe=recipe_files.dump(recipe),

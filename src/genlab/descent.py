@@ -1,0 +1,74 @@
+"""One optimiser step down a loss, guarded: nothing is updated from a value that is not finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from genlab.engine import Engine, lr_at, optimiser
+from genlab.errors import NonFiniteError
+from genlab.recipe import Optimiser
+
+
+class Descent:
+    """The optimiser of a player.
+
+    Args:
+        name: the player, as messages call it.
+        path: of its section in the recipe.
+        network: what it updates, or several such.
+        settings: the recipe's section.
+        machine: whether a fused form is taken.
+        total_steps: the schedule's length.
+
+    Attributes:
+        lr: the rate of the last step.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        network: nn.Module | Sequence[nn.Module],
+        settings: Optimiser,
+        machine: Engine,
+        total_steps: int,
+    ) -> None:
+        self.name, self.path, self.settings, self.total_steps = name, path, settings, total_steps
+        self.network = network if isinstance(network, nn.Module) else nn.ModuleList(network)
+        self.optimiser = optimiser(settings, self.network.parameters(), machine)
+        self.lr = settings.lr
+
+    def __call__(self, loss: Tensor, step: int) -> float:
+        """One step down the gradient of `loss`; returns the gradient's Euclidean norm over all weights.
+
+        Raises:
+            NonFiniteError: loss, gradient or batch statistics are not finite; the weights are as before.
+        """
+        self.lr = lr_at(self.settings, step, self.total_steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.lr
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients).item()
+        buffers = torch.nn.utils.get_total_norm([b for b in self.network.buffers() if b.is_floating_point()])
+        if not (torch.isfinite(loss) and math.isfinite(norm) and torch.isfinite(buffers)):
+            raise NonFiniteError(self._blame(loss, step))
+        self.optimiser.step()
+        return norm
+
+    def _blame(self, loss: Tensor, step: int) -> str:
+        where, hint = f"step {step}, {self.name}", f"try a smaller {self.path}.lr"
+        if not torch.isfinite(loss):
+            return f"{where}: the loss is {loss.item()}; {hint}"
+        for path, p in self.network.named_parameters():
+            if p.grad is not None and not torch.isfinite(p.grad).all():
+                return f"{where}: the gradient of {path} is not finite; {hint}"
+        for path, buffer in self.network.named_buffers():
+            if not torch.isfinite(buffer).all():
+                return f"{where}: the statistics {path} are not finite; {hint}"
+        return f"{where}: the gradient's norm is too large for float32; {hint}"

@@ -1,0 +1,65 @@
+"""Classifiers: images (N, channels, size, size) -> logits (N, classes)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from genlab.nets.bodies import conv_body, conv_features, dense_body
+from genlab.nets.parts import Activation, Init, Normalisation, Order, finish, pixels
+
+
+class _Classifier(nn.Module):
+    body: nn.Sequential
+    head: nn.Linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.body(x))
+        return logits
+
+
+class MlpClassifier(_Classifier):
+    """Hidden linear layers of `widths` units (S4: 784-500-10)."""
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int,
+        size: int,
+        widths: Sequence[int] = (500,),
+        activation: Activation = "leaky-relu-0.01",
+        normalisation: Normalisation = "none",
+        batchnorm_eps: float = 1e-5,
+        order: Order = "normalise-activate",
+        init: Init = "torch-default",
+    ) -> None:
+        super().__init__()
+        self.body = dense_body(pixels(channels, size), widths, activation, normalisation, order, batchnorm_eps)
+        self.head = nn.Linear(widths[-1], classes)
+        finish(self, init, normalisation)
+
+
+class CnnClassifier(_Classifier):
+    """Strided convolutions as in a DCGAN's discriminator, and one linear layer.
+
+    Raises:
+        ValueError: halving `size` does not arrive at `base`.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int,
+        size: int,
+        ndf: int = 32,
+        base: int = 4,
+        activation: Activation = "leaky-relu",
+        normalisation: Normalisation = "batch",
+        order: Order = "normalise-activate",
+        init: Init = "torch-default",
+    ) -> None:
+        super().__init__()
+        self.body = conv_body(channels, size, ndf, base, activation, normalisation, order)
+        self.head = nn.Linear(conv_features(size, ndf, base), classes)
+        finish(self, init, normalisation)

@@ -1,0 +1,76 @@
+"""Drawings that are no curves: a map of points by class, a confusion matrix, pictures side by side; as PNG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+from numpy.typing import NDArray
+from PIL import PngImagePlugin
+
+Array = NDArray[Any]
+STYLE: Any = {"font.family": "sans-serif", "font.size": 10}
+
+
+def latent_map(
+    picture: NDArray[np.uint8], points: Array | None, labels: Array | None, class_names: Sequence[str], limit: float
+) -> Canvas:
+    """Left the decoded plane (height, width, C), right where images are encoded, (N, 2), coloured by class."""
+    with matplotlib.rc_context(STYLE):
+        both = points is not None
+        figure = Canvas(figsize=(10.5 if both else 5.2, 5.2), layout="constrained")
+        axes = figure.subplots(1, 2 if both else 1, squeeze=False)[0]
+        axes[0].imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes[0].set_title("decoded: equal steps of probability", fontsize=10)
+        axes[0].set_axis_off()
+        if both:
+            assert points is not None
+            names = class_names or ("images",)
+            kinds = np.zeros(len(points), np.int64) if labels is None else labels
+            colours = matplotlib.colormaps["tab10" if len(names) <= 10 else "tab20"]
+            for k, name in enumerate(names):
+                here = points[kinds == k]
+                axes[1].scatter(here[:, 0], here[:, 1], s=3, color=colours(k % colours.N), label=name, linewidths=0)
+            axes[1].set(
+                xlabel="E[z1 | x]", ylabel="E[z2 | x]", xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal"
+            )
+            axes[1].set_title("encoded", fontsize=10)
+            axes[1].legend(markerscale=4, fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        return figure
+
+
+def confusion(counts: Array, class_names: Sequence[str]) -> Canvas:
+    """counts[true, predicted], each row as shares of its class."""
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    n = len(class_names)
+    with matplotlib.rc_context(STYLE):
+        side = min(12.0, 2.2 + 0.5 * n)
+        figure = Canvas(figsize=(side, side), layout="constrained")
+        axes = figure.subplots()
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        if n <= 20:
+            for row in range(n):
+                for column in range(n):
+                    if counts[row, column]:
+                        ink = "white" if shares[row, column] > 0.5 else "#333333"
+                        text = f"{counts[row, column]}"
+                        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=8)
+        axes.set_xticks(range(n), class_names, rotation=45, ha="right")
+        axes.set_yticks(range(n), class_names)
+        axes.set(xlabel="predicted", ylabel="true")
+        return figure
+
+
+def png(figure: Canvas, text: Mapping[str, str]) -> bytes:
+    """The figure as PNG, with `text` in its metadata."""
+    info = PngImagePlugin.PngInfo()
+    for key, value in text.items():
+        info.add_itxt(key, value)
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None}, pil_kwargs={"pnginfo": info})
+    return buffer.getvalue()

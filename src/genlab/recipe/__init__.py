@@ -1,0 +1,36 @@
+"""The schema of a recipe: one complete, frozen description of a training.
+
+A recipe is made of sections; a section is a frozen pydantic model that forbids unknown keys. A field that has no
+effect cannot be set: either its family or its network kind does not have it, or a rule refuses it. `fields` has what
+all families share, `networks` a section for each kind of network, and `gan`, `vae`, `classifier` their families.
+Reading, writing, overriding and comparing recipes is in `recipe_files`. Nothing here imports torch.
+"""
+
+from genlab.recipe.classifier import ClassifierRecipe
+from genlab.recipe.fields import REFERENCE, BaseRecipe, Data, Engine, Logging, Optimiser, Problem
+from genlab.recipe.gan import GanRecipe
+from genlab.recipe.vae import VaeRecipe
+
+Recipe = GanRecipe | VaeRecipe | ClassifierRecipe
+"""A recipe of any family."""
+
+FAMILIES: dict[str, type[GanRecipe] | type[VaeRecipe] | type[ClassifierRecipe]] = {
+    "gan": GanRecipe,
+    "vae": VaeRecipe,
+    "classifier": ClassifierRecipe,
+}
+
+__all__ = [
+    "FAMILIES",
+    "REFERENCE",
+    "BaseRecipe",
+    "ClassifierRecipe",
+    "Data",
+    "Engine",
+    "GanRecipe",
+    "Logging",
+    "Optimiser",
+    "Problem",
+    "Recipe",
+    "VaeRecipe",
+]

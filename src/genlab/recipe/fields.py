@@ -1,0 +1,279 @@
+"""What every recipe is made of: numbers with their ranges, and the sections that all families share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+Problem = tuple[tuple[str, ...], str]
+"""The dotted paths that a problem is about, and what is wrong."""
+
+
+def _no_truth_value(value: Any) -> Any:
+    """YAML's `yes` is no number."""
+    if isinstance(value, bool):
+        raise ValueError("a number is needed, not true or false")
+    return value
+
+
+Number = BeforeValidator(_no_truth_value)
+Count = Annotated[int, Number, Field(ge=1, le=1_000_000_000)]
+Width = Annotated[int, Number, Field(ge=1, le=4096)]
+Side = Annotated[int, Number, Field(ge=1, le=512)]
+Batch = Annotated[int, Number, Field(ge=1, le=65_536)]
+Positive = Annotated[float, Number, Field(gt=0, le=1e6, allow_inf_nan=False)]
+NotNegative = Annotated[float, Number, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Rate = Annotated[float, Number, Field(ge=0, lt=1, allow_inf_nan=False)]
+LearningRate = Annotated[float, Number, Field(gt=0, le=1e4, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True)
+
+
+def listed(value: Any) -> Any:
+    """One number, or several in one text, as a list."""
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    return [value] if isinstance(value, int) else value
+
+
+class Data(Section):
+    """Which images, and how they reach the networks."""
+
+    name: str = Field(min_length=1)
+    """A built-in dataset (`genlab data list`), or the path of an npz file in the same layout."""
+    subset: Count | None = None
+    """Train on the first so many images of the training set only; null for all."""
+    size: Side = 32
+    """Side of the images that the networks see, pixels."""
+    resize: Literal["none", "pad", "bilinear"] = "pad"
+    """How the dataset's side becomes `size`: not at all, by a border of zeros (black), or by interpolation."""
+    channels: Literal[1, 3] = 1
+    last_batch: Literal["drop", "keep"] = "drop"
+    """What happens to the last, partial batch of an epoch."""
+
+
+class Optimiser(Section):
+    """What all optimisers share. `lr` is that of the schedule's highest point."""
+
+    name: str
+    lr: LearningRate
+    weight_decay: NotNegative = 0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """From lr at the first step: kept, or in a line, or in half a cosine, towards 0 after the last."""
+    warmup_steps: Annotated[int, Number, Field(ge=0, le=1_000_000_000)] = 0
+    """The rate grows in a line to the schedule's during so many steps."""
+    full_batch: ClassVar[bool] = False
+
+
+class GradientDescent(Optimiser):
+    """Full-batch gradient descent: every step uses all images (of `data.subset`)."""
+
+    name: Literal["gradient-descent"]
+    full_batch: ClassVar[bool] = True
+
+
+class Sgd(Optimiser):
+    name: Literal["sgd"]
+    momentum: Rate = 0
+    nesterov: bool = False
+
+
+class Adagrad(Optimiser):
+    """Duchi, Hazan and Singer 2011."""
+
+    name: Literal["adagrad"]
+    eps: Positive = 1e-10
+
+
+class Adadelta(Optimiser):
+    """Zeiler 2012."""
+
+    name: Literal["adadelta"]
+    rho: Rate = 0.9
+    eps: Positive = 1e-6
+
+
+class RmsProp(Optimiser):
+    """Tieleman and Hinton 2012, whose lecture has alpha 0.9."""
+
+    name: Literal["rmsprop"]
+    alpha: Rate = 0.99
+    eps: Positive = 1e-8
+    momentum: Rate = 0
+
+
+class Adam(Optimiser):
+    """Kingma and Ba 2015; weight decay as a term of the gradient."""
+
+    name: Literal["adam"]
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    amsgrad: bool = False
+
+
+class AdamW(Optimiser):
+    """Loshchilov and Hutter 2019; weight decay apart from the gradient."""
+
+    name: Literal["adamw"]
+    weight_decay: NotNegative = 0.01
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    amsgrad: bool = False
+
+
+AnyOptimiser = Annotated[
+    GradientDescent | Sgd | Adagrad | Adadelta | RmsProp | Adam | AdamW, Field(discriminator="name")
+]
+
+
+class Ema(Section):
+    decay: Rate = 0.999
+    """Exponential moving average of the generator: min(decay, (1 + t) / (10 + t)) at its t-th update."""
+
+
+class Budget(Section):
+    epochs: Count
+    batch: Batch
+    max_steps: Count | None = None
+    """Stop after so many steps, even inside an epoch."""
+
+
+class Engine(Section):
+    """All that changes rounding. `auto` is resolved once, on the machine, and written into the run."""
+
+    plan: Literal["auto", "reference"] = "auto"
+    """`reference`: float32, plain order, one thread, on the CPU; the same bits every time on one machine."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    memory_format: Literal["auto", "contiguous", "channels-last"] = "auto"
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
+    fused_optimiser: Literal["auto"] | bool = "auto"
+    """PyTorch's one-pass form of Adam, AdamW and SGD; the other optimisers have none."""
+    merged_passes: Literal["auto"] | bool = "auto"
+    """Real and fake images in one pass of the discriminator, where it has no batch statistics to mix."""
+
+
+class Logging(Section):
+    metrics_every: Count = 20
+    """Steps between two rows of metrics.jsonl (the first and the last step are always there)."""
+    sample_epochs: tuple[Count, ...] = (1, 2, 5, 10, 20, 50, 100)
+    """Epochs after which the fixed z are drawn; the last epoch always is."""
+    sample_every: Count | None = None
+    """Draw them every so many steps too."""
+    sample_batches: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Draw them after these batches of each epoch too, counted from 0 (S0: 0 and 625)."""
+    checkpoint_seconds: Positive = 30
+    tensorboard: bool = True
+
+    _listed = field_validator("sample_epochs", "sample_batches", mode="before")(listed)
+
+
+class BaseRecipe(Section):
+    schema_: Literal[1] = Field(alias="schema")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    description: str = Field(default="", max_length=300)
+    family: str
+    data: Data
+    budget: Budget
+    engine: Engine = Engine()
+    logging: Logging = Logging()
+
+    @property
+    def latent(self) -> int:
+        """Dimensions of z; 0 in a family that makes no images."""
+        return 0
+
+    @property
+    def conditional(self) -> bool:
+        """Whether what makes the images is told which class to draw."""
+        return False
+
+    @property
+    def ema_decay(self) -> float | None:
+        """Of the averaged weights that sample; None where there are none."""
+        return None
+
+    @property
+    def batch_normalised(self) -> frozenset[str]:
+        """The networks, by name, that normalise by batch statistics."""
+        return frozenset()
+
+    def rules(self) -> Iterator[Problem]:
+        """What is wrong between the fields, each of which is valid by itself."""
+        if self.engine.plan == "reference":
+            for field in REFERENCE:
+                if getattr(self.engine, field) not in ("auto", REFERENCE[field]):
+                    path = f"engine.{field}"
+                    yield (
+                        (path, "engine.plan"),
+                        f"{path} is {getattr(self.engine, field)!r}; engine.plan reference means {REFERENCE[field]!r}",
+                    )
+        if self.budget.batch == 1 and self.batch_normalised:
+            yield ("budget.batch",), "budget.batch is 1, but batch normalisation needs 2 or more"
+
+    def optimiser_sections(self) -> dict[str, Optimiser]:
+        """The recipe's optimisers by their dotted paths."""
+        raise NotImplementedError
+
+    def against(self, images: int, side: int, channels: int, classes: int) -> Iterator[Problem]:
+        """What is wrong between this recipe and a dataset of so many images of that side."""
+        data, batch = self.data, self.budget.batch
+        if data.subset is not None and data.subset > images:
+            yield ("data.subset",), f"data.subset is {data.subset}, but dataset {data.name} has {images} images"
+        images = min(images, data.subset or images)
+        if batch > images:
+            yield (
+                ("budget.batch", "data.subset"),
+                f"budget.batch is {batch}, but "
+                + (
+                    f"data.subset leaves {images} training images"
+                    if data.subset
+                    else f"dataset {data.name} has {images} training images"
+                ),
+            )
+        for path, optimiser in self.optimiser_sections().items():
+            if optimiser.full_batch and batch != images:
+                yield (
+                    ("budget.batch", "data.subset", f"{path}.name"),
+                    f"{path}.name is gradient-descent, which uses all {images:,} images in each step, but budget.batch "
+                    f"is {batch}; set budget.batch and data.subset to the same number, or use sgd",
+                )
+        if self.batch_normalised and data.last_batch == "keep" and images % batch == 1:
+            yield (
+                ("budget.batch", "data.last_batch"),
+                f"budget.batch is {batch}: the last batch of {images} images would be a single one, "
+                "which batch normalisation cannot take; use data.last_batch drop",
+            )
+        if data.resize == "none" and data.size != side:
+            yield (
+                ("data.size", "data.resize"),
+                f"data.size is {data.size} and data.resize none, but dataset {data.name} has images of {side} pixels",
+            )
+        if data.resize == "pad" and data.size < side:
+            yield (
+                ("data.size", "data.resize"),
+                f"data.size is {data.size}, but dataset {data.name} has {side} pixels; "
+                "padding cannot shrink, use data.resize bilinear",
+            )
+        if data.channels < channels:
+            yield ("data.channels",), f"data.channels is {data.channels}, but dataset {data.name} has {channels}"
+
+
+REFERENCE: dict[str, Any] = {
+    "device": "cpu",
+    "precision": "float32",
+    "memory_format": "contiguous",
+    "threads": 1,
+    "fused_optimiser": False,
+    "merged_passes": False,
+}
+"""The engine of `plan: reference`."""
+
+
+def no_labels(path: str, value: object, data: Data) -> Problem:
+    """A recipe that needs classes, and a dataset without."""
+    return (path,), f"{path} is {value}, but dataset {data.name} has no labels; take an unconditional recipe"

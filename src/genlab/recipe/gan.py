@@ -1,0 +1,244 @@
+"""Recipes of the family `gan`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from genlab.recipe.fields import (
+    AnyOptimiser,
+    BaseRecipe,
+    Batch,
+    Count,
+    Ema,
+    Optimiser,
+    Positive,
+    Problem,
+    Rate,
+    Section,
+    Width,
+    no_labels,
+)
+from genlab.recipe.networks import (
+    ConditionalDcganDiscriminator,
+    ConditionalDcganGenerator,
+    DcganDiscriminator,
+    DcganGenerator,
+    MlpDiscriminator,
+    MlpGenerator,
+    ProjectionDcganDiscriminator,
+    ResidualDiscriminator,
+    ResidualGenerator,
+    batch_normalised,
+)
+
+CROSS_ENTROPIES = ("non-saturating", "saturating", "bce-on-probabilities")
+ONE_TERM = ("relativistic",)
+FINITE_DIFFERENCES = ("r1-finite-difference", "r2-finite-difference", "r1-r2-finite-difference")
+NEEDS_SIGMA = (*FINITE_DIFFERENCES, "dragan")
+
+
+class GanNetworks(Section):
+    latent: Width = 100
+    """Dimensions of z."""
+    generator: DcganGenerator | ConditionalDcganGenerator | MlpGenerator | ResidualGenerator = Field(
+        discriminator="kind"
+    )
+    discriminator: (
+        DcganDiscriminator
+        | ConditionalDcganDiscriminator
+        | ProjectionDcganDiscriminator
+        | MlpDiscriminator
+        | ResidualDiscriminator
+    ) = Field(discriminator="kind")
+
+
+class GanObjective(Section):
+    loss: Literal[
+        "non-saturating",
+        "saturating",
+        "bce-on-probabilities",
+        "least-squares",
+        "wasserstein",
+        "hinge",
+        "relativistic",
+    ]
+    """`bce-on-probabilities` is the reports' non-saturating loss on clamped probabilities; all others use logits."""
+    discriminator_terms: Literal["sum", "half-sum"] = "sum"
+    """The discriminator's real and fake terms: added (S2, S3) or averaged (S0, S1)."""
+    label_smoothing: Rate = 0
+    """One-sided: real images have the target 1 - label_smoothing in D's cross-entropy (Salimans et al. 2016)."""
+    generator_noise: Literal["reuse", "fresh"] = "reuse"
+    """The generator's step: on the fake images of the discriminator's step, or on new ones."""
+    generator_batch: Batch | None = None
+    """Images of the generator's step, if not as many as of the discriminator's (S1: 64 for 32)."""
+    players: Literal["both", "generator", "discriminator"] = "both"
+    """Who learns: both, or one alone (S2's equations (6) and (7))."""
+    critic_steps: Count = 1
+    """Steps of the discriminator for each one of the generator."""
+    packing: Count = 1
+    """Images that the discriminator judges together, stacked as channels (Lin et al. 2018)."""
+    clip: Positive | None = None
+    """Weights of D are cut to [-clip, clip] after each of its steps (Arjovsky et al. 2017)."""
+    penalty: Literal[
+        "none",
+        "r1",
+        "r2",
+        "r1-r2",
+        "r1-finite-difference",
+        "r2-finite-difference",
+        "r1-r2-finite-difference",
+        "gradient-penalty",
+        "gradient-penalty-one-sided",
+        "dragan",
+    ] = "none"
+    lambda_: Positive | None = Field(default=None, alias="lambda")
+    """Weight of the penalty. R1 and R2 are |grad D|^2 / 2 before it, so it is their papers' gamma; the gradient
+    penalties are (|grad D| - 1)^2 before it."""
+    sigma: Positive | None = None
+    """Pixels in [-1, 1]: step of the finite difference, or spread of DRAGAN's noise."""
+
+
+class GanOptimisers(Section):
+    generator: AnyOptimiser
+    discriminator: AnyOptimiser
+
+
+class GanRecipe(BaseRecipe):
+    family: Literal["gan"]
+    networks: GanNetworks
+    objective: GanObjective
+    optimisers: GanOptimisers
+    ema: Ema | None = None
+
+    @property
+    def latent(self) -> int:
+        return self.networks.latent
+
+    @property
+    def conditional(self) -> bool:
+        return self.networks.generator.kind == "conditional-dcgan"
+
+    @property
+    def discriminator_conditional(self) -> bool:
+        """Whether the discriminator is told the class of what it judges."""
+        D = self.networks.discriminator
+        return D.kind == "projection-dcgan" or (D.kind == "conditional-dcgan" and D.labels)
+
+    @property
+    def ema_decay(self) -> float | None:
+        return self.ema.decay if self.ema else None
+
+    @property
+    def batch_normalised(self) -> frozenset[str]:
+        return batch_normalised(generator=self.networks.generator, discriminator=self.networks.discriminator)
+
+    def optimiser_sections(self) -> dict[str, Optimiser]:
+        return {
+            "optimisers.generator": self.optimisers.generator,
+            "optimisers.discriminator": self.optimisers.discriminator,
+        }
+
+    def rules(self) -> Iterator[Problem]:
+        yield from super().rules()
+        networks = self.networks
+        yield from networks.generator.problems("networks.generator", self.data.size)
+        yield from networks.discriminator.problems("networks.discriminator", self.data.size)
+        if self.discriminator_conditional and not self.conditional:
+            yield (
+                ("networks.generator.kind", "networks.discriminator.kind"),
+                f"networks.discriminator.kind is {networks.discriminator.kind}, but the generator is not told the "
+                "class; use dcgan, or a conditional generator",
+            )
+        yield from self._loss_rules()
+        yield from self._penalty_rules()
+        yield from self._step_rules()
+
+    def _loss_rules(self) -> Iterator[Problem]:
+        objective = self.objective
+        if objective.loss in ONE_TERM and objective.discriminator_terms != "sum":
+            yield (
+                ("objective.discriminator_terms", "objective.loss"),
+                f"objective.discriminator_terms is half-sum, but objective.loss {objective.loss} has one term; use sum",
+            )
+        if objective.label_smoothing and objective.loss not in CROSS_ENTROPIES:
+            yield (
+                ("objective.label_smoothing", "objective.loss"),
+                f"objective.label_smoothing is {objective.label_smoothing:g}, which has no effect with objective.loss "
+                f"{objective.loss}; it is for {', '.join(CROSS_ENTROPIES)}; set it to 0",
+            )
+
+    def _penalty_rules(self) -> Iterator[Problem]:
+        objective = self.objective
+        for value, path, needed in (
+            (objective.lambda_, "objective.lambda", objective.penalty != "none"),
+            (objective.sigma, "objective.sigma", objective.penalty in NEEDS_SIGMA),
+        ):
+            if value is not None and not needed:
+                yield (
+                    (path, "objective.penalty"),
+                    f"{path} is {value}, which has no effect with objective.penalty {objective.penalty}; "
+                    "set it to null",
+                )
+            if value is None and needed:
+                yield (path, "objective.penalty"), f"{path} is missing; objective.penalty {objective.penalty} needs it"
+        if objective.penalty != "none" and "discriminator" in self.batch_normalised:
+            yield (
+                ("objective.penalty", "networks.discriminator.normalisation"),
+                f"objective.penalty {objective.penalty} is about D at each single image, which batch normalisation "
+                "mixes with others; set networks.discriminator.normalisation to none or spectral",
+            )
+
+    def _step_rules(self) -> Iterator[Problem]:
+        objective, batch = self.objective, self.budget.batch
+        no_discriminator_step = objective.players == "generator"
+        for path, value, idle, reason in (
+            ("clip", objective.clip, no_discriminator_step, "D is not trained"),
+            ("label_smoothing", objective.label_smoothing, no_discriminator_step, "D is not trained"),
+            ("penalty", objective.penalty != "none", no_discriminator_step, "D is not trained"),
+            ("critic_steps", objective.critic_steps > 1, objective.players != "both", "one player is trained"),
+            ("generator_batch", objective.generator_batch, objective.players == "discriminator", "G is not trained"),
+        ):
+            if value and idle:
+                yield (
+                    (f"objective.{path}", "objective.players"),
+                    f"objective.{path} has no effect with objective.players {objective.players}: {reason}",
+                )
+        if objective.generator_batch is not None and objective.generator_noise == "reuse":
+            yield (
+                ("objective.generator_batch", "objective.generator_noise"),
+                f"objective.generator_batch is {objective.generator_batch}, but objective.generator_noise reuse takes "
+                "the discriminator's images; set generator_noise to fresh",
+            )
+        if objective.generator_batch is not None and objective.loss == "relativistic":
+            yield (
+                ("objective.generator_batch", "objective.loss"),
+                f"objective.generator_batch is {objective.generator_batch}, but objective.loss relativistic compares "
+                "each generated image with a real one; set it to null",
+            )
+        if objective.packing > 1 and self.discriminator_conditional:
+            yield (
+                ("objective.packing", "networks.discriminator.kind"),
+                f"objective.packing is {objective.packing}, but networks.discriminator.kind "
+                f"{self.networks.discriminator.kind} judges one image of one class; use dcgan, mlp or residual",
+            )
+        for path, value in (("budget.batch", batch), ("objective.generator_batch", objective.generator_batch)):
+            if value is not None and value % objective.packing:
+                yield (
+                    (path, "objective.packing"),
+                    f"{path} is {value}, which objective.packing = {objective.packing} does not divide",
+                )
+
+    def against(self, images: int, side: int, channels: int, classes: int) -> Iterator[Problem]:
+        yield from super().against(images, side, channels, classes)
+        if self.conditional and not classes:
+            yield no_labels("networks.generator.kind", "conditional-dcgan", self.data)
+        images, packing = min(images, self.data.subset or images), self.objective.packing
+        if self.data.last_batch == "keep" and images % self.budget.batch % packing:
+            yield (
+                ("objective.packing", "data.last_batch"),
+                f"objective.packing = {packing} does not divide the last batch of {images % self.budget.batch} "
+                "images; use data.last_batch drop",
+            )

@@ -1,0 +1,220 @@
+"""The sections that name a network: each `kind` has its own fields, which are its constructor's arguments.
+
+Widths, sides and dropout are the reports' where a default is given. `problems` says what cannot be built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from genlab.geometry import doublings, halvings
+from genlab.recipe.fields import Positive, Problem, Rate, Section, Side, Width, listed
+
+Init = Literal["normal-0.02", "torch-default"]
+Normalisation = Literal["batch", "none", "spectral"]
+Activation = Literal["relu", "leaky-relu", "leaky-relu-0.01"]
+"""`leaky-relu` has the DCGAN paper's slope of 0.2, `leaky-relu-0.01` PyTorch's default."""
+Order = Literal["normalise-activate", "activate-normalise"]
+Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)]
+
+
+class Network(Section):
+    """What all networks have."""
+
+    kind: str
+    activation: Activation = "relu"
+    normalisation: Normalisation = "batch"
+    """`batch`, none, or `spectral`: weights divided by their largest singular value (Miyato et al. 2018)."""
+    order: Order = "normalise-activate"
+    """Of batch normalisation and activation."""
+    init: Init = "normal-0.02"
+
+    def problems(self, path: str, size: int) -> Iterator[Problem]:
+        """What is wrong with this network, which stands at `path`, for images of `size` pixels."""
+        if self.normalisation != "batch" and self.order != "normalise-activate":
+            yield (
+                (f"{path}.order", f"{path}.normalisation"),
+                f"{path}.order is {self.order}, which has no effect with normalisation {self.normalisation}; "
+                "set it to normalise-activate",
+            )
+
+
+class Doubling(Network):
+    """A network that doubles a small map until it is the image."""
+
+    ngf: Width = 32
+    """Channels before the last layer; doubled at each layer towards z."""
+    base: Side = 4
+    """Side of the first feature map, pixels; doubled by each block."""
+
+    def problems(self, path: str, size: int) -> Iterator[Problem]:
+        yield from super().problems(path, size)
+        if doublings(self.base, size) is None:
+            yield (
+                ("data.size", f"{path}.base"),
+                f"data.size is {size}, which doubling {path}.base = {self.base} cannot make "
+                f"(next: {_sizes(self.base, size)})",
+            )
+
+
+class Halving(Network):
+    """A network that halves the image until a small map is left."""
+
+    activation: Activation = "leaky-relu"
+    ndf: Width = 32
+    """Channels after the first layer; doubled at each further one."""
+    base: Side = 4
+    """Side of the last feature map, pixels."""
+
+    def problems(self, path: str, size: int) -> Iterator[Problem]:
+        yield from super().problems(path, size)
+        if halvings(size, self.base) is None:
+            yield (
+                ("data.size", f"{path}.base"),
+                f"data.size is {size}, which halving cannot bring to {path}.base = {self.base}",
+            )
+
+
+class Dense(Network):
+    """A network of linear layers."""
+
+    activation: Activation = "leaky-relu"
+    normalisation: Normalisation = "none"
+    init: Init = "torch-default"
+    widths: Widths
+    """Units of each hidden layer, from input to output."""
+    batchnorm_eps: Positive = 1e-5
+    """What batch normalisation adds to the variance (S1: 0.8, meant as a momentum)."""
+
+    _listed = field_validator("widths", mode="before")(listed)
+
+    def problems(self, path: str, size: int) -> Iterator[Problem]:
+        yield from super().problems(path, size)
+        if self.normalisation != "batch" and self.batchnorm_eps != 1e-5:
+            yield (
+                (f"{path}.batchnorm_eps", f"{path}.normalisation"),
+                f"{path}.batchnorm_eps is {self.batchnorm_eps}, which has no effect with normalisation "
+                f"{self.normalisation}; set it to 1e-5",
+            )
+
+
+class DcganGenerator(Doubling):
+    kind: Literal["dcgan"]
+    head: Literal["transposed", "convolution"] = "transposed"
+    """Last layer: a transposed convolution that doubles the side (S0, S2) or a 3x3 convolution that keeps it (S4)."""
+
+
+class ConditionalDcganGenerator(Doubling):
+    kind: Literal["conditional-dcgan"]
+    ngf: Width = 128
+
+
+class MlpGenerator(Dense):
+    kind: Literal["mlp"]
+    widths: Widths = (256, 512, 1024)
+    normalise_first: bool = False
+    """Whether the first layer is normalised too (S1: not)."""
+
+    def problems(self, path: str, size: int) -> Iterator[Problem]:
+        yield from super().problems(path, size)
+        yield from _normalise_first(self.normalise_first, self.normalisation, path)
+
+
+class ResidualGenerator(Doubling):
+    """Residual blocks that double the side by repetition of pixels."""
+
+    kind: Literal["residual"]
+    init: Init = "torch-default"
+
+
+class DcganDiscriminator(Halving):
+    kind: Literal["dcgan"]
+    stem: Literal["strided", "convolution"] = "strided"
+    """First layer: a stride-2 convolution (S0, S2) or a 3x3 convolution that keeps the side (S4)."""
+    normalise_first: bool = True
+    """Whether the first layer is normalised too (S2, S4) or not (S0)."""
+
+    def problems(self, path: str, size: int) -> Iterator[Problem]:
+        yield from super().problems(path, size)
+        yield from _normalise_first(self.normalise_first, self.normalisation, path)
+
+
+class ConditionalDcganDiscriminator(Halving):
+    kind: Literal["conditional-dcgan"]
+    ndf: Width = 128
+    labels: bool = True
+    """Whether it is told the class; false is S2's second form, cD(x), whose image branch takes all channels."""
+
+
+class ProjectionDcganDiscriminator(Halving):
+    kind: Literal["projection-dcgan"]
+    normalisation: Normalisation = "none"
+    init: Init = "torch-default"
+
+
+class MlpDiscriminator(Dense):
+    kind: Literal["mlp"]
+    widths: Widths = (1024, 512, 256)
+    dropout: Rate = 0
+    """Share of hidden units set to 0 in training, after each activation (S3: 0.3); 0 for none."""
+
+
+class ResidualDiscriminator(Halving):
+    """Residual blocks that halve the side by averaging."""
+
+    kind: Literal["residual"]
+    normalisation: Normalisation = "none"
+    init: Init = "torch-default"
+
+
+class _Coder(Dense):
+    activation: Activation = "leaky-relu-0.01"
+    widths: Widths = (500,)
+
+
+class MlpEncoder(_Coder):
+    kind: Literal["mlp"]
+
+
+class MlpDecoder(_Coder):
+    kind: Literal["mlp"]
+
+
+class ConvEncoder(Halving):
+    kind: Literal["conv"]
+    init: Init = "torch-default"
+
+
+class ConvDecoder(Doubling):
+    kind: Literal["conv"]
+    init: Init = "torch-default"
+
+
+class MlpClassifier(_Coder):
+    kind: Literal["mlp"]
+
+
+class CnnClassifier(Halving):
+    kind: Literal["cnn"]
+    init: Init = "torch-default"
+
+
+def batch_normalised(**networks: Network) -> frozenset[str]:
+    """Those of the networks that normalise by batch statistics."""
+    return frozenset(name for name, network in networks.items() if network.normalisation == "batch")
+
+
+def _normalise_first(value: bool, normalisation: str, path: str) -> Iterator[Problem]:
+    if value and normalisation != "batch":
+        yield (
+            (f"{path}.normalise_first", f"{path}.normalisation"),
+            f"{path}.normalise_first has no effect with normalisation {normalisation}; set it to false",
+        )
+
+
+def _sizes(base: int, near: int) -> str:
+    sizes = [base * 2**n for n in range(1, 8)]
+    return ", ".join(str(size) for size in sorted(sorted(sizes, key=lambda size: abs(size - near))[:2]))

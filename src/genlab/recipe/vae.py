@@ -1,0 +1,96 @@
+"""Recipes of the family `vae`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from genlab.recipe.fields import (
+    AnyOptimiser,
+    BaseRecipe,
+    Count,
+    NotNegative,
+    Optimiser,
+    Problem,
+    Section,
+    Width,
+    no_labels,
+)
+from genlab.recipe.networks import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder, batch_normalised
+
+
+class VaeNetworks(Section):
+    latent: Width = 2
+    """Dimensions of z."""
+    conditional: bool = False
+    """Whether encoder and decoder are told the class (Sohn, Lee and Yan 2015)."""
+    encoder: MlpEncoder | ConvEncoder = Field(discriminator="kind")
+    decoder: MlpDecoder | ConvDecoder = Field(discriminator="kind")
+
+
+class VaeObjective(Section):
+    likelihood: Literal["gaussian", "bernoulli"]
+    """Of a pixel: Gaussian of variance 1 around the decoder's output, pixels in [-1, 1]; or Bernoulli with that output
+    as logit, pixels in [0, 1]."""
+    reconstruction: Literal["sum", "mean"] = "sum"
+    """`sum`: the negative log-likelihood over all pixels (Gaussian: half the squared error, constant left out). `mean`:
+    the mean over pixels of the squared error (not halved: MSE) or of the cross-entropy."""
+    kl: Literal["sum", "mean"] = "sum"
+    """KL divergence over the latent dimensions: `sum` is that of the ELBO, `mean` divides it by their number."""
+    beta: NotNegative = 1
+    """Weight of the KL divergence as reduced (Higgins et al. 2017)."""
+    kl_warmup_steps: Count | None = None
+    """The weight grows in a line from 0 to beta during so many steps."""
+    free_bits: NotNegative = 0
+    """Nats of each latent dimension's mean KL that cost nothing more to use (Kingma et al. 2016)."""
+
+
+class VaeRecipe(BaseRecipe):
+    family: Literal["vae"]
+    networks: VaeNetworks
+    objective: VaeObjective
+    optimiser: AnyOptimiser
+    init_encoder_from: str | None = None
+    """Start the encoder's body from a classifier: a run, or a classifier recipe, of which a finished run with the same
+    seed is taken, or trained first."""
+
+    @property
+    def latent(self) -> int:
+        return self.networks.latent
+
+    @property
+    def conditional(self) -> bool:
+        return self.networks.conditional
+
+    @property
+    def batch_normalised(self) -> frozenset[str]:
+        return batch_normalised(encoder=self.networks.encoder, decoder=self.networks.decoder)
+
+    def optimiser_sections(self) -> dict[str, Optimiser]:
+        return {"optimiser": self.optimiser}
+
+    def rules(self) -> Iterator[Problem]:
+        yield from super().rules()
+        yield from self.networks.encoder.problems("networks.encoder", self.data.size)
+        yield from self.networks.decoder.problems("networks.decoder", self.data.size)
+        objective = self.objective
+        if objective.beta == 0:
+            for field, value in (("free_bits", objective.free_bits), ("kl_warmup_steps", objective.kl_warmup_steps)):
+                if value:
+                    yield (
+                        (f"objective.{field}", "objective.beta"),
+                        f"objective.{field} is {value:g}, which has no effect with objective.beta 0",
+                    )
+        if self.init_encoder_from and self.networks.conditional:
+            yield (
+                ("init_encoder_from", "networks.conditional"),
+                f"init_encoder_from is {self.init_encoder_from!r}, but a conditional encoder also reads the class, "
+                "which a classifier does not; set it to null",
+            )
+
+    def against(self, images: int, side: int, channels: int, classes: int) -> Iterator[Problem]:
+        yield from super().against(images, side, channels, classes)
+        if self.conditional and not classes:
+            yield no_labels("networks.conditional", "true", self.data)
