@@ -6,13 +6,16 @@ BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS)
 TORCH    := $(shell sed -n 's/^torch==//p' constraints.txt)
 
-.PHONY: demo test check lint format clean
+.PHONY: demo test slow check lint format clean
 
 demo: $(VENV)/core.stamp            ## train quick-mnist on this machine, about a minute
 	$(BIN)/genlab train quick-mnist
 
 test: $(VENV)/dev.stamp             ## the tests
 	$(BIN)/python -m pytest -n 2 -q
+
+slow: $(VENV)/dev.stamp             ## 200 steps of every recipe, minutes each
+	$(BIN)/python -m pytest -m slow -q
 
 lint: $(VENV)/dev.stamp             ## style and types
 	$(BIN)/ruff check src tests

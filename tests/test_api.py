@@ -211,9 +211,13 @@ def test_epochs_may_be_given_once(small: Callable[..., GanRecipe], tmp_path: Pat
 
 
 def test_show() -> None:
-    recipe, described = genlab.show("s4-dcgan")
-    assert recipe.name == "s4-dcgan"
-    assert [(d.name, d.parameters) for d in described] == [("generator", 791_776), ("discriminator", 691_680)]
+    shown = genlab.show("s4-dcgan")
+    assert shown.recipe.name == "s4-dcgan"
+    assert [(d.name, d.parameters) for d in shown.networks] == [("generator", 791_776), ("discriminator", 691_680)]
+    assert shown.equations[1] == "G minimises  E[-log s(D(G(z)))]"
+    assert (shown.cost.steps, shown.cost.images) == (469, 60_000)
+    # G: forward and backward (3), D: two images forward and backward (6) and once more through it (2).
+    assert shown.cost.multiply_adds == 60_000 * (3 * 13_698_048 + 8 * 17_791_744)
 
 
 def test_a_checkpoint_of_an_own_kind_does_not_load_into_another(finished: Run) -> None:

@@ -124,7 +124,16 @@ def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(out)
     assert shown["recipe"] == "s4-dcgan"
     generator = shown["networks"][0]
-    assert set(generator) == {"name", "parameters", "trainable", "multiply_adds", "layers"}
+    counts = {"parameters", "trainable", "not_trainable", "running_statistics", "multiply_adds"}
+    assert set(generator) == {"name", "layers", *counts}
+    # Mean and variance of 128 + 64 + 32 channels.
+    assert (generator["not_trainable"], generator["running_statistics"]) == (0, 448)
+    assert shown["epoch"] == {
+        "steps": 469,
+        "images": 60_000,
+        "multiply_adds": 60_000 * (3 * 13_698_048 + 8 * 17_791_744),
+    }
+    assert shown["objective"][1] == "G minimises  E[-log s(D(G(z)))]"
     assert (generator["name"], generator["parameters"], generator["multiply_adds"]) == (
         "generator",
         791_776,

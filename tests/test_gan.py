@@ -55,6 +55,8 @@ EVERY: list[tuple[str, dict[str, Any]]] = [
     ("s2-dcgan", {"objective.label_smoothing": 0.1}),
 ]
 """A recipe for every objective and penalty, with and without batch normalisation in D."""
+AS_IT_IS = {"non-saturating", "r1-r2-finite-difference"}
+"""What s2-dcgan and quick-mnist have anyway."""
 
 
 @pytest.mark.parametrize(("name", "changes"), EVERY)
@@ -124,6 +126,26 @@ def test_same_seed_same_bits_and_another_seed_others(small: Callable[..., GanRec
         ("s2-dcgan", {"networks.discriminator.normalise_first": False}),
         ("s2-dcgan", {"networks.discriminator.normalisation": "none", "networks.discriminator.normalise_first": False}),
         ("s2-dcgan", {"networks.latent": 10}),
+        *((name, changes) for name, changes in EVERY if not AS_IT_IS & {*map(str, changes.values())}),
+        ("s2-dcgan", {"networks.generator.order": "activate-normalise"}),
+        ("s2-dcgan", {"networks.discriminator.order": "activate-normalise"}),
+        ("s2-dcgan", {"networks.generator.normalisation": "spectral"}),
+        ("s2-dcgan", {"networks.discriminator.activation": "relu"}),
+        ("s2-dcgan", {"networks.discriminator.activation": "leaky-relu-0.01"}),
+        ("s2-dcgan", {"networks.generator": {"kind": "residual", "ngf": 4}}),
+        ("s2-dcgan", {"networks.discriminator": {"kind": "residual", "ndf": 4}}),
+        ("s2-dcgan", {"networks.generator": {"kind": "mlp", "widths": [8]}}),
+        ("s2-dcgan", {"networks.discriminator": {"kind": "mlp", "widths": [8], "dropout": 0.3}}),
+        ("s2-dcgan", {"optimisers.generator.name": "adamw", "optimisers.generator.weight_decay": 0.5}),
+        ("s2-dcgan", {"optimisers.generator.name": "rmsprop"}),
+        ("s2-dcgan", {"optimisers.discriminator.name": "sgd"}),
+        ("s2-dcgan", {"optimisers.generator.schedule": "cosine"}),
+        ("s2-dcgan", {"optimisers.generator.warmup_steps": 5}),
+        ("s2-dcgan", {"optimisers.generator.amsgrad": True}),
+        ("s2-dcgan", {"optimisers.generator.weight_decay": 0.1}),
+        ("s2-dcgan", {"objective.critic_steps": 2}),
+        ("s2-dcgan", {"objective.players": "generator"}),
+        ("s2-dcgan", {"objective.players": "discriminator"}),
     ],
 )
 def test_every_setting_acts(name: str, changes: dict[str, Any], small: Callable[..., GanRecipe]) -> None:
@@ -186,15 +208,104 @@ def test_linear_schedule(small: Callable[..., GanRecipe]) -> None:
     assert rates == pytest.approx([0.01, 0.0075, 0.005, 0.0025])
 
 
-def test_batch_statistics_of_d_are_updated_in_every_forward_pass(small: Callable[..., GanRecipe]) -> None:
-    """Reports: real, fake, and fake again in G's step: three updates of D's statistics, one of G's."""
-    model = make(small(recipe="s2-dcgan"))
-    model.step(IMAGES, CLASSES, 1)
-    counts = {
+def updates(model: gan.Gan) -> dict[str, set[int]]:
+    """How often the statistics of each network's batch normalisations were updated."""
+    return {
         name: {int(v) for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
         for name, network in (("G", model.G), ("D", model.D))
     }
-    assert counts == {"G": {1}, "D": {3}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "of_g", "of_d"),
+    [
+        ({}, 1, 3),  # the reports: real, fake, and fake again in G's step
+        ({"objective.generator_noise": "fresh"}, 2, 3),
+        ({"objective.loss": "relativistic"}, 1, 4),  # G's step looks at the real images again
+        ({"objective.players": "discriminator"}, 1, 2),
+        ({"objective.players": "generator"}, 1, 1),
+    ],
+)
+def test_updates_of_batch_statistics(
+    changes: dict[str, Any], of_g: int, of_d: int, small: Callable[..., GanRecipe]
+) -> None:
+    model = make(small(changes, "s2-dcgan"))
+    model.step(IMAGES, CLASSES, 1)
+    assert updates(model) == {"G": {of_g}, "D": {of_d}}
+
+
+def test_one_player_alone(small: Callable[..., GanRecipe]) -> None:
+    """S2's equations (6), G alone, and (7), D alone: the other one's weights stay as they were drawn."""
+    for player, learns, stays in (("generator", "G", "D"), ("discriminator", "D", "G")):
+        model = make(small({"objective.players": player}, "s2-dcgan"))
+        before = {name: digest(getattr(model, name), buffers=False) for name in "GD"}
+        row = model.step(IMAGES, CLASSES, 1)
+        assert digest(getattr(model, stays), buffers=False) == before[stays]
+        assert digest(getattr(model, learns), buffers=False) != before[learns]
+        assert ("loss_g" in row, "loss_d" in row) == (player == "generator", player == "discriminator")
+        assert "d_fake" in row
+
+
+def test_the_critic_takes_its_steps_first(small: Callable[..., GanRecipe]) -> None:
+    """Three steps of D for one of G: G is updated at steps 3 and 6, and so is its average."""
+    model = make(small({"objective.critic_steps": 3, **NO_PENALTY}))
+    seen = []
+    for step in range(1, 7):
+        before = digest(model.G, buffers=False), digest(model.D, buffers=False), model.ema.updates if model.ema else 0
+        row = model.step(IMAGES, CLASSES, step)
+        assert digest(model.D, buffers=False) != before[1]
+        moved = digest(model.G, buffers=False) != before[0]
+        assert moved == ("loss_g" in row)
+        assert model.ema is not None
+        assert model.ema.updates - before[2] == int(moved)
+        seen.append(moved)
+    assert seen == [False, False, True, False, False, True]
+
+
+def test_clipping_bounds_every_weight_of_d(small: Callable[..., GanRecipe]) -> None:
+    model = make(small({"objective.clip": 0.01, "objective.loss": "wasserstein", **NO_PENALTY}))
+    model.step(IMAGES, CLASSES, 1)
+    assert max(p.abs().max().item() for p in model.D.parameters()) <= 0.01
+    assert max(p.abs().max().item() for p in model.G.parameters()) > 0.01
+
+
+def test_packing_stacks_consecutive_images_as_channels(small: Callable[..., GanRecipe]) -> None:
+    model = make(small({"objective.packing": 2}, "s2-dcgan"))
+    x = torch.randn(4, 1, 32, 32)
+    model.D.eval()
+    logits = model._discriminate(x, None)
+    assert logits.shape == (2,)
+    by_hand = model.D(torch.stack([torch.cat([x[0], x[1]]), torch.cat([x[2], x[3]])]))
+    assert torch.allclose(logits, by_hand, atol=1e-6)
+
+
+def test_the_generator_s_batch_has_its_own_size(
+    small: Callable[..., GanRecipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S1: 32 real and 32 generated images for D, 64 fresh z for G."""
+    sizes: list[int] = []
+    changes = {"objective.generator_noise": "fresh", "objective.generator_batch": 40}
+    model = make(small({**changes, "objective.loss": "non-saturating"}))
+    generate = model._generate
+
+    def counted(z: Tensor, y: Tensor | None) -> Tensor:
+        sizes.append(len(z))
+        return generate(z, y)
+
+    monkeypatch.setattr(model, "_generate", counted)
+    model.step(IMAGES, CLASSES, 1)
+    assert sizes == [16, 40]
+
+
+def test_on_probabilities_a_saturated_d_teaches_nothing(small: Callable[..., GanRecipe]) -> None:
+    """The reports' loss at logits beyond float32's reach: 100 and no gradient, where logits keep theirs."""
+    for loss, moved in (("bce-on-probabilities", False), ("non-saturating", True)):
+        model = make(small({"objective.loss": loss, "objective.players": "generator"}, "s2-dcgan"))
+        discriminate = model._discriminate
+        model._discriminate = lambda x, y, inner=discriminate: inner(x, y) - 150.0  # type: ignore[method-assign, misc]
+        row = model.step(IMAGES, CLASSES, 1)
+        assert row["loss_g"] == pytest.approx(150 if moved else 100, abs=2)
+        assert (row["grad_norm_g"] > 0) == moved
 
 
 def test_generate_is_in_the_unit_range_and_leaves_the_model_alone(small: Callable[..., GanRecipe]) -> None:

@@ -21,8 +21,8 @@ LAYERS = [
     "training provenance",
     "sampling",
     "progress events",
-    "looks",
-    "reporting.figures reporting.pages reporting.render reporting",
+    "looks anatomy",
+    "reporting.figures reporting.drawings reporting.pages reporting.render reporting",
     "api layer_tables",
     "cli __main__",
 ]

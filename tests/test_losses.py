@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from genlab.losses import ADVERSARIAL
+from genlab.losses import ADVERSARIAL, SMOOTHED, adversarial
 
 LOGITS = [-110.0, -30.0, -1.5, 0.0, 0.7, 30.0, 110.0]
+MILD = [-1.5, -0.2, 0.0, 0.7, 2.5]
 
 
 def sigma(a: float) -> float:
@@ -25,29 +27,85 @@ def leaf(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, requires_grad=True)
 
 
-@pytest.mark.parametrize("a", LOGITS)
-def test_non_saturating_generator(a: float) -> None:
-    """-log sigma(a), gradient -(1 - sigma(a)): about -1 where D rejects the fake."""
-    fake = leaf(a)
-    loss = ADVERSARIAL["non-saturating"].generator(fake, fake)
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert loss.item() == pytest.approx(-log_sigma(a), rel=1e-6, abs=1e-12)
-    assert fake.grad is not None
-    assert fake.grad.item() == pytest.approx(-(1 - sigma(a)), rel=1e-5, abs=1e-12)
+def value_and_slope(loss: Callable[[Tensor], Tensor], a: float) -> tuple[float, float]:
+    """loss(a) and its derivative, by autograd in float32."""
+    logit = leaf(a)
+    value = loss(logit)
+    value.backward()  # type: ignore[no-untyped-call]
+    assert logit.grad is not None
+    return value.item(), logit.grad.item()
+
+
+def close(found: tuple[float, float], value: float, slope: float) -> None:
+    """Within float32's rounding."""
+    assert found[0] == pytest.approx(value, rel=1e-6, abs=1e-12)
+    assert found[1] == pytest.approx(slope, rel=1e-5, abs=1e-12)
+
+
+def of_real(name: str) -> Callable[[Tensor], Tensor]:
+    """D's loss as a function of the real logit, the fake one so low that its term is 0."""
+    return lambda a: ADVERSARIAL[name].discriminator(a, torch.tensor([-200.0]))
+
+
+def of_fake(name: str) -> Callable[[Tensor], Tensor]:
+    return lambda a: ADVERSARIAL[name].discriminator(torch.tensor([200.0]), a)
+
+
+def of_generator(name: str) -> Callable[[Tensor], Tensor]:
+    return lambda a: ADVERSARIAL[name].generator(a.detach(), a)
 
 
 @pytest.mark.parametrize("a", LOGITS)
-@pytest.mark.parametrize("b", [-30.0, 0.0, 30.0])
-def test_non_saturating_discriminator(a: float, b: float) -> None:
-    """-log sigma(real) - log(1 - sigma(fake)), gradients -(1 - sigma(real)) and +sigma(fake)."""
-    real, fake = leaf(a), leaf(b)
-    loss = ADVERSARIAL["non-saturating"].discriminator(real, fake)
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert loss.item() == pytest.approx(-log_sigma(a) - log_sigma(-b), rel=1e-6, abs=1e-12)
-    assert real.grad is not None
-    assert fake.grad is not None
-    assert real.grad.item() == pytest.approx(-(1 - sigma(a)), rel=1e-5, abs=1e-12)
-    assert fake.grad.item() == pytest.approx(sigma(b), rel=1e-5, abs=1e-12)
+@pytest.mark.parametrize("name", ["non-saturating", "saturating"])
+def test_cross_entropies_of_the_discriminator(name: str, a: float) -> None:
+    """-log sigma(real), slope -(1 - sigma); -log(1 - sigma(fake)), slope sigma."""
+    close(value_and_slope(of_real(name), a), -log_sigma(a), -(1 - sigma(a)))
+    close(value_and_slope(of_fake(name), a), -log_sigma(-a), sigma(a))
+
+
+@pytest.mark.parametrize("a", LOGITS)
+def test_generator_of_either_game(a: float) -> None:
+    """Non-saturating: slope -(1 - sigma(a)), about -1 where D rejects. Saturating: -sigma(a), about 0 there."""
+    close(value_and_slope(of_generator("non-saturating"), a), -log_sigma(a), -(1 - sigma(a)))
+    close(value_and_slope(of_generator("saturating"), a), log_sigma(-a), -sigma(a))
+
+
+@pytest.mark.parametrize(
+    ("a", "of_one", "slope_of_one", "of_zero", "slope_of_zero"),
+    [
+        # sigma(20) is 1 in float32: log(1 - 1) is cut at -100, and nothing pulls back.
+        (20.0, 0.0, 0.0, 100.0, 0.0),
+        (-110.0, 100.0, 0.0, 0.0, 0.0),
+        # sigma(-30) = 9.4e-14 is divided by PyTorch's floor of 1e-12.
+        (-30.0, 30.0, -sigma(-30) / 1e-12, sigma(-30), sigma(-30)),
+        (0.0, math.log(2), -0.5, math.log(2), 0.5),
+    ],
+)
+def test_cross_entropy_on_probabilities_saturates(
+    a: float, of_one: float, slope_of_one: float, of_zero: float, slope_of_zero: float
+) -> None:
+    """As the reports compute it, in float32, where the logit form keeps slopes of -1 and 1."""
+    name = "bce-on-probabilities"
+    for loss in (of_real(name), of_generator(name)):
+        value, slope = value_and_slope(loss, a)
+        assert value == pytest.approx(of_one, rel=1e-4, abs=1e-6)
+        assert slope == pytest.approx(slope_of_one, rel=1e-3, abs=1e-9)
+    value, slope = value_and_slope(of_fake(name), a)
+    assert value == pytest.approx(of_zero, rel=1e-4, abs=1e-6)
+    assert slope == pytest.approx(slope_of_zero, rel=1e-3, abs=1e-6)
+
+
+def test_the_slope_on_probabilities_at_minus_30() -> None:
+    assert value_and_slope(of_generator("bce-on-probabilities"), -30.0)[1] == pytest.approx(-0.094, abs=0.001)
+    assert value_and_slope(of_generator("non-saturating"), -30.0)[1] == pytest.approx(-1, abs=1e-6)
+
+
+@pytest.mark.parametrize("a", MILD)
+def test_on_mild_logits_both_forms_agree(a: float) -> None:
+    for of in (of_real, of_fake, of_generator):
+        assert value_and_slope(of("bce-on-probabilities"), a) == pytest.approx(
+            value_and_slope(of("non-saturating"), a), rel=1e-4
+        )
 
 
 @pytest.mark.parametrize("a", LOGITS)
@@ -60,18 +118,58 @@ def test_relativistic(a: float) -> None:
     assert torch.equal(pair.generator(real, fake), pair.discriminator(fake, real))
 
 
-def test_relativistic_sees_only_differences() -> None:
+@pytest.mark.parametrize("name", ["relativistic", "wasserstein"])
+def test_some_losses_see_only_differences(name: str) -> None:
     real, fake = torch.randn(64), torch.randn(64)
-    for loss in ADVERSARIAL["relativistic"][:2]:
-        assert loss(real + 5, fake + 5).item() == pytest.approx(loss(real, fake).item(), rel=1e-5)
+    loss = ADVERSARIAL[name].discriminator
+    assert loss(real + 5, fake + 5).item() == pytest.approx(loss(real, fake).item(), abs=1e-5)
 
 
-@pytest.mark.parametrize(("name", "of_d"), [("non-saturating", 2 * math.log(2)), ("relativistic", math.log(2))])
-def test_equilibrium(name: str, of_d: float) -> None:
-    """Where D cannot tell, its loss and the generator's are multiples of ln 2."""
+@pytest.mark.parametrize("a", [-3.0, -1.0, 0.0, 0.5, 2.0])
+def test_least_squares_wasserstein_hinge_in_closed_form(a: float) -> None:
+    real, fake = torch.tensor([a]), torch.tensor([0.25])
+    forms = {
+        "least-squares": ((a - 1) ** 2 / 2 + 0.25**2 / 2, (0.25 - 1) ** 2 / 2),
+        "wasserstein": (0.25 - a, -0.25),
+        "hinge": (max(0.0, 1 - a) + 1.25, -0.25),
+    }
+    for name, (of_d, of_g) in forms.items():
+        assert ADVERSARIAL[name].discriminator(real, fake).item() == pytest.approx(of_d, abs=1e-6)
+        assert ADVERSARIAL[name].generator(real, fake).item() == pytest.approx(of_g, abs=1e-6)
+
+
+def test_hinge_leaves_what_is_beyond_the_margin() -> None:
+    real, fake = leaf(1.5), leaf(-1.5)
+    ADVERSARIAL["hinge"].discriminator(real, fake).backward()  # type: ignore[no-untyped-call]
+    assert real.grad is not None
+    assert fake.grad is not None
+    assert (real.grad.item(), fake.grad.item()) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "of_d", "of_g"),
+    [
+        ("non-saturating", 2 * math.log(2), math.log(2)),
+        ("saturating", 2 * math.log(2), -math.log(2)),
+        ("bce-on-probabilities", 2 * math.log(2), math.log(2)),
+        ("relativistic", math.log(2), math.log(2)),
+        ("least-squares", 1 / 2, 1 / 2),
+        ("hinge", 2, 0),
+        ("wasserstein", 0, 0),
+    ],
+)
+def test_at_equal_logits_of_zero(name: str, of_d: float, of_g: float) -> None:
+    """Where D says 0 to everything; for the entropies, where it cannot tell."""
     same = torch.zeros(10)
-    assert ADVERSARIAL[name].discriminator(same, same).item() == pytest.approx(of_d, rel=1e-6)
-    assert ADVERSARIAL[name].generator(same, same).item() == pytest.approx(math.log(2), rel=1e-6)
+    assert ADVERSARIAL[name].discriminator(same, same).item() == pytest.approx(of_d, abs=1e-6)
+    assert ADVERSARIAL[name].generator(same, same).item() == pytest.approx(of_g, abs=1e-6)
+
+
+def test_least_squares_where_d_cannot_tell() -> None:
+    """At its own equilibrium, 1/2 for everything, 1/4 and 1/8."""
+    half = torch.full((10,), 0.5)
+    assert ADVERSARIAL["least-squares"].discriminator(half, half).item() == pytest.approx(1 / 4)
+    assert ADVERSARIAL["least-squares"].generator(half, half).item() == pytest.approx(1 / 8)
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
@@ -93,4 +191,32 @@ def test_each_player_pulls_its_own_way(name: str) -> None:
 def test_losses_are_means(name: str) -> None:
     real, fake = torch.randn(8), torch.randn(8)
     for loss in ADVERSARIAL[name][:2]:
-        assert loss(real.repeat(3), fake.repeat(3)).item() == pytest.approx(loss(real, fake).item(), rel=1e-6)
+        assert loss(real.repeat(3), fake.repeat(3)).item() == pytest.approx(loss(real, fake).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_what_a_generator_needs(name: str) -> None:
+    """A loss that does not look at real logits gives the same whatever they are."""
+    pair, fake = ADVERSARIAL[name], torch.randn(8)
+    same = torch.equal(pair.generator(torch.randn(8), fake), pair.generator(torch.randn(8), fake))
+    assert same == (not pair.generator_needs_real)
+
+
+@pytest.mark.parametrize("name", SMOOTHED)
+@pytest.mark.parametrize("a", MILD)
+def test_one_sided_label_smoothing(name: str, a: float) -> None:
+    """(1 - s) -log sigma(real) + s -log(1 - sigma(real)); the fake term and G's loss stay."""
+    smooth, plain = adversarial(name, 0.1), adversarial(name)
+    real, fake = torch.tensor([a]), torch.tensor([-0.4])
+    expected = -0.9 * log_sigma(a) - 0.1 * log_sigma(-a) - log_sigma(0.4)
+    assert smooth.discriminator(real, fake).item() == pytest.approx(expected, rel=1e-5)
+    assert smooth.generator is plain.generator
+    assert plain.discriminator(real, fake).item() != pytest.approx(expected, rel=1e-3) or a == 0
+
+
+def test_with_smoothing_the_best_real_logit_is_finite() -> None:
+    """The minimum of the real term lies at sigma(a) = 1 - s."""
+    logit = leaf(math.log(0.9 / 0.1))
+    adversarial("non-saturating", 0.1).discriminator(logit, torch.tensor([-9.0])).backward()  # type: ignore[no-untyped-call]
+    assert logit.grad is not None
+    assert logit.grad.item() == pytest.approx(0, abs=1e-6)

@@ -8,6 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+import genlab
+from genlab.nets import parts
+from genlab.nets.autoencoder import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder
+from genlab.nets.classifier import CnnClassifier, MlpClassifier
 from genlab.nets.conditional import (
     ConditionalDcganDiscriminator,
     ConditionalDcganGenerator,
@@ -15,6 +19,8 @@ from genlab.nets.conditional import (
 )
 from genlab.nets.dcgan import DcganDiscriminator, DcganGenerator
 from genlab.nets.describe import describe
+from genlab.nets.mlp import MlpDiscriminator, MlpGenerator
+from genlab.nets.residual import Block, ResidualDiscriminator, ResidualGenerator
 
 S4_GENERATOR = DcganGenerator(100, 1, 28, 32, 7, "convolution", "leaky-relu")
 S4_DISCRIMINATOR = DcganDiscriminator(1, 28, 32, 3, "convolution")
@@ -24,22 +30,140 @@ def count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-@pytest.mark.parametrize(
-    ("network", "parameters"),
-    [
-        (DcganGenerator(128, 1, 28, ngf=256, base=7), 5_314_048),
-        (DcganDiscriminator(1, 28, ndf=64, base=7, normalise_first=False), 138_624),
-        (DcganGenerator(100, 1, 32), 369_600),
-        (DcganDiscriminator(1, 32), 166_848),
-        (ConditionalDcganGenerator(100, 10, 1, 32), 3_075_841),
-        (ConditionalDcganDiscriminator(1, 10, 32), 2_642_561),
-        (S4_GENERATOR, 791_776),
-        (S4_DISCRIMINATOR, 691_680),
-    ],
-    ids=["s0-G", "s0-D", "s2-G", "s2-D", "s2-cG", "s2-cD", "s4-G", "s4-D"],
-)
-def test_parameters_of_the_reports(network: nn.Module, parameters: int) -> None:
+COUNTS: dict[str, tuple[nn.Module, int]] = {
+    "s0-G": (DcganGenerator(128, 1, 28, ngf=256, base=7), 5_314_048),
+    "s0-D": (DcganDiscriminator(1, 28, ndf=64, base=7, normalise_first=False), 138_624),
+    "s1-G": (MlpGenerator(100, 1, 28, (128, 256, 512, 1024), normalisation="batch"), 1_510_032),
+    "s1-D": (MlpDiscriminator(1, 28), 1_460_225),
+    "s2-G": (DcganGenerator(100, 1, 32), 369_600),
+    "s2-D": (DcganDiscriminator(1, 32), 166_848),
+    "s2-cG": (ConditionalDcganGenerator(100, 10, 1, 32), 3_075_841),
+    "s2-cD": (ConditionalDcganDiscriminator(1, 10, 32), 2_642_561),
+    "s2-cD(x)": (ConditionalDcganDiscriminator(1, 10, 32, labels=False), 2_633_345),
+    "s3-skeleton-G": (MlpGenerator(100, 1, 28, (128,)), 114_064),
+    "s3-skeleton-D": (MlpDiscriminator(1, 28, (784,), 0.3), 616_225),
+    "s3-G": (MlpGenerator(100, 1, 28), 1_486_352),
+    "s3-D": (MlpDiscriminator(1, 28, dropout=0.3), 1_460_225),
+    "s4-G": (S4_GENERATOR, 791_776),
+    "s4-D": (S4_DISCRIMINATOR, 691_680),
+    "s4-classifier": (MlpClassifier(10, 1, 28), 397_510),
+    "s4-VAE, z 2": (nn.ModuleList([MlpEncoder(2, 1, 28), MlpDecoder(2, 1, 28)]), 788_788),
+    "s4-VAE, z 64": (nn.ModuleList([MlpEncoder(64, 1, 28), MlpDecoder(64, 1, 28)]), 881_912),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_parameters_of_the_reports(name: str) -> None:
+    network, parameters = COUNTS[name]
     assert count(network) == parameters
+
+
+@pytest.mark.parametrize(
+    ("recipe", "parameters"),
+    [
+        ("s0-dcgan", [5_314_048, 138_624]),
+        ("s1-mlp", [1_510_032, 1_460_225]),
+        ("s2-dcgan", [369_600, 166_848]),
+        ("s2-cdcgan", [3_075_841, 2_642_561]),
+        ("s3-skeleton", [114_064, 616_225]),
+        ("s3-mlp", [1_486_352, 1_460_225]),
+        ("s4-dcgan", [791_776, 691_680]),
+        ("s4-vae", [394_504, 394_284]),
+        ("s4-vae-warm", [456_628, 425_284]),
+        ("s4-classifier", [397_510]),
+    ],
+)
+def test_the_recipes_have_those_networks(recipe: str, parameters: list[int]) -> None:
+    assert [described.parameters for described in genlab.show(recipe).networks] == parameters
+
+
+def test_s1_normalises_as_the_report_does() -> None:
+    """BatchNorm1d with eps 0.8 in each hidden layer but the first, before the activation, or after it."""
+    made = [
+        MlpGenerator(100, 1, 28, (8, 8), normalisation="batch", batchnorm_eps=0.8, order=order).layers
+        for order in ("normalise-activate", "activate-normalise")
+    ]
+    kinds = [[type(layer).__name__ for layer in layers] for layers in made]
+    assert kinds[0][:5] == ["Linear", "LeakyReLU", "Linear", "BatchNorm1d", "LeakyReLU"]
+    assert kinds[1][:5] == ["Linear", "LeakyReLU", "Linear", "LeakyReLU", "BatchNorm1d"]
+    assert [layer.eps for layer in made[0] if isinstance(layer, nn.BatchNorm1d)] == [0.8]
+
+
+def test_dropout_follows_each_activation_and_can_be_left_out() -> None:
+    kinds = [type(layer).__name__ for layer in MlpDiscriminator(1, 28, (8, 8), 0.3).layers]
+    assert kinds == ["Flatten", "Linear", "LeakyReLU", "Dropout", "Linear", "LeakyReLU", "Dropout", "Linear"]
+    assert not any(isinstance(layer, nn.Dropout) for layer in MlpDiscriminator(1, 28, (8, 8), 0.0).layers)
+    torch.manual_seed(0)
+    network, x = MlpDiscriminator(1, 28, (64,), 0.3), torch.randn(4, 1, 28, 28)
+    assert not torch.equal(network(x), network(x))
+    assert torch.equal(network.eval()(x), network(x))
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky-relu", "leaky-relu-0.01"])
+def test_activations(activation: Any) -> None:
+    x = torch.tensor([-1.0, 2.0])
+    slope = {"relu": 0.0, "leaky-relu": 0.2, "leaky-relu-0.01": 0.01}[activation]
+    assert parts.after(1, "none", activation)[0](x).tolist() == pytest.approx([-slope, 2.0])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: DcganDiscriminator(1, 32, 8, normalisation="spectral"),
+        lambda: ResidualDiscriminator(1, 32, 4, normalisation="spectral"),
+        lambda: MlpDiscriminator(1, 28, (32, 16), normalisation="spectral"),
+        lambda: DcganGenerator(10, 1, 32, 4, normalisation="spectral", init="normal-0.02"),
+    ],
+)
+def test_spectral_normalisation(make: Any) -> None:
+    """After its power iteration every weight has the largest singular value 1, as a matrix of outputs by the rest."""
+    torch.manual_seed(0)
+    network = make().train()
+    weighted = [module for module in network.modules() if isinstance(module, parts.WEIGHTED)]
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    for module in weighted:
+        for _ in range(60):
+            weight = module.weight
+        matrix = weight.transpose(0, 1) if isinstance(module, nn.ConvTranspose2d) else weight
+        assert torch.linalg.matrix_norm(matrix.flatten(1), 2).item() == pytest.approx(1, rel=0.02)
+
+
+def test_residual_blocks_add_their_input() -> None:
+    """With the residual path at 0 a block is its skip: the same pixels repeated, or averaged."""
+    for scale, expected in ((2.0, (1, 3, 8, 8)), (0.5, (1, 3, 2, 2))):
+        block = Block(3, 3, scale, "none", "relu", "normalise-activate")
+        nn.init.zeros_(block.second.weight)
+        assert block.second.bias is not None
+        nn.init.zeros_(block.second.bias)
+        nn.init.dirac_(block.skip.weight)
+        x = torch.randn(1, 3, 4, 4)
+        y = block(x)
+        assert y.shape == expected
+        plain = x.repeat_interleave(2, 2).repeat_interleave(2, 3) if scale > 1 else nn.functional.avg_pool2d(x, 2)
+        assert torch.allclose(y, plain, atol=1e-6)
+
+
+def test_encoders_and_classifiers_share_their_body() -> None:
+    for classifier, encoder in (
+        (MlpClassifier(10, 1, 28), MlpEncoder(2, 1, 28)),
+        (CnnClassifier(10, 1, 32, 4), ConvEncoder(2, 1, 32, ndf=4)),
+    ):
+        shapes = [
+            {k: tuple(v.shape) for k, v in network.state_dict().items() if k.startswith("body.")}
+            for network in (classifier, encoder)
+        ]
+        assert shapes[0] == shapes[1]
+        assert shapes[0]
+
+
+def test_a_conditional_encoder_and_decoder_see_the_class() -> None:
+    torch.manual_seed(0)
+    x, z, y = torch.randn(2, 1, 32, 32), torch.randn(2, 3), torch.tensor([0, 4])
+    for encoder in (MlpEncoder(3, 1, 32, 5), ConvEncoder(3, 1, 32, 5, 4)):
+        assert not torch.equal(encoder.eval()(x, y)[0], encoder(x, y.flip(0))[0])
+    for decoder in (MlpDecoder(3, 1, 32, 5), ConvDecoder(3, 1, 32, 5, 4)):
+        assert decoder.eval()(z, y).shape == x.shape
+        assert not torch.equal(decoder(z, y), decoder(z, y.flip(0)))
 
 
 def test_s4_generator_table() -> None:
@@ -80,6 +204,8 @@ def test_every_network_fits_every_size_and_channels(size: int, base: int, channe
     generators: list[tuple[nn.Module, tuple[Any, ...]]] = [
         (DcganGenerator(20, channels, size, 4, base), (z,)),
         (ConditionalDcganGenerator(20, 5, channels, size, 4, base), (z, y)),
+        (MlpGenerator(20, channels, size, (8, 8)), (z,)),
+        (ResidualGenerator(20, channels, size, 4, base), (z,)),
     ]
     for generator, inputs in generators:
         images = generator(*inputs)
@@ -88,10 +214,19 @@ def test_every_network_fits_every_size_and_channels(size: int, base: int, channe
     discriminators: list[tuple[nn.Module, tuple[Any, ...]]] = [
         (DcganDiscriminator(channels, size, 4, base), (x,)),
         (ConditionalDcganDiscriminator(channels, 5, size, 4, base), (x, y)),
+        (ConditionalDcganDiscriminator(channels, 5, size, 4, base, labels=False), (x,)),
         (ProjectionDcganDiscriminator(channels, 5, size, 4, base), (x, y)),
+        (MlpDiscriminator(channels, size, (8, 8)), (x,)),
+        (ResidualDiscriminator(channels, size, 4, base), (x,)),
     ]
     for discriminator, inputs in discriminators:
         assert discriminator(*inputs).shape == (3,)
+    for encoder in (MlpEncoder(20, channels, size), ConvEncoder(20, channels, size, ndf=4, base=base)):
+        assert [part.shape for part in encoder(x)] == [(3, 20), (3, 20)]
+    for decoder in (MlpDecoder(20, channels, size), ConvDecoder(20, channels, size, ngf=4, base=base)):
+        assert decoder(z).shape == x.shape
+    for classifier in (MlpClassifier(5, channels, size), CnnClassifier(5, channels, size, 4, base)):
+        assert classifier(x).shape == (3, 5)
 
 
 def test_a_size_that_cannot_be_made_is_refused() -> None:

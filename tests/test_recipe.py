@@ -44,10 +44,96 @@ def problems(changes: dict[str, Any], recipe: str = "quick-mnist") -> list[str]:
         ({"engine.threads": 0}, "engine.threads is 0; allowed: 'auto', or input should be greater than or equal to 1"),
         ({"engine.threads": "x"}, "engine.threads is 'x'; allowed: 'auto', or a whole number"),
         ({"name": "../x"}, "name is '../x'"),
+        (
+            {"objective.label_smoothing": 0.1},
+            "objective.label_smoothing is 0.1, which has no effect",
+        ),
+        ({"objective.sigma": None}, "objective.sigma is missing; objective.penalty r1-r2-finite-difference needs it"),
+        ({"objective.penalty": "r1"}, "objective.sigma is 0.05, which has no effect with objective.penalty r1"),
+        ({"networks.discriminator.normalisation": "batch"}, "about D at each single image"),
+        ({"objective.packing": 2}, "judges one image of one class"),
+        ({"objective.generator_batch": 10}, "objective.generator_noise reuse takes the discriminator's images"),
+        ({"objective.generator_batch": 10, "objective.generator_noise": "fresh"}, "relativistic compares"),
+        ({"objective.players": "generator"}, "objective.penalty has no effect with objective.players generator"),
+        ({"objective.players": "generator", "objective.clip": 0.1}, "objective.clip has no effect"),
+        ({"objective.players": "discriminator", "objective.critic_steps": 5}, "objective.critic_steps has no effect"),
+        ({"networks.generator.order": "activate-normalise", "networks.generator.normalisation": "none"}, "order is"),
+        ({"networks.discriminator.order": "activate-normalise"}, "order is activate-normalise, which has no effect"),
+        ({"optimisers.generator.name": "adamm"}, "optimisers.generator.name is 'adamm'"),
+        ({"optimisers.generator.name": "sgd", "optimisers.generator.betas": [0, 0.9]}, "unknown field optimisers.gen"),
+        ({"optimisers.generator.warmup_steps": -1}, "optimisers.generator.warmup_steps is -1"),
+        (
+            {
+                "networks.generator.kind": "residual",
+                "networks.discriminator.kind": "mlp",
+                "networks.discriminator.widths": [],
+            },
+            "networks.discriminator.widths is",
+        ),
     ],
 )
 def test_what_is_refused(changes: dict[str, Any], words: str) -> None:
     assert words in "\n".join(problems(changes))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "words"),
+    [
+        ("s2-dcgan", {"objective.packing": 3}, "budget.batch is 128, which objective.packing = 3 does not divide"),
+        ("s1-mlp", {"networks.generator.normalisation": "none"}, "batchnorm_eps is 0.8, which has no effect"),
+        ("s1-mlp", {"networks.discriminator.batchnorm_eps": 0.8}, "batchnorm_eps is 0.8, which has no effect"),
+        (
+            "s3-mlp",
+            {"networks.generator.normalise_first": True},
+            "normalise_first has no effect with normalisation none",
+        ),
+        ("s4-vae", {"ema": {"decay": 0.9}}, "unknown field ema"),
+        ("s4-vae", {"objective.loss": "hinge"}, "unknown field objective.loss"),
+        ("s4-vae", {"optimisers.generator.lr": 1}, "unknown field optimisers.generator.lr; did you mean optimiser.lr?"),
+        ("s4-vae", {"objective.beta": -1}, "objective.beta is -1"),
+        ("s4-vae", {"objective.beta": 0, "objective.free_bits": 1}, "has no effect with objective.beta 0"),
+        ("s4-vae", {"objective.beta": 0, "objective.kl_warmup_steps": 9}, "has no effect with objective.beta 0"),
+        ("s4-vae", {"objective.likelihood": "gausian"}, "did you mean 'gaussian'?"),
+        ("s4-vae", {"networks.latent": 0, "objective.kl": "max"}, "networks.latent is 0"),
+        ("s4-classifier", {"networks.latent": 2}, "unknown field networks.latent"),
+        ("s4-classifier", {"init_encoder_from": "x"}, "unknown field init_encoder_from"),
+        ("conv-vae", {"data.size": 28}, "data.size is 28, which doubling networks.decoder.base = 4 cannot make"),
+        ("cvae", {"init_encoder_from": "s4-classifier"}, "a conditional encoder also reads the class"),
+    ],
+)
+def test_what_the_other_families_refuse(recipe: str, changes: dict[str, Any], words: str) -> None:
+    assert words in "\n".join(problems(changes, recipe))
+
+
+def test_another_kind_keeps_what_both_have() -> None:
+    """Overriding a kind or an optimiser leaves out the fields that only the old one has, and keeps the rest."""
+    recipe = recipe_files.load(
+        "s2-dcgan",
+        {
+            "networks.discriminator.kind": "conditional-dcgan",
+            "networks.generator.kind": "conditional-dcgan",
+            "optimisers.generator.name": "sgd",
+            "optimisers.generator.momentum": 0.9,
+        },
+    )
+    made = recipe_files.to_dict(recipe)
+    assert made["networks"]["discriminator"]["ndf"] == 32
+    assert "stem" not in made["networks"]["discriminator"]
+    assert made["optimisers"]["generator"] == {
+        "name": "sgd", "lr": 5e-4, "weight_decay": 0.0, "schedule": "constant", "warmup_steps": 0, "momentum": 0.9,
+        "nesterov": False,
+    }  # fmt: skip
+
+
+def test_full_batch_descent_is_on_a_stated_subset() -> None:
+    changes = {"optimisers.generator.name": "gradient-descent"}
+    draft = recipe_files.Draft("s3-mlp", changes)
+    draft.against(60_000, 28, 1, 10)
+    with pytest.raises(RecipeError, match="uses all 60,000 images in each step, but budget.batch is 100"):
+        draft.settle()
+    fits = recipe_files.Draft("s3-mlp", {**changes, "data.subset": 1000, "budget.batch": 1000})
+    fits.against(60_000, 28, 1, 10)
+    assert fits.settle().data.subset == 1000
 
 
 def test_all_problems_are_said_at_once() -> None:

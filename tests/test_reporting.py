@@ -51,11 +51,13 @@ def test_the_page_holds_what_it_should(finished: Run) -> None:
         "sha256",
         "torch 2.",
         "Each row is one class",
+        "G minimises  E[-log s(D(G(z)) - D(x))]",
+        "Pass 2: the generator learns; the discriminator is held fixed",
         "Each row goes from one z to another",
         "The same 12 z after each of these epochs",
     ):
         assert words in page.text, words
-    assert sum(tag == "svg" for tag, _ in page.tags) == 4
+    assert sum(tag == "svg" for tag, _ in page.tags) == 5  # four plots and the drawing
     assert sum(tag == "img" for tag, _ in page.tags) == 6
 
 

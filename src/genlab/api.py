@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from genlab import checkpoint, engine, looks, recipe_files, sampling, vae
+from genlab import anatomy, checkpoint, engine, looks, recipe_files, sampling, vae
 from genlab.data import BUILTIN, Dataset, load_test
 from genlab.data import first as first_images
 from genlab.data import fit as fit_dataset
@@ -222,11 +223,36 @@ def train(
     return run
 
 
-def show(recipe: RecipeSource, overrides: Mapping[str, Any] | None = None) -> tuple[Recipe, list[Description]]:
-    """A recipe and its networks, layer by layer."""
+@dataclass(frozen=True)
+class Shown:
+    """A recipe, looked at before it is trained.
+
+    Attributes:
+        networks: layer by layer.
+        equations: the objective, a line each.
+        cost: of an epoch.
+    """
+
+    recipe: Recipe
+    networks: list[Description]
+    equations: list[str]
+    cost: anatomy.Cost
+
+    @property
+    def drawing(self) -> str:
+        """The system with its passes, and the networks, as SVG."""
+        from genlab.reporting.drawings import drawing
+
+        return drawing(self.recipe, self.networks)
+
+
+def show(recipe: RecipeSource, overrides: Mapping[str, Any] | None = None) -> Shown:
+    """A recipe's networks, objective and cost; nothing is trained."""
     settled, dataset = _prepare(recipe, overrides or {})
     family, classes = FAMILIES[settled.family], len(dataset.class_names)
-    return settled, describe_networks(family.examples(settled, classes), family.build(settled, classes, Keyed(0)))
+    made = family.build(settled, classes, Keyed(0))
+    described = describe_networks(family.examples(settled, classes), made)
+    return Shown(settled, described, anatomy.equations(settled), anatomy.cost(settled, described, len(dataset)))
 
 
 def likelihood_facts(run: Run, samples: int, images: int, seed: int) -> dict[str, Any]:

@@ -93,23 +93,33 @@ def show(
     /,
     *,
     yaml: Annotated[bool, Parameter(negative="", help="Print the complete recipe instead.")] = False,
+    output: Annotated[
+        Path | None, Parameter(name=["-o", "--output"], help="Write a drawing of system and networks (.svg).")
+    ] = None,
     json: Json = False,
     overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
 ) -> None:
-    """Show a recipe's networks: layers, output shapes, parameters, multiply-adds."""
-    from genlab import api, layer_tables, recipe_files, tables
+    """Show a recipe before it is trained: layers, parameters, multiply-adds, objective, cost of an epoch."""
+    from genlab import api, layer_tables, recipe_files, storage, tables
 
     if yaml:
         print(recipe_files.dump(recipe_files.load(recipe, overrides)), end="")
         return
-    settled, described = api.show(recipe, overrides)
+    shown = api.show(recipe, overrides)
+    if output is not None:
+        if output.suffix.lower() != ".svg":
+            raise UsageError(f"{output}: the drawing is an .svg file")
+        storage.write(output, shown.drawing.encode())
     if json:
-        tables.show_json(layer_tables.as_json(settled.name, described))
+        tables.show_json(layer_tables.as_json(shown))
     else:
-        print(f"{settled.name}: {settled.description}\n")
-        for description in described:
+        print(f"{shown.recipe.name}: {shown.recipe.description}\n")
+        for description in shown.networks:
             tables.show_table(layer_tables.as_table(description))
             print()
+        print("\n".join([*shown.equations, "", shown.cost.words]))
+        if output is not None:
+            print(f"drawing  {output}")
 
 
 @dataclass(frozen=True)

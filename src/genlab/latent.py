@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -32,7 +33,8 @@ def spherical_path(start: Tensor, end: Tensor, steps: int) -> Tensor:
     return torch.where(near, linear_path(start, end, steps), curved)
 
 
-PATHS = {"linear": linear_path, "spherical": spherical_path}
+Path = Callable[[Tensor, Tensor, int], Tensor]
+PATHS: dict[str, Path] = {"linear": linear_path, "spherical": spherical_path}
 
 
 def truncated(z: Tensor, limit: float) -> Tensor:

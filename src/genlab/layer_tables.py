@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from genlab.api import Shown
 from genlab.nets.describe import Description
 from genlab.tables import Table
 
@@ -17,25 +18,33 @@ def as_table(description: Description) -> Table:
     ]
     columns = ("layer", "output shape", "parameters", "multiply-adds")
     total = ("total", "", f"{description.parameters:,}", f"{description.multiply_adds:,}")
-    title = f"{description.name}: {description.parameters:,} parameters ({description.trainable:,} trainable)"
+    fixed = description.parameters - description.trainable
+    title = (
+        f"{description.name}: {description.parameters:,} parameters "
+        f"({description.trainable:,} trainable, {fixed:,} not; {description.buffers:,} running statistics)"
+    )
     return Table(title, columns, rows, numeric=columns[1:], total=total)
 
 
-def as_json(recipe: str, described: Sequence[Description]) -> dict[str, Any]:
-    """{"recipe", "networks": [{"name", "parameters", "trainable", "multiply_adds", "layers": [...]}]}."""
+def as_json(shown: Shown) -> dict[str, Any]:
+    """{"recipe", "objective", "epoch": {...}, "networks": [{"name", "parameters", "layers": [...], ...}]}."""
     return {
-        "recipe": recipe,
+        "recipe": shown.recipe.name,
+        "objective": shown.equations,
+        "epoch": asdict(shown.cost),
         "networks": [
             {
                 "name": d.name,
                 "parameters": d.parameters,
                 "trainable": d.trainable,
+                "not_trainable": d.parameters - d.trainable,
+                "running_statistics": d.buffers,
                 "multiply_adds": d.multiply_adds,
                 "layers": [
                     {"type": layer.type, "output_shape": list(layer.output_shape), "parameters": layer.parameters}
                     for layer in d.layers
                 ],
             }
-            for d in described
+            for d in shown.networks
         ],
     }

@@ -216,7 +216,10 @@ def reconstruct(run: RunDirectory, own: Own, how: How, held_out: Dataset, n: int
         for images in (shown.images, made):
             part = pictures.to_uint8(images[k : k + columns])
             rows += [part, np.full((columns - len(part), *part.shape[1:]), 255, np.uint8)]
-    caption = f"Each first row: {n} {shown.split} images; below: decoded from E[z|x], not from a drawn z. Drawn with {sampler.words}."
+    caption = (
+        f"Each first row: {n} {shown.split} images; below: decoded from E[z|x], not from a drawn z. "
+        f"Drawn with {sampler.words}."
+    )
     picture = pictures.labelled(pictures.grid(np.concatenate(rows), columns), ["image", "decoded"] * (-(-n // columns)))
     arrays = {"originals": shown.images / np.float32(255), "images": made, "z": mean.numpy()}
     return _look("reconstruction", "Reconstructions", caption, picture, arrays)
@@ -232,7 +235,7 @@ def timeline(run: RunDirectory, own: Own, how: How, epochs: Sequence[int] | None
     recipe = run.recipe
     per_epoch = Plan.of(recipe, run.provenance["data"]["images"]).steps_per_epoch
     there = [step // per_epoch for step in run.steps("snapshots", ".safetensors") if step % per_epoch == 0]
-    chosen = [epoch for epoch in EPOCHS if epoch in there] or there[-5:] if epochs is None else list(epochs)
+    chosen = sorted({*there} & {*EPOCHS} | {*there[-1:]}) if epochs is None else list(epochs)
     missing = [epoch for epoch in chosen if epoch not in there]
     if missing or not chosen:
         raise UsageError(

@@ -10,7 +10,6 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
-from PIL import PngImagePlugin
 
 Array = NDArray[Any]
 STYLE: Any = {"font.family": "sans-serif", "font.size": 10}
@@ -67,10 +66,7 @@ def confusion(counts: Array, class_names: Sequence[str]) -> Canvas:
 
 def png(figure: Canvas, text: Mapping[str, str]) -> bytes:
     """The figure as PNG, with `text` in its metadata."""
-    info = PngImagePlugin.PngInfo()
-    for key, value in text.items():
-        info.add_itxt(key, value)
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None}, pil_kwargs={"pnginfo": info})
+        figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None, **text})
     return buffer.getvalue()

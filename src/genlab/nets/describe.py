@@ -29,6 +29,8 @@ class Description:
     parameters: int
     trainable: int
     multiply_adds: int
+    buffers: int = 0
+    """Numbers that are kept but not trained: running statistics."""
 
 
 def describe(name: str, network: nn.Module, *inputs: Tensor) -> Description:
@@ -58,6 +60,7 @@ def describe(name: str, network: nn.Module, *inputs: Tensor) -> Description:
         parameters=sum(n for n, _ in counts),
         trainable=sum(n for n, trainable in counts if trainable),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
+        buffers=sum(b.numel() for b in network.buffers() if b.is_floating_point()),
     )
 
 

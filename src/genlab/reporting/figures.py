@@ -116,19 +116,26 @@ def _vae_plots(recipe: VaeRecipe) -> list[Plot]:
         Plot(
             "bound",
             "Reconstruction and KL, summed",
-            "Both terms of the bound in nats an image, whatever the recipe's reductions, after each epoch on the test "
-            "split, one z an image. A KL that rises is information about the image flowing into z; 0 is collapse.",
+            "Both terms of the bound in nats an image, whatever the recipe's reductions, one z an image: on the test "
+            "split after each epoch, on the training minibatch at the same steps (at each logged one, where there is "
+            "no test split). A KL that rises is information about the image flowing into z; 0 is collapse.",
             "nats an image",
-            (Curve("test_reconstruction_sum", "reconstruction"), Curve("test_kl_sum", "KL")),
+            (
+                Curve("test_reconstruction_sum", "reconstruction, test"),
+                Curve("reconstruction_sum", "training"),
+                Curve("test_kl_sum", "KL, test"),
+                Curve("kl_sum", "training"),
+            ),
             log=True,
         ),
         Plot(
             "active-units",
             "Active units",
-            f"Latent dimensions, of {latent}, in which the variance of E[z|x] over the test split exceeds 0.01 "
-            "(Burda et al. 2016). At 0 the decoder ignores z: every z gives the same image (posterior collapse).",
+            f"Latent dimensions, of {latent}, in which the variance of E[z|x] exceeds 0.01 (Burda et al. 2016), over "
+            "the test split and over the training minibatch. At 0 the decoder ignores z: every z gives the same image "
+            "(posterior collapse).",
             "units",
-            (Curve("test_active_units", "active units"),),
+            (Curve("test_active_units", "test"), Curve("active_units", "training minibatch")),
             ((0, "collapse"), (latent, "all")),
         ),
         Plot(

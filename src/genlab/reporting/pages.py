@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genlab import looks, recipe_files
+from genlab import anatomy, looks, recipe_files
+from genlab.nets.describe import Description, Layer
+from genlab.recipe import Recipe
+from genlab.reporting.drawings import drawing
 from genlab.reporting.figures import Figure, draw
-from genlab.runs import RunDirectory
+from genlab.runs import Row, RunDirectory
 from genlab.sampling import sampling_words
 from genlab.training import Plan
 
@@ -36,6 +39,8 @@ class RunPage:
         looks: figures that were made of the run (`genlab.looks`).
         timeline: grids over the course of training, same z throughout.
         networks: as `nets.describe` gives them, as plain values.
+        drawing: SVG of the system and its networks.
+        equations: the objective; empty for an own one.
         recipe: YAML.
         provenance: (label, value).
     """
@@ -51,6 +56,8 @@ class RunPage:
     looks: list[Grid]
     figures: list[Figure]
     networks: list[dict[str, Any]]
+    drawing: str
+    equations: list[str]
     recipe: str
     provenance: list[tuple[str, str]]
 
@@ -77,6 +84,7 @@ def run_page(run: RunDirectory) -> RunPage:
             ("dataset", f"{recipe.data.name}, {provenance['data']['images']:,} images"),
             ("parameters", ", ".join(f"{n['name']} {n['parameters']:,}" for n in provenance["networks"])),
             ("seed", str(provenance["seed"])),
+            *_outcome(recipe, last or {}),
         ],
         final=final,
         real=Grid(_embed(real_file), f"Real images of {recipe.data.name}, training set.")
@@ -87,9 +95,23 @@ def run_page(run: RunDirectory) -> RunPage:
         looks=[Grid(_embed(path), caption, title) for path, title, caption in looks.kept(run)],
         figures=draw(run, rows, recipe, "objective" in provenance["own"]),
         networks=provenance["networks"],
+        drawing=drawing(recipe, _described(provenance["networks"])),
+        equations=[] if "objective" in provenance["own"] else anatomy.equations(recipe),
         recipe=recipe_files.dump(recipe),
         provenance=_provenance_lines(provenance),
     )
+
+
+def _outcome(recipe: Recipe, last: Row) -> list[tuple[str, str]]:
+    """What the last row says of a family that evaluates itself."""
+    found = []
+    if "test_accuracy" in last:
+        found.append(("test accuracy", f"{last['test_accuracy']:.2%}"))
+    units = last.get("test_active_units", last.get("active_units"))
+    if units is not None:
+        collapsed = ": collapsed, every z gives one image" if units == 0 else ""
+        found.append(("active units", f"{units} of {recipe.latent}{collapsed}"))
+    return found
 
 
 def duration(seconds: float) -> str:
@@ -140,6 +162,15 @@ def _provenance_lines(provenance: dict[str, Any]) -> list[tuple[str, str]]:
         ("started", provenance["started"]),
         ("resumed", ", ".join(provenance.get("resumed", [])) or "never"),
     ]
+
+
+def _described(networks: list[dict[str, Any]]) -> list[Description]:
+    """Layer tables as they were before they were stored."""
+    layers = [
+        tuple(Layer(**{**layer, "output_shape": tuple(layer["output_shape"])}) for layer in network["layers"])
+        for network in networks
+    ]
+    return [Description(**{**network, "layers": rows}) for network, rows in zip(networks, layers, strict=True)]
 
 
 def _embed(path: Path) -> str:

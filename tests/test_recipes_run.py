@@ -1,0 +1,78 @@
+"""Every built-in recipe trains, on the real data: 3 steps in `make test`, 200 in `make slow`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import genlab
+from genlab import recipe_files
+from genlab.api import Run
+from genlab.reporting.figures import plots
+
+NAMES = recipe_files.names()
+REPORTS = [
+    "s0-dcgan",
+    "s1-mlp",
+    "s2-dcgan",
+    "s2-cdcgan",
+    "s3-skeleton",
+    "s3-mlp",
+    "s4-dcgan",
+    "s4-vae",
+    "s4-classifier",
+    "s4-vae-warm",
+]
+MODERN = ["wgan-gp", "sngan-hinge", "r3gan-small", "conv-vae", "beta-vae", "cvae"]
+
+
+def test_the_recipes_that_there_should_be() -> None:
+    assert set(NAMES) == {"quick-mnist", "quick-fashion", *REPORTS, *MODERN}
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Where s4-vae-warm starts from."""
+    return genlab.train(
+        "s4-classifier", overrides={"budget.max_steps": 3}, runs=tmp_path_factory.mktemp("runs"), report=False
+    )
+
+
+def trained(name: str, steps: int, classifier: Run, folder: Path) -> Run:
+    changes: dict[str, Any] = {"budget.max_steps": steps, "logging.metrics_every": 1}
+    if name == "s4-vae-warm":
+        changes["init_encoder_from"] = str(classifier.path)
+    return genlab.train(name, overrides=changes, runs=folder)
+
+
+def check(run: Run, steps: int) -> None:
+    rows = run.metrics()
+    assert [row["step"] for row in rows] == list(range(1, steps + 1))
+    assert all(value is not None and math.isfinite(value) for row in rows for value in row.values())
+    assert (run.path / "report.html").stat().st_size > 10_000
+    drawn = {path.stem for path in (run.path / "figures").glob("*.csv")}
+    # A plot is left out only where nothing of it is logged (no penalty).
+    assert drawn == {plot.name for plot in plots(run.recipe) if any(c.column in rows[-1] for c in plot.curves)}
+    if run.recipe.family == "classifier":
+        assert (run.path / "figures" / "confusion.png").exists()
+    else:
+        images = run.sample(8, batch_statistics=bool(run.recipe.batch_normalised))
+        assert np.isfinite(images.numpy()).all()
+        assert images.std(0).max() > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_three_steps(name: str, classifier: Run, tmp_path: Path) -> None:
+    steps = 5 if name == "wgan-gp" else 3  # G learns at every fifth
+    check(trained(name, steps, classifier, tmp_path), steps)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", NAMES)
+def test_two_hundred_steps(name: str, classifier: Run, tmp_path: Path) -> None:
+    check(trained(name, 200, classifier, tmp_path), 200)

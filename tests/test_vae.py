@@ -1,0 +1,316 @@
+"""How a VAE learns: that every setting acts, the terms it logs, collapse, the warm start, resume."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import genlab
+from genlab import api, engine, recipe_files, vae
+from genlab.api import Run
+from genlab.checkpoint import newest
+from genlab.errors import RecipeError, Stopped, UsageError
+from genlab.randomness import Keyed
+from genlab.recipe import VaeRecipe
+
+IMAGES = torch.randint(0, 256, (16, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+CLASSES = torch.arange(16) % 10
+SMALL: dict[str, Any] = {
+    "engine.plan": "reference",
+    "networks.encoder.widths": [12],
+    "networks.decoder.widths": [12],
+    "budget.batch": 16,
+    "budget.epochs": 2,
+    "logging.tensorboard": False,
+    "logging.metrics_every": 1,
+    "optimiser.lr": 0.001,
+}
+CONV: dict[str, Any] = {
+    "networks.encoder": {"kind": "conv", "ndf": 4, "base": 7},
+    "networks.decoder": {"kind": "conv", "ngf": 4, "base": 7},
+}
+Small = Callable[..., VaeRecipe]
+
+
+@pytest.fixture
+def small_vae(digits: Path) -> Small:
+    """small_vae(changes) -> s4-vae, narrow, on real digits."""
+
+    def make(changes: dict[str, Any] | None = None) -> VaeRecipe:
+        changes = {"data.name": str(digits), **SMALL, **(changes or {})}
+        if "networks.encoder" in changes:
+            changes = {k: v for k, v in changes.items() if not k.endswith(".widths")}
+        recipe = genlab.load_recipe("s4-vae", changes)
+        assert isinstance(recipe, VaeRecipe)
+        return recipe
+
+    return make
+
+
+def make(recipe: VaeRecipe, seed: int = 0, total_steps: int = 10) -> vae.Vae:
+    keyed = Keyed(seed)
+    machine = engine.start(engine.resolve(recipe.engine, False))
+    return vae.Vae(recipe, vae.build_networks(recipe, 10, keyed), machine, keyed, total_steps)
+
+
+def run(recipe: VaeRecipe, steps: int = 3, seed: int = 0) -> tuple[vae.Vae, list[dict[str, float]]]:
+    model = make(recipe, seed)
+    return model, [model.step(IMAGES, CLASSES, step) for step in range(1, steps + 1)]
+
+
+def digest(*networks: nn.Module) -> str:
+    tensors = [t for network in networks for t in network.state_dict().values()]
+    return hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in tensors)).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"objective.likelihood": "bernoulli"},
+        {"objective.reconstruction": "sum"},
+        {"objective.kl": "sum"},
+        {"objective.beta": 0.5},
+        {"objective.kl_warmup_steps": 5},
+        {"objective.free_bits": 0.5},
+        {"networks.latent": 3},
+        {"networks.conditional": True},
+        {"networks.encoder.activation": "relu"},
+        {"networks.decoder.normalisation": "batch"},
+        {"networks.encoder.normalisation": "spectral"},
+        {"networks.encoder.init": "normal-0.02"},
+        {"networks.decoder.init": "normal-0.02"},
+        CONV,
+        {"optimiser.lr": 0.01},
+        {"optimiser.name": "rmsprop"},
+        {"optimiser.warmup_steps": 10},
+    ],
+)
+def test_every_setting_acts(changes: dict[str, Any], small_vae: Small) -> None:
+    a, rows_a = run(small_vae())
+    b, rows_b = run(small_vae(changes))
+    assert digest(*a.networks.values()) != digest(*b.networks.values())
+    assert rows_a != rows_b
+
+
+def test_same_seed_same_bits_and_another_seed_others(small_vae: Small) -> None:
+    (a, rows_a), (b, rows_b), (_, rows_c) = run(small_vae()), run(small_vae()), run(small_vae(), seed=1)
+    assert rows_a == rows_b
+    assert digest(*a.networks.values()) == digest(*b.networks.values())
+    assert rows_a != rows_c
+
+
+@pytest.mark.parametrize(
+    ("changes", "reconstruction", "kl", "beta"),
+    [
+        # mean squared error = 2/784 of half the squared error; KL over 2 latents
+        ({}, 2 / 784, 1 / 2, 196.0),
+        ({"objective.kl": "sum"}, 2 / 784, 1.0, 392.0),
+        ({"objective.reconstruction": "sum", "objective.kl": "sum"}, 1.0, 1.0, 1.0),
+        ({"objective.likelihood": "bernoulli"}, 1 / 784, 1 / 2, 392.0),
+    ],
+)
+def test_reductions_are_what_they_say(
+    changes: dict[str, Any], reconstruction: float, kl: float, beta: float, small_vae: Small
+) -> None:
+    row = run(small_vae(changes), steps=1)[1][0]
+    assert row["reconstruction"] == pytest.approx(reconstruction * row["reconstruction_sum"], rel=1e-5)
+    assert row["kl"] == pytest.approx(kl * row["kl_sum"], rel=1e-5)
+    assert row["loss"] == pytest.approx(row["reconstruction"] + row["kl_weight"] * row["kl"], rel=1e-5)
+    assert row["effective_beta"] == pytest.approx(beta)
+    # The loss is proportional to: reconstruction_sum + effective_beta * kl_sum.
+    ratio = row["loss"] / (row["reconstruction_sum"] + row["effective_beta"] * row["kl_sum"])
+    assert ratio == pytest.approx(reconstruction, rel=1e-5)
+
+
+def test_the_loss_is_that_of_numpy(small_vae: Small) -> None:
+    """The first loss, recomputed in float64 from the initial weights."""
+    recipe = small_vae({"objective.reconstruction": "sum", "objective.kl": "sum"})
+    model = make(recipe)
+    weights = {
+        f"{name}.{key}": value.double().numpy().copy()
+        for name, network in model.networks.items()
+        for key, value in network.state_dict().items()
+    }
+    row = model.step(IMAGES, CLASSES, 1)
+    x = IMAGES.double().numpy().reshape(16, -1) * 2 / 255 - 1
+
+    def linear(name: str, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return np.asarray(inputs @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
+
+    def leaky(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return np.where(values > 0, values, 0.01 * values)
+
+    hidden = leaky(linear("encoder.body.1", x))
+    mean, log_variance = linear("encoder.mean", hidden), linear("encoder.log_variance", hidden)
+    z = mean + np.exp(log_variance / 2) * Keyed(0).normal("noise", 1, 16, 2).numpy()
+    output = linear("decoder.layers.2", leaky(linear("decoder.layers.0", z)))
+    error = ((output - x) ** 2).sum(1).mean() / 2
+    kl = (mean**2 + np.exp(log_variance) - 1 - log_variance).sum(1).mean() / 2
+    assert row["loss"] == pytest.approx(error + kl, rel=1e-5)
+
+
+def test_warm_up_and_free_bits(small_vae: Small) -> None:
+    _, rows = run(small_vae({"objective.beta": 4.0, "objective.kl_warmup_steps": 4}), steps=6)
+    assert [row["kl_weight"] for row in rows] == [1, 2, 3, 4, 4, 4]
+    _, (row,) = run(small_vae({"objective.kl": "sum", "objective.free_bits": 3.0}), steps=1)
+    # Each of the two units has less than 3 nats here, and is charged 3.
+    assert row["kl_sum"] < 3
+    assert row["loss"] == pytest.approx(row["reconstruction"] + 6.0, rel=1e-5)
+
+
+def test_collapse_and_its_absence(small_vae: Small) -> None:
+    """D22 in small: a mean over pixels leaves no unit active, however the KL is reduced; the bound keeps both."""
+    for changes, active in (
+        ({}, 0),
+        ({"objective.kl": "sum"}, 0),
+        ({"objective.reconstruction": "sum", "objective.kl": "sum"}, 2),
+    ):
+        fast = {"optimiser.lr": 0.01, "budget.epochs": 30, "networks.encoder.widths": [32]}
+        model = make(small_vae({**changes, **fast}))
+        images = torch.from_numpy(_digits(small_vae))
+        for step in range(1, 200):
+            model.step(images[torch.randperm(100, generator=torch.Generator().manual_seed(step))[:32]], None, step)
+        assert model.epoch_ended(images, None, 200)["test_active_units"] == active, changes
+
+
+def _digits(small_vae: Small) -> np.ndarray[Any, Any]:
+    return np.asarray(genlab.load_dataset(small_vae().data.name).images)
+
+
+def test_a_conditional_vae_is_told_the_class(small_vae: Small) -> None:
+    for changes in ({}, CONV):
+        model, _ = run(small_vae({"networks.conditional": True, **changes}))
+        z = torch.zeros(2, 2)
+        same, other = model.generate(z, torch.tensor([3, 3])), model.generate(z, torch.tensor([3, 4]))
+        assert torch.equal(same[0], same[1])
+        assert not torch.equal(other[0], other[1])
+
+
+def test_images_are_in_the_unit_range(small_vae: Small) -> None:
+    for likelihood in ("gaussian", "bernoulli"):
+        model, _ = run(small_vae({"objective.likelihood": likelihood}))
+        images = model.generate(3 * torch.randn(20, 2))
+        assert images.shape == (20, 1, 28, 28)
+        assert 0 <= images.min() < images.max() <= 1
+
+
+def test_evaluation_changes_nothing(small_vae: Small) -> None:
+    model, _ = run(small_vae(CONV))
+    before = digest(*model.networks.values())
+    found = model.epoch_ended(IMAGES, CLASSES, 3)
+    assert found == model.epoch_ended(IMAGES, CLASSES, 3)
+    assert set(found) == {"test_reconstruction_sum", "test_kl_sum", "test_active_units"}
+    assert digest(*model.networks.values()) == before
+    assert model.encoder.training
+    assert model.epoch_ended(None, None, 3) == {}
+
+
+@pytest.fixture(scope="module")
+def classifier_run(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    changes: dict[str, Any] = {
+        "engine.plan": "reference",
+        "data.name": str(digits),
+        "budget.batch": 16,
+        "budget.epochs": 1,
+        "logging.tensorboard": False,
+        "networks.classifier.widths": [12],
+    }
+    return genlab.train("s4-classifier", overrides=changes, runs=tmp_path_factory.mktemp("runs"), report=False)
+
+
+def test_the_encoder_starts_from_the_classifier(small_vae: Small, classifier_run: Run, tmp_path: Path) -> None:
+    changes = {"init_encoder_from": str(classifier_run.path), "budget.max_steps": 1, "optimiser.lr": 1e-12}
+    warm = genlab.train(small_vae(changes), runs=tmp_path, report=False)
+    mine, theirs = newest(warm.checkpoints)[0].tensors, newest(classifier_run.checkpoints)[0].tensors
+    for key in ("body.1.weight", "body.1.bias"):
+        assert torch.allclose(mine[f"encoder.{key}"], theirs[f"classifier.{key}"], atol=1e-9)
+    assert recipe_files.to_dict(warm.recipe)["init_encoder_from"] == str(classifier_run.path.resolve())
+
+
+def test_other_shapes_are_refused_with_a_table(small_vae: Small, classifier_run: Run, tmp_path: Path) -> None:
+    recipe = small_vae({"init_encoder_from": str(classifier_run.path), "networks.encoder.widths": [13]})
+    with pytest.raises(UsageError) as caught:
+        genlab.train(recipe, runs=tmp_path)
+    lines = str(caught.value).splitlines()
+    assert "their bodies differ" in lines[0]
+    assert lines[1].split() == ["weights", "encoder", classifier_run.path.name]
+    assert "(13, 784)" in lines[-1]
+    assert "(12, 784)" in lines[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_classifier_is_found_by_recipe_and_seed_or_trained_first(
+    small_vae: Small, classifier_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest finished run of the recipe with the same seed; with another seed a new one is trained."""
+    recipe = small_vae({"init_encoder_from": "s4-classifier", "budget.max_steps": 1})
+    root = tmp_path / "runs"
+    root.mkdir()
+    (root / classifier_run.path.name).symlink_to(classifier_run.path)
+    warm = genlab.train(recipe, runs=root, report=False)
+    assert recipe_files.to_dict(warm.recipe)["init_encoder_from"] == str(classifier_run.path.resolve())
+
+    asked: list[tuple[str, int]] = []
+
+    def quickly(name: str, *, seed: int, **_: object) -> Run:
+        asked.append((name, seed))
+        return classifier_run
+
+    monkeypatch.setattr(api, "train", quickly)
+    with pytest.warns(UserWarning, match="no finished run of s4-classifier with seed 7"):
+        api._start(recipe, {}, 7, root, None, {}, None, ())
+    assert asked == [("s4-classifier", 7)]
+
+
+def test_what_an_encoder_cannot_start_from(small_vae: Small, tmp_path: Path, finished: Run) -> None:
+    with pytest.raises(UsageError, match=r"unknown run or recipe 's4-clasifier'; did you mean 's4-classifier'"):
+        genlab.train(small_vae({"init_encoder_from": "s4-clasifier"}), runs=tmp_path)
+    with pytest.raises(UsageError, match="is a gan; a classifier is needed"):
+        genlab.train(small_vae({"init_encoder_from": str(finished.path)}), runs=tmp_path)
+    with pytest.raises(RecipeError, match="a conditional encoder also reads the class"):
+        small_vae({"init_encoder_from": "s4-classifier", "networks.conditional": True})
+
+
+def test_a_stopped_run_goes_on_exactly(small_vae: Small, tmp_path: Path) -> None:
+    class StopAt:
+        def stepped(self, step: int, seconds: float) -> None:
+            if step == 9:  # in the second epoch of seven steps
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def started(self, *_: object) -> None: ...
+        def logged(self, *_: object) -> None: ...
+        def sampled(self, *_: object) -> None: ...
+        def ended(self) -> None: ...
+
+    recipe = small_vae({"objective.kl_warmup_steps": 20})
+    whole = genlab.train(recipe, runs=tmp_path, report=False)
+    with pytest.raises(Stopped):
+        genlab.train(recipe, runs=tmp_path, report=False, name="stopped", observers=[StopAt()])
+    resumed = genlab.train(resume=tmp_path / "stopped", report=False)
+    rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in r.metrics()] for r in (whole, resumed)]
+    assert rows[0] == rows[1]
+    a, b = ((r.checkpoints / "step-000014" / "model.safetensors").read_bytes() for r in (whole, resumed))
+    assert a == b
+
+
+def test_log_likelihood_of_a_run(small_vae: Small, tmp_path: Path) -> None:
+    """More samples, a higher bound; one number an image; the same seed the same numbers."""
+    run = genlab.train(small_vae({"objective.reconstruction": "sum"}), runs=tmp_path, report=False)
+    one, many = (run.log_likelihood(samples=k, images=50) for k in (1, 50))
+    assert one.shape == (50,)
+    assert one.mean() < many.mean() < 0
+    assert torch.equal(one, run.log_likelihood(samples=1, images=50))
+
+
+def test_a_gan_has_no_likelihood(finished: Run) -> None:
+    with pytest.raises(UsageError, match="only a VAE bounds the likelihood"):
+        finished.log_likelihood()
