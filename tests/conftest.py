@@ -16,8 +16,8 @@ import torch
 
 import genlab
 from genlab import data
-from genlab.api import Run
 from genlab.recipe import GanRecipe
+from genlab.trained import Run
 
 SMALL: dict[str, Any] = {
     "engine.plan": "reference",

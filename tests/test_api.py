@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 import genlab
 from genlab import checkpoint, sampling
-from genlab.api import Run
 from genlab.errors import CheckpointError, DataError, RecipeError, UsageError
 from genlab.recipe import GanRecipe
+from genlab.trained import Run
 
 
 def test_sample(finished: Run) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from genlab import cli, recipe_files
-from genlab.api import Run
 from genlab.recipe import GanRecipe
+from genlab.trained import Run
 
 
 def call(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import genlab
 from genlab import cli, recipe_files
-from genlab.api import Run
 from genlab.data import BUILTIN
-from genlab.recipe import GanRecipe
+from genlab.trained import Run
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -38,10 +38,27 @@ def test_there_are_commands_to_check() -> None:
     assert len(COMMANDS) >= 8
 
 
+QUICK: dict[str, Any] = {
+    "engine.plan": "reference",
+    "budget.max_steps": 2,
+    "budget.batch": 16,
+    "logging.tensorboard": False,
+}
+
+
+@pytest.fixture(scope="session")
+def others(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """A finished small run of each other family."""
+    folder = tmp_path_factory.mktemp("runs")
+    changes = {**QUICK, "data.name": str(digits)}
+    return [genlab.train(name, overrides=changes, runs=folder) for name in ("s4-vae", "s4-classifier")]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_in_the_docs_run(
     command: str,
     finished: Run,
+    others: list[Run],
     digits: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -52,24 +69,24 @@ def test_commands_in_the_docs_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.npz").write_bytes(digits.read_bytes())
     (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "quick-mnist-seed0-001").symlink_to(finished.path)
+    for run in (finished, *others):
+        shutil.copytree(run.path, tmp_path / "runs" / run.path.name)
     if arguments[0] == "train" and "--resume" not in arguments:
-        arguments += ["--budget.max_steps", "2", "--budget.batch", "16", "--engine.plan", "reference"]
+        arguments += [part for key, value in QUICK.items() for part in (f"--{key}", str(value))]
+        arguments += [] if "--data.name" in arguments else ["--data.name", str(digits)]
     cli.main(arguments)
     assert capsys.readouterr().out
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_in_the_docs_runs(
-    page: Path, small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_python_in_the_docs_runs(page: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As written, but that every training is a small one."""
     monkeypatch.chdir(tmp_path)
     train = genlab.train
 
     def quickly(recipe: object, **options: object) -> Run:
         own = {key: options[key] for key in ("generator", "discriminator", "objective") if key in options}
-        return train(small(recipe=str(recipe)), **own)  # type: ignore[arg-type]
+        return train(recipe, overrides={**QUICK, "data.name": str(digits)}, **own)  # type: ignore[arg-type]
 
     monkeypatch.setattr(genlab, "train", quickly, raising=False)
     for block in blocks(page, "python"):
@@ -88,7 +105,9 @@ def test_links_lead_somewhere() -> None:
             assert target.startswith("https://") or (page.parent / target).exists(), (page.name, target)
 
 
-def test_metrics_in_the_docs_are_those_that_are_logged(finished: Run) -> None:
-    text = (ROOT / "docs" / "recipes.md").read_text("utf-8")
-    for column in finished.metrics()[0]:
-        assert f"`{column}`" in text, column
+def test_metrics_in_the_docs_are_those_that_are_logged(finished: Run, others: list[Run]) -> None:
+    shared = (ROOT / "docs" / "recipes.md").read_text("utf-8")
+    for run in (finished, *others):
+        text = shared + (ROOT / "docs" / "recipes" / f"{run.recipe.family}.md").read_text("utf-8")
+        for column in {key for row in run.metrics() for key in row}:
+            assert f"`{column}`" in text, column

@@ -23,11 +23,13 @@ LAYERS = [
     "progress events",
     "looks anatomy",
     "reporting.figures reporting.drawings reporting.pages reporting.render reporting",
+    "trained",
     "api layer_tables",
-    "cli __main__",
+    "cli_looks cli __main__",
 ]
 ORDER = [module for layer in LAYERS for module in layer.split()]
 EAGER = {
+    "cli_looks",
     "errors",
     "geometry",
     "recipe",

@@ -13,9 +13,9 @@ from PIL import Image
 
 import genlab
 from genlab import latent, looks
-from genlab.api import Run
 from genlab.errors import UsageError
 from genlab.sampling import How, Sampler
+from genlab.trained import Run
 
 
 @pytest.fixture(scope="module")

@@ -129,7 +129,7 @@ def test_full_batch_descent_is_on_a_stated_subset() -> None:
     changes = {"optimisers.generator.name": "gradient-descent"}
     draft = recipe_files.Draft("s3-mlp", changes)
     draft.against(60_000, 28, 1, 10)
-    with pytest.raises(RecipeError, match="uses all 60,000 images in each step, but budget.batch is 100"):
+    with pytest.raises(RecipeError, match=r"uses all 60,000 images in each step, but budget\.batch is 100"):
         draft.settle()
     fits = recipe_files.Draft("s3-mlp", {**changes, "data.subset": 1000, "budget.batch": 1000})
     fits.against(60_000, 28, 1, 10)

@@ -11,8 +11,8 @@ import pytest
 
 import genlab
 from genlab import recipe_files
-from genlab.api import Run
 from genlab.reporting.figures import plots
+from genlab.trained import Run
 
 NAMES = recipe_files.names()
 REPORTS = [

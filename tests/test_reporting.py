@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 import genlab
-from genlab.api import Run
 from genlab.recipe import GanRecipe
 from genlab.reporting import figures, pages
 from genlab.reporting.render import render
 from genlab.runs import RunDirectory
 from genlab.storage import write_json
+from genlab.trained import Run
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> \u2028\u202e &amp;"
 

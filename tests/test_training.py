@@ -20,12 +20,12 @@ from PIL import Image
 
 import genlab
 from genlab import checkpoint, gan, recipe_files
-from genlab.api import Run
 from genlab.errors import CheckpointError, NonFiniteError, Stopped, UsageError
 from genlab.losses import AdversarialLoss
 from genlab.randomness import Keyed
 from genlab.recipe import GanRecipe
 from genlab.runs import Row, RunDirectory
+from genlab.trained import Run
 from genlab.training import Plan
 
 TIMINGS = {"seconds"}

@@ -16,11 +16,11 @@ from torch import nn
 
 import genlab
 from genlab import api, engine, recipe_files, vae
-from genlab.api import Run
 from genlab.checkpoint import newest
 from genlab.errors import RecipeError, Stopped, UsageError
 from genlab.randomness import Keyed
 from genlab.recipe import VaeRecipe
+from genlab.trained import Run
 
 IMAGES = torch.randint(0, 256, (16, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.arange(16) % 10

@@ -26,7 +26,7 @@ if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 _PUBLIC = {
-    "Run": ("genlab.api", "Run"),
+    "Run": ("genlab.trained", "Run"),
     "load_dataset": ("genlab.data", "load"),
     "load_recipe": ("genlab.recipe_files", "load"),
     "open_run": ("genlab.api", "open_run"),
@@ -36,9 +36,10 @@ _PUBLIC = {
 __all__ = ["Run", "__version__", "load_dataset", "load_recipe", "open_run", "show", "train"]
 
 if TYPE_CHECKING:
-    from genlab.api import Run, open_run, show, train
+    from genlab.api import open_run, show, train
     from genlab.data import load as load_dataset
     from genlab.recipe_files import load as load_recipe
+    from genlab.trained import Run
 
 
 def __getattr__(name: str) -> Any:

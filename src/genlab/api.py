@@ -6,19 +6,16 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from genlab import anatomy, checkpoint, engine, looks, recipe_files, sampling, vae
+from genlab import anatomy, checkpoint, engine, recipe_files, sampling, vae
 from genlab.data import BUILTIN, Dataset, load_test
 from genlab.data import first as first_images
-from genlab.data import fit as fit_dataset
 from genlab.data import load as load_data
 from genlab.errors import DataError, UsageError, unknown
 from genlab.family import FAMILIES, Own
-from genlab.looks import Look
 from genlab.losses import AdversarialLoss
 from genlab.nets.describe import Description
 from genlab.provenance import describe_networks, now, provenance_of
@@ -26,143 +23,9 @@ from genlab.randomness import Keyed
 from genlab.recipe import Recipe, VaeRecipe
 from genlab.recipe_files import RecipeSource
 from genlab.runs import RunDirectory, default_root, list_runs
-from genlab.sampling import How, HowOptions, Sampler
 from genlab.storage import write_json
+from genlab.trained import Run, fitted
 from genlab.training import Observer, Plan, fit
-
-
-class Run(RunDirectory):
-    """A run and what can be asked of it.
-
-    Attributes:
-        path: its directory; see `genlab.runs`.
-        own: networks of the caller's own that it was trained with, by name.
-    """
-
-    def __init__(self, path: str | Path, own: Own | None = None) -> None:
-        super().__init__(path)
-        self.own = dict(own or {})
-
-    @property
-    def seconds(self) -> float:
-        """Of training, samples and checkpoints included."""
-        return float(self.status.get("seconds", 0.0))
-
-    @property
-    def images_per_second(self) -> float:
-        """Training images by seconds of training; 0 before the first step."""
-        rows = self.metrics()
-        return float(rows[-1]["images"] / rows[-1]["seconds"]) if rows and rows[-1]["seconds"] else 0.0
-
-    def sample(
-        self,
-        n: int = 64,
-        *,
-        label: int | str | None = None,
-        seed: int = 0,
-        step: int | None = None,
-        ema: bool = True,
-        batch_statistics: bool = False,
-        truncation: float | None = None,
-    ) -> Tensor:
-        """n new images: float32, shape (n, C, H, W), in [0, 1].
-
-        Drawn with the averaged (EMA) weights where the run keeps them and with running BatchNorm statistics, unless
-        told otherwise. The same arguments give the same images.
-
-        Args:
-            label: a class, by number or name; without it a conditional run goes through its classes in turn.
-            seed: of the z.
-            step: of a snapshot (`run.steps("snapshots", ".safetensors")`); without it, the newest checkpoint.
-            ema: False takes the weights as they were trained (only at a checkpoint).
-            batch_statistics: True normalises by the statistics of this very batch.
-            truncation: draws z from the normal distribution cut at +-truncation: less varied, more typical.
-
-        Raises:
-            UsageError: an argument does not fit this run; says what would.
-            CheckpointError: nothing was saved yet, or it is damaged.
-        """
-        if not 1 <= n <= 100_000:
-            raise UsageError(f"n is {n}; allowed: 1 .. 100,000")
-        sampler = self._sampler(How(seed, step, ema, batch_statistics, truncation))
-        return sampler(sampler.z("sample", n), sampling.sample_labels(self, n, label))
-
-    def interpolate(
-        self,
-        *,
-        pairs: int = 8,
-        steps: int = 10,
-        path: str = "linear",
-        label: int | str | None = None,
-        **how: Unpack[HowOptions],
-    ) -> Look:
-        """Images on the way from one z to another, `linear` or `spherical`, a row a pair; see `looks.interpolate`."""
-        return looks.interpolate(self, self.own, How(**how), pairs, steps, path, label)
-
-    def grid(self, *, columns: int = 15, **how: Unpack[HowOptions]) -> Look:
-        """One z a column, one class a row; see `looks.class_grid`."""
-        return looks.class_grid(self, self.own, How(**how), columns)
-
-    def traverse(
-        self,
-        *,
-        units: Sequence[int] | None = None,
-        steps: int = 9,
-        span: float = 3.0,
-        label: int | str | None = None,
-        **how: Unpack[HowOptions],
-    ) -> Look:
-        """One z with one unit after the other moved from -span to span; see `looks.traverse`."""
-        return looks.traverse(self, self.own, How(**how), units, steps, span, label)
-
-    def latent_map(self, *, steps: int = 20, label: int | str | None = None, **how: Unpack[HowOptions]) -> Look:
-        """A z of two dimensions, decoded all over, and the test images in it; see `looks.latent_map`."""
-        return looks.latent_map(self, self.own, How(**how), self._held_out(), steps, label)
-
-    def reconstruct(self, *, n: int = 20, **how: Unpack[HowOptions]) -> Look:
-        """Test images over what the decoder makes of their posterior mean; see `looks.reconstruct`."""
-        return looks.reconstruct(self, self.own, How(**how), self._held_out(), n)
-
-    def timeline(self, *, epochs: Sequence[int] | None = None, n: int = 12, **how: Unpack[HowOptions]) -> Look:
-        """The same z after several epochs, a row an epoch; see `looks.timeline`."""
-        return looks.timeline(self, self.own, How(**how), epochs, n)
-
-    def confusion(self) -> Look:
-        """How often each class was taken for each other one; see `looks.confusion`."""
-        return looks.confusion(self, self.own, self._held_out())
-
-    def log_likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0) -> Tensor:
-        """log p(x) of the first test images, in nats, from below; see `vae.log_likelihood`. Shape (images,).
-
-        Raises:
-            UsageError: the run is no VAE, or an argument is out of range.
-        """
-        recipe = self.recipe
-        if not isinstance(recipe, VaeRecipe):
-            raise UsageError(f"{self.path.name} is a {recipe.family}: only a VAE bounds the likelihood of an image")
-        if not (1 <= samples <= 10_000 and images >= 1):
-            raise UsageError(f"samples is {samples}, images {images}; allowed: 1 .. 10,000 samples, 1 image or more")
-        held_out = first_images(self._held_out(), images)
-        machine = engine.start(engine.here(recipe.engine))
-        networks = {name: sampling.load_network(self, self.own, name) for name in ("encoder", "decoder")}
-        x, y = torch.from_numpy(held_out.images), None
-        if recipe.conditional and held_out.labels is not None:
-            y = torch.from_numpy(held_out.labels)
-        return vae.log_likelihood(recipe, networks, machine, Keyed(seed), x, y, samples)
-
-    def _sampler(self, how: How) -> Sampler:
-        return Sampler(self, self.own, how)
-
-    def _held_out(self) -> Dataset:
-        """The test images as the networks see them; where the dataset has none, the training images."""
-        train = load_data(self.recipe.data.name)
-        return _fitted(load_test(train) or train, self.recipe)
-
-    def report(self) -> Path:
-        """Write report.html (and figures/) anew and return its path."""
-        from genlab.reporting.render import write_report
-
-        return write_report(self)
 
 
 def train(
@@ -216,9 +79,7 @@ def train(
         raise UsageError(f"which recipe? Known: {', '.join(recipe_files.names())}")
     if report:
         if run.status["state"] == "finished":
-            held_out = run._held_out() if FAMILIES[run.recipe.family].evaluates else None
-            for look in looks.standard(run, run.own, held_out):
-                look.keep(run)
+            run.look()
         run.report()
     return run
 
@@ -255,21 +116,6 @@ def show(recipe: RecipeSource, overrides: Mapping[str, Any] | None = None) -> Sh
     return Shown(settled, described, anatomy.equations(settled), anatomy.cost(settled, described, len(dataset)))
 
 
-def likelihood_facts(run: Run, samples: int, images: int, seed: int) -> dict[str, Any]:
-    """`Run.log_likelihood` as a mean with its standard error over images, and its protocol."""
-    found = run.log_likelihood(samples=samples, images=images, seed=seed).double()
-    assert isinstance(run.recipe, VaeRecipe)
-    return {
-        "log_likelihood": found.mean().item(),
-        "standard_error": found.std().item() / len(found) ** 0.5 if len(found) > 1 else None,
-        "images": len(found),
-        "split": run._held_out().split,
-        "samples": samples,
-        "seed": seed,
-        "likelihood": run.recipe.objective.likelihood,
-    }
-
-
 def open_run(run: str | Path, *, runs: str | Path | None = None, generator: nn.Module | None = None) -> Run:
     """A run by path or name; one that was trained with your own generator needs a module of that kind again."""
     return Run(
@@ -296,11 +142,7 @@ def _prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe
         # The run must find its data again from anywhere.
         data = settled.data.model_copy(update={"name": str(Path(settled.data.name).resolve())})
         settled = settled.model_copy(update={"data": data})
-    return settled, _fitted(first_images(dataset, settled.data.subset), settled)
-
-
-def _fitted(dataset: Dataset, recipe: Recipe) -> Dataset:
-    return fit_dataset(dataset, recipe.data.size, recipe.data.resize, recipe.data.channels)
+    return settled, fitted(first_images(dataset, settled.data.subset), settled)
 
 
 def _start(
@@ -395,7 +237,7 @@ def _test_split(recipe: Recipe) -> Dataset | None:
     if not FAMILIES[recipe.family].evaluates:
         return None
     test = load_test(load_data(recipe.data.name))
-    return None if test is None else _fitted(test, recipe)
+    return None if test is None else fitted(test, recipe)
 
 
 def _resume(run: Run, objective: AdversarialLoss | None, observers: Sequence[Observer]) -> None:

@@ -6,22 +6,14 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from genlab import __version__
+from genlab import __version__, cli_looks
+from genlab.cli_looks import Json, RunName, Runs
 from genlab.errors import GenlabError, UsageError
-
-if TYPE_CHECKING:
-    from genlab.api import Run
-    from genlab.looks import Look
-    from genlab.sampling import HowOptions
-
-Runs = Annotated[Path | None, Parameter(name="--runs", help="Folder of the runs (GENLAB_RUNS, or ./runs).")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for a program.")]
 
 app = App(
     name="genlab",
@@ -51,7 +43,7 @@ def train(
     """Train a recipe, live, and write a run with its report.
 
     Any field of the recipe is a flag by its path: --objective.lambda 0.1 --data.name my.npz --ema null
-    (genlab show RECIPE --yaml prints them all).
+    --init-encoder-from RUN (genlab show RECIPE --yaml prints them all).
     """
     from genlab import api, progress, tables
 
@@ -122,221 +114,16 @@ def show(
             print(f"drawing  {output}")
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """How images are drawn."""
-
-    seed: Annotated[int, Parameter(help="Of the noise.")] = 0
-    step: Annotated[int | None, Parameter(help="Of a snapshot; the newest checkpoint without it.")] = None
-    raw_weights: Annotated[bool, Parameter(negative="", help="The weights as trained, not their average.")] = False
-    batch_statistics: Annotated[
-        bool, Parameter(negative="", help="BatchNorm by the images drawn, not by running statistics.")
-    ] = False
-    truncation: Annotated[float | None, Parameter(help="Cut z to plus or minus so much.")] = None
-
-    def options(self) -> HowOptions:
-        """As the library calls them."""
-        return {
-            "seed": self.seed,
-            "step": self.step,
-            "ema": not self.raw_weights,
-            "batch_statistics": self.batch_statistics,
-            "truncation": self.truncation,
-        }
-
-
-RunName = Annotated[str, Parameter(help="A run: its path, or its name under --runs.")]
-Draw = Annotated[Drawing, Parameter(name="*")]
-Label = Annotated[str | None, Parameter(name="--class", help="One class, by number or name.")]
-Output = Annotated[
-    Path | None,
-    Parameter(name=["-o", "--output"], help="A .png, or an .npz of the numbers; the run's report without it."),
-]
-
-
-@app.command
-def sample(
-    run: RunName,
-    /,
-    *,
-    n: Annotated[int, Parameter(name=["-n", "--number"], help="How many images.")] = 64,
-    output: Annotated[Path, Parameter(name=["-o", "--output"], help="A .png grid or an .npz of the images.")] = Path(
-        "samples.png"
-    ),
-    label: Annotated[
-        str | None,
-        Parameter(name="--class", help="One class, by number or name; without it all in turn, a column each."),
-    ] = None,
-    how: Draw = Drawing(),
-    runs: Runs = None,
-) -> None:
-    """Draw new images from a run."""
-    from genlab import api, sampling
-
-    opened = api.open_run(run, runs=runs)
-    images = opened.sample(n, label=label, **how.options())
-    sampling.save_images(images, output, opened, label)
-    print(f"{output}: {n} images, {sampling.sampling_words(opened, sampling.How(**how.options()))}")
-
-
-@app.command
-def interpolate(
-    run: RunName,
-    /,
-    *,
-    pairs: Annotated[int, Parameter(help="Rows, each from one z to another.")] = 8,
-    steps: Annotated[int, Parameter(help="Images in a row.")] = 10,
-    path: Annotated[str, Parameter(help="linear or spherical.")] = "linear",
-    label: Label = None,
-    how: Draw = Drawing(),
-    output: Output = None,
-    runs: Runs = None,
-) -> None:
-    """Draw the way from one z to another."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
-    _show(opened, opened.interpolate(pairs=pairs, steps=steps, path=path, label=label, **how.options()), output)
-
-
-@app.command
-def grid(
-    run: RunName,
-    /,
-    *,
-    columns: Annotated[int, Parameter(help="How many z.")] = 15,
-    how: Draw = Drawing(),
-    output: Output = None,
-    runs: Runs = None,
-) -> None:
-    """Draw one z a column, one class a row."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
-    _show(opened, opened.grid(columns=columns, **how.options()), output)
-
-
-@app.command
-def traverse(
-    run: RunName,
-    /,
-    *,
-    units: Annotated[list[int] | None, Parameter(help="Which units of z; the first ten without it.")] = None,
-    steps: Annotated[int, Parameter(help="Images in a row.")] = 9,
-    span: Annotated[float, Parameter(help="How far each unit is moved, either way.")] = 3.0,
-    label: Label = None,
-    how: Draw = Drawing(),
-    output: Output = None,
-    runs: Runs = None,
-) -> None:
-    """Draw one z with one unit after the other moved, a row a unit."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
-    _show(opened, opened.traverse(units=units, steps=steps, span=span, label=label, **how.options()), output)
-
-
-@app.command(name="latent-map")
-def latent_map(
-    run: RunName,
-    /,
-    *,
-    steps: Annotated[int, Parameter(help="Images a side.")] = 20,
-    label: Label = None,
-    how: Draw = Drawing(),
-    output: Output = None,
-    runs: Runs = None,
-) -> None:
-    """Draw a two-dimensional latent space, and the test images in it."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
-    _show(opened, opened.latent_map(steps=steps, label=label, **how.options()), output)
-
-
-@app.command
-def reconstruct(
-    run: RunName,
-    /,
-    *,
-    n: Annotated[int, Parameter(name=["-n", "--number"], help="How many images.")] = 20,
-    how: Draw = Drawing(),
-    output: Output = None,
-    runs: Runs = None,
-) -> None:
-    """Draw test images over what a VAE makes of them."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
-    _show(opened, opened.reconstruct(n=n, **how.options()), output)
-
-
-@app.command
-def timeline(
-    run: RunName,
-    /,
-    *,
-    epochs: Annotated[list[int] | None, Parameter(help="Which; 1 5 10 50 100 without it, as far as kept.")] = None,
-    n: Annotated[int, Parameter(name=["-n", "--number"], help="How many z.")] = 12,
-    how: Draw = Drawing(),
-    output: Output = None,
-    runs: Runs = None,
-) -> None:
-    """Draw the same z after several epochs, a row an epoch."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
-    _show(opened, opened.timeline(epochs=epochs, n=n, **how.options()), output)
-
-
-@app.command
-def confusion(run: RunName, /, *, output: Output = None, runs: Runs = None) -> None:
-    """Draw how often a classifier takes each class for each other one."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
-    _show(opened, opened.confusion(), output)
-
-
-@app.command
-def likelihood(
-    run: RunName,
-    /,
-    *,
-    samples: Annotated[int, Parameter(help="z drawn for each image (K).")] = 64,
-    images: Annotated[int, Parameter(help="Test images.")] = 1000,
-    seed: Annotated[int, Parameter(help="Of the z.")] = 0,
-    json: Json = False,
-    runs: Runs = None,
-) -> None:
-    """Bound log p(x) of test images from below, by a VAE with importance-weighted samples."""
-    from genlab import api, tables
-
-    facts = api.likelihood_facts(api.open_run(run, runs=runs), samples, images, seed)
-    if json:
-        tables.show_json(facts)
-    else:
-        mean, error = facts["log_likelihood"], facts["standard_error"]
-        print(f"log p(x) at least {mean:.2f} nats an image (standard error {error:.2f} over images)")
-        print(f"{facts['images']:,} {facts['split']} images, K = {samples}, seed {seed}, {facts['likelihood']}")
-
-
-def _show(run: Run, look: Look, output: Path | None) -> None:
-    """Save a look where asked for; else keep it in the run and write the report anew."""
-    if output is not None:
-        look.save(output)
-        print(f"{output}: {look.caption}")
-    else:
-        print(f"{look.keep(run)}: {look.caption}")
-        print(f"report  {run.report()}")
-
-
 @app.command
 def report(run: RunName, /, *, runs: Runs = None) -> None:
     """Write a run's report.html anew."""
     from genlab import api
 
     print(api.open_run(run, runs=runs).report())
+
+
+for command in cli_looks.COMMANDS:
+    app.command(command)
 
 
 @data.command(name="list")
