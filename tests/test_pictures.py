@@ -36,3 +36,25 @@ def test_png_holds_pixels_and_text() -> None:
         assert opened.mode == "RGB"
         assert (np.asarray(opened)[::3, ::3] == picture).all()
         assert opened.info["genlab:run"] == "<b>é</b>"
+
+
+def test_names_stand_beside_rows_and_above_columns() -> None:
+    """The picture itself is unchanged, enlarged, at the lower right; ink appears in the margins."""
+    picture = np.full((20, 30, 1), 200, np.uint8)
+    named = pictures.labelled(picture, ["a", "b"], ["c", "d", "e"], scale=2)
+    assert named.shape[2] == 1
+    assert (named[-40:, -60:] == 200).all()
+    assert named.shape[0] > 40
+    assert named.shape[1] > 60
+    assert (named[-40:, :-60] < 128).any()
+    assert (named[:-40, -60:] < 128).any()
+
+
+def test_without_names_there_are_no_margins() -> None:
+    colour = np.zeros((4, 6, 3), np.uint8)
+    assert pictures.labelled(colour, scale=1).shape == (4, 6, 3)
+
+
+def test_a_name_too_long_for_its_column_is_left_out() -> None:
+    picture = np.full((20, 10, 1), 200, np.uint8)
+    assert (pictures.labelled(picture, (), ["a very long name indeed"], scale=1)[:22] == 255).all()

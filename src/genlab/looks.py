@@ -183,6 +183,7 @@ def latent_map(
     arrays = {"images": images.numpy(), "z": z.numpy()}
     words, points, labels = "", None, None
     if held_out is not None and FAMILIES[run.recipe.family].encoder:
+        _one_state(how)
         points = encode(run, own, held_out).numpy()
         labels = held_out.labels
         arrays |= {"encoded": points, **({} if labels is None else {"labels": labels})}
@@ -205,6 +206,7 @@ def reconstruct(run: RunDirectory, own: Own, how: How, held_out: Dataset, n: int
     """
     _check(n=n, figure=2 * n)
     sampler = Sampler(run, own, how)
+    _one_state(how)
     shown = first(held_out, n)
     n = len(shown)
     mean = encode(run, own, shown)
@@ -367,6 +369,12 @@ def _classes(run: RunDirectory, labels: Tensor | None) -> str:
         return ""
     kinds = set(labels.tolist())
     return f", as class {_names(run, labels[:1])[0]}" if len(kinds) == 1 else ", each as one class"
+
+
+def _one_state(how: How) -> None:
+    """Refuse a decoder of one step beside an encoder of another."""
+    if how.step is not None:
+        raise UsageError("snapshots hold the decoder only, and this figure needs its encoder too; leave out the step")
 
 
 def _check(figure: int = 1, **counts: int | tuple[int, int]) -> None:

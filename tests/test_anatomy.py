@@ -1,0 +1,92 @@
+"""A recipe's objective in words, and what an epoch of it costs."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+
+import genlab
+from genlab import anatomy
+from genlab.recipe.gan import GanObjective
+
+
+def lines(recipe: str, **changes: Any) -> str:
+    return "\n".join(
+        anatomy.equations(genlab.load_recipe(recipe, {k.replace("__", "."): v for k, v in changes.items()}))
+    )
+
+
+def test_every_loss_and_penalty_has_its_equation() -> None:
+    losses = set(get_args(GanObjective.model_fields["loss"].annotation))
+    penalties = set(get_args(GanObjective.model_fields["penalty"].annotation)) - {"none"}
+    assert losses == anatomy.DISCRIMINATOR.keys() == anatomy.GENERATOR.keys()
+    assert penalties == anatomy.PENALTY.keys()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "words"),
+    [
+        ("s0-dcgan", {}, "D minimises  (E[-log s(D(x))] + E[-log(1 - s(D(G(z))))]) / 2"),
+        ("s2-dcgan", {}, "D minimises  E[-log s(D(x))] + E[-log(1 - s(D(G(z))))]\nG minimises  E[-log s(D(G(z)))]"),
+        ("s2-dcgan", {"objective__loss": "saturating"}, "G minimises  E[log(1 - s(D(G(z))))]"),
+        ("s2-dcgan", {"objective__label_smoothing": 0.1}, "E[-0.9 log s(D(x)) - 0.1 log(1 - s(D(x)))]"),
+        ("s2-dcgan", {"objective__packing": 2}, "D judges 2 images at once"),
+        ("s2-cdcgan", {}, "D and G are told the class"),
+        ("s2-cdcgan", {"networks__discriminator__labels": False}, "G is told the class, D is not"),
+        ("quick-mnist", {}, "+  0.2 * sum over u = x, G(z) of E[(D(u) - D(u + 0.05 e))^2] / (2 0.05^2)"),
+        ("wgan-gp", {}, "10 * E[(|grad D(u)| - 1)^2]"),
+        ("wgan-gp", {}, "5 steps of D for one of G"),
+        ("s4-vae", {}, "minimise  E[mean over pixels of (x - dec(z))^2]  +  1 * KL(q(z|x) || N(0, I)) / 2"),
+        ("s4-vae", {"objective__reconstruction": "sum", "objective__kl": "sum"},
+         "minimise  E[sum over pixels of (x - dec(z))^2 / 2]  +  1 * KL(q(z|x) || N(0, I))\n"),
+        ("beta-vae", {}, "the weight 4 is reached after 468 steps"),
+        ("cvae", {}, "both networks told the class"),
+        ("s4-classifier", {"objective__label_smoothing": 0.1}, "targets 0.9 + 0.1 / classes"),
+    ],
+)  # fmt: skip
+def test_equations_have_the_recipe_s_own_numbers(recipe: str, changes: dict[str, Any], words: str) -> None:
+    assert words in lines(recipe, **changes)
+
+
+def test_a_player_that_does_not_learn_minimises_nothing() -> None:
+    assert "G minimises" not in lines("s2-dcgan", objective__players="discriminator")
+    assert "D minimises" not in lines("s2-dcgan", objective__players="generator")
+
+
+def passes(recipe: str, images: int, **changes: Any) -> tuple[float, float]:
+    """Forward passes' worth of G and of D for each training image: the cost is linear in both."""
+    shown = genlab.show(recipe, {k.replace("__", "."): v for k, v in changes.items()})
+    found = []
+    for name in ("generator", "discriminator"):
+        alone = [type(n)(**{**vars(n), "multiply_adds": 1000 if n.name == name else 0}) for n in shown.networks]
+        found.append(anatomy.cost(shown.recipe, alone, images).multiply_adds / 1000 / images)
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "g", "d"),
+    [
+        # G forward, its backward twice that; D: two images forward and backward (6), then forward and through it (2).
+        ("s2-dcgan", {}, 3, 8),
+        # Fresh z: one more forward pass of G.
+        ("s3-mlp", {}, 4, 8),
+        # G's step on twice as many images.
+        ("s1-mlp", {}, 1 + 2 * 3, 6 + 2 * 2),
+        ("s2-dcgan", {"objective.players": "discriminator"}, 1, 6),
+        ("s2-dcgan", {"objective.players": "generator"}, 3, 2),
+        # Two more images forward and backward, and the real ones again in G's step.
+        ("quick-mnist", {"budget.batch": 60}, 3, 4 * 3 + 3),
+        # Once in five steps G, fresh; the exact penalty about six.
+        ("wgan-gp", {"budget.batch": 60}, 1 + 3 / 5, 6 + 6 + 2 / 5),
+    ],
+)
+def test_what_a_step_costs(recipe: str, changes: dict[str, Any], g: float, d: float) -> None:
+    assert passes(recipe, 60_000, **changes) == (pytest.approx(g), pytest.approx(d))
+
+
+def test_an_epoch_drops_or_keeps_its_last_batch() -> None:
+    kept, dropped = genlab.show("s2-dcgan").cost, genlab.show("s2-dcgan", {"data.last_batch": "drop"}).cost
+    assert (kept.steps, kept.images) == (469, 60_000)
+    assert (dropped.steps, dropped.images) == (468, 59_904)
+    assert kept.words == "an epoch: 469 steps, 60,000 images, about 3,855 billion multiply-adds"

@@ -1,0 +1,56 @@
+"""Drawings are well-formed SVG that hold every layer and the passes of the system."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import pytest
+
+import genlab
+from genlab import recipe_files
+from genlab.reporting.drawings import WEIGHTED
+
+
+def words(recipe: str, changes: dict[str, Any] | None = None) -> list[str]:
+    root = ET.fromstring(genlab.show(recipe, changes).drawing)
+    assert root.tag.endswith("svg")
+    return [element.text or "" for element in root.iter() if element.tag.endswith("text")]
+
+
+@pytest.mark.parametrize("name", recipe_files.names())
+def test_every_layer_is_drawn(name: str) -> None:
+    shown, text = genlab.show(name), words(name)
+    for network in shown.networks:
+        assert f"{network.name}: {network.parameters:,} parameters" in text
+    weighted = sum(layer.type in WEIGHTED for network in shown.networks for layer in network.layers)
+    kinds = ("Conv", "ConvTranspose", "Linear")
+    assert sum(line.split(" + ")[0] in kinds for line in text) == weighted
+
+
+def test_a_gan_is_trained_in_two_passes() -> None:
+    text = words("s3-mlp")
+    assert text[0] == "Pass 1: the discriminator learns; the generator is held fixed"
+    assert "Pass 2: the generator learns; the discriminator is held fixed" in text
+    assert "gradient, to D only" in text
+    assert "gradient, through D and the image, to G only" in text
+    assert "noise, fresh" in text
+    assert "noise, the same" in words("s2-dcgan")
+
+
+def test_a_player_alone_has_one_pass() -> None:
+    assert not any("Pass 2" in line for line in words("s2-dcgan", {"objective.players": "generator"}))
+    assert any("Pass 1" in line for line in words("s2-dcgan", {"objective.players": "discriminator"}))
+
+
+def test_conditions_are_drawn() -> None:
+    text = words("s2-cdcgan", {"networks.discriminator.labels": False})
+    assert "z, y" in text
+    assert "x" in text
+    assert "x, y" in words("s2-cdcgan")
+
+
+def test_the_other_families() -> None:
+    assert {"encoder", "decoder", "KL divergence", "squared error"} <= set(words("s4-vae"))
+    assert "cross-entropy" in words("conv-vae")
+    assert "logits" in words("s4-classifier")

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from genlab import plots
+
+
+def test_shares_of_a_confusion_matrix_are_of_its_rows() -> None:
+    """A class with twice the images is no darker: 90 of 100 and 180 of 200 look alike; counts are written."""
+    counts = np.array([[90, 10], [20, 180]])
+    (axes,) = plots.confusion(counts, ["a", "b"]).axes
+    assert np.allclose(np.asarray(axes.images[0].get_array()), [[0.9, 0.1], [0.1, 0.9]])
+    assert [text.get_text() for text in axes.texts] == ["90", "10", "20", "180"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+
+
+def test_an_absent_class_is_no_division_by_zero() -> None:
+    (axes,) = plots.confusion(np.array([[0, 0], [1, 3]]), ["a", "b"]).axes
+    assert np.asarray(axes.images[0].get_array())[0].tolist() == [0, 0]
+
+
+def test_the_map_colours_points_by_class() -> None:
+    picture, points = np.zeros((8, 8, 1), np.uint8), np.array([[0.0, 1.0], [2.0, 3.0], [0.5, 0.5]])
+    _, right = plots.latent_map(picture, points, np.array([0, 1, 1]), ["a", "b"], 3.0).axes
+    assert [len(kind.get_offsets()) for kind in right.collections] == [1, 2]
+    assert right.get_legend() is not None
+    assert len(plots.latent_map(picture, None, None, [], 3.0).axes) == 1
+
+
+def test_text_is_in_the_file() -> None:
+    data = plots.png(plots.confusion(np.eye(2, dtype=int), ["a", "b"]), {"genlab:title": "T", "genlab:caption": "C: a"})
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.text["genlab:caption"] == "C: a"  # type: ignore[attr-defined]
