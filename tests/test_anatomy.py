@@ -12,9 +12,8 @@ from genlab.recipe.gan import GanObjective
 
 
 def lines(recipe: str, **changes: Any) -> str:
-    return "\n".join(
-        anatomy.equations(genlab.load_recipe(recipe, {k.replace("__", "."): v for k, v in changes.items()}))
-    )
+    overrides = {key.replace("__", "."): value for key, value in changes.items()}
+    return "\n".join(anatomy.equations(genlab.load_recipe(recipe, overrides)))
 
 
 def test_every_loss_and_penalty_has_its_equation() -> None:
@@ -82,11 +81,11 @@ def passes(recipe: str, images: int, **changes: Any) -> tuple[float, float]:
     ],
 )
 def test_what_a_step_costs(recipe: str, changes: dict[str, Any], g: float, d: float) -> None:
-    assert passes(recipe, 60_000, **changes) == (pytest.approx(g), pytest.approx(d))
+    assert list(passes(recipe, 60_000, **changes)) == pytest.approx([g, d])
 
 
 def test_an_epoch_drops_or_keeps_its_last_batch() -> None:
     kept, dropped = genlab.show("s2-dcgan").cost, genlab.show("s2-dcgan", {"data.last_batch": "drop"}).cost
     assert (kept.steps, kept.images) == (469, 60_000)
     assert (dropped.steps, dropped.images) == (468, 59_904)
-    assert kept.words == "an epoch: 469 steps, 60,000 images, about 3,855 billion multiply-adds"
+    assert kept.words == "an epoch: 469 steps, 60,000 images, about 2,893 billion multiply-adds"

@@ -4,11 +4,13 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 import genlab
-from genlab.progress import Lines, Live, progress
+from genlab.progress import Lines, Live, epoch_line, progress
 from genlab.recipe import GanRecipe
+from genlab.training import Observer
 
 
 def test_a_pipe_gets_plain_lines(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
@@ -41,3 +43,25 @@ def test_a_reader_that_is_gone_does_not_end_the_training(small: Callable[..., Ga
 
     run = genlab.train(small(), runs=tmp_path, observers=[Lines(Gone())], report=False)
     assert run.status["state"] == "finished"
+
+
+def test_a_line_an_epoch_as_report_s4_prints_it() -> None:
+    row = {
+        "epoch": 3.0, "train_loss": 0.31234, "test_loss": 0.4, "train_accuracy": 0.8861, "test_accuracy": 0.87,
+    }  # fmt: skip
+    assert epoch_line(row, 30) == (
+        "epoch 3/30  train loss 0.3123  test loss 0.4000  train accuracy 88.61%  test accuracy 87.00%"
+    )
+    assert epoch_line({"epoch": 3.0, "loss": 0.3}, 30) is None
+    of_a_vae = {"epoch": 1.0, "test_reconstruction_sum": 130.0, "test_kl_sum": 0.001, "test_active_units": 0}
+    assert epoch_line(of_a_vae, 5) == "epoch 1/5  test reconstruction 130.00  test kl 0.00  test active units 0"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_classifier_prints_its_epochs(terminal: bool, digits: Path, tmp_path: Path) -> None:
+    stream = io.StringIO()
+    shown: Observer = Live(Console(file=stream, force_terminal=True, width=90)) if terminal else Lines(stream)
+    changes = {"data.name": str(digits), "budget.batch": 20, "budget.epochs": 2, "engine.plan": "reference"}
+    genlab.train("s4-classifier", overrides=changes, runs=tmp_path, report=False, observers=[shown])
+    assert "epoch 1/2  train loss" in stream.getvalue()
+    assert "epoch 2/2  train loss" in stream.getvalue()
