@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import genlab
 from genlab import data
 from genlab.data import builtin
 from genlab.data.images import Dataset
@@ -158,3 +159,43 @@ def test_facts_count_the_classes(digits: Path) -> None:
     facts = data.facts(data.load(str(digits)))
     assert facts["classes"] == {str(k): 10 for k in range(10)}
     assert facts["images"] == 100
+
+
+def test_the_first_images_with_their_labels() -> None:
+    mnist = data.load("mnist")
+    few = data.first(mnist, 7)
+    assert mnist.labels is not None
+    assert few.labels is not None
+    assert np.array_equal(few.images, mnist.images[:7])
+    assert np.array_equal(few.labels, mnist.labels[:7])
+    assert len(data.first(mnist, None)) == 60_000
+    assert few.fingerprint == mnist.fingerprint
+
+
+def test_the_test_split_of_a_dataset(tmp_path: Path) -> None:
+    """There, or None; refused where it does not go with the training split."""
+    built_in = data.load_test(data.load("mnist"))
+    assert built_in is not None
+    assert (built_in.split, len(built_in)) == ("test", 10_000)
+    x, y = np.zeros((6, 28, 28), np.uint8), np.arange(6) % 3
+
+    def split(**arrays: object) -> data.Dataset | None:
+        path = str(tmp_path / "own.npz")
+        np.savez(path, x_train=x, y_train=y, **arrays)  # type: ignore[arg-type]
+        return data.load_test(data.load(path))
+
+    assert split() is None
+    found = split(x_test=x[:2], y_test=y[:2])
+    assert found is not None
+    assert len(found) == 2
+    with pytest.raises(DataError, match="x_test has images of shape"):
+        split(x_test=np.zeros((2, 20, 20), np.uint8), y_test=y[:2])
+    with pytest.raises(DataError, match="y_test has 5 classes, y_train 3"):
+        split(x_test=x[:1], y_test=np.array([4]))
+
+
+def test_training_on_a_subset(digits: Path, tmp_path: Path) -> None:
+    changes = {"data.name": str(digits), "data.subset": 30, "budget.batch": 10, "engine.plan": "reference"}
+    run = genlab.train("s4-classifier", overrides={**changes, "budget.epochs": 1}, runs=tmp_path, report=False)
+    assert run.provenance["data"]["images"] == 30
+    assert run.metrics()[-1]["images"] == 30

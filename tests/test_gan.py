@@ -279,6 +279,15 @@ def test_packing_stacks_consecutive_images_as_channels(small: Callable[..., GanR
     assert torch.allclose(logits, by_hand, atol=1e-6)
 
 
+def test_the_penalty_on_packed_images_is_of_the_whole_pack(small: Callable[..., GanRecipe]) -> None:
+    """D = 3 times the sum over both images of a pack: |grad|^2 / 2 = 9 * 2 * 32 * 32 / 2."""
+    changes = {"networks.discriminator": UNTOLD, "objective.penalty": "r1", "objective.sigma": None}
+    model = make(small({**changes, "objective.packing": 2}))
+    model._logits = lambda x, y: 3 * x.sum((1, 2, 3))  # type: ignore[method-assign]
+    x = torch.randn(4, 1, 32, 32)
+    assert model._penalty(x, x, None, 1).item() == pytest.approx(9 * 2 * 1024 / 2)
+
+
 def test_the_generator_s_batch_has_its_own_size(
     small: Callable[..., GanRecipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,3 +43,11 @@ def test_normal_draws_are_standard() -> None:
     # Four standard errors: 1/sqrt(n) of the mean, sqrt(2/n) of the variance.
     assert abs(draws.mean().item()) < 4 / 100_000**0.5
     assert abs(draws.var().item() - 1) < 4 * (2 / 100_000) ** 0.5
+
+
+def test_uniform_draws_are_keyed_and_in_range() -> None:
+    drawn = Keyed(0).uniform("a", 1, 10_000)
+    assert 0 <= drawn.min() < 0.01
+    assert 0.99 < drawn.max() < 1
+    assert torch.equal(drawn, Keyed(0).uniform("a", 1, 10_000))
+    assert not torch.equal(drawn, Keyed(0).uniform("a", 2, 10_000))

@@ -184,7 +184,7 @@ class Gan:
         real_logits, fake_logits = self._passes([x, fake], y)
         if kind == "none":
             return real_logits, fake_logits, None
-        return real_logits, fake_logits, self._penalty(x, fake, partial(self._discriminate, y=y), step)
+        return real_logits, fake_logits, self._penalty(x, fake, y, step)
 
     def _scores_and_differences(
         self, x: Tensor, fake: Tensor, y: Tensor | None, step: int
@@ -199,9 +199,10 @@ class Gan:
         parts = [finite_difference_penalty(logits[k], beside, sigma) for k, beside in zip(on, logits[2:], strict=True)]
         return logits[0], logits[1], torch.stack(parts).sum()
 
-    def _penalty(self, x: Tensor, fake: Tensor, scores: penalties.Scores, step: int) -> Tensor:
-        """The exact penalties, each with passes of D of its own."""
+    def _penalty(self, x: Tensor, fake: Tensor, y: Tensor | None, step: int) -> Tensor:
+        """The exact penalties, each with passes of D of its own; of packed images the gradient is the whole pack's."""
         kind, sigma = self.recipe.objective.penalty, self.recipe.objective.sigma
+        x, fake, scores = self._pack(x), self._pack(fake), partial(self._logits, y=y)
         if kind in ("r1", "r2", "r1-r2"):
             parts = [
                 penalties.squared_gradient_penalty(scores, at) for name, at in (("r1", x), ("r2", fake)) if name in kind
@@ -227,10 +228,15 @@ class Gan:
         return images
 
     def _discriminate(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """Logits (N / packing,), float32; `packing` consecutive images are judged as one of so many channels."""
+        """Logits of images, (N / packing,), float32."""
+        return self._logits(self._pack(x), y)
+
+    def _pack(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N / packing, packing * C, H, W): consecutive images as one of so many channels."""
         packing = self.recipe.objective.packing
-        if packing > 1:
-            x = x.reshape(len(x) // packing, packing * x.shape[1], *x.shape[2:])
+        return x if packing == 1 else x.reshape(len(x) // packing, packing * x.shape[1], *x.shape[2:])
+
+    def _logits(self, x: Tensor, y: Tensor | None) -> Tensor:
         with self.engine.autocast():
             logits: Tensor = self.D(x, y) if self.recipe.discriminator_conditional else self.D(x)
         return logits.float()
