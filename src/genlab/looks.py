@@ -27,6 +27,7 @@ from genlab.storage import write
 from genlab.training import Plan
 
 EPOCHS = (1, 5, 10, 50, 100)
+WAYS = {"linear": "in a straight line", "spherical": "along an arc"}
 MOST = 400
 """Images that one figure may show."""
 
@@ -98,7 +99,7 @@ def interpolate(
     return _grid(
         "interpolation",
         "Interpolation",
-        f"Each row goes from one z to another, {path}ly in {steps} steps{_classes(run, labels)}. "
+        f"Each row goes from one z to another in {steps} images, {WAYS[path]}{_classes(run, labels)}. "
         f"Drawn with {sampler.words}.",
         images,
         steps,
@@ -113,11 +114,11 @@ def class_grid(run: RunDirectory, own: Own, how: How, columns: int = 15) -> Look
     Raises:
         UsageError: the run is unconditional.
     """
+    sampler = Sampler(run, own, how)
     if not run.recipe.conditional:
         raise UsageError(f"{run.path.name} is unconditional: it has no classes to set against z; use sample")
     classes = run.provenance["data"]["class_names"]
     _check(columns=columns, figure=columns * len(classes))
-    sampler = Sampler(run, own, how)
     z = sampler.z("grid", columns)
     labels = torch.arange(len(classes)).repeat_interleave(columns)
     images = sampler(z.repeat(len(classes), 1), labels)
