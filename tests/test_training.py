@@ -220,6 +220,37 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(
     assert len(resumed.provenance["resumed"]) == 1
 
 
+NARROW: dict[str, Any] = {"kind": "mlp", "widths": [8]}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("sngan-hinge", {}),
+        ("wgan-gp", {}),
+        ("r3gan-small", {}),
+        ("s2-dcgan", {"objective.packing": 2, "objective.label_smoothing": 0.1, "data.last_batch": "drop"}),
+        ("s2-dcgan", {"networks.generator": NARROW, "networks.discriminator": {**NARROW, "dropout": 0.3}}),
+        ("s2-dcgan", {"optimisers.generator.amsgrad": True, "optimisers.discriminator.name": "rmsprop"}),
+        ("s2-dcgan", {"optimisers.generator.name": "adadelta", "optimisers.discriminator.name": "adagrad"}),
+        ("s2-dcgan", {"optimisers.generator.name": "sgd", "optimisers.generator.momentum": 0.9}),
+        ("s2-dcgan", {"optimisers.generator.schedule": "cosine", "optimisers.discriminator.warmup_steps": 10}),
+    ],
+)
+def test_every_kind_of_state_is_resumed(
+    name: str, changes: dict[str, Any], small: Callable[..., GanRecipe], tmp_path: Path
+) -> None:
+    """Power iterations, critic steps, dropout, every optimiser's memory, schedules: stopped in the second epoch."""
+    recipe = small({"logging.sample_epochs": 100, **changes}, name)
+    whole = genlab.train(recipe, runs=tmp_path, report=False)
+    stopper = Watcher(8, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Stopped):
+        genlab.train(recipe, runs=tmp_path, name="cut", observers=[stopper], report=False)
+    resumed = genlab.train(resume=tmp_path / "cut", report=False)
+    assert digest(resumed) == digest(whole)
+    assert rows(resumed) == rows(whole)
+
+
 def test_killed_and_resumed_in_a_new_process(finished: Run, small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(recipe_files.dump(small({"logging.checkpoint_seconds": 1e-6})), "utf-8")
     script = f"""
