@@ -140,6 +140,15 @@ def test_epochs_end_with_what_s4_prints(small_classifier: Small, tmp_path: Path)
     assert "are named rightly" in text
 
 
+def test_losses_of_an_epoch_are_comparable_under_label_smoothing(small_classifier: Small, tmp_path: Path) -> None:
+    """What is minimised is smoothed; what the epoch tells is the plain cross-entropy on both splits."""
+    changes = {"objective.label_smoothing": 0.3, "optimiser.lr": 1e-9, "optimiser.eps": 1.0}
+    rows = genlab.train(small_classifier(changes), runs=tmp_path, report=False).metrics()
+    plain = genlab.train(small_classifier({**changes, "objective.label_smoothing": 0}), runs=tmp_path, report=False)
+    assert rows[-1]["train_loss"] == pytest.approx(plain.metrics()[-1]["train_loss"], rel=1e-4)
+    assert rows[0]["loss"] != pytest.approx(plain.metrics()[0]["loss"], rel=1e-4)
+
+
 def test_a_stopped_epoch_goes_on_exactly(small_classifier: Small, tmp_path: Path) -> None:
     class StopAt:
         def stepped(self, step: int, seconds: float) -> None:

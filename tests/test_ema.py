@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from genlab.ema import Ema
+from genlab.nets.dcgan import DcganGenerator
 
 
 class Counter(nn.Module):
@@ -63,3 +64,23 @@ def test_the_average_is_apart_from_the_network() -> None:
     assert ema.network.state_dict()["w"].item() == 1.0
     assert not ema.network.training
     assert not any(p.requires_grad for p in ema.network.parameters())
+
+
+def test_an_average_of_a_spectrally_normalised_network_is_one_too() -> None:
+    """Every layer's largest singular value is 1, also of the average, whose singular vectors are the network's own."""
+    torch.manual_seed(0)
+    network = DcganGenerator(8, 1, 32, 4, normalisation="spectral", init="torch-default")
+    average = Ema(network, 0.99)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
+    for _ in range(150):
+        loss = (network(torch.randn(8, 8)) - 0.5).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        average.update()
+    layers = [module for module in average.network.modules() if isinstance(module, nn.ConvTranspose2d)]
+    assert len(layers) == 4
+    for layer in layers:
+        largest = torch.linalg.matrix_norm(layer.weight.transpose(0, 1).flatten(1), 2).item()
+        # The network's vectors are near the average's, not the same.
+        assert largest == pytest.approx(1, rel=0.1)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genlab import engine, gan
+from genlab import engine, gan, penalties
 from genlab.descent import Descent
 from genlab.errors import NonFiniteError
 from genlab.losses import ADVERSARIAL, AdversarialLoss
@@ -173,6 +173,7 @@ def test_merged_passes_compute_the_same(small: Callable[..., GanRecipe]) -> None
 def test_passes_are_merged_only_where_images_do_not_mix(small: Callable[..., GanRecipe]) -> None:
     assert gan.mergeable(make(small()).networks)
     assert not gan.mergeable(make(small(recipe="s2-dcgan")).networks)
+    assert not gan.mergeable(make(small(recipe="sngan-hinge")).networks)  # each pass is a power iteration
     assert not gan.mergeable({"discriminator": nn.Sequential(nn.Flatten(), nn.Linear(1024, 1))})
 
 
@@ -286,6 +287,40 @@ def test_the_penalty_on_packed_images_is_of_the_whole_pack(small: Callable[..., 
     model._logits = lambda x, y: 3 * x.sum((1, 2, 3))  # type: ignore[method-assign]
     x = torch.randn(4, 1, 32, 32)
     assert model._penalty(x, x, None, 1).item() == pytest.approx(9 * 2 * 1024 / 2)
+
+
+@pytest.mark.parametrize("penalty", ["r1", "r2", "r1-r2", "gradient-penalty", "gradient-penalty-one-sided", "dragan"])
+def test_where_each_exact_penalty_looks(
+    penalty: str, small: Callable[..., GanRecipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R1 at real images (here all 0), R2 at generated ones (all 1), the others between them or around real ones."""
+    seen: list[Tensor] = []
+
+    def squared(scores: Any, x: Tensor) -> Tensor:
+        seen.append(x)
+        return torch.zeros(())
+
+    def unit(scores: Any, x: Tensor, one_sided: bool = False) -> Tensor:
+        assert one_sided == (penalty == "gradient-penalty-one-sided")
+        return squared(scores, x)
+
+    monkeypatch.setattr(penalties, "squared_gradient_penalty", squared)
+    monkeypatch.setattr(penalties, "unit_gradient_penalty", unit)
+    model = make(small({"objective.penalty": penalty, "objective.sigma": 0.1 if penalty == "dragan" else None}))
+    real, fake = torch.zeros(200, 1, 4, 4), torch.ones(200, 1, 4, 4)
+    model._penalty(real, fake, None, 1)
+    if penalty.startswith("r"):
+        expected = {"r1": [real], "r2": [fake], "r1-r2": [real, fake]}[penalty]
+        assert len(seen) == len(expected)
+        assert all(torch.equal(a, b) for a, b in zip(seen, expected, strict=True))
+    elif penalty == "dragan":
+        # 3,200 normal draws: five standard errors.
+        assert seen[0].std().item() == pytest.approx(0.1, rel=5 / 6400**0.5)
+        assert seen[0].mean().item() == pytest.approx(0, abs=5 * 0.1 / 3200**0.5)
+    else:
+        shares = seen[0][:, 0, 0, 0]
+        assert torch.equal(seen[0], shares.view(-1, 1, 1, 1).expand_as(seen[0]))
+        assert 0 <= shares.min() < 0.05 < 0.95 < shares.max() <= 1
 
 
 def test_the_generator_s_batch_has_its_own_size(

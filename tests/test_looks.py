@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import genlab
-from genlab import latent, looks
+from genlab import latent, looks, sampling
 from genlab.errors import UsageError
 from genlab.sampling import How, Sampler
 from genlab.trained import Run
@@ -140,11 +140,29 @@ def test_the_timeline_takes_the_same_z_from_each_snapshot(finished: Run) -> None
         (lambda run: run.timeline(epochs=[1, 7]), "no snapshot after epoch 7; there are: 1, 2"),
         (lambda run: run.grid(truncation=0.0), "truncation is 0"),
         (lambda run: run.grid(step=5), "no snapshot of step 5; there are: 6, 12"),
+        (lambda run: run.timeline(step=6), "cannot be drawn with a step"),
+        (lambda run: run.timeline(ema=False), "cannot be drawn with raw weights"),
     ],
 )
 def test_what_cannot_be_looked_at(ask: Any, words: str, finished: Run) -> None:
     with pytest.raises(UsageError, match=words):
         ask(finished)
+
+
+def test_what_an_encoder_cannot_do(vae: Run) -> None:
+    for ask in (vae.reconstruct, vae.latent_map):
+        with pytest.raises(UsageError, match="cannot be drawn with a truncation"):
+            ask(truncation=0.3)
+        with pytest.raises(UsageError, match="cannot be drawn with a step"):
+            ask(step=5)
+
+
+def test_samples_say_how_they_were_drawn(finished: Run, tmp_path: Path) -> None:
+    how = How(truncation=0.3, batch_statistics=True)
+    sampling.save_images(finished.sample(4, truncation=0.3), tmp_path / "a.png", finished, how=how)
+    with Image.open(tmp_path / "a.png") as image:
+        words = image.text["genlab:sampling"]  # type: ignore[attr-defined]
+    assert words == "EMA weights (decay 0.999), batch BatchNorm statistics, float32, z cut to +-0.3"
 
 
 def test_an_unconditional_run_has_no_class_grid(vae: Run) -> None:

@@ -293,3 +293,14 @@ def test_describe_leaves_the_network_as_it_was() -> None:
     assert network.training
     assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_a_spectrally_normalised_layer_is_described_as_the_layer_it_is() -> None:
+    plain, spectral = (DcganDiscriminator(1, 32, 8, normalisation=kind) for kind in ("none", "spectral"))
+    x = torch.zeros(2, 1, 32, 32)
+    rows = [
+        [(layer.type, layer.parameters, layer.multiply_adds) for layer in describe("D", network, x).layers]
+        for network in (plain, spectral)
+    ]
+    assert rows[0] == rows[1]
+    assert describe("D", spectral, x).buffers == 0

@@ -22,6 +22,18 @@ def test_an_absent_class_is_no_division_by_zero() -> None:
     assert np.asarray(axes.images[0].get_array())[0].tolist() == [0, 0]
 
 
+def test_names_are_no_mathematics() -> None:
+    """A dollar sign would be read as TeX, a leading underscore would leave the legend."""
+    figure = plots.confusion(np.eye(2, dtype=int), [r"$\foo$", "_b"])
+    assert plots.png(figure, {})
+    points = np.zeros((2, 2))
+    drawn = plots.latent_map(np.zeros((4, 4, 1), np.uint8), points, np.array([0, 1]), ["$a$ $", "_b"], 3.0)
+    legend = drawn.axes[1].get_legend()
+    assert legend is not None
+    assert [text.get_text().strip() for text in legend.get_texts()] == [r"\$a\$ \$", "_b"]
+    assert plots.png(drawn, {})
+
+
 def test_the_map_colours_points_by_class() -> None:
     picture, points = np.zeros((8, 8, 1), np.uint8), np.array([[0.0, 1.0], [2.0, 3.0], [0.5, 0.5]])
     _, right = plots.latent_map(picture, points, np.array([0, 1, 1]), ["a", "b"], 3.0).axes

@@ -76,6 +76,9 @@ def test_what_is_refused(changes: dict[str, Any], words: str) -> None:
     assert words in "\n".join(problems(changes))
 
 
+FINITE = {"objective.penalty": "r1-finite-difference", "objective.lambda": 1.0, "objective.sigma": 0.05}
+
+
 @pytest.mark.parametrize(
     ("recipe", "changes", "words"),
     [
@@ -99,6 +102,21 @@ def test_what_is_refused(changes: dict[str, Any], words: str) -> None:
         ("s4-classifier", {"init_encoder_from": "x"}, "unknown field init_encoder_from"),
         ("conv-vae", {"data.size": 28}, "data.size is 28, which doubling networks.decoder.base = 4 cannot make"),
         ("cvae", {"init_encoder_from": "s4-classifier"}, "a conditional encoder also reads the class"),
+        ("s4-classifier", {"logging.sample_every": 10}, "unknown field logging.sample_every"),
+        ("s4-vae", {"engine.merged_passes": True}, "engine.merged_passes has no effect in family vae"),
+        ("s4-classifier", {"engine.merged_passes": True}, "engine.merged_passes has no effect in family classifier"),
+        (
+            "s4-vae",
+            {"optimiser.name": "sgd", "optimiser.nesterov": True},
+            "nesterov has no effect",
+        ),
+        ("s3-mlp", {**FINITE, "networks.discriminator.dropout": 0.3}, "dropout 0.3 changes D from pass to pass"),
+        ("sngan-hinge", FINITE, "spectral normalisation moves D between two passes"),
+        ("sngan-hinge", {"objective.clip": 0.1}, "which rescales every weight"),
+        ("s1-mlp", {"objective.generator_batch": 1}, "objective.generator_batch is 1, but batch normalisation"),
+        ("s2-dcgan", {"objective.packing": 128}, "leaves one pack of budget.batch 128"),
+        ("s2-cdcgan", {"networks.discriminator.ndf": 33}, "networks.discriminator.ndf is 33; it must be even"),
+        ("s2-cdcgan", {"networks.generator.ngf": 33}, "networks.generator.ngf is 33; it must be even"),
     ],
 )
 def test_what_the_other_families_refuse(recipe: str, changes: dict[str, Any], words: str) -> None:
@@ -123,6 +141,14 @@ def test_another_kind_keeps_what_both_have() -> None:
         "name": "sgd", "lr": 5e-4, "weight_decay": 0.0, "schedule": "constant", "warmup_steps": 0, "momentum": 0.9,
         "nesterov": False,
     }  # fmt: skip
+
+
+def test_an_optimiser_takes_its_own_defaults() -> None:
+    """AdamW's weight decay is 0.01, although the recipe's Adam says 0; the rate and what was asked for stay."""
+    made = recipe_files.to_dict(recipe_files.load("s4-classifier", {"optimiser.name": "adamw"}))["optimiser"]
+    assert (made["weight_decay"], made["lr"]) == (0.01, 0.001)
+    asked = {"optimiser.name": "adamw", "optimiser.weight_decay": 0.5}
+    assert recipe_files.to_dict(recipe_files.load("s4-classifier", asked))["optimiser"]["weight_decay"] == 0.5
 
 
 def test_full_batch_descent_is_on_a_stated_subset() -> None:
@@ -188,7 +214,8 @@ def test_numbers_may_come_as_yaml_reads_them() -> None:
 
 @pytest.mark.parametrize("given", ["1, 2,5", "1 2 5", [1, 2, 5]])
 def test_lists_may_be_written_with_commas(given: Any) -> None:
-    assert recipe_files.load("quick-mnist", {"logging.sample_epochs": given}).logging.sample_epochs == (1, 2, 5)
+    recipe = recipe_files.load("quick-mnist", {"logging.sample_epochs": given})
+    assert recipe_files.to_dict(recipe)["logging"]["sample_epochs"] == [1, 2, 5]
 
 
 @pytest.mark.parametrize(

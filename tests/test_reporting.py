@@ -7,6 +7,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import genlab
@@ -112,8 +113,20 @@ def test_csv_holds_every_row(finished: Run) -> None:
 
 
 def test_blocks_are_means() -> None:
-    assert figures._blocks([1.0, 3.0, 5.0, None, 7.0], 2).tolist()[0] == 2
-    assert figures._blocks([1.0, 3.0, 5.0], 2).tolist() == [2, 5]
+    rows = [{"step": k, "a": float(k), **({"b": 1.0} if k % 3 == 0 else {})} for k in range(1, 901)]
+    series = figures._series(rows, "a")
+    assert series.block == 3
+    assert series.values[:2].tolist() == series.steps[:2].tolist() == [2, 5]
+
+
+def test_a_curve_has_the_rows_that_have_its_column() -> None:
+    """Of a generator that learns at every third step every third row; a value that was not finite leaves a gap."""
+    rows = [{"step": k, "a": None if k == 4 else 1.0, **({"b": float(k)} if k % 3 == 0 else {})} for k in range(1, 10)]
+    assert figures._series(rows, "b").steps.tolist() == [3, 6, 9]
+    assert np.isnan(figures._series(rows, "a").values).tolist() == [k == 3 for k in range(9)]
+    text = figures._csv(["step", "epoch", "a", "b"], [{**row, "epoch": 0} for row in rows]).decode().splitlines()
+    assert len(text) == 10
+    assert text[1:4] == ["1,0,1.0,", "2,0,1.0,", "3,0,1.0,3.0"]
 
 
 def test_long_runs_are_thinned_and_say_so(finished: Run, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import genlab
 from genlab import api, engine, recipe_files, vae
 from genlab.checkpoint import newest
 from genlab.errors import RecipeError, Stopped, UsageError
+from genlab.losses import adversarial
 from genlab.randomness import Keyed
 from genlab.recipe import VaeRecipe
 from genlab.trained import Run
@@ -248,17 +249,38 @@ def test_other_shapes_are_refused_with_a_table(small_vae: Small, classifier_run:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_classifier_is_found_by_recipe_and_seed_or_trained_first(
+def test_a_classifier_is_found_by_recipe_and_seed(
     small_vae: Small, classifier_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The newest finished run of the recipe with the same seed; with another seed a new one is trained."""
-    recipe = small_vae({"init_encoder_from": "s4-classifier", "budget.max_steps": 1})
+    """The newest finished run of the recipe as it stands, with the same seed; broken runs beside it do not matter."""
     root = tmp_path / "runs"
     root.mkdir()
     (root / classifier_run.path.name).symlink_to(classifier_run.path)
-    warm = genlab.train(recipe, runs=root, report=False)
-    assert recipe_files.to_dict(warm.recipe)["init_encoder_from"] == str(classifier_run.path.resolve())
+    (root / "broken").mkdir()
+    (root / "broken" / "recipe.yaml").write_text("family: old")
+    # The fixture's classifier is a changed one, so that it does not count ...
+    assert api._trained_before("s4-classifier", 0, root) is None
+    # ... until the built-in recipe is that one.
+    load = recipe_files.load
+    monkeypatch.setattr(
+        recipe_files,
+        "load",
+        lambda source, *rest: classifier_run.recipe if source == "s4-classifier" else load(source, *rest),
+    )
+    found = api._trained_before("s4-classifier", 0, root)
+    assert found is not None
+    assert found.path.name == classifier_run.path.name
+    assert api._trained_before("s4-classifier", 1, root) is None
+    warm = genlab.train(
+        small_vae({"init_encoder_from": "s4-classifier", "budget.max_steps": 1}), runs=root, report=False
+    )
+    assert warm.provenance["encoder_from"] == {"run": str(classifier_run.path.resolve()), "step": 7}
 
+
+def test_a_classifier_is_trained_first_where_there_is_none(
+    small_vae: Small, classifier_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But only after everything else was found to be in order."""
     asked: list[tuple[str, int]] = []
 
     def quickly(name: str, *, seed: int, **_: object) -> Run:
@@ -266,9 +288,43 @@ def test_a_classifier_is_found_by_recipe_and_seed_or_trained_first(
         return classifier_run
 
     monkeypatch.setattr(api, "train", quickly)
+    recipe = small_vae({"init_encoder_from": "s4-classifier", "budget.max_steps": 1})
+    # s4-classifier has 500 hidden units, this encoder 12.
+    with pytest.raises(UsageError, match="their bodies differ"):
+        api._start(recipe, {}, 7, tmp_path, None, {}, None, ())
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(UsageError, match="run 'taken' exists"):
+        api._start(recipe, {}, 7, tmp_path, "taken", {}, None, ())
+    assert asked == []
+    monkeypatch.setattr(vae, "check_bodies", lambda *_: None)
     with pytest.warns(UserWarning, match="no finished run of s4-classifier with seed 7"):
-        api._start(recipe, {}, 7, root, None, {}, None, ())
+        api._trained_now("s4-classifier", nn.Linear(1, 1), 7, tmp_path, ())
     assert asked == [("s4-classifier", 7)]
+
+
+def test_a_classifier_of_other_data_is_noted(
+    small_vae: Small, classifier_run: Run, digits: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other.npz").write_bytes(digits.read_bytes())
+    changes = {"init_encoder_from": str(classifier_run.path), "data.name": str(tmp_path / "other.npz")}
+    with pytest.warns(UserWarning, match="a classifier of"):
+        genlab.train(small_vae({**changes, "budget.max_steps": 1}), runs=tmp_path / "runs", report=False)
+
+
+def test_a_conditional_vae_without_test_labels(small_vae: Small, digits: Path, tmp_path: Path) -> None:
+    """A test split without labels is of no use to it; it trains all the same."""
+    with np.load(digits) as arrays:
+        np.savez(tmp_path / "some.npz", **arrays, x_test=arrays["x_train"][:20])
+    recipe = small_vae({"data.name": str(tmp_path / "some.npz"), "networks.conditional": True})
+    run = genlab.train(recipe, runs=tmp_path / "runs")
+    assert "test_kl_sum" not in run.metrics()[-1]
+    assert run.likelihood(samples=2, images=1)["of"] == "log p(x | class)"
+    assert run.likelihood(samples=2, images=1)["standard_error"] is None
+
+
+def test_an_own_objective_is_refused(small_vae: Small, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="an own objective is for GANs"):
+        genlab.train(small_vae(), objective=adversarial("hinge"), runs=tmp_path)
 
 
 def test_what_an_encoder_cannot_start_from(small_vae: Small, tmp_path: Path, finished: Run) -> None:

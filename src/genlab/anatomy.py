@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from genlab.nets.describe import Description
 from genlab.recipe import ClassifierRecipe, GanRecipe, Recipe, VaeRecipe
+from genlab.training import Plan
 
 FORWARD_BACKWARD = 3
 """Forward passes that a forward and a backward pass cost together: the backward one computes two products a weight."""
@@ -19,7 +20,7 @@ SUM = "E[-log s(D(x))] + E[-log(1 - s(D(G(z))))]"
 DISCRIMINATOR = {
     "non-saturating": SUM,
     "saturating": SUM,
-    "bce-on-probabilities": "E[-max(log p, -100)] + E[-max(log(1 - q), -100)],  p = s(D(x)), q = s(D(G(z)))",
+    "bce-on-probabilities": "E[-max(log p, -100)] + E[-max(log(1 - q), -100)]",
     "least-squares": "E[(D(x) - 1)^2] / 2 + E[D(G(z))^2] / 2",
     "wasserstein": "E[D(G(z))] - E[D(x)]",
     "hinge": "E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))]",
@@ -34,6 +35,13 @@ GENERATOR = {
     "hinge": "-E[D(G(z))]",
     "relativistic": "E[-log s(D(G(z)) - D(x))]",
 }
+ENTROPY = ("-log s(D(x))", "-{rest} log s(D(x)) - {share} log(1 - s(D(x)))")
+SMOOTHED = {
+    "non-saturating": ENTROPY,
+    "saturating": ENTROPY,
+    "bce-on-probabilities": ("-max(log p, -100)", "-{rest} max(log p, -100) - {share} max(log(1 - p), -100)"),
+}
+"""The term of the real images without label smoothing and with it."""
 PENALTY = {
     "r1": "E|grad D(x)|^2 / 2",
     "r2": "E|grad D(G(z))|^2 / 2",
@@ -77,9 +85,8 @@ def equations(recipe: Recipe) -> list[str]:
 def cost(recipe: Recipe, described: Sequence[Description], images: int) -> Cost:
     """What an epoch over so many images costs with these networks."""
     adds = {description.name: description.multiply_adds for description in described}
-    batch = recipe.budget.batch
-    steps = -(-images // batch) if recipe.data.last_batch == "keep" else images // batch
-    used = images if recipe.data.last_batch == "keep" else steps * batch
+    steps = Plan.of(recipe, images).steps_per_epoch
+    used = min(images, steps * recipe.budget.batch)
     if isinstance(recipe, GanRecipe):
         total = _gan_passes(recipe, adds["generator"], adds["discriminator"] / recipe.objective.packing) * used
     else:
@@ -91,8 +98,9 @@ def _gan_equations(recipe: GanRecipe) -> list[str]:
     objective, lines = recipe.objective, []
     loss = DISCRIMINATOR[objective.loss]
     if objective.label_smoothing:
-        loss = loss.replace("-log s(D(x))", f"-{1 - objective.label_smoothing:g} log s(D(x)) - "
-                            f"{objective.label_smoothing:g} log(1 - s(D(x)))")  # fmt: skip
+        rest, share = 1 - objective.label_smoothing, objective.label_smoothing
+        real, smoothed = SMOOTHED[objective.loss]
+        loss = loss.replace(real, smoothed.format(rest=f"{rest:g}", share=f"{share:g}"))
     if objective.discriminator_terms == "half-sum":
         loss = f"({loss}) / 2"
     if objective.penalty != "none":
@@ -101,8 +109,8 @@ def _gan_equations(recipe: GanRecipe) -> list[str]:
         lines.append(f"D minimises  {loss}")
     if objective.players != "discriminator":
         lines.append(f"G minimises  {GENERATOR[objective.loss]}")
-    notes = []
-    if "s(" in "".join(lines):
+    notes = ["p = s(D(x)), q = s(D(G(z)))"] if objective.loss == "bce-on-probabilities" else []
+    if notes or "s(" in "".join(lines):
         notes.append("s is the logistic function")
     if recipe.discriminator_conditional:
         notes.append("D and G are told the class")

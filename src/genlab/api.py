@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 from torch import nn
 
 from genlab import anatomy, checkpoint, engine, recipe_files, sampling, vae
-from genlab.data import BUILTIN, Dataset, load_test
+from genlab.data import BUILTIN, Dataset
 from genlab.data import first as first_images
 from genlab.data import load as load_data
-from genlab.errors import DataError, UsageError, unknown
+from genlab.errors import DataError, GenlabError, UsageError, unknown
 from genlab.family import FAMILIES, Own
 from genlab.losses import AdversarialLoss
 from genlab.nets.describe import Description
@@ -22,9 +23,9 @@ from genlab.provenance import describe_networks, now, provenance_of
 from genlab.randomness import Keyed
 from genlab.recipe import Recipe, VaeRecipe
 from genlab.recipe_files import RecipeSource
-from genlab.runs import RunDirectory, default_root, list_runs
+from genlab.runs import RunDirectory, default_root, exists, list_runs
 from genlab.storage import write_json
-from genlab.trained import Run, fitted
+from genlab.trained import Run, fitted, test_split
 from genlab.training import Observer, Plan, fit
 
 
@@ -161,17 +162,24 @@ def _start(
         raise UsageError(f"seed is {seed!r}; allowed: a whole number, 0 .. 2^63 - 1")
     if objective is not None and not isinstance(objective, AdversarialLoss):
         raise UsageError(f"objective is a {type(objective).__name__}; expected genlab.losses.AdversarialLoss")
+    if objective is not None and settled.family != "gan":
+        raise UsageError(f"an own objective is for GANs; {settled.name} is a {settled.family}, which would ignore it")
     family = FAMILIES[settled.family]
     classes = len(dataset.class_names)
     made = family.networks(settled, classes, Keyed(seed), own, ())
-    if isinstance(settled, VaeRecipe) and settled.init_encoder_from and "encoder" not in own:
-        source = _classifier(settled.init_encoder_from, seed, root, observers)
-        settled = settled.model_copy(update={"init_encoder_from": str(source.path.resolve())})
-        _warm_start(made["encoder"], source)
     settled = settled.model_copy(update={"engine": engine.resolve(settled.engine, family.mergeable(made))})
+    if name is not None and (root / name).exists():
+        raise exists(root, name)
+    source = None
+    if isinstance(settled, VaeRecipe) and settled.init_encoder_from:
+        source = _classifier(settled.init_encoder_from, made["encoder"], seed, root, observers)
+        settled = settled.model_copy(update={"init_encoder_from": str(source.path.resolve())})
+        _warm_start(made["encoder"], source, settled)
     parts = {**own, **({"objective": objective} if objective else {})}
     described = describe_networks(family.examples(settled, classes), made)
     provenance = provenance_of(settled, seed, dataset, described, {k: type(v).__name__ for k, v in parts.items()})
+    if source:
+        provenance["encoder_from"] = {"run": str(source.path.resolve()), "step": source.status["step"]}
     run = Run(RunDirectory.create(root, settled, seed, provenance, name).path, own)
     with run.locked():
         _train(run, dataset, made, objective, observers)
@@ -195,49 +203,79 @@ def _train(
         from genlab.events import TensorBoard
 
         observers = [*observers, TensorBoard()]
-    fit(model, dataset, run, recipe, keyed, observers, saved, _test_split(recipe))
+    evaluates = FAMILIES[recipe.family].evaluates
+    test = test_split(load_data(recipe.data.name), recipe) if evaluates else None
+    fit(model, dataset, run, recipe, keyed, observers, saved, test)
 
 
-def _classifier(given: str, seed: int, root: Path, observers: Sequence[Observer]) -> Run:
-    """The run that an encoder starts from: the one of that path or name, else a finished one of that recipe and seed,
-    which is trained where there is none.
+def _classifier(given: str, encoder: nn.Module, seed: int, root: Path, observers: Sequence[Observer]) -> Run:
+    """The run that an encoder starts from: the one of that path or name, else the newest finished one of that built-in
+    recipe, unchanged, with that seed; one is trained where there is none, after its layers were found to fit.
 
     Raises:
-        UsageError: neither a run nor a recipe of a classifier.
+        UsageError: neither a run nor a recipe of a classifier, or one whose layers do not fit.
     """
     try:
         run = Run(RunDirectory.open(given, root).path)
     except UsageError:
         if given not in recipe_files.names():
-            known = [run.path.name for run in list_runs(root) if run.recipe.family == "classifier"]
+            known = [run.path.name for run in _readable(root) if run.recipe.family == "classifier"]
             raise UsageError(
                 f"init_encoder_from: {unknown('run or recipe', given, [*known, 's4-classifier'])} (in {root})"
             ) from None
-        fitting = [
-            run
-            for run in list_runs(root)
-            if run.recipe.name == given and run.provenance["seed"] == seed and run.status["state"] == "finished"
-        ]
-        if not fitting:
-            warnings.warn(f"no finished run of {given} with seed {seed} in {root}; training it first", stacklevel=4)
-        run = Run(fitting[-1].path) if fitting else train(given, seed=seed, runs=root, observers=observers)
+        run = _trained_before(given, seed, root) or _trained_now(given, encoder, seed, root, observers)
     if run.recipe.family != "classifier":
         raise UsageError(f"init_encoder_from: {run.path.name} is a {run.recipe.family}; a classifier is needed")
     return run
 
 
-def _warm_start(encoder: nn.Module, source: Run) -> None:
+def _readable(root: Path) -> list[Run]:
+    """The runs whose recipe and provenance can be read, oldest first."""
+    found = []
+    for run in list_runs(root):
+        with suppress(GenlabError):
+            found.append((run.provenance["started"], run.recipe.name, run.path))
+    return [Run(path) for _, _, path in sorted(found)]
+
+
+def _trained_before(name: str, seed: int, root: Path) -> Run | None:
+    """The newest finished run of a built-in recipe with that seed, in which nothing was changed that matters."""
+
+    def unchanged(run: Run) -> bool:
+        changes = recipe_files.diff(recipe_files.load(name), run.recipe)
+        return all(path.split(".")[0] in ("engine", "logging") for path in changes)
+
+    fitting = [
+        run
+        for run in _readable(root)
+        if run.recipe.name == name
+        and run.provenance["seed"] == seed
+        and run.status["state"] == "finished"
+        and unchanged(run)
+    ]
+    return fitting[-1] if fitting else None
+
+
+def _trained_now(name: str, encoder: nn.Module, seed: int, root: Path, observers: Sequence[Observer]) -> Run:
+    settled, dataset = _prepare(name, {})
+    if settled.family != "classifier":
+        raise UsageError(f"init_encoder_from: {name} is a {settled.family}; a classifier is needed")
+    network = FAMILIES["classifier"].build(settled, len(dataset.class_names), Keyed(seed))["classifier"]
+    vae.check_bodies(encoder, network.state_dict(), name)
+    warnings.warn(f"no finished run of {name} with seed {seed} in {root}; training it first", stacklevel=6)
+    return train(name, seed=seed, runs=root, observers=observers)
+
+
+def _warm_start(encoder: nn.Module, source: Run, recipe: Recipe) -> None:
     """Give an encoder the body of a classifier's run (report S4)."""
     network = sampling.load_network(source, source.own, "classifier")
     vae.start_encoder(encoder, network.state_dict(), source.path.name)
-
-
-def _test_split(recipe: Recipe) -> Dataset | None:
-    """The test images as the networks see them, for a family that looks at them, where the dataset has them."""
-    if not FAMILIES[recipe.family].evaluates:
-        return None
-    test = load_test(load_data(recipe.data.name))
-    return None if test is None else fitted(test, recipe)
+    if source.recipe.data.name != recipe.data.name:
+        warnings.warn(
+            f"the encoder starts from {source.path.name}, a classifier of {source.recipe.data.name}, not of "
+            f"{recipe.data.name}",
+            stacklevel=5,
+        )
 
 
 def _resume(run: Run, objective: AdversarialLoss | None, observers: Sequence[Observer]) -> None:
@@ -271,7 +309,7 @@ def _resume(run: Run, objective: AdversarialLoss | None, observers: Sequence[Obs
         family, keyed = FAMILIES[recipe.family], Keyed(provenance["seed"])
         made = family.networks(recipe, len(dataset.class_names), keyed, run.own, provenance.get("own", {}))
         if saved is None and isinstance(recipe, VaeRecipe) and recipe.init_encoder_from:
-            _warm_start(made["encoder"], Run(RunDirectory.open(recipe.init_encoder_from).path))
+            _warm_start(made["encoder"], Run(RunDirectory.open(recipe.init_encoder_from).path), recipe)
         at = f"{now()} at step {saved.step if saved else 0}"
         write_json(run.path / "provenance.json", {**provenance, "resumed": [*provenance.get("resumed", []), at]})
         _train(run, dataset, made, objective, observers, saved)

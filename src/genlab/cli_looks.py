@@ -69,8 +69,9 @@ def sample(
 
     opened = api.open_run(run, runs=runs)
     images = opened.sample(n, label=label, **how.options())
-    sampling.save_images(images, output, opened, label)
-    print(f"{output}: {n} images, {sampling.sampling_words(opened, sampling.How(**how.options()))}")
+    drawn = sampling.How(**how.options())
+    sampling.save_images(images, output, opened, label, drawn)
+    print(f"{output}: {n} images, {sampling.sampling_words(opened, drawn)}")
 
 
 def interpolate(
@@ -208,7 +209,8 @@ def likelihood(
         tables.show_json(facts)
     else:
         mean, error = facts["log_likelihood"], facts["standard_error"]
-        print(f"log p(x) at least {mean:.2f} nats an image (standard error {error:.2f} over images)")
+        spread = "" if error is None else f" (standard error {error:.2f} over images)"
+        print(f"{facts['of']} at least {mean:.2f} nats an image{spread}")
         print(f"{facts['images']:,} {facts['split']} images, K = {samples}, seed {seed}, {facts['likelihood']}")
 
 

@@ -9,7 +9,9 @@ from torch import nn
 
 
 class Ema:
-    """An average of a network's parameters and floating-point buffers; integer buffers are copied.
+    """An average of a network's parameters and floating-point buffers.
+
+    Copied instead: integer buffers, and spectral normalisation's singular vectors, whose average has not length 1.
 
     At its t-th update (t from 0) the average moves by 1 - min(decay, (1 + t) / (10 + t)) towards the network, so that a
     young average forgets the random start.
@@ -23,9 +25,12 @@ class Ema:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
-        pairs = list(zip(self._values(self.network), self._values(network), strict=True))
-        self._averaged = [(mean, value) for mean, value in pairs if mean.is_floating_point()]
-        self._copied = [(mean, value) for mean, value in pairs if not mean.is_floating_point()]
+        pairs = zip(network.state_dict(), self._values(self.network), self._values(network), strict=True)
+        self._averaged: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._copied: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for name, mean, value in pairs:
+            averaged = mean.is_floating_point() and not name.endswith(("._u", "._v"))
+            (self._averaged if averaged else self._copied).append((mean, value))
 
     @torch.no_grad()
     def update(self) -> None:

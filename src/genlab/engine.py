@@ -47,10 +47,6 @@ class Engine:
         """Images on the device, in the memory format."""
         return x.to(self.device).contiguous(memory_format=self.memory_format)
 
-    def unit_range(self, images: Tensor) -> Tensor:
-        """uint8 images as float32 in [0, 1], on the device, in the memory format."""
-        return self.images(images).float() / 255
-
     def tanh_range(self, images: Tensor) -> Tensor:
         """uint8 images as float32 in [-1, 1], the range of tanh."""
         return self.images(images).float() * (2 / 255) - 1
@@ -123,7 +119,7 @@ def resolve(settings: schema.Engine, mergeable: bool) -> schema.Engine:
     """
     if settings.merged_passes is True and not mergeable:
         raise UsageError(
-            "engine.merged_passes is true, but batch normalisation would mix real and fake images; use auto"
+            "engine.merged_passes is true, but normalisation would mix real and fake, or count the passes; use auto"
         )
     if settings.plan == "reference":
         return settings.model_copy(update=schema.REFERENCE)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.utils.parametrize
 from torch import Tensor, nn
 
 from genlab import losses, penalties
@@ -77,7 +78,9 @@ def mergeable(networks: Mapping[str, nn.Module]) -> bool:
     """
     D = networks["discriminator"]
     ours = type(D) in DISCRIMINATORS.values()
-    return ours and not any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in D.modules())
+    # Spectral normalisation makes a power iteration a pass: how many there are matters.
+    moving = (nn.modules.batchnorm._BatchNorm, nn.utils.parametrize.ParametrizationList)
+    return ours and not any(isinstance(layer, moving) for layer in D.modules())
 
 
 def to_images(recipe: GanRecipe, output: Tensor) -> Tensor:

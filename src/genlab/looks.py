@@ -184,11 +184,11 @@ def latent_map(
     arrays = {"images": images.numpy(), "z": z.numpy()}
     words, points, labels = "", None, None
     if held_out is not None and FAMILIES[run.recipe.family].encoder:
-        _one_state(how)
+        _honours(how, "step", "truncation")
         points = encode(run, own, held_out).numpy()
         labels = held_out.labels
         arrays |= {"encoded": points, **({} if labels is None else {"labels": labels})}
-        words = f" Right: E[z|x] of {len(points):,} {held_out.split} images."
+        words = f" Right: E[z|x] of {len(points):,} {held_out.split} images.{_encoded(run, how)}"
     limit = max(3.0, float(np.quantile(np.abs(points), 0.999))) if points is not None else 3.0
     caption = (
         f"Left: decoded at {steps} x {steps} points of equal probability under the prior{_classes(run, one)}.{words} "
@@ -206,8 +206,8 @@ def reconstruct(run: RunDirectory, own: Own, how: How, held_out: Dataset, n: int
         UsageError: the family has no encoder.
     """
     _check(n=n, figure=2 * n)
+    _honours(how, "step", "truncation")
     sampler = Sampler(run, own, how)
-    _one_state(how)
     shown = first(held_out, n)
     n = len(shown)
     mean = encode(run, own, shown)
@@ -220,8 +220,8 @@ def reconstruct(run: RunDirectory, own: Own, how: How, held_out: Dataset, n: int
             part = pictures.to_uint8(images[k : k + columns])
             rows += [part, np.full((columns - len(part), *part.shape[1:]), 255, np.uint8)]
     caption = (
-        f"Each first row: {n} {shown.split} images; below: decoded from E[z|x], not from a drawn z. "
-        f"Drawn with {sampler.words}."
+        f"Each first row: {n} {shown.split} images; below: decoded from E[z|x], not from a drawn z."
+        f"{_encoded(run, how)} Drawn with {sampler.words}."
     )
     picture = pictures.labelled(pictures.grid(np.concatenate(rows), columns), ["image", "decoded"] * (-(-n // columns)))
     arrays = {"originals": shown.images / np.float32(255), "images": made, "z": mean.numpy()}
@@ -235,9 +235,8 @@ def timeline(run: RunDirectory, own: Own, how: How, epochs: Sequence[int] | None
         UsageError: no snapshot at the end of one of these epochs.
     """
     _check(n=n)
-    recipe = run.recipe
-    per_epoch = Plan.of(recipe, run.provenance["data"]["images"]).steps_per_epoch
-    there = [step // per_epoch for step in run.steps("snapshots", ".safetensors") if step % per_epoch == 0]
+    _honours(how, "ema", "step")
+    there, per_epoch = _epochs_with_snapshots(run)
     chosen = sorted({*there} & {*EPOCHS} | {*there[-1:]}) if epochs is None else list(epochs)
     missing = [epoch for epoch in chosen if epoch not in there]
     if missing or not chosen:
@@ -320,8 +319,7 @@ def standard(run: RunDirectory, own: Own, held_out: Dataset | None) -> list[Look
         if family.encoder:
             found.append(traverse(run, own, how))
         found.append(interpolate(run, own, how))
-        per_epoch = Plan.of(recipe, run.provenance["data"]["images"]).steps_per_epoch
-        if sum(step % per_epoch == 0 for step in run.steps("snapshots", ".safetensors")) > 1:
+        if len(_epochs_with_snapshots(run)[0]) > 1:
             found.append(timeline(run, own, how))
     return found
 
@@ -372,10 +370,26 @@ def _classes(run: RunDirectory, labels: Tensor | None) -> str:
     return f", as class {_names(run, labels[:1])[0]}" if len(kinds) == 1 else ", each as one class"
 
 
-def _one_state(how: How) -> None:
-    """Refuse a decoder of one step beside an encoder of another."""
-    if how.step is not None:
-        raise UsageError("snapshots hold the decoder only, and this figure needs its encoder too; leave out the step")
+def _honours(how: How, *ignored: str) -> None:
+    """Refuse what a figure cannot do, rather than draw it in another way than asked for.
+
+    An encoder is kept in checkpoints only, so none goes with a snapshot's decoder; z of the posterior are not cut.
+    """
+    for name in ignored:
+        if getattr(how, name) != getattr(How(), name):
+            words = {"ema": "raw weights", "step": "a step", "truncation": "a truncation"}[name]
+            raise UsageError(f"this figure cannot be drawn with {words}; leave it out")
+
+
+def _encoded(run: RunDirectory, how: How) -> str:
+    """Of an encoder beside a decoder that uses the statistics of its batch."""
+    return " Encoded with running BatchNorm statistics." if how.batch_statistics and run.recipe.batch_normalised else ""
+
+
+def _epochs_with_snapshots(run: RunDirectory) -> tuple[list[int], int]:
+    """The epochs at whose end a snapshot was kept, and the steps of an epoch."""
+    per_epoch = Plan.of(run.recipe, run.provenance["data"]["images"]).steps_per_epoch
+    return [step // per_epoch for step in run.steps("snapshots", ".safetensors") if step % per_epoch == 0], per_epoch
 
 
 def _check(figure: int = 1, **counts: int | tuple[int, int]) -> None:

@@ -28,7 +28,7 @@ def latent_map(
         axes[0].set_axis_off()
         if both:
             assert points is not None
-            names = class_names or ("images",)
+            names = _plain(class_names) or ["images"]
             kinds = np.zeros(len(points), np.int64) if labels is None else labels
             colours = matplotlib.colormaps["tab10" if len(names) <= 10 else "tab20"]
             for k, name in enumerate(names):
@@ -58,10 +58,15 @@ def confusion(counts: Array, class_names: Sequence[str]) -> Canvas:
                         ink = "white" if shares[row, column] > 0.5 else "#333333"
                         text = f"{counts[row, column]}"
                         axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=8)
-        axes.set_xticks(range(n), class_names, rotation=45, ha="right")
-        axes.set_yticks(range(n), class_names)
+        axes.set_xticks(range(n), _plain(class_names), rotation=45, ha="right")
+        axes.set_yticks(range(n), _plain(class_names))
         axes.set(xlabel="predicted", ylabel="true")
         return figure
+
+
+def _plain(names: Sequence[str]) -> list[str]:
+    """Names as they are: matplotlib reads $ as mathematics, and leaves names with a leading _ out of legends."""
+    return [" " * name.startswith("_") + name.replace("$", r"\$") for name in names]
 
 
 def png(figure: Canvas, text: Mapping[str, str]) -> bytes:

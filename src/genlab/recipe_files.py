@@ -124,11 +124,11 @@ class Draft:
             if not isinstance(place.get(section), dict):
                 place[section] = {}
             place = place[section]
+        before = _form(model, raw, sections)
         place[field] = value
-        for left in set(known) - set(paths(model, raw)):
-            # Fields that only the form chosen before had.
-            if left.rpartition(".")[0] == ".".join(sections):
-                place.pop(left.rpartition(".")[2], None)
+        after = _form(model, raw, sections)
+        if field in CHOICES and after is not None and after is not before:
+            _keep_what_both_have(place, before, after, field)
 
     def _validate(self, model: type[Recipe], raw: dict[str, Any]) -> Recipe:
         """The recipe of `raw`; every invalid field is noted and replaced by the value of a recipe known to be good."""
@@ -179,6 +179,28 @@ def _options(annotation: Any) -> list[Any]:
     if get_origin(annotation) is None:
         return [annotation]
     return [option for argument in get_args(annotation) for option in _options(argument)]
+
+
+def _form(model: type[BaseModel], raw: Mapping[str, Any], sections: list[str]) -> type[BaseModel] | None:
+    """The form of the section at that path which `raw` chooses."""
+    form: type[BaseModel] | None = model
+    for name in sections:
+        field = form.model_fields.get(name) if form else None
+        inner = raw.get(name)
+        raw = inner if isinstance(inner, Mapping) else {}
+        form = _chosen(field.annotation, raw) if field else None
+    return form
+
+
+def _keep_what_both_have(
+    section: dict[str, Any], before: type[BaseModel] | None, after: type[BaseModel], choice: str
+) -> None:
+    """Of a section that takes another form: leave out what the new one does not know, and of an optimiser also what
+    has another default there (AdamW's weight decay is not Adam's)."""
+    for name in [name for name in section if name != choice]:
+        old, new = (form.model_fields.get(name) if form else None for form in (before, after))
+        if new is None or (choice == "name" and old is not None and old.default != new.default):
+            del section[name]
 
 
 def _read(source: RecipeSource) -> tuple[str, dict[str, Any]]:

@@ -215,15 +215,18 @@ def list_runs(root: Path | None = None) -> list[RunDirectory]:
     return [RunDirectory(path.parent) for path in sorted(root.glob("*/recipe.yaml"))]
 
 
+def exists(root: Path, name: str) -> UsageError:
+    """What is said when a run of that name is there."""
+    return UsageError(f"run {name!r} exists in {root}; choose another name, or: genlab train --resume {root / name}")
+
+
 def _claim(root: Path, name: str | None, stem: str) -> Path:
     """Make the directory; two processes that ask at once get different ones."""
     if name is not None:
         try:
             (root / name).mkdir()
         except FileExistsError:
-            raise UsageError(
-                f"run {name!r} exists in {root}; choose another name, or: genlab train --resume {root / name}"
-            ) from None
+            raise exists(root, name) from None
         return root / name
     for number in range(1, 1_000_000):
         path = root / f"{stem}-{number:03d}"

@@ -73,8 +73,7 @@ class Sampler:
         self._engine = engine.start(engine.here(self.recipe.engine))
         self._network = self._engine.place(network)
         self._keyed = Keyed(how.seed)
-        cut = "" if how.truncation is None else f", z cut to +-{how.truncation:g}"
-        self.words = sampling_words(run, how) + cut
+        self.words = sampling_words(run, how)
 
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images for z (N, latent) and, if conditional, labels (N,): float32, (N, C, H, W), in [0, 1]."""
@@ -121,7 +120,9 @@ def load_network(run: RunDirectory, own: Own, name: str, step: int | None = None
     return network
 
 
-def save_images(images: Tensor, path: Path, run: RunDirectory, label: int | str | None = None) -> None:
+def save_images(
+    images: Tensor, path: Path, run: RunDirectory, label: int | str | None = None, how: How = How()
+) -> None:
     """Save images of `Run.sample` as a grid (.png), or as arrays (.npz: images uint8 (N, C, H, W), labels int64).
 
     Raises:
@@ -130,7 +131,7 @@ def save_images(images: Tensor, path: Path, run: RunDirectory, label: int | str 
     array, labels = pictures.to_uint8(images), sample_labels(run, len(images), label)
     if path.suffix.lower() == ".png":
         columns = math.ceil(math.sqrt(len(array))) if labels is None or label is not None else int(labels.max()) + 1
-        content = pictures.png(pictures.grid(array, columns))
+        content = pictures.png(pictures.grid(array, columns), {"genlab:sampling": sampling_words(run, how)})
     elif path.suffix.lower() == ".npz":
         arrays = {"images": array} if labels is None else {"images": array, "labels": labels.numpy()}
         content = npz(arrays)
@@ -165,7 +166,8 @@ def sampling_words(run: RunDirectory, how: How = How()) -> str:
     layers = {network["name"]: network["layers"] for network in run.provenance["networks"]}
     sampler = layers.get(FAMILIES[run.recipe.family].sampler, [])
     batchnorm = any(layer["type"].startswith("BatchNorm") for layer in sampler)
-    return training.sampling_words(run.recipe, batchnorm, how.ema, how.batch_statistics)
+    cut = "" if how.truncation is None else f", z cut to +-{how.truncation:g}"
+    return training.sampling_words(run.recipe, batchnorm, how.ema, how.batch_statistics) + cut
 
 
 def class_index(label: int | str, class_names: Sequence[str]) -> int:

@@ -122,6 +122,8 @@ class Run(RunDirectory):
     def log_likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0) -> Tensor:
         """log p(x) of the first test images, in nats, from below; see `vae.log_likelihood`. Shape (images,).
 
+        Of a conditional VAE: log p(x | class).
+
         Raises:
             UsageError: the run is no VAE, or an argument is out of range.
         """
@@ -143,6 +145,7 @@ class Run(RunDirectory):
         found = self.log_likelihood(samples=samples, images=images, seed=seed).double()
         assert isinstance(self.recipe, VaeRecipe)
         return {
+            "of": "log p(x | class)" if self.recipe.conditional else "log p(x)",
             "log_likelihood": found.mean().item(),
             "standard_error": found.std().item() / len(found) ** 0.5 if len(found) > 1 else None,
             "images": len(found),
@@ -158,7 +161,7 @@ class Run(RunDirectory):
     def held_out(self) -> data.Dataset:
         """The test images as the networks see them; where the dataset has none, the training images."""
         train = data.load(self.recipe.data.name)
-        return fitted(data.load_test(train) or train, self.recipe)
+        return test_split(train, self.recipe) or fitted(train, self.recipe)
 
     def look(self) -> list[Path]:
         """Make the figures that a finished run of this family gets, in figures/, for the report; their paths."""
@@ -175,3 +178,11 @@ class Run(RunDirectory):
 def fitted(dataset: data.Dataset, recipe: Recipe) -> data.Dataset:
     """The dataset as the recipe's networks see it."""
     return data.fit(dataset, recipe.data.size, recipe.data.resize, recipe.data.channels)
+
+
+def test_split(train: data.Dataset, recipe: Recipe) -> data.Dataset | None:
+    """The test images as the recipe's networks see them; None where there are none, or none with the labels needed."""
+    test = data.load_test(train)
+    if test is None or (recipe.conditional and test.labels is None):
+        return None
+    return fitted(test, recipe)

@@ -22,7 +22,7 @@ from genlab.data import Dataset
 from genlab.errors import CheckpointError, GenlabError, Stopped
 from genlab.family import FAMILIES, Evaluates, Generates, Trains
 from genlab.randomness import Keyed
-from genlab.recipe import Recipe
+from genlab.recipe import Recipe, SampleLogging
 from genlab.runs import MetricLog, Row, RunDirectory
 from genlab.storage import write
 
@@ -82,6 +82,7 @@ class Plan:
     def samples_at(self, step: int, recipe: Recipe) -> bool:
         """Whether the fixed z are drawn after this step."""
         logging, (epochs, rest) = recipe.logging, divmod(step, self.steps_per_epoch)
+        assert isinstance(logging, SampleLogging), "only families that make images are asked"
         return (
             step == self.total_steps
             or (rest == 0 and epochs in logging.sample_epochs)

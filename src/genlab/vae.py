@@ -63,7 +63,18 @@ def start_encoder(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str
         source: what messages call it.
 
     Raises:
-        UsageError: other layers or shapes; shows both sides in a table.
+        UsageError: other layers or shapes.
+    """
+    check_bodies(encoder, tensors, source)
+    theirs = {key: value for key, value in tensors.items() if key.startswith("body.")}
+    encoder.load_state_dict({**encoder.state_dict(), **theirs})
+
+
+def check_bodies(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """See whether an encoder's body has the layers and shapes of a classifier's.
+
+    Raises:
+        UsageError: it has not; shows both sides in a table.
     """
     mine = {key: value for key, value in encoder.state_dict().items() if key.startswith("body.")}
     theirs = {key: value for key, value in tensors.items() if key.startswith("body.")}
@@ -74,7 +85,6 @@ def start_encoder(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str
     if any(here != there for _, here, there in rows):
         table = aligned([("weights", "encoder", source), *([str(cell) for cell in row] for row in rows)])
         raise UsageError(f"the encoder cannot start from {source}: their bodies differ\n{table}")
-    encoder.load_state_dict({**encoder.state_dict(), **theirs})
 
 
 class Vae:

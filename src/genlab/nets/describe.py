@@ -43,7 +43,7 @@ def describe(name: str, network: nn.Module, *inputs: Tensor) -> Description:
     hooks = [
         module.register_forward_hook(_note(path, layers))
         for path, module in network.named_modules()
-        if _is_leaf(module)
+        if _is_leaf(module) and "parametrizations" not in path
     ]
     training = network.training
     try:
@@ -60,12 +60,12 @@ def describe(name: str, network: nn.Module, *inputs: Tensor) -> Description:
         parameters=sum(n for n, _ in counts),
         trainable=sum(n for n, trainable in counts if trainable),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
-        buffers=sum(b.numel() for b in network.buffers() if b.is_floating_point()),
+        buffers=sum(b.numel() for name, b in network.named_buffers() if "running_" in name),
     )
 
 
 def _is_leaf(module: nn.Module) -> bool:
-    return not any(True for _ in module.children())
+    return all(name == "parametrizations" for name, _ in module.named_children())
 
 
 def _note(path: str, layers: list[Layer]) -> Any:
@@ -80,7 +80,9 @@ def _note(path: str, layers: list[Layer]) -> Any:
 
 def _torch_name(module: nn.Module) -> str:
     """The class of torch.nn that a layer is, or is a form of."""
-    return next((kind.__name__ for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn")), "Module")
+    return next(
+        (kind.__name__ for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn.modules")), "Module"
+    )
 
 
 def _multiply_adds(module: nn.Module, x: Tensor, y: Tensor) -> int:

@@ -7,7 +7,7 @@ Reading, writing, overriding and comparing recipes is in `recipe_files`. Nothing
 """
 
 from genlab.recipe.classifier import ClassifierRecipe
-from genlab.recipe.fields import REFERENCE, BaseRecipe, Data, Engine, Logging, Optimiser, Problem
+from genlab.recipe.fields import REFERENCE, BaseRecipe, Data, Engine, Logging, Optimiser, Problem, SampleLogging
 from genlab.recipe.gan import GanRecipe
 from genlab.recipe.vae import VaeRecipe
 
@@ -32,5 +32,6 @@ __all__ = [
     "Optimiser",
     "Problem",
     "Recipe",
+    "SampleLogging",
     "VaeRecipe",
 ]

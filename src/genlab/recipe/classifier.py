@@ -7,7 +7,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from genlab.recipe.fields import AnyOptimiser, BaseRecipe, Optimiser, Problem, Rate, Section, no_labels
+from genlab.recipe.fields import (
+    AnyOptimiser,
+    BaseRecipe,
+    Optimiser,
+    Problem,
+    Rate,
+    Section,
+    merged_passes_of_a_gan,
+    no_labels,
+)
 from genlab.recipe.networks import CnnClassifier, MlpClassifier, batch_normalised
 
 
@@ -35,6 +44,7 @@ class ClassifierRecipe(BaseRecipe):
 
     def rules(self) -> Iterator[Problem]:
         yield from super().rules()
+        yield from merged_passes_of_a_gan(self)
         yield from self.networks.classifier.problems("networks.classifier", self.data.size)
 
     def against(self, images: int, side: int, channels: int, classes: int) -> Iterator[Problem]:

@@ -68,6 +68,10 @@ class Optimiser(Section):
     """The rate grows in a line to the schedule's during so many steps."""
     full_batch: ClassVar[bool] = False
 
+    def problems(self, path: str) -> Iterator[Problem]:
+        """What is wrong between the fields of this section, which stands at `path`."""
+        yield from ()
+
 
 class GradientDescent(Optimiser):
     """Full-batch gradient descent: every step uses all images (of `data.subset`)."""
@@ -80,6 +84,13 @@ class Sgd(Optimiser):
     name: Literal["sgd"]
     momentum: Rate = 0
     nesterov: bool = False
+
+    def problems(self, path: str) -> Iterator[Problem]:
+        if self.nesterov and not self.momentum:
+            yield (
+                (f"{path}.nesterov", f"{path}.momentum"),
+                f"{path}.nesterov has no effect with {path}.momentum 0; set one of them",
+            )
 
 
 class Adagrad(Optimiser):
@@ -160,14 +171,19 @@ class Engine(Section):
 class Logging(Section):
     metrics_every: Count = 20
     """Steps between two rows of metrics.jsonl (the first and the last step are always there)."""
+    checkpoint_seconds: Positive = 30
+    tensorboard: bool = True
+
+
+class SampleLogging(Logging):
+    """Of a family that makes images."""
+
     sample_epochs: tuple[Count, ...] = (1, 2, 5, 10, 20, 50, 100)
     """Epochs after which the fixed z are drawn; the last epoch always is."""
     sample_every: Count | None = None
     """Draw them every so many steps too."""
     sample_batches: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """Draw them after these batches of each epoch too, counted from 0 (S0: 0 and 625)."""
-    checkpoint_seconds: Positive = 30
-    tensorboard: bool = True
 
     _listed = field_validator("sample_epochs", "sample_batches", mode="before")(listed)
 
@@ -212,6 +228,8 @@ class BaseRecipe(Section):
                         (path, "engine.plan"),
                         f"{path} is {getattr(self.engine, field)!r}; engine.plan reference means {REFERENCE[field]!r}",
                     )
+        for path, optimiser in self.optimiser_sections().items():
+            yield from optimiser.problems(path)
         if self.budget.batch == 1 and self.batch_normalised:
             yield ("budget.batch",), "budget.batch is 1, but batch normalisation needs 2 or more"
 
@@ -272,6 +290,12 @@ REFERENCE: dict[str, Any] = {
     "merged_passes": False,
 }
 """The engine of `plan: reference`."""
+
+
+def merged_passes_of_a_gan(recipe: BaseRecipe) -> Iterator[Problem]:
+    """In other families there are no real and fake images to merge."""
+    if recipe.engine.merged_passes is True:
+        yield ("engine.merged_passes",), f"engine.merged_passes has no effect in family {recipe.family}; set it to auto"
 
 
 def no_labels(path: str, value: object, data: Data) -> Problem:

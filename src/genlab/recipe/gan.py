@@ -17,6 +17,7 @@ from genlab.recipe.fields import (
     Positive,
     Problem,
     Rate,
+    SampleLogging,
     Section,
     Width,
     no_labels,
@@ -112,6 +113,7 @@ class GanRecipe(BaseRecipe):
     objective: GanObjective
     optimisers: GanOptimisers
     ema: Ema | None = None
+    logging: SampleLogging = SampleLogging()
 
     @property
     def latent(self) -> int:
@@ -126,6 +128,12 @@ class GanRecipe(BaseRecipe):
         """Whether the discriminator is told the class of what it judges."""
         D = self.networks.discriminator
         return D.kind == "projection-dcgan" or (D.kind == "conditional-dcgan" and D.labels)
+
+    @property
+    def _branches(self) -> bool:
+        """Whether the discriminator has a branch for the image and one for the class."""
+        D = self.networks.discriminator
+        return D.kind == "conditional-dcgan" and D.labels
 
     @property
     def ema_decay(self) -> float | None:
@@ -152,6 +160,15 @@ class GanRecipe(BaseRecipe):
                 f"networks.discriminator.kind is {networks.discriminator.kind}, but the generator is not told the "
                 "class; use dcgan, or a conditional generator",
             )
+        for path, width, halved in (
+            ("generator.ngf", getattr(networks.generator, "ngf", 0), self.conditional),
+            ("discriminator.ndf", getattr(networks.discriminator, "ndf", 0), self._branches),
+        ):
+            if halved and width % 2:
+                yield (
+                    (f"networks.{path}",),
+                    f"networks.{path} is {width}; it must be even: image and class have half of the channels each",
+                )
         yield from self._loss_rules()
         yield from self._penalty_rules()
         yield from self._step_rules()
@@ -190,6 +207,26 @@ class GanRecipe(BaseRecipe):
                 f"objective.penalty {objective.penalty} is about D at each single image, which batch normalisation "
                 "mixes with others; set networks.discriminator.normalisation to none or spectral",
             )
+        D = self.networks.discriminator
+        if objective.penalty in FINITE_DIFFERENCES:
+            if D.normalisation == "spectral":
+                yield (
+                    ("objective.penalty", "networks.discriminator.normalisation"),
+                    f"objective.penalty {objective.penalty} compares D at two points, and spectral normalisation moves "
+                    "D between two passes; use the exact penalty, or normalisation none",
+                )
+            if D.kind == "mlp" and D.dropout:
+                yield (
+                    ("objective.penalty", "networks.discriminator.dropout"),
+                    f"objective.penalty {objective.penalty} compares D at two points, and dropout {D.dropout:g} "
+                    "changes D from pass to pass; use the exact penalty, or dropout 0",
+                )
+        if objective.clip is not None and D.normalisation == "spectral":
+            yield (
+                ("objective.clip", "networks.discriminator.normalisation"),
+                f"objective.clip is {objective.clip:g}, which has no effect with networks.discriminator.normalisation "
+                "spectral, which rescales every weight; set it to null",
+            )
 
     def _step_rules(self) -> Iterator[Problem]:
         objective, batch = self.objective, self.budget.batch
@@ -223,6 +260,17 @@ class GanRecipe(BaseRecipe):
                 ("objective.packing", "networks.discriminator.kind"),
                 f"objective.packing is {objective.packing}, but networks.discriminator.kind "
                 f"{self.networks.discriminator.kind} judges one image of one class; use dcgan, mlp or residual",
+            )
+        if objective.generator_batch == 1 and "generator" in self.batch_normalised:
+            yield (
+                ("objective.generator_batch", "networks.generator.normalisation"),
+                "objective.generator_batch is 1, but batch normalisation needs 2 or more",
+            )
+        if "discriminator" in self.batch_normalised and 1 < objective.packing == batch:
+            yield (
+                ("objective.packing", "budget.batch"),
+                f"objective.packing is {objective.packing}, which leaves one pack of budget.batch {batch}, but batch "
+                "normalisation needs 2 or more",
             )
         for path, value in (("budget.batch", batch), ("objective.generator_batch", objective.generator_batch)):
             if value is not None and value % objective.packing:

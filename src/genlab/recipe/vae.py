@@ -14,8 +14,10 @@ from genlab.recipe.fields import (
     NotNegative,
     Optimiser,
     Problem,
+    SampleLogging,
     Section,
     Width,
+    merged_passes_of_a_gan,
     no_labels,
 )
 from genlab.recipe.networks import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder, batch_normalised
@@ -53,8 +55,9 @@ class VaeRecipe(BaseRecipe):
     objective: VaeObjective
     optimiser: AnyOptimiser
     init_encoder_from: str | None = None
-    """Start the encoder's body from a classifier: a run, or a classifier recipe, of which a finished run with the same
+    """Start the encoder's body from a classifier: a run, or a built-in recipe, of which a finished run with the same
     seed is taken, or trained first."""
+    logging: SampleLogging = SampleLogging()
 
     @property
     def latent(self) -> int:
@@ -73,6 +76,7 @@ class VaeRecipe(BaseRecipe):
 
     def rules(self) -> Iterator[Problem]:
         yield from super().rules()
+        yield from merged_passes_of_a_gan(self)
         yield from self.networks.encoder.problems("networks.encoder", self.data.size)
         yield from self.networks.decoder.problems("networks.decoder", self.data.size)
         objective = self.objective

@@ -54,6 +54,18 @@ class Figure:
     block: int
 
 
+Array = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class _Series:
+    """Points of a curve, each the mean of `block` rows."""
+
+    steps: Array
+    values: Array
+    block: int
+
+
 MINIBATCH = "On the training minibatch of each logged step; nothing here is a validation curve."
 
 
@@ -71,17 +83,18 @@ def _gan_plots(recipe: GanRecipe, own_objective: bool) -> list[Plot]:
             "Losses",
             f"What discriminator (D) and generator (G) minimise. {MINIBATCH} "
             "A loss tells who is ahead in the game, not how good the images are.",
-            "loss, nats" if recipe.objective.loss in ENTROPIES else "loss",
+            "loss, nats" if recipe.objective.loss in ENTROPIES and not own_objective else "loss",
             (Curve("loss_d", "D"), Curve("loss_g", "G")),
             () if own_objective else _equilibrium(recipe),
         ),
         Plot(
             "scores",
             "D(x) and D(G(z))",
-            f"Mean logistic function of D's logits, before its update. {MINIBATCH} {_score_words(recipe)}",
+            f"Mean logistic function of D's logits, before its update. {MINIBATCH}{_mode_words(recipe)}"
+            + ("" if own_objective else f" {_score_words(recipe)}"),
             "mean score",
             (Curve("d_real", "D(x), real"), Curve("d_fake", "D(G(z)), generated")),
-            ((0.5, "1/2"),) if recipe.objective.loss in ENTROPIES else (),
+            ((0.5, "1/2"),) if recipe.objective.loss in ENTROPIES and not own_objective else (),
         ),
         Plot(
             "penalty",
@@ -117,8 +130,8 @@ def _vae_plots(recipe: VaeRecipe) -> list[Plot]:
             "bound",
             "Reconstruction and KL, summed",
             "Both terms of the bound in nats an image, whatever the recipe's reductions, one z an image: on the test "
-            "split after each epoch, on the training minibatch at the same steps (at each logged one, where there is "
-            "no test split). A KL that rises is information about the image flowing into z; 0 is collapse.",
+            "split after each epoch, on the training minibatch at each logged step. A KL that rises is information "
+            "about the image flowing into z; 0 is collapse.",
             "nats an image",
             (
                 Curve("test_reconstruction_sum", "reconstruction, test"),
@@ -179,16 +192,15 @@ def draw(run: RunDirectory, rows: list[Row], recipe: Recipe, own_objective: bool
     """Draw every plot that has rows; PNG and CSV go into the run's figures/."""
     drawn = []
     for plot in plots(recipe, own_objective):
-        # A player that is not trained has no curve.
+        # A player that is not trained has no curve, one that learns in some steps only has a curve over those.
         there = tuple(curve for curve in plot.curves if any(curve.column in row for row in rows))
-        columns = ["step", "epoch", *(curve.column for curve in there)]
-        table = [row for row in rows if all(column in row for column in columns)]
-        if not there or not table:
+        if not there:
             continue
         plot = replace(plot, curves=there)
-        write(run.path / "figures" / f"{plot.name}.csv", _csv(columns, table))
-        block = math.ceil(len(table) / POINTS)
-        values = {column: _blocks([row[column] for row in table], block) for column in columns}
+        columns = ["step", "epoch", *(curve.column for curve in there)]
+        write(run.path / "figures" / f"{plot.name}.csv", _csv(columns, rows))
+        values = {curve.column: _series(rows, curve.column) for curve in there}
+        block = max(series.block for series in values.values())
         with _figure(plot, values) as figure:
             svg, png = io.StringIO(), io.BytesIO()
             figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
@@ -200,13 +212,14 @@ def draw(run: RunDirectory, rows: list[Row], recipe: Recipe, own_objective: bool
 
 
 @contextmanager
-def _figure(plot: Plot, values: dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]) -> Iterator[Canvas]:
+def _figure(plot: Plot, values: dict[str, _Series]) -> Iterator[Canvas]:
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": plot.name, "font.family": "sans-serif", "font.size": 10}
     with matplotlib.rc_context(style):
         figure = Canvas(figsize=(6.4, 3.0), layout="constrained")
         axes = figure.subplots()
         for curve, colour, line in zip(plot.curves, COLOURS, STYLES, strict=False):
-            axes.plot(values["step"], values[curve.column], line, color=colour, label=curve.label, linewidth=1.6)
+            series = values[curve.column]
+            axes.plot(series.steps, series.values, line, color=colour, label=curve.label, linewidth=1.6)
         for height, meaning in plot.levels:
             axes.axhline(height, color="#777777", linewidth=0.8, linestyle=(0, (1, 2)))
             axes.annotate(
@@ -267,6 +280,14 @@ PENALTIES = {
 }
 
 
+def _mode_words(recipe: GanRecipe) -> str:
+    """In which mode D was, where it matters."""
+    D = recipe.networks.discriminator
+    parts = ["normalises by the statistics of each batch"] if D.normalisation == "batch" else []
+    parts += [f"drops {D.dropout:g} of its units"] if D.kind == "mlp" and D.dropout else []
+    return f" D as it trains: it {' and '.join(parts)}." if parts else ""
+
+
 def _score_words(recipe: GanRecipe) -> str:
     if recipe.objective.loss == "relativistic":
         return (
@@ -277,15 +298,19 @@ def _score_words(recipe: GanRecipe) -> str:
     return "This loss does not use the logistic function; it only brings the logits to one scale."
 
 
-def _blocks(values: list[float | None], block: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Means of consecutive blocks; a missing value leaves a gap."""
-    array = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
-    return np.array([array[k : k + block].mean() for k in range(0, len(array), block)])
+def _series(rows: list[Row], column: str) -> _Series:
+    """A column over the rows that have it, as means of blocks of rows; a value that was not finite leaves a gap."""
+    table = [(row["step"], math.nan if row[column] is None else row[column]) for row in rows if column in row]
+    block = math.ceil(len(table) / POINTS)
+    array = np.array(table, dtype=np.float64)
+    means = np.array([array[k : k + block].mean(0) for k in range(0, len(array), block)])
+    return _Series(means[:, 0], means[:, 1], block)
 
 
 def _csv(columns: list[str], rows: list[Row]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([["" if row[column] is None else row[column] for column in columns] for row in rows])
+    shown = [row for row in rows if any(column in row for column in columns[2:])]
+    writer.writerows([["" if row.get(column) is None else row[column] for column in columns] for row in shown])
     return text.getvalue().encode()
