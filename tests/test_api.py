@@ -230,3 +230,10 @@ def test_the_public_surface() -> None:
         assert getattr(genlab, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         _ = genlab.trian
+
+
+def test_a_step_too_small_for_bfloat16_is_noted(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
+    changes = {"engine.plan": "auto", "engine.device": "cpu", "engine.precision": "bfloat16", "budget.max_steps": 1}
+    with pytest.warns(UserWarning, match=r"objective\.sigma 0\.01 is small for bfloat16"):
+        genlab.train(small({**changes, "objective.sigma": 0.01}), runs=tmp_path, report=False)
+    genlab.train(small(changes), runs=tmp_path, report=False)  # 0.05: nothing is said, or the test would fail

@@ -21,7 +21,8 @@ from genlab.losses import AdversarialLoss
 from genlab.nets.describe import Description
 from genlab.provenance import describe_networks, now, provenance_of
 from genlab.randomness import Keyed
-from genlab.recipe import Recipe, VaeRecipe
+from genlab.recipe import GanRecipe, Recipe, VaeRecipe
+from genlab.recipe.gan import FINITE_DIFFERENCES
 from genlab.recipe_files import RecipeSource
 from genlab.runs import RunDirectory, default_root, exists, list_runs
 from genlab.storage import write_json
@@ -168,6 +169,8 @@ def _start(
     classes = len(dataset.class_names)
     made = family.networks(settled, classes, Keyed(seed), own, ())
     settled = settled.model_copy(update={"engine": engine.resolve(settled.engine, family.mergeable(made))})
+    if isinstance(settled, GanRecipe):
+        _note_rounding(settled)
     if name is not None and (root / name).exists():
         raise exists(root, name)
     source = None
@@ -184,6 +187,17 @@ def _start(
     with run.locked():
         _train(run, dataset, made, objective, observers)
     return run
+
+
+def _note_rounding(recipe: GanRecipe) -> None:
+    """Say where bfloat16's rounding would outweigh a finite difference (docs/recipes/gan.md has the measurement)."""
+    sigma, rounds = recipe.objective.sigma, recipe.engine.precision == "bfloat16"
+    if rounds and recipe.objective.penalty in FINITE_DIFFERENCES and sigma is not None and sigma < 0.05:
+        warnings.warn(
+            f"objective.sigma {sigma:g} is small for bfloat16, whose rounding adds to the penalty; take "
+            "--engine.precision float32 with it",
+            stacklevel=4,
+        )
 
 
 def _train(
