@@ -121,6 +121,8 @@ def test_epochs_end_with_what_s4_prints(small_classifier: Small, tmp_path: Path)
     sizes = [16] * 6 + [4]
     assert ends[0]["train_loss"] == pytest.approx(np.average([r["loss"] for r in first], weights=sizes), rel=1e-6)
     assert ends[0]["train_accuracy"] == pytest.approx(np.average([r["accuracy"] for r in first], weights=sizes))
+    second = np.average([r["loss"] for r in rows[7:14]], weights=sizes)
+    assert ends[1]["train_loss"] == pytest.approx(second, rel=1e-6)
     test = genlab.load_dataset(run.recipe.data.name, "test")
     assert test.labels is not None
     network = make(small_classifier()).network

@@ -48,6 +48,16 @@ def test_interpolation_in_a_conditional_run(finished: Run) -> None:
     assert np.allclose(look.arrays["images"].reshape(3, 4, 1, 32, 32)[:, -1], ends, atol=1e-6)
 
 
+def test_without_a_class_each_row_of_an_interpolation_keeps_one(finished: Run) -> None:
+    look = finished.interpolate(pairs=3, steps=4)
+    z = torch.from_numpy(look.arrays["z"])
+    rows = look.arrays["images"].reshape(3, 4, 1, 32, 32)
+    for label in range(3):
+        drawn = finished._sampler(How())(z[label], torch.full((4,), label)).numpy()
+        assert np.allclose(rows[label], drawn, atol=1e-6)
+    assert "each as one class" in look.caption
+
+
 def test_the_path_is_the_one_asked_for(finished: Run) -> None:
     line, arc = (finished.interpolate(pairs=2, steps=5, path=path).arrays["z"] for path in ("linear", "spherical"))
     assert np.allclose(line[:, [0, -1]], arc[:, [0, -1]], atol=1e-5)
@@ -59,8 +69,10 @@ def test_the_class_grid_has_one_z_a_column_and_one_class_a_row(finished: Run) ->
     look = finished.grid(columns=4)
     assert look.arrays["labels"].tolist() == [k for k in range(10) for _ in range(4)]
     images = look.arrays["images"].reshape(10, 4, -1)
-    alone = finished._sampler(How())(torch.from_numpy(look.arrays["z"][2:3]), torch.tensor([6]))
-    assert np.allclose(images[6, 2], alone.numpy().ravel(), atol=1e-6)
+    for row, column in ((6, 2), (0, 3), (9, 0), (3, 1)):
+        z = torch.from_numpy(look.arrays["z"][column : column + 1])
+        alone = finished._sampler(How())(z, torch.tensor([row]))
+        assert np.allclose(images[row, column], alone.numpy().ravel(), atol=1e-6)
 
 
 def test_batch_statistics_are_said_and_act(finished: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -157,6 +158,23 @@ def test_the_loss_is_that_of_numpy(small_vae: Small) -> None:
     error = ((output - x) ** 2).sum(1).mean() / 2
     kl = (mean**2 + np.exp(log_variance) - 1 - log_variance).sum(1).mean() / 2
     assert row["loss"] == pytest.approx(error + kl, rel=1e-5)
+
+
+def test_bernoulli_pixels_are_shares_of_white(small_vae: Small) -> None:
+    """With the decoder's weights at 0 every logit is 0 and the cross-entropy ln 2 a pixel; with logits of 1 it is
+    softplus(1) - x, x in [0, 1]."""
+    recipe = small_vae({"objective.likelihood": "bernoulli", "objective.reconstruction": "sum"})
+    model = make(recipe)
+    for p in model.decoder.parameters():
+        torch.nn.init.zeros_(p)
+    assert model.step(IMAGES, CLASSES, 1)["reconstruction_sum"] == pytest.approx(784 * math.log(2), rel=1e-5)
+    model = make(recipe)
+    for p in model.decoder.parameters():
+        torch.nn.init.zeros_(p)
+    last = [module for module in model.decoder.modules() if isinstance(module, nn.Linear)][-1]
+    torch.nn.init.ones_(last.bias)
+    expected = 784 * math.log1p(math.e) - IMAGES.double().sum().item() / 255 / 16
+    assert model.step(IMAGES, CLASSES, 1)["reconstruction_sum"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_warm_up_and_free_bits(small_vae: Small) -> None:
