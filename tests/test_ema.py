@@ -78,6 +78,9 @@ def test_an_average_of_a_spectrally_normalised_network_is_one_too() -> None:
         loss.backward()
         optimiser.step()
         average.update()
+    vectors = {name: value for name, value in average.network.state_dict().items() if name.endswith(("._u", "._v"))}
+    assert len(vectors) == 8
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in vectors.items())
     layers = [module for module in average.network.modules() if isinstance(module, nn.ConvTranspose2d)]
     assert len(layers) == 4
     for layer in layers:
