@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from genlab import engine
 from genlab import recipe as schema
@@ -144,3 +145,13 @@ def test_amsgrad_remembers_the_largest_gradient() -> None:
         return -w.item()
 
     assert moved(True) < moved(False)
+
+
+def test_linear_layers_are_computed_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_threads", lambda: 4)
+    settings = schema.Engine(device="cpu", precision="float32")
+    dense, mixed = [nn.Linear(2, 2)], [nn.Sequential(nn.Linear(2, 2)), nn.Sequential(nn.Conv2d(1, 1, 1))]
+    threads = [engine.resolve(settings, False, engine.convolves(networks)).threads for networks in (dense, mixed)]
+    assert threads == [1, 4]
+    kept = engine.resolve(schema.Engine(device="cpu", precision="float32", threads=3), False, convolutional=False)
+    assert kept.threads == 3

@@ -168,7 +168,8 @@ def _start(
     family = FAMILIES[settled.family]
     classes = len(dataset.class_names)
     made = family.networks(settled, classes, Keyed(seed), own, ())
-    settled = settled.model_copy(update={"engine": engine.resolve(settled.engine, family.mergeable(made))})
+    resolved = engine.resolve(settled.engine, family.mergeable(made), engine.convolves(made.values()))
+    settled = settled.model_copy(update={"engine": resolved})
     if isinstance(settled, GanRecipe):
         _note_rounding(settled)
     if name is not None and (root / name).exists():

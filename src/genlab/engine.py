@@ -108,11 +108,19 @@ def start(settings: schema.Engine) -> Engine:
     )
 
 
-def resolve(settings: schema.Engine, mergeable: bool) -> schema.Engine:
+def convolves(networks: Iterable[nn.Module]) -> bool:
+    """Whether there is a convolution in any of the networks."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    return any(isinstance(module, kinds) for network in networks for module in network.modules())
+
+
+def resolve(settings: schema.Engine, mergeable: bool, convolutional: bool = True) -> schema.Engine:
     """Every `auto` as a value for this machine.
 
     Args:
         mergeable: whether the discriminator treats each image by itself, so that its passes may be merged.
+        convolutional: whether there is work for several threads. The small products of linear layers gain next to
+            nothing from a second one, and wait for it whenever its core is busy.
 
     Raises:
         UsageError: a device that is not there, or passes to be merged that may not be.
@@ -125,7 +133,7 @@ def resolve(settings: schema.Engine, mergeable: bool) -> schema.Engine:
         return settings.model_copy(update=schema.REFERENCE)
     device = settings.device if settings.device != "auto" else _best_device()
     _check(device)
-    threads = settings.threads if settings.threads != "auto" else _threads()
+    threads = settings.threads if settings.threads != "auto" else _threads() if convolutional else 1
     precision = settings.precision
     if precision == "auto":
         precision = "bfloat16" if _bfloat16_wins(device, threads) else "float32"
