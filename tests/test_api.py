@@ -237,3 +237,11 @@ def test_a_step_too_small_for_bfloat16_is_noted(small: Callable[..., GanRecipe],
     with pytest.warns(UserWarning, match=r"objective\.sigma 0\.01 is small for bfloat16"):
         genlab.train(small({**changes, "objective.sigma": 0.01}), runs=tmp_path, report=False)
     genlab.train(small(changes), runs=tmp_path, report=False)  # 0.05: nothing is said, or the test would fail
+
+
+def test_an_unbounded_critic_is_noted(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
+    none = {"objective.penalty": "none", "objective.lambda": None, "objective.sigma": None}
+    changes = {**none, "objective.loss": "wasserstein", "budget.max_steps": 1}
+    with pytest.warns(UserWarning, match="needs a bound on D's slope"):
+        genlab.train(small(changes), runs=tmp_path, report=False)
+    genlab.train(small({**changes, "objective.clip": 0.01}), runs=tmp_path, report=False)

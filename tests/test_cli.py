@@ -213,3 +213,19 @@ def test_overrides_are_read_as_yaml() -> None:
     )
     assert rest == ["train", "x", "--seed", "3"]
     assert overrides == {"a.b": 1, "a.c": [1, 2], "data.last_batch": "keep", "ema": None}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "s3-mlp", "--seed", "0.7"],
+        ["train", "s3-mlp", "--epochs", "1.5"],
+        ["sample", "x", "-n", "2.5"],
+        ["grid", "x", "--columns", "1.5"],
+        ["traverse", "x", "--units", "1", "2.5"],
+    ],
+)
+def test_a_fraction_is_no_whole_number(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, error = call(arguments, capsys)
+    assert code == 2
+    assert f"{arguments[-1]}' is given; a whole number is needed" in error

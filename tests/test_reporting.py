@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import genlab
+from genlab import recipe_files
 from genlab.recipe import GanRecipe
 from genlab.reporting import figures, pages
 from genlab.reporting.render import render
@@ -175,3 +176,17 @@ def test_reports_are_pure(finished: Run) -> None:
     first = render(pages.run_page(finished))
     assert render(pages.run_page(finished)) == first
     assert re.search(r"<title>.* - genlab</title>", first)
+
+
+def test_a_run_says_what_was_changed(finished: Run) -> None:
+    """Against the built-in recipe of its name, the machine's own values left out."""
+    ((label, words),) = pages._changes(finished.recipe)
+    assert label == "changed from quick-mnist"
+    assert "networks.generator.ngf 4" in words
+    assert "engine." not in words
+    assert pages._changes(recipe_files.load("quick-mnist")) == []
+
+
+def test_a_warm_start_stands_under_provenance() -> None:
+    assert pages._encoder_from({}) == []
+    assert pages._encoder_from({"encoder_from": {"run": "a", "step": 1407}}) == [("encoder from", "a, step 1,407")]

@@ -315,7 +315,7 @@ def test_a_classifier_is_trained_first_where_there_is_none(
         api._start(recipe, {}, 7, tmp_path, "taken", {}, None, ())
     assert asked == []
     monkeypatch.setattr(vae, "check_bodies", lambda *_: None)
-    with pytest.warns(UserWarning, match="no finished run of s4-classifier with seed 7"):
+    with pytest.warns(UserWarning, match="no finished run of s4-classifier, unchanged and with seed 7"):
         api._trained_now("s4-classifier", nn.Linear(1, 1), 7, tmp_path, ())
     assert asked == [("s4-classifier", 7)]
 

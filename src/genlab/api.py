@@ -172,6 +172,7 @@ def _start(
     settled = settled.model_copy(update={"engine": resolved})
     if isinstance(settled, GanRecipe):
         _note_rounding(settled)
+        _note_unbounded(settled)
     if name is not None and (root / name).exists():
         raise exists(root, name)
     source = None
@@ -197,6 +198,18 @@ def _note_rounding(recipe: GanRecipe) -> None:
         warnings.warn(
             f"objective.sigma {sigma:g} is small for bfloat16, whose rounding adds to the penalty; take "
             "--engine.precision float32 with it",
+            stacklevel=4,
+        )
+
+
+def _note_unbounded(recipe: GanRecipe) -> None:
+    """Say that nothing bounds the slope of a Wasserstein critic."""
+    objective, D = recipe.objective, recipe.networks.discriminator
+    bounded = objective.penalty != "none" or objective.clip or D.normalisation == "spectral"
+    if objective.loss == "wasserstein" and objective.players != "generator" and not bounded:
+        warnings.warn(
+            "objective.loss wasserstein needs a bound on D's slope, and has none: the losses will run away; add "
+            "--objective.clip 0.01, or --objective.penalty gradient-penalty --objective.lambda 10",
             stacklevel=4,
         )
 
@@ -277,7 +290,9 @@ def _trained_now(name: str, encoder: nn.Module, seed: int, root: Path, observers
         raise UsageError(f"init_encoder_from: {name} is a {settled.family}; a classifier is needed")
     network = FAMILIES["classifier"].build(settled, len(dataset.class_names), Keyed(seed))["classifier"]
     vae.check_bodies(encoder, network.state_dict(), name)
-    warnings.warn(f"no finished run of {name} with seed {seed} in {root}; training it first", stacklevel=6)
+    warnings.warn(
+        f"no finished run of {name}, unchanged and with seed {seed}, in {root}; training it first", stacklevel=6
+    )
     return train(name, seed=seed, runs=root, observers=observers)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from genlab import __version__, cli_looks
-from genlab.cli_looks import Json, RunName, Runs
+from genlab.cli_looks import Json, RunName, Runs, whole
 from genlab.errors import GenlabError, UsageError
 
 app = App(
@@ -32,8 +32,8 @@ def train(
     recipe: Annotated[str | None, Parameter(help="A built-in recipe (genlab recipes) or a .yaml file.")] = None,
     /,
     *,
-    epochs: Annotated[int | None, Parameter(help="Short for --budget.epochs.")] = None,
-    seed: Annotated[int | None, Parameter(help="Of everything random; 0 without it.")] = None,
+    epochs: Annotated[int | None, Parameter(converter=whole, help="Short for --budget.epochs.")] = None,
+    seed: Annotated[int | None, Parameter(converter=whole, help="Of everything random; 0 without it.")] = None,
     name: Annotated[str | None, Parameter(help="Of the run, instead of RECIPE-seedS-NNN.")] = None,
     resume: Annotated[str | None, Parameter(help="Go on with this run, instead of starting a recipe.")] = None,
     runs: Runs = None,

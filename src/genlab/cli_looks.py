@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 if TYPE_CHECKING:
     from genlab.looks import Look
     from genlab.sampling import HowOptions
     from genlab.trained import Run
+
+
+def whole(_: object, tokens: Sequence[Token]) -> int:
+    """A whole number as it was typed; 0.7 is none (and would otherwise be rounded)."""
+    return wholes(_, tokens)[0]
+
+
+def wholes(_: object, tokens: Sequence[Token]) -> list[int]:
+    """Several of them."""
+    try:
+        return [int(token.value) for token in tokens]
+    except ValueError:
+        given = " ".join(token.value for token in tokens)
+        raise ValueError(f"{given!r} is given; a whole number is needed") from None
+
+
+def _several(help: str) -> Parameter:
+    """Whole numbers behind one flag."""
+    return Parameter(consume_multiple=True, negative="", converter=wholes, help=help)
+
 
 Runs = Annotated[Path | None, Parameter(name="--runs", help="Folder of the runs (GENLAB_RUNS, or ./runs).")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for a program.")]
@@ -22,8 +43,10 @@ RunName = Annotated[str, Parameter(help="A run: its path, or its name under --ru
 class Drawing:
     """How images are drawn."""
 
-    seed: Annotated[int, Parameter(help="Of the noise.")] = 0
-    step: Annotated[int | None, Parameter(help="Of a snapshot; the newest checkpoint without it.")] = None
+    seed: Annotated[int, Parameter(converter=whole, help="Of the noise.")] = 0
+    step: Annotated[int | None, Parameter(converter=whole, help="Of a snapshot; the newest checkpoint without it.")] = (
+        None
+    )
     raw_weights: Annotated[bool, Parameter(negative="", help="The weights as trained, not their average.")] = False
     batch_statistics: Annotated[
         bool, Parameter(negative="", help="BatchNorm by the images drawn, not by running statistics.")
@@ -53,7 +76,7 @@ def sample(
     run: RunName,
     /,
     *,
-    n: Annotated[int, Parameter(name=["-n", "--number"], help="How many images.")] = 64,
+    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="How many images.")] = 64,
     output: Annotated[Path, Parameter(name=["-o", "--output"], help="A .png grid or an .npz of the images.")] = Path(
         "samples.png"
     ),
@@ -78,8 +101,8 @@ def interpolate(
     run: RunName,
     /,
     *,
-    pairs: Annotated[int, Parameter(help="Rows, each from one z to another.")] = 8,
-    steps: Annotated[int, Parameter(help="Images in a row.")] = 10,
+    pairs: Annotated[int, Parameter(converter=whole, help="Rows, each from one z to another.")] = 8,
+    steps: Annotated[int, Parameter(converter=whole, help="Images in a row.")] = 10,
     path: Annotated[str, Parameter(help="linear or spherical.")] = "linear",
     label: Label = None,
     how: Draw = Drawing(),
@@ -97,7 +120,7 @@ def grid(
     run: RunName,
     /,
     *,
-    columns: Annotated[int, Parameter(help="How many z.")] = 15,
+    columns: Annotated[int, Parameter(converter=whole, help="How many z.")] = 15,
     how: Draw = Drawing(),
     output: Output = None,
     runs: Runs = None,
@@ -114,9 +137,12 @@ def traverse(
     /,
     *,
     units: Annotated[
-        list[int] | None, Parameter(consume_multiple=True, help="Which units of z; the first ten without it.")
+        list[int] | None,
+        Parameter(
+            consume_multiple=True, negative="", converter=wholes, help="Which units of z; the first ten without it."
+        ),
     ] = None,
-    steps: Annotated[int, Parameter(help="Images in a row.")] = 9,
+    steps: Annotated[int, Parameter(converter=whole, help="Images in a row.")] = 9,
     span: Annotated[float, Parameter(help="How far each unit is moved, either way.")] = 3.0,
     label: Label = None,
     how: Draw = Drawing(),
@@ -134,7 +160,7 @@ def latent_map(
     run: RunName,
     /,
     *,
-    steps: Annotated[int, Parameter(help="Images a side.")] = 20,
+    steps: Annotated[int, Parameter(converter=whole, help="Images a side.")] = 20,
     label: Label = None,
     how: Draw = Drawing(),
     output: Output = None,
@@ -151,7 +177,7 @@ def reconstruct(
     run: RunName,
     /,
     *,
-    n: Annotated[int, Parameter(name=["-n", "--number"], help="How many images.")] = 20,
+    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="How many images.")] = 20,
     how: Draw = Drawing(),
     output: Output = None,
     runs: Runs = None,
@@ -169,9 +195,14 @@ def timeline(
     *,
     epochs: Annotated[
         list[int] | None,
-        Parameter(consume_multiple=True, help="Which; 1 5 10 50 100 and the last without it, as far as kept."),
+        Parameter(
+            consume_multiple=True,
+            negative="",
+            converter=wholes,
+            help="Which; 1 5 10 50 100 and the last without it, as far as kept.",
+        ),
     ] = None,
-    n: Annotated[int, Parameter(name=["-n", "--number"], help="How many z.")] = 12,
+    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="How many z.")] = 12,
     how: Draw = Drawing(),
     output: Output = None,
     runs: Runs = None,
@@ -195,9 +226,9 @@ def likelihood(
     run: RunName,
     /,
     *,
-    samples: Annotated[int, Parameter(help="z drawn for each image (K).")] = 64,
-    images: Annotated[int, Parameter(help="Test images.")] = 1000,
-    seed: Annotated[int, Parameter(help="Of the z.")] = 0,
+    samples: Annotated[int, Parameter(converter=whole, help="z drawn for each image (K).")] = 64,
+    images: Annotated[int, Parameter(converter=whole, help="Test images.")] = 1000,
+    seed: Annotated[int, Parameter(converter=whole, help="Of the z.")] = 0,
     json: Json = False,
     runs: Runs = None,
 ) -> None:

@@ -159,7 +159,7 @@ def traverse(
         images,
         steps,
         rows=[f"z{unit}" for unit in chosen],
-        column_names=[f"{value:+.1f}" for value in np.linspace(-span, span, steps)],
+        column_names=[f"{value:+.2f}" for value in np.linspace(-span, span, steps)],
         z=z,
     )
 
@@ -235,6 +235,8 @@ def timeline(run: RunDirectory, own: Own, how: How, epochs: Sequence[int] | None
         UsageError: no snapshot at the end of one of these epochs.
     """
     _check(n=n)
+    if FAMILIES[run.recipe.family].sampler is None:
+        raise UsageError(f"{run.path.name} is a {run.recipe.family}: it makes no images")
     _honours(how, "ema", "step")
     there, per_epoch = _epochs_with_snapshots(run)
     chosen = sorted({*there} & {*EPOCHS} | {*there[-1:]}) if epochs is None else list(epochs)

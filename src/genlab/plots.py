@@ -35,7 +35,7 @@ def latent_map(
                 here = points[kinds == k]
                 axes[1].scatter(here[:, 0], here[:, 1], s=3, color=colours(k % colours.N), label=name, linewidths=0)
             axes[1].set(
-                xlabel="E[z1 | x]", ylabel="E[z2 | x]", xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal"
+                xlabel="E[z0 | x]", ylabel="E[z1 | x]", xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal"
             )
             axes[1].set_title("encoded", fontsize=10)
             axes[1].legend(markerscale=4, fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

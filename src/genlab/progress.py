@@ -126,7 +126,11 @@ LOSSES = (("loss_d", "D"), ("loss_g", "G"), ("loss", "loss"), ("kl_sum", "KL"), 
 
 
 def _losses(row: Row) -> str:
-    return "  ".join(f"{name} {row[key]:.3f}" for key, name in LOSSES if row.get(key) is not None)
+    return "  ".join(f"{name} {_number(row[key])}" for key, name in LOSSES if row.get(key) is not None)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 1e4 else f"{value:.2e}"
 
 
 def epoch_line(row: Row, epochs: int) -> str | None:

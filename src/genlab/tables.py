@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class Table:
 
 def show_table(table: Table) -> None:
     """Print a table in the form that suits standard output."""
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and _fits(table):
         _rich(table)
     else:
         _plain(table)
@@ -31,6 +32,15 @@ def show_table(table: Table) -> None:
 def show_json(value: Any) -> None:
     """Print a value as one line of JSON."""
     print(json.dumps(value, allow_nan=False), flush=True)
+
+
+def _fits(table: Table) -> bool:
+    """Whether the columns that must not be cut leave room for the others; rich would cut numbers otherwise."""
+    lines = [table.columns, *table.rows, *([table.total] if table.total else [])]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(table.columns))]
+    fixed = [k == 0 or column in table.numeric for k, column in enumerate(table.columns)]
+    need = sum(width if keep else min(width, 16) for width, keep in zip(widths, fixed, strict=True))
+    return need + 3 * len(widths) + 1 <= shutil.get_terminal_size().columns
 
 
 def _rich(table: Table) -> None:

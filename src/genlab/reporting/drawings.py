@@ -60,7 +60,7 @@ def _gan(recipe: GanRecipe) -> tuple[str, int, int]:
             _heading(0, top + 14, f"Pass 1: the discriminator learns{again}; the generator is held fixed"),
             _box(0, top + 40, 110, f"z{y_g}", "noise"),
             _box(150, top + 40, 130, "generator G", "held fixed", HELD),
-            _box(340, top + 40, 100, "G(z)", "generated"),
+            _box(340, top + 40, 100, f"G(z){y_d}", "generated"),
             _box(340, top + 100, 100, f"x{y_d}", "real images"),
             _box(510, top + 70, 140, "discriminator D", "learns"),
             _box(720, top + 70, 130, "loss of D", "real from generated"),
@@ -92,28 +92,31 @@ def _gan(recipe: GanRecipe) -> tuple[str, int, int]:
 
 def _vae(recipe: VaeRecipe) -> tuple[str, int, int]:
     y = ", y" if recipe.conditional else ""
-    reconstruction = "squared error" if recipe.objective.likelihood == "gaussian" else "cross-entropy"
+    error = "squared error" if recipe.objective.likelihood == "gaussian" else "cross-entropy"
     parts = [
         _heading(0, 14, "One pass: encoder and decoder learn together"),
-        _box(0, 70, 80, f"x{y}", "images"),
-        _box(130, 70, 110, "encoder", "learns"),
-        _box(290, 40, 120, "mean(x)", f"{recipe.latent} numbers"),
-        _box(290, 100, 120, "variance(x)", f"{recipe.latent} numbers"),
-        _box(460, 70, 130, "z ~ q(z|x)", "mean + sd * noise"),
-        _box(640, 70, 110, "decoder", "learns"),
-        _box(800, 70, 130, reconstruction, "of x by dec(z)"),
-        _box(460, 150, 130, "KL divergence", "of q from N(0, I)"),
-        _arrow(80, 90, 130, 90),
-        _arrow(240, 82, 290, 62),
-        _arrow(240, 98, 290, 118),
-        _arrow(410, 62, 460, 82),
-        _arrow(410, 118, 460, 98),
-        _arrow(590, 90, 640, 90),
-        _arrow(750, 90, 800, 90),
-        _arrow(380, 140, 460, 168),
-        _back(865, 110, 185, 110, 212, "gradient of both terms, to decoder and encoder"),
+        _box(0, 100, 80, f"x{y}", "images"),
+        _box(120, 100, 100, "encoder", "learns"),
+        _box(260, 70, 110, "mean(x)", f"{recipe.latent} numbers"),
+        _box(260, 130, 110, "variance(x)", f"{recipe.latent} numbers"),
+        _box(410, 100, 130, "z ~ q(z|x)", "mean + sd * noise"),
+        _box(410, 36, 130, "KL divergence", "of q from N(0, I)"),
+        _box(590, 100, 100, f"decoder{y}", "learns"),
+        _box(740, 100, 120, error, "of x by dec(z)"),
+        _arrow(80, 120, 120, 120),
+        _arrow(220, 112, 260, 92),
+        _arrow(220, 128, 260, 148),
+        _arrow(370, 92, 410, 112),
+        _arrow(370, 148, 410, 128),
+        _arrow(370, 84, 410, 60),
+        _arrow(370, 140, 412, 76),
+        _arrow(540, 120, 590, 120),
+        _arrow(690, 120, 740, 120),
+        _back(475, 36, 170, 100, 26, "gradient"),
+        _back(800, 140, 640, 140, 172, "gradient"),
+        _back(790, 140, 170, 140, 198, "gradient, through the decoder and z"),
     ]
-    return "".join(parts), 940, 236
+    return f'{parts[0]}<g transform="translate(0 16)">{"".join(parts[1:])}</g>', 868, 228
 
 
 def _network(description: Description) -> tuple[str, int]:
@@ -187,9 +190,10 @@ def _arrow(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 def _back(x1: float, y1: float, x2: float, y2: float, low: float, words: str) -> str:
-    """A dashed way back below the boxes: that of the gradient."""
+    """A dashed way back below the boxes, or above them: that of the gradient."""
+    end = y2 + 2 if low > y2 else y2 - 2
     return (
-        f'<path d="M{x1} {y1} V{low} H{x2} V{y2 + 2}" fill="none" stroke="{ORANGE}" stroke-width="1.4" '
+        f'<path d="M{x1} {y1} V{low} H{x2} V{end}" fill="none" stroke="{ORANGE}" stroke-width="1.4" '
         'stroke-dasharray="5 4" marker-end="url(#head-gradient)"/>'
         + _text((x1 + x2) / 2, low - 5, words, ORANGE, 12, "middle")
     )

@@ -135,9 +135,9 @@ def _vae_plots(recipe: VaeRecipe) -> list[Plot]:
             "nats an image",
             (
                 Curve("test_reconstruction_sum", "reconstruction, test"),
-                Curve("reconstruction_sum", "training"),
+                Curve("reconstruction_sum", "minibatch"),
                 Curve("test_kl_sum", "KL, test"),
-                Curve("kl_sum", "training"),
+                Curve("kl_sum", "KL, minibatch"),
             ),
             log=True,
         ),
@@ -219,7 +219,8 @@ def _figure(plot: Plot, values: dict[str, _Series]) -> Iterator[Canvas]:
         axes = figure.subplots()
         for curve, colour, line in zip(plot.curves, COLOURS, STYLES, strict=False):
             series = values[curve.column]
-            axes.plot(series.steps, series.values, line, color=colour, label=curve.label, linewidth=1.6)
+            marker = "o" if len(series.steps) < 3 else None
+            axes.plot(series.steps, series.values, line, color=colour, label=curve.label, linewidth=1.6, marker=marker)
         for height, meaning in plot.levels:
             axes.axhline(height, color="#777777", linewidth=0.8, linestyle=(0, (1, 2)))
             axes.annotate(
@@ -231,7 +232,7 @@ def _figure(plot: Plot, values: dict[str, _Series]) -> Iterator[Canvas]:
                 fontsize=8,
                 color="#555555",
             )
-        if plot.log:
+        if plot.log and any(np.ptp(series.values) for series in values.values()):
             axes.set_yscale("log")
         axes.set_xlabel("step")
         axes.set_ylabel(plot.y_label)

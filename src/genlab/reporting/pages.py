@@ -85,6 +85,7 @@ def run_page(run: RunDirectory) -> RunPage:
             ("parameters", ", ".join(f"{n['name']} {n['parameters']:,}" for n in provenance["networks"])),
             ("seed", str(provenance["seed"])),
             *_outcome(recipe, last or {}),
+            *_changes(recipe),
         ],
         final=final,
         real=Grid(_embed(real_file), f"Real images of {recipe.data.name}, training set.")
@@ -112,6 +113,20 @@ def _outcome(recipe: Recipe, last: Row) -> list[tuple[str, str]]:
         collapsed = ": collapsed, every z gives one image" if units == 0 else ""
         found.append(("active units", f"{units} of {recipe.latent}{collapsed}"))
     return found
+
+
+def _changes(recipe: Recipe) -> list[tuple[str, str]]:
+    """What sets this run apart from the built-in recipe of its name."""
+    if recipe.name not in recipe_files.names():
+        return []
+    different = recipe_files.diff(recipe_files.load(recipe.name), recipe)
+    said = [f"{path} {'null' if new is None else new}" for path, (_, new) in different.items() if _told(path)]
+    return [(f"changed from {recipe.name}", ", ".join(said))] if said else []
+
+
+def _told(path: str) -> bool:
+    """The engine's values are resolved on every machine; a warm start's run stands under provenance."""
+    return not path.startswith(("engine.", "init_encoder_from"))
 
 
 def duration(seconds: float) -> str:
@@ -159,6 +174,7 @@ def _provenance_lines(provenance: dict[str, Any]) -> list[tuple[str, str]]:
         ("seed", str(provenance["seed"])),
         ("data", f"{data['name']}, {data['images']:,} images, sha256 {data['fingerprint'][:16]}..."),
         ("own parts", ", ".join(f"{part}: {name}" for part, name in provenance["own"].items()) or "none"),
+        *_encoder_from(provenance),
         ("started", provenance["started"]),
         ("resumed", ", ".join(provenance.get("resumed", [])) or "never"),
     ]
@@ -171,6 +187,11 @@ def _described(networks: list[dict[str, Any]]) -> list[Description]:
         for network in networks
     ]
     return [Description(**{**network, "layers": rows}) for network, rows in zip(networks, layers, strict=True)]
+
+
+def _encoder_from(provenance: dict[str, Any]) -> list[tuple[str, str]]:
+    source = provenance.get("encoder_from")
+    return [("encoder from", f"{source['run']}, step {source['step']:,}")] if source else []
 
 
 def _embed(path: Path) -> str:
