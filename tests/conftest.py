@@ -6,6 +6,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,24 @@ def finished(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished small run; tests only read it."""
     recipe = genlab.load_recipe("quick-mnist", {**SMALL, "data.name": str(digits)})
     return genlab.train(recipe, runs=tmp_path_factory.mktemp("runs"))
+
+
+class StopAt:
+    """An observer that asks the training to stop, as Ctrl-C does, after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def stepped(self, step: int, seconds: float) -> None:
+        if step == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def started(self, *_: object) -> None: ...
+    def logged(self, *_: object) -> None: ...
+    def sampled(self, *_: object) -> None: ...
+    def ended(self) -> None: ...
+
+
+@pytest.fixture
+def stop_at() -> type[StopAt]:
+    return StopAt

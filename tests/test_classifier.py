@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from genlab.checkpoint import newest
 from genlab.errors import RecipeError, Stopped, UsageError
 from genlab.randomness import Keyed
 from genlab.recipe import ClassifierRecipe
+from genlab.training import Observer
 
 SMALL: dict[str, Any] = {
     "engine.plan": "reference",
@@ -151,20 +150,12 @@ def test_losses_of_an_epoch_are_comparable_under_label_smoothing(small_classifie
     assert rows[0]["loss"] != pytest.approx(plain.metrics()[0]["loss"], rel=1e-4)
 
 
-def test_a_stopped_epoch_goes_on_exactly(small_classifier: Small, tmp_path: Path) -> None:
-    class StopAt:
-        def stepped(self, step: int, seconds: float) -> None:
-            if step == 4:
-                os.kill(os.getpid(), signal.SIGINT)
-
-        def started(self, *_: object) -> None: ...
-        def logged(self, *_: object) -> None: ...
-        def sampled(self, *_: object) -> None: ...
-        def ended(self) -> None: ...
-
+def test_a_stopped_epoch_goes_on_exactly(
+    small_classifier: Small, tmp_path: Path, stop_at: Callable[[int], Observer]
+) -> None:
     whole = genlab.train(small_classifier(), runs=tmp_path, report=False)
     with pytest.raises(Stopped):
-        genlab.train(small_classifier(), runs=tmp_path, report=False, name="stopped", observers=[StopAt()])
+        genlab.train(small_classifier(), runs=tmp_path, report=False, name="stopped", observers=[stop_at(4)])
     resumed = genlab.train(resume=tmp_path / "stopped", report=False)
     rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in r.metrics()] for r in (whole, resumed)]
     assert rows[0] == rows[1]

@@ -174,7 +174,7 @@ def test_the_first_images_with_their_labels() -> None:
 
 def test_the_test_split_of_a_dataset(tmp_path: Path) -> None:
     """There, or None; refused where it does not go with the training split."""
-    built_in = data.load_test(data.load("mnist"))
+    built_in = data.load_test("mnist")
     assert built_in is not None
     assert (built_in.split, len(built_in)) == ("test", 10_000)
     x, y = np.zeros((6, 28, 28), np.uint8), np.arange(6) % 3
@@ -182,7 +182,7 @@ def test_the_test_split_of_a_dataset(tmp_path: Path) -> None:
     def split(**arrays: object) -> data.Dataset | None:
         path = str(tmp_path / "own.npz")
         np.savez(path, x_train=x, y_train=y, **arrays)  # type: ignore[arg-type]
-        return data.load_test(data.load(path))
+        return data.load_test(path)
 
     assert split() is None
     found = split(x_test=x[:2], y_test=y[:2])

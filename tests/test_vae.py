@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from genlab.losses import adversarial
 from genlab.randomness import Keyed
 from genlab.recipe import VaeRecipe
 from genlab.trained import Run
+from genlab.training import Observer
 
 IMAGES = torch.randint(0, 256, (16, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.arange(16) % 10
@@ -354,21 +353,11 @@ def test_what_an_encoder_cannot_start_from(small_vae: Small, tmp_path: Path, fin
         small_vae({"init_encoder_from": "s4-classifier", "networks.conditional": True})
 
 
-def test_a_stopped_run_goes_on_exactly(small_vae: Small, tmp_path: Path) -> None:
-    class StopAt:
-        def stepped(self, step: int, seconds: float) -> None:
-            if step == 9:  # in the second epoch of seven steps
-                os.kill(os.getpid(), signal.SIGINT)
-
-        def started(self, *_: object) -> None: ...
-        def logged(self, *_: object) -> None: ...
-        def sampled(self, *_: object) -> None: ...
-        def ended(self) -> None: ...
-
+def test_a_stopped_run_goes_on_exactly(small_vae: Small, tmp_path: Path, stop_at: Callable[[int], Observer]) -> None:
     recipe = small_vae({"objective.kl_warmup_steps": 20})
     whole = genlab.train(recipe, runs=tmp_path, report=False)
     with pytest.raises(Stopped):
-        genlab.train(recipe, runs=tmp_path, report=False, name="stopped", observers=[StopAt()])
+        genlab.train(recipe, runs=tmp_path, report=False, name="stopped", observers=[stop_at(9)])
     resumed = genlab.train(resume=tmp_path / "stopped", report=False)
     rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in r.metrics()] for r in (whole, resumed)]
     assert rows[0] == rows[1]

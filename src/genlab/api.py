@@ -232,7 +232,7 @@ def _train(
 
         observers = [*observers, TensorBoard()]
     evaluates = FAMILIES[recipe.family].evaluates
-    test = test_split(load_data(recipe.data.name), recipe) if evaluates else None
+    test = test_split(recipe) if evaluates else None
     fit(model, dataset, run, recipe, keyed, observers, saved, test)
 
 

@@ -49,14 +49,21 @@ def active_units(posterior_mean: Tensor) -> int:
     return int((posterior_mean.var(0) > ACTIVE).sum())
 
 
+def reduction(likelihood: str, reconstruction: str, pixels: int) -> float:
+    """By what the negative log-likelihood of an image is multiplied: 1 for `sum`; for `mean` 2/P where it is half a
+    squared error (so that it becomes the mean squared error), 1/P where it is a cross-entropy."""
+    if reconstruction == "sum":
+        return 1.0
+    return (2 if likelihood == "gaussian" else 1) / pixels
+
+
 def effective_beta(likelihood: str, reconstruction: str, kl: str, weight: float, pixels: int, latent: int) -> float:
     """c in `negative log-likelihood + c * KL`, both summed, to which a loss with these reductions is proportional.
 
-    Mean squared error over P pixels is 2/P of the half squared error, so c = weight * P/2; a mean cross-entropy gives
-    weight * P; a KL averaged over the latent dimensions divides c by their number.
+    It is the weight over the reconstruction's `reduction`; a KL averaged over the latent dimensions divides it by their
+    number.
     """
-    scale = 1.0 if reconstruction == "sum" else pixels / 2 if likelihood == "gaussian" else float(pixels)
-    return weight * scale / (latent if kl == "mean" else 1)
+    return weight / reduction(likelihood, reconstruction, pixels) / (latent if kl == "mean" else 1)
 
 
 def log_normal(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +61,7 @@ class Engine:
         given = [value for value in inputs if value is not None]
         was_training = network.training
         network.eval()
-        before = [(module, module.track_running_stats) for module in network.modules() if _normalises(module)]
+        before = [(module, module.track_running_stats) for module in batch_normalisations(network)]
         try:
             for module, _ in before:
                 # Normalise by the batch and leave the running statistics alone.
@@ -185,8 +185,9 @@ def lr_at(settings: schema.Optimiser, step: int, total: int) -> float:
     return settings.lr * shape * (min(1.0, step / settings.warmup_steps) if settings.warmup_steps else 1.0)
 
 
-def _normalises(module: nn.Module) -> TypeGuard[nn.modules.batchnorm._BatchNorm]:
-    return isinstance(module, nn.modules.batchnorm._BatchNorm)
+def batch_normalisations(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """The layers of a network that normalise by batch statistics."""
+    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 def _present(device: str) -> bool:

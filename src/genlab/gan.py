@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from genlab import losses, penalties
 from genlab.descent import Descent
 from genlab.ema import Ema
-from genlab.engine import Engine
+from genlab.engine import Engine, batch_normalisations
 from genlab.losses import AdversarialLoss
 from genlab.nets.conditional import (
     ConditionalDcganDiscriminator,
@@ -79,8 +79,8 @@ def mergeable(networks: Mapping[str, nn.Module]) -> bool:
     D = networks["discriminator"]
     ours = type(D) in DISCRIMINATORS.values()
     # Spectral normalisation makes a power iteration a pass: how many there are matters.
-    moving = (nn.modules.batchnorm._BatchNorm, nn.utils.parametrize.ParametrizationList)
-    return ours and not any(isinstance(layer, moving) for layer in D.modules())
+    spectral = any(isinstance(layer, nn.utils.parametrize.ParametrizationList) for layer in D.modules())
+    return ours and not spectral and not batch_normalisations(D)
 
 
 def to_images(recipe: GanRecipe, output: Tensor) -> Tensor:

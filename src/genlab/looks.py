@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from genlab import engine, latent, pictures, plots
+from genlab import engine, latent, pictures, plots, vae
 from genlab.classifier import classify
 from genlab.data import Dataset, first
 from genlab.errors import DataError, UsageError, unknown
 from genlab.family import FAMILIES, Own
+from genlab.recipe import VaeRecipe
 from genlab.runs import RunDirectory
 from genlab.sampling import How, Sampler, load_network, npz, sample_labels
 from genlab.storage import write
@@ -291,20 +292,16 @@ def encode(run: RunDirectory, own: Own, images: Dataset) -> Tensor:
     Raises:
         UsageError: the family has no encoder.
     """
-    name = FAMILIES[run.recipe.family].encoder
-    if name is None:
+    recipe = run.recipe
+    if not isinstance(recipe, VaeRecipe):
         raise UsageError(
-            f"{run.path.name} is a {run.recipe.family}: it has no encoder, so it cannot find the z of an image; "
+            f"{run.path.name} is a {recipe.family}: it has no encoder, so it cannot find the z of an image; "
             "a VAE can (conv-vae, cvae, s4-vae)"
         )
-    machine = engine.start(engine.here(run.recipe.engine))
-    network = _MeanOnly(machine.place(load_network(run, own, name)))
-    labels = torch.from_numpy(images.labels) if run.recipe.conditional and images.labels is not None else None
-    parts = []
-    for k in range(0, len(images), 500):
-        x = machine.tanh_range(torch.from_numpy(images.images[k : k + 500]))
-        parts.append(machine.apply(network, x, None if labels is None else labels[k : k + 500]))
-    return torch.cat(parts)
+    machine = engine.start(engine.here(recipe.engine))
+    labels = None if images.labels is None else torch.from_numpy(images.labels)
+    network = load_network(run, own, "encoder")
+    return vae.encode(recipe, network, machine, torch.from_numpy(images.images), labels)
 
 
 def standard(run: RunDirectory, own: Own, held_out: Dataset | None) -> list[Look]:
@@ -324,18 +321,6 @@ def standard(run: RunDirectory, own: Own, held_out: Dataset | None) -> list[Look
         if len(_epochs_with_snapshots(run)[0]) > 1:
             found.append(timeline(run, own, how))
     return found
-
-
-class _MeanOnly(torch.nn.Module):
-    """An encoder that gives the posterior mean alone."""
-
-    def __init__(self, encoder: torch.nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        mean: Tensor = self.encoder(*inputs)[0]
-        return mean
 
 
 def _grid(

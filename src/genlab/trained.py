@@ -160,8 +160,8 @@ class Run(RunDirectory):
 
     def held_out(self) -> data.Dataset:
         """The test images as the networks see them; where the dataset has none, the training images."""
-        train = data.load(self.recipe.data.name)
-        return test_split(train, self.recipe) or fitted(train, self.recipe)
+        recipe = self.recipe
+        return test_split(recipe) or fitted(data.load(recipe.data.name), recipe)
 
     def look(self) -> list[Path]:
         """Make the figures that a finished run of this family gets, in figures/, for the report; their paths."""
@@ -180,9 +180,9 @@ def fitted(dataset: data.Dataset, recipe: Recipe) -> data.Dataset:
     return data.fit(dataset, recipe.data.size, recipe.data.resize, recipe.data.channels)
 
 
-def test_split(train: data.Dataset, recipe: Recipe) -> data.Dataset | None:
+def test_split(recipe: Recipe) -> data.Dataset | None:
     """The test images as the recipe's networks see them; None where there are none, or none with the labels needed."""
-    test = data.load_test(train)
+    test = data.load_test(recipe.data.name)
     if test is None or (recipe.conditional and test.labels is None):
         return None
     return fitted(test, recipe)

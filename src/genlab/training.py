@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from genlab import checkpoint, pictures
 from genlab.data import Dataset
+from genlab.engine import batch_normalisations
 from genlab.errors import CheckpointError, GenlabError, Stopped
 from genlab.family import FAMILIES, Evaluates, Generates, Trains
 from genlab.randomness import Keyed
@@ -226,7 +227,7 @@ class _Bookkeeping:
         z, labels, columns = self.previews
         picture = pictures.grid(self.model.generate(z, labels), columns)
         # Nothing here may differ between two runs of the same recipe and seed: equal samples are equal files.
-        words = sampling_words(self.recipe, batchnorm=normalises(sampler))
+        words = sampling_words(self.recipe, batchnorm=bool(batch_normalisations(sampler)))
         text = {"genlab:step": str(step), "genlab:sampling": words}
         write(self.run.file("samples", step, ".png"), pictures.png(picture, text))
         for observer in self.observers:
@@ -259,11 +260,6 @@ def sampling_words(recipe: Recipe, batchnorm: bool, averaged: bool = True, batch
     weights = f"EMA weights (decay {decay:g})" if decay is not None and averaged else "last weights"
     statistics = f"{'batch' if batch_statistics else 'running'} BatchNorm statistics" if batchnorm else "no BatchNorm"
     return f"{weights}, {statistics}, float32"
-
-
-def normalises(network: nn.Module) -> bool:
-    """Whether a network has batch normalisation."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
 
 
 @torch.no_grad()

@@ -122,7 +122,7 @@ class Vae:
             NonFiniteError: loss or gradient is NaN or infinite; nothing was updated.
         """
         x = self.engine.tanh_range(images)
-        y = labels.to(self.engine.device) if self.recipe.conditional and labels is not None else None
+        y = _told(self.recipe, labels, x.device)
 
         # Encode, draw z ~ q(z|x) = N(mean, exp(log_variance)), decode.
         with self.engine.autocast():
@@ -153,8 +153,7 @@ class Vae:
         objective = self.recipe.objective
         target = (x + 1) / 2 if objective.likelihood == "bernoulli" else x
         error = elbo.NEGATIVE_LOG_LIKELIHOODS[objective.likelihood](output, target).mean()
-        pixels = x[0].numel()
-        mean_error = error * (2 if objective.likelihood == "gaussian" else 1) / pixels
+        factor = elbo.reduction(objective.likelihood, objective.reconstruction, x[0].numel())
         by_unit = elbo.kl_to_prior(mean, log_variance).mean(0)
         used = by_unit.clamp(min=objective.free_bits) if objective.free_bits else by_unit
 
@@ -162,7 +161,7 @@ class Vae:
             return kl.sum() if objective.kl == "sum" else kl.mean()
 
         return {
-            "reconstruction": error if objective.reconstruction == "sum" else mean_error,
+            "reconstruction": factor * error,
             "reconstruction_sum": error,
             "kl": reduced(by_unit),
             "kl_used": reduced(used),
@@ -184,20 +183,19 @@ class Vae:
         """The bound on held-out images, one z each: reconstruction and KL summed in nats an image, active units."""
         if images is None:
             return {}
-        kept = self.encoder.training, self.decoder.training
         self.encoder.eval(), self.decoder.eval()
         sums = torch.zeros(2)
         means = []
         for k in range(0, len(images), 500):
             x = self.engine.tanh_range(images[k : k + 500])
-            y = None if labels is None or not self.recipe.conditional else labels[k : k + 500].to(x.device)
+            y = _told(self.recipe, None if labels is None else labels[k : k + 500], x.device)
             mean, log_variance = _encode(self.encoder, x, y)
             noise = self.keyed.normal(f"held-out/{step}", k, *mean.shape).to(mean.device)
             output = _decode(self.decoder, elbo.reparameterise(mean, log_variance, noise), y)
             terms = self._terms(x, mean, log_variance, output)
             sums += len(x) * torch.tensor([terms["reconstruction_sum"].item(), terms["kl_sum"].item()])
             means.append(mean.cpu())
-        self.encoder.train(kept[0]), self.decoder.train(kept[1])
+        self.encoder.train(), self.decoder.train()
         reconstruction, kl = (sums / len(images)).tolist()
         return {
             "test_reconstruction_sum": reconstruction,
@@ -229,6 +227,18 @@ class Vae:
 
 
 @torch.no_grad()
+def encode(recipe: VaeRecipe, encoder: nn.Module, engine: Engine, images: Tensor, labels: Tensor | None) -> Tensor:
+    """E[z|x] of uint8 images (N, C, H, W), float32 (N, latent) on the CPU, with running batch statistics."""
+    encoder = engine.place(encoder).eval()
+    means = []
+    for k in range(0, len(images), 500):
+        x = engine.tanh_range(images[k : k + 500])
+        y = _told(recipe, None if labels is None else labels[k : k + 500], x.device)
+        means.append(_encode(encoder, x, y)[0].cpu())
+    return torch.cat(means)
+
+
+@torch.no_grad()
 def log_likelihood(
     recipe: VaeRecipe,
     networks: Mapping[str, nn.Module],
@@ -257,7 +267,7 @@ def log_likelihood(
     found = []
     for k in range(0, len(images), 100):
         x = engine.tanh_range(images[k : k + 100])
-        y = None if labels is None or not recipe.conditional else labels[k : k + 100].to(x.device)
+        y = _told(recipe, None if labels is None else labels[k : k + 100], x.device)
         mean, log_variance = _encode(encoder, x, y)
         log_weights = []
         for sample in range(samples):
@@ -269,6 +279,11 @@ def log_likelihood(
             log_weights.append(log_ratio - error - constant)
         found.append(elbo.importance_weighted(torch.stack(log_weights)).cpu())
     return torch.cat(found)
+
+
+def _told(recipe: VaeRecipe, labels: Tensor | None, device: torch.device) -> Tensor | None:
+    """The labels, for a conditional VAE alone."""
+    return labels.to(device) if recipe.conditional and labels is not None else None
 
 
 def _encode(encoder: nn.Module, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:

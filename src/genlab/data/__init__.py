@@ -21,21 +21,23 @@ def load(name: str, split: str = "train") -> Dataset:
     return load_builtin(name, split) if name in BUILTIN else load_npz(name, split)
 
 
-def load_test(train: Dataset) -> Dataset | None:
-    """The test split of the dataset whose training split is given; None where the file has none.
+def load_test(name: str) -> Dataset | None:
+    """The test split of the dataset of that name or at that path; None where the file has none.
 
     Raises:
         DataError: it has images of another form, or classes that the training split lacks.
     """
-    if train.name not in BUILTIN and "x_test" not in read_arrays(train.name, ("x_test",)):
+    if name in BUILTIN:
+        return load(name, "test")
+    if "x_test" not in read_arrays(name, ("x_test",)):
         return None
-    test = load(train.name, "test")
+    train, test = load(name), load(name, "test")
     if test.images.shape[1:] != train.images.shape[1:]:
         raise DataError(
-            f"{train.name}: x_test has images of shape {test.images.shape[1:]}, x_train of {train.images.shape[1:]}"
+            f"{name}: x_test has images of shape {test.images.shape[1:]}, x_train of {train.images.shape[1:]}"
         )
     if train.labels is not None and len(test.class_names) > len(train.class_names):
-        raise DataError(f"{train.name}: y_test has {len(test.class_names)} classes, y_train {len(train.class_names)}")
+        raise DataError(f"{name}: y_test has {len(test.class_names)} classes, y_train {len(train.class_names)}")
     return test
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from genlab.recipe import GanRecipe, Recipe, VaeRecipe
+from genlab.recipe.gan import CROSS_ENTROPIES
 from genlab.runs import Row, RunDirectory
 from genlab.storage import write
 
@@ -267,7 +268,7 @@ def _equilibrium(recipe: GanRecipe) -> tuple[tuple[float, str], ...]:
     return ()
 
 
-ENTROPIES = ("non-saturating", "saturating", "bce-on-probabilities", "relativistic")
+ENTROPIES = (*CROSS_ENTROPIES, "relativistic")
 PENALTIES = {
     "r1": "R1: |grad D|^2 / 2 at real images",
     "r2": "R2: |grad D|^2 / 2 at generated images",
