@@ -172,7 +172,7 @@ def test_data_without_a_test_split(small_classifier: Small, digits: Path, tmp_pa
 def test_what_a_classifier_cannot_do(small_classifier: Small, tmp_path: Path) -> None:
     run = genlab.train(small_classifier({"budget.max_steps": 1}), runs=tmp_path, report=False)
     for ask in (run.sample, run.interpolate, run.grid, run.traverse, run.timeline):
-        with pytest.raises(UsageError, match=r"is a classifier: it makes no images|is unconditional|no snapshot"):
+        with pytest.raises(UsageError, match="is a classifier: it makes no images"):
             ask()
 
 

@@ -115,6 +115,11 @@ def test_the_latent_map_encodes_the_images_it_shows(vae: Run, digits: Path) -> N
     assert np.allclose(look.arrays["z"], latent.plane(6).numpy())
     assert look.arrays["encoded"].shape == (100, 2)
     assert look.arrays["labels"].tolist() == genlab.load_dataset(str(digits)).labels.tolist()  # type: ignore[union-attr]
+    encoder = sampling.load_network(vae, {}, "encoder").eval()
+    digits_again = genlab.load_dataset(str(digits)).images
+    with torch.no_grad():
+        mean, _ = encoder(torch.from_numpy(digits_again).float() * 2 / 255 - 1)
+    assert np.allclose(look.arrays["encoded"], mean.numpy(), atol=1e-5)
     width, height = Image.open(io.BytesIO(look.png)).size
     assert width > 1.5 * height  # two panels
 

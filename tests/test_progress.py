@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 import genlab
-from genlab.progress import Lines, Live, epoch_line, progress
+from genlab.progress import Lines, Live, _losses, epoch_line, progress
 from genlab.recipe import GanRecipe
 from genlab.training import Observer
 
@@ -65,3 +65,7 @@ def test_a_classifier_prints_its_epochs(terminal: bool, digits: Path, tmp_path: 
     genlab.train("s4-classifier", overrides=changes, runs=tmp_path, report=False, observers=[shown])
     assert "epoch 1/2  train loss" in stream.getvalue()
     assert "epoch 2/2  train loss" in stream.getvalue()
+
+
+def test_a_loss_that_runs_away_fits_its_line() -> None:
+    assert _losses({"loss_d": -852712095744.0, "loss_g": 0.5}) == "D -8.53e+11  G 0.500"

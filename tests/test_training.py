@@ -98,6 +98,12 @@ def test_plan(changes: dict[str, Any], per_epoch: int, total: int, small: Callab
     assert (plan.steps_per_epoch, plan.total_steps) == (per_epoch, total)
 
 
+def test_sample_grids_say_how_they_were_drawn(finished: Run) -> None:
+    with Image.open(finished.file("samples", 12, ".png")) as image:
+        words = image.text["genlab:sampling"]  # type: ignore[attr-defined]
+    assert words == "EMA weights (decay 0.999), running BatchNorm statistics, float32"
+
+
 def test_the_run_directory(finished: Run) -> None:
     expected = {
         "recipe.yaml",
