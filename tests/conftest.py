@@ -28,6 +28,7 @@ SMALL: dict[str, Any] = {
     "budget.epochs": 2,
     "logging.metrics_every": 1,
     "logging.tensorboard": False,
+    "logging.evaluation": "none",
 }
 """quick-mnist in seconds: narrow networks, the reference plan."""
 

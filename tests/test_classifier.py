@@ -54,7 +54,7 @@ def small_classifier(both_splits: Path) -> Small:
 
 def make(recipe: ClassifierRecipe) -> classifier.Classifier:
     machine = engine.start(engine.resolve(recipe.engine, False))
-    return classifier.Classifier(recipe, classifier.build_networks(recipe, 10, Keyed(0)), machine, 14)
+    return classifier.Classifier(recipe, classifier.build_networks(recipe, 10, Keyed(0)), machine, Keyed(0), 14)
 
 
 def batch(small_classifier: Small) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,23 +12,29 @@ import genlab
 ROOT = Path(genlab.__file__).parent
 LAYERS = [
     "errors geometry recipe.fields recipe.networks recipe.gan recipe.vae recipe.classifier recipe recipe_files tables",
-    "randomness storage pictures plots data.images data.arrays data.builtin data",
+    "randomness storage pictures plots data.images data.arrays data.stacked data.builtin data",
+    "data.foreign metrics.intervals metrics.frechet metrics.kernel metrics.neighbours metrics.paths metrics.classes",
+    "metrics.spectrum metrics",
     "nets.products nets.parts nets.dcgan nets.conditional nets.mlp nets.residual nets.bodies nets.autoencoder",
     "nets.classifier nets.describe nets",
-    "losses penalties elbo latent engine descent ema checkpoint runs",
+    "losses penalties augmentation elbo latent engine descent ema checkpoint runs",
     "gan vae classifier",
+    "judge",
     "family",
     "training provenance",
     "sampling",
     "progress events",
     "looks anatomy",
+    "evaluation.samples evaluation.seen evaluation.measures evaluation evaluation.players evaluation.watch",
+    "evaluation.of_run evaluation.figures evaluation.words evaluation.response evaluation.score",
     "reporting.figures reporting.drawings reporting.pages reporting.render reporting",
     "trained",
-    "api layer_tables",
-    "cli_looks cli __main__",
+    "api api_metrics layer_tables",
+    "cli_looks cli_metrics cli __main__",
 ]
 ORDER = [module for layer in LAYERS for module in layer.split()]
 EAGER = {
+    "cli_metrics",
     "cli_looks",
     "errors",
     "geometry",

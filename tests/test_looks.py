@@ -31,6 +31,7 @@ def vae(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
         "budget.batch": 20,
         "budget.epochs": 5,
         "logging.tensorboard": False,
+        "logging.evaluation": "none",
         "logging.metrics_every": 1,
     }
     return genlab.train("s4-vae", overrides=changes, runs=tmp_path_factory.mktemp("runs"))

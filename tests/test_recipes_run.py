@@ -27,11 +27,12 @@ REPORTS = [
     "s4-classifier",
     "s4-vae-warm",
 ]
+JUDGES = ["judge-mnist", "judge-fashion"]
 MODERN = ["wgan-gp", "sngan-hinge", "r3gan-small", "conv-vae", "beta-vae", "cvae"]
 
 
 def test_the_recipes_that_there_should_be() -> None:
-    assert set(NAMES) == {"quick-mnist", "quick-fashion", *REPORTS, *MODERN}
+    assert set(NAMES) == {"quick-mnist", "quick-fashion", *JUDGES, *REPORTS, *MODERN}
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +45,8 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def trained(name: str, steps: int, classifier: Run, folder: Path) -> Run:
     changes: dict[str, Any] = {"budget.max_steps": steps, "logging.metrics_every": 1}
+    if recipe_files.load(name).family != "classifier":
+        changes["logging.evaluation"] = "none"  # tests/test_evaluation.py has those
     if name == "s4-vae-warm":
         changes["init_encoder_from"] = str(classifier.path)
     return genlab.train(name, overrides=changes, runs=folder)

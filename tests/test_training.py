@@ -112,6 +112,7 @@ def test_the_run_directory(finished: Run) -> None:
         "samples",
         "checkpoints",
         "snapshots",
+        "evaluations",
         "figures",
         "status.json",
         "run.lock",

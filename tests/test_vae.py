@@ -32,6 +32,7 @@ SMALL: dict[str, Any] = {
     "budget.batch": 16,
     "budget.epochs": 2,
     "logging.tensorboard": False,
+    "logging.evaluation": "none",
     "logging.metrics_every": 1,
     "optimiser.lr": 0.001,
 }

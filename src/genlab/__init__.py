@@ -6,7 +6,8 @@
     torch.Size([64, 1, 32, 32])
 
 Nothing heavy is imported until a function is used. `genlab.train`, `genlab.show`, `genlab.open_run`, `genlab.Run`,
-`genlab.load_recipe`, `genlab.load_dataset` and `genlab.errors` are the public surface.
+`genlab.evaluate`, `genlab.compare`, `genlab.load_recipe`, `genlab.load_dataset` and `genlab.errors` are the public
+surface.
 """
 
 from __future__ import annotations
@@ -27,16 +28,19 @@ if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
 
 _PUBLIC = {
     "Run": ("genlab.trained", "Run"),
+    "compare": ("genlab.api_metrics", "compare"),
+    "evaluate": ("genlab.api_metrics", "evaluate"),
     "load_dataset": ("genlab.data", "load"),
     "load_recipe": ("genlab.recipe_files", "load"),
     "open_run": ("genlab.api", "open_run"),
     "show": ("genlab.api", "show"),
     "train": ("genlab.api", "train"),
 }
-__all__ = ["Run", "__version__", "load_dataset", "load_recipe", "open_run", "show", "train"]
+__all__ = ["Run", "__version__", "compare", "evaluate", "load_dataset", "load_recipe", "open_run", "show", "train"]
 
 if TYPE_CHECKING:
     from genlab.api import open_run, show, train
+    from genlab.api_metrics import compare, evaluate
     from genlab.data import load as load_dataset
     from genlab.recipe_files import load as load_recipe
     from genlab.trained import Run

@@ -16,12 +16,13 @@ from genlab.data import BUILTIN, Dataset
 from genlab.data import first as first_images
 from genlab.data import load as load_data
 from genlab.errors import DataError, GenlabError, UsageError, unknown
+from genlab.evaluation.watch import Watch
 from genlab.family import FAMILIES, Own
 from genlab.losses import AdversarialLoss
 from genlab.nets.describe import Description
 from genlab.provenance import describe_networks, now, provenance_of
 from genlab.randomness import Keyed
-from genlab.recipe import GanRecipe, Recipe, VaeRecipe
+from genlab.recipe import GanRecipe, Recipe, SampleLogging, VaeRecipe
 from genlab.recipe.gan import FINITE_DIFFERENCES
 from genlab.recipe_files import RecipeSource
 from genlab.runs import RunDirectory, default_root, exists, list_runs
@@ -58,7 +59,7 @@ def train(
         generator, discriminator: your own networks (see `genlab.nets` for how they are called), with their weights.
         objective: your own pair of losses.
         observers: watch the training; see `training.Observer`.
-        report: whether report.html is written at the end.
+        report: whether figures, the full evaluation (`logging.evaluation`) and report.html are made at the end.
 
     Raises:
         RecipeError: every problem of the recipe at once.
@@ -82,6 +83,9 @@ def train(
     if report:
         if run.status["state"] == "finished":
             run.look()
+            logging = run.recipe.logging
+            if isinstance(logging, SampleLogging) and logging.evaluation == "full":
+                run.evaluate()
         run.report()
     return run
 
@@ -233,7 +237,14 @@ def _train(
         observers = [*observers, TensorBoard()]
     evaluates = FAMILIES[recipe.family].evaluates
     test = test_split(recipe) if evaluates else None
-    fit(model, dataset, run, recipe, keyed, observers, saved, test)
+    fit(model, dataset, run, recipe, keyed, observers, saved, test, _watch(run, recipe))
+
+
+def _watch(run: Run, recipe: Recipe) -> Watch | None:
+    """The cheap evaluation, where the recipe asks for it."""
+    if not isinstance(recipe.logging, SampleLogging) or recipe.logging.evaluation == "none":
+        return None
+    return Watch(run, recipe, run.provenance["seed"], sampling.sampling_words(run))
 
 
 def _classifier(given: str, encoder: nn.Module, seed: int, root: Path, observers: Sequence[Observer]) -> Run:

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from genlab.augmentation import augmented
 from genlab.descent import Descent
 from genlab.engine import Engine
-from genlab.nets.classifier import CnnClassifier, MlpClassifier
+from genlab.nets.classifier import CnnClassifier, MlpClassifier, VggClassifier
 from genlab.randomness import Keyed
 from genlab.recipe import ClassifierRecipe
 
-CLASSIFIERS: dict[str, type[nn.Module]] = {"mlp": MlpClassifier, "cnn": CnnClassifier}
+CLASSIFIERS: dict[str, type[nn.Module]] = {"mlp": MlpClassifier, "cnn": CnnClassifier, "vgg": VggClassifier}
 
 
 def build_networks(recipe: ClassifierRecipe, classes: int, keyed: Keyed) -> dict[str, nn.Module]:
@@ -39,19 +40,25 @@ class Classifier:
         recipe: all settings; its network is only read by `build_networks`.
         networks: `classifier`, images in [-1, 1] -> logits (N, classes).
         engine: device and precision.
+        keyed: streams of the run's seed, for augmentation.
         total_steps: length of the schedule.
     """
 
     def __init__(
-        self, recipe: ClassifierRecipe, networks: Mapping[str, nn.Module], engine: Engine, total_steps: int
+        self,
+        recipe: ClassifierRecipe,
+        networks: Mapping[str, nn.Module],
+        engine: Engine,
+        keyed: Keyed,
+        total_steps: int,
     ) -> None:
-        self.recipe, self.engine = recipe, engine
+        self.recipe, self.engine, self.keyed = recipe, engine, keyed
         self.network = engine.place(networks["classifier"]).train()
         self.descent = Descent("classifier", "optimiser", self.network, recipe.optimiser, engine, total_steps)
         self._epoch = {"loss": 0.0, "correct": 0, "images": 0}
 
     def step(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
-        """One update down the mean cross-entropy -E log softmax(logits)[label].
+        """One update down the mean cross-entropy -E log softmax(logits)[label], of disturbed images where asked for.
 
         Args:
             images: uint8, (N, C, H, W).
@@ -66,8 +73,13 @@ class Classifier:
         """
         assert labels is not None, "the recipe's rules demand labels"
         y = labels.to(self.engine.device)
+        if self.recipe.augmentation is not None:
+            x = augmented(images, self.recipe.augmentation, self.keyed.stream("augmentation", step))
+            x = self.engine.images(x) * 2 - 1
+        else:
+            x = self.engine.tanh_range(images)
         with self.engine.autocast():
-            logits = self.network(self.engine.tanh_range(images))
+            logits = self.network(x)
         logits = logits.float()
         loss = cross_entropy(logits, y, label_smoothing=self.recipe.objective.label_smoothing)
         norm = self.descent(loss, step)

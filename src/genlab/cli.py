@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from genlab import __version__, cli_looks
+from genlab import __version__, cli_looks, cli_metrics
 from genlab.cli_looks import Json, RunName, Runs, whole
 from genlab.errors import GenlabError, UsageError
 
@@ -25,6 +25,7 @@ app = App(
 )
 data = App(name="data", help="Datasets: what there is, and whether a file is one.")
 app.command(data)
+app.command(cli_metrics.judge)
 
 
 @app.command
@@ -46,6 +47,7 @@ def train(
     --init-encoder-from RUN (genlab show RECIPE --yaml prints them all).
     """
     from genlab import api, progress, tables
+    from genlab.evaluation import words
 
     run = api.train(
         recipe,
@@ -59,11 +61,20 @@ def train(
     )
     report = run.path / "report.html"
     if json:
-        facts = {"seconds": run.seconds, "images_per_second": round(run.images_per_second, 1), "report": str(report)}
+        facts: dict[str, Any] = {
+            "seconds": run.seconds,
+            "images_per_second": round(run.images_per_second, 1),
+            "report": str(report),
+        }
+        if run.evaluation:
+            facts["metrics"] = run.evaluation["metrics"]
         tables.show_json({"run": str(run.path), **facts})
     else:
         print(f"trained in {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s")
-        print(f"run     {run.path}\nreport  {report}")
+        said = words.summary(run.evaluation) if run.evaluation else []
+        width = max(8, *(len(name) + 2 for name, _ in said)) if said else 8
+        for name, line in [*said, ("run", str(run.path)), ("report", str(report))]:
+            print(f"{name:{width}}{line}")
 
 
 @app.command
@@ -122,7 +133,7 @@ def report(run: RunName, /, *, runs: Runs = None) -> None:
     print(api.open_run(run, runs=runs).report())
 
 
-for command in cli_looks.COMMANDS:
+for command in (*cli_metrics.COMMANDS, *cli_looks.COMMANDS):
     app.command(command)
 
 

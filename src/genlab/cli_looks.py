@@ -53,6 +53,11 @@ class Drawing:
     ] = False
     truncation: Annotated[float | None, Parameter(help="Cut z to plus or minus so much.")] = None
 
+    def chosen(self) -> HowOptions:
+        """Those that were asked for."""
+        plain = Drawing().options()
+        return {k: v for k, v in self.options().items() if v != plain[k]}  # type: ignore[literal-required, return-value]
+
     def options(self) -> HowOptions:
         """As the library calls them."""
         return {

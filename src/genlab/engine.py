@@ -11,8 +11,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,8 @@ from genlab import recipe as schema
 from genlab.errors import UsageError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_AT_FIRST = torch.get_num_threads()
+"""Before any run has set its own: all cores, or OMP_NUM_THREADS."""
 MARGIN = 1.15
 """How much faster bfloat16 must be before it is chosen, so that noise does not choose."""
 
@@ -212,7 +214,18 @@ def _best_device() -> str:
 def _threads() -> int:
     """The cores this process may use, at most 8: small networks gain nothing from more."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(allowed, torch.get_num_threads(), 8)
+    return min(allowed, _AT_FIRST, 8)
+
+
+@contextmanager
+def all_threads() -> Iterator[None]:
+    """Inside, torch uses all cores that this process may use, whatever a run has set; afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(_threads())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _bfloat16_wins(device: str, threads: int) -> bool:

@@ -124,7 +124,9 @@ FAMILIES = {
     "classifier": Family(
         build=classifier.build_networks,
         examples=classifier.example_inputs,
-        model=lambda recipe, networks, engine, keyed, steps, _: classifier.Classifier(recipe, networks, engine, steps),
+        model=lambda recipe, networks, engine, keyed, steps, _: classifier.Classifier(
+            recipe, networks, engine, keyed, steps
+        ),
         evaluates=True,
     ),
 }

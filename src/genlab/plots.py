@@ -1,4 +1,4 @@
-"""Drawings that are no curves: a map of points by class, a confusion matrix, pictures side by side; as PNG."""
+"""Drawings that are no training curves: a map of points, a confusion matrix, a spectrum, bars by class; as PNG."""
 
 from __future__ import annotations
 
@@ -61,6 +61,70 @@ def confusion(counts: Array, class_names: Sequence[str]) -> Canvas:
         axes.set_xticks(range(n), _plain(class_names), rotation=45, ha="right")
         axes.set_yticks(range(n), _plain(class_names))
         axes.set(xlabel="predicted", ylabel="true")
+        return figure
+
+
+def spectrum(frequencies: Array, generated: Array, real: Array, bands: Sequence[tuple[float, float]]) -> Canvas:
+    """Power over frequency, cycles a pixel, of generated and real images; bands are shaded."""
+    with matplotlib.rc_context(STYLE):
+        figure = Canvas(figsize=(6.4, 3.4), layout="constrained")
+        axes = figure.subplots()
+        for low, high in bands:
+            axes.axvspan(low, high, color="#000000", alpha=0.06, linewidth=0)
+        axes.plot(frequencies, real, "--", color="#1c2430", label="real", linewidth=1.6)
+        axes.plot(frequencies, generated, "-", color="#0072b2", label="generated", linewidth=1.6)
+        if min(real.min(), generated.min()) > 0:
+            axes.set_yscale("log")
+        axes.set(xlabel="frequency, cycles a pixel", ylabel="power")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+        return figure
+
+
+PANELS = (
+    ("share", "share of samples"),
+    ("legibility", "legibility"),
+    ("requested_class_accuracy", "request met"),
+    ("within_class_diversity", "spread, real = 1"),
+)
+
+
+def classes(rows: Sequence[Mapping[str, Any]]) -> Canvas:
+    """Bars a class, in a panel a quantity; rows as in an evaluation's `classes`."""
+    panels = [(key, title) for key, title in PANELS if any(row.get(key) is not None for row in rows)]
+    names = _plain([row["class"] for row in rows])
+    with matplotlib.rc_context(STYLE):
+        figure = Canvas(figsize=(1.4 + 2.2 * len(panels), 1.2 + 0.26 * len(rows)), layout="constrained")
+        grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for axes, (key, title) in zip(grid, panels, strict=True):
+            axes.barh(names, [row.get(key) or 0.0 for row in rows], color="#0072b2", height=0.7)
+            expected = [row.get("share_in_data") for row in rows] if key == "share" else []
+            if key == "within_class_diversity":
+                expected = [1.0] * len(rows)
+            for k, value in enumerate(expected):
+                if value is not None:
+                    axes.plot([value, value], [k - 0.42, k + 0.42], color="#d55e00", linewidth=2)
+            axes.set_title(title, fontsize=10)
+            axes.spines[["top", "right"]].set_visible(False)
+            if key in ("legibility", "requested_class_accuracy"):
+                axes.set_xlim(0, 1)
+        grid[0].invert_yaxis()
+        return figure
+
+
+def curves(lines: Mapping[str, tuple[Sequence[str], Sequence[float]]], y_label: str) -> Canvas:
+    """A panel a disturbance: what is measured at each strength, over the same scale, logarithmic."""
+    with matplotlib.rc_context(STYLE):
+        figure = Canvas(figsize=(1 + 2.0 * len(lines), 2.9), layout="constrained")
+        grid = figure.subplots(1, len(lines), squeeze=False, sharey=True)[0]
+        for axes, (name, (strengths, values)) in zip(grid, lines.items(), strict=True):
+            axes.plot(range(len(values)), values, "o-", color="#0072b2", linewidth=1.6, markersize=4)
+            axes.set_xticks(range(len(values)), strengths, fontsize=8)
+            axes.set_title(name, fontsize=10)
+            axes.set_yscale("log")
+            axes.grid(alpha=0.25)
+            axes.spines[["top", "right"]].set_visible(False)
+        grid[0].set_ylabel(y_label)
         return figure
 
 

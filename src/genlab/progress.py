@@ -134,13 +134,13 @@ def _number(value: float) -> str:
 
 
 def epoch_line(row: Row, epochs: int) -> str | None:
-    """What is said of an epoch that a row ends, as report S4 prints it; None for any other row."""
-    if "train_loss" not in row and "test_kl_sum" not in row:
+    """What is said of an epoch that a row ends, or of a sample that was measured; None for any other row."""
+    if not any(key in row for key, _ in EPOCH):
         return None
     words = [f"epoch {row['epoch']:.3g}/{epochs}"]
     for key, form in EPOCH:
         if row.get(key) is not None:
-            words.append(f"{key.removesuffix('_sum').replace('_', ' ')} {format(row[key], form)}")
+            words.append(f"{NAMED.get(key, key.replace('_', ' '))} {format(row[key], form)}")
     return "  ".join(words)
 
 
@@ -152,4 +152,15 @@ EPOCH = (
     ("test_reconstruction_sum", ".2f"),
     ("test_kl_sum", ".2f"),
     ("test_active_units", "d"),
+    ("frechet_distance", ".3g"),
+    ("frechet_floor", ".3g"),
+    ("coverage", ".2f"),
+    ("requested_class_accuracy", ".1%"),
+    ("missing_classes", "d"),
 )
+NAMED = {
+    "test_reconstruction_sum": "test reconstruction",
+    "test_kl_sum": "test kl",
+    "frechet_floor": "floor",
+    "requested_class_accuracy": "requested class",
+}

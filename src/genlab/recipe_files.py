@@ -54,7 +54,17 @@ def dump(recipe: BaseRecipe) -> str:
 def to_dict(recipe: BaseRecipe) -> dict[str, Any]:
     """The complete recipe as plain values, in the order and under the names of the file."""
     plain: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True)
-    first = ("schema", "name", "description", "family", "data", "networks", "init_encoder_from", "objective")
+    first = (
+        "schema",
+        "name",
+        "description",
+        "family",
+        "data",
+        "augmentation",
+        "networks",
+        "init_encoder_from",
+        "objective",
+    )
     then = ("optimisers", "optimiser", "ema", "budget")
     return {key: plain[key] for key in (*first, *then, *plain) if key in plain}
 

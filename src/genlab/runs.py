@@ -6,8 +6,9 @@
       recipe.yaml       the complete resolved recipe        provenance.json  versions, device, threads, seed, data
       metrics.jsonl     append-only rows, each with a crc   status.json      where the run stands
       samples/          step-000938.png, real.png           checkpoints/     step-000938/
-      snapshots/        step-000938.safetensors             figures/         PNG and CSV
-      tensorboard/      event files                         report.html      run.lock
+      snapshots/        step-000938.safetensors             evaluations/     step-000938.json, evaluation.json
+      figures/          PNG, and CSV or npz                 tensorboard/     event files
+      report.html       run.lock
 
 Everything that reads a run reads only this.
 """
@@ -69,7 +70,7 @@ class RunDirectory:
         with refusals(root):
             root.mkdir(parents=True, exist_ok=True)
             run = cls(_claim(root, name, f"{recipe.name}-seed{seed}"))
-            for folder in ("samples", "checkpoints", "snapshots", "figures"):
+            for folder in ("samples", "checkpoints", "snapshots", "evaluations", "figures"):
                 (run.path / folder).mkdir()
         write_json(run.path / "provenance.json", provenance)
         run.set_status(state="created", step=0)
@@ -98,12 +99,12 @@ class RunDirectory:
     @property
     def provenance(self) -> dict[str, Any]:
         """What made this run: versions, device, threads, seed, data fingerprint."""
-        return self._read_json("provenance.json")
+        return self.read_json("provenance.json")
 
     @property
     def status(self) -> dict[str, Any]:
         """`state` (created, running, finished, interrupted, failed, killed), `step`, and what the state adds."""
-        status = self._read_json("status.json")
+        status = self.read_json("status.json")
         if status["state"] == "running" and not self._locked():
             status["state"] = "killed"
         return status
@@ -181,7 +182,12 @@ class RunDirectory:
             elif number < len(lines):
                 raise DataError(f"{path} line {number}: damaged (its crc does not match)")
 
-    def _read_json(self, name: str) -> dict[str, Any]:
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON file of the run, by its path in it.
+
+        Raises:
+            DataError: missing or damaged.
+        """
         path = self.path / name
         try:
             value: dict[str, Any] = json.loads(path.read_text("utf-8"))

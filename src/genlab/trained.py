@@ -6,17 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from genlab import data, engine, looks, sampling, vae
+from genlab import data, engine, looks, pictures, sampling, vae
+from genlab.data.images import Images, Labels
 from genlab.errors import UsageError
+from genlab.evaluation import FULL, Evaluation, of_run
+from genlab.evaluation.figures import figures
 from genlab.family import FAMILIES, Own
+from genlab.judge import Judge
+from genlab.judge import load as load_judge
 from genlab.looks import Look
 from genlab.randomness import Keyed
 from genlab.recipe import Recipe, VaeRecipe
 from genlab.runs import RunDirectory
 from genlab.sampling import How, HowOptions, Sampler
+from genlab.storage import write_json
 
 
 class Run(RunDirectory):
@@ -74,6 +81,22 @@ class Run(RunDirectory):
             raise UsageError(f"n is {n}; allowed: 1 .. 100,000")
         sampler = self._sampler(How(seed, step, ema, batch_statistics, truncation))
         return sampler(sampler.z("sample", n), sampling.sample_labels(self, n, label))
+
+    def sample_classes(self, labels: Labels, **how: Unpack[HowOptions]) -> Images:
+        """An image of each of these classes: labels (n,) -> uint8 (n, C, H, W); the z are others than `sample`'s.
+
+        Raises:
+            UsageError: the run is unconditional.
+        """
+        if not self.recipe.conditional:
+            raise UsageError(f"{self.path.name} is unconditional: it cannot be asked for classes")
+        sampler = self._sampler(How(**how))
+        z = sampler.z("sample/classes", len(labels))
+        parts = [
+            pictures.to_uint8(sampler(z[k : k + 5000], torch.from_numpy(labels[k : k + 5000])))
+            for k in range(0, len(labels), 5000)
+        ]
+        return np.concatenate(parts)
 
     def interpolate(
         self,
@@ -154,6 +177,37 @@ class Run(RunDirectory):
             "seed": seed,
             "likelihood": self.recipe.objective.likelihood,
         }
+
+    def evaluate(self, *, n: int = FULL, judge: Judge | None = None, **how: Unpack[HowOptions]) -> Evaluation:
+        """Every metric of n images, with interval and floor; see `genlab.evaluation`.
+
+        Drawn as the run samples by itself, it is kept as evaluations/evaluation.json, with its figures; drawn in
+        another way it is only returned.
+
+        Args:
+            judge: another judge than the dataset's own.
+
+        Raises:
+            UsageError: the run makes no images, or not in that way.
+        """
+        if not 1 <= n <= 1_000_000:
+            raise UsageError(f"n is {n}; allowed: 1 .. 1,000,000")
+        drawn = How(**how)
+        found = of_run.evaluate(self, self.own, drawn, n, judge or load_judge(self.recipe.data.name))
+        if drawn == How() and judge is None:
+            write_json(self.evaluation_file, found.record)
+            for figure in figures(found):
+                figure.keep(self)
+        return found
+
+    @property
+    def evaluation(self) -> dict[str, Any] | None:
+        """The record of the full evaluation; None before there was one."""
+        return self.read_json("evaluations/evaluation.json") if self.evaluation_file.exists() else None
+
+    @property
+    def evaluation_file(self) -> Path:
+        return self.path / "evaluations" / "evaluation.json"
 
     def _sampler(self, how: How) -> Sampler:
         return Sampler(self, self.own, how)

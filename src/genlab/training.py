@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -48,6 +48,10 @@ class Observer(Protocol):
 
     def ended(self) -> None:
         """After the last step, or after an error."""
+
+
+Evaluator = Callable[[int, Generates], dict[str, float]]
+"""Measures a model after a step, and leaves it as it was; what it returns is logged."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,12 @@ def fit(
     observers: Sequence[Observer] = (),
     from_checkpoint: checkpoint.Checkpoint | None = None,
     test: Dataset | None = None,
+    evaluator: Evaluator | None = None,
 ) -> None:
     """Train `model` on `dataset` (already in the recipe's size) by `recipe`, writing everything into `run`.
 
-    A family that evaluates is asked after each epoch how it does on `test`, if there is one.
+    A family that evaluates is asked after each epoch how it does on `test`, if there is one; `evaluator` measures the
+    images of one that samples, whenever it does, and the time that this takes is not counted as training.
 
     A first Ctrl-C or SIGTERM ends the step, saves and raises `Stopped`; a second one stops at once.
 
@@ -123,7 +129,7 @@ def fit(
     else:
         _real_picture(dataset, recipe, run)
     classes = len(dataset.class_names)
-    books = _Bookkeeping(model, run, recipe, plan, keyed, observers, classes, test, done, seconds_before)
+    books = _Bookkeeping(model, run, recipe, plan, keyed, observers, classes, test, evaluator, done, seconds_before)
     with books.status(), run.appending(after=done) as log, _stop_requests() as stop:
         for observer in observers:
             observer.started(plan, run, done)
@@ -151,11 +157,12 @@ class _Bookkeeping:
         observers: Sequence[Observer],
         classes: int,
         test: Dataset | None,
+        evaluator: Evaluator | None,
         done: int,
         seconds_before: float,
     ) -> None:
         self.model, self.run, self.recipe, self.plan, self.observers = model, run, recipe, plan, observers
-        self.test, self.family = test, FAMILIES[recipe.family]
+        self.test, self.evaluator, self.family = test, evaluator, FAMILIES[recipe.family]
         if self.family.sampler:
             self.previews = _previews(recipe, keyed, classes)
         self.start = time.monotonic() - seconds_before
@@ -193,11 +200,14 @@ class _Bookkeeping:
         epoch_over = self.family.evaluates and (last or step % self.plan.steps_per_epoch == 0)
         if epoch_over:
             losses = {**losses, **self._evaluate(step)}
-        if step == 1 or last or epoch_over or step % self.recipe.logging.metrics_every == 0:
-            self._log(step, losses, log)
         sampling = self.family.sampler is not None and self.plan.samples_at(step, self.recipe)
         if sampling:
             self._sample(step)
+        if sampling and self.evaluator:
+            losses = {**losses, **self._measure(step, self.evaluator)}
+        measured = sampling and self.evaluator is not None
+        if step == 1 or last or epoch_over or measured or step % self.recipe.logging.metrics_every == 0:
+            self._log(step, losses, log)
         overdue = time.monotonic() - self.saved_at >= self.recipe.logging.checkpoint_seconds
         # Read the request once and last: a step that ends in a stop must be a step that was saved.
         stop.heard = bool(stop.signal)
@@ -219,6 +229,13 @@ class _Bookkeeping:
         if self.test is None:
             return self.model.epoch_ended(None, None, step)
         return self.model.epoch_ended(torch.from_numpy(self.test.images), _tensor(self.test.labels), step)
+
+    def _measure(self, step: int, evaluator: Evaluator) -> dict[str, float]:
+        assert isinstance(self.model, Generates)
+        before = time.monotonic()
+        found = evaluator(step, self.model)
+        self.start += time.monotonic() - before
+        return found
 
     def _sample(self, step: int) -> None:
         assert isinstance(self.model, Generates)

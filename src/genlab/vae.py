@@ -131,7 +131,7 @@ class Vae:
             output = _decode(self.decoder, elbo.reparameterise(mean, log_variance, noise), y)
 
         # Minimise the reconstruction's error plus the weighted KL divergence from the prior.
-        terms = self._terms(x, mean, log_variance, output)
+        terms = _terms(self.recipe, x, mean, log_variance, output)
         weight = self._kl_weight(step)
         loss = terms["reconstruction"] + weight * terms["kl_used"]
         norm = self.descent(loss, step)
@@ -148,26 +148,6 @@ class Vae:
             "lr": self.descent.lr,
         }
 
-    def _terms(self, x: Tensor, mean: Tensor, log_variance: Tensor, output: Tensor) -> dict[str, Tensor]:
-        """The bound's terms for images in [-1, 1]: summed over pixels and latents, and as the recipe reduces them."""
-        objective = self.recipe.objective
-        target = (x + 1) / 2 if objective.likelihood == "bernoulli" else x
-        error = elbo.NEGATIVE_LOG_LIKELIHOODS[objective.likelihood](output, target).mean()
-        factor = elbo.reduction(objective.likelihood, objective.reconstruction, x[0].numel())
-        by_unit = elbo.kl_to_prior(mean, log_variance).mean(0)
-        used = by_unit.clamp(min=objective.free_bits) if objective.free_bits else by_unit
-
-        def reduced(kl: Tensor) -> Tensor:
-            return kl.sum() if objective.kl == "sum" else kl.mean()
-
-        return {
-            "reconstruction": factor * error,
-            "reconstruction_sum": error,
-            "kl": reduced(by_unit),
-            "kl_used": reduced(used),
-            "kl_sum": by_unit.sum(),
-        }
-
     def _kl_weight(self, step: int) -> float:
         objective = self.recipe.objective
         return objective.beta * (min(1.0, step / objective.kl_warmup_steps) if objective.kl_warmup_steps else 1.0)
@@ -178,30 +158,15 @@ class Vae:
             objective.likelihood, objective.reconstruction, objective.kl, weight, x[0].numel(), self.recipe.latent
         )
 
-    @torch.no_grad()
     def epoch_ended(self, images: Tensor | None, labels: Tensor | None, step: int) -> dict[str, float]:
         """The bound on held-out images, one z each: reconstruction and KL summed in nats an image, active units."""
         if images is None:
             return {}
-        self.encoder.eval(), self.decoder.eval()
-        sums = torch.zeros(2)
-        means = []
-        for k in range(0, len(images), 500):
-            x = self.engine.tanh_range(images[k : k + 500])
-            y = _told(self.recipe, None if labels is None else labels[k : k + 500], x.device)
-            mean, log_variance = _encode(self.encoder, x, y)
-            noise = self.keyed.normal(f"held-out/{step}", k, *mean.shape).to(mean.device)
-            output = _decode(self.decoder, elbo.reparameterise(mean, log_variance, noise), y)
-            terms = self._terms(x, mean, log_variance, output)
-            sums += len(x) * torch.tensor([terms["reconstruction_sum"].item(), terms["kl_sum"].item()])
-            means.append(mean.cpu())
+        networks = {"encoder": self.encoder, "decoder": self.decoder}
+        purpose = f"held-out/{step}"
+        found = bound(self.recipe, networks, self.engine, self.keyed, purpose, images, labels)
         self.encoder.train(), self.decoder.train()
-        reconstruction, kl = (sums / len(images)).tolist()
-        return {
-            "test_reconstruction_sum": reconstruction,
-            "test_kl_sum": kl,
-            "test_active_units": elbo.active_units(torch.cat(means)),
-        }
+        return {f"test_{name}": value for name, value in found.items()}
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images for z (N, latent) and, if conditional, labels (N,): float32, (N, C, H, W), in [0, 1]."""
@@ -224,6 +189,43 @@ class Vae:
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Go back to a state that `training_state` returned."""
         self.descent.optimiser.load_state_dict(state["optimiser"])
+
+
+@torch.no_grad()
+def bound(
+    recipe: VaeRecipe,
+    networks: Mapping[str, nn.Module],
+    engine: Engine,
+    keyed: Keyed,
+    purpose: str,
+    images: Tensor,
+    labels: Tensor | None,
+) -> dict[str, float]:
+    """Both terms of the bound, one z an image, summed in nats an image, mean over uint8 images (N, C, H, W), and the
+    active units; with running batch statistics. A Gaussian's constant is not counted.
+
+    Args:
+        networks: `encoder` and `decoder`; left in evaluation mode.
+        purpose: of the draws of z.
+    """
+    encoder, decoder = (engine.place(networks[name]).eval() for name in ("encoder", "decoder"))
+    sums = torch.zeros(2)
+    means = []
+    for k in range(0, len(images), 500):
+        x = engine.tanh_range(images[k : k + 500])
+        y = _told(recipe, None if labels is None else labels[k : k + 500], x.device)
+        mean, log_variance = _encode(encoder, x, y)
+        noise = keyed.normal(purpose, k, *mean.shape).to(mean.device)
+        output = _decode(decoder, elbo.reparameterise(mean, log_variance, noise), y)
+        terms = _terms(recipe, x, mean, log_variance, output)
+        sums += len(x) * torch.tensor([terms["reconstruction_sum"].item(), terms["kl_sum"].item()])
+        means.append(mean.cpu())
+    reconstruction, kl = (sums / len(images)).tolist()
+    return {
+        "reconstruction_sum": reconstruction,
+        "kl_sum": kl,
+        "active_units": elbo.active_units(torch.cat(means)),
+    }
 
 
 @torch.no_grad()
@@ -279,6 +281,27 @@ def log_likelihood(
             log_weights.append(log_ratio - error - constant)
         found.append(elbo.importance_weighted(torch.stack(log_weights)).cpu())
     return torch.cat(found)
+
+
+def _terms(recipe: VaeRecipe, x: Tensor, mean: Tensor, log_variance: Tensor, output: Tensor) -> dict[str, Tensor]:
+    """The bound's terms for images in [-1, 1]: summed over pixels and latents, and as the recipe reduces them."""
+    objective = recipe.objective
+    target = (x + 1) / 2 if objective.likelihood == "bernoulli" else x
+    error = elbo.NEGATIVE_LOG_LIKELIHOODS[objective.likelihood](output, target).mean()
+    factor = elbo.reduction(objective.likelihood, objective.reconstruction, x[0].numel())
+    by_unit = elbo.kl_to_prior(mean, log_variance).mean(0)
+    used = by_unit.clamp(min=objective.free_bits) if objective.free_bits else by_unit
+
+    def reduced(kl: Tensor) -> Tensor:
+        return kl.sum() if objective.kl == "sum" else kl.mean()
+
+    return {
+        "reconstruction": factor * error,
+        "reconstruction_sum": error,
+        "kl": reduced(by_unit),
+        "kl_used": reduced(used),
+        "kl_sum": by_unit.sum(),
+    }
 
 
 def _told(recipe: VaeRecipe, labels: Tensor | None, device: torch.device) -> Tensor | None:

@@ -17,7 +17,7 @@ from genlab.data.images import Dataset, Images, Labels, fingerprint
 from genlab.errors import DataError, nearest, unknown
 
 SPLITS = ("train", "test")
-NAMES = ("mnist", "fashion-mnist")
+NAMES = ("mnist", "fashion-mnist", "stacked-mnist")
 MAX_BYTES = 4 * 2**30
 LAYOUT = "an npz file with x_train (uint8, N x H x W) and, for classes, y_train (integers, N); see docs/data.md"
 
@@ -38,7 +38,7 @@ def from_arrays(arrays: dict[str, np.ndarray[Any, Any]], path: str | Path, split
     if f"x_{split}" not in arrays:
         raise DataError(f"{path}: no array x_{split}; expected {LAYOUT}")
     notes: list[str] = []
-    images = _images(arrays[f"x_{split}"], f"{path}: x_{split}", notes)
+    images = as_images(arrays[f"x_{split}"], f"{path}: x_{split}", notes)
     labels = _labels(arrays.get(f"y_{split}"), len(images), f"{path}: y_{split}")
     class_names: tuple[str, ...] = ()
     if labels is None:
@@ -91,7 +91,8 @@ def _check_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -
         raise DataError(f"{where} declares {declared:,} bytes, but only {info.file_size:,} are there")
 
 
-def _images(x: np.ndarray[Any, Any], where: str, notes: list[str]) -> Images:
+def as_images(x: np.ndarray[Any, Any], where: str, notes: list[str]) -> Images:
+    """An array of uint8 images in any of the layouts, as (N, C, H, W); what had to be rearranged goes into `notes`."""
     if x.dtype != np.uint8:
         raise DataError(
             f"{where} is {x.dtype}; expected uint8, 0 .. 255 (for 0 .. 1: (255 * x).round().astype('uint8'))"

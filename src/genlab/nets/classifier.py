@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from genlab.nets.bodies import conv_body, conv_features, dense_body
-from genlab.nets.parts import Activation, Init, Normalisation, Order, finish, pixels
+from genlab.nets.parts import Activation, Init, Normalisation, Order, after, finish, pixels
 
 
 class _Classifier(nn.Module):
@@ -62,4 +63,36 @@ class CnnClassifier(_Classifier):
         super().__init__()
         self.body = conv_body(channels, size, ndf, base, activation, normalisation, order)
         self.head = nn.Linear(conv_features(size, ndf, base), classes)
+        finish(self, init, normalisation)
+
+
+class VggClassifier(_Classifier):
+    """Stages of two 3 x 3 convolutions, as in Simonyan and Zisserman (2015), the second of stride 2; then a linear
+    layer of few features, and one to the logits. Any size and number of channels."""
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int,
+        size: int,
+        widths: Sequence[int] = (32, 64, 64),
+        features: int = 64,
+        activation: Activation = "leaky-relu",
+        normalisation: Normalisation = "batch",
+        order: Order = "normalise-activate",
+        init: Init = "torch-default",
+    ) -> None:
+        super().__init__()
+        bias = normalisation != "batch"
+        layers: list[nn.Module] = []
+        for narrow, wide in pairwise([channels, *widths]):
+            for inside, stride in ((narrow, 1), (wide, 2)):
+                layers.append(nn.Conv2d(inside, wide, 3, stride, 1, bias=bias))
+                layers.extend(after(wide, normalisation, activation, order))
+            size = -(-size // 2)
+        last = nn.Linear(pixels(widths[-1], size), features, bias=bias)
+        self.body = nn.Sequential(
+            *layers, nn.Flatten(), last, *after(features, normalisation, activation, order, flat=True)
+        )
+        self.head = nn.Linear(features, classes)
         finish(self, init, normalisation)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from genlab.recipe.fields import (
     AnyOptimiser,
     BaseRecipe,
+    Number,
     Optimiser,
     Problem,
     Rate,
@@ -17,11 +18,11 @@ from genlab.recipe.fields import (
     merged_passes_of_a_gan,
     no_labels,
 )
-from genlab.recipe.networks import CnnClassifier, MlpClassifier, batch_normalised
+from genlab.recipe.networks import CnnClassifier, MlpClassifier, VggClassifier, batch_normalised
 
 
 class ClassifierNetworks(Section):
-    classifier: MlpClassifier | CnnClassifier = Field(discriminator="kind")
+    classifier: MlpClassifier | CnnClassifier | VggClassifier = Field(discriminator="kind")
 
 
 class ClassifierObjective(Section):
@@ -29,8 +30,36 @@ class ClassifierObjective(Section):
     """Share of each target that is spread evenly over all classes (Szegedy et al. 2016)."""
 
 
+class Augmentation(Section):
+    """Disturbances of the training images, each drawn anew for each image at each step; in this order.
+
+    Each is applied to an image with chance `probability`, apart from the others; 0 for never. Images are in [0, 1]
+    here, and cut to it at the end.
+    """
+
+    probability: Annotated[float, Number, Field(gt=0, le=1)] = 0.5
+    shift: Annotated[int, Number, Field(ge=0, le=512)] = 0
+    """Whole pixels, uniform in -shift .. shift, each way; what comes in is black."""
+    blur: Annotated[float, Number, Field(ge=0, le=4)] = 0
+    """Standard deviation of a Gaussian kernel, pixels, uniform in 0 .. blur."""
+    contrast: Annotated[float, Number, Field(ge=0, le=1)] = 0
+    """Distances from grey (0.5) are multiplied by a factor, uniform in 1 - contrast .. 1 + contrast."""
+    brightness: Annotated[float, Number, Field(ge=0, le=1)] = 0
+    """Added to all pixels, uniform in -brightness .. brightness."""
+    noise: Annotated[float, Number, Field(ge=0, le=1)] = 0
+    """Standard deviation of normal noise, pixel by pixel, uniform in 0 .. noise."""
+
+    def problems(self) -> Iterator[Problem]:
+        if not (self.shift or self.blur or self.contrast or self.brightness or self.noise):
+            yield (
+                ("augmentation",),
+                "augmentation has nothing to do: shift, blur, contrast, brightness, noise are 0; set it to null",
+            )
+
+
 class ClassifierRecipe(BaseRecipe):
     family: Literal["classifier"]
+    augmentation: Augmentation | None = None
     networks: ClassifierNetworks
     objective: ClassifierObjective = ClassifierObjective()
     optimiser: AnyOptimiser
@@ -46,6 +75,8 @@ class ClassifierRecipe(BaseRecipe):
         yield from super().rules()
         yield from merged_passes_of_a_gan(self)
         yield from self.networks.classifier.problems("networks.classifier", self.data.size)
+        if self.augmentation is not None:
+            yield from self.augmentation.problems()
 
     def against(self, images: int, side: int, channels: int, classes: int) -> Iterator[Problem]:
         yield from super().against(images, side, channels, classes)

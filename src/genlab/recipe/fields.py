@@ -184,6 +184,8 @@ class SampleLogging(Logging):
     """Draw them every so many steps too."""
     sample_batches: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """Draw them after these batches of each epoch too, counted from 0 (S0: 0 and 625)."""
+    evaluation: Literal["full", "cheap", "none"] = "full"
+    """`cheap`: 2,000 new images are measured after each sample epoch; `full`: and 10,000 after the last one."""
 
     _listed = field_validator("sample_epochs", "sample_batches", mode="before")(listed)
 

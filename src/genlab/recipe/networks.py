@@ -202,6 +202,20 @@ class CnnClassifier(Halving):
     init: Init = "torch-default"
 
 
+class VggClassifier(Network):
+    """Stages of two 3 x 3 convolutions, the second of which halves the side, and a layer of few features."""
+
+    kind: Literal["vgg"]
+    activation: Activation = "leaky-relu"
+    init: Init = "torch-default"
+    widths: Widths = (32, 64, 64)
+    """Channels of each stage."""
+    features: Width = 64
+    """Units of the layer before the logits."""
+
+    _listed = field_validator("widths", mode="before")(listed)
+
+
 def batch_normalised(**networks: Network) -> frozenset[str]:
     """Those of the networks that normalise by batch statistics."""
     return frozenset(name for name, network in networks.items() if network.normalisation == "batch")

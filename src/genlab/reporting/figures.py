@@ -73,8 +73,41 @@ MINIBATCH = "On the training minibatch of each logged step; nothing here is a va
 def plots(recipe: Recipe, own_objective: bool = False) -> list[Plot]:
     """The plots of a run of this recipe, or of one with an own objective, of which no level is known."""
     if isinstance(recipe, VaeRecipe):
-        return _vae_plots(recipe)
-    return _gan_plots(recipe, own_objective) if isinstance(recipe, GanRecipe) else _classifier_plots()
+        return [*_quality_plots(), *_vae_plots(recipe)]
+    return (
+        [*_quality_plots(), *_gan_plots(recipe, own_objective)]
+        if isinstance(recipe, GanRecipe)
+        else _classifier_plots()
+    )
+
+
+def _quality_plots() -> list[Plot]:
+    words = (
+        "2,000 new images against 2,000 test images after each sample epoch, same z throughout; few images, so only "
+        "good for the course of a training (numbers and intervals: evaluations/)."
+    )
+    return [
+        Plot(
+            "distance",
+            "Frechet distance",
+            f"In the judge's features. {words} The floor is what as many real training images get.",
+            "distance",
+            (Curve("frechet_distance", "generated"), Curve("frechet_floor", "floor: real images")),
+            log=True,
+        ),
+        Plot(
+            "support",
+            "Precision, recall, coverage, requests",
+            f"Precision: are the images like real ones; recall and coverage: are all kinds there. {words}",
+            "share",
+            (
+                Curve("precision", "precision"),
+                Curve("recall", "recall"),
+                Curve("coverage", "coverage"),
+                Curve("requested_class_accuracy", "requested class"),
+            ),
+        ),
+    ]
 
 
 def _gan_plots(recipe: GanRecipe, own_objective: bool) -> list[Plot]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genlab import anatomy, looks, recipe_files
+from genlab.evaluation import words
 from genlab.nets.describe import Description, Layer
 from genlab.recipe import Recipe
 from genlab.reporting.drawings import drawing
@@ -29,6 +30,26 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Quality:
+    """The full evaluation.
+
+    Attributes:
+        summary: (what, how it stands).
+        columns, rows: every metric with value, interval, floor.
+        more: (what, how it stands) of the discriminator, the bound, the ways between z.
+        protocol: how the numbers came about.
+        notes: what must be said beside them.
+    """
+
+    summary: list[tuple[str, str]]
+    columns: list[str]
+    rows: list[list[str]]
+    more: list[tuple[str, str]]
+    protocol: str
+    notes: list[str]
+
+
+@dataclass(frozen=True)
 class RunPage:
     """The report of a run.
 
@@ -36,6 +57,7 @@ class RunPage:
         facts: (label, value), the line under the title.
         final, real: the last sample grid, and real images in the same layout.
         row_names: what each row of a grid shows; empty if rows mean nothing.
+        quality: the full evaluation, if there was one.
         looks: figures that were made of the run (`genlab.looks`).
         timeline: grids over the course of training, same z throughout.
         networks: as `nets.describe` gives them, as plain values.
@@ -53,6 +75,7 @@ class RunPage:
     real: Grid | None
     row_names: list[str]
     timeline: list[Grid]
+    quality: Quality | None
     looks: list[Grid]
     figures: list[Figure]
     networks: list[dict[str, Any]]
@@ -93,6 +116,7 @@ def run_page(run: RunDirectory) -> RunPage:
         else None,
         row_names=provenance["data"]["class_names"] if recipe.conditional else [],
         timeline=[grids[k] for k in _spread(len(grids), TIMELINE)],
+        quality=_quality(run),
         looks=[Grid(_embed(path), caption, title) for path, title, caption in looks.kept(run)],
         figures=draw(run, rows, recipe, "objective" in provenance["own"]),
         networks=provenance["networks"],
@@ -100,6 +124,22 @@ def run_page(run: RunDirectory) -> RunPage:
         equations=[] if "objective" in provenance["own"] else anatomy.equations(recipe),
         recipe=recipe_files.dump(recipe),
         provenance=_provenance_lines(provenance),
+    )
+
+
+def _quality(run: RunDirectory) -> Quality | None:
+    path = run.path / "evaluations" / "evaluation.json"
+    if not path.exists():
+        return None
+    record = run.read_json("evaluations/evaluation.json")
+    table = words.table(record)
+    return Quality(
+        summary=words.summary(record),
+        columns=list(table.columns),
+        rows=[list(row) for row in table.rows],
+        more=words.more(record),
+        protocol=words.protocol(record),
+        notes=record["notes"],
     )
 
 

@@ -1,0 +1,218 @@
+"""The public functions that measure: evaluate, compare, train a judge, try one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+
+from genlab import api, data, judge, sampling
+from genlab.data import BUILTIN
+from genlab.data.foreign import read_images
+from genlab.errors import UsageError
+from genlab.evaluation import FULL, Evaluation, Reference, Samples, Way, measure, response, score
+from genlab.evaluation.samples import Resize
+from genlab.judge import Judge
+from genlab.runs import RunDirectory, default_root
+from genlab.sampling import HowOptions
+from genlab.storage import write, write_json
+from genlab.trained import Run
+from genlab.training import Observer
+
+CAS_IMAGES = 60_000
+
+
+def evaluate(
+    source: str | Path,
+    *,
+    against: str | None = None,
+    n: int = FULL,
+    resize: Resize | None = None,
+    judge: str | Path | None = None,
+    accuracy_score: bool = False,
+    runs: str | Path | None = None,
+    progress: Callable[[str], None] = lambda words: None,
+    **how: Unpack[HowOptions],
+) -> Evaluation:
+    """Measure images against a dataset's test split: those of a run, of a folder of pictures, of an npz file.
+
+    The record is written beside what was measured: into the run, the folder, or FILE.evaluation.json.
+
+    Args:
+        source: a run (path or name), a folder, or an npz file; see `data.foreign.read_images`.
+        against: the dataset; a run's own without it.
+        n: images to draw from a run; of a folder or file all are taken.
+        resize: how images from a folder or file got their size from the dataset's, if it is another one.
+        judge: a run of a classifier to judge instead of the dataset's own judge.
+        accuracy_score: whether a classifier is trained on the images, which takes minutes.
+        how: how a run's images are drawn; see `sampling.How`.
+
+    Raises:
+        UsageError: no such thing, or one that cannot be measured in this way.
+        DataError: images or a dataset that cannot be read.
+    """
+    root = Path(runs) if runs else default_root()
+    chosen = None if judge is None else judge_of(judge, root)
+    if _is_run(source, root):
+        run = Run(RunDirectory.open(source, root).path)
+        own = run.recipe.data.name
+        if against not in (None, own):
+            raise UsageError(
+                f"{run.path.name} learned {own} and is measured against it; for another dataset save its images "
+                f"(genlab sample {run.path.name} -n 10000 -o FILE.npz) and evaluate that file"
+            )
+        if resize is not None:
+            raise UsageError("how a run's images were resized stands in its recipe; leave resize out")
+        found = run.evaluate(n=n, judge=chosen, **how)
+        if accuracy_score:
+            progress("classifiers are trained on generated and on real images")
+            _add_accuracy_score(run, found, **how)
+        return found
+    if against is None:
+        raise UsageError(f"{source} is no run: say against which dataset, as in --against mnist")
+    if how:
+        raise UsageError(f"{source} is no run: {', '.join(sorted(how))} cannot be chosen")
+    return _evaluate_images(Path(source), against, resize, chosen, accuracy_score)
+
+
+def _evaluate_images(
+    path: Path, dataset: str, resize: Resize | None, chosen: Judge | None, accuracy_score: bool
+) -> Evaluation:
+    train = data.load(dataset)
+    images, requested = read_images(path, train.class_names)
+    way = Way.guessed(images, train.side, resize)
+    reference = Reference(dataset, way, chosen or judge.load(dataset))
+    found = measure(Samples(images, requested, {"of": str(path)}, way), reference)
+    if accuracy_score:
+        if requested is None:
+            raise UsageError(f"{path}: the accuracy score needs the class that each image was meant as")
+        _with_score(found, found.fake.images, requested)
+    write_json(path / "evaluation.json" if path.is_dir() else path.with_suffix(".evaluation.json"), found.record)
+    return found
+
+
+def _is_run(source: str | Path, root: Path) -> bool:
+    """Whether this names a run, or at least nothing else that is there."""
+    if any((path / "recipe.yaml").is_file() for path in (Path(source), root / source)):
+        return True
+    return not Path(source).exists() and not str(source).endswith(".npz")
+
+
+def _add_accuracy_score(run: Run, found: Evaluation, **how: Unpack[HowOptions]) -> None:
+    if not run.recipe.conditional:
+        raise UsageError(
+            f"{run.path.name} is unconditional: no class was asked for, so no classifier can learn from it"
+        )
+    labels = found.against.training_images(CAS_IMAGES).labels
+    assert labels is not None
+    drawn = run.sample_classes(labels, **how)
+    real = found.against.real.images
+    _with_score(found, found.against.way.back(drawn, real.shape[2], real.shape[1]), labels)
+    if not how:
+        write_json(run.evaluation_file, found.record)
+
+
+def _with_score(found: Evaluation, images: Any, labels: Any) -> None:
+    """Add the classification accuracy score, and that of as many real images as its floor."""
+    test = data.load_test(found.against.dataset)
+    if test is None or test.labels is None:
+        raise UsageError(f"{found.against.dataset} has no test split with labels: no classifier can be tested")
+    real = found.against.training_images(len(images))
+    mine = score.accuracy_score(images, labels, test)
+    floor = score.accuracy_score(real.images, np.asarray(real.labels), test)
+    found.record["metrics"]["classification_accuracy_score"] = {
+        "value": mine.value,
+        "interval": None if mine.interval is None else list(mine.interval),
+        "floor": floor.value,
+        "n": len(images),
+    }
+
+
+def compare(names: Sequence[str | Path], *, runs: str | Path | None = None) -> dict[str, dict[str, Any]]:
+    """The records of several runs, by name; a run that has none is evaluated first.
+
+    Raises:
+        UsageError: fewer than two runs, one twice, or runs that were measured in different ways.
+    """
+    root = Path(runs) if runs else default_root()
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        run = Run(RunDirectory.open(name, root).path)
+        if run.path.name in found:
+            raise UsageError(f"{run.path.name} is named twice")
+        found[run.path.name] = run.evaluation or run.evaluate().record
+    if len(found) < 2:
+        raise UsageError("two runs or more are needed")
+    for key in ("dataset", "split", "real_images", "judge", "samples"):
+        said = {name: record["protocol"][key] for name, record in found.items()}
+        if len({str(value) for value in said.values()}) > 1:
+            words = "; ".join(f"{name}: {value}" for name, value in said.items())
+            raise UsageError(f"these runs cannot be compared, their {key} differs: {words}")
+    return found
+
+
+def judge_of(run: str | Path, root: Path | None = None) -> Judge:
+    """A finished run of a classifier as a judge.
+
+    Raises:
+        UsageError: the run is no classifier.
+    """
+    found = Run(RunDirectory.open(run, root).path)
+    return judge.from_bytes(_judge_bytes(found), found.path.name)
+
+
+def _judge_bytes(run: Run) -> bytes:
+    recipe = run.recipe
+    if recipe.family != "classifier":
+        raise UsageError(f"{run.path.name} is a {recipe.family}; a judge is a classifier")
+    network = sampling.load_network(run, run.own, "classifier")
+    return judge.to_bytes(network, recipe, tuple(run.provenance["data"]["class_names"]))
+
+
+def train_judge(
+    dataset: str,
+    *,
+    seed: int = 0,
+    runs: str | Path | None = None,
+    overrides: dict[str, Any] | None = None,
+    observers: Sequence[Observer] = (),
+) -> tuple[Run, Judge]:
+    """Train the judge of a dataset by its recipe; its file is judge.safetensors in the run.
+
+    An own dataset gets the recipe of MNIST's judge, in its own size and channels.
+    """
+    name = judge.RECIPES.get(dataset)
+    changes = dict(overrides or {})
+    if name is None:
+        if dataset in BUILTIN:
+            raise UsageError(f"{dataset} is judged channel by channel by the judge of {judge.EACH_CHANNEL[dataset]}")
+        own = data.load(dataset)
+        name = "judge-mnist"
+        changes = {"data.name": dataset, "data.size": own.side, "data.channels": own.channels, **changes}
+    run = api.train(name, seed=seed, runs=runs, overrides=changes, observers=observers)
+    content = _judge_bytes(run)
+    write(run.path / "judge.safetensors", content)
+    return run, judge.from_bytes(content, dataset)
+
+
+def try_judge(
+    dataset: str,
+    *,
+    run: str | Path | None = None,
+    runs: str | Path | None = None,
+    progress: Callable[[str], None] = lambda name: None,
+) -> response.Response:
+    """What the judge of a dataset (or a classifier's run in its place) makes of the test split and of disturbed images.
+
+    Raises:
+        UsageError: the dataset has no judge of its own, or no test split with labels.
+    """
+    chosen = judge.load(dataset) if run is None else judge_of(run, Path(runs) if runs else default_root())
+    if chosen is None or chosen.each_channel > 1:
+        raise UsageError(f"{dataset} has no judge of its own; there are: {', '.join(judge.PINNED)}, or --judge RUN")
+    test = data.load_test(dataset)
+    if test is None or test.labels is None:
+        raise UsageError(f"{dataset} has no test split with labels")
+    return response.respond(chosen, dataset, progress)

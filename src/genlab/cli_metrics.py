@@ -1,0 +1,151 @@
+"""The commands that measure: each a thin call of `api_metrics`. `cli` puts them on the command line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from genlab.cli_looks import Draw, Drawing, Json, RunName, Runs, whole
+
+judge = App(name="judge", help="Judges: the frozen classifiers that the metrics use.")
+Judge = Annotated[str | None, Parameter(help="A run of a classifier, instead of the dataset's own judge.")]
+AS_THE_RUN_DOES = Drawing()
+Dataset = Annotated[str, Parameter(help="A built-in dataset, or the path of an npz file.")]
+
+
+def evaluate(
+    source: Annotated[str, Parameter(help="A run, a folder of pictures, or an npz file with `images`.")],
+    /,
+    *,
+    against: Annotated[str | None, Parameter(help="The dataset; a run's own without it.")] = None,
+    n: Annotated[
+        int | None, Parameter(converter=whole, name=["-n", "--number"], help="Images to draw from a run; 10,000.")
+    ] = None,
+    resize: Annotated[
+        Literal["pad", "bilinear"] | None,
+        Parameter(help="How images in a folder or file got their size from the dataset's, if it is another."),
+    ] = None,
+    judge: Judge = None,
+    cas: Annotated[
+        bool, Parameter(negative="", help="Also train a classifier on the images and test it on real ones; minutes.")
+    ] = False,
+    draw: Draw = AS_THE_RUN_DOES,
+    runs: Runs = None,
+    json: Json = False,
+) -> None:
+    """Measure images against real ones: quality, classes, diversity, copies; each number with interval and floor."""
+    from genlab import api_metrics, tables
+    from genlab.evaluation import FULL, words
+
+    found = api_metrics.evaluate(
+        source,
+        against=against,
+        n=FULL if n is None else n,
+        resize=resize,
+        judge=judge,
+        accuracy_score=cas,
+        runs=runs,
+        progress=_say,
+        **draw.chosen(),
+    ).record
+    if json:
+        tables.show_json(found)
+        return
+    tables.show_table(words.table(found))
+    print(f"\n{words.protocol(found)}")
+    for note in found["notes"]:
+        print(f"note: {note}")
+
+
+def compare(
+    first: RunName,
+    second: RunName,
+    /,
+    *others: Annotated[str, Parameter(help="More runs.")],
+    runs: Runs = None,
+    json: Json = False,
+) -> None:
+    """Set the evaluations of runs beside each other; a run that has none is evaluated first."""
+    from genlab import api_metrics, tables
+    from genlab.evaluation import words
+
+    found = api_metrics.compare([first, second, *others], runs=runs)
+    if json:
+        tables.show_json(found)
+    else:
+        tables.show_table(words.comparison(found))
+        print("\nIntervals are of one run's images; they do not say what another seed would give.")
+
+
+@judge.command(name="train")
+def judge_train(
+    dataset: Dataset,
+    /,
+    *,
+    seed: Annotated[int, Parameter(converter=whole, help="Of everything random.")] = 0,
+    runs: Runs = None,
+    json: Json = False,
+) -> None:
+    """Train the judge of a dataset by its recipe: a run, with judge.safetensors in it."""
+    from genlab import api_metrics, progress, tables
+    from genlab.judge import PINNED
+
+    run, made = api_metrics.train_judge(dataset, seed=seed, runs=runs, observers=[progress.progress()])
+    last, pinned = run.metrics()[-1], PINNED.get(dataset)
+    facts = {
+        "run": str(run.path),
+        "test_accuracy": last.get("test_accuracy"),
+        "seconds": run.seconds,
+        "sha256": made.sha256,
+        "pinned": pinned,
+    }
+    if json:
+        tables.show_json(facts)
+        return
+    if facts["test_accuracy"] is not None:
+        print(f"test accuracy {facts['test_accuracy']:.2%}, trained in {run.seconds:.0f} s")
+    print(f"judge   {run.path / 'judge.safetensors'}\nsha256  {made.sha256}")
+    if pinned:
+        same = "the same, bit for bit" if pinned == made.sha256 else "other bits: another machine rounds otherwise"
+        print(f"pinned  {pinned}\n        {same}; the metrics go on with the pinned one")
+    else:
+        print(f"use it  genlab evaluate RUN --judge {run.path.name}")
+
+
+@judge.command(name="test")
+def judge_test(
+    dataset: Dataset,
+    /,
+    *,
+    judge: Judge = None,
+    output: Annotated[
+        Path | None, Parameter(name=["-o", "--output"], help="Draw the responses into this .png file.")
+    ] = None,
+    runs: Runs = None,
+    json: Json = False,
+) -> None:
+    """Try a judge: accuracy, calibration, and how the distance answers to disturbed real images."""
+    from genlab import api_metrics, storage, tables
+    from genlab.evaluation.response import facts, table
+
+    found = api_metrics.try_judge(dataset, run=judge, runs=runs, progress=_say)
+    if output is not None:
+        storage.write(output, found.plot())
+    if json:
+        tables.show_json(facts(found))
+        return
+    print("\n".join(f"{name}: {value}" for name, value in found.words()))
+    print()
+    tables.show_table(table(found))
+
+
+def _say(words: str) -> None:
+    """What is going on, for a person who waits."""
+    if sys.stderr.isatty():
+        print(f"{words} ...", file=sys.stderr, flush=True)
+
+
+COMMANDS = (evaluate, compare)

@@ -1,0 +1,131 @@
+"""The evaluation of a run: its images, its discriminator or encoder, the ways between its z."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genlab import data, engine, pictures
+from genlab.data import Dataset
+from genlab.data.images import Images
+from genlab.evaluation import Evaluation, Reference, Samples, Way, measure, players
+from genlab.family import Own
+from genlab.judge import Judge
+from genlab.recipe import GanRecipe, Recipe, VaeRecipe
+from genlab.runs import RunDirectory
+from genlab.sampling import How, Sampler, load_network
+
+
+def evaluate(run: RunDirectory, own: Own, how: How, n: int, judge: Judge | None) -> Evaluation:
+    """All metrics of n images of a run.
+
+    A conditional run is asked for the classes of as many training images, so that classes are as frequent as there.
+
+    Raises:
+        UsageError: the run makes no images.
+    """
+    recipe = run.recipe
+    sampler = Sampler(run, own, how)
+    with engine.all_threads():
+        against = Reference(recipe.data.name, way_of(recipe), judge)
+        labels = requests(recipe, against, n)
+        made = pictures.to_uint8(sampler(sampler.z("evaluation", n), labels))
+        requested = None if labels is None else labels.numpy()
+        evaluation = measure(Samples(made, requested, _words(run, how, sampler), against.way), against)
+        record = evaluation.record
+        if isinstance(recipe, GanRecipe):
+            record |= _discriminator(run, own, how, recipe, against, made, requested, record)
+        if isinstance(recipe, VaeRecipe):
+            record |= _bound(run, own, how, recipe)
+        if judge is not None:
+            record["interpolation"] = _smoothness(recipe, sampler, against, labels, judge)
+    return evaluation
+
+
+def way_of(recipe: Recipe) -> Way:
+    """How images of its dataset reach the networks of a recipe."""
+    return Way(recipe.data.size, recipe.data.channels, recipe.data.resize)
+
+
+def requests(recipe: Recipe, against: Reference, n: int) -> Tensor | None:
+    """The classes that n images are asked for: those of n training images; None for an unconditional run."""
+    labels = against.training_images(n).labels
+    if not recipe.conditional or labels is None:
+        return None
+    return torch.from_numpy(np.resize(labels, n))
+
+
+def _words(run: RunDirectory, how: How, sampler: Sampler) -> dict[str, object]:
+    step = how.step if how.step is not None else run.status["step"]
+    return {
+        "of": run.path.name,
+        "step": step,
+        "drawn_with": sampler.words,
+        "seed": how.seed,
+        "classes": "as frequent as in the training set" if run.recipe.conditional else "not asked for",
+    }
+
+
+def _smoothness(
+    recipe: Recipe, sampler: Sampler, against: Reference, labels: Tensor | None, judge: Judge
+) -> dict[str, Any]:
+    real = against.real
+
+    def generate(z: Tensor, told: Tensor | None) -> Images:
+        return against.way.back(pictures.to_uint8(sampler(z, told)), real.images.shape[2], real.images.shape[1])
+
+    ends = sampler.z("evaluation/paths", 2, players.PATHS)
+    along = None if labels is None else labels.repeat(-(-players.PATHS // len(labels)))[: players.PATHS]
+    return players.smoothness(generate, ends, along, judge, real.features)
+
+
+def _discriminator(
+    run: RunDirectory,
+    own: Own,
+    how: How,
+    recipe: GanRecipe,
+    against: Reference,
+    made: Images,
+    requested: np.ndarray[Any, Any] | None,
+    record: dict[str, Any],
+) -> dict[str, Any]:
+    """What D says of held-out, training and generated images; nothing of a snapshot, which has no D."""
+    if how.step is not None or recipe.objective.players == "generator":
+        return {}
+    if "discriminator" in run.provenance["own"] and "discriminator" not in own:
+        record["notes"].append("the run's own discriminator was not given: nothing is said of it")
+        return {}
+    machine = engine.start(engine.here(recipe.engine))
+    network = machine.place(load_network(run, own, "discriminator"))
+    held_out = data.load_test(recipe.data.name)
+    if held_out is None:
+        record["notes"].append("no test split: what the discriminator says of images that it has not seen is unknown")
+        return {}
+    held_out = data.first(_fitted(held_out, recipe), players.SCORED)
+    trained_on = _fitted(against.training_images(players.SCORED), recipe)
+    real, known = (
+        players.scores(recipe, network, machine, rows.images, rows.labels) for rows in (held_out, trained_on)
+    )
+    fake = players.scores(recipe, network, machine, made, requested)
+    if requested is not None and recipe.objective.packing == 1:
+        for k, row in enumerate(record["classes"]):
+            row["discriminator_score"] = float(fake[requested == k].mean()) if (requested == k).any() else None
+    return {"discriminator": players.discriminator(real, known, fake)}
+
+
+def _bound(run: RunDirectory, own: Own, how: How, recipe: VaeRecipe) -> dict[str, Any]:
+    if how.step is not None:
+        return {}
+    test = data.load_test(recipe.data.name)
+    if test is None:
+        return {}
+    machine = engine.start(engine.here(recipe.engine))
+    networks = {name: load_network(run, own, name) for name in ("encoder", "decoder")}
+    return {"vae": players.bound(recipe, networks, machine, _fitted(test, recipe), how.seed)}
+
+
+def _fitted(dataset: Dataset, recipe: Recipe) -> Dataset:
+    return data.fit(dataset, recipe.data.size, recipe.data.resize, recipe.data.channels)

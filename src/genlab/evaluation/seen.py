@@ -1,0 +1,163 @@
+"""A set of images as the metrics see it, and the real sets that all others are measured against."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genlab import data, metrics
+from genlab.data import BUILTIN, Dataset
+from genlab.data.images import Images, Labels
+from genlab.data.stacked import shares as stacked_shares
+from genlab.evaluation.samples import Way
+from genlab.judge import Judge
+
+Floats = NDArray[np.float64]
+MOST = 10_000
+"""Real images that samples are measured against."""
+SEARCHED = 16
+"""Nearest training images are searched among images averaged down to at most so many pixels a side."""
+
+
+class Seen:
+    """A set of images; each view of it is computed when it is first asked for.
+
+    Attributes:
+        images: uint8, (N, C, H, W), in the dataset's form.
+        requested: the class of each, where one was asked for.
+        intervals: whether what is needed for intervals is kept.
+        nearest: of each its distance to the nearest training image, and which that is; see `Reference.nearest`.
+    """
+
+    def __init__(self, images: Images, requested: Labels | None, judge: Judge | None, intervals: bool = True) -> None:
+        self.images, self.requested, self.judge, self.intervals = images, requested, judge, intervals
+        self.nearest: tuple[Floats, NDArray[np.int64]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @cached_property
+    def _judged(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        assert self.judge is not None
+        return self.judge(self.images)
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """The judge's, (N, d)."""
+        return self._judged[0]
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """The judge's, (N, K)."""
+        return self._judged[1]
+
+    @cached_property
+    def classes(self) -> NDArray[np.int64]:
+        """What the judge takes each image for, (N,)."""
+        return np.asarray(self.logits.argmax(1), np.int64)
+
+    @cached_property
+    def manifold(self) -> metrics.Manifold:
+        """Its features as balls."""
+        return metrics.Manifold.of(self.features, intervals=self.intervals and len(self) >= 2 * metrics.BLOCKS)
+
+    @cached_property
+    def spectra(self) -> Floats:
+        """Power of each image on each ring of frequencies, (N, rings)."""
+        return metrics.power_spectrum(self.images / np.float32(255))
+
+    @cached_property
+    def pixels(self) -> NDArray[np.float32]:
+        """Each image averaged over squares of pixels, flat, in [0, 1]: (N, d); see SEARCHED."""
+        return averaged(self.images)
+
+    def band(self, band: tuple[float, float]) -> Floats:
+        """Power of each image in a band, (N,)."""
+        return metrics.band_power(self.spectra, self.images.shape[2], band)
+
+
+def averaged(images: Images) -> NDArray[np.float32]:
+    """Images averaged over the smallest squares that leave at most SEARCHED pixels a side: float32 in [0, 1], flat.
+
+    What the last square lacks is left out.
+    """
+    side = images.shape[2]
+    square = -(-side // SEARCHED)
+    kept = side // square
+    cut = images[:, :, : kept * square, : kept * square]
+    blocks = cut.reshape(*images.shape[:2], kept, square, kept, square).mean((3, 5), dtype=np.float32)
+    return np.asarray(blocks.reshape(len(images), -1) / np.float32(255), np.float32)
+
+
+class Reference:
+    """The real images of a dataset, by the way of the samples: what those are measured against.
+
+    Attributes:
+        real: test images, at most `most` of them (all, or as many drawn with seed 0). Where the dataset has no test
+            split, training images, which then are not among those of the floor.
+        split: of `real`.
+        shares: of each class in the training set; None without labels.
+        floors: metrics of real images that were worked out before, by their number and whether memorisation was asked.
+    """
+
+    def __init__(self, dataset: str, way: Way, judge: Judge | None, most: int = MOST) -> None:
+        self.dataset, self.way, self.judge = dataset, way, judge
+        self.train, test = _train(dataset), _test(dataset)
+        order = np.random.default_rng(0).permutation(len(self.train))
+        if test is None:
+            half = min(most, len(order) // 2)
+            self.split, chosen, self._order = "train", self._taken(self.train, order[:half]), order[half:]
+        else:
+            rows = (
+                np.arange(len(test))
+                if len(test) <= most
+                else np.sort(np.random.default_rng(0).permutation(len(test))[:most])
+            )
+            self.split, chosen, self._order = "test", self._taken(test, rows), order
+        self.real = Seen(way.there_and_back(chosen), chosen.labels, judge)
+        self.shares = _shares(dataset, self.train)
+        self.floors: dict[tuple[int, bool], dict[str, metrics.Estimate | None]] = {}
+
+    def training_images(self, n: int) -> Dataset:
+        """n training images drawn with seed 0, or as many as there are; none of them in `real`."""
+        return self._taken(self.train, self._order[:n])
+
+    def floor(self, n: int) -> Seen:
+        """Those images, by the samples' way: what the metrics say of real images."""
+        chosen = self.training_images(n)
+        return Seen(self.way.there_and_back(chosen), chosen.labels, self.judge, intervals=False)
+
+    @cached_property
+    def training_pixels(self) -> NDArray[np.float32]:
+        """All training images (of which none is in `real`), in the order of `training_images`, as `Seen.pixels` are."""
+        return averaged(self.training_view(np.arange(len(self._order))))
+
+    def training_view(self, rows: NDArray[np.int64]) -> Images:
+        """Some of those images, by the samples' way."""
+        return self.way.there_and_back(self._taken(self.train, self._order[rows]))
+
+    def nearest(self, seen: Seen) -> tuple[Floats, NDArray[np.int64]]:
+        """Distance of each image of a set to its nearest training image, and that one's row in `training_view`."""
+        if seen.nearest is None:
+            seen.nearest = metrics.nearest(seen.pixels, self.training_pixels)
+        return seen.nearest
+
+    @staticmethod
+    def _taken(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
+        labels = None if dataset.labels is None else dataset.labels[rows]
+        return Dataset(
+            dataset.name, dataset.split, dataset.images[rows], labels, dataset.class_names, dataset.fingerprint
+        )
+
+
+# One dataset at a time is measured against: the same files need not be read and verified again.
+_train = lru_cache(maxsize=1)(data.load)
+_test = lru_cache(maxsize=1)(data.load_test)
+
+
+def _shares(name: str, train: Dataset) -> Floats | None:
+    if name in BUILTIN and (of := BUILTIN[name].stacks):
+        return stacked_shares(data.load(of))
+    return None if train.labels is None else metrics.class_shares(train.labels, len(train.class_names))

@@ -1,0 +1,375 @@
+"""Evaluation: numbers with protocol, floor and interval, of runs and of images from anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import genlab
+from genlab import api_metrics, data, judge, metrics
+from genlab.data.images import Images
+from genlab.errors import UsageError
+from genlab.evaluation import Evaluation, Reference, Samples, Way, measure, players, words
+from genlab.evaluation.measures import NAMES
+from genlab.evaluation.watch import COLUMNS
+from genlab.trained import Run
+
+PROMISED = (
+    "frechet_distance", "kernel_distance", "classifier_score", "precision", "recall", "density", "coverage", "class_kl",
+    "missing_classes", "requested_class_accuracy", "memorised_fraction", "sharpness_ratio",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def some_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """2,000 training and 500 test digits as a user's file."""
+    train, test = data.load("mnist"), data.load("mnist", "test")
+    path = tmp_path_factory.mktemp("data") / "some.npz"
+    assert train.labels is not None
+    assert test.labels is not None
+    np.savez(
+        path,
+        x_train=train.images[:2000],
+        y_train=train.labels[:2000],
+        x_test=test.images[5000:5500],
+        y_test=test.labels[5000:5500],
+        class_names=np.array(train.class_names),
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def against(some_digits: Path) -> Reference:
+    return Reference(str(some_digits), Way(28, 1, "none"), judge.load("mnist"))
+
+
+def measured(images: Images, against: Reference, requested: Any = None, way: Way | None = None) -> Evaluation:
+    return measure(Samples(images, requested, {"of": "test"}, way or Way.guessed(images, 28)), against)
+
+
+def test_every_metric_has_value_interval_floor_and_n(against: Reference) -> None:
+    real = against.training_images(400)
+    record = measured(real.images, against, real.labels).record
+    assert set(PROMISED) <= set(record["metrics"]) == set(NAMES)
+    json.dumps(record, allow_nan=False)
+    for name, found in record["metrics"].items():
+        assert set(found) == {"value", "interval", "floor", "n"}, name
+        assert found["n"] == 400
+        assert found["value"] is not None, name
+        assert found["floor"] is not None, name
+        if name != "missing_classes":
+            assert found["interval"][0] <= found["value"] <= found["interval"][1], name
+    protocol = record["protocol"]
+    assert protocol["samples"] == 400
+    assert protocol["real_images"] == 500
+    assert protocol["split"] == "test"
+    assert protocol["judge"] == {"name": "mnist", "sha256": judge.PINNED["mnist"]}
+
+
+def test_training_images_are_the_floor_and_all_memorised(against: Reference) -> None:
+    real = against.training_images(400)
+    shuffled = np.random.default_rng(0).permutation(400)
+    record = measured(real.images[shuffled], against, np.asarray(real.labels)[shuffled]).record
+    for name, found in record["metrics"].items():
+        if name == "memorised_fraction":
+            assert found["value"] == 1
+            assert found["floor"] == pytest.approx(0.002)  # 0.1 % of 500: one
+        else:
+            assert found["value"] == pytest.approx(found["floor"], rel=1e-9), name
+
+
+def test_test_images_are_the_reference(against: Reference) -> None:
+    record = measured(against.real.images[:300], against).record
+    assert "300 of 300 images are test images" in " ".join(record["notes"])
+    assert "they are the reference itself" in " ".join(record["notes"])
+    assert record["metrics"]["memorised_fraction"]["value"] < 0.01
+    assert record["metrics"]["requested_class_accuracy"]["value"] is None
+
+
+def test_what_is_wrong_shows(against: Reference) -> None:
+    """Blur, grain, a dropped class, wrong requests, few images again and again: each in its own number."""
+    train = against.training_images(1000)
+    images, labels = train.images, np.asarray(train.labels)
+
+    def of(x: Images, y: Any = labels) -> dict[str, float]:
+        return {name: found["value"] for name, found in measured(x, against, y).record["metrics"].items()}
+
+    plain = of(images)
+    assert plain["missing_classes"] == 0
+    no_eights = of(images[labels != 8], labels[labels != 8])
+    assert no_eights["missing_classes"] == 1
+    assert no_eights["class_kl"] > plain["class_kl"] + 0.05
+    assert no_eights["frechet_distance"] > 3 * plain["frechet_distance"]
+    wrong = of(images, (labels + (np.arange(1000) % 4 == 0)) % 10)
+    assert wrong["requested_class_accuracy"] == pytest.approx(0.75, abs=0.01)
+    few = of(images[:50].repeat(20, axis=0), labels[:50].repeat(20))
+    assert few["precision"] > 0.5
+    assert few["coverage"] < plain["coverage"] / 2
+    noisy = np.clip(images + np.random.default_rng(0).normal(0, 25, images.shape), 0, 255).astype(np.uint8)
+    assert of(noisy)["grain_ratio"] > 1.3
+    one_each = np.stack([images[labels == k][0] for k in labels])
+    assert of(one_each)["within_class_diversity"] == pytest.approx(0, abs=1e-9)
+
+
+def test_form_does_not_matter(against: Reference) -> None:
+    """Gray or colour, 28 or padded to 32: the same images, the same numbers."""
+    train = against.training_images(200)
+    plain = measured(train.images, against).record["metrics"]
+    for size, channels in ((32, 1), (28, 3), (32, 3)):
+        there = data.fit(train, size, "pad" if size == 32 else "none", channels).images
+        assert measured(there, against).record["metrics"] == plain
+
+
+@pytest.mark.parametrize("kind", ["constant", "one image", "two", "one class", "noise"])
+def test_degenerate_images_get_stated_results(kind: str, against: Reference) -> None:
+    train = against.training_images(300)
+    images = {
+        "constant": np.zeros((100, 1, 28, 28), np.uint8),
+        "one image": train.images[:1],
+        "two": train.images[:2],
+        "one class": train.images[train.labels == 3],
+        "noise": np.random.default_rng(0).integers(0, 256, (100, 1, 28, 28), np.uint8),
+    }[kind]
+    record = measured(images, against).record
+    json.dumps(record, allow_nan=False)
+    notes = " ".join(record["notes"])
+    found = record["metrics"]
+    if kind == "constant":
+        assert "all images are the same" in notes
+        assert found["recall"]["value"] == 0
+        assert found["classifier_score"]["value"] == pytest.approx(1)
+        assert found["sharpness_ratio"]["value"] == pytest.approx(0, abs=1e-12)
+    if kind == "one image":
+        assert found["frechet_distance"]["value"] is None
+        assert found["precision"]["value"] is None
+        assert "have no 5 nearest others" in notes
+    if kind == "two":
+        assert found["frechet_distance"]["value"] > 0
+        assert found["frechet_distance"]["interval"] is None
+    if kind == "one class":
+        assert found["missing_classes"]["value"] == 9
+        assert found["class_kl"]["value"] > 2
+    assert "images are few for 64 features" in notes
+
+
+def test_without_a_judge(some_digits: Path) -> None:
+    against = Reference(str(some_digits), Way(28, 1, "none"), judge.load(str(some_digits)))
+    train = against.training_images(100)
+    record = measured(train.images, against, train.labels).record
+    there = {name for name, found in record["metrics"].items() if found["value"] is not None}
+    assert there == {"memorised_fraction", "sharpness_ratio", "grain_ratio"}
+    assert "has no judge" in record["notes"][0]
+    assert record["protocol"]["judge"] is None
+
+
+def test_without_a_test_split(digits: Path) -> None:
+    """Half of the training images are kept apart, and none of those is in the floor or among what could be copied."""
+    against = Reference(str(digits), Way(28, 1, "none"), judge.load("mnist"))
+    assert against.split == "train"
+    kept = {image.tobytes() for image in against.real.images}
+    floor = against.training_images(1000)
+    assert len(kept) == len(floor) == 50
+    assert not kept & {image.tobytes() for image in floor.images}
+    assert "no test split" in " ".join(measured(floor.images, against).record["notes"])
+
+
+def test_folder_and_file_and_the_floor(some_digits: Path, tmp_path: Path) -> None:
+    """A folder of PNG files of the floor's images gives the floor, whatever the order of their names."""
+    train = Reference(str(some_digits), Way(28, 1, "none"), judge.load("mnist")).training_images(150)
+    folder = tmp_path / "pictures"
+    for k, (image, label) in enumerate(zip(train.images, np.asarray(train.labels), strict=True)):
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0]).save(folder / str(label) / f"{(k * 37) % 150:03d}.png")
+    arguments: dict[str, Any] = {"against": "mnist"}
+    np.savez(tmp_path / "file.npz", images=train.images, labels=train.labels)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="say against which dataset"):
+        genlab.evaluate(folder)
+    found = genlab.evaluate(tmp_path / "file.npz", **arguments).record
+    same = genlab.evaluate(folder, **arguments).record
+    assert json.loads((folder / "evaluation.json").read_text()) == json.loads(json.dumps(same))
+    assert (tmp_path / "file.evaluation.json").exists()
+    for name in NAMES:
+        assert same["metrics"][name]["value"] == pytest.approx(found["metrics"][name]["value"], rel=1e-9), name
+    assert same["metrics"]["requested_class_accuracy"]["value"] > 0.98
+
+
+@pytest.fixture(scope="session")
+def watched(some_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """Three runs of 40 steps that differ in nothing but how they were evaluated."""
+    from conftest import SMALL
+
+    changes = {
+        **SMALL,
+        "data.name": str(some_digits),
+        "budget.epochs": 1,
+        "budget.max_steps": 40,
+        "logging.sample_every": 20,
+    }
+    root = tmp_path_factory.mktemp("runs")
+    return {
+        kind: genlab.train("quick-mnist", overrides={**changes, "logging.evaluation": kind}, runs=root, name=kind)
+        for kind in ("none", "cheap", "full")
+    }
+
+
+def test_evaluations_do_not_change_the_training(watched: dict[str, Run]) -> None:
+    def weights(run: Run) -> str:
+        return hashlib.sha256((run.path / "checkpoints" / "step-000040" / "model.safetensors").read_bytes()).hexdigest()
+
+    assert len({weights(run) for run in watched.values()}) == 1
+    plain, cheap = (
+        [{k: v for k, v in row.items() if k != "seconds"} for row in watched[kind].metrics()]
+        for kind in ("none", "cheap")
+    )
+    assert [{k: v for k, v in row.items() if k not in (*COLUMNS, "frechet_floor")} for row in cheap] == plain
+
+
+def test_the_cheap_evaluation_is_in_the_rows_and_on_disk(watched: dict[str, Run]) -> None:
+    run = watched["cheap"]
+    assert run.steps("evaluations", ".json") == [20, 40]
+    record = json.loads(run.file("evaluations", 20, ".json").read_text())
+    row = next(row for row in run.metrics() if row["step"] == 20)
+    assert row["sharpness_ratio"] == record["metrics"]["sharpness_ratio"]["value"]
+    assert record["protocol"]["step"] == 20
+    assert record["metrics"]["memorised_fraction"]["value"] is None
+    assert run.evaluation is None
+    assert watched["none"].steps("evaluations", ".json") == []
+
+
+def test_the_full_evaluation_ends_a_training(watched: dict[str, Run]) -> None:
+    run = watched["full"]
+    record = run.evaluation
+    assert record is not None
+    assert record["protocol"]["samples"] == 10_000
+    assert record["protocol"]["step"] == 40
+    assert (run.path / "figures" / "evaluation-spectrum.png").exists()
+    assert (run.path / "figures" / "evaluation-nearest.npz").exists()
+    page = (run.path / "report.html").read_text()
+    assert "How good it is" in page
+    assert "Nearest training images" in page
+
+
+def test_a_run_with_a_judge(watched: dict[str, Run]) -> None:
+    """Requested classes, discriminator, ways between z; drawn the same twice; other draws are not kept."""
+    run = watched["none"]
+    found = run.evaluate(n=300, judge=judge.load("mnist")).record
+    assert found == run.evaluate(n=300, judge=judge.load("mnist")).record
+    assert run.evaluation is None
+    assert 0 <= found["metrics"]["requested_class_accuracy"]["value"] <= 1
+    d = found["discriminator"]
+    assert d["accuracy"] == pytest.approx((d["accuracy_on_held_out_real"] + d["accuracy_on_generated"]) / 2)
+    assert d["gap"] == pytest.approx(d["accuracy_on_training_real"] - d["accuracy_on_held_out_real"])
+    assert found["interpolation"]["path_length_ratio"] >= 0
+    assert all("discriminator_score" in row for row in found["classes"])
+    other = run.evaluate(n=300, judge=judge.load("mnist"), seed=1).record
+    assert other["metrics"] != found["metrics"]
+    assert "running BatchNorm" in found["protocol"]["drawn_with"]
+    assert "batch BatchNorm" in run.evaluate(n=50, batch_statistics=True).record["protocol"]["drawn_with"]
+
+
+def test_what_a_discriminator_can_tell() -> None:
+    """Logits with known answers: accuracy counts both kinds equally, ranking needs no threshold."""
+    rng = np.random.default_rng(0)
+    held_out, trained_on, fake = rng.normal(1, 1, 4000), rng.normal(2, 1, 4000), rng.normal(-1, 1, 2000)
+    found = players.discriminator(held_out, trained_on, fake)
+    assert found["accuracy"] == pytest.approx(0.841, abs=0.02)  # Phi(1)
+    assert found["gap"] == pytest.approx(0.977 - 0.841, abs=0.02)
+    assert found["ranking"] == pytest.approx(0.921, abs=0.02)  # Phi(2 / sqrt 2)
+    level = players.discriminator(held_out + 9, trained_on + 9, fake + 9)  # relativistic: a level that drifted
+    assert level["accuracy"] == pytest.approx(0.5, abs=0.01)
+    assert level["ranking"] == pytest.approx(found["ranking"])
+    # The log-odds of N(1, 1) against N(-1, 1) are 2x: logits that say just that are calibrated.
+    honest = players.discriminator(2 * held_out, 2 * trained_on, 2 * fake)
+    assert honest["calibration_error"] < 0.03
+    assert players.discriminator(20 * held_out, trained_on, 20 * fake)["calibration_error"] > 0.1
+
+
+def test_compare(watched: dict[str, Run]) -> None:
+    root = watched["full"].path.parent
+    with pytest.raises(UsageError, match="named twice"):
+        api_metrics.compare(["full", "full"], runs=root)
+    with pytest.raises(UsageError, match="two runs or more"):
+        api_metrics.compare(["full"], runs=root)
+    found = api_metrics.compare(["full", "cheap"], runs=root)
+    assert found["full"]["metrics"] == found["cheap"]["metrics"]  # the same weights
+    assert (watched["cheap"].path / "evaluations" / "evaluation.json").exists()
+    shown = words.comparison(found)
+    assert shown.columns == ("metric", "full", "cheap")
+
+
+def test_runs_are_measured_against_their_own_data(watched: dict[str, Run]) -> None:
+    run = watched["none"]
+    with pytest.raises(UsageError, match="is measured against it; for another dataset save its images"):
+        genlab.evaluate(run.path, against="fashion-mnist")
+    with pytest.raises(UsageError, match="n is 0"):
+        genlab.evaluate(run.path, n=0)
+    with pytest.raises(UsageError, match="leave resize out"):
+        genlab.evaluate(run.path, resize="pad")
+    with pytest.raises(UsageError, match="unknown run"):
+        genlab.evaluate("no-such-run")
+
+
+def test_a_classifier_has_no_images(some_digits: Path, tmp_path: Path) -> None:
+    changes = {"data.name": str(some_digits), "budget.max_steps": 2, "logging.tensorboard": False}
+    run = genlab.train("s4-classifier", overrides=changes, runs=tmp_path)
+    with pytest.raises(UsageError, match="makes no images"):
+        run.evaluate()
+    other = api_metrics.judge_of(run.path)
+    assert other.sha256 != judge.PINNED["mnist"]
+
+
+def test_a_vae_states_its_bound(some_digits: Path, tmp_path: Path) -> None:
+    changes = {
+        "data.name": str(some_digits), "budget.max_steps": 30, "logging.tensorboard": False,
+        "engine.plan": "reference", "logging.evaluation": "none",
+    }  # fmt: skip
+    run = genlab.train("s4-vae", overrides=changes, runs=tmp_path)
+    found = run.evaluate(n=60).record["vae"]
+    assert found["negative_elbo"] == pytest.approx(found["reconstruction"] + found["kl"])
+    # The bound with 64 weighted z is the tighter one; its interval is over 500 images, the other's value over as many.
+    assert found["negative_log_likelihood"] <= found["negative_elbo"] + 0.5
+    low, high = found["negative_log_likelihood_interval"]
+    assert low <= found["negative_log_likelihood"] <= high
+    assert found["n"] == 500
+    assert found["negative_elbo"] > 784 / 2 * np.log(2 * np.pi)  # the Gaussian's constant is in it
+
+
+def test_summary_in_words(against: Reference) -> None:
+    train = against.training_images(300)
+    copies = measured(train.images, against, train.labels).record
+    said = dict(words.summary(copies))
+    assert "1.0 times the floor" in said["quality"]
+    assert said["classes"] == "10 of 10 found"
+    assert said["memorised"] == "100.00 % of the samples are nearly training images"
+    noise = np.random.default_rng(0).integers(0, 256, (100, 1, 28, 28), np.uint8)
+    assert dict(words.summary(measured(noise, against).record))["memorised"].startswith("none")
+
+
+def test_accuracy_score_learns_from_the_images(against: Reference) -> None:
+    """Trained on 1000 real digits the test split is read well; with the labels of others it is not."""
+    from genlab.evaluation.score import accuracy_score
+
+    test = data.first(data.load("mnist", "test"), 500)
+    train = data.first(data.load("mnist"), 1280)
+    assert train.labels is not None
+    good = accuracy_score(train.images, train.labels, test)
+    bad = accuracy_score(train.images, (train.labels * 7 + 3) % 10, test)
+    assert good.value > 0.75
+    assert bad.value < 0.1
+    assert good == accuracy_score(train.images, train.labels, test)
+
+
+def test_metrics_of_one_batch_or_many(against: Reference) -> None:
+    """The judge works through images part by part: which part an image is in does not matter."""
+    images = against.training_images(700).images
+    reader = judge.load("mnist")
+    assert reader is not None
+    whole, parts = reader(images)[0], np.concatenate([reader(images[k : k + 90])[0] for k in range(0, 700, 90)])
+    real = against.real.features
+    assert metrics.frechet_distance(real, parts) == pytest.approx(metrics.frechet_distance(real, whole), rel=1e-4)

@@ -1,0 +1,117 @@
+"""Intervals hold what they promise: about 95 of 100 contain the truth, and they contain their own value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from genlab import metrics
+from genlab.metrics import BLOCKS, Estimate, Manifold
+from genlab.metrics.intervals import STUDENT
+
+
+def test_student() -> None:
+    assert pytest.approx(scipy.stats.t.ppf(0.975, BLOCKS - 1), abs=1e-4) == STUDENT
+
+
+def test_of_a_mean_it_is_the_t_interval_of_block_means() -> None:
+    """n a multiple of the blocks: leaving blocks out of a mean is the textbook interval of the blocks' means."""
+    values = np.random.default_rng(0).normal(size=400)
+    found = metrics.jackknife(lambda x: float(x.mean()), values)
+    means = np.array([values[metrics.blocks_of(400) == b].mean() for b in range(BLOCKS)])
+    reach = STUDENT * means.std(ddof=1) / np.sqrt(BLOCKS)
+    assert found.interval == pytest.approx((values.mean() - reach, values.mean() + reach))
+
+
+def test_blocks_are_even_and_not_in_the_order_of_the_rows() -> None:
+    """Samples come class after class: a block must not be a class."""
+    blocks = metrics.blocks_of(1000)
+    assert np.bincount(blocks).tolist() == [50] * BLOCKS
+    for k in range(10):
+        assert len(set(blocks[np.arange(1000) % 10 == k].tolist())) > 15
+    assert (metrics.blocks_of(1000) == blocks).all()
+
+
+def frechet(rng: np.random.Generator) -> Estimate:
+    real, fake = rng.normal(size=(1000, 4)), rng.normal(0.5, 1.3, size=(1000, 4))
+    return metrics.jackknife(metrics.frechet_distance, real, fake)
+
+
+def kernel(rng: np.random.Generator) -> Estimate:
+    return metrics.kernel_distance(rng.normal(size=(300, 3)), rng.normal(0.3, 1, size=(300, 3)))
+
+
+def precision(rng: np.random.Generator) -> Estimate:
+    sets = (rng.normal(size=(300, 3)), rng.normal(0.8, 1, size=(300, 3)))
+    return metrics.prdc_estimates(Manifold.of(sets[0]), Manifold.of(sets[1]))["precision"]
+
+
+def coverage(rng: np.random.Generator) -> Estimate:
+    sets = (rng.normal(size=(300, 3)), rng.normal(0.8, 1, size=(300, 3)))
+    return metrics.prdc_estimates(Manifold.of(sets[0]), Manifold.of(sets[1]))["coverage"]
+
+
+def accuracy(rng: np.random.Generator) -> Estimate:
+    return metrics.bootstrap(rng.random(500) < 0.8)
+
+
+# 4 (0.5^2 + 0.3^2) = 1.36, and about (1 + 1.69) 4 / 1000 of it comes from the number of rows.
+TRUTHS: dict[Callable[[np.random.Generator], Estimate], float | None] = {
+    frechet: 1.36 + 0.008,
+    kernel: None,
+    precision: None,
+    coverage: None,
+    accuracy: 0.8,
+}
+
+
+@pytest.mark.parametrize("draw", TRUTHS, ids=lambda draw: draw.__name__)
+def test_about_95_of_100_contain_the_truth(draw: Callable[[np.random.Generator], Estimate]) -> None:
+    """The truth is the closed form, or the mean of 200 draws. Of 200 exact ones 180 or more hold it with 99.8 %."""
+    found = [draw(np.random.default_rng(seed)) for seed in range(200)]
+    truth = TRUTHS[draw]
+    truth = float(np.mean([f.value for f in found])) if truth is None else truth
+    intervals = [f.interval for f in found if f.interval is not None]
+    assert len(intervals) == 200
+    assert all(low <= f.value <= high for f, (low, high) in zip(found, intervals, strict=True))
+    assert 180 <= sum(low <= truth <= high for low, high in intervals) <= 200
+    # Not simply too wide, either: of neighbour counts the jackknife errs on the safe side, by at most a half.
+    widths = np.array([high - low for low, high in intervals])
+    spread = np.std([f.value for f in found])
+    assert 0.8 < widths.mean() / (2 * STUDENT * spread) < 1.5
+
+
+def test_a_bootstrap_would_miss_its_own_value() -> None:
+    """Why sets are not resampled: with duplicates coverage falls so far that the interval excludes the value."""
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(300, 3)), rng.normal(size=(300, 3))
+    value = metrics.prdc(real, fake)["coverage"]
+    resampled = [
+        metrics.prdc(real[rng.integers(300, size=300)], fake[rng.integers(300, size=300)])["coverage"]
+        for _ in range(60)
+    ]
+    assert np.quantile(resampled, 0.975) < value
+
+
+def test_bootstrap_of_many_and_of_few_values_agree() -> None:
+    values = np.random.default_rng(0).normal(size=1500)
+    rounded = np.round(values, 2)
+    many, few = metrics.bootstrap(values), metrics.bootstrap(rounded)
+    assert many.interval is not None
+    assert few.interval is not None
+    assert many.interval == pytest.approx(few.interval, abs=0.01)
+    assert metrics.bootstrap(np.array([1.0])) == Estimate(1.0)
+
+
+def test_too_few_rows_get_a_value_and_no_interval() -> None:
+    assert metrics.jackknife(lambda x: float(x.mean()), np.arange(39.0)) == Estimate(19.0)
+    assert metrics.jackknife(lambda x: float(x.mean()), np.arange(40.0)).interval is not None
+
+
+def test_intervals_stay_in_the_range() -> None:
+    found = metrics.jackknife(lambda x: float(x.mean()), np.r_[np.ones(57), np.zeros(3)], low=0.0, high=1.0)
+    assert found.interval is not None
+    assert found.interval[1] == 1

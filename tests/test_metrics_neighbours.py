@@ -1,0 +1,146 @@
+"""Precision, recall, density, coverage against brute force and published values; nearest images; memorisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genlab.metrics import BLOCKS, Manifold, blocks_of, memorised_fraction, nearest, prdc, prdc_estimates
+
+RNG = np.random.default_rng(2)
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def brute(real: Array, fake: Array, k: int) -> dict[str, float]:
+    """By the definitions, from full distance matrices."""
+
+    def apart(a: Array, b: Array) -> Array:
+        return np.asarray(np.linalg.norm(a[:, None] - b[None], axis=2))
+
+    def radii(a: Array) -> Array:
+        return np.asarray(np.sort(apart(a, a), axis=1)[:, k])  # column 0 is the row itself
+
+    d, r, f = apart(real, fake), radii(real), radii(fake)
+    return {
+        "precision": (d <= r[:, None]).any(0).mean(),
+        "recall": (d <= f[None]).any(1).mean(),
+        "density": (d <= r[:, None]).sum() / (k * len(fake)),
+        "coverage": (d.min(1) <= r).mean(),
+    }
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+@pytest.mark.parametrize(("n", "m"), [(60, 80), (700, 600)])
+def test_equals_brute_force(k: int, n: int, m: int) -> None:
+    real, fake = RNG.normal(size=(n, 5)), RNG.normal(0.5, 1.3, size=(m, 5))
+    assert prdc(real, fake, k) == pytest.approx(brute(real, fake, k), abs=1e-9)
+
+
+def test_precision_and_recall_swap_with_the_arguments() -> None:
+    wide, narrow = RNG.normal(size=(500, 4)), RNG.normal(0, 0.2, size=(500, 4))
+    collapsed, swapped = prdc(wide, narrow), prdc(narrow, wide)
+    assert collapsed["precision"] > 0.95
+    assert collapsed["recall"] < 0.3
+    assert swapped["precision"] == collapsed["recall"]
+    assert swapped["recall"] == collapsed["precision"]
+    assert collapsed["coverage"] < 0.3
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_equal_distributions(k: int) -> None:
+    """Density 1 and coverage 1 - 2^-k in expectation (exact for n, m -> infinity), precision = recall."""
+    draws = [prdc(RNG.normal(size=(400, 8)), RNG.normal(size=(400, 8)), k) for _ in range(30)]
+    mean = {name: np.mean([d[name] for d in draws]) for name in draws[0]}
+    assert mean["density"] == pytest.approx(1, abs=0.03)
+    assert mean["coverage"] == pytest.approx(1 - 2.0**-k, abs=0.02)
+    assert mean["precision"] == pytest.approx(mean["recall"], abs=0.02)
+
+
+def test_the_published_values() -> None:
+    """Two standard normal sets, n = 10,000, d = 1000, k = 5, the example of Naeem et al. (2020); mean of two draws (one
+    density scatters by .08: in a thousand dimensions some balls hold very many)."""
+    draws = []
+    for seed in (1, 2):
+        rng = np.random.default_rng(seed)
+        draws.append(prdc(rng.normal(size=(10_000, 1000)), rng.normal(size=(10_000, 1000))))
+    found = {name: np.mean([draw[name] for draw in draws]) for name in draws[0]}
+    assert found["precision"] == pytest.approx(0.477, abs=0.05)
+    assert found["recall"] == pytest.approx(0.471, abs=0.05)
+    assert found["density"] == pytest.approx(1.056, abs=0.1)
+    assert found["coverage"] == pytest.approx(0.974, abs=0.05)
+
+
+def test_intervals_are_those_of_leaving_blocks_out() -> None:
+    """The shortcut through close pairs gives what working everything out anew without each block gives."""
+    real, fake = RNG.normal(size=(120, 3)), RNG.normal(0.3, 1, size=(90, 3))
+    own, other = blocks_of(120), blocks_of(90)
+    found = prdc_estimates(Manifold.of(real, 3), Manifold.of(fake, 3), 3)
+    for name in ("precision", "recall", "density", "coverage"):
+        left = np.array([brute(real[own != b], fake[other != b], 3)[name] for b in range(BLOCKS)])
+        reach = 2.0930 * np.sqrt((BLOCKS - 1) / BLOCKS * ((left - left.mean()) ** 2).sum())
+        value, interval = found[name].value, found[name].interval
+        assert interval is not None
+        top = np.inf if name == "density" else 1.0
+        assert interval == pytest.approx((max(0.0, value - reach), min(top, value + reach)), abs=1e-9)
+
+
+def test_a_block_that_holds_all_neighbours() -> None:
+    """Rows whose nearest others all lie in one block: the radius without it must be looked for further out."""
+    own = blocks_of(200)
+    rows = RNG.normal(size=(200, 2)) * 0.01 + 100.0 * own[:, None]  # blocks are far apart
+    found = Manifold.of(rows, 2).radii
+    for b in (0, 7):
+        kept = own != b
+        for i in np.flatnonzero(own == b)[:3]:
+            others = np.sort(((rows[kept] - rows[i]) ** 2).sum(1))
+            assert found[1 + b, i] == pytest.approx(others[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("what", ["constant", "duplicates", "copies"])
+def test_degenerate_sets_have_stated_results(what: str) -> None:
+    real = RNG.normal(size=(60, 4))
+    if what == "constant":
+        found = prdc(real, np.zeros((60, 4)))
+        assert found["recall"] == 0
+        assert 0 <= found["coverage"] <= 1
+    elif what == "duplicates":
+        twice = np.repeat(real[:6], 10, axis=0)
+        found = prdc(twice, twice + 0)  # radii are 0: only copies are inside, and they are
+        assert found == {"precision": 1, "recall": 1, "density": 2, "coverage": 1}
+    else:
+        found = prdc(real, real.copy())
+        assert found["precision"] == found["recall"] == found["coverage"] == 1
+
+
+def test_too_few_rows() -> None:
+    with pytest.raises(ValueError, match="5 rows have no 5 nearest others"):
+        prdc(RNG.normal(size=(5, 2)), RNG.normal(size=(9, 2)))
+
+
+def test_order_and_dtype_do_not_matter() -> None:
+    real, fake = (RNG.normal(size=(300, 6)).astype(np.float32) for _ in range(2))
+    found = prdc(real, fake)
+    assert prdc(real[RNG.permutation(300)], fake[::-1]) == pytest.approx(found, abs=1e-12)
+    assert prdc(real.astype(np.float64), fake.astype(np.float64)) == pytest.approx(found, abs=1e-12)
+
+
+def test_nearest_is_brute_force() -> None:
+    queries, references = RNG.random((70, 9)), RNG.random((4500, 9))
+    distance, which = nearest(queries, references)
+    full = np.linalg.norm(queries[:, None] - references[None], axis=2)
+    assert (which == full.argmin(1)).all()
+    assert distance == pytest.approx(full.min(1), rel=1e-12)
+
+
+def test_memorisation() -> None:
+    """Held-out rows give about a thousandth, copies 1, rows from elsewhere 0."""
+    train, test, fresh = (RNG.random((n, 6)) for n in (8000, 4000, 4000))
+    held_out = nearest(test, train)[0]
+    assert memorised_fraction(held_out, held_out) == pytest.approx(0.001, abs=2 / 4000)
+    assert memorised_fraction(nearest(fresh, train)[0], held_out) == pytest.approx(0.001, abs=0.002)
+    assert memorised_fraction(nearest(train[:500], train)[0], held_out) == 1
+    assert memorised_fraction(nearest(fresh + 5, train)[0], held_out) == 0
+    half = np.concatenate([train[:1000], fresh[:1000]])
+    assert memorised_fraction(nearest(half, train)[0], held_out) == pytest.approx(0.5, abs=0.01)
