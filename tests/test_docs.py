@@ -8,11 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import genlab
 from genlab import cli, recipe_files
 from genlab.data import BUILTIN
+from genlab.evaluation import response
 from genlab.trained import Run
 
 ROOT = Path(__file__).parent.parent
@@ -76,9 +78,17 @@ def test_commands_in_the_docs_run(
     arguments = shlex.split(command)[1:]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.npz").write_bytes(digits.read_bytes())
+    with np.load(digits) as arrays:
+        np.savez(tmp_path / "samples.npz", images=arrays["x_train"], labels=arrays["y_train"])
+        x, y = (np.concatenate([arrays[name]] * 2) for name in ("x_train", "y_train"))
+        np.savez(tmp_path / "mnist.npz", x_train=x, y_train=y)
     (tmp_path / "runs").mkdir()
     for run in (finished, *others):
         shutil.copytree(run.path, tmp_path / "runs" / run.path.name)
+    shutil.copytree(finished.path, tmp_path / "runs" / "quick-mnist-seed1-001")
+    if arguments[:2] == ["judge", "train"]:
+        arguments[2] = "mnist.npz"  # 200 images, a batch an epoch
+    monkeypatch.setattr(response, "DISTURBANCES", {"shift": (response.shift, (1,))})
     if arguments[0] == "train" and "--resume" not in arguments:
         arguments += [part for key, value in quick(arguments[1]).items() for part in (f"--{key}", str(value))]
         arguments += [] if "--data.name" in arguments else ["--data.name", str(digits)]

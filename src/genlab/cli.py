@@ -203,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"a bug in genlab: {type(error).__name__}: {error} (--debug shows where; please report it)", 1)
 
 
-TOP_LEVEL = ("ema", "init-encoder-from")
+TOP_LEVEL = ("augmentation", "ema", "init-encoder-from")
 """The fields of a recipe that are set as a whole and have no dot."""
 
 

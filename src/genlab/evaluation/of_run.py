@@ -15,6 +15,7 @@ from genlab.evaluation import Evaluation, Reference, Samples, Way, measure, play
 from genlab.family import Own
 from genlab.judge import Judge
 from genlab.recipe import GanRecipe, Recipe, VaeRecipe
+from genlab.recipe.gan import CROSS_ENTROPIES
 from genlab.runs import RunDirectory
 from genlab.sampling import How, Sampler, load_network
 
@@ -109,11 +110,12 @@ def _discriminator(
     real, known = (
         players.scores(recipe, network, machine, rows.images, rows.labels) for rows in (held_out, trained_on)
     )
+    bordered = recipe.objective.loss in CROSS_ENTROPIES and "objective" not in run.provenance["own"]
     fake = players.scores(recipe, network, machine, made, requested)
     if requested is not None and recipe.objective.packing == 1:
         for k, row in enumerate(record["classes"]):
             row["discriminator_score"] = float(fake[requested == k].mean()) if (requested == k).any() else None
-    return {"discriminator": players.discriminator(real, known, fake)}
+    return {"discriminator": players.discriminator(real, known, fake, bordered)}
 
 
 def _bound(run: RunDirectory, own: Own, how: How, recipe: VaeRecipe) -> dict[str, Any]:

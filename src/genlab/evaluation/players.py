@@ -38,12 +38,13 @@ def scores(
 
 
 def discriminator(
-    held_out: NDArray[np.float64], trained_on: NDArray[np.float64], fake: NDArray[np.float64]
+    held_out: NDArray[np.float64], trained_on: NDArray[np.float64], fake: NDArray[np.float64], has_border: bool = True
 ) -> dict[str, Any]:
     """What D can tell, from its logits of held-out real, training and fresh generated images.
 
-    - accuracy: share that falls on its side of 0, real and generated counted equally; 0.5 is guessing.
     - ranking: chance that a held-out image scores higher than a generated one: it means something for every loss.
+    - accuracy: share that falls on its side of 0, real and generated counted equally; 0.5 is guessing. It tells nothing
+      of a loss other than a cross-entropy (`has_border`): relativistic pairing compares, a critic may drift.
     - calibration_error: of sigma(logit), read as the probability of being real.
     - gap: accuracy on training minus accuracy on held-out real images: what D knows by heart.
     """
@@ -53,6 +54,7 @@ def discriminator(
     probability = 1 / (1 + np.exp(-np.clip(np.concatenate([held_out[:n], fake[:n]]), -500, 500)))
     told = probability > 0.5
     return {
+        "has_border": has_border,
         "accuracy": (share["held_out"] + share["fake"]) / 2,
         "accuracy_on_held_out_real": share["held_out"],
         "accuracy_on_training_real": share["trained_on"],

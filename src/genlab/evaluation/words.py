@@ -117,20 +117,24 @@ def more(record: Record) -> list[tuple[str, str]]:
         lines += [
             (
                 "discriminator",
-                f"accuracy {d['accuracy']:.1%} on held-out real ({d['accuracy_on_held_out_real']:.1%}) and fresh "
-                f"generated images ({d['accuracy_on_generated']:.1%}); it ranks a held-out image above a generated one "
-                f"with chance {d['ranking']:.2f} (0.5: it cannot tell)",
+                f"it ranks a held-out real image above a fresh generated one with chance {d['ranking']:.2f}, a "
+                f"training image above a held-out one with {d['ranking_of_training_over_held_out']:.2f} (0.5: it "
+                "cannot tell)",
+            ),
+        ]
+    if "discriminator" in record and record["discriminator"]["has_border"]:
+        lines += [
+            (
+                "its accuracy",
+                f"{d['accuracy']:.1%}, on held-out real {d['accuracy_on_held_out_real']:.1%} and on fresh generated "
+                f"images {d['accuracy_on_generated']:.1%}; on training images {d['accuracy_on_training_real']:.1%}, "
+                f"{100 * d['gap']:.1f} points more than on held-out ones",
             ),
             (
                 "its probability",
                 f"on average {d['mean_probability_of_held_out_real']:.2f} for held-out real images and "
                 f"{d['mean_probability_of_generated']:.2f} for generated ones; calibration error "
                 f"{d['calibration_error']:.1%}",
-            ),
-            (
-                "what it knows by heart",
-                f"accuracy on training images {d['accuracy_on_training_real']:.1%}, {100 * d['gap']:+.1f} points from "
-                "held-out ones",
             ),
         ]
     if "vae" in record:
