@@ -6,7 +6,7 @@ BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS)
 TORCH    := $(shell sed -n 's/^torch==//p' constraints.txt)
 
-.PHONY: demo test slow check lint format clean
+.PHONY: demo test slow quality check lint format clean
 
 demo: $(VENV)/core.stamp            ## train quick-mnist on this machine, about a minute
 	$(BIN)/genlab train quick-mnist
@@ -17,16 +17,19 @@ test: $(VENV)/dev.stamp             ## the tests
 slow: $(VENV)/dev.stamp             ## 200 steps of every recipe, minutes each
 	$(BIN)/python -m pytest -m slow -q
 
+quality: $(VENV)/core.stamp         ## how good the recipes are, over seeds; half an hour, into benchmarks/records
+	$(BIN)/python benchmarks/quality.py
+
 lint: $(VENV)/dev.stamp             ## style and types
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 
 check: lint test                    ## all that main must pass
 
 format: $(VENV)/dev.stamp           ## let ruff write the style
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
 
 clean:                              ## remove what was built; runs/ stays
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

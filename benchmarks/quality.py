@@ -1,0 +1,110 @@
+"""How good the recipes are, by the frozen judges: `make quality` (about half an hour on two cores).
+
+Trains the quick recipes over five seeds and report S2's DCGAN once, has them evaluated in full, and writes
+records/quality.json: every number with seeds, intervals over seeds, minutes, machine and versions. The tests run
+nothing of it; one only holds the documentation to what the record says.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import genlab
+from genlab.data import load_test
+from genlab.evaluation import CHEAP, Reference, Samples, measure
+from genlab.evaluation.of_run import requests, way_of
+from genlab.evaluation.words import floors
+from genlab.judge import load as load_judge
+from genlab.pictures import to_uint8
+from genlab.trained import Run
+
+SEEDS = range(5)
+STUDENT = 2.776
+"""The 97.5 % quantile of Student's t with 4 degrees of freedom."""
+RECORD = Path(__file__).parent / "records" / "quality.json"
+TOLD = ("requested_class_accuracy", "precision", "recall", "coverage", "memorised_fraction", "sharpness_ratio")
+
+
+def over_seeds(values: list[float]) -> dict[str, Any]:
+    """Mean and 95 % t-interval over the seeds."""
+    mean, reach = statistics.mean(values), STUDENT * statistics.stdev(values) / len(values) ** 0.5
+    return {"mean": mean, "interval": [mean - reach, mean + reach], "values": values}
+
+
+def quick(recipe: str, root: Path) -> dict[str, Any]:
+    """Five seeds of a recipe, and the accuracy score of the first."""
+    runs = [genlab.train(recipe, seed=seed, runs=root) for seed in SEEDS]
+    records = [run.evaluation for run in runs]
+    assert all(record is not None for record in records)
+    found = {
+        "frechet_distance": over_seeds([r["metrics"]["frechet_distance"]["value"] for r in records if r]),
+        "frechet_floors": over_seeds([floors(r) or float("nan") for r in records if r]),
+        **{name: over_seeds([r["metrics"][name]["value"] for r in records if r]) for name in TOLD},
+        "training_seconds": [round(run.seconds, 1) for run in runs],
+    }
+    scored = genlab.evaluate(runs[0].path, accuracy_score=True).record
+    found["classification_accuracy_score"] = {**scored["metrics"]["classification_accuracy_score"], "seed": 0}
+    return found
+
+
+def sharpness(root: Path) -> dict[str, Any]:
+    """Report S2's DCGAN after two and five epochs: what a judge must not take for good."""
+    run = genlab.train("s2-dcgan", seed=0, runs=root)
+    return {
+        f"epoch {epoch}": {"seed": 0, "frechet_floors": floors(run.evaluate(step=469 * epoch).record)}
+        for epoch in (2, 5)
+    }
+
+
+def seconds(run: Run) -> dict[str, float]:
+    """A full evaluation, from nothing in memory but the package; and a cheap one after the first of a training."""
+    start = time.perf_counter()
+    run.evaluate(seed=1)
+    full = time.perf_counter() - start
+    recipe = run.recipe
+    against = Reference(recipe.data.name, way_of(recipe), load_judge(recipe.data.name), CHEAP)
+
+    def cheap() -> float:
+        start = time.perf_counter()
+        labels = requests(recipe, against, CHEAP)
+        assert labels is not None
+        images = to_uint8(run.sample(CHEAP))
+        measure(Samples(images, labels.numpy(), {"of": "timing"}, against.way), against, memorisation=False)
+        return time.perf_counter() - start
+
+    return {
+        "full": round(full, 1),
+        "first_cheap": round(cheap(), 2),
+        "cheap": round(statistics.median([cheap() for _ in range(5)]), 2),
+    }
+
+
+def main(root: Path) -> None:
+    """Everything, into one record."""
+    start = time.monotonic()
+    first = genlab.train("quick-mnist", seed=0, runs=root, name="timed", overrides={"budget.max_steps": 20})
+    assert load_test("mnist") is not None
+    record: dict[str, Any] = {
+        "seconds": seconds(first),
+        "quick-mnist": quick("quick-mnist", root),
+        "quick-fashion": quick("quick-fashion", root),
+        "s2-dcgan": sharpness(root),
+        "seeds": list(SEEDS),
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": first.provenance["machine"],
+        "versions": first.provenance["versions"],
+        "judges": {name: judge.sha256 for name in ("mnist", "fashion-mnist") if (judge := load_judge(name))},
+        "intervals": "95 %, Student's t over the seeds; of a single run's accuracy score a bootstrap over test images",
+    }
+    record["minutes"] = round((time.monotonic() - start) / 60, 1)
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    print(f"{RECORD} after {record['minutes']} min")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/quality"))
