@@ -373,3 +373,21 @@ def test_metrics_of_one_batch_or_many(against: Reference) -> None:
     whole, parts = reader(images)[0], np.concatenate([reader(images[k : k + 90])[0] for k in range(0, 700, 90)])
     real = against.real.features
     assert metrics.frechet_distance(real, parts) == pytest.approx(metrics.frechet_distance(real, whole), rel=1e-4)
+
+
+def test_a_subset_is_what_could_be_copied(some_digits: Path) -> None:
+    """A model that learned 50 images can have copied those, and no others; the floor is of all."""
+    against = Reference(str(some_digits), Way(28, 1, "none"), judge.load("mnist"), subset=50)
+    images = data.load(str(some_digits)).images
+    assert len(against.learned) == 50
+    assert len(against.training_images(400)) == 400
+    assert measured(images[:50], against).record["metrics"]["memorised_fraction"]["value"] == 1
+    assert measured(images[1000:1300], against).record["metrics"]["memorised_fraction"]["value"] < 0.02
+
+
+def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    train = data.load("mnist").images
+    for part in (train[:60], train[60:120]):
+        np.savez(tmp_path / "own.npz", x_train=part[:30], x_test=part[30:])
+        against = Reference(str(tmp_path / "own.npz"), Way(28, 1, "none"), None)
+        assert (against.real.images == part[30:]).all()

@@ -13,8 +13,8 @@ ROOT = Path(genlab.__file__).parent
 LAYERS = [
     "errors geometry recipe.fields recipe.networks recipe.gan recipe.vae recipe.classifier recipe recipe_files tables",
     "randomness storage pictures plots data.images data.arrays data.stacked data.builtin data",
-    "data.foreign metrics.intervals metrics.frechet metrics.kernel metrics.neighbours metrics.paths metrics.classes",
-    "metrics.spectrum metrics",
+    "data.foreign metrics.rows metrics.intervals metrics.frechet metrics.kernel metrics.neighbours metrics.paths",
+    "metrics.classes metrics.spectrum metrics",
     "nets.products nets.parts nets.dcgan nets.conditional nets.mlp nets.residual nets.bodies nets.autoencoder",
     "nets.classifier nets.describe nets",
     "losses penalties augmentation elbo latent engine descent ema checkpoint runs",

@@ -115,3 +115,22 @@ def test_intervals_stay_in_the_range() -> None:
     found = metrics.jackknife(lambda x: float(x.mean()), np.r_[np.ones(57), np.zeros(3)], low=0.0, high=1.0)
     assert found.interval is not None
     assert found.interval[1] == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_refused_and_named(value: float) -> None:
+    good, bad = np.random.default_rng(0).normal(size=(50, 4)), np.random.default_rng(1).normal(size=(50, 4))
+    bad[7, 2] = bad[9, 0] = value
+    words = r"row 7 is not finite \(2 of 50 rows are not\)"
+    for metric in (metrics.frechet_distance, metrics.kernel_distance, metrics.prdc, metrics.nearest):
+        for pair in ((good, bad), (bad, good)):
+            with pytest.raises(ValueError, match=words):
+                metric(*pair)
+    with pytest.raises(ValueError, match="logits: row 7"):
+        metrics.softmax(bad)
+    with pytest.raises(ValueError, match="images: row 7"):
+        metrics.power_spectrum(bad.reshape(50, 1, 2, 2))
+    with pytest.raises(ValueError, match="values: row 7"):
+        metrics.bootstrap(bad[:, 2])
+    with pytest.raises(ValueError, match="no rows"):
+        metrics.frechet_distance(good[:0], good)

@@ -46,3 +46,33 @@ def test_text_is_in_the_file() -> None:
     data = plots.png(plots.confusion(np.eye(2, dtype=int), ["a", "b"]), {"genlab:title": "T", "genlab:caption": "C: a"})
     with Image.open(io.BytesIO(data)) as image:
         assert image.text["genlab:caption"] == "C: a"  # type: ignore[attr-defined]
+
+
+def test_spectra_of_black_images_have_no_logarithm() -> None:
+    f, nothing, something = np.arange(1, 5) / 8, np.zeros(4), np.ones(4)
+    (axes,) = plots.spectrum(f, nothing, something, ((0.1, 0.2),)).axes
+    assert axes.get_yscale() == "linear"
+    (axes,) = plots.spectrum(f, something / 2, something, ((0.1, 0.2),)).axes
+    assert axes.get_yscale() == "log"
+    real, generated = axes.lines
+    assert (real.get_label(), generated.get_label()) == ("real", "generated")
+    assert np.asarray(generated.get_ydata()).tolist() == [0.5] * 4
+
+
+def test_classes_have_a_panel_for_each_quantity_that_is_there() -> None:
+    rows = [
+        {"class": "$a", "share": 0.6, "share_in_data": 0.5, "legibility": 0.9, "requested_class_accuracy": None},
+        {"class": "b", "share": 0.4, "share_in_data": 0.5, "legibility": None, "requested_class_accuracy": None},
+    ]
+    figure = plots.classes(rows)
+    assert [axes.get_title() for axes in figure.axes] == ["share of samples", "legibility"]
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [0.6, 0.4]  # type: ignore[attr-defined]
+    assert [np.asarray(line.get_xdata()).tolist() for line in figure.axes[0].lines] == [[0.5, 0.5]] * 2
+    assert figure.axes[0].yaxis_inverted()  # the first class on top
+    assert plots.png(figure, {})
+
+
+def test_responses_have_a_panel_for_each_disturbance() -> None:
+    figure = plots.curves({"noise": (["0.1", "0.2"], [2.0, 30.0]), "blur": (["1"], [5.0])}, "floors")
+    assert [axes.get_title() for axes in figure.axes] == ["noise", "blur"]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["0.1", "0.2"]

@@ -57,6 +57,16 @@ def test_a_line_an_epoch_as_report_s4_prints_it() -> None:
     assert epoch_line(of_a_vae, 5) == "epoch 1/5  test reconstruction 130.00  test kl 0.00  test active units 0"
 
 
+def test_a_line_where_samples_were_measured() -> None:
+    row = {
+        "epoch": 1.0, "loss_d": 0.5, "frechet_distance": 0.7946, "frechet_floor": 0.4363, "coverage": 0.883,
+        "requested_class_accuracy": 0.9945, "missing_classes": 0,
+    }  # fmt: skip
+    assert epoch_line(row, 2) == (
+        "epoch 1/2  frechet distance 0.795  floor 0.436  coverage 0.88  requested class 99.5%  missing classes 0"
+    )
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_classifier_prints_its_epochs(terminal: bool, digits: Path, tmp_path: Path) -> None:
     stream = io.StringIO()

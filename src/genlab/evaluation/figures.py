@@ -40,7 +40,7 @@ def nearest(evaluation: Evaluation) -> Look:
     fake, against = evaluation.fake, evaluation.against
     distances, which = against.nearest(fake)
     closest = distances.argsort(kind="stable")[:PAIRS]
-    below = against.training_view(which[closest])
+    below = against.learned_view(which[closest])
     both = np.concatenate([fake.images[closest], below])
     found = evaluation.value("memorised_fraction")
     share = (

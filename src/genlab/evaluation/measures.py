@@ -187,8 +187,13 @@ def notes(fake: Seen, against: Reference) -> list[str]:
             )
     if len(fake) < 2 * metrics.BLOCKS:
         said.append(f"{len(fake)} images are too few for intervals; take {2 * metrics.BLOCKS} or more")
+    if len(against.train) < len(fake):
+        said.append(f"the floor is of {len(against.train):,} images only; there are no more training images")
     if against.split == "train":
-        said.append(f"{against.dataset} has no test split: measured against training images that are kept apart")
+        said.append(
+            f"{against.dataset} has no test split: measured against half of its training images, which a model may "
+            "have learned"
+        )
     distinct = len(np.unique(fake.images.reshape(len(fake), -1), axis=0))
     if distinct == 1:
         said.append("all images are the same")

@@ -12,6 +12,7 @@ from genlab import data, engine, pictures
 from genlab.data import Dataset
 from genlab.data.images import Images
 from genlab.evaluation import Evaluation, Reference, Samples, Way, measure, players
+from genlab.evaluation.seen import drawn
 from genlab.family import Own
 from genlab.judge import Judge
 from genlab.recipe import GanRecipe, Recipe, VaeRecipe
@@ -31,7 +32,7 @@ def evaluate(run: RunDirectory, own: Own, how: How, n: int, judge: Judge | None)
     recipe = run.recipe
     sampler = Sampler(run, own, how)
     with engine.all_threads():
-        against = Reference(recipe.data.name, way_of(recipe), judge)
+        against = Reference(recipe.data.name, way_of(recipe), judge, subset=recipe.data.subset)
         labels = requests(recipe, against, n)
         made = pictures.to_uint8(sampler(sampler.z("evaluation", n), labels))
         requested = None if labels is None else labels.numpy()
@@ -105,8 +106,7 @@ def _discriminator(
     if held_out is None:
         record["notes"].append("no test split: what the discriminator says of images that it has not seen is unknown")
         return {}
-    held_out = data.first(_fitted(held_out, recipe), players.SCORED)
-    trained_on = _fitted(against.training_images(players.SCORED), recipe)
+    held_out, trained_on = (_fitted(drawn(rows, players.SCORED), recipe) for rows in (held_out, against.learned))
     real, known = (
         players.scores(recipe, network, machine, rows.images, rows.labels) for rows in (held_out, trained_on)
     )

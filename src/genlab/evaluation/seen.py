@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -94,35 +95,40 @@ def averaged(images: Images) -> NDArray[np.float32]:
 class Reference:
     """The real images of a dataset, by the way of the samples: what those are measured against.
 
+    Args:
+        dataset: built-in name or path.
+        way: of the samples.
+        judge: of the dataset, or None.
+        most: real images to measure against; of more, so many are drawn with seed 0.
+        subset: a model learned from the first so many training images only.
+
     Attributes:
-        real: test images, at most `most` of them (all, or as many drawn with seed 0). Where the dataset has no test
-            split, training images, which then are not among those of the floor.
+        real: test images. Where the dataset has no test split, half of the training images.
         split: of `real`.
-        shares: of each class in the training set; None without labels.
+        train: the training set, without those.
+        learned: what a model may have copied: the training set, or the subset of it.
+        shares: of each class in `learned`; None without labels.
         floors: metrics of real images that were worked out before, by their number and whether memorisation was asked.
     """
 
-    def __init__(self, dataset: str, way: Way, judge: Judge | None, most: int = MOST) -> None:
+    def __init__(
+        self, dataset: str, way: Way, judge: Judge | None, most: int = MOST, subset: int | None = None
+    ) -> None:
         self.dataset, self.way, self.judge = dataset, way, judge
-        self.train, test = _train(dataset), _test(dataset)
-        order = np.random.default_rng(0).permutation(len(self.train))
+        self.train, test = _load(dataset)
         if test is None:
-            half = min(most, len(order) // 2)
-            self.split, chosen, self._order = "train", self._taken(self.train, order[:half]), order[half:]
-        else:
-            rows = (
-                np.arange(len(test))
-                if len(test) <= most
-                else np.sort(np.random.default_rng(0).permutation(len(test))[:most])
-            )
-            self.split, chosen, self._order = "test", self._taken(test, rows), order
+            order = np.random.default_rng(0).permutation(len(self.train))
+            half = len(order) // 2
+            test, self.train = taken(self.train, order[:half]), taken(self.train, np.sort(order[half:]))
+        self.split, chosen = test.split, drawn(test, most)
+        self.learned = data.first(self.train, subset)
         self.real = Seen(way.there_and_back(chosen), chosen.labels, judge)
-        self.shares = _shares(dataset, self.train)
+        self.shares = _shares(dataset, self.learned)
         self.floors: dict[tuple[int, bool], dict[str, metrics.Estimate | None]] = {}
 
     def training_images(self, n: int) -> Dataset:
-        """n training images drawn with seed 0, or as many as there are; none of them in `real`."""
-        return self._taken(self.train, self._order[:n])
+        """n training images drawn with seed 0, in the order of the draw, or as many as there are."""
+        return taken(self.train, np.random.default_rng(0).permutation(len(self.train))[:n])
 
     def floor(self, n: int) -> Seen:
         """Those images, by the samples' way: what the metrics say of real images."""
@@ -130,34 +136,44 @@ class Reference:
         return Seen(self.way.there_and_back(chosen), chosen.labels, self.judge, intervals=False)
 
     @cached_property
-    def training_pixels(self) -> NDArray[np.float32]:
-        """All training images (of which none is in `real`), in the order of `training_images`, as `Seen.pixels` are."""
-        return averaged(self.training_view(np.arange(len(self._order))))
-
-    def training_view(self, rows: NDArray[np.int64]) -> Images:
-        """Some of those images, by the samples' way."""
-        return self.way.there_and_back(self._taken(self.train, self._order[rows]))
+    def _learned_pixels(self) -> NDArray[np.float32]:
+        return averaged(self.way.there_and_back(self.learned))
 
     def nearest(self, seen: Seen) -> tuple[Floats, NDArray[np.int64]]:
-        """Distance of each image of a set to its nearest training image, and that one's row in `training_view`."""
+        """Distance of each image of a set to the nearest learned one, and which of those it is."""
         if seen.nearest is None:
-            seen.nearest = metrics.nearest(seen.pixels, self.training_pixels)
+            seen.nearest = metrics.nearest(seen.pixels, self._learned_pixels)
         return seen.nearest
 
-    @staticmethod
-    def _taken(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
-        labels = None if dataset.labels is None else dataset.labels[rows]
-        return Dataset(
-            dataset.name, dataset.split, dataset.images[rows], labels, dataset.class_names, dataset.fingerprint
-        )
+    def learned_view(self, rows: NDArray[np.int64]) -> Images:
+        """Some of the learned images, by the samples' way."""
+        return self.way.there_and_back(taken(self.learned, rows))
 
 
-# One dataset at a time is measured against: the same files need not be read and verified again.
-_train = lru_cache(maxsize=1)(data.load)
-_test = lru_cache(maxsize=1)(data.load_test)
+def taken(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
+    """Some images of a dataset, with their labels."""
+    labels = None if dataset.labels is None else dataset.labels[rows]
+    return replace(dataset, images=dataset.images[rows], labels=labels)
 
 
-def _shares(name: str, train: Dataset) -> Floats | None:
+def drawn(dataset: Dataset, most: int) -> Dataset:
+    """A dataset of at most so many images; of more, so many drawn with seed 0, in their order."""
+    if len(dataset) <= most:
+        return dataset
+    return taken(dataset, np.sort(np.random.default_rng(0).permutation(len(dataset))[:most]))
+
+
+def _load(name: str) -> tuple[Dataset, Dataset | None]:
+    """Both splits. Those in the package cannot change while the process runs, and are kept."""
+    return _kept(name) if name in BUILTIN else (data.load(name), data.load_test(name))
+
+
+@lru_cache(maxsize=1)
+def _kept(name: str) -> tuple[Dataset, Dataset | None]:
+    return data.load(name), data.load_test(name)
+
+
+def _shares(name: str, learned: Dataset) -> Floats | None:
     if name in BUILTIN and (of := BUILTIN[name].stacks):
         return stacked_shares(data.load(of))
-    return None if train.labels is None else metrics.class_shares(train.labels, len(train.class_names))
+    return None if learned.labels is None else metrics.class_shares(learned.labels, len(learned.class_names))

@@ -60,5 +60,5 @@ class Watch:
     def _reference(self) -> Reference:
         if self._against is None:
             name = self.recipe.data.name
-            self._against = Reference(name, self._way, judge.load(name), CHEAP)
+            self._against = Reference(name, self._way, judge.load(name), CHEAP, self.recipe.data.subset)
         return self._against

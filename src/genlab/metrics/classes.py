@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from genlab.metrics.rows import Floats, rows_of
+
 Ints = NDArray[np.int64]
 MISSING = 0.1
 """A class is missing below this part of its share in the data. Not at 0: a judge misreads a few images of any class."""
@@ -15,7 +16,7 @@ MISSING = 0.1
 
 def softmax(logits: NDArray[Any]) -> Floats:
     """Probabilities (N, K) of logits (N, K)."""
-    z = np.asarray(logits, np.float64)
+    z = rows_of(logits, "logits")
     powers = np.exp(z - z.max(1, keepdims=True))
     shares: Floats = powers / powers.sum(1, keepdims=True)
     return shares

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from genlab.metrics.rows import Floats, rows_of
+
 BLOCKS = 20
 STUDENT = 2.0930
 """The 97.5 % quantile of Student's t with BLOCKS - 1 degrees of freedom."""
@@ -70,7 +71,7 @@ def jackknife(
 
 def bootstrap(values: NDArray[Any]) -> Estimate:
     """The mean of `values` (N,), and the 2.5 % and 97.5 % quantiles of the means of resampled ones (Efron 1979)."""
-    values = np.asarray(values, np.float64)
+    values = rows_of(values, "values")
     if len(values) < 2:
         return Estimate(float(values.mean()))
     rng = np.random.default_rng(0)

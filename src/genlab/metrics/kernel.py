@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab.metrics.intervals import BLOCKS, Estimate, blocks_of, from_replicates
-
-Floats = NDArray[np.float64]
+from genlab.metrics.rows import Floats, rows_of
 
 
 def kernel_distance(real: NDArray[Any], fake: NDArray[Any]) -> Estimate:
@@ -19,7 +18,7 @@ def kernel_distance(real: NDArray[Any], fake: NDArray[Any]) -> Estimate:
     2018). 0 in expectation where both sets have one distribution, at any N; it may come out below 0. All pairs are
     used, which is the mean over all subsets of a given size; `kernel_distances` has single subsets.
     """
-    real, fake = _rows(real), _rows(fake)
+    real, fake = rows_of(real), rows_of(fake)
     own, other = (
         blocks_of(len(rows)) if len(rows) >= 2 * BLOCKS else np.zeros(len(rows), np.int64) for rows in (real, fake)
     )
@@ -53,15 +52,11 @@ def kernel_distances(real: NDArray[Any], fake: NDArray[Any], subsets: int, size:
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(subsets):
-        x, y = (_rows(rows)[rng.choice(len(rows), size, replace=False)] for rows in (real, fake))
+        x, y = (rows_of(rows)[rng.choice(len(rows), size, replace=False)] for rows in (real, fake))
         rr, ff = _kernel(x, x), _kernel(y, y)
         own = (rr.sum() - np.trace(rr) + ff.sum() - np.trace(ff)) / (size * (size - 1))
         found.append(own - 2 * _kernel(x, y).mean())
     return np.array(found)
-
-
-def _rows(features: NDArray[Any]) -> Floats:
-    return np.asarray(features, np.float64)
 
 
 def _kernel(x: Floats, y: Floats) -> Floats:

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from genlab.metrics.intervals import BLOCKS, Estimate, blocks_of, from_replicates
+from genlab.metrics.rows import Floats, rows_of
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 K = 5
 """Neighbours; as Naeem et al. (2020) take it."""
@@ -37,7 +37,7 @@ class Manifold:
     @classmethod
     def of(cls, features: NDArray[Any], k: int = K, intervals: bool = True) -> Manifold:
         """Raises ValueError with k rows or fewer."""
-        rows = np.ascontiguousarray(features, np.float64)
+        rows = np.ascontiguousarray(rows_of(features))
         n = len(rows)
         if n <= k:
             raise ValueError(f"{n} rows have no {k} nearest others; take more images, or a smaller k")
@@ -129,8 +129,7 @@ def nearest(queries: NDArray[Any], references: NDArray[Any]) -> tuple[Floats, In
 
     Searched in float32, measured again in float64.
     """
-    left = torch.from_numpy(np.ascontiguousarray(queries, np.float32))
-    right = torch.from_numpy(np.ascontiguousarray(references, np.float32))
+    left, right = (torch.from_numpy(np.ascontiguousarray(rows_of(rows), np.float32)) for rows in (queries, references))
     # |q|^2 is the same for every reference and does not change which is nearest; tiles stay in the processor's cache.
     half_norms = right.square().sum(1) / 2
     found = np.empty(len(left), np.int64)

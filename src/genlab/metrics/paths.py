@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from genlab.metrics.rows import Floats, rows_of
 
 
 def _steps(paths: NDArray[Any]) -> Floats:
-    rows = np.asarray(paths, np.float64)
+    rows = rows_of(paths, "paths")
     lengths: Floats = np.linalg.norm(np.diff(rows, axis=1), axis=2)
     return lengths
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from genlab.metrics.rows import Floats, rows_of
+
 DETAIL = (0.15, 0.30)
 """Frequencies of edges and strokes, cycles a pixel: too little power here is blur."""
 GRAIN = (0.36, 0.50)
@@ -33,7 +34,7 @@ def power_spectrum(images: NDArray[Any]) -> Floats:
     rings = np.eye(ring.max() + 1)[ring.ravel()] * np.tile(twice, side)[:, None]
     found = np.empty((n, side // 2 + 1))
     for start in range(0, n, 500):
-        part = np.asarray(images[start : start + 500], np.float64)
+        part = rows_of(images[start : start + 500], "images")
         power = np.square(np.abs(np.fft.rfft2(part))).mean(1) / side**4
         found[start : start + 500] = (power.reshape(len(part), -1) @ rings)[:, : side // 2 + 1]
     return found

@@ -1,0 +1,25 @@
+"""What every metric asks of its input: numbers, all of them finite, one row an image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def rows_of(values: NDArray[Any], name: str = "features") -> Floats:
+    """The values (N, ...) as float64.
+
+    Raises:
+        ValueError: no rows, or a row that is not finite; says which is the first.
+    """
+    rows = np.asarray(values, np.float64)
+    if not len(rows):
+        raise ValueError(f"{name}: no rows")
+    bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(1))
+    if len(bad):
+        raise ValueError(f"{name}: row {bad[0]} is not finite ({len(bad):,} of {len(rows):,} rows are not)")
+    return rows
