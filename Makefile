@@ -6,9 +6,9 @@ BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS)
 TORCH    := $(shell sed -n 's/^torch==//p' constraints.txt)
 
-.PHONY: demo test slow quality check lint format clean
+.PHONY: demo test slow faults quality check lint format clean
 
-demo: $(VENV)/core.stamp            ## train quick-mnist on this machine, about a minute
+demo: $(VENV)/core.stamp            ## train quick-mnist on this machine, a minute or two
 	$(BIN)/genlab train quick-mnist
 
 test: $(VENV)/dev.stamp             ## the tests
@@ -17,7 +17,10 @@ test: $(VENV)/dev.stamp             ## the tests
 slow: $(VENV)/dev.stamp             ## 200 steps of every recipe, minutes each
 	$(BIN)/python -m pytest -m slow -q
 
-quality: $(VENV)/core.stamp         ## how good the recipes are, over seeds; half an hour, into benchmarks/records
+faults: $(VENV)/dev.stamp           ## a thousand kills and all else that may go wrong; an hour, into benchmarks/records
+	$(BIN)/python benchmarks/faults.py
+
+quality: $(VENV)/core.stamp         ## how good the recipes are, over seeds; an hour, into benchmarks/records
 	$(BIN)/python benchmarks/quality.py
 
 lint: $(VENV)/dev.stamp             ## style and types

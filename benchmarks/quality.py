@@ -97,6 +97,30 @@ def stacked(root: Path) -> dict[str, Any]:
     }
 
 
+def table(record: dict[str, Any]) -> str:
+    """The record as it stands in README.md."""
+
+    def row(recipe: str) -> str:
+        found = record[recipe]
+
+        def span(name: str, form: str) -> str:
+            low, high = found[name]["interval"]
+            return f"{format(found[name]['mean'], form)} ({format(low, form)} .. {format(high, form)})"
+
+        cells = [f"`{recipe}`", span("frechet_floors", ".1f"), span("requested_class_accuracy", ".1%")]
+        cells += [f"{found[name]['mean']:.2f}" for name in ("precision", "recall", "coverage")]
+        score = found["classification_accuracy_score"]
+        return " | ".join([*cells, f"{score['value']:.1%} (real images: {score['floor']:.1%})"])
+
+    lines = [
+        "recipe | Frechet distance, floors | requested class met | precision | recall | coverage | accuracy score",
+        "|".join(["---"] * 7),
+        row("quick-mnist"),
+        row("quick-fashion"),
+    ]
+    return "\n".join(f"| {line} |" if "---" not in line else f"|{line}|" for line in lines)
+
+
 def main(root: Path) -> None:
     """Everything, into one record, which is written after each part."""
     start = time.monotonic()
@@ -122,6 +146,7 @@ def main(root: Path) -> None:
         RECORD.parent.mkdir(exist_ok=True)
         RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
         print(f"{RECORD} has {name} after {record['minutes']} min")
+    print(table(record))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import signal
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,11 @@ import torch
 import genlab
 from genlab import data
 from genlab.recipe import GanRecipe
+from genlab.runs import Row
 from genlab.trained import Run
+
+if TYPE_CHECKING:
+    import lab
 
 SMALL: dict[str, Any] = {
     "engine.plan": "reference",
@@ -87,3 +92,20 @@ class StopAt:
 @pytest.fixture
 def stop_at() -> type[StopAt]:
     return StopAt
+
+
+@pytest.fixture(scope="session")
+def whole(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> lab.Whole:
+    """Undisturbed trainings, which those in tests/faults must equal; each is trained when it is first asked for."""
+    import lab
+
+    folder = tmp_path_factory.mktemp("whole")
+
+    @cache
+    def trained(kind: str) -> tuple[Path, str, list[Row]]:
+        recipe = lab.recipe_file(folder, digits, kind, logging__checkpoint_seconds=1e-6)
+        ended = lab.call(lab.train, recipe, folder, kind, folder=folder / "printed")
+        assert ended.code == 0, ended.err
+        return recipe, lab.digest(folder / kind), lab.rows(folder / kind)
+
+    return trained

@@ -194,7 +194,7 @@ def test_a_run_without_a_checkpoint_cannot_sample(finished: Run, tmp_path: Path)
         genlab.open_run(tmp_path).sample(4)
 
 
-@pytest.mark.parametrize("change", [{"epochs": 5}, {"seed": 7}, {"name": "x"}, {"overrides": {"budget.batch": 2}}])
+@pytest.mark.parametrize("change", [{"seed": 7}, {"name": "x"}, {"overrides": {"budget.batch": 2}}])
 def test_resume_keeps_the_recipe(change: dict[str, Any], finished: Run) -> None:
     with pytest.raises(UsageError, match="keeps its recipe"):
         genlab.train(resume=finished.path, **change)

@@ -12,12 +12,12 @@ import genlab
 ROOT = Path(genlab.__file__).parent
 LAYERS = [
     "errors geometry recipe.fields recipe.networks recipe.gan recipe.vae recipe.classifier recipe recipe_files tables",
-    "randomness storage pictures plots data.images data.arrays data.stacked data.builtin data",
+    "randomness storage stopping pictures plots data.images data.arrays data.stacked data.builtin data",
     "data.foreign metrics.rows metrics.intervals metrics.frechet metrics.kernel metrics.neighbours metrics.paths",
     "metrics.classes metrics.spectrum metrics",
     "nets.products nets.parts nets.dcgan nets.conditional nets.mlp nets.residual nets.bodies nets.autoencoder",
     "nets.classifier nets.describe nets",
-    "losses penalties augmentation elbo latent engine descent ema checkpoint runs",
+    "losses penalties augmentation elbo latent engine descent ema sealed checkpoint runs verification",
     "gan vae classifier",
     "judge",
     "family",
@@ -29,13 +29,14 @@ LAYERS = [
     "evaluation.of_run evaluation.figures evaluation.words evaluation.response evaluation.score",
     "reporting.figures reporting.drawings reporting.pages reporting.render reporting",
     "trained",
-    "api api_metrics layer_tables",
-    "cli_looks cli_metrics cli __main__",
+    "launching resuming api api_metrics layer_tables",
+    "cli_looks cli_metrics cli_runs cli __main__",
 ]
 ORDER = [module for layer in LAYERS for module in layer.split()]
 EAGER = {
     "cli_metrics",
     "cli_looks",
+    "cli_runs",
     "errors",
     "geometry",
     "recipe",

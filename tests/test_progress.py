@@ -19,7 +19,8 @@ def test_a_pipe_gets_plain_lines(small: Callable[..., GanRecipe], tmp_path: Path
     assert isinstance(watcher, Lines)
     genlab.train(small(), runs=tmp_path, observers=[watcher], report=False)
     lines = stream.getvalue().splitlines()
-    assert lines[0].startswith("step 1/12")
+    assert lines[0].startswith(f"run {tmp_path}")
+    assert lines[1].startswith("step 1/12")
     assert lines[-1].startswith("step 12/12")
     assert "images/s" in lines[-1]
     assert " D " in lines[-1]
@@ -36,12 +37,18 @@ def test_a_terminal_gets_a_bar_that_fits(small: Callable[..., GanRecipe], tmp_pa
         assert "images/s" in shown
 
 
-def test_a_reader_that_is_gone_does_not_end_the_training(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_reader_that_is_gone_does_not_end_the_training(
+    terminal: bool, small: Callable[..., GanRecipe], tmp_path: Path
+) -> None:
     class Gone(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    run = genlab.train(small(), runs=tmp_path, observers=[Lines(Gone())], report=False)
+    run = genlab.train(small(), runs=tmp_path, observers=[progress(Gone())], report=False)
     assert run.status["state"] == "finished"
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import genlab
-from genlab import api, engine, recipe_files, vae
+from genlab import engine, launching, recipe_files, vae
 from genlab.checkpoint import newest
 from genlab.errors import RecipeError, Stopped, UsageError
 from genlab.losses import adversarial
@@ -277,7 +277,7 @@ def test_a_classifier_is_found_by_recipe_and_seed(
     (root / "broken").mkdir()
     (root / "broken" / "recipe.yaml").write_text("family: old")
     # The fixture's classifier is a changed one, so that it does not count ...
-    assert api._trained_before("s4-classifier", 0, root) is None
+    assert launching._trained_before("s4-classifier", 0, root) is None
     # ... until the built-in recipe is that one.
     load = recipe_files.load
     monkeypatch.setattr(
@@ -285,10 +285,10 @@ def test_a_classifier_is_found_by_recipe_and_seed(
         "load",
         lambda source, *rest: classifier_run.recipe if source == "s4-classifier" else load(source, *rest),
     )
-    found = api._trained_before("s4-classifier", 0, root)
+    found = launching._trained_before("s4-classifier", 0, root)
     assert found is not None
     assert found.path.name == classifier_run.path.name
-    assert api._trained_before("s4-classifier", 1, root) is None
+    assert launching._trained_before("s4-classifier", 1, root) is None
     warm = genlab.train(
         small_vae({"init_encoder_from": "s4-classifier", "budget.max_steps": 1}), runs=root, report=False
     )
@@ -301,22 +301,24 @@ def test_a_classifier_is_trained_first_where_there_is_none(
     """But only after everything else was found to be in order."""
     asked: list[tuple[str, int]] = []
 
-    def quickly(name: str, *, seed: int, **_: object) -> Run:
+    def quickly(name: str, overrides: object, seed: int, *_: object) -> Run:
         asked.append((name, seed))
         return classifier_run
 
-    monkeypatch.setattr(api, "train", quickly)
+    start = launching.start
+    monkeypatch.setattr(launching, "start", quickly)
+    monkeypatch.setattr(launching, "finish", lambda run: None)
     recipe = small_vae({"init_encoder_from": "s4-classifier", "budget.max_steps": 1})
     # s4-classifier has 500 hidden units, this encoder 12.
     with pytest.raises(UsageError, match="their bodies differ"):
-        api._start(recipe, {}, 7, tmp_path, None, {}, None, ())
+        start(recipe, {}, 7, tmp_path, None, {}, None, ())
     (tmp_path / "taken").mkdir()
     with pytest.raises(UsageError, match="run 'taken' exists"):
-        api._start(recipe, {}, 7, tmp_path, "taken", {}, None, ())
+        start(recipe, {}, 7, tmp_path, "taken", {}, None, ())
     assert asked == []
     monkeypatch.setattr(vae, "check_bodies", lambda *_: None)
     with pytest.warns(UserWarning, match="no finished run of s4-classifier, unchanged and with seed 7"):
-        api._trained_now("s4-classifier", nn.Linear(1, 1), 7, tmp_path, ())
+        launching._trained_now("s4-classifier", nn.Linear(1, 1), 7, tmp_path, ())
     assert asked == [("s4-classifier", 7)]
 
 

@@ -1,13 +1,12 @@
 """Checkpoints: written so that a kill at any moment leaves the last one whole, and verified before they are read.
 
-Layout of one: ``step-000123/{model.safetensors, training_state.pt, manifest.json}``. It is built in
+Layout of one: ``step-000123/{model.safetensors, training_state.safetensors, manifest.json}``. It is built in
 ``step-000123.tmp-<pid>``, every file synced, the manifest (sizes and sha256) last, and then renamed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -17,23 +16,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
+from genlab import sealed
 from genlab.errors import CheckpointError
-from genlab.storage import refusals, sync_folder, write_synced
+from genlab.storage import make_folder, refusals, sync_folder, write_synced
 
-SCHEMA = 1
+SCHEMA = 2
 KEEP = 2
-MODEL, STATE, MANIFEST = "model.safetensors", "training_state.pt", "manifest.json"
+MODEL, STATE, MANIFEST = "model.safetensors", "training_state.safetensors", "manifest.json"
 _NAME = re.compile(r"step-(\d{6,})$")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds: every network's tensors under "network.path", and the state of the training."""
+    """What a checkpoint holds.
+
+    Attributes:
+        tensors: every network's, under "network.path".
+        state: of the training: a nest of dicts, lists, numbers, texts and tensors.
+    """
 
     step: int
     tensors: dict[str, Tensor]
@@ -48,26 +51,26 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     """
     path = folder / f"step-{checkpoint.step:06d}"
     building = folder / f"{path.name}.tmp-{os.getpid()}"
-    buffer = io.BytesIO()
-    torch.save(checkpoint.state, buffer)
-    contents = {MODEL: to_bytes(checkpoint.tensors), STATE: buffer.getvalue()}
+    parts: dict[str, Tensor] = {}
+    values = sealed.to_values(checkpoint.state, parts)
+    contents = {MODEL: sealed.pack(checkpoint.tensors), STATE: sealed.pack(parts, values)}
     manifest = _manifest(checkpoint.step, contents)
     with refusals(path, sum(map(len, contents.values())) + len(manifest)):
         try:
-            folder.mkdir(exist_ok=True)
+            make_folder(folder)
             _clean(folder)
             building.mkdir()
             for name, data in {**contents, MANIFEST: manifest}.items():
                 write_synced(building / name, data)
             sync_folder(building)
             if path.exists():
-                shutil.rmtree(path)
+                _discard(path)
             building.rename(path)
             sync_folder(folder)
         except OSError:
             shutil.rmtree(building, ignore_errors=True)
             raise
-    _verify(path)
+    verify(path)
     _prune(folder)
     return path
 
@@ -76,14 +79,17 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint after every byte of it was verified.
 
     Raises:
-        CheckpointError: missing, incomplete, changed, or not written by genlab.
+        CheckpointError: missing, incomplete, changed, not finite, or not written by genlab.
     """
-    step = _verify(path)
+    step, contents = _verified(path)
+    tensors, _ = sealed.unpack(contents[MODEL], path / MODEL)
+    parts, values = sealed.unpack(contents[STATE], path / STATE)
     try:
-        tensors = safetensors.torch.load((path / MODEL).read_bytes())
-        state = torch.load(path / STATE, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(f"{path}: refused: {str(error).splitlines()[0][:200]}") from None
+        state: dict[str, Any] = sealed.from_values(values, parts)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise CheckpointError(f"{path / STATE}: not the state of a training") from None
+    if name := not_finite(tensors):
+        raise CheckpointError(f"{path / MODEL}: {name} is not finite; it is never used")
     return Checkpoint(step, tensors, state)
 
 
@@ -112,40 +118,36 @@ def found(folder: Path) -> list[Path]:
     return [steps[step] for step in sorted(steps)]
 
 
-def to_bytes(tensors: dict[str, Tensor]) -> bytes:
-    """Tensors as safetensors, in plain order; tensors that share memory are written each by itself."""
-    return safetensors.torch.save(
-        {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
-    )
-
-
-def from_file(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file (which has no checksum of its own; a checkpoint's manifest has).
+def verify(path: Path) -> None:
+    """Read every byte of a checkpoint again.
 
     Raises:
-        CheckpointError: missing or damaged.
+        CheckpointError: a byte is not what was written; names the file.
     """
-    try:
-        return safetensors.torch.load(path.read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from None
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path}: damaged ({error})") from None
+    _verified(path)
 
 
-def _verify(path: Path) -> int:
-    """Hold every byte of a checkpoint against its manifest, which is the only one that its files allow; its step."""
+def not_finite(tensors: dict[str, Tensor]) -> str | None:
+    """The name of the first tensor that holds NaN or infinity."""
+    floats = {name: value for name, value in tensors.items() if value.is_floating_point()}
+    if not floats or torch.isfinite(torch.nn.utils.get_total_norm(list(floats.values()))):
+        return None
+    return next((name for name, value in floats.items() if not torch.isfinite(value).all()), None)
+
+
+def _verified(path: Path) -> tuple[int, dict[str, bytes]]:
+    """Hold every byte of a checkpoint against its manifest, which is the only one that its files allow."""
     name = _NAME.match(path.name)
     if not name:
         raise CheckpointError(f"{path}: not a checkpoint (step-000123)")
-    try:
-        written = (path / MANIFEST).read_bytes()
-        contents = {file: (path / file).read_bytes() for file in (MODEL, STATE)}
-    except OSError as error:
-        raise CheckpointError(f"{error.filename or path}: {error.strerror}") from None
+    written = sealed.read(path / MANIFEST)
+    contents = {file: sealed.read(path / file) for file in (MODEL, STATE)}
     if written != _manifest(int(name[1]), contents):
         raise CheckpointError(_difference(path, written, contents))
-    return int(name[1])
+    strange = sorted({entry.name for entry in path.iterdir()} - {*contents, MANIFEST})
+    if strange:
+        raise CheckpointError(f"{path / strange[0]}: not part of a checkpoint; take it away")
+    return int(name[1]), contents
 
 
 def _manifest(step: int, contents: dict[str, bytes]) -> bytes:
@@ -158,14 +160,15 @@ def _difference(path: Path, written: bytes, contents: dict[str, bytes]) -> str:
     try:
         manifest = json.loads(written)
         if manifest["schema"] != SCHEMA:
-            return f"{path}: written in form {manifest['schema']!r}; this genlab reads form {SCHEMA}"
+            other = "a newer" if manifest["schema"] > SCHEMA else "an older"
+            return f"{path}: form {manifest['schema']!r}, of {other} genlab; this one reads form {SCHEMA}"
         for name, data in contents.items():
             expected = manifest["files"][name]
-            if len(data) != expected["bytes"]:
+            if len(data) < expected["bytes"]:
                 return f"{path / name}: truncated: {len(data):,} of {expected['bytes']:,} bytes"
             if hashlib.sha256(data).hexdigest() != expected["sha256"]:
                 return f"{path / name}: damaged: its sha256 is not the manifest's"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     return f"{path / MANIFEST}: damaged, or of another checkpoint"
 
@@ -175,11 +178,19 @@ def _prune(folder: Path) -> None:
     whole = 0
     for path in reversed(found(folder)):
         if whole >= KEEP:
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):  # An old one too many loses nothing.
+                _discard(path)
             continue
         with suppress(CheckpointError):
-            _verify(path)
+            verify(path)
             whole += 1
+
+
+def _discard(path: Path) -> None:
+    """Take a checkpoint away at one instant: a kill in the middle leaves something to clean, never half of one."""
+    away = path.with_name(f"{path.name}.tmp-{os.getpid()}-old")
+    path.rename(away)
+    shutil.rmtree(away, ignore_errors=True)
 
 
 def _clean(folder: Path) -> None:

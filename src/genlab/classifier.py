@@ -112,11 +112,11 @@ class Classifier:
 
     def training_state(self) -> dict[str, Any]:
         """What is needed beside the weights to go on exactly: also the sums over the epoch so far."""
-        return {"optimiser": self.descent.optimiser.state_dict(), "epoch": dict(self._epoch)}
+        return {"optimiser": self.descent.state(), "epoch": dict(self._epoch)}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Go back to a state that `training_state` returned."""
-        self.descent.optimiser.load_state_dict(state["optimiser"])
+        self.descent.load(state["optimiser"])
         self._epoch = dict(state["epoch"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from genlab import __version__, cli_looks, cli_metrics
+from genlab import __version__, cli_looks, cli_metrics, cli_runs, tables
 from genlab.cli_looks import Json, RunName, Runs, whole
 from genlab.errors import GenlabError, UsageError
 
@@ -26,6 +25,7 @@ app = App(
 data = App(name="data", help="Datasets: what there is, and whether a file is one.")
 app.command(data)
 app.command(cli_metrics.judge)
+app.command(cli_runs.app)
 
 
 @app.command
@@ -37,6 +37,7 @@ def train(
     seed: Annotated[int | None, Parameter(converter=whole, help="Of everything random; 0 without it.")] = None,
     name: Annotated[str | None, Parameter(help="Of the run, instead of RECIPE-seedS-NNN.")] = None,
     resume: Annotated[str | None, Parameter(help="Go on with this run, instead of starting a recipe.")] = None,
+    strict: Annotated[bool, Parameter(negative="", help="Resume from the newest checkpoint, or not at all.")] = False,
     runs: Runs = None,
     json: Json = False,
     overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
@@ -44,9 +45,10 @@ def train(
     """Train a recipe, live, and write a run with its report.
 
     Any field of the recipe is a flag by its path: --objective.lambda 0.1 --data.name my.npz --ema null
-    --init-encoder-from RUN (genlab show RECIPE --yaml prints them all).
+    --init-encoder-from RUN (genlab show RECIPE --yaml prints them all). With --resume only --epochs and --engine.FIELD
+    may be given.
     """
-    from genlab import api, progress, tables
+    from genlab import api, progress
     from genlab.evaluation import words
 
     run = api.train(
@@ -57,6 +59,7 @@ def train(
         name=name,
         runs=runs,
         resume=resume,
+        strict=strict,
         observers=[progress.progress()],
     )
     report = run.path / "report.html"
@@ -80,7 +83,7 @@ def train(
 @app.command
 def recipes(*, json: Json = False) -> None:
     """List the built-in recipes."""
-    from genlab import recipe_files, tables
+    from genlab import recipe_files
 
     found = [recipe_files.load(name) for name in recipe_files.names()]
     if json:
@@ -103,7 +106,7 @@ def show(
     overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
 ) -> None:
     """Show a recipe before it is trained: layers, parameters, multiply-adds, objective, cost of an epoch."""
-    from genlab import api, layer_tables, recipe_files, storage, tables
+    from genlab import api, layer_tables, recipe_files, storage
 
     if yaml:
         print(recipe_files.dump(recipe_files.load(recipe, overrides)), end="")
@@ -140,7 +143,6 @@ for command in (*cli_metrics.COMMANDS, *cli_looks.COMMANDS):
 @data.command(name="list")
 def data_list(*, json: Json = False) -> None:
     """List the built-in datasets."""
-    from genlab import tables
     from genlab.data import BUILTIN
 
     if json:
@@ -161,7 +163,6 @@ def data_check(
 ) -> None:
     """Read a dataset as a training would, and say what is in it."""
     from genlab import data as datasets
-    from genlab import tables
 
     facts = datasets.facts(datasets.load(path))
     if json:
@@ -176,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code that `errors` lists."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
-    warnings.showwarning = lambda message, *_: print(f"genlab: note: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_: _say(f"note: {message}")
     try:
         tokens, overrides = _take_overrides([token for token in tokens if token != "--debug"])
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
@@ -189,8 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _fail(str(error), error.exit_code if isinstance(error, GenlabError) else UsageError.exit_code)
     except BrokenPipeError:
-        # The reader of our output is gone (`| head`); point stdout elsewhere so that the exit is quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        tables.hush(sys.stdout)  # Whoever read our output has seen enough.
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except OSError as error:
@@ -233,5 +233,12 @@ def _take_overrides(tokens: list[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"genlab: {message}", file=sys.stderr, flush=True)
+    _say(message)
     sys.exit(code)
+
+
+def _say(message: str) -> None:
+    try:
+        print(f"genlab: {message}", file=sys.stderr, flush=True)
+    except OSError:  # A terminal that was closed hears nothing, and ends nothing.
+        tables.hush(sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +61,24 @@ class Descent:
             raise NonFiniteError(self._blame(loss, step))
         self.optimiser.step()
         return norm
+
+    def state(self) -> dict[str, Any]:
+        """What it remembers from step to step."""
+        state: dict[str, Any] = self.optimiser.state_dict()
+        return state
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to what `state` returned.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is of other weights.
+        """
+        shapes = [tuple(p.shape) for p in self.network.parameters()]
+        for k, moments in state["state"].items():
+            for name, value in moments.items():
+                if isinstance(value, Tensor) and value.ndim and tuple(value.shape) != shapes[k]:
+                    raise ValueError(f"{self.name}: {name} of weight {k} is {tuple(value.shape)}, not {shapes[k]}")
+        self.optimiser.load_state_dict(state)
 
     def _blame(self, loss: Tensor, step: int) -> str:
         where, hint = f"step {step}, {self.name}", f"try a smaller {self.path}.lr"

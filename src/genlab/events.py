@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 from numpy.typing import NDArray
 
 from genlab.runs import Row, RunDirectory
+from genlab.storage import refusals
 from genlab.training import Plan
 
 TAGS = {
@@ -48,19 +51,24 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         # Events behind a resumed step are hidden by TensorBoard's own rule.
-        self.writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=done + 1 if done else None)
+        self.path = run.path / "tensorboard"
+        with refusals(self.path):
+            self.writer = SummaryWriter(str(self.path), purge_step=done + 1 if done else None)
 
     def stepped(self, step: int, seconds: float) -> None:
         pass
 
     def logged(self, row: Row) -> None:
-        for key, tag in TAGS.items():
-            if key in row:
-                self.writer.add_scalar(tag, row[key], row["step"])
+        with refusals(self.path):
+            for key, tag in TAGS.items():
+                if key in row:
+                    self.writer.add_scalar(tag, row[key], row["step"])
 
     def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
-        self.writer.add_image("samples", picture, step, dataformats="HWC")
+        with refusals(self.path):
+            self.writer.add_image("samples", picture, step, dataformats="HWC")
 
     def ended(self) -> None:
         if hasattr(self, "writer"):
-            self.writer.close()
+            with suppress(OSError):  # The training is over; a full disk has been said, or is said at the next write.
+                self.writer.close()

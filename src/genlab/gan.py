@@ -269,15 +269,15 @@ class Gan:
     def training_state(self) -> dict[str, Any]:
         """What is needed beside the weights to go on exactly: the optimisers' state and the average's age."""
         return {
-            "optimiser_g": self.descent_g.optimiser.state_dict(),
-            "optimiser_d": self.descent_d.optimiser.state_dict(),
+            "optimiser_g": self.descent_g.state(),
+            "optimiser_d": self.descent_d.state(),
             "ema_updates": self.ema.updates if self.ema else 0,
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Go back to a state that `training_state` returned."""
-        self.descent_g.optimiser.load_state_dict(state["optimiser_g"])
-        self.descent_d.optimiser.load_state_dict(state["optimiser_d"])
+        self.descent_g.load(state["optimiser_g"])
+        self.descent_d.load(state["optimiser_d"])
         if self.ema:
             self.ema.updates = state["ema_updates"]
 

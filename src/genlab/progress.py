@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
-from typing import TextIO
+from typing import TextIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from genlab.runs import Row, RunDirectory
+from genlab.tables import hush
 from genlab.training import Observer, Plan
 
 PLAIN_SECONDS = 10.0
@@ -19,8 +21,35 @@ PLAIN_SECONDS = 10.0
 
 def progress(stream: TextIO | None = None) -> Observer:
     """The display that suits the stream (standard error unless given)."""
-    stream = stream or sys.stderr
-    return Live(Console(file=stream)) if stream.isatty() else Lines(stream)
+    heard = cast(TextIO, _Heard(stream or sys.stderr))
+    return Live(Console(file=heard)) if heard.isatty() else Lines(heard)
+
+
+class _Heard(io.TextIOBase):
+    """A stream whose reader may leave (`| head`, a closed terminal): from then on it is silent, and nothing ends."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._reader = stream, True
+
+    def write(self, text: str) -> int:
+        if self._reader:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except OSError:
+                self._reader = False
+                hush(self._stream)
+        return len(text)
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
 
 
 class _Speed:
@@ -48,6 +77,7 @@ class Live:
         self.console = console
 
     def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
+        self.console.print(f"run {run.path}", highlight=False, soft_wrap=True)
         self.speed, self.epochs = _Speed(plan.batch), plan.epochs
         width = self.console.width
         self.bar = Progress(
@@ -86,9 +116,10 @@ class Lines:
     """A line every ten seconds, and at the first and last step."""
 
     def __init__(self, stream: TextIO) -> None:
-        self.stream, self.reader = stream, True
+        self.stream = stream
 
     def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
+        self._say(f"run {run.path}")
         self.speed, self.plan, self.rate = _Speed(plan.batch), plan, 0.0
         self.printed = -PLAIN_SECONDS
 
@@ -115,11 +146,7 @@ class Lines:
         pass
 
     def _say(self, line: str) -> None:
-        if self.reader:
-            try:
-                print(line, file=self.stream, flush=True)
-            except OSError:
-                self.reader = False  # Whoever read this is gone (`| head`); the training is not.
+        print(line, file=self.stream, flush=True)
 
 
 LOSSES = (("loss_d", "D"), ("loss_g", "G"), ("loss", "loss"), ("kl_sum", "KL"), ("accuracy", "accuracy"))

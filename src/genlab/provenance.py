@@ -25,22 +25,11 @@ def provenance_of(
     recipe: Recipe, seed: int, dataset: Dataset, described: list[Description], own: dict[str, str]
 ) -> dict[str, Any]:
     """What made this run, as far as it can be known when it begins."""
-    settings = recipe.engine
     return {
         "seed": seed,
         "started": now(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("genlab", "torch", "numpy")},
-        },
-        "machine": {
-            "processor": engine.processor(),
-            "cores": os.cpu_count(),
-            "system": f"{platform.system()} {platform.machine()}",
-            "device": torch.cuda.get_device_name() if settings.device == "cuda" else settings.device,
-            "threads": settings.threads,
-            "precision": settings.precision,
-        },
+        "versions": versions(),
+        "machine": machine_of(recipe),
         "data": {
             "name": recipe.data.name,
             "split": dataset.split,
@@ -51,6 +40,27 @@ def provenance_of(
         "networks": [asdict(description) for description in described],
         "own": own,
         "recipe": recipe_files.to_dict(recipe),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python, genlab and what it computes with."""
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("genlab", "torch", "numpy")},
+    }
+
+
+def machine_of(recipe: Recipe) -> dict[str, Any]:
+    """This machine, and what of it the recipe uses."""
+    settings = recipe.engine
+    return {
+        "processor": engine.processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name() if settings.device == "cuda" else settings.device,
+        "threads": settings.threads,
+        "precision": settings.precision,
     }
 
 

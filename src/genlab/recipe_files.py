@@ -225,6 +225,8 @@ def _read(source: RecipeSource) -> tuple[str, dict[str, Any]]:
     if path.suffix not in (".yaml", ".yml") and len(path.parts) < 2:
         raise UsageError(f"{unknown('recipe', text, names())}. Your own recipe: give the path of its .yaml file.")
     try:
+        if path.exists() and not path.is_file():  # A device or pipe may never end.
+            raise UsageError(f"recipe {path}: not a file")
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"recipe {path}: larger than {MAX_BYTES:,} bytes, which no recipe is")
         return text, _parse(path.read_text("utf-8-sig"), text)

@@ -15,6 +15,7 @@ Everything that reads a run reads only this.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -28,9 +29,10 @@ from typing import Any
 from genlab import recipe_files
 from genlab.errors import BusyError, DataError, StorageError, UsageError, unknown
 from genlab.recipe import Recipe
-from genlab.storage import refusals, write, write_json
+from genlab.storage import clean, make_folder, refusals, sync_folder, write, write_json
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+FOLDERS = ("samples", "checkpoints", "snapshots", "evaluations", "figures")
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 Row = dict[str, Any]
 
@@ -63,18 +65,16 @@ class RunDirectory:
             UsageError: `name` exists already, or cannot be the name of a directory everywhere.
             StorageError: `root` cannot be written.
         """
-        if name is not None and (not NAME.fullmatch(name) or name.split(".")[0].lower() in RESERVED):
-            raise UsageError(
-                f"run name {name!r}: use at most 100 letters, digits, '.', '_', '-', a letter or digit first"
-            )
+        check_name(name, root)
         with refusals(root):
-            root.mkdir(parents=True, exist_ok=True)
+            make_folder(root)
             run = cls(_claim(root, name, f"{recipe.name}-seed{seed}"))
-            for folder in ("samples", "checkpoints", "snapshots", "evaluations", "figures"):
+            for folder in FOLDERS:
                 (run.path / folder).mkdir()
-        write_json(run.path / "provenance.json", provenance)
+            sync_folder(root)
+        run.set_provenance(provenance)
         run.set_status(state="created", step=0)
-        write(run.path / "recipe.yaml", recipe_files.dump(recipe).encode())
+        run.set_recipe(recipe)
         return run
 
     @classmethod
@@ -96,10 +96,25 @@ class RunDirectory:
         """The complete recipe, every `auto` resolved."""
         return recipe_files.load(self.path / "recipe.yaml")
 
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Replace the recipe."""
+        write(self.path / "recipe.yaml", recipe_files.dump(recipe).encode())
+
     @property
     def provenance(self) -> dict[str, Any]:
-        """What made this run: versions, device, threads, seed, data fingerprint."""
-        return self.read_json("provenance.json")
+        """What made this run: versions, device, threads, seed, data fingerprint; each time that it was resumed.
+
+        Raises:
+            DataError: missing or damaged: its crc does not match.
+        """
+        provenance = self.read_json("provenance.json")
+        if provenance.pop("crc", None) != _crc(provenance):
+            raise DataError(f"{self.path / 'provenance.json'}: damaged (its crc does not match)")
+        return provenance
+
+    def set_provenance(self, provenance: dict[str, Any]) -> None:
+        """Replace the provenance."""
+        write_json(self.path / "provenance.json", {**provenance, "crc": _crc(provenance)})
 
     @property
     def status(self) -> dict[str, Any]:
@@ -135,6 +150,14 @@ class RunDirectory:
         """
         return [row for row, _ in self._rows()]
 
+    def missing_rows(self, step: int) -> list[int]:
+        """The steps up to `step` (that of a checkpoint) that must have a row, and have none."""
+        if step == 0:
+            return []
+        every = self.recipe.logging.metrics_every
+        there = {row["step"] for row in self.metrics()}
+        return sorted({1, *range(every, step + 1, every)} - there)
+
     @contextmanager
     def appending(self, after: int) -> Iterator[MetricLog]:
         """The metric log, cut to the rows up to step `after`, open for more."""
@@ -144,7 +167,8 @@ class RunDirectory:
         if kept != before:
             write(path.with_suffix(".torn"), before[len(kept) :])
             write(path, kept)
-        with refusals(path), path.open("a", encoding="utf-8") as file:
+        with refusals(path), path.open("ab", buffering=0) as file:
+            sync_folder(self.path)
             yield MetricLog(path, file)
 
     @contextmanager
@@ -161,6 +185,8 @@ class RunDirectory:
             file.truncate(0)
             file.write(f"pid {os.getpid()} on {_host()}\n")
             file.flush()
+            for folder in (self.path, *(self.path / name for name in FOLDERS)):
+                clean(folder)
             yield
 
     def _locked(self) -> bool:
@@ -191,7 +217,7 @@ class RunDirectory:
         path = self.path / name
         try:
             value: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{path}: {getattr(error, 'strerror', None) or 'damaged'}") from None
         return value
 
@@ -205,9 +231,10 @@ class MetricLog:
     def append(self, row: Row) -> None:
         """Add a row; a value that is not finite becomes null, since JSON has no other word for it."""
         plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-        with refusals(self._path):
-            self._file.write(_sealed(plain))
-            self._file.flush()
+        line = _sealed(plain).encode()
+        with refusals(self._path, len(line)):
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def sync(self) -> None:
         """Wait until the disk has all rows."""
@@ -216,13 +243,29 @@ class MetricLog:
 
 
 def list_runs(root: Path | None = None) -> list[RunDirectory]:
-    """The runs under `root`, in order of their names."""
+    """The runs under `root`, in order of their names; damaged ones too."""
     root = root or default_root()
-    return [RunDirectory(path.parent) for path in sorted(root.glob("*/recipe.yaml"))]
+    found = {path.parent for name in ("recipe.yaml", "status.json") for path in root.glob(f"*/{name}")}
+    return [RunDirectory(path) for path in sorted(found)]
 
 
-def exists(root: Path, name: str) -> UsageError:
-    """What is said when a run of that name is there."""
+def check_name(name: str | None, root: Path) -> None:
+    """See whether a run may be called so; None: it gets a name of its own.
+
+    Raises:
+        UsageError: not the name of a directory everywhere, or taken.
+    """
+    if name is None:
+        return
+    if not NAME.fullmatch(name) or name.split(".")[0].lower() in RESERVED:
+        raise UsageError(
+            f"run name {name[:100]!r}: use at most 100 letters, digits, '.', '_', '-', a letter or digit first"
+        )
+    if (root / name).exists():
+        raise _exists(root, name)
+
+
+def _exists(root: Path, name: str) -> UsageError:
     return UsageError(f"run {name!r} exists in {root}; choose another name, or: genlab train --resume {root / name}")
 
 
@@ -232,7 +275,7 @@ def _claim(root: Path, name: str | None, stem: str) -> Path:
         try:
             (root / name).mkdir()
         except FileExistsError:
-            raise exists(root, name) from None
+            raise _exists(root, name) from None
         return root / name
     for number in range(1, 1_000_000):
         path = root / f"{stem}-{number:03d}"
@@ -245,15 +288,18 @@ def _claim(root: Path, name: str | None, stem: str) -> Path:
 
 
 def _sealed(row: Row) -> str:
-    text = json.dumps(row, allow_nan=False)
-    return f'{text[:-1]}, "crc": "{zlib.crc32(text.encode()):08x}"}}\n'
+    return f'{json.dumps(row, allow_nan=False)[:-1]}, "crc": "{_crc(row)}"}}\n'
+
+
+def _crc(value: Row) -> str:
+    return f"{zlib.crc32(json.dumps(value, allow_nan=False).encode()):08x}"
 
 
 def _checked(line: bytes) -> Row | None:
     try:
         row: Row = json.loads(line)
         crc = row.pop("crc")
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
     return row if line == _sealed(row).encode() and crc else None
 

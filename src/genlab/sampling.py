@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genlab import checkpoint, engine, latent, pictures, training
+from genlab import checkpoint, engine, latent, pictures, sealed, training
 from genlab.errors import CheckpointError, UsageError
 from genlab.family import FAMILIES, Own
 from genlab.randomness import Keyed
@@ -108,7 +108,8 @@ def load_network(run: RunDirectory, own: Own, name: str, step: int | None = None
         kept = run.steps("snapshots", ".safetensors")
         if step not in kept:
             raise UsageError(f"no snapshot of step {step}; there are: {', '.join(map(str, kept)) or 'none'}")
-        tensors = checkpoint.from_file(run.file("snapshots", step, ".safetensors"))
+        path = run.file("snapshots", step, ".safetensors")
+        tensors, _ = sealed.unpack(sealed.read(path), path)
     needed = provenance.get("own", {}).keys() & {name}
     family, classes = FAMILIES[recipe.family], len(provenance["data"]["class_names"])
     network = family.networks(recipe, classes, Keyed(0), own, needed)[name]

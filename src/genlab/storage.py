@@ -26,7 +26,7 @@ def write(path: Path, content: bytes) -> None:
             write_synced(partial, content)
             partial.replace(path)
             sync_folder(path.parent)
-        except OSError:
+        except BaseException:  # A second Ctrl-C too.
             partial.unlink(missing_ok=True)
             raise
 
@@ -53,6 +53,35 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, and wait until the disk has their entries."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def clean(folder: Path) -> None:
+    """Remove the files that killed processes left half written in a folder."""
+    for left in folder.glob("*.tmp-*"):
+        pid = left.name.rpartition("-")[2]
+        if left.is_file() and pid.isdigit() and not _alive(int(pid)):
+            left.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # There this call would send a Ctrl-C.
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # Somebody else's process.
+    return True
 
 
 @contextmanager

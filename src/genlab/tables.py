@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,12 @@ def show_table(table: Table) -> None:
 def show_json(value: Any) -> None:
     """Print a value as one line of JSON."""
     print(json.dumps(value, allow_nan=False), flush=True)
+
+
+def hush(stream: TextIO) -> None:
+    """Let a stream whose reader is gone (`| head`, a closed terminal) swallow what is still written to it."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fits(table: Table) -> bool:

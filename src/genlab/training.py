@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genlab import checkpoint, pictures
+from genlab import checkpoint, pictures, sealed, stopping
 from genlab.data import Dataset
 from genlab.engine import batch_normalisations
-from genlab.errors import CheckpointError, GenlabError, Stopped
+from genlab.errors import CheckpointError, NonFiniteError, Stopped, StorageError
 from genlab.family import FAMILIES, Evaluates, Generates, Trains
 from genlab.randomness import Keyed
 from genlab.recipe import Recipe, SampleLogging
@@ -130,7 +127,7 @@ def fit(
         _real_picture(dataset, recipe, run)
     classes = len(dataset.class_names)
     books = _Bookkeeping(model, run, recipe, plan, keyed, observers, classes, test, evaluator, done, seconds_before)
-    with books.status(), run.appending(after=done) as log, _stop_requests() as stop:
+    with books.status(), run.appending(after=done) as log, stopping.requests() as stop:
         for observer in observers:
             observer.started(plan, run, done)
         for step, indices in plan.batches(keyed, after=done):
@@ -184,14 +181,15 @@ class _Bookkeeping:
         except Stopped:
             self._note("interrupted")
             raise
-        except GenlabError as error:
-            self._note("failed", reason=str(error))
+        except Exception as error:
+            with suppress(StorageError):  # A full disk has said so already.
+                self._note("failed", reason=str(error))
             raise
         finally:
             for observer in self.observers:
                 observer.ended()
 
-    def after_step(self, step: int, losses: dict[str, float], log: MetricLog, stop: _Stop) -> None:
+    def after_step(self, step: int, losses: dict[str, float], log: MetricLog, stop: stopping.Stop) -> None:
         """Log, sample, save: whatever is due after this step."""
         self.step = step
         last = step == self.plan.total_steps
@@ -202,6 +200,7 @@ class _Bookkeeping:
             losses = {**losses, **self._evaluate(step)}
         sampling = self.family.sampler is not None and self.plan.samples_at(step, self.recipe)
         if sampling:
+            self._check(step)
             self._sample(step)
         if sampling and self.evaluator:
             losses = {**losses, **self._measure(step, self.evaluator)}
@@ -212,6 +211,7 @@ class _Bookkeeping:
         # Read the request once and last: a step that ends in a stop must be a step that was saved.
         stop.heard = bool(stop.signal)
         if last or sampling or overdue or stop.heard:
+            self._check(step)
             log.sync()
             self._save(step)
 
@@ -240,7 +240,7 @@ class _Bookkeeping:
     def _sample(self, step: int) -> None:
         assert isinstance(self.model, Generates)
         sampler = self.model.sampler
-        write(self.run.file("snapshots", step, ".safetensors"), checkpoint.to_bytes(_tensors("", sampler)))
+        write(self.run.file("snapshots", step, ".safetensors"), sealed.pack(_tensors("", sampler)))
         z, labels, columns = self.previews
         picture = pictures.grid(self.model.generate(z, labels), columns)
         # Nothing here may differ between two runs of the same recipe and seed: equal samples are equal files.
@@ -250,14 +250,17 @@ class _Bookkeeping:
         for observer in self.observers:
             observer.sampled(step, picture)
 
+    def _check(self, step: int) -> None:
+        """Refuse to write weights that are not finite."""
+        name = checkpoint.not_finite(_all_tensors(self.model))
+        if name:
+            raise NonFiniteError(
+                f"step {step}: {name} is not finite, and was not saved; a smaller learning rate may help"
+            )
+
     def _save(self, step: int) -> None:
-        tensors = {
-            key: value
-            for name, network in self.model.networks.items()
-            for key, value in _tensors(f"{name}.", network).items()
-        }
         state: dict[str, Any] = {"model": self.model.training_state(), "seconds": self.seconds}
-        checkpoint.save(self.run.checkpoints, checkpoint.Checkpoint(step, tensors, state))
+        checkpoint.save(self.run.checkpoints, checkpoint.Checkpoint(step, _all_tensors(self.model), state))
         self.saved_at = time.monotonic()
         self._note("running", pid=os.getpid())
 
@@ -286,9 +289,7 @@ def restore(model: Trains, saved: checkpoint.Checkpoint, run: RunDirectory) -> N
     Raises:
         CheckpointError: tensors are missing, too many, or of another shape; names the first five.
     """
-    mine = {
-        key: value for name, network in model.networks.items() for key, value in _tensors(f"{name}.", network).items()
-    }
+    mine = _all_tensors(model)
     differences = [
         f"{key}: {_shape(mine.get(key))} here, {_shape(saved.tensors.get(key))} saved"
         for key in sorted(mine.keys() | saved.tensors.keys())
@@ -302,7 +303,15 @@ def restore(model: Trains, saved: checkpoint.Checkpoint, run: RunDirectory) -> N
         )
     for key, value in mine.items():
         value.copy_(saved.tensors[key])
-    model.load_training_state(saved.state["model"])
+    try:
+        model.load_training_state(saved.state["model"])
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise CheckpointError(f"{run.path}: the checkpoint's training state is of another model ({error})") from None
+
+
+def _all_tensors(model: Trains) -> dict[str, Tensor]:
+    """Every network's tensors, under "network.path"."""
+    return {k: v for name, network in model.networks.items() for k, v in _tensors(f"{name}.", network).items()}
 
 
 def _tensors(prefix: str, network: nn.Module) -> dict[str, Tensor]:
@@ -340,34 +349,3 @@ def _real_picture(dataset: Dataset, recipe: Recipe, run: RunDirectory) -> None:
     else:
         picture = pictures.grid(dataset.images[:UNCONDITIONAL_SAMPLES], UNCONDITIONAL_COLUMNS)
     write(run.path / "samples" / "real.png", pictures.png(picture, {"genlab:dataset": dataset.name}))
-
-
-@dataclass
-class _Stop:
-    """A request to stop: the signal that came, and whether the loop has heard it (and saved)."""
-
-    signal: int = 0
-    heard: bool = False
-
-
-@contextmanager
-def _stop_requests() -> Iterator[_Stop]:
-    """The first SIGINT or SIGTERM is noted; the next one acts as it always does."""
-    stop = _Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        stop.signal = number
-        for each in previous:
-            signal.signal(each, previous[each])
-
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in previous:
-        signal.signal(number, note)
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -184,11 +184,11 @@ class Vae:
 
     def training_state(self) -> dict[str, Any]:
         """What is needed beside the weights to go on exactly."""
-        return {"optimiser": self.descent.optimiser.state_dict()}
+        return {"optimiser": self.descent.state()}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Go back to a state that `training_state` returned."""
-        self.descent.optimiser.load_state_dict(state["optimiser"])
+        self.descent.load(state["optimiser"])
 
 
 @torch.no_grad()

@@ -54,6 +54,8 @@ def from_arrays(arrays: dict[str, np.ndarray[Any, Any]], path: str | Path, split
 def read_arrays(path: str | Path, wanted: tuple[str, ...]) -> dict[str, np.ndarray[Any, Any]]:
     """The wanted arrays that the file has. Sizes are checked before anything is unpacked; pickles are refused."""
     try:
+        if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+            raise DataError(f"{path}: not a file; expected {LAYOUT}")  # A device or pipe may never end.
         with zipfile.ZipFile(path) as archive:
             present = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             found = [name for name in wanted if name in present]

@@ -149,7 +149,7 @@ def _header(content: bytes, where: str) -> tuple[ClassifierRecipe, tuple[str, ..
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         said = json.loads(header["__metadata__"]["judge"])
         recipe, class_names = recipe_files.load(said["recipe"]), tuple(said["class_names"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _damaged(where) from None
     if not isinstance(recipe, ClassifierRecipe):
         raise DataError(f"{where}: its recipe is of family {recipe.family}; a judge is a classifier")

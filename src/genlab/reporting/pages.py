@@ -216,7 +216,7 @@ def _provenance_lines(provenance: dict[str, Any]) -> list[tuple[str, str]]:
         ("own parts", ", ".join(f"{part}: {name}" for part, name in provenance["own"].items()) or "none"),
         *_encoder_from(provenance),
         ("started", provenance["started"]),
-        ("resumed", ", ".join(provenance.get("resumed", [])) or "never"),
+        ("resumed", "; ".join(map(_resumed, provenance.get("resumed", []))) or "never"),
     ]
 
 
@@ -227,6 +227,14 @@ def _described(networks: list[dict[str, Any]]) -> list[Description]:
         for network in networks
     ]
     return [Description(**{**network, "layers": rows}) for network, rows in zip(networks, layers, strict=True)]
+
+
+def _resumed(entry: dict[str, Any]) -> str:
+    words = [f"{entry['at']} at step {entry['step']:,}"]
+    words += [f"{path} {old} -> {new}" for path, (old, new) in entry["changes"].items()]
+    if not entry["exact"]:
+        words.append(f"not bit for bit ({'; '.join(entry['differences'])})")
+    return ", ".join(words)
 
 
 def _encoder_from(provenance: dict[str, Any]) -> list[tuple[str, str]]:

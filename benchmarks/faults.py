@@ -1,0 +1,98 @@
+"""What genlab survives: `make faults` (about an hour on two cores).
+
+Runs tests/faults in its long form, adds up what it counted, measures what saving costs in the quick recipes, prints all
+of it and writes records/faults.json with date, machine, versions, minutes. The documentation is held to that record.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import genlab
+from genlab import checkpoint, training
+from genlab.provenance import machine_of, versions
+
+HERE = Path(__file__).parent
+RECORD = HERE / "records" / "faults.json"
+QUICK = ("quick-mnist", "quick-fashion")
+
+
+def counted(folder: Path) -> Counter[str]:
+    """What the tests have counted."""
+    counts: Counter[str] = Counter()
+    for file in folder.glob("*.jsonl"):
+        for line in file.read_text("utf-8").splitlines():
+            what, n = json.loads(line)
+            counts[what] += n
+    return counts
+
+
+def saving(recipe: str, root: Path) -> dict[str, Any]:
+    """The share of a training's seconds that its saves take: waiting for rows, writing, syncing, reading back."""
+    spent = []
+    save = training._Bookkeeping._save
+
+    def timed(self: training._Bookkeeping, step: int) -> None:
+        start = time.perf_counter()
+        save(self, step)
+        spent.append(time.perf_counter() - start)
+
+    training._Bookkeeping._save = timed  # type: ignore[method-assign]
+    try:
+        run = genlab.train(recipe, runs=root, report=False, overrides={"logging.evaluation": "none"})
+    finally:
+        training._Bookkeeping._save = save  # type: ignore[method-assign]
+    size = sum(file.stat().st_size for file in checkpoint.found(run.checkpoints)[-1].iterdir())
+    return {
+        "saves": len(spent),
+        "seconds": round(sum(spent), 3),
+        "training_seconds": round(run.seconds, 1),
+        "share": round(sum(spent) / run.seconds, 5),
+        "bytes": size,
+    }
+
+
+def main() -> int:
+    """Run, add up, print, write."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        counts = Path(folder) / "counts"
+        counts.mkdir()
+        cost = {recipe: saving(recipe, Path(folder) / "runs") for recipe in QUICK}
+        pytest = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--timeout", "7200", "tests/faults"]
+        environment = {**os.environ, "GENLAB_FAULTS": str(counts)}
+        code = subprocess.run(pytest, cwd=HERE.parent, env=environment, check=False).returncode
+        found = counted(counts)
+    minutes = round((time.monotonic() - start) / 60, 1)
+    for what, n in sorted(found.items()):
+        print(f"{n:8,}  {what}")
+    for recipe, measured in cost.items():
+        print(f"{measured['share']:8.2%}  of the training time of {recipe} is saving ({measured['saves']} saves)")
+    if code == 0:
+        recipe_of = genlab.load_recipe("quick-mnist", {"engine.plan": "reference"})
+        record = {
+            "date": time.strftime("%Y-%m-%d"),
+            "machine": {
+                key: value for key, value in machine_of(recipe_of).items() if key in ("processor", "cores", "system")
+            },
+            "versions": versions(),
+            "minutes": minutes,
+            "counts": dict(sorted(found.items())),
+            "saving": cost,
+        }
+        RECORD.parent.mkdir(exist_ok=True)
+        RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+        print(f"all passed in {minutes} min; {RECORD}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""What signals do to a training: Ctrl-C and SIGTERM end it in order, a closed terminal (SIGHUP) does not end it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from genlab.errors import Stopped
+
+
+@dataclass
+class Stop:
+    """A request to stop: the signal that came, and whether the loop has heard it (and saved)."""
+
+    signal: int = 0
+    heard: bool = False
+
+
+@contextmanager
+def requests() -> Iterator[Stop]:
+    """Inside: the first SIGINT or SIGTERM is noted; the next one acts as it always does."""
+    stop = Stop()
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        stop.signal = number
+        for each in ("SIGINT", "SIGTERM"):
+            if (known := getattr(signal, each)) in previous:
+                signal.signal(known, previous[known])
+
+    with _handled(note) as previous:
+        yield stop
+
+
+@contextmanager
+def at_once(message: str) -> Iterator[None]:
+    """Inside: SIGINT and SIGTERM raise `Stopped` with that message."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise Stopped(message, 128 + number)
+
+    with _handled(end):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[dict[int, Any]]:
+    """SIGINT and SIGTERM go to `handler`, SIGHUP nowhere; yields what they did before, and restores it."""
+    previous: dict[int, Any] = {}
+    if threading.current_thread() is not threading.main_thread():  # Only the main thread may handle signals.
+        yield previous
+        return
+    wanted: dict[str, Any] = {"SIGINT": handler, "SIGTERM": handler, "SIGHUP": signal.SIG_IGN}
+    for name, action in wanted.items():
+        if hasattr(signal, name):
+            number = getattr(signal, name)
+            previous[number] = signal.getsignal(number)
+            signal.signal(number, action)
+    try:
+        yield previous
+    finally:
+        for number, action in previous.items():
+            signal.signal(number, action)

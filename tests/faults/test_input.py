@@ -1,0 +1,234 @@
+"""D: every bad dataset and recipe gets one message: what, where, allowed, next; nothing is made, nothing runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import lab
+import numpy as np
+import pytest
+
+import genlab
+from genlab import cli
+from genlab.errors import DataError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
+LABELS = np.arange(40) % 4
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """The exit code of a command, and its message."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.startswith("genlab: ")
+    return int(str(caught.value.code)), err
+
+
+def changed(array: Any, at: int, value: Any) -> Any:
+    copy = array.copy()
+    copy[at] = value
+    return copy
+
+
+DATA: dict[str, tuple[dict[str, Any], str]] = {
+    "float 0..1": ({"x_train": PIXELS / 255}, "x_train is float64; expected uint8, 0 .. 255 (for 0 .. 1: "),
+    "float 0..255": ({"x_train": PIXELS.astype(np.float32)}, "x_train is float32; expected uint8"),
+    "float -1..1": ({"x_train": PIXELS / 127.5 - 1}, "x_train is float64; expected uint8"),
+    "NaN": ({"x_train": np.full((4, 28, 28), np.nan)}, "x_train is float64; expected uint8"),
+    "int64": ({"x_train": PIXELS.astype(np.int64)}, "x_train is int64; expected uint8"),
+    "big-endian": ({"x_train": PIXELS.astype(">u2")}, "x_train is >u2; expected uint8"),
+    "bool": ({"x_train": PIXELS > 127}, "x_train is bool; expected uint8"),
+    "objects": ({"x_train": np.array([{}, {}], object)}, "holds Python objects, which are never loaded"),
+    "rank": ({"x_train": PIXELS[0]}, "has shape (28, 28); expected N x H x W"),
+    "rank 5": ({"x_train": PIXELS[None, None]}, "has shape (1, 1, 40, 28, 28); expected"),
+    "not square": ({"x_train": PIXELS[:, :20]}, "H = W"),
+    "two channels": ({"x_train": np.stack([PIXELS, PIXELS], 1)}, "C 1 or 3"),
+    "no images": ({"x_train": PIXELS[:0]}, "no images"),
+    "missing": ({"images": PIXELS}, "no array x_train; expected an npz file with x_train (uint8"),
+    "lengths": ({"x_train": PIXELS, "y_train": LABELS[:39]}, "y_train has shape (39,); expected (40,)"),
+    "negative": ({"x_train": PIXELS, "y_train": changed(LABELS, 7, -1)}, "y_train[7] is -1; expected 0 .. K-1"),
+    "too large": ({"x_train": PIXELS, "y_train": changed(LABELS, 3, 1000)}, "y_train[3] is 1000"),
+    "float labels": ({"x_train": PIXELS, "y_train": LABELS * 1.0}, "y_train is float64; expected integers"),
+    "NaN labels": ({"x_train": PIXELS, "y_train": LABELS * np.nan}, "y_train is float64; expected integers"),
+    "text labels": ({"x_train": PIXELS, "y_train": LABELS.astype(str)}, "expected integers 0 .. K-1"),
+    "few names": ({"x_train": PIXELS, "y_train": LABELS, "class_names": np.array(["a"])}, "at least 4 strings"),
+}
+
+
+@pytest.mark.parametrize("case", DATA)
+def test_bad_arrays(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """D4, D5."""
+    arrays, words = DATA[case]
+    np.savez(tmp_path / "own.npz", **arrays)
+    own = str(tmp_path / "own.npz")
+    code, said = told(capsys, "train", "s1-mlp", "--data.name", own, "--runs", str(tmp_path / "r"))
+    assert code == 3
+    assert own in said
+    assert words in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "r").exists()
+    lab.count("datasets refused")
+
+
+@pytest.mark.parametrize("fortran", [False, True])
+def test_an_odd_layout_is_read_and_noted(fortran: bool, tmp_path: Path) -> None:
+    """D4: what can be read without a guess is read, and said."""
+    colour = np.stack([PIXELS, PIXELS, PIXELS], 3)
+    np.savez(tmp_path / "own.npz", x_train=np.asfortranarray(colour) if fortran else colour, y_train=LABELS * 0)
+    dataset = genlab.data.load(str(tmp_path / "own.npz"))
+    assert (dataset.images[:, 1] == PIXELS).all()
+    assert dataset.notes == ("read as N x H x W x C (channels last)",)
+
+
+def test_missing_and_single_classes(tmp_path: Path) -> None:
+    """D5."""
+    np.savez(tmp_path / "own.npz", x_train=PIXELS, y_train=LABELS * 2)
+    assert genlab.data.load(str(tmp_path / "own.npz")).notes == ("classes without an image: 1, 3, 5",)
+    np.savez(tmp_path / "one.npz", x_train=PIXELS, y_train=LABELS * 0)
+    changes = {**lab.BASE, **lab.NARROW, "data.name": str(tmp_path / "one.npz"), "budget.max_steps": 1}
+    run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path, report=False)
+    assert run.evaluate(n=50).record["metrics"]["class_kl"]["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--budget.batch", "64"], 2, "budget.batch is 64, but dataset"),
+        (["--budget.batch", "39", "--data.last-batch", "keep"], 2, "the last batch of 40 images would be a single one"),
+        (["--budget.batch", "1"], 2, "batch normalisation needs 2 or more"),
+        (["--budget.batch", "0"], 2, "budget.batch is 0"),
+    ],
+)
+def test_too_few_images(
+    arguments: list[str], code: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """D6: before training, with the numbers."""
+    np.savez(tmp_path / "own.npz", x_train=PIXELS, y_train=LABELS)
+    found, said = told(
+        capsys, "train", "s2-dcgan", "--data.name", str(tmp_path / "own.npz"), "--runs", str(tmp_path / "r"), *arguments
+    )
+    assert found == code
+    assert words in said
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("kind", ["constant", "all the same"])
+def test_images_without_variety(kind: str, tmp_path: Path) -> None:
+    """D7: it trains, and the metrics have values or none, and no NaN."""
+    images = np.zeros_like(PIXELS) if kind == "constant" else np.repeat(PIXELS[:1], 40, 0)
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=LABELS)
+    changes = {**lab.BASE, **lab.NARROW, "data.name": str(tmp_path / "own.npz"), "budget.max_steps": 2}
+    run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path, report=False)
+    record = run.evaluate(n=50).record
+    json.dumps(record, allow_nan=False)
+
+
+def test_few_samples_are_said(tmp_path: Path) -> None:
+    """D8."""
+    np.savez(tmp_path / "few.npz", images=PIXELS)
+    found = genlab.evaluate(tmp_path / "few.npz", against="mnist")
+    assert any("40 images are few for 64 features" in note for note in found.record["notes"])
+
+
+RECIPES: dict[str, tuple[str | bytes, str]] = {
+    "typo": ("{base}\nobjektive: 1\n", "unknown field objektive; did you mean objective?"),
+    "seed": ("{base}\nseed: 1\n", "unknown field seed"),
+    "twice": ("name: a\nname: b\n", "stands twice"),
+    "tag": ("!!python/object/apply:os.system ['touch canary']\n", "could not determine a constructor for the tag"),
+    "object": ("name: !!python/object:os.system {}\n", "could not determine a constructor for the tag"),
+    "laughs": (
+        "a: &a [x,x,x,x,x,x,x,x,x]\n"
+        + "".join(f"{c}: &{c} [{','.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)),
+        "alias",
+    ),
+    "NUL": ("name: \x00\n", "special characters are not allowed"),
+    "a list": ("- 1\n- 2\n", "a recipe is"),
+    "empty": ("", "empty"),
+    "large": (b"#" * 2_000_000, "larger than 1,000,000 bytes"),
+    "binary": (bytes(range(256)), "not"),
+    "import path": ("{base}\n_target_: os.system\n", "unknown field _target_"),
+    "other schema": ("{schema 2}", "schema"),
+}
+
+
+@pytest.mark.parametrize("case", RECIPES)
+def test_bad_recipe_files(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """D9, B13: refused in a moment, nothing is imported or run."""
+    content, words = RECIPES[case]
+    base = genlab.recipe_files.dump(genlab.load_recipe("quick-mnist"))
+    if isinstance(content, str):
+        content = content.replace("{base}", base).replace("{schema 2}", base.replace("schema: 1", "schema: 2")).encode()
+    (tmp_path / "r.yaml").write_bytes(content)
+    start = time.monotonic()
+    code, said = told(capsys, "train", str(tmp_path / "r.yaml"), "--runs", str(tmp_path / "runs"))
+    assert time.monotonic() - start < 2
+    assert code == 2
+    assert words in said
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "canary").exists()
+    lab.count("recipes refused")
+
+
+VALUES = {
+    "optimisers.generator.lr": ["-1", "0", "nan", "inf", "1e10", ".inf", "fast"],
+    "optimisers.generator.betas": ["[0.5, 1.0]", "[0.5]", "[-1, 0.9]", "0.5"],
+    "budget.epochs": ["0", "-1", "1.5", "x", "1e99"],
+    "budget.batch": ["0", "-1", "1e99", "true"],
+    "networks.latent": ["0", "-1", "1000000000"],
+    "data.size": ["17", "0", "100000"],
+    "data.name": ["mnits", "''", "/dev/zero", "../.."],
+    "objective.lambda": ["-1", "nan"],
+    "ema.decay": ["1.5", "-0.1", "nan"],
+    "objective.loss": ["__import__('os')", "hinge "],
+    "networks.generator.kind": ["os.system", "genlab.gan.Gan"],
+    "engine.device": ["tpu", "cuda:99"],
+}
+SEEDS = ["-1", "18446744073709551616", "1.5", "x", ""]
+
+
+@pytest.mark.parametrize(("path", "value"), [(path, value) for path, values in VALUES.items() for value in values])
+def test_bad_values(path: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """D10."""
+    code, said = told(capsys, "train", "quick-mnist", f"--{path}={value}", "--runs", str(tmp_path / "runs"))
+    assert code in ((2, 3) if path == "data.name" else (2,)), said
+    assert path in said or path == "data.name"
+    assert not (tmp_path / "runs").exists()
+    lab.count("values refused")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_bad_seeds(seed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """D10."""
+    code, said = told(capsys, "train", "quick-mnist", f"--seed={seed}", "--runs", str(tmp_path / "runs"))
+    assert code == 2
+    assert "seed" in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_all_problems_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Several in one message, a line each."""
+    code, said = told(
+        capsys, "train", "quick-mnist", "--budget.batch=0", "--optimisers.generator.lr=nan", "--networks.latent=0"
+    )
+    assert code == 2
+    assert "has 3 problems" in said
+    assert said.count("\n") == 4
+
+
+def test_a_hostile_npz_is_never_unpickled(tmp_path: Path) -> None:
+    """B5."""
+    from attacks import Attack
+
+    attacks = np.array([Attack(tmp_path / "canary")], object)
+    np.savez(tmp_path / "own.npz", x_train=attacks, images=attacks)
+    with pytest.raises(DataError, match="Python objects, which are never loaded"):
+        genlab.data.load(str(tmp_path / "own.npz"))
+    with pytest.raises(DataError, match="Python objects, which are never loaded"):
+        genlab.evaluate(tmp_path / "own.npz", against="mnist")
+    assert not (tmp_path / "canary").exists()

@@ -1,0 +1,125 @@
+"""A: SIGKILL at any instant loses nothing that was acknowledged; the run ends with the bits of an undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import lab
+import pytest
+from lab import Whole
+
+import genlab
+from genlab import checkpoint
+from genlab.errors import CheckpointError
+from genlab.runs import RunDirectory
+
+KILLS = 1000 if lab.LONG else 10
+
+
+def tell_saves(pipe: int) -> None:
+    """A hook: into the pipe "(" when a save begins, and its step and ")" once it has returned: it is acknowledged."""
+    save = checkpoint.save
+
+    def telling(folder: Path, saved: checkpoint.Checkpoint) -> Path:
+        os.write(pipe, b"(")
+        path = save(folder, saved)
+        os.write(pipe, f"{saved.step})".encode())
+        return path
+
+    pytest.MonkeyPatch().setattr(checkpoint, "save", telling)
+
+
+def train_and_tell(recipe: Path, root: Path, name: str, fifo: Path) -> None:
+    lab.train(recipe, root, name, partial(tell_saves, os.open(fifo, os.O_WRONLY)))
+
+
+def test_killed_at_random_instants(whole: Whole, tmp_path: Path) -> None:
+    """A1, P2: in a loop, in and between saves; each acknowledged step is there, with its rows, and the end is exact."""
+    recipe, expected, rows = whole("gan")
+    draws, fifo = lab.shuffled(0), tmp_path / "fifo"
+    os.mkfifo(fifo)
+    kills = inside = cycle = acknowledged = 0
+    while kills < KILLS:
+        run = RunDirectory(tmp_path / f"run{cycle}")
+        child = lab.process(train_and_tell, recipe, tmp_path, run.path.name, fifo, folder=tmp_path / "printed")
+        with fifo.open("rb", buffering=0) as pipe:
+            # From the first save on, for as long as a few of them take.
+            told = pipe.read(1)
+            time.sleep(draws.uniform(0, 0.15))
+            child.kill()
+            child.join()
+            told += pipe.read() or b""
+        acknowledged = max([acknowledged, *map(int, re.findall(rb"(\d+)\)", told))])
+        if child.exitcode == 0:
+            assert lab.digest(run) == expected
+            assert lab.rows(run) == rows
+            cycle, acknowledged = cycle + 1, 0
+            continue
+        assert child.exitcode == -signal.SIGKILL, (tmp_path / "printed" / "err").read_text()
+        kills += 1
+        inside += told.count(b"(") > told.count(b")")
+        assert run.status["state"] == "killed"
+        if acknowledged:
+            saved, warnings = checkpoint.newest(run.checkpoints)
+            assert saved.step >= acknowledged, "an acknowledged checkpoint is lost"
+            assert not warnings
+            assert not run.missing_rows(acknowledged)
+    lab.count("kills", kills)
+    lab.count("kills inside a save", inside)
+    lab.count("runs killed to their end, exact", cycle)
+    genlab.train(resume=run.path, report=False)
+    assert lab.digest(run) == expected
+    assert lab.rows(run) == rows
+    assert not list(run.path.rglob("*.tmp-*")), "leftovers of killed saves are removed"
+    assert inside >= 0.3 * kills, f"only {inside} of {kills} kills fell inside a save: the test proves little"
+
+
+def kill_between_rename_and_prune(step: int) -> None:
+    prune = checkpoint._prune
+
+    def killing(folder: Path) -> None:
+        if (folder / f"step-{step:06d}").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        prune(folder)
+
+    pytest.MonkeyPatch().setattr(checkpoint, "_prune", killing)
+
+
+def test_killed_before_the_old_ones_are_pruned(whole: Whole, tmp_path: Path) -> None:
+    """A3: three good ones, the newest is used."""
+    recipe, expected, _ = whole("gan")
+    hook = partial(kill_between_rename_and_prune, 5)
+    assert lab.call(lab.train, recipe, tmp_path, "run", hook, folder=tmp_path / "p").code == -signal.SIGKILL
+    run = RunDirectory(tmp_path / "run")
+    assert [path.name for path in checkpoint.found(run.checkpoints)] == ["step-000003", "step-000004", "step-000005"]
+    assert checkpoint.newest(run.checkpoints)[0].step == 5
+    genlab.train(resume=run.path, report=False)
+    assert lab.digest(run) == expected
+
+
+def kill_when_the_run_is_named() -> None:
+    from genlab import training
+
+    def killed(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    pytest.MonkeyPatch().setattr(training.Plan, "batches", killed)
+
+
+def test_killed_before_the_first_step(whole: Whole, tmp_path: Path) -> None:
+    """Once the run's directory was printed it can be resumed; before the first checkpoint that is step 0."""
+    recipe, expected, rows = whole("gan")
+    ended = lab.command("train", recipe, "--runs", tmp_path, folder=tmp_path / "p", hook=kill_when_the_run_is_named)
+    assert ended.code == -signal.SIGKILL
+    (line,) = ended.err.splitlines()
+    run = RunDirectory(Path(line.removeprefix("run ")))
+    assert run.status["state"] == "killed"
+    with pytest.raises(CheckpointError, match="no usable checkpoint"):
+        checkpoint.newest(run.checkpoints)
+    genlab.train(resume=run.path, report=False)
+    assert (lab.digest(run), lab.rows(run)) == (expected, rows)

@@ -1,0 +1,175 @@
+"""A: asked to stop, a training finishes its step, saves and says how to go on; a closed terminal does not end it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lab
+import pytest
+from lab import Whole
+
+import genlab
+from genlab import checkpoint
+from genlab.runs import RunDirectory
+
+
+def raise_in(where: str, numbers: list[int]) -> None:
+    """A hook: signals arrive while something is done for the first time: each of `numbers` in turn."""
+    import genlab.descent
+    import genlab.trained
+    import genlab.training
+    from genlab import launching
+    from genlab.evaluation.watch import Watch
+
+    owner, name = {
+        "a step": (genlab.descent.Descent, "__call__"),
+        "loading": (launching, "load_data"),
+        "drawing a batch": (genlab.training.Plan, "samples_at"),
+        "a save": (checkpoint, "verify"),
+        "an evaluation": (Watch, "_reference"),
+        "the first word": (genlab.training.Plan, "batches"),
+        "the report": (genlab.trained.Run, "look"),
+    }[where]
+    inner = getattr(owner, name)
+
+    def raising(*arguments: Any, **options: Any) -> Any:
+        setattr(owner, name, inner)
+        for number in numbers:
+            os.kill(os.getpid(), number)
+        return inner(*arguments, **options)
+
+    setattr(owner, name, raising)
+
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize("where", ["a step", "drawing a batch", "a save", "the first word"])
+def test_asked_to_stop(where: str, number: signal.Signals, whole: Whole, tmp_path: Path) -> None:
+    """A8."""
+    recipe, expected, rows = whole("gan")
+    start = time.monotonic()
+    ended = lab.command(
+        "train", recipe, "--runs", tmp_path, folder=tmp_path / "p", hook=partial(raise_in, where, [number])
+    )
+    assert time.monotonic() - start < 10
+    assert ended.code == CODES[number], ended.err
+    run = RunDirectory(tmp_path / "quick-mnist-seed0-001")
+    last, step = ended.err.splitlines()[-1], 2 if where == "a save" else 1  # What comes in a save is heard behind it.
+    assert last == f"genlab: stopped at step {step} of {len(rows)}; go on with: genlab train --resume {run.path}"
+    assert run.status["state"] == "interrupted"
+    assert checkpoint.newest(run.checkpoints)[0].step == step
+    genlab.train(resume=run.path, report=False)
+    assert (lab.digest(run), lab.rows(run)) == (expected, rows)
+
+
+def test_asked_to_stop_while_it_is_measured(whole: Whole, digits: Path, tmp_path: Path) -> None:
+    """A8: the evaluation at a sample epoch is ended, then all is saved."""
+    recipe = lab.recipe_file(tmp_path, digits, "gan", logging__evaluation="cheap")
+    hook = partial(raise_in, "an evaluation", [signal.SIGTERM])
+    ended = lab.command("train", recipe, "--runs", tmp_path, folder=tmp_path / "p", hook=hook)
+    assert ended.code == 143, ended.err
+    run = RunDirectory(tmp_path / "quick-mnist-seed0-001")
+    assert run.status["step"] == 12
+    genlab.train(resume=run.path, report=False)
+    assert lab.digest(run) == whole("gan")[1]
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_asked_to_stop_before_there_is_a_run(number: signal.Signals, whole: Whole, tmp_path: Path) -> None:
+    """A10: nothing is left behind."""
+    hook = partial(raise_in, "loading", [number])
+    ended = lab.command("train", whole("gan")[0], "--runs", tmp_path / "runs", folder=tmp_path / "p", hook=hook)
+    assert ended.code in (CODES[number], -number)  # A shell reports the second as the first.
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize("where", ["a step", "a save"])
+def test_asked_twice(where: str, number: signal.Signals, whole: Whole, tmp_path: Path) -> None:
+    """A9: the second time it stops at once; what was saved is there."""
+    recipe, expected, _ = whole("gan")
+    name = tmp_path / "run"
+    lab.call(lab.train, recipe, tmp_path, "run", partial(lab.kill_after_save, 5), folder=tmp_path / "p")
+    hook = partial(raise_in, where, [number, number])
+    ended = lab.command("train", "--resume", name, folder=tmp_path / "p", hook=hook)
+    assert ended.code in (CODES[number], -number)
+    saved, warnings = checkpoint.newest(name / "checkpoints")
+    assert saved.step >= 5
+    assert not warnings
+    genlab.train(resume=name, report=False)
+    assert lab.digest(name) == expected
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_asked_to_stop_when_it_is_over(number: signal.Signals, whole: Whole, tmp_path: Path) -> None:
+    """While figures and report are made: the training is finished, and the rest can be had."""
+    hook = partial(raise_in, "the report", [number])
+    ended = lab.command("train", whole("gan")[0], "--runs", tmp_path, folder=tmp_path / "p", hook=hook)
+    run = RunDirectory(tmp_path / "quick-mnist-seed0-001")
+    assert ended.code == CODES[number]
+    assert ended.err.splitlines()[-1] == (
+        "genlab: stopped after the training, which is finished and saved; for figures, evaluation and report: "
+        f"genlab train --resume {run.path}"
+    )
+    assert run.status["state"] == "finished"
+    again = lab.command("train", "--resume", run.path, folder=tmp_path / "p")
+    assert again.code == 0
+    assert "already finished; nothing was trained" in again.err
+    assert (run.path / "report.html").exists()
+
+
+def test_a_closed_terminal(whole: Whole, tmp_path: Path) -> None:
+    """A11: SIGHUP ends nothing."""
+    recipe, expected, _ = whole("gan")
+    hook = partial(raise_in, "a step", [signal.SIGHUP])
+    ended = lab.command("train", recipe, "--runs", tmp_path, folder=tmp_path / "p", hook=hook)
+    assert ended.code == 0, ended.err
+    assert lab.digest(tmp_path / "quick-mnist-seed0-001") == expected
+
+
+def close_output() -> None:
+    """A hook: whoever read our output is gone."""
+    read, write = os.pipe()
+    os.close(read)
+    for number in (1, 2):
+        os.dup2(write, number)
+
+
+def test_a_broken_pipe(whole: Whole, tmp_path: Path) -> None:
+    """A11: neither does a reader that left, of both streams."""
+    recipe, expected, _ = whole("gan")
+    ended = lab.command("train", recipe, "--runs", tmp_path, folder=tmp_path / "p", hook=close_output)
+    assert ended.code == 0
+    assert lab.digest(tmp_path / "quick-mnist-seed0-001") == expected
+
+
+def test_a_reader_that_takes_one_line(whole: Whole, tmp_path: Path) -> None:
+    """A11: the same in a shell."""
+    recipe, expected, _ = whole("gan")
+    train = shlex.join([sys.executable, "-m", "genlab", "train", str(recipe), "--runs", str(tmp_path)])
+    shell = subprocess.run(["bash", "-c", f"{train} 2>&1 | head -1"], capture_output=True, text=True, check=True)
+    run = tmp_path / "quick-mnist-seed0-001"
+    assert shell.stdout == f"run {run}\n"
+    assert lab.digest(run) == expected
+
+
+def test_the_handlers_are_put_back(whole: Whole, tmp_path: Path) -> None:
+    """A program that trains keeps its own."""
+    mine: Callable[..., None] = lambda *_: None  # noqa: E731
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        genlab.train(str(whole("gan")[0]), runs=tmp_path, overrides={"budget.max_steps": 1}, report=False)
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
