@@ -60,6 +60,37 @@ def saving(recipe: str, root: Path) -> dict[str, Any]:
     }
 
 
+SHOWN = {
+    "kills": "kills at random instants",
+    "kills inside a save": "of them inside a save",
+    "resume points": "resume points",
+    "pieces of state left out and missed": "pieces of state left out, each noticed",
+    "calls that failed": "calls to the disk that failed",
+    "calls that were killed": "calls to the disk that were killed",
+    "power cuts played back": "states of a disk after a power cut",
+    "bit flips tried": "single-bit flips",
+    "bit flips noticed": "of them noticed",
+    "truncations tried": "truncations",
+    "truncations noticed": "of them noticed",
+    "files refused": "files refused",
+    "datasets refused": "datasets refused",
+    "recipes refused": "recipes refused",
+    "values refused": "values of recipes refused",
+}
+"""What was counted -> in words."""
+
+
+def table(record: dict[str, Any]) -> str:
+    """The record as it stands in docs/reliability.md."""
+    rows = [f"| {words} | {record['counts'][what]:,} |" for what, words in SHOWN.items()]
+    rows += [
+        f"| share of `{recipe}` that is saving | {cost['share']:.2%} |" for recipe, cost in record["saving"].items()
+    ]
+    machine = f"{record['date']}, {record['machine']['cores']} cores of {record['machine']['processor']}"
+    versions = f"torch {record['versions']['torch']}, {record['minutes']:.0f} minutes"
+    return "\n".join(["| what | how many |", "|---|---|", *rows, "", f"{machine}, {versions}, all as promised."])
+
+
 def main() -> int:
     """Run, add up, print, write."""
     start = time.monotonic()
@@ -72,10 +103,6 @@ def main() -> int:
         code = subprocess.run(pytest, cwd=HERE.parent, env=environment, check=False).returncode
         found = counted(counts)
     minutes = round((time.monotonic() - start) / 60, 1)
-    for what, n in sorted(found.items()):
-        print(f"{n:8,}  {what}")
-    for recipe, measured in cost.items():
-        print(f"{measured['share']:8.2%}  of the training time of {recipe} is saving ({measured['saves']} saves)")
     if code == 0:
         recipe_of = genlab.load_recipe("quick-mnist", {"engine.plan": "reference"})
         record = {
@@ -90,7 +117,7 @@ def main() -> int:
         }
         RECORD.parent.mkdir(exist_ok=True)
         RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-        print(f"all passed in {minutes} min; {RECORD}")
+        print(f"{table(record)}\n{RECORD}")
     return code
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 import genlab
-from genlab import cli, recipe_files
+from genlab import cli, judge, recipe_files
 from genlab.data import BUILTIN
 from genlab.evaluation import response
 from genlab.trained import Run
@@ -129,3 +131,26 @@ def test_metrics_in_the_docs_are_those_that_are_logged(finished: Run, others: li
         text = shared + (ROOT / "docs" / "recipes" / f"{run.recipe.family}.md").read_text("utf-8")
         for column in {key for row in run.metrics() for key in row}:
             assert f"`{column}`" in text, column
+
+
+@pytest.mark.parametrize(("name", "page"), [("quality", "README.md"), ("faults", "docs/reliability.md")])
+def test_published_figures_are_those_of_the_record(name: str, page: str) -> None:
+    """The tables in the pages are the ones that the benchmarks' records give."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    record = json.loads(benchmark.RECORD.read_text("utf-8"))
+    assert benchmark.table(record) in (ROOT / page).read_text("utf-8")
+
+
+def test_the_record_of_quality_is_of_these_judges() -> None:
+    record = json.loads((ROOT / "benchmarks" / "records" / "quality.json").read_text("utf-8"))
+    assert record["judges"] == judge.PINNED
+    assert record["quick-mnist"]["frechet_floors"]["mean"] <= 6
+    assert record["quick-mnist"]["requested_class_accuracy"]["mean"] >= 0.97
+    assert record["s2-dcgan"]["epoch 2"]["frechet_floors"] >= 60
+    assert record["s2-dcgan"]["epoch 5"]["frechet_floors"] >= 20
+    assert record["seconds"]["full"] <= 30
+    assert record["seconds"]["cheap"] <= record["seconds"]["first_cheap"] <= 3

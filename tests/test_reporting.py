@@ -93,7 +93,7 @@ def test_text_from_people_is_escaped(finished: Run, tmp_path: Path) -> None:
     provenance["data"]["class_names"] = [HOSTILE] * 10
     provenance["data"]["name"] = HOSTILE
     provenance["machine"]["processor"] = HOSTILE
-    write_json(copy / "provenance.json", provenance)
+    RunDirectory(copy).set_provenance(provenance)
     write_json(copy / "status.json", {"state": "failed", "step": 1, "total_steps": 2, "reason": HOSTILE})
     run = RunDirectory(copy)
     text = run.recipe.model_copy(update={"description": HOSTILE})
