@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
-from genlab import checkpoint, storage
+from genlab import checkpoint, sealed, storage
 from genlab.checkpoint import MANIFEST, MODEL, STATE, Checkpoint
 from genlab.errors import CheckpointError, StorageError
 
@@ -167,3 +168,62 @@ def test_files_are_synced_before_the_rename_and_the_folder_after(
     monkeypatch.setattr(Path, "rename", noted_rename)
     checkpoint.save(tmp_path / "checkpoints", example(1))
     assert calls == [MODEL, STATE, MANIFEST, "folder step-000001", "rename", "folder checkpoints"]
+
+
+def test_what_was_written_is_read_back_before_older_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that keeps other bytes than it was given is noticed at once."""
+    for step in (1, 2):
+        checkpoint.save(tmp_path, example(step))
+
+    def forgetful(path: Path, content: bytes) -> None:
+        path.write_bytes(content[:-1] + b"?" if path.name == MODEL else content)
+
+    monkeypatch.setattr(checkpoint, "write_synced", forgetful)
+    with pytest.raises(CheckpointError, match="step-000003"):
+        checkpoint.save(tmp_path, example(3))
+    assert [checkpoint.load(path).step for path in checkpoint.found(tmp_path)[:2]] == [1, 2]
+
+
+def test_a_file_that_would_fill_the_memory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = checkpoint.save(tmp_path, example(1))
+    monkeypatch.setattr(sealed, "LARGEST", 100)
+    with pytest.raises(CheckpointError, match=r"bytes; at most 100 are read"):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"a": None, "b": [1, 2.5, "x", True, {"c": []}]},
+        {"moments": {0: {"step": torch.tensor(3.0)}, 7: {"m": torch.randn(2, 3), "n": torch.tensor([1, 2])}}},
+        {"tensor": "a name that is also a word of ours", "dict": {"list": [torch.zeros(0)]}},
+        {"small": 5e-324, "large": 1.7976931348623157e308, "third": 1 / 3, "int": 2**62},
+    ],
+)
+def test_a_state_comes_back_to_the_bit(state: dict[str, Any], tmp_path: Path) -> None:
+    """Keys keep their types, numbers their bits."""
+    path = checkpoint.save(tmp_path, Checkpoint(1, {}, state))
+
+    def same(a: Any, b: Any) -> bool:
+        if isinstance(a, torch.Tensor):
+            return a.dtype == b.dtype and a.shape == b.shape and torch.equal(a, b)
+        if isinstance(a, dict):
+            return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+        if isinstance(a, list):
+            return len(a) == len(b) and all(map(same, a, b))
+        return type(a) is type(b) and a == b
+
+    assert same(state, checkpoint.load(path).state)
+
+
+def test_what_cannot_be_saved_is_a_bug_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="state/model/x: a function cannot be saved"):
+        checkpoint.save(tmp_path, Checkpoint(1, {}, {"model": {"x": same}}))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        checkpoint.save(tmp_path, Checkpoint(1, {}, {"model": float("nan")}))
+
+
+def test_a_file_can_be_read_by_any_reader_of_safetensors(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, example(1))
+    assert set(safetensors.torch.load_file(path / MODEL)) == {"generator.w", "generator.n"}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from genlab.errors import BusyError, DataError, UsageError
+from genlab.errors import BusyError, DataError, StorageError, UsageError
 from genlab.recipe import GanRecipe
-from genlab.runs import RunDirectory, list_runs
+from genlab.runs import MetricLog, RunDirectory, list_runs
 
 
 @pytest.fixture
@@ -124,3 +124,14 @@ def test_damaged_status_is_said(run: RunDirectory) -> None:
     (run.path / "status.json").write_text("{")
     with pytest.raises(DataError, match=r"status\.json: damaged"):
         _ = run.status
+
+
+def test_a_row_that_fits_by_half_is_an_error(run: RunDirectory) -> None:
+    """A disk that fills up may take a part of a write, and say so only by its count."""
+
+    class Short:
+        def write(self, content: bytes) -> int:
+            return len(content) // 2
+
+    with pytest.raises(StorageError, match=r"metrics\.jsonl: No space left on device \(needed \d+ bytes"):
+        MetricLog(run.path / "metrics.jsonl", Short()).append({"step": 1})

@@ -38,13 +38,23 @@ def requests() -> Iterator[Stop]:
 
 @contextmanager
 def at_once(message: str) -> Iterator[None]:
-    """Inside: SIGINT and SIGTERM raise `Stopped` with that message."""
+    """Inside: SIGINT and SIGTERM end what is done, and leave it as `Stopped` with that message."""
 
     def end(number: int, _frame: FrameType | None) -> None:
-        raise Stopped(message, 128 + number)
+        raise _Asked(number)
 
     with _handled(end):
-        yield
+        try:
+            yield
+        except _Asked as asked:
+            raise Stopped(message, 128 + asked.number) from None
+
+
+class _Asked(BaseException):
+    """Not an Exception, which somebody's `except Exception` on the way could take for an error of his own."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 @contextmanager

@@ -225,7 +225,7 @@ def _memory() -> float:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_harm_in_every_other_place(attack: str, run: RunDirectory, tmp_path: Path) -> None:
-    """B5, B6: a snapshot, a judge, a dataset, images, a recipe, rows, provenance."""
+    """B5, B6: a snapshot, a judge, a dataset, arrays, pictures, a recipe, rows, provenance, status."""
     from genlab import judge, recipe_files
     from genlab.data import load as load_data
 
@@ -233,18 +233,22 @@ def test_harm_in_every_other_place(attack: str, run: RunDirectory, tmp_path: Pat
     content = ATTACKS[attack](canary)
     evil = tmp_path / "evil"
     evil.write_bytes(content)
-    for name in ("evil.npz", "evil.yaml", "evil.safetensors"):
+    (tmp_path / "pictures").mkdir()
+    for name in ("evil.npz", "evil.yaml", "evil.safetensors", "pictures/evil.png"):
         shutil.copy(evil, tmp_path / name)
-    for path in (run.file("snapshots", 8, ".safetensors"), run.path / "metrics.jsonl", run.path / "provenance.json"):
-        path.write_bytes(content)
-    opened = genlab.open_run(run.path)
+    for name in ("metrics.jsonl", "provenance.json", "status.json", "recipe.yaml"):
+        (run.path / name).write_bytes(content)
+    opened = RunDirectory(run.path)
     places: dict[str, Callable[[], object]] = {
         "snapshot": lambda: sealed.unpack(content, evil),
         "judge": lambda: judge.read(tmp_path / "evil.safetensors", "evil"),
         "dataset": lambda: load_data(str(tmp_path / "evil.npz")),
         "images": lambda: genlab.evaluate(tmp_path / "evil.npz", against="mnist"),
+        "pictures": lambda: genlab.evaluate(tmp_path / "pictures", against="mnist"),
         "recipe": lambda: recipe_files.load(str(tmp_path / "evil.yaml")),
         "provenance": lambda: opened.provenance,
+        "status": lambda: opened.status,
+        "the run's recipe": lambda: opened.recipe,
     }
     for place, read in places.items():
         with pytest.raises(GenlabError) as caught:
