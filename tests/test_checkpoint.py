@@ -122,7 +122,7 @@ def test_a_pickle_is_never_run(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_a_killed_save_are_removed(tmp_path: Path) -> None:
-    (tmp_path / "step-000009.tmp-123").mkdir()
+    (tmp_path / "step-000009.tmp-1").mkdir()
     checkpoint.save(tmp_path, example(1))
     assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
 
@@ -176,7 +176,7 @@ def test_what_was_written_is_read_back_before_older_ones_go(tmp_path: Path, monk
         checkpoint.save(tmp_path, example(step))
 
     def forgetful(path: Path, content: bytes) -> None:
-        path.write_bytes(content[:-1] + b"?" if path.name == MODEL else content)
+        path.write_bytes(content[:-1] if path.name == MODEL else content)
 
     monkeypatch.setattr(checkpoint, "write_synced", forgetful)
     with pytest.raises(CheckpointError, match="step-000003"):

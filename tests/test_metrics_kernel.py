@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genlab.metrics import kernel_distance, kernel_distances
+from genlab.metrics import jackknife, kernel_distance, kernel_distances
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 RNG = np.random.default_rng(1)
@@ -52,6 +52,20 @@ def test_subsets_have_the_same_mean() -> None:
     assert parts.mean() == pytest.approx(kernel_distance(x, y).value, abs=4 * parts.std() / 14)
     with pytest.raises(ValueError, match="subsets of 301 from sets of 300 and 300"):
         kernel_distances(x, y, subsets=1, size=301)
+
+
+def test_a_subset_of_all_rows_is_the_whole() -> None:
+    """Drawn without a row twice."""
+    x, y = RNG.normal(size=(30, 4)), RNG.normal(size=(30, 4))
+    assert kernel_distances(x, y, subsets=3, size=30) == pytest.approx(kernel_distance(x, y).value, rel=1e-9)
+
+
+def test_its_interval_is_the_jackknifes() -> None:
+    """The sums by blocks give what leaving each block out and computing anew gives."""
+    x, y = RNG.normal(size=(61, 3)), RNG.normal(0.5, 2, size=(47, 3))
+    slow = jackknife(lambda a, b: kernel_distance(a, b).value, x, y)
+    assert slow.interval is not None
+    assert kernel_distance(x, y).interval == pytest.approx(slow.interval, rel=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance` will save:UserWarning")

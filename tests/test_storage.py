@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,16 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         storage.write(tmp_path / "file" / "x", b"")
+
+
+def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
+    """Of the living only where nobody else may write."""
+    dead = 2**22 + 1  # Above the largest process number there is.
+    for name in (f"a.json.tmp-{dead}", f"b.png.tmp-{os.getpid()}", "c.tmp-x", "d.json"):
+        (tmp_path / name).write_text("")
+    (tmp_path / f"step-000001.tmp-{dead}-old").mkdir()
+    (tmp_path / f"step-000001.tmp-{dead}-old" / "model").write_text("")
+    storage.clean(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {f"b.png.tmp-{os.getpid()}", "c.tmp-x", "d.json"}
+    storage.clean(tmp_path, of_living=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"c.tmp-x", "d.json"}

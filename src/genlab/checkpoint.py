@@ -21,7 +21,7 @@ from torch import Tensor
 
 from genlab import sealed
 from genlab.errors import CheckpointError
-from genlab.storage import make_folder, refusals, sync_folder, write_synced
+from genlab.storage import clean, make_folder, refusals, sync_folder, write_synced
 
 SCHEMA = 2
 KEEP = 2
@@ -58,7 +58,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     with refusals(path, sum(map(len, contents.values())) + len(manifest)):
         try:
             make_folder(folder)
-            _clean(folder)
+            clean(folder, of_living=True)  # Only the holder of the run's lock saves.
             building.mkdir()
             for name, data in {**contents, MANIFEST: manifest}.items():
                 write_synced(building / name, data)
@@ -191,9 +191,3 @@ def _discard(path: Path) -> None:
     away = path.with_name(f"{path.name}.tmp-{os.getpid()}-old")
     path.rename(away)
     shutil.rmtree(away, ignore_errors=True)
-
-
-def _clean(folder: Path) -> None:
-    """Remove what a killed save left behind. Only the holder of the run's lock saves, so nothing here is in use."""
-    for left in folder.glob("step-*.tmp-*"):
-        shutil.rmtree(left, ignore_errors=True)

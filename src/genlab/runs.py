@@ -185,8 +185,9 @@ class RunDirectory:
             file.truncate(0)
             file.write(f"pid {os.getpid()} on {_host()}\n")
             file.flush()
+            clean(self.checkpoints, of_living=True)
             for folder in (self.path, *(self.path / name for name in FOLDERS)):
-                clean(folder)
+                clean(folder)  # Others may be writing a figure or an evaluation.
             yield
 
     def _locked(self) -> bool:

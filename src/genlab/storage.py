@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,12 +65,19 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def clean(folder: Path) -> None:
-    """Remove the files that killed processes left half written in a folder."""
+def clean(folder: Path, of_living: bool = False) -> None:
+    """Remove what killed processes left half made in a folder: files and folders called ``*.tmp-<pid>*``.
+
+    Args:
+        of_living: whatever process made them, since no other may write here.
+    """
     for left in folder.glob("*.tmp-*"):
-        pid = left.name.rpartition("-")[2]
-        if left.is_file() and pid.isdigit() and not _alive(int(pid)):
-            left.unlink(missing_ok=True)
+        pid = re.search(r"\.tmp-(\d+)", left.name)
+        if pid and (of_living or not _alive(int(pid[1]))):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:
