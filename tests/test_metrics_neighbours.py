@@ -144,3 +144,12 @@ def test_memorisation() -> None:
     assert memorised_fraction(nearest(fresh + 5, train)[0], held_out) == 0
     half = np.concatenate([train[:1000], fresh[:1000]])
     assert memorised_fraction(nearest(half, train)[0], held_out) == pytest.approx(0.5, abs=0.01)
+
+
+def test_copies_of_one_another_are_at_distance_0() -> None:
+    """With more copies than neighbours every ball has radius 0, and holds its copies all the same, wherever they lie:
+    |a|^2 + |b|^2 - 2 ab is not exactly 0 for equal rows far from the origin."""
+    rows = np.random.default_rng(3).normal(100, 1, (40, 7)).repeat(8, 0)
+    assert (Manifold.of(rows, intervals=False).radii == 0).all()
+    found = prdc(rows, rows[::8].repeat(8, 0)[::-1])
+    assert (found["precision"], found["recall"], found["coverage"]) == (1, 1, 1)

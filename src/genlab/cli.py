@@ -44,9 +44,10 @@ def train(
 ) -> None:
     """Train a recipe, live, and write a run with its report.
 
-    Any field of the recipe is a flag by its path: --objective.lambda 0.1 --data.name my.npz --ema null
-    --init-encoder-from RUN (genlab show RECIPE --yaml prints them all). With --resume only --epochs and --engine.FIELD
-    may be given.
+    Any field of the recipe is a flag by its path: --objective.lambda 0.1
+    --data.name my.npz --ema null --init-encoder-from RUN (genlab show RECIPE
+    --yaml prints them all). With --resume only --epochs and --engine.FIELD may
+    be given.
     """
     from genlab import api, progress
     from genlab.evaluation import words
