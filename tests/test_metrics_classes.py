@@ -115,3 +115,19 @@ def test_paths() -> None:
     paths = np.stack([even, jump, detour, still])
     assert metrics.path_length(paths) == pytest.approx([5, 5, 7, 0])
     assert metrics.roughest_step(paths) == pytest.approx([0.2, 1, 4 / 7, 0])
+
+
+def test_class_divergence_is_from_the_images_to_the_data() -> None:
+    """KL is not symmetric: classes that are never drawn cost log 1/p of what is drawn, and not infinity."""
+    shares = np.array([0.5, 0.25, 0.25])
+    assert metrics.class_divergence(np.array([0, 0, 0, 1]), shares) == pytest.approx(0.75 * np.log(1.5))
+    assert metrics.class_divergence(np.zeros(5, int), shares) == pytest.approx(np.log(2))
+
+
+def test_a_class_that_the_data_do_not_have_is_not_missing() -> None:
+    assert metrics.missing_classes(np.array([0, 0, 1]), np.array([0.5, 0.25, 0.0, 0.25])) == [3]
+
+
+def test_certainty_falls_into_the_last_bin() -> None:
+    """1.0 is in the bin of 0.99: there one error in two outweighs the caution of the other."""
+    assert metrics.calibration_error(np.array([1.0, 0.99]), np.array([False, True])) == pytest.approx(0.99 / 2)

@@ -185,9 +185,8 @@ class RunDirectory:
             file.truncate(0)
             file.write(f"pid {os.getpid()} on {_host()}\n")
             file.flush()
-            clean(self.checkpoints, of_living=True)
             for folder in (self.path, *(self.path / name for name in FOLDERS)):
-                clean(folder)  # Others may be writing a figure or an evaluation.
+                clean(folder)
             yield
 
     def _locked(self) -> bool:

@@ -164,10 +164,11 @@ def test_killed_at_call_k(half: Run, recipe: Path, expected: tuple[str, list[Any
 
 def test_power_cuts(recipe: Path, expected: tuple[str, list[Any]], tmp_path: Path) -> None:
     """Every state that lost unsynced data can leave on a disk: what was acknowledged is there, and goes on exactly."""
-    root, before = tmp_path / "runs", tmp_path / "before"
-    root.mkdir()
+    everything, before = tmp_path / "disk", tmp_path / "before"
+    everything.mkdir()
     before.mkdir()
-    disk = Disk(root)
+    root = everything / "deep" / "runs"  # Made by genlab, and to be synced like all else.
+    disk = Disk(everything)
 
     class Named:
         """The run is acknowledged once it is told to an observer."""
@@ -185,8 +186,8 @@ def test_power_cuts(recipe: Path, expected: tuple[str, list[Any]], tmp_path: Pat
         disk.watch(patch)
         genlab.train(str(recipe), runs=root, name="run", observers=[Named()], report=False)
     states = resumed = 0
-    for cut, folder in crashes(before, root, disk.calls, every=1 if lab.LONG else 23):
-        calls, run = disk.calls[:cut], RunDirectory(folder / "run")
+    for cut, folder in crashes(before, everything, disk.calls, every=1 if lab.LONG else 23):
+        calls, run = disk.calls[:cut], RunDirectory(folder / "deep" / "runs" / "run")
         states += 1
         if not any(call.kind == "named" for call in calls):
             continue

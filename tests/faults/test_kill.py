@@ -8,6 +8,7 @@ import signal
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lab
 import pytest
@@ -17,6 +18,7 @@ import genlab
 from genlab import checkpoint
 from genlab.errors import CheckpointError
 from genlab.runs import RunDirectory
+from genlab.verification import verify
 
 KILLS = 1000 if lab.LONG else 10
 
@@ -99,6 +101,39 @@ def test_killed_before_the_old_ones_are_pruned(whole: Whole, tmp_path: Path) -> 
     assert [path.name for path in checkpoint.found(run.checkpoints)] == ["step-000003", "step-000004", "step-000005"]
     assert checkpoint.newest(run.checkpoints)[0].step == 5
     genlab.train(resume=run.path, report=False)
+    assert lab.digest(run) == expected
+
+
+def kill_in_prune(gone: str) -> None:
+    """A hook: SIGKILL in the middle of removing an old checkpoint: its first file is gone, the others are not."""
+    import shutil
+
+    remove = shutil.rmtree
+
+    def killing(path: Path, **options: Any) -> None:
+        if path.name.startswith(gone):
+            (path / checkpoint.MODEL).unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        remove(path, **options)
+
+    pytest.MonkeyPatch().setattr(shutil, "rmtree", killing)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_killed_while_an_old_one_is_removed(last: bool, whole: Whole, tmp_path: Path) -> None:
+    """A3: half of a checkpoint never looks like one; taken up again, also when finished, the run has no leftovers."""
+    recipe, expected, rows = whole("gan")
+    gone = f"step-{len(rows) - 2 if last else 3:06d}"
+    ended = lab.call(lab.train, recipe, tmp_path, "run", partial(kill_in_prune, gone), folder=tmp_path / "p")
+    assert ended.code == -signal.SIGKILL
+    run = RunDirectory(tmp_path / "run")
+    assert len(checkpoint.found(run.checkpoints)) == 2
+    assert verify(run).damages == []
+    assert len(list(run.path.rglob("*.tmp-*"))) == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warnings.warn", lambda *_, **__: None)
+        genlab.train(resume=run.path, report=False)
+    assert not list(run.path.rglob("*.tmp-*"))
     assert lab.digest(run) == expected
 
 

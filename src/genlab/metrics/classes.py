@@ -37,7 +37,7 @@ def divergence(p: NDArray[Any], q: NDArray[Any]) -> Floats:
     p, q = np.broadcast_arrays(np.asarray(p, np.float64), np.asarray(q, np.float64))
     with np.errstate(divide="ignore"):
         ratio = np.log(p, out=np.zeros_like(p), where=p > 0) - np.log(q, out=np.zeros_like(q), where=p > 0)
-    summed: Floats = (p * np.where(p > 0, ratio, 0.0)).sum(-1)
+    summed: Floats = (p * ratio).sum(-1)
     return summed
 
 
@@ -57,7 +57,7 @@ def class_divergence(labels: NDArray[Any], shares: NDArray[Any]) -> float:
 def missing_classes(labels: NDArray[Any], shares: NDArray[Any]) -> list[int]:
     """The classes of the data that have less than a tenth of their share in the data among labels (N,)."""
     shares = np.asarray(shares, np.float64)
-    return np.flatnonzero((shares > 0) & (class_shares(labels, len(shares)) < MISSING * shares)).tolist()
+    return np.flatnonzero(class_shares(labels, len(shares)) < MISSING * shares).tolist()
 
 
 def within_class_spread(features: NDArray[Any], labels: NDArray[Any], classes: int) -> Floats:
