@@ -57,3 +57,15 @@ def test_blur_takes_detail_and_noise_adds_grain() -> None:
     grainy = [ratios(real + s * RNG.normal(size=real.shape)) for s in (0.05, 0.1, 0.2)]
     assert 1.2 < grainy[0][1] < grainy[1][1] < grainy[2][1]
     assert grainy[1][1] - 1 > 3 * (grainy[1][0] - 1)  # noise shows in the finest band above all
+
+
+def test_a_band_has_its_frequencies_and_no_others() -> None:
+    """A wave of k cycles on 28 pixels has all its power in the band around k / 28, both ends included."""
+    across = np.arange(28)
+    for k in range(1, 15):
+        wave = 0.5 + 0.4 * np.cos(2 * np.pi * k * across / 28)
+        power = metrics.power_spectrum(np.broadcast_to(wave, (1, 1, 28, 28)))
+        for band in (metrics.DETAIL, metrics.GRAIN, (k / 28, k / 28)):
+            inside = band[0] <= k / 28 <= band[1]
+            share = metrics.band_power(power, 28, band)[0] / metrics.band_power(power, 28, (1 / 28, 0.5))[0]
+            assert share == pytest.approx(float(inside), abs=1e-9)
