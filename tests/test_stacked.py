@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from genlab import data, judge, metrics
 from genlab.data.stacked import SAMPLES, names, shares, stack
 from genlab.errors import DataError
+from genlab.evaluation.measures import modes
 
 
 def test_channels_are_digits_and_the_label_is_theirs() -> None:
@@ -69,3 +73,23 @@ def test_the_judge_reads_each_channel() -> None:
     assert (logits.argmax(1) == stacked.labels).mean() > 0.97
     joint = metrics.softmax(alone[0][1])[:, 4] * metrics.softmax(alone[1][1])[:, 0] * metrics.softmax(alone[2][1])[:, 7]
     assert metrics.softmax(logits)[:, 407] == pytest.approx(joint, rel=1e-3, abs=1e-9)
+
+
+def test_modes_are_counted_over_26000_images_however_many_there_are() -> None:
+    """More images would find more of them: the number is only comparable at the field's N."""
+    late = np.r_[np.arange(26_000) % 999, np.full(4_000, 999)]
+    fake: Any = FakeSeen(late)
+    against: Any = SimpleNamespace(dataset="stacked-mnist", shares=np.full(1000, 1e-3))
+    found = modes(fake, against)
+    assert found is not None
+    assert (found["found"], found["of"], found["n"]) == (999, 1000, 26_000)
+
+
+class FakeSeen:
+    judge = True
+
+    def __init__(self, classes: Any) -> None:
+        self.classes = classes
+
+    def __len__(self) -> int:
+        return len(self.classes)

@@ -33,7 +33,7 @@ def spoil(where: str, value: float, patch: pytest.MonkeyPatch) -> None:
     def at_descent(self: Descent, loss: Any, step: int) -> float:
         steps["now"] = step
         if step == AT and where == "loss":
-            loss = loss * value
+            loss = loss + value  # Its gradient stays finite: the loss itself must be looked at.
         if step == AT and where == "gradient":
             weight = next(self.network.parameters())
             weight.register_hook(lambda g: torch.full_like(g, value))  # type: ignore[no-untyped-call]
