@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import genlab
-from genlab import cli, judge, recipe_files
+from genlab import checkpoint, cli, judge, recipe_files
 from genlab.data import BUILTIN
 from genlab.evaluation import response
 from genlab.trained import Run
@@ -88,6 +88,8 @@ def test_commands_in_the_docs_run(
     for run in (finished, *others):
         shutil.copytree(run.path, tmp_path / "runs" / run.path.name)
     shutil.copytree(finished.path, tmp_path / "runs" / "quick-mnist-seed1-001")
+    if "--resume" in arguments:  # As if it had been killed before its end.
+        shutil.rmtree(checkpoint.found(tmp_path / "runs" / arguments[-1] / "checkpoints")[-1])
     if arguments[:2] == ["judge", "train"]:
         arguments[2] = "mnist.npz"  # 200 images, a batch an epoch
     monkeypatch.setattr(response, "DISTURBANCES", {"shift": (response.shift, (1,))})

@@ -104,7 +104,8 @@ def test_sample_grids_say_how_they_were_drawn(finished: Run) -> None:
     assert words == "EMA weights (decay 0.999), running BatchNorm statistics, float32"
 
 
-def test_the_run_directory(finished: Run) -> None:
+def test_the_run_directory(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
+    run = genlab.train(small(), runs=tmp_path)
     expected = {
         "recipe.yaml",
         "provenance.json",
@@ -118,15 +119,15 @@ def test_the_run_directory(finished: Run) -> None:
         "run.lock",
         "report.html",
     }
-    assert {path.name for path in finished.path.iterdir()} == expected
-    assert finished.status["state"] == "finished"
-    assert finished.steps("samples", ".png") == [6, 12]
-    assert finished.steps("snapshots", ".safetensors") == [6, 12]
-    assert (finished.path / "samples" / "real.png").exists()
+    assert {path.name for path in run.path.iterdir()} == expected
+    assert run.status["state"] == "finished"
+    assert run.steps("samples", ".png") == [6, 12]
+    assert run.steps("snapshots", ".safetensors") == [6, 12]
+    assert (run.path / "samples" / "real.png").exists()
     curves = {f"{name}.{kind}" for name in ("losses", "scores", "penalty", "gradients") for kind in ("csv", "png")}
     looks = {f"{name}.{kind}" for name in ("interpolation", "timeline") for kind in ("npz", "png")}
-    assert {path.name for path in (finished.path / "figures").iterdir()} == curves | looks
-    recipe = finished.recipe
+    assert {path.name for path in (run.path / "figures").iterdir()} == curves | looks
+    recipe = run.recipe
     assert "auto" not in recipe.engine.model_dump(exclude={"plan"}).values()
 
 
