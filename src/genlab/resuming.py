@@ -57,9 +57,11 @@ def resume(
         wanted = _changed(began, epochs, overrides)
         _check_recipe(run, began, wanted)
         recipe, dataset = launching.prepare(wanted, {})
-        if dataset.fingerprint != provenance["data"]["fingerprint"]:
+        then = provenance["data"]["fingerprint"]
+        if dataset.fingerprint != then:
             raise DataError(
-                f"dataset {recipe.data.name} is not the one that run {run.path.name} was trained on; its sha256 differs"
+                f"dataset {recipe.data.name} is not the one that run {run.path.name} was trained on; its sha256: "
+                f"{then[:12]} -> {dataset.fingerprint[:12]}"
             )
         saved = _saved(run, strict)
         step, plan = (saved.step if saved else 0), Plan.of(recipe, len(dataset))
