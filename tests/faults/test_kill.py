@@ -50,9 +50,15 @@ def test_killed_at_random_instants(whole: Whole, tmp_path: Path) -> None:
         run = RunDirectory(tmp_path / f"run{cycle}")
         child = lab.process(train_and_tell, recipe, tmp_path, run.path.name, fifo, folder=tmp_path / "printed")
         with fifo.open("rb", buffering=0) as pipe:
-            # From the first save on, for as long as a few of them take.
-            told = pipe.read(1)
-            time.sleep(draws.uniform(0, 0.15))
+            told = pipe.read(1)  # The first save begins.
+            if draws.random() < 0.5:  # At any time, or soon after the beginning of one of the next saves.
+                time.sleep(draws.uniform(0, 0.15))
+            else:
+                for _ in range(draws.randrange(6)):
+                    while (byte := pipe.read(1)) not in (b"(", b""):
+                        told += byte
+                    told += byte
+                time.sleep(draws.uniform(0, 0.008))
             child.kill()
             child.join()
             told += pipe.read() or b""
@@ -78,7 +84,9 @@ def test_killed_at_random_instants(whole: Whole, tmp_path: Path) -> None:
     assert lab.digest(run) == expected
     assert lab.rows(run) == rows
     assert not list(run.path.rglob("*.tmp-*")), "leftovers of killed saves are removed"
-    assert inside >= 0.3 * kills, f"only {inside} of {kills} kills fell inside a save: the test proves little"
+    assert inside >= (0.3 * kills if lab.LONG else 1), (
+        f"only {inside} of {kills} kills fell inside a save: the test proves little"
+    )
 
 
 def kill_between_rename_and_prune(step: int) -> None:
