@@ -1,4 +1,4 @@
-"""How good the recipes are, by the frozen judges: `make quality` (three quarters of an hour on two cores).
+"""How good the recipes are, by the frozen judges: `make quality` (an hour on two cores).
 
 Trains quick-mnist and quick-fashion over five seeds, report S2's DCGAN and quick-stacked once, has them evaluated in
 full, and writes records/quality.json: every number with seeds, intervals over seeds, minutes, machine and versions.

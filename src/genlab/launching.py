@@ -126,6 +126,7 @@ def train_in(
 ) -> None:
     """Train in `run`, whose recipe is resolved, from the start or from a checkpoint."""
     recipe = run.recipe
+    (run.path / "report.html").unlink(missing_ok=True)  # It tells of an earlier end; `finish` writes it last.
     keyed = Keyed(run.provenance["seed"])
     plan = Plan.of(recipe, len(dataset))
     model = FAMILIES[recipe.family].model(recipe, made, engine.start(recipe.engine), keyed, plan.total_steps, objective)
@@ -160,9 +161,10 @@ def finish(run: Run) -> None:
 
 
 def is_complete(run: Run) -> bool:
-    """Whether `finish` has come to its end."""
-    report = run.path / "report.html"
-    return report.exists() and (not _evaluates(run.recipe) or run.evaluation is not None)
+    """Whether `finish` has come to its end since the last step was made."""
+    evaluation = run.evaluation
+    measured = evaluation is not None and evaluation["protocol"].get("step") == run.status["step"]
+    return (run.path / "report.html").exists() and (measured or not _evaluates(run.recipe))
 
 
 def _evaluates(recipe: Recipe) -> bool:

@@ -77,6 +77,11 @@ def diff(old: BaseRecipe, new: BaseRecipe) -> dict[str, tuple[Any, Any]]:
     }
 
 
+def in_words(changes: Mapping[str, tuple[Any, Any]]) -> str:
+    """What `diff` has found, in a line."""
+    return "; ".join(f"{path}: {old} -> {new}" for path, (old, new) in changes.items())
+
+
 class Draft:
     """A recipe under examination.
 

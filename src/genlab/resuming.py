@@ -130,7 +130,7 @@ def _check_recipe(run: Run, began: Recipe, wanted: Recipe) -> None:
     there = run.recipe
     changed = recipe_files.diff(began, there)
     if changed and recipe_files.diff(wanted, there):
-        words = "; ".join(f"{path}: {old} -> {new}" for path, (old, new) in changed.items())
+        words = recipe_files.in_words(changed)
         raise UsageError(f"{run.path / 'recipe.yaml'} was changed since the run began: {words}; put it back")
 
 

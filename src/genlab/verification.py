@@ -78,7 +78,7 @@ def _readers(run: RunDirectory) -> Iterator[tuple[Path, Callable[[Path], Any]]]:
 def _check_recipe(run: RunDirectory, file: Path) -> None:
     changed = recipe_files.diff(recipe_files.load(run.provenance["recipe"]), run.recipe)
     if changed:
-        words = "; ".join(f"{path}: {old} -> {new}" for path, (old, new) in changed.items())
+        words = recipe_files.in_words(changed)
         raise DataError(f"{file}: changed since the run began: {words}")
 
 

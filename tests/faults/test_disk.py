@@ -298,12 +298,11 @@ def test_a_place_that_cannot_be_written(kind: str, recipe: Path, tmp_path: Path)
     place = tmp_path / "place"
     if kind == "a file":
         place.write_text("")
-    hook = None
     if kind == "read-only":
         place = Path("/proc/genlab")
     if kind == "nowhere":
         place = Path("/dev/null/runs")
-    ended = lab.command("train", recipe, "--runs", place, folder=tmp_path / "p", hook=hook)
+    ended = lab.command("train", recipe, "--runs", place, folder=tmp_path / "p")
     assert ended.code == 5
     (line,) = ended.err.splitlines()
     assert line.startswith(f"genlab: {place}: ")

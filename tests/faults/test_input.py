@@ -126,7 +126,7 @@ def test_images_without_variety(kind: str, tmp_path: Path) -> None:
     changes = {**lab.BASE, **lab.NARROW, "data.name": str(tmp_path / "own.npz"), "budget.max_steps": 2}
     run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path, report=False)
     record = run.evaluate(n=50).record
-    json.dumps(record, allow_nan=False)
+    assert json.loads(json.dumps(record, allow_nan=False))["metrics"]["memorised_fraction"]["n"] == 50
 
 
 def test_few_samples_are_said(tmp_path: Path) -> None:

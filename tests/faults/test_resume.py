@@ -17,7 +17,7 @@ import torch
 from lab import Whole
 
 import genlab
-from genlab import checkpoint, recipe_files, training
+from genlab import checkpoint, launching, recipe_files, training
 from genlab.errors import DataError, UsageError
 from genlab.family import Trains
 from genlab.runs import RunDirectory
@@ -263,6 +263,33 @@ def test_finished_and_longer(digits: Path, tmp_path: Path) -> None:
     assert grown.recipe.budget.epochs == 4
     assert grown.provenance["resumed"][-1]["changes"] == {"budget.epochs": [2, 4]}
     assert grown.status["total_steps"] == long.status["total_steps"]
+
+
+def test_what_tells_of_an_earlier_end_is_made_anew(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made longer, and killed before it was measured and reported: the old numbers do not stand for the new model."""
+    short = lab.recipe_file(tmp_path, digits, "constant-gan", budget__epochs=1, logging__evaluation="full")
+    run = genlab.train(str(short), runs=tmp_path)
+    old = run.evaluation
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launching, "finish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        genlab.train(resume=run.path, epochs=2)
+    monkeypatch.undo()
+    assert run.evaluation == old
+    with pytest.warns(UserWarning, match="already finished; nothing was trained"):
+        genlab.train(resume=run.path)
+    assert run.evaluation is not None
+    assert run.evaluation["protocol"]["step"] == run.status["step"] == 14
+    assert (run.path / "report.html").exists()
+    written = (run.path / "report.html").stat().st_mtime_ns
+    with pytest.warns(UserWarning, match="already finished; nothing was trained"):
+        genlab.train(resume=run.path)
+    assert (run.path / "report.html").stat().st_mtime_ns == written, "what is there is not made twice"
 
 
 def test_longer_where_the_schedule_falls_is_refused(whole: Whole, half: Callable[[str], Path]) -> None:

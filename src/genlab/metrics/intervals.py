@@ -34,9 +34,7 @@ def blocks_of(n: int) -> NDArray[np.int64]:
     return np.random.default_rng(0).permutation(n) % BLOCKS
 
 
-def from_replicates(
-    value: float, left_out: Floats, low: float = -np.inf, high: float = np.inf, smallest: int = 2 * BLOCKS
-) -> Estimate:
+def from_replicates(value: float, left_out: Floats, low: float = -np.inf, high: float = np.inf) -> Estimate:
     """value +- t s, s^2 = (B - 1)/B sum_b (theta_b - mean theta)^2, theta_b the statistic without block b.
 
     It is the interval of the statistic at this number of images (Quenouille 1956, Tukey 1958; by blocks: Kunsch 1989):
