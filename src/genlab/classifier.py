@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from genlab.augmentation import augmented
-from genlab.descent import Descent
+from genlab.descent import Descent, read
 from genlab.engine import Engine
 from genlab.nets.classifier import CnnClassifier, MlpClassifier, VggClassifier
 from genlab.randomness import Keyed
@@ -83,13 +83,15 @@ class Classifier:
         logits = logits.float()
         loss = cross_entropy(logits, y, label_smoothing=self.recipe.objective.label_smoothing)
         norm = self.descent(loss, step)
-        correct = int((logits.argmax(1) == y).sum())
         # Of the epoch the plain cross-entropy is told, as of the test split.
         plain = cross_entropy(logits.detach(), y) if self.recipe.objective.label_smoothing else loss
-        self._epoch["loss"] += plain.item() * len(y)
-        self._epoch["correct"] += correct
+        correct = (logits.argmax(1) == y).sum().float()
+        seen = read({"loss": loss, "plain": plain, "correct": correct, "grad_norm": norm})
+        self._epoch["loss"] += seen["plain"] * len(y)
+        self._epoch["correct"] += int(seen["correct"])
         self._epoch["images"] += len(y)
-        return {"loss": loss.item(), "accuracy": correct / len(y), "grad_norm": norm, "lr": self.descent.lr}
+        accuracy = seen["correct"] / len(y)
+        return {"loss": seen["loss"], "accuracy": accuracy, "grad_norm": seen["grad_norm"], "lr": self.descent.lr}
 
     def epoch_ended(self, images: Tensor | None, labels: Tensor | None, step: int) -> dict[str, float]:
         """The epoch's means over its minibatches, each before its update, and loss and accuracy on held-out images."""

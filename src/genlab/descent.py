@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -41,10 +41,12 @@ class Descent:
         self.name, self.path, self.settings, self.total_steps = name, path, settings, total_steps
         self.network = network if isinstance(network, nn.Module) else nn.ModuleList(network)
         self.optimiser = optimiser(settings, self.network.parameters(), machine)
+        self._parameters = list(self.network.parameters())
+        self._buffers = [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
         self.lr = settings.lr
 
-    def __call__(self, loss: Tensor, step: int) -> float:
-        """One step down the gradient of `loss`; returns the gradient's Euclidean norm over all weights.
+    def __call__(self, loss: Tensor, step: int) -> Tensor:
+        """One step down the gradient of `loss`; returns the gradient's Euclidean norm over all weights, unread.
 
         Raises:
             NonFiniteError: loss, gradient or batch statistics are not finite; the weights are as before.
@@ -52,12 +54,14 @@ class Descent:
         self.lr = lr_at(self.settings, step, self.total_steps)
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr
-        self.optimiser.zero_grad(set_to_none=True)
+        for p in self._parameters:
+            p.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients).item()
-        buffers = torch.nn.utils.get_total_norm([b for b in self.network.buffers() if b.is_floating_point()])
-        if not (torch.isfinite(loss) and math.isfinite(norm) and torch.isfinite(buffers)):
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        # Everything that must be finite goes into one list and is read once: a GPU would wait at each reading.
+        norms = torch.stack(torch._foreach_norm([*gradients, *self._buffers, loss.detach()]))
+        norm = torch.linalg.vector_norm(norms[: len(gradients)])
+        if not torch.isfinite(torch.cat([norms, norm[None]])).all():
             raise NonFiniteError(self._blame(loss, step))
         self.optimiser.step()
         return norm
@@ -91,3 +95,10 @@ class Descent:
             if not torch.isfinite(buffer).all():
                 return f"{where}: the statistics {path} are not finite; {hint}"
         return f"{where}: the gradient's norm is too large for float32; {hint}"
+
+
+def read(values: Mapping[str, Tensor | float]) -> dict[str, float]:
+    """Scalars, some of which may still lie on the device, as numbers; in one transfer."""
+    unread = [value.detach() for value in values.values() if isinstance(value, Tensor)]
+    numbers = iter(torch.stack(unread).tolist() if unread else ())
+    return {name: next(numbers) if isinstance(value, Tensor) else value for name, value in values.items()}

@@ -25,22 +25,26 @@ class Ema:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
-        pairs = zip(network.state_dict(), self._values(self.network), self._values(network), strict=True)
-        self._averaged: list[tuple[torch.Tensor, torch.Tensor]] = []
+        pairs = zip(network.state_dict(), _tensors(self.network), _tensors(network), strict=True)
+        self._means: list[torch.Tensor] = []
+        self._values: list[torch.Tensor] = []
         self._copied: list[tuple[torch.Tensor, torch.Tensor]] = []
         for name, mean, value in pairs:
-            averaged = mean.is_floating_point() and not name.endswith(("._u", "._v"))
-            (self._averaged if averaged else self._copied).append((mean, value))
+            if mean.is_floating_point() and not name.endswith(("._u", "._v")):
+                self._means.append(mean)
+                self._values.append(value)
+            else:
+                self._copied.append((mean, value))
 
     @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the network as it is now."""
         weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_([mean for mean, _ in self._averaged], [value for _, value in self._averaged], weight)
+        torch._foreach_lerp_(self._means, self._values, weight)
         for mean, value in self._copied:
             mean.copy_(value)
         self.updates += 1
 
-    @staticmethod
-    def _values(network: nn.Module) -> list[torch.Tensor]:
-        return [value.detach() for value in network.state_dict(keep_vars=True).values()]
+
+def _tensors(network: nn.Module) -> list[torch.Tensor]:
+    return [value.detach() for value in network.state_dict(keep_vars=True).values()]

@@ -12,7 +12,7 @@ import torch.nn.utils.parametrize
 from torch import Tensor, nn
 
 from genlab import losses, penalties
-from genlab.descent import Descent
+from genlab.descent import Descent, read
 from genlab.ema import Ema
 from genlab.engine import Engine, batch_normalisations
 from genlab.losses import AdversarialLoss
@@ -141,7 +141,7 @@ class Gan:
         d_learns = objective.players != "generator"
         g_learns = objective.players != "discriminator" and step % objective.critic_steps == 0
         reuse = d_learns and objective.generator_noise == "reuse"
-        logged: dict[str, float] = {}
+        logged: dict[str, Tensor | float] = {}
 
         # Discriminator: minimise L_D(D(x), D(G(z))) + lambda * penalty.
         if d_learns:
@@ -155,7 +155,7 @@ class Gan:
             norm_d = self.descent_d(total_d, step)
             if objective.clip:
                 self._clip(objective.clip)
-            logged |= {"loss_d": loss_d.item(), **({} if penalty is None else {"penalty": penalty.item()})}
+            logged |= {"loss_d": loss_d, **({} if penalty is None else {"penalty": penalty})}
             logged |= _score_columns("real", real_logits) | _score_columns("fake", fake_logits)
             logged |= {"grad_norm_d": norm_d, "lr_d": self.descent_d.lr}
 
@@ -174,10 +174,10 @@ class Gan:
             norm_g = self.descent_g(loss_g, step)
             if self.ema:
                 self.ema.update()
-            logged |= {"loss_g": loss_g.item(), "grad_norm_g": norm_g, "lr_g": self.descent_g.lr}
+            logged |= {"loss_g": loss_g, "grad_norm_g": norm_g, "lr_g": self.descent_g.lr}
             if not d_learns:
                 logged |= _score_columns("fake", fake_again)
-        return logged
+        return read(logged)
 
     def _scores(self, x: Tensor, fake: Tensor, y: Tensor | None, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """D(x), D(fake), and the penalty on D around them, where asked for."""
@@ -285,8 +285,9 @@ class Gan:
         return self.keyed.normal(purpose, step, n, self.recipe.latent).to(self.engine.device)
 
 
-def _score_columns(of: str, logits: Tensor) -> dict[str, float]:
-    return {f"d_{of}": logits.sigmoid().mean().item(), f"logit_{of}": logits.mean().item()}
+def _score_columns(of: str, logits: Tensor) -> dict[str, Tensor]:
+    logits = logits.detach()
+    return {f"d_{of}": logits.sigmoid().mean(), f"logit_{of}": logits.mean()}
 
 
 @contextmanager

@@ -55,8 +55,13 @@ class _GlobalScope(AbstractContextManager[None]):
         self._key = key
 
     def __enter__(self) -> None:
+        # Not torch.manual_seed: where no accelerator was used it puts a call into a queue, with a traceback, each time.
         self._saved = torch.get_rng_state()
-        torch.manual_seed(self._key)
+        torch.default_generator.manual_seed(self._key)
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(self._key)
+        if torch.backends.mps.is_available():
+            torch.mps.manual_seed(self._key)
 
     def __exit__(self, *_: object) -> None:
         torch.set_rng_state(self._saved)

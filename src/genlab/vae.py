@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genlab import elbo
-from genlab.descent import Descent
+from genlab.descent import Descent, read
 from genlab.engine import Engine
 from genlab.errors import UsageError
 from genlab.nets.autoencoder import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder
@@ -135,18 +135,20 @@ class Vae:
         weight = self._kl_weight(step)
         loss = terms["reconstruction"] + weight * terms["kl_used"]
         norm = self.descent(loss, step)
-        return {
-            "loss": loss.item(),
-            "reconstruction": terms["reconstruction"].item(),
-            "kl": terms["kl"].item(),
-            "kl_weight": weight,
-            "effective_beta": self._effective_beta(weight, x),
-            "reconstruction_sum": terms["reconstruction_sum"].item(),
-            "kl_sum": terms["kl_sum"].item(),
-            "active_units": elbo.active_units(mean.detach()) if len(mean) > 1 else 0,
-            "grad_norm": norm,
-            "lr": self.descent.lr,
-        }
+        return read(
+            {
+                "loss": loss,
+                "reconstruction": terms["reconstruction"],
+                "kl": terms["kl"],
+                "kl_weight": weight,
+                "effective_beta": self._effective_beta(weight, x),
+                "reconstruction_sum": terms["reconstruction_sum"],
+                "kl_sum": terms["kl_sum"],
+                "active_units": elbo.active_units(mean.detach()) if len(mean) > 1 else 0,
+                "grad_norm": norm,
+                "lr": self.descent.lr,
+            }
+        )
 
     def _kl_weight(self, step: int) -> float:
         objective = self.recipe.objective

@@ -25,7 +25,7 @@ from genlab.nets.parts import (
     upsampling,
     with_classes,
 )
-from genlab.nets.products import PointConvTranspose2d
+from genlab.nets.products import Linear, PointConvTranspose2d
 
 
 class _Encoder(nn.Module):
@@ -37,7 +37,7 @@ class _Encoder(nn.Module):
     classes: int
 
     def _heads(self, features: int, latent: int) -> None:
-        self.mean, self.log_variance = nn.Linear(features, latent), nn.Linear(features, latent)
+        self.mean, self.log_variance = Linear(features, latent), Linear(features, latent)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         features = self.body(with_classes(x, labels, self.classes))
@@ -118,7 +118,7 @@ class MlpDecoder(nn.Module):
         self.latent, self.classes = latent, classes
         self.layers = nn.Sequential(
             *dense([latent + classes, *widths], normalisation, activation, order, batchnorm_eps),
-            nn.Linear(widths[-1], pixels(channels, size)),
+            Linear(widths[-1], pixels(channels, size)),
             nn.Unflatten(1, (channels, size, size)),
         )
         finish(self, init, normalisation)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genlab.nets.bodies import conv_body, conv_features, dense_body
 from genlab.nets.parts import Activation, Init, Normalisation, Order, after, finish, pixels
+from genlab.nets.products import Linear
 
 
 class _Classifier(nn.Module):
@@ -37,7 +38,7 @@ class MlpClassifier(_Classifier):
     ) -> None:
         super().__init__()
         self.body = dense_body(pixels(channels, size), widths, activation, normalisation, order, batchnorm_eps)
-        self.head = nn.Linear(widths[-1], classes)
+        self.head = Linear(widths[-1], classes)
         finish(self, init, normalisation)
 
 
@@ -62,7 +63,7 @@ class CnnClassifier(_Classifier):
     ) -> None:
         super().__init__()
         self.body = conv_body(channels, size, ndf, base, activation, normalisation, order)
-        self.head = nn.Linear(conv_features(size, ndf, base), classes)
+        self.head = Linear(conv_features(size, ndf, base), classes)
         finish(self, init, normalisation)
 
 
@@ -90,9 +91,9 @@ class VggClassifier(_Classifier):
                 layers.append(nn.Conv2d(inside, wide, 3, stride, 1, bias=bias))
                 layers.extend(after(wide, normalisation, activation, order))
             size = -(-size // 2)
-        last = nn.Linear(pixels(widths[-1], size), features, bias=bias)
+        last = Linear(pixels(widths[-1], size), features, bias=bias)
         self.body = nn.Sequential(
             *layers, nn.Flatten(), last, *after(features, normalisation, activation, order, flat=True)
         )
-        self.head = nn.Linear(features, classes)
+        self.head = Linear(features, classes)
         finish(self, init, normalisation)

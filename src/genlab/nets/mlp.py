@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from genlab.nets.parts import Activation, Init, Normalisation, Order, dense, finish, pixels
+from genlab.nets.products import Linear
 
 
 class MlpGenerator(nn.Module):
@@ -29,7 +30,7 @@ class MlpGenerator(nn.Module):
         self.latent = latent
         self.layers = nn.Sequential(
             *dense([latent, *widths], normalisation, activation, order, batchnorm_eps, normalise_first),
-            nn.Linear(widths[-1], pixels(channels, size)),
+            Linear(widths[-1], pixels(channels, size)),
             nn.Tanh(),
             nn.Unflatten(1, (channels, size, size)),
         )
@@ -60,7 +61,7 @@ class MlpDiscriminator(nn.Module):
         self.layers = nn.Sequential(
             nn.Flatten(),
             *dense([inputs, *widths], normalisation, activation, order, batchnorm_eps, dropout=dropout),
-            nn.Linear(widths[-1], 1),
+            Linear(widths[-1], 1),
         )
         finish(self, init, normalisation)
 

@@ -17,7 +17,7 @@ from genlab.nets.parts import (
     finish,
     generator_widths,
 )
-from genlab.nets.products import PointConvTranspose2d
+from genlab.nets.products import Linear, PointConvTranspose2d
 
 
 class Block(nn.Module):
@@ -115,7 +115,7 @@ class ResidualDiscriminator(nn.Module):
             *(Block(a, b, 0.5, normalisation, activation, order) for a, b in pairwise(widths)),
             *after(widths[-1], normalisation, activation, order),
             nn.Flatten(),
-            nn.Linear(widths[-1] * base**2, 1),
+            Linear(widths[-1] * base**2, 1),
         )
         finish(self, init, normalisation)
 
