@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from genlab import engine, launching, recipe_files
+from genlab import cores, engine, launching, recipe_files
 from genlab.family import FAMILIES
 from genlab.randomness import Keyed
 from genlab.training import Plan
@@ -29,21 +28,23 @@ def machine() -> str:
     try:
         facts = Path("/proc/cpuinfo").read_text("utf-8").split("\n\n")[0]
     except OSError:
-        facts = engine.processor()
+        facts = cores.processor()
     kept = re.findall(r"^(?:vendor_id|cpu family|model|stepping|flags)\s*:.*$", facts, re.MULTILINE)
     digest = hashlib.sha256("\n".join(kept).encode()).hexdigest()[:12]
     return f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()} {digest}"
 
 
-def trace(name: str, settings: dict[str, Any] | None = None) -> dict[str, Any]:
+def trace(name: str, settings: dict[str, Any] | None = None, **overrides: Any) -> dict[str, Any]:
     """Rows of the first steps, and the sha256 of all weights after them.
 
     Args:
         settings: of the engine section, instead of the plan `reference`.
+        overrides: of other fields of the recipe, by dotted path.
     """
     changes: dict[str, Any] = {"data.subset": 256, "budget.batch": BATCH, "engine.plan": "reference"}
     if settings is not None:
         changes |= {"engine.plan": "auto", **{f"engine.{key}": value for key, value in settings.items()}}
+    changes |= overrides
     if name == "s4-vae-warm":
         changes["init_encoder_from"] = None  # Its start is a training of its own; the steps are the same.
     recipe, dataset = launching.prepare(name, changes)
@@ -82,4 +83,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from genlab import engine
+from genlab import engine, plan
 from genlab import recipe as schema
 from genlab.errors import UsageError
 from genlab.recipe.fields import (
@@ -40,34 +39,6 @@ def test_auto_leaves_no_auto_and_keeps_what_was_set() -> None:
     assert (resolved.precision, resolved.threads, resolved.merged_passes) == ("float32", 1, False)
     assert resolved.memory_format == "channels-last"
     assert "auto" not in resolved.model_dump(exclude={"plan"}).values()
-
-
-@pytest.mark.parametrize(("gain", "precision"), [(1.1, "float32"), (1.3, "bfloat16"), (0.01, "float32")])
-def test_bfloat16_only_where_it_wins_clearly_and_measured_once(
-    gain: float, precision: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    calls: list[int] = []
-
-    def measured(*_: object) -> float:
-        calls.append(1)
-        return gain
-
-    monkeypatch.setattr(engine, "_bfloat16_gain", measured)
-    settings = schema.Engine(device="cpu", threads=1)
-    assert [engine.resolve(settings, mergeable=False).precision for _ in range(3)] == [precision] * 3
-    assert len(calls) == 1
-    assert list(json.loads((tmp_path / "genlab" / "engine.json").read_text()).values()) == [gain]
-
-
-def test_the_probe_measures() -> None:
-    assert 0.001 < engine._bfloat16_gain(torch.device("cpu"), 1) < 1000
-
-
-def test_an_unwritable_home_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(engine, "_bfloat16_gain", lambda *_: 2.0)
-    assert engine.resolve(schema.Engine(device="cpu"), mergeable=False).precision == "bfloat16"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
@@ -147,11 +118,42 @@ def test_amsgrad_remembers_the_largest_gradient() -> None:
     assert moved(True) < moved(False)
 
 
-def test_linear_layers_are_computed_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_threads", lambda: 4)
-    settings = schema.Engine(device="cpu", precision="float32")
+def test_what_is_set_is_kept_and_the_rest_is_the_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    choice = {"device": "cpu", "precision": "bfloat16", "memory_format": "channels-last", "threads": 4}
+    choice |= {"fused_optimiser": True, "compile": False}
+    asked: list[bool] = []
+
+    class Plan:
+        def choice(self, convolutional: bool) -> dict[str, Any]:
+            asked.append(convolutional)
+            return choice
+
+    monkeypatch.setattr(plan, "measured", lambda device: Plan())
     dense, mixed = [nn.Linear(2, 2)], [nn.Sequential(nn.Linear(2, 2)), nn.Sequential(nn.Conv2d(1, 1, 1))]
-    threads = [engine.resolve(settings, False, engine.convolves(networks)).threads for networks in (dense, mixed)]
-    assert threads == [1, 4]
-    kept = engine.resolve(schema.Engine(device="cpu", precision="float32", threads=3), False, convolutional=False)
-    assert kept.threads == 3
+    for networks in (dense, mixed):
+        resolved = engine.resolve(schema.Engine(threads=3, fused_optimiser=False), True, engine.convolves(networks))
+        assert resolved.model_dump() == {**choice, "plan": "auto", "threads": 3, "fused_optimiser": False} | {
+            "merged_passes": True
+        }
+    assert asked == [False, True]
+
+
+def test_nothing_is_measured_where_all_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "measured", None)
+    settings = schema.Engine(**{**schema.REFERENCE, "merged_passes": "auto"})
+    assert engine.resolve(settings, mergeable=True) == settings.model_copy(update={"merged_passes": True})
+
+
+def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = schema.Engine(**{**schema.REFERENCE, "compile": True})
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UsageError, match=r"engine\.compile is true, which needs a C"):
+        engine.start(settings)
+
+
+def test_a_weight_that_is_a_view_is_put_in_one_piece() -> None:
+    network = nn.Linear(2, 3)
+    network.weight = nn.Parameter(torch.arange(12.0).view(3, 4)[:, ::2])
+    placed = CPU.place(network)
+    assert placed.get_parameter("weight").is_contiguous()
+    assert placed.get_parameter("weight").tolist() == [[0, 2], [4, 6], [8, 10]]

@@ -70,7 +70,7 @@ def test_each_half_step_updates_its_own_network(
     gradients: list[list[Tensor]] = []
     descend = Descent.__call__
 
-    def watched(self: Descent, loss: Tensor, step: int) -> float:
+    def watched(self: Descent, loss: Tensor, step: int) -> Tensor:
         before = digest(model.G, buffers=False), digest(model.D, buffers=False)
         norm = descend(self, loss, step)
         after = digest(model.G, buffers=False), digest(model.D, buffers=False)

@@ -17,7 +17,7 @@ LAYERS = [
     "metrics.classes metrics.spectrum metrics",
     "nets.products nets.parts nets.dcgan nets.conditional nets.mlp nets.residual nets.bodies nets.autoencoder",
     "nets.classifier nets.describe nets",
-    "losses penalties augmentation elbo latent engine descent ema sealed checkpoint runs verification",
+    "losses penalties augmentation elbo latent cores plan engine descent ema sealed checkpoint runs verification",
     "gan vae classifier",
     "judge",
     "family",
@@ -30,6 +30,7 @@ LAYERS = [
     "reporting.figures reporting.drawings reporting.pages reporting.render reporting",
     "trained",
     "launching resuming api api_metrics layer_tables",
+    "bench.loops bench",
     "cli_looks cli_metrics cli_runs cli __main__",
 ]
 ORDER = [module for layer in LAYERS for module in layer.split()]

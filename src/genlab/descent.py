@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from genlab.engine import Engine, lr_at, optimiser
 from genlab.errors import NonFiniteError
+from genlab.nets.products import Linear
 from genlab.recipe import Optimiser
 
 
@@ -40,9 +40,14 @@ class Descent:
     ) -> None:
         self.name, self.path, self.settings, self.total_steps = name, path, settings, total_steps
         self.network = network if isinstance(network, nn.Module) else nn.ModuleList(network)
-        self.optimiser = optimiser(settings, self.network.parameters(), machine)
         self._parameters = list(self.network.parameters())
+        # Adam's fused form copies what is not contiguous, as channels-last weights are not: it is given their memory.
+        self._memory = [nn.Parameter(_flat(p.detach())) for p in self._parameters]
+        self.optimiser = optimiser(settings, self._memory, machine)
         self._buffers = [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
+        for module in self.network.modules():
+            if isinstance(module, Linear):
+                module.updates_are_told = True
         self.lr = settings.lr
 
     def __call__(self, loss: Tensor, step: int) -> Tensor:
@@ -60,16 +65,22 @@ class Descent:
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         # Everything that must be finite goes into one list and is read once: a GPU would wait at each reading.
         norms = torch.stack(torch._foreach_norm([*gradients, *self._buffers, loss.detach()]))
-        norm = torch.linalg.vector_norm(norms[: len(gradients)])
+        norm: Tensor = torch.linalg.vector_norm(norms[: len(gradients)])
         if not torch.isfinite(torch.cat([norms, norm[None]])).all():
             raise NonFiniteError(self._blame(loss, step))
+        for p, memory in zip(self._parameters, self._memory, strict=True):
+            memory.grad = None if p.grad is None else _flat(p.grad, like=p)
         self.optimiser.step()
+        torch.autograd.graph.increment_version(self._memory)
         return norm
 
     def state(self) -> dict[str, Any]:
-        """What it remembers from step to step."""
+        """What it remembers from step to step; moments in the shape of their weights."""
         state: dict[str, Any] = self.optimiser.state_dict()
-        return state
+        return {
+            **state,
+            "state": self._reshaped(state["state"], lambda value, p: value.as_strided(p.shape, p.stride())),
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Go back to what `state` returned.
@@ -77,12 +88,25 @@ class Descent:
         Raises:
             KeyError, TypeError, ValueError: it is of other weights.
         """
-        shapes = [tuple(p.shape) for p in self.network.parameters()]
+        shapes = [tuple(p.shape) for p in self._parameters]
         for k, moments in state["state"].items():
             for name, value in moments.items():
-                if isinstance(value, Tensor) and value.ndim and tuple(value.shape) != shapes[k]:
+                if isinstance(value, Tensor) and name != "step" and tuple(value.shape) != shapes[k]:
                     raise ValueError(f"{self.name}: {name} of weight {k} is {tuple(value.shape)}, not {shapes[k]}")
-        self.optimiser.load_state_dict(state)
+        flat = self._reshaped(state["state"], lambda value, p: _flat(value, like=p))
+        self.optimiser.load_state_dict({**state, "state": flat})
+
+    def _reshaped(
+        self, state: Mapping[int, Mapping[str, Any]], form: Callable[[Tensor, Tensor], Tensor]
+    ) -> dict[int, dict[str, Any]]:
+        """The optimiser's state with what it keeps of each weight in another form."""
+        return {
+            k: {
+                name: form(value, self._parameters[k]) if isinstance(value, Tensor) and name != "step" else value
+                for name, value in moments.items()
+            }
+            for k, moments in state.items()
+        }
 
     def _blame(self, loss: Tensor, step: int) -> str:
         where, hint = f"step {step}, {self.name}", f"try a smaller {self.path}.lr"
@@ -95,6 +119,17 @@ class Descent:
             if not torch.isfinite(buffer).all():
                 return f"{where}: the statistics {path} are not finite; {hint}"
         return f"{where}: the gradient's norm is too large for float32; {hint}"
+
+
+def _flat(tensor: Tensor, like: Tensor | None = None) -> Tensor:
+    """The numbers of a dense tensor in the order in which they lie in memory, or those of `like` do; shared, not
+    copied, where that is the tensor's own order."""
+    like = tensor if like is None else like
+    dense = 1 + sum((n - 1) * stride for n, stride in zip(like.shape, like.stride(), strict=True)) == like.numel()
+    assert dense, "Engine.place has made it so"
+    if tensor.stride() != like.stride():
+        tensor = torch.empty_strided(like.shape, like.stride(), dtype=tensor.dtype, device=tensor.device).copy_(tensor)
+    return tensor.as_strided((tensor.numel(),), (1,))
 
 
 def read(values: Mapping[str, Tensor | float]) -> dict[str, float]:

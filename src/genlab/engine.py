@@ -1,34 +1,24 @@
-"""What the machine is good at: device, precision, memory format, threads; and the optimisers.
+"""A recipe's engine section at work: device, precision, memory format, threads; and the optimisers.
 
-`resolve` turns every `auto` of a recipe's engine section into a value, once; the run keeps the result.
+`resolve` turns every `auto` into a value, once, by what was measured on this machine (`plan`); the run keeps it.
 """
 
 from __future__ import annotations
 
-import ctypes
-import json
 import math
 import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import shutil
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from genlab import cores, plan
 from genlab import recipe as schema
 from genlab.errors import UsageError
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_AT_FIRST = torch.get_num_threads()
-"""Before any run has set its own: all cores, or OMP_NUM_THREADS."""
-MARGIN = 1.15
-"""How much faster bfloat16 must be before it is chosen, so that noise does not choose."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +31,13 @@ class Engine:
     memory_format: torch.memory_format
 
     def place(self, network: nn.Module) -> nn.Module:
-        """The network on the device, in the memory format. Weights stay float32."""
+        """The network on the device, in the memory format, each weight in one piece. Weights stay float32."""
         moved: nn.Module = network.to(device=self.device, memory_format=self.memory_format)  # type: ignore[call-overload]
+        for p in moved.parameters():
+            if sum((n - 1) * stride for n, stride in zip(p.shape, p.stride(), strict=True)) != p.numel() - 1:
+                p.data = p.data.contiguous()
+        if self.settings.compile:
+            moved.compile()
         return moved
 
     def images(self, x: Tensor) -> Tensor:
@@ -98,7 +93,13 @@ def start(settings: schema.Engine) -> Engine:
     device = torch.device(settings.device)
     _check(settings.device)
     torch.set_num_threads(settings.threads)
-    _keep_memory()
+    cores.keep_memory()
+    if (
+        settings.compile
+        and device.type == "cpu"
+        and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++")))
+    ):
+        raise UsageError("engine.compile is true, which needs a C++ compiler on a CPU, and there is none; use auto")
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
@@ -121,8 +122,7 @@ def resolve(settings: schema.Engine, mergeable: bool, convolutional: bool = True
 
     Args:
         mergeable: whether the discriminator treats each image by itself, so that its passes may be merged.
-        convolutional: whether there is work for several threads. The small products of linear layers gain next to
-            nothing from a second one, and wait for it whenever its core is busy.
+        convolutional: whether there are convolutions, or linear layers alone.
 
     Raises:
         UsageError: a device that is not there, or passes to be merged that may not be.
@@ -133,22 +133,13 @@ def resolve(settings: schema.Engine, mergeable: bool, convolutional: bool = True
         )
     if settings.plan == "reference":
         return settings.model_copy(update=schema.REFERENCE)
-    device = settings.device if settings.device != "auto" else _best_device()
+    device = settings.device if settings.device != "auto" else best_device()
     _check(device)
-    threads = settings.threads if settings.threads != "auto" else _threads() if convolutional else 1
-    precision = settings.precision
-    if precision == "auto":
-        precision = "bfloat16" if _bfloat16_wins(device, threads) else "float32"
-    chosen = {
-        "device": device,
-        "threads": threads,
-        "precision": precision,
-        "memory_format": "channels-last",
-        "fused_optimiser": True,
-        "merged_passes": mergeable,
-    }
-    keep = {field: getattr(settings, field) for field in chosen if getattr(settings, field) != "auto"}
-    return settings.model_copy(update={**chosen, **keep})
+    given = {field: getattr(settings, field) for field in schema.REFERENCE if getattr(settings, field) != "auto"}
+    chosen = {"merged_passes": mergeable, "device": device}
+    if set(schema.REFERENCE) - given.keys() - chosen.keys():
+        chosen |= plan.measured(device).choice(convolutional)
+    return settings.model_copy(update={**chosen, **given})
 
 
 def here(settings: schema.Engine) -> schema.Engine:
@@ -205,103 +196,8 @@ def _check(device: str) -> None:
         )
 
 
-def _best_device() -> str:
+def best_device() -> str:
+    """A GPU, if there is one."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _threads() -> int:
-    """The cores this process may use, at most 8: small networks gain nothing from more."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(allowed, _AT_FIRST, 8)
-
-
-@contextmanager
-def all_threads() -> Iterator[None]:
-    """Inside, torch uses all cores that this process may use, whatever a run has set; afterwards as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(_threads())
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _bfloat16_wins(device: str, threads: int) -> bool:
-    """Measured once a machine and torch version, then remembered, so that the same command keeps the same plan."""
-    if device == "mps":
-        return False
-    memory = _cache_folder() / "engine.json"
-    key = f"{torch.__version__}/{device}/{threads}/{processor()}"
-    try:
-        known: dict[str, float] = json.loads(memory.read_text("utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    if not isinstance(known.get(key), float):
-        known[key] = _bfloat16_gain(torch.device(device), threads)
-        try:
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            beside = memory.with_suffix(f".{os.getpid()}")
-            beside.write_text(json.dumps(known, indent=1), "utf-8")
-            beside.replace(memory)
-        except OSError:
-            pass  # A machine without a writable home measures anew each time.
-    return known[key] >= MARGIN
-
-
-def _bfloat16_gain(device: torch.device, threads: int) -> float:
-    """Seconds in float32 over seconds in bfloat16, for the forward and backward pass of a middle layer of a DCGAN."""
-    torch.set_num_threads(threads)
-    layer = nn.Conv2d(32, 64, 4, 2, 1).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    x = torch.zeros(128, 32, 16, 16, device=device).contiguous(memory_format=torch.channels_last)
-
-    def run(precision: torch.dtype) -> None:
-        with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
-            layer(x).sum().backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-
-    return _fastest(partial(run, torch.float32)) / _fastest(partial(run, torch.bfloat16))
-
-
-def _fastest(run: Callable[[], None], seconds: float = 0.4) -> float:
-    """The shortest of as many repetitions as fit, after one to warm up."""
-    run()
-    times: list[float] = []
-    start = time.perf_counter()
-    while len(times) < 3 or time.perf_counter() - start < seconds:
-        before = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - before)
-    return min(times)
-
-
-def _keep_memory() -> None:
-    """Let glibc keep freed memory instead of giving it back after every tensor, which costs thousands of page faults a
-    step. Nothing happens where the C library is another one."""
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    mallopt(M_MMAP_THRESHOLD, 1 << 30)
-    mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
-
-
-def processor() -> str:
-    """The processor's name, as the operating system gives it."""
-    import platform
-
-    try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlab"

@@ -74,13 +74,14 @@ def example_inputs(recipe: GanRecipe, classes: int) -> dict[str, tuple[tuple[Ten
 def mergeable(networks: Mapping[str, nn.Module]) -> bool:
     """Whether each image's logit is its own affair, so that passes over real and fake images may be merged.
 
-    Of a discriminator that is not ours nobody knows.
+    Of a discriminator that is not ours nobody knows. Dropout would draw other masks in another pass.
     """
     D = networks["discriminator"]
     ours = type(D) in DISCRIMINATORS.values()
     # Spectral normalisation makes a power iteration a pass: how many there are matters.
     spectral = any(isinstance(layer, nn.utils.parametrize.ParametrizationList) for layer in D.modules())
-    return ours and not spectral and not batch_normalisations(D)
+    dropout = any(isinstance(layer, nn.Dropout) for layer in D.modules())
+    return ours and not spectral and not dropout and not batch_normalisations(D)
 
 
 def to_images(recipe: GanRecipe, output: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
-from genlab import checkpoint, engine, recipe_files, sampling, stopping, vae
+from genlab import checkpoint, cores, engine, recipe_files, sampling, stopping, vae
 from genlab.data import BUILTIN, Dataset
 from genlab.data import first as first_images
 from genlab.data import load as load_data
@@ -136,7 +137,10 @@ def train_in(
         observers = [*observers, TensorBoard()]
     evaluates = FAMILIES[recipe.family].evaluates
     test = test_split(recipe) if evaluates else None
-    fit(model, dataset, run, recipe, keyed, observers, saved, test, _watch(run, recipe))
+    if recipe.engine.device == "cpu" and torch.get_num_threads() > 1:
+        cores.check_waiting()
+    with cores.pinned():
+        fit(model, dataset, run, recipe, keyed, observers, saved, test, _watch(run, recipe))
 
 
 def _watch(run: Run, recipe: Recipe) -> Watch | None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genlab import engine, recipe_files
+from genlab import cores, recipe_files
 from genlab.data import Dataset
 from genlab.errors import UsageError
 from genlab.family import Examples
@@ -55,7 +55,7 @@ def machine_of(recipe: Recipe) -> dict[str, Any]:
     """This machine, and what of it the recipe uses."""
     settings = recipe.engine
     return {
-        "processor": engine.processor(),
+        "processor": cores.processor(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name() if settings.device == "cuda" else settings.device,

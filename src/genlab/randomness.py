@@ -58,7 +58,7 @@ class _GlobalScope(AbstractContextManager[None]):
         # Not torch.manual_seed: where no accelerator was used it puts a call into a queue, with a traceback, each time.
         self._saved = torch.get_rng_state()
         torch.default_generator.manual_seed(self._key)
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.manual_seed_all(self._key)
         if torch.backends.mps.is_available():
             torch.mps.manual_seed(self._key)

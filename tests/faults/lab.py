@@ -169,7 +169,7 @@ def kill_in_step(step: int) -> None:
 
     descend = Descent.__call__
 
-    def killing(self: Descent, loss: Any, at: int) -> float:
+    def killing(self: Descent, loss: Any, at: int) -> Any:
         norm = descend(self, loss, at)
         if at == step:
             os.kill(os.getpid(), signal.SIGKILL)

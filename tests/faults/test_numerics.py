@@ -30,7 +30,7 @@ def spoil(where: str, value: float, patch: pytest.MonkeyPatch) -> None:
     steps = {"now": 0}
     descend, pixels = Descent.__call__, Engine.images
 
-    def at_descent(self: Descent, loss: Any, step: int) -> float:
+    def at_descent(self: Descent, loss: Any, step: int) -> Any:
         steps["now"] = step
         if step == AT and where == "loss":
             loss = loss + value  # Its gradient stays finite: the loss itself must be looked at.

@@ -8,7 +8,7 @@ the generator's step, losses are read each time. Networks, initial weights, batc
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -91,8 +91,7 @@ class ReportLoop:
             shuffle=True,
             drop_last=self.recipe.data.last_batch == "drop",
         )
-        kinds = {GanRecipe: _gan_steps, VaeRecipe: _vae_steps, ClassifierRecipe: _classifier_steps}
-        self._steps = kinds[type(self.recipe)](self.recipe, self.networks, self._loader)
+        self._steps = _STEPS[self.recipe.family](self.recipe, self.networks, self._loader)
         self.losses: list[tuple[float, ...]] = []
 
     def step(self) -> None:
@@ -156,7 +155,7 @@ class _OneByOne(TorchDataset[tuple[Tensor, int]]):
 
 def _epochs(loader: DataLoader[tuple[Tensor, int]]) -> Iterator[tuple[Tensor, Tensor]]:
     while True:
-        yield from loader  # type: ignore[misc]
+        yield from loader
 
 
 def _adam(network: nn.Module, settings: Any) -> torch.optim.Adam:
@@ -242,6 +241,15 @@ def _classifier_steps(
         logits = network(x)
         loss = F.cross_entropy(logits, y)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         yield loss.item(), float((logits.argmax(1) == y).float().mean())
+
+
+_STEPS: dict[
+    str, Callable[[Any, Mapping[str, nn.Module], DataLoader[tuple[Tensor, int]]], Iterator[tuple[float, ...]]]
+] = {
+    "gan": _gan_steps,
+    "vae": _vae_steps,
+    "classifier": _classifier_steps,
+}

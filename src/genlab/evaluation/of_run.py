@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genlab import data, engine, pictures
+from genlab import cores, data, engine, pictures
 from genlab.data import Dataset
 from genlab.data.images import Images
 from genlab.evaluation import Evaluation, Reference, Samples, Way, measure, players
@@ -31,7 +31,7 @@ def evaluate(run: RunDirectory, own: Own, how: How, n: int, judge: Judge | None)
     """
     recipe = run.recipe
     sampler = Sampler(run, own, how)
-    with engine.all_threads():
+    with cores.all_threads():
         against = Reference(recipe.data.name, way_of(recipe), judge, subset=recipe.data.subset)
         labels = requests(recipe, against, n)
         made = pictures.to_uint8(sampler(sampler.z("evaluation", n), labels))

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from genlab import recipe_files
 from genlab.classifier import build_networks
-from genlab.engine import all_threads
+from genlab.cores import all_threads
 from genlab.errors import DataError, UsageError
 from genlab.randomness import Keyed
 from genlab.recipe import ClassifierRecipe, Engine

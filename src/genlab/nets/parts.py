@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from genlab.geometry import doublings, halvings
-from genlab.nets.products import Linear
+from genlab.nets.products import DoublingConvTranspose2d, HalvingConv2d, Linear
 
 Activation = Literal["relu", "leaky-relu", "leaky-relu-0.01"]
 Normalisation = Literal["batch", "none", "spectral"]
@@ -97,7 +97,7 @@ def upsampling(widths: list[int], normalisation: str, activation: str, order: st
     normalisation."""
     layers: list[nn.Module] = []
     for wide, narrow in pairwise(widths):
-        layers.append(nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=normalisation != "batch"))
+        layers.append(DoublingConvTranspose2d(wide, narrow, bias=normalisation != "batch"))
         layers.extend(after(narrow, normalisation, activation, order))
     return layers
 
@@ -106,7 +106,7 @@ def downsampling(widths: list[int], normalisation: str, activation: str, order: 
     """Convolutions that halve the side, from widths[0] channels to widths[-1]; biases without batch normalisation."""
     layers: list[nn.Module] = []
     for narrow, wide in pairwise(widths):
-        layers.append(nn.Conv2d(narrow, wide, 4, 2, 1, bias=normalisation != "batch"))
+        layers.append(HalvingConv2d(narrow, wide, bias=normalisation != "batch"))
         layers.extend(after(wide, normalisation, activation, order))
     return layers
 

@@ -166,6 +166,8 @@ class Engine(Section):
     """PyTorch's one-pass form of Adam, AdamW and SGD; the other optimisers have none."""
     merged_passes: Literal["auto"] | bool = "auto"
     """Real and fake images in one pass of the discriminator, where it has no batch statistics to mix."""
+    compile: Literal["auto"] | bool = "auto"
+    """`torch.compile` of the networks: a minute before the first step, and on the CPUs measured no gain after it."""
 
 
 class Logging(Section):
@@ -290,6 +292,7 @@ REFERENCE: dict[str, Any] = {
     "threads": 1,
     "fused_optimiser": False,
     "merged_passes": False,
+    "compile": False,
 }
 """The engine of `plan: reference`."""
 

@@ -1,0 +1,141 @@
+"""Torch's threads in this process: how many, on which cores, how they wait, and the memory they free.
+
+A layer of a small network is done in a tenth of a millisecond, and its threads meet at the end of each. On a machine
+where something else runs, whoever sleeps or is moved in between makes all others wait: measured beside one spinning
+process, a step took 5 times as long as on an idle machine where threads were free to move, and 2 times where each had a
+core of its own; beside another training on two threads 26 and 3 times (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from genlab import WAITING_IS_SET
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_AT_FIRST = torch.get_num_threads()
+"""Before any run has set its own: all cores, or OMP_NUM_THREADS."""
+_TASKS = Path("/proc/self/task")
+MOST = 8
+"""Small networks gain nothing from more threads."""
+
+
+def allowed() -> list[int]:
+    """The cores that this process may use; only their number is meant where the system does not tell which."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def most_threads() -> int:
+    """As many as there are cores to use, at most `MOST`."""
+    return min(len(allowed()), _AT_FIRST, MOST)
+
+
+@contextmanager
+def all_threads() -> Iterator[None]:
+    """Inside, torch uses all cores that this process may use, whatever a run has set; afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(most_threads())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def pinned() -> Iterator[None]:
+    """Inside, each of torch's threads has a core of its own, if they need all cores that there are.
+
+    Where cores are to spare, or where it is not Linux, the system places threads as it likes. No result depends on it.
+    """
+    cores, threads = allowed(), torch.get_num_threads()
+    workers = _workers(threads - 1) if sys.platform == "linux" and 1 < threads == len(cores) else []
+    tasks = [os.getpid(), *workers] if workers else []
+    try:
+        for task, core in zip(tasks, cores, strict=False):
+            _bind(task, {core})
+        yield
+    finally:
+        for task in tasks:
+            _bind(task, set(cores))
+
+
+def _bind(task: int, cores: set[int]) -> None:
+    with suppress(OSError):  # A thread that has ended, or a container that forbids it: it stays where it is.
+        os.sched_setaffinity(task, cores)
+
+
+def _workers(number: int) -> list[int]:
+    """The threads that work for torch beside the one that calls it, found by letting them work; none where unsure."""
+    x = torch.ones(256, 256)
+    before, start = _run_times(), time.perf_counter()
+    while time.perf_counter() - start < 0.03:
+        x @ x
+    worked = {task: ran - before.get(task, 0) for task, ran in _run_times().items() if task != os.getpid()}
+    busiest = sorted(worked, key=worked.__getitem__, reverse=True)[:number]
+    clear = len(busiest) == number and all(worked[task] > 2e6 for task in busiest)
+    return busiest if clear else []
+
+
+def _run_times() -> dict[int, int]:
+    """Nanoseconds that each thread of this process has run."""
+    found = {}
+    for task in _TASKS.iterdir():
+        with suppress(OSError, ValueError, IndexError):
+            found[int(task.name)] = int((task / "schedstat").read_text("ascii").split()[0])
+    return found
+
+
+def keep_memory() -> None:
+    """Let glibc keep freed memory instead of giving it back after every tensor, which costs thousands of page faults a
+    step. Nothing happens where the C library is another one."""
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(M_MMAP_THRESHOLD, 1 << 30)
+    mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+@cache
+def check_waiting() -> None:
+    """Say once if torch was there before genlab could choose how its threads wait."""
+    if not WAITING_IS_SET:
+        warnings.warn(
+            "torch was imported before genlab, so its threads wait actively and a training suffers much from other "
+            "work on the machine; import genlab first, or set OMP_WAIT_POLICY=PASSIVE",
+            stacklevel=2,
+        )
+
+
+def waiting() -> str:
+    """How torch's threads wait for each other, in words."""
+    policy = os.environ.get("OMP_WAIT_POLICY", "").lower()
+    if not WAITING_IS_SET or not policy:
+        return "as PyTorch does by itself"
+    spins = os.environ.get("GOMP_SPINCOUNT")
+    return f"{policy}, after {int(spins):,} turns" if spins and spins.isdigit() else policy
+
+
+def processor() -> str:
+    """The processor's name, as the operating system gives it."""
+    import platform
+
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
