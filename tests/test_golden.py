@@ -48,13 +48,13 @@ def test_other_float32_plans(name: str, settings: dict[str, Any]) -> None:
         for path in recipe_files.load(name).optimiser_sections()
         for field, value in {"name": "sgd", "lr": 1e-4, "momentum": 0.9, "weight_decay": 0}.items()
     }
-    compare(golden.trace(name, settings, **descent), golden.trace(name, **descent), 1e-3)
+    compare(golden.trace(name, settings, **descent), golden.trace(name, None, **descent), 1e-3)
 
 
 def test_a_trace_would_notice() -> None:
     """One setting of one recipe, moved by a thousandth, is seen."""
     known = golden.trace("s2-dcgan")
-    other = golden.trace("s2-dcgan", **{"optimisers.generator.lr": 0.0005005})
+    other = golden.trace("s2-dcgan", None, **{"optimisers.generator.lr": 0.0005005})
     assert other["weights"] != known["weights"]
     with pytest.raises(AssertionError):
         compare(other, known, 1e-9)

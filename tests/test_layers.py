@@ -30,14 +30,15 @@ LAYERS = [
     "reporting.figures reporting.drawings reporting.pages reporting.render reporting",
     "trained",
     "launching resuming api api_metrics layer_tables",
-    "bench.loops bench",
-    "cli_looks cli_metrics cli_runs cli __main__",
+    "bench.loops bench.timing bench.quality bench.records bench.short bench",
+    "cli_looks cli_metrics cli_runs cli_bench cli __main__",
 ]
 ORDER = [module for layer in LAYERS for module in layer.split()]
 EAGER = {
     "cli_metrics",
     "cli_looks",
     "cli_runs",
+    "cli_bench",
     "errors",
     "geometry",
     "recipe",

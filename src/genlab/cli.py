@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from genlab import __version__, cli_looks, cli_metrics, cli_runs, tables
+from genlab import __version__, cli_bench, cli_looks, cli_metrics, cli_runs, tables
 from genlab.cli_looks import Json, RunName, Runs, whole
 from genlab.errors import GenlabError, UsageError
 
@@ -26,6 +26,7 @@ data = App(name="data", help="Datasets: what there is, and whether a file is one
 app.command(data)
 app.command(cli_metrics.judge)
 app.command(cli_runs.app)
+app.command(cli_bench.app)
 
 
 @app.command

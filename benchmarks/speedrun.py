@@ -1,0 +1,307 @@
+"""Time to quality: `make speedrun`, or `python benchmarks/speedrun.py [--quick] [--json FILE]`.
+
+A track is a dataset, and whether labels may be used; a target is a Frechet distance in floors, at which the clock stops
+(`genlab.bench.quality` has the protocol). An entry, a recipe of genlab's with a number of steps, holds a track's record
+if the mean over its seeds reaches the target. Beside it stands the reference: the report's own loop on the report's own
+system, seed for seed in turns. The whole writes records.json, RECORDS.md and what `genlab bench` compares with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+import genlab
+from genlab import plan, provenance
+from genlab.bench import quality, records
+from genlab.bench.timing import REPORT, Stepper
+
+HERE = Path(__file__).parent
+ROWS, PAGE, PICTURE = HERE / "records.json", HERE / "RECORDS.md", HERE / "records.png"
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""The 97.5 % quantile of Student's t, by the number of seeds."""
+REFERENCES = {"s2": ("s2-dcgan", 469, (0.25, 0.5, 1, 2, 3, 4, 5)), "s4": ("s4-dcgan", 469, (1, 2, 5, 10))}
+"""By target: the report's system, its steps an epoch, and the epochs after which it is scored; the last counts."""
+LABELS = {"conditional": "labels used", "unconditional": "no labels"}
+SHORT = {
+    "networks.latent": 16,
+    "networks.generator.activation": "leaky-relu",
+    "networks.discriminator.ndf": 32,
+    "budget.batch": 16,
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What runs for a record.
+
+    Attributes:
+        data, track: the dataset, and whether it is told the labels.
+        target: a key of `REFERENCES`, or a number of floors.
+        recipe, overrides: what is trained.
+        steps: for how long.
+    """
+
+    data: str
+    track: str
+    target: str
+    recipe: str
+    steps: int
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def marks(self) -> list[int]:
+        """Steps after which it is scored: some on the way, for the curve, and the last."""
+        return sorted({max(1, round(self.steps * share)) for share in (0.1, 0.25, 0.5, 0.75, 1.0)})
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its overrides, with its length; schedules are laid out over that."""
+        return {**self.overrides, "budget.max_steps": self.steps, "budget.epochs": 1000}
+
+
+ENTRIES = (
+    Entry("mnist", "unconditional", "s2", "quick-mnist-unconditional", 1200, SHORT),
+    Entry("mnist", "conditional", "s2", "quick-mnist", 600, SHORT),
+)
+
+
+def over_seeds(values: list[float]) -> tuple[float, list[float] | None]:
+    """Mean, and its 95 % t-interval; none of a single seed."""
+    mean = statistics.mean(values)
+    if len(values) not in STUDENT:
+        return mean, None
+    reach = STUDENT[len(values)] * statistics.stdev(values) / len(values) ** 0.5
+    return mean, [mean - reach, mean + reach]
+
+
+def row(
+    entry: Entry, runs: list[list[dict[str, Any]]], references: list[list[dict[str, Any]]], wanted: float
+) -> dict[str, Any]:
+    """One record, or what was reached instead."""
+    ends, their_ends = [run[-1] for run in runs], [run[-1] for run in references]
+    floors, floors_interval = over_seeds([end["floors"] for end in ends])
+    reached = floors <= wanted
+    seconds, seconds_interval = over_seeds([end["seconds"] for end in ends])
+    theirs = statistics.mean([end["seconds"] for end in their_ends]) if their_ends else None
+    ratios = [b["seconds"] / a["seconds"] for a, b in zip(ends, their_ends, strict=False)]
+    ratio, interval = over_seeds(ratios) if ratios and reached else (None, None)
+    met = [end["requested"] for end in ends if end["requested"] is not None]
+    return {
+        "track": f"{entry.data} {entry.track}",
+        "labels": LABELS[entry.track],
+        "target": entry.target,
+        "floors_wanted": wanted,
+        "reached": reached,
+        "seconds": seconds,
+        "seconds_interval": seconds_interval,
+        "reference_seconds": theirs,
+        "ratio": ratio,
+        "interval": interval,
+        "floors": floors,
+        "floors_interval": floors_interval,
+        "requested_class_accuracy": statistics.mean(met) if met else None,
+        "seeds": len(runs),
+        "recipe": entry.recipe,
+        "steps": entry.steps,
+        "overrides": entry.overrides,
+        "curves": runs,
+        "reference_curves": references,
+    }
+
+
+def words(found: dict[str, Any]) -> str:
+    """A row as it stands in RECORDS.md."""
+
+    def span(value: float | None, interval: list[float] | None, form: str) -> str:
+        if value is None:
+            return "-"
+        return format(value, form) + (f" ({interval[0]:{form}} .. {interval[1]:{form}})" if interval else "")
+
+    target = f"{found['floors_wanted']:.1f} floors" + (
+        f" (report {found['target'].upper()})" if found["target"] in REFERENCES else ""
+    )
+    seconds = span(found["seconds"], found["seconds_interval"], ".1f") + (
+        " s" if found["reached"] else " s: not reached"
+    )
+    theirs = "-" if found["reference_seconds"] is None else f"{found['reference_seconds']:.0f} s"
+    cells = [
+        f"{found['track']}, {found['labels']}",
+        target,
+        seconds,
+        span(found["floors"], found["floors_interval"], ".1f"),
+        theirs,
+        "-"
+        if found["ratio"] is None
+        else f"**{found['ratio']:.0f}x** "
+        + (f"({found['interval'][0]:.0f} .. {found['interval'][1]:.0f})" if found["interval"] else ""),
+        f"`{found['recipe']}`, {found['steps']:,} steps",
+        str(found["seeds"]),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """All rows."""
+    head = ["track", "target", "training", "floors then", "reference", "ratio", "entry", "seeds"]
+    return "\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(words(each) for each in found)])
+
+
+def picture(rows: list[dict[str, Any]]) -> bytes:
+    """The whole time-quality curve of everything that ran, as PNG."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.add_subplot()
+    drawn: set[str] = set()
+    lines = [
+        (f"report {row['target'].upper()}", row["reference_curves"], "--")
+        for row in rows
+        if row["target"] in REFERENCES
+    ]
+    lines += [(f"{row['track']}, {row['steps']:,} steps", row["curves"], "-") for row in rows]
+    colours: dict[str, Any] = {}
+    for name, runs, style in lines:
+        if name in drawn or not runs:
+            continue
+        drawn.add(name)
+        for k, run in enumerate(runs):
+            (line,) = axes.loglog(
+                [point["seconds"] for point in run],
+                [point["floors"] for point in run],
+                style,
+                color=colours.get(name),
+                label=name if k == 0 else None,
+                marker=".",
+                alpha=0.8,
+            )
+            colours[name] = line.get_color()
+    axes.set(xlabel="seconds of training", ylabel="Frechet distance, floors")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    written = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(written)  # type: ignore[no-untyped-call]
+    return written.getvalue()
+
+
+class Measurement:
+    """What is measured once and needed by several entries: the references, and from them the targets.
+
+    Report S2's loop runs with every seed. Report S4's would take 20 minutes a seed: its quality is that of genlab's
+    loop on the same system, one seed, and its seconds are its steps at the speed of the report's loop, measured.
+    """
+
+    def __init__(self, seeds: int, quick: bool) -> None:
+        self.seeds, self.quick = seeds, quick
+        self._curves: dict[tuple[str, int], list[dict[str, Any]]] = {}
+
+    def reference(self, target: str, seed: int) -> list[dict[str, Any]]:
+        """The curve of a report's system, trained as the report does it; of one epoch only if quick."""
+        if (target, seed) not in self._curves:
+            system, per_epoch, epochs = REFERENCES[target]
+            marks = [round(per_epoch * epoch) for epoch in epochs]
+            if self.quick:
+                marks = marks[:2]
+            curve = quality.curve(system, REPORT if target == "s2" else "bfloat16", seed, marks)
+            if target != "s2":
+                with Stepper(system, REPORT) as stepper:
+                    a_step = stepper.seconds(20) / 20
+                curve = [{**point, "seconds": point["step"] * a_step} for point in curve]
+            self._curves[target, seed] = curve
+            print(f"report {target}, seed {seed}: {_last(curve)}", flush=True)
+        return self._curves[target, seed]
+
+    def wanted(self, target: str) -> float:
+        """The floors of a target: the mean of the reference's last scores, or the number that it is."""
+        if target not in REFERENCES:
+            return float(target)
+        seeds = range(self.seeds if target == "s2" else 1)
+        return statistics.mean([float(self.reference(target, seed)[-1]["floors"]) for seed in seeds])
+
+    def row(self, entry: Entry) -> dict[str, Any]:
+        """An entry's runs and its reference's, seed for seed in turns."""
+        runs, theirs = [], []
+        for seed in range(self.seeds):
+            if entry.target in REFERENCES and (entry.target == "s2" or seed == 0):
+                theirs.append(self.reference(entry.target, seed))
+            runs.append(quality.curve(entry.recipe, "auto", seed, entry.marks, entry.settings))
+            print(f"{entry.data} {entry.track} to {entry.target}, seed {seed}: {_last(runs[-1])}", flush=True)
+        return row(entry, runs, theirs, self.wanted(entry.target))
+
+
+def _last(curve: list[dict[str, Any]]) -> str:
+    return f"{curve[-1]['floors']:.1f} floors after {curve[-1]['seconds']:.1f} s"
+
+
+def page(record: dict[str, Any]) -> str:
+    """RECORDS.md."""
+    machine, versions = record["machine"], record["versions"]
+    return f"""# Records: time to quality
+
+{table(record["rows"])}
+
+Training only, mean over the seeds with 95 % intervals over them (Student's t); floors: Frechet distance of 10,000
+images to the 10,000 test images over that of 10,000 training images, by genlab's judges. Clock: from the first batch to
+the last step; scoring stands still. {record["date"]}, {machine["cores"]} cores of an {machine["processor"]} (a
+shared virtual machine), {machine["threads"]} threads, {machine["precision"]}, PyTorch {versions["torch"]}.
+
+The reference of the first targets is report S2's loop, written as it stands there (`genlab.bench.loops`), on report
+S2's system for its 5 epochs, seed for seed in turns with the entries: its mean quality is the target. Report S4's DCGAN
+(10 epochs) was trained by genlab's loop, one seed, and its seconds are its steps at the measured speed of the report's
+loop. A number of floors is a target by itself and has no reference. Conditional entries use labels, which report S2's
+system does not. Networks, batch and settings of an entry: its recipe, with the overrides in records.json.
+
+![Frechet distance in floors against seconds of training, both axes logarithmic](records.png)
+
+*Every seed of every run. A schedule that falls to 0 at the end is better at its end than on its way.*
+
+A new record: change `ENTRIES` in speedrun.py, then `make speedrun`. How to read this:
+[docs/performance.md](../docs/performance.md).
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one seed of one race; two minutes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write one row an entry there, and no record")
+    options = parser.parse_args()
+    start = time.monotonic()
+    measurement = Measurement(1 if options.quick else 5, options.quick)
+    entries = (
+        [entry for entry in ENTRIES if (entry.track, entry.target) == ("conditional", "s2")]
+        if options.quick
+        else ENTRIES
+    )
+    rows = [measurement.row(entry) for entry in entries]
+    print(f"\n{table(rows)}\n")
+    settled = genlab.load_recipe("quick-mnist")
+    resolved = settled.engine.model_copy(update=plan.measured("cpu").choice(convolutional=True))
+    record = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": provenance.machine_of(settled.model_copy(update={"engine": resolved})),
+        "versions": provenance.versions(),
+        "minutes": round((time.monotonic() - start) / 60, 1),
+        "rows": rows,
+    }
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    elif not options.quick:
+        facts = {key: record[key] for key in ("date", "machine", "versions", "minutes")}
+        ROWS.write_text(json.dumps([{**each, **facts} for each in rows], indent=1) + "\n", "utf-8")
+        PAGE.write_text(page(record), "utf-8")
+        PICTURE.write_bytes(picture(rows))
+        kept = ("track", "target", "floors_wanted", "seconds", "recipe", "steps", "overrides")
+        best = [{key: each[key] for key in kept} for each in rows if each["reached"]]
+        records.keep(machine=record["machine"], speedrun=best)
+    print(f"{record['minutes']} minutes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Time to quality: how good the images of a training are after how many seconds.
+
+Only steps are timed, from the first batch on: waiting for a batch, transforming it, and the update. Scoring (10,000
+images against the 10,000 test images, the Frechet distance in floors, see `genlab.evaluation`) stops the clock; nothing
+is trained or compiled before it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from genlab import metrics, pictures
+from genlab.bench.loops import Loop
+from genlab.bench.timing import REPORT, loop_of
+from genlab.errors import GenlabError
+from genlab.evaluation import FULL, Reference, Seen, Way
+from genlab.evaluation.of_run import requests
+from genlab.judge import load as load_judge
+from genlab.randomness import Keyed
+from genlab.recipe import Recipe
+
+
+def curve(
+    recipe: str, way: str, seed: int, marks: Sequence[int], overrides: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Train in a process of its own, and score after each of these steps, of which the last is the end.
+
+    Args:
+        way: `report`, a precision of genlab's, or `auto`.
+
+    Returns:
+        For each mark its `step`, the `seconds` of training until then, `floors`, and `requested`, the share of images
+        of the class that was asked for (None of an unconditional model).
+    """
+    first = "import torch; " if way == REPORT else ""
+    question = {"recipe": recipe, "way": way, "seed": seed, "marks": list(marks), "overrides": dict(overrides or {})}
+    done = subprocess.run(
+        [sys.executable, "-c", f"{first}from genlab.bench import quality; quality.serve()"],
+        input=json.dumps(question),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise GenlabError("a benchmark's training ended before its time; its error stands above")
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def serve() -> None:
+    """The process of a `curve`."""
+    asked = json.loads(sys.stdin.read())
+    loop, placed = loop_of(asked["recipe"], asked["way"], asked["overrides"], asked["seed"])
+    found, seconds = [], 0.0
+    with placed:
+        for step in range(1, max(asked["marks"]) + 1):
+            start = time.perf_counter()
+            loop.step()
+            seconds += time.perf_counter() - start
+            if step in asked["marks"]:
+                found.append({"step": step, "seconds": seconds, **score(loop, asked["seed"])})
+    print(json.dumps(found))
+
+
+def score(loop: Loop, seed: int) -> dict[str, Any]:
+    """How good its images are now: `floors` and `requested`, see `curve`."""
+    against = _reference(loop.recipe)
+    labels = requests(loop.recipe, against, FULL)
+    made = pictures.to_uint8(loop.generate(Keyed(seed).normal("evaluation", 0, FULL, loop.recipe.latent), labels))
+    side, channels = against.real.images.shape[2], against.real.images.shape[1]
+    fake = Seen(against.way.back(made, side, channels), None, against.judge, intervals=False)
+    distance = metrics.frechet_distance(against.real.features, fake.features)
+    met = None if labels is None else float((fake.classes == labels.numpy()).mean())
+    return {"floors": distance / _floor(loop.recipe), "requested": met}
+
+
+def _reference(recipe: Recipe) -> Reference:
+    return _kept(recipe.data.name, recipe.data.size, recipe.data.channels, recipe.data.resize)[0]
+
+
+def _floor(recipe: Recipe) -> float:
+    return _kept(recipe.data.name, recipe.data.size, recipe.data.channels, recipe.data.resize)[1]
+
+
+@cache
+def _kept(name: str, size: int, channels: int, resize: Any) -> tuple[Reference, float]:
+    """What is measured against, and the Frechet distance of as many real images."""
+    judge = load_judge(name)
+    if judge is None:
+        raise GenlabError(f"dataset {name} has no judge")
+    against = Reference(name, Way(size, channels, resize), judge)
+    return against, metrics.frechet_distance(against.real.features, against.floor(FULL).features)

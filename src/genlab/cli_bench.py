@@ -1,0 +1,82 @@
+"""The commands about speed: a benchmark of this machine, and the plan that was measured on it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from genlab.cli_looks import Json
+
+app = App(name="bench", help="Benchmark this machine in a minute; or show the plan that was measured on it.")
+
+
+@app.default
+def bench(*, json: Json = False) -> None:
+    """Time some of the reports' systems beside the report's own way, and a race to a quality; a minute or two."""
+    from genlab import tables
+    from genlab.bench.short import short
+
+    found = short(_say)
+    if json:
+        tables.show_json(found)
+        return
+    rows = [
+        (
+            row["system"],
+            f"{row['report_milliseconds']:.1f}",
+            f"{row['milliseconds']:.1f}",
+            f"{row['ratio']:.2f} ({row['interval'][0]:.2f} .. {row['interval'][1]:.2f})",
+            f"{row['recorded_ratio']:.2f}",
+            f"{row['peak_fraction']:.0%}",
+        )
+        for row in found["systems"]
+    ]
+    columns = ("system", "report's way, ms", "genlab, ms", "times faster", "recorded", "of the peak")
+    tables.show_table(tables.Table("", columns, rows))
+    race, machine = found["speedrun"], found["speedrun"]["recorded_on"]
+    reached = "reached" if race["floors"] <= race["floors_wanted"] else "not reached"
+    print(f"\nFrechet distance of report S2's DCGAN after 5 epochs, {race['floors_wanted']:.0f} floors: {reached}")
+    print(f"  here      {race['floors']:.0f} floors in {race['seconds']:.1f} s of training (with labels, seed 0)")
+    print(f"  recorded  {race['recorded_seconds']:.1f} s on {machine['cores']} cores, {machine['processor']}")
+    peak = ", ".join(f"{name} {value:,.0f}" for name, value in found["peak_gflops"].items())
+    print(f"\nPeak of this machine, GFLOP/s: {peak}. The plan: genlab bench plan")
+
+
+@app.command
+def plan(
+    *,
+    anew: Annotated[bool, Parameter(negative="", help="Measure again, whatever was remembered.")] = False,
+    json: Json = False,
+) -> None:
+    """Show what `auto` means on this machine, and the measurement behind it."""
+    from genlab import cores, engine, tables
+    from genlab import plan as plans
+
+    found = plans.measured(engine.best_device(), anew)
+    convolutional, dense = found.choice(convolutional=True), found.choice(convolutional=False)
+    facts: dict[str, Any] = {
+        "convolutional": convolutional,
+        "linear": dense,
+        "waiting": cores.waiting(),
+        "milliseconds": found.milliseconds,
+        "source": found.source,
+        "file": str(plans.cache_file()),
+    }
+    if json:
+        tables.show_json(facts)
+        return
+    rows = [(f"engine.{name}", str(value), str(dense[name])) for name, value in convolutional.items()]
+    tables.show_table(tables.Table("", ("field", "convolutions", "linear layers only"), rows))
+    print()
+    tables.show_table(
+        tables.Table("", ("measured", "milliseconds"), [(k, f"{v:.3f}") for k, v in found.milliseconds.items()])
+    )
+    print(f"\nThreads wait: {cores.waiting()}. These times: {found.source}, {facts['file']}.")
+    print("Any field can be set: genlab train RECIPE --engine.threads 1")
+
+
+def _say(words: str) -> None:
+    if sys.stderr.isatty():
+        print(f"{words} ...", file=sys.stderr, flush=True)

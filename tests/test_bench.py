@@ -1,0 +1,188 @@
+"""The benchmarks: both ways of training are of the same networks and images, and figures mean what they say."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import random
+import statistics
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import genlab
+from genlab import data
+from genlab.bench import quality, records, timing
+from genlab.bench.loops import GenlabLoop, ReportLoop, _OneByOne, plain
+from genlab.bench.timing import median_interval
+from genlab.family import FAMILIES
+from genlab.randomness import Keyed
+from genlab.recipe import GanRecipe
+from genlab.trained import fitted
+
+ROOT = Path(__file__).parent.parent
+SYSTEMS = ["s0-dcgan", "s1-mlp", "s2-dcgan", "s2-cdcgan", "s3-mlp", "s4-dcgan", "s4-vae", "s4-classifier"]
+FEW = {"data.subset": 512, "engine.plan": "reference"}
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["s2-dcgan", "s4-vae"])
+def test_the_reports_images_are_genlabs(name: str) -> None:
+    """One by one through PIL, or all at once: the same pixels."""
+    recipe = genlab.load_recipe(name)
+    mnist = data.first(data.load(recipe.data.name), 20)
+    theirs = _OneByOne(mnist, recipe)
+    mine = torch.from_numpy(fitted(mnist, recipe).images).float() * (2 / 255) - 1
+    for k in range(20):
+        x, label = theirs[k]
+        assert torch.allclose(x, mine[k], atol=1e-6)
+        assert mnist.labels is not None
+        assert label == mnist.labels[k]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_plain_networks_are_the_same_functions(name: str) -> None:
+    recipe = genlab.load_recipe(name)
+    family = FAMILIES[recipe.family]
+    made, examples = family.build(recipe, 10, Keyed(0)), family.examples(recipe, 10)
+    for part, network in made.items():
+        stand_in = plain(network).double().eval()
+        inputs = [torch.randn_like(x.double()) if x.is_floating_point() else x for x in examples[part][0]]
+        mine, theirs = network.double().eval()(*inputs), stand_in(*inputs)
+        for a, b in zip(*[value if isinstance(value, tuple) else (value,) for value in (mine, theirs)], strict=True):
+            assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
+        assert not any(
+            "genlab.nets.products.P" in str(type(m)) or "WholeMap" in str(type(m)) for m in stand_in.modules()
+        )
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_both_ways_train_every_system(name: str) -> None:
+    wide = {"networks.generator.ngf": 8, "networks.discriminator.ndf": 8} if "dcgan" in name else {}
+    changes = {**FEW, **wide, "budget.batch": 16}
+    theirs, mine = ReportLoop(name, changes), GenlabLoop(name, changes)
+    for loop in (theirs, mine):
+        for _ in range(3):
+            loop.step()
+    assert len(theirs.losses) == 3
+    assert np.isfinite(theirs.losses).all()
+    recipe = theirs.recipe
+    if FAMILIES[recipe.family].sampler:
+        z = Keyed(0).normal("z", 0, 4, recipe.latent)
+        for loop in (theirs, mine):
+            images = loop.generate(z, torch.arange(4) if recipe.conditional else None)
+            assert images.shape == (4, 1, recipe.data.size, recipe.data.size)
+            assert 0 <= float(images.min()) <= float(images.max()) <= 1
+
+
+def test_the_reports_first_losses_in_closed_form() -> None:
+    """D's two cross-entropies of the first batch, of D as it was built; then it learns: they fall."""
+    loop = ReportLoop("s3-skeleton", {**FEW, "networks.discriminator.dropout": 0})
+    assert isinstance(loop.recipe, GanRecipe)
+    loop.step()
+    assert loop.losses[0][0] == pytest.approx(2 * np.log(2), abs=0.2)  # a fresh D says 1/2
+    assert loop.losses[0][1] == pytest.approx(np.log(2), abs=0.4)
+    for _ in range(10):
+        loop.step()
+    assert loop.losses[-1][0] < loop.losses[0][0]
+
+
+def test_what_the_reports_did_not_do_is_refused() -> None:
+    with pytest.raises(NotImplementedError, match="no penalty"):
+        ReportLoop("quick-mnist", FEW).step()
+    with pytest.raises(NotImplementedError, match="constant rate"):
+        ReportLoop("s2-dcgan", {**FEW, "optimisers.generator.schedule": "linear"}).step()
+
+
+def test_the_interval_of_a_median() -> None:
+    assert median_interval(range(9)) == (1, 7)  # 2nd and 8th of 9: 96.1 %
+    assert median_interval([3, 1, 2, 6, 5, 4]) == (1, 6)  # 96.9 %
+    assert median_interval([2.0, 1.0]) == (1, 2)
+    stream = random.Random(0)
+    held = [
+        low <= 0 <= high for low, high in (median_interval([stream.gauss(0, 1) for _ in range(9)]) for _ in range(2000))
+    ]
+    assert statistics.mean(held) == pytest.approx(0.961, abs=0.02)
+
+
+def test_steps_are_timed_in_turns() -> None:
+    found = timing.paired("s4-classifier", timing.WAYS, rounds=3, seconds=0.02)
+    assert all(len(values) == 3 and min(values) > 0 for values in found.milliseconds.values())
+    # Two products of 784 x 500 (the input needs no gradient), three of 500 x 10, 128 images, 2 operations each.
+    expected = 128 * 2 * (2 * 784 * 500 + 3 * 500 * 10)
+    for way in ("float32", "bfloat16"):
+        assert found.facts[way]["flops"] == expected
+        assert 100 < found.facts[way]["peak_memory_mb"] < 2000
+        ratio, (low, high) = found.ratio(way)
+        assert low <= ratio <= high
+    doubled = timing.Paired({"report": [4.0, 6.0, 5.0], "float32": [2.0, 2.0, 2.0]})
+    assert doubled.ratio("float32") == (2.5, (2.0, 3.0))
+
+
+def test_a_training_that_fails_is_told() -> None:
+    with pytest.raises(genlab.errors.GenlabError, match="ended before its time"):
+        timing.Stepper("s2-dcgan", "report", {"budget.batch": 0})
+
+
+def test_the_peak_is_a_rate() -> None:
+    assert set(timing.peak_gflops()) == {"float32", "bfloat16"}
+    assert all(0.1 < value < 1e6 for value in timing.peak_gflops().values())
+
+
+def test_a_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"networks.generator.ngf": 4, "networks.discriminator.ndf": 4, "budget.batch": 16}
+    first, last = quality.curve("quick-mnist", "float32", 0, [2, 4], changes)
+    assert (first["step"], last["step"]) == (2, 4)
+    assert 0 < first["seconds"] < last["seconds"]
+    assert first["floors"] > 300  # noise
+    assert 0 <= last["requested"] <= 0.4
+
+
+class Perfect:
+    """A loop whose images are real ones."""
+
+    recipe = genlab.load_recipe("s4-dcgan")
+
+    def step(self) -> None: ...
+
+    def generate(self, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        return torch.from_numpy(quality._reference(self.recipe).training_images(len(z)).images / np.float32(255))
+
+
+def test_real_images_are_at_the_floor() -> None:
+    assert quality.score(Perfect(), 0) == {"floors": pytest.approx(1.0), "requested": None}
+
+
+def test_a_row_of_the_records() -> None:
+    speedrun = script("speedrun")
+    entry = speedrun.Entry("mnist", "conditional", "s2", "quick-mnist", 100)
+    ours = [[{"step": 100, "seconds": s, "floors": f, "requested": 0.9}] for s, f in ((1.0, 50.0), (3.0, 70.0))]
+    theirs = [[{"step": 2345, "seconds": s, "floors": 65.0, "requested": None}] for s in (100.0, 150.0)]
+    row = speedrun.row(entry, ours, theirs, 65.0)
+    assert (row["seconds"], row["floors"], row["reached"]) == (2.0, 60.0, True)  # the mean over seeds counts
+    assert row["ratio"] == pytest.approx(75.0)  # of 100 and 50
+    assert row["interval"] == pytest.approx([75 - 12.706 * 25, 75 + 12.706 * 25], rel=1e-3)
+    missed = speedrun.row(entry, ours, theirs, 59.0)
+    assert (missed["reached"], missed["ratio"]) == (False, None)
+    assert "not reached" in speedrun.table([missed])
+
+
+def test_what_genlab_bench_compares_with_is_what_the_benchmarks_recorded() -> None:
+    known = records.load()
+    rows = json.loads((ROOT / "benchmarks" / "records.json").read_text("utf-8"))
+    assert [race["seconds"] for race in known["speedrun"]] == [row["seconds"] for row in rows if row["reached"]]
+    measured: dict[str, Any] = json.loads((ROOT / "benchmarks" / "records" / "throughput.json").read_text("utf-8"))
+    assert known["throughput"] == {row["system"]: row["ratio"] for row in measured["systems"]}
+    assert script("speedrun").table(rows) in (ROOT / "benchmarks" / "RECORDS.md").read_text("utf-8")
