@@ -6,7 +6,7 @@ BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS)
 TORCH    := $(shell sed -n 's/^torch==//p' constraints.txt)
 
-.PHONY: demo test slow faults quality check lint format clean
+.PHONY: demo test slow faults quality throughput speedrun waiting bench check lint format clean
 
 demo: $(VENV)/core.stamp            ## train quick-mnist on this machine, a minute or two
 	$(BIN)/genlab train quick-mnist
@@ -22,6 +22,17 @@ faults: $(VENV)/dev.stamp           ## a thousand kills and all else that may go
 
 quality: $(VENV)/core.stamp         ## how good the recipes are, over seeds; an hour, into benchmarks/records
 	$(BIN)/python benchmarks/quality.py
+
+throughput: $(VENV)/core.stamp      ## steps beside the reports' own way; ten minutes of an idle machine, into benchmarks/records
+	$(BIN)/python benchmarks/throughput.py
+
+speedrun: $(VENV)/core.stamp        ## time to quality, five seeds; most of an hour, into benchmarks/RECORDS.md
+	$(BIN)/python benchmarks/speedrun.py
+
+waiting: $(VENV)/core.stamp         ## start, memory, beside other work; five minutes, into benchmarks/records
+	$(BIN)/python benchmarks/waiting.py
+
+bench: throughput speedrun waiting  ## all three; nothing else should run meanwhile
 
 lint: $(VENV)/dev.stamp             ## style and types
 	$(BIN)/ruff check src tests benchmarks

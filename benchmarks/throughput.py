@@ -17,6 +17,7 @@ from typing import Any
 
 import genlab
 from genlab import plan, provenance
+from genlab.bench import records
 from genlab.bench.timing import REPORT, WAYS, Stepper, paired, peak_gflops
 
 RECORD = Path(__file__).parent / "records" / "throughput.json"
@@ -135,6 +136,7 @@ def main() -> None:
     elif not options.quick:
         print(curves_table(record))
         RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+        records.keep(throughput={row["system"]: row["ratio"] for row in record["systems"]})
     print(f"\n{record['minutes']} minutes")
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genlab import cli, recipe_files
+from genlab import cli, plan, recipe_files
+from genlab.bench import quality, short
 from genlab.recipe import GanRecipe
 from genlab.trained import Run
 
@@ -229,3 +230,32 @@ def test_a_fraction_is_no_whole_number(arguments: list[str], capsys: pytest.Capt
     code, _, error = call(arguments, capsys)
     assert code == 2
     assert f"{arguments[-1]}' is given; a whole number is needed" in error
+
+
+def test_the_plan_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(plan, "_milliseconds", lambda device, threads: {"linear float32": 2.0, "linear bfloat16": 1.0})
+    cli.main(["bench", "plan", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["linear"]["precision"] == "bfloat16"
+    assert found["convolutional"]["precision"] == "float32"  # not measured, so not chosen
+    assert found["milliseconds"] == {"linear float32": 2.0, "linear bfloat16": 1.0}
+    cli.main(["bench", "plan", "--anew"])
+    told = capsys.readouterr().out
+    assert "engine.precision" in told
+    assert "linear bfloat16" in told
+    assert "--engine.threads 1" in told
+
+
+def test_a_benchmark_says_what_was_reached(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(short, "SYSTEMS", ("s4-classifier",))
+    monkeypatch.setattr(short, "BLOCK_SECONDS", 0.01)
+    for floors, words in ((1.0, "reached"), (1000.0, "not reached")):
+        monkeypatch.setattr(quality, "curve", lambda *_, f=floors: [{"step": 9, "seconds": 5.0, "floors": f}])
+        cli.main(["bench"])
+        told = capsys.readouterr().out
+        assert "s4-classifier" in told
+        assert f"floors: {words}" in told

@@ -59,13 +59,17 @@ def pinned() -> Iterator[None]:
     """
     cores, threads = allowed(), torch.get_num_threads()
     workers = _workers(threads - 1) if sys.platform == "linux" and 1 < threads == len(cores) else []
-    tasks = [os.getpid(), *workers] if workers else []
+    if not workers:
+        yield
+        return
+    before = _run_times()
     try:
-        for task, core in zip(tasks, cores, strict=False):
+        for task, core in zip([os.getpid(), *workers], cores, strict=True):
             _bind(task, {core})
         yield
     finally:
-        for task in tasks:
+        # Threads that began meanwhile have inherited the core of the one that started them.
+        for task in {os.getpid(), *workers, *_run_times().keys() - before.keys()}:
             _bind(task, set(cores))
 
 

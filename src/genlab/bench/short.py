@@ -10,6 +10,7 @@ from genlab.bench import quality, records
 from genlab.bench.timing import REPORT, WAYS, paired, peak_gflops
 
 SYSTEMS = ("s2-dcgan", "s3-mlp", "s4-vae", "s4-classifier")
+ROUNDS, BLOCK_SECONDS = 6, 0.3
 TRACK = {"track": "mnist conditional", "target": "s2"}
 
 
@@ -24,7 +25,7 @@ def short(progress: Callable[[str], None] = lambda words: None) -> dict[str, Any
     found: dict[str, Any] = {"plan": better, "peak_gflops": peak_gflops(), "systems": []}
     for name in SYSTEMS:
         progress(f"{name}: steps in turns")
-        pairs = paired(name, WAYS, rounds=6, seconds=0.3)
+        pairs = paired(name, WAYS, ROUNDS, BLOCK_SECONDS)
         way = min(WAYS[1:], key=pairs.median)
         ratio, interval = pairs.ratio(way)
         gflops = pairs.facts[way]["flops"] / pairs.median(way) / 1e6

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from genlab.geometry import doublings, halvings
-from genlab.nets.products import DoublingConvTranspose2d, HalvingConv2d, Linear
+from genlab.nets.products import DoublingConvTranspose2d, HalvingConv2d, Linear, in_bfloat16
 
 Activation = Literal["relu", "leaky-relu", "leaky-relu-0.01"]
 Normalisation = Literal["batch", "none", "spectral"]
@@ -68,10 +68,10 @@ class Dropout(nn.Dropout):
     takes a third of a step of report S3's GAN."""
 
     def forward(self, input: Tensor) -> Tensor:
-        kind, units = input.device.type, input.numel()
-        if not self.training or not torch.is_autocast_enabled(kind) or torch.compiler.is_compiling():
+        units = input.numel()
+        if not self.training or not in_bfloat16(input):
             return super().forward(input)
-        bits = torch.empty(-(-units // 4), dtype=torch.int64, device=input.device).random_(-(2**63), None)
+        bits = torch.empty(-(-units // 4), dtype=torch.int64).random_(-(2**63), None)
         kept = bits.view(torch.int16)[:units].view(input.shape) >= round(self.p * 2**16) - 2**15
         return input * kept.to(input.dtype) * (1 / (1 - self.p))
 

@@ -20,6 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def in_bfloat16(x: Tensor) -> bool:
+    """Whether a pass over x is under autocast on a CPU, where these forms were measured, and not being compiled."""
+    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
+
+
 class Linear(nn.Linear):
     """`nn.Linear`; the same bits in float32.
 
@@ -32,12 +37,11 @@ class Linear(nn.Linear):
     _rounded: tuple[object, Tensor] | None = None
 
     def forward(self, input: Tensor) -> Tensor:
-        kind, weight = input.device.type, self.weight
-        plain = not torch.is_autocast_enabled(kind) or torch.compiler.is_compiling()
+        weight = self.weight
         # A parametrised weight (spectral normalisation) is another tensor in each pass.
-        if plain or input.dim() != 2 or not isinstance(weight, nn.Parameter):
+        if not in_bfloat16(input) or input.dim() != 2 or not isinstance(weight, nn.Parameter):
             return super().forward(input)
-        dtype = torch.get_autocast_dtype(kind)
+        dtype = torch.get_autocast_dtype("cpu")
         state = (weight._version, weight.data_ptr(), dtype)
         if self._rounded is None or self._rounded[0] != state or not self.updates_are_told:
             self._rounded = (state, weight.detach().to(dtype))
@@ -117,8 +121,7 @@ class DoublingConvTranspose2d(nn.ConvTranspose2d):
 def _pays(x: Tensor, side: int, channels: int) -> bool:
     """Whether a product is the faster way to the weight's gradient (measured with AVX512_BF16): of the smaller map the
     side, and its channels."""
-    on = x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
-    return on and (side <= 4 or channels >= 256)
+    return in_bfloat16(x) and (side <= 4 or channels >= 256)
 
 
 def _rounded(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
