@@ -42,13 +42,20 @@ def test_the_reference_plan(name: str) -> None:
 @pytest.mark.parametrize("settings", PLANS, ids=["channels-last, fused, merged", "two threads"])
 @pytest.mark.parametrize("name", golden.names())
 def test_other_float32_plans(name: str, settings: dict[str, Any]) -> None:
-    """By gradient descent: Adam's first step is the gradient's sign, which makes a whole step of a rounding error."""
+    """By gradient descent: Adam's first step is the gradient's sign, which makes a whole step of a rounding error.
+
+    Gradient norms to 1e-2: a unit whose input is 0 but for rounding passes its gradient in one plan and not in another.
+    """
     descent = {
         f"{path}.{field}": value
         for path in recipe_files.load(name).optimiser_sections()
-        for field, value in {"name": "sgd", "lr": 1e-4, "momentum": 0.9, "weight_decay": 0}.items()
+        for field, value in {"name": "sgd", "lr": 1e-5, "momentum": 0.9, "weight_decay": 0}.items()
     }
-    compare(golden.trace(name, settings, **descent), golden.trace(name, None, **descent), 1e-3)
+    found, known = golden.trace(name, settings, **descent), golden.trace(name, None, **descent)
+    compare(found, known, 1e-2)
+    for trace in (found, known):
+        trace["rows"] = [{key: row[key] for key in row if not key.startswith("grad_norm")} for row in trace["rows"]]
+    compare(found, known, 1e-3)
 
 
 def test_a_trace_would_notice() -> None:

@@ -30,7 +30,7 @@ LAYERS = [
     "reporting.figures reporting.drawings reporting.pages reporting.render reporting",
     "trained",
     "launching resuming api api_metrics layer_tables",
-    "bench.loops bench.timing bench.quality bench.records bench.short bench",
+    "bench bench.loops bench.timing bench.quality bench.records bench.short",
     "cli_looks cli_metrics cli_runs cli_bench cli __main__",
 ]
 ORDER = [module for layer in LAYERS for module in layer.split()]

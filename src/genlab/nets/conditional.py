@@ -18,7 +18,7 @@ from genlab.nets.parts import (
     generator_widths,
     upsampling,
 )
-from genlab.nets.products import PointConvTranspose2d, WholeMapConv2d
+from genlab.nets.products import DoublingConvTranspose2d, HalvingConv2d, PointConvTranspose2d, WholeMapConv2d
 
 
 class ConditionalDcganGenerator(nn.Module):
@@ -57,7 +57,7 @@ class ConditionalDcganGenerator(nn.Module):
         self.z_branch, self.y_branch = branch(latent), branch(classes)
         self.layers = nn.Sequential(
             *upsampling([2 * half, *widths[1:]], normalisation, activation, order),
-            nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1),
+            DoublingConvTranspose2d(widths[-1], channels),
             nn.Tanh(),
         )
         finish(self, init, normalisation)
@@ -100,7 +100,7 @@ class ConditionalDcganDiscriminator(nn.Module):
         self.classes, self.labels = classes, labels
 
         def branch(inputs: int) -> nn.Sequential:
-            return nn.Sequential(nn.Conv2d(inputs, half, 4, 2, 1), *after(half, "none", activation))
+            return nn.Sequential(HalvingConv2d(inputs, half), *after(half, "none", activation))
 
         self.x_branch = branch(channels)
         if labels:
@@ -153,7 +153,7 @@ class ProjectionDcganDiscriminator(nn.Module):
         super().__init__()
         widths = discriminator_widths(size, base, ndf)
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, ndf, 4, 2, 1),
+            HalvingConv2d(channels, ndf),
             *after(ndf, "none", activation),
             *downsampling(widths, normalisation, activation, order),
             WholeMapConv2d(widths[-1], 1 + classes, base),

@@ -18,7 +18,7 @@ from genlab.nets.parts import (
     generator_widths,
     upsampling,
 )
-from genlab.nets.products import PointConvTranspose2d, WholeMapConv2d
+from genlab.nets.products import DoublingConvTranspose2d, HalvingConv2d, PointConvTranspose2d, WholeMapConv2d
 
 
 class DcganGenerator(nn.Module):
@@ -52,7 +52,7 @@ class DcganGenerator(nn.Module):
             PointConvTranspose2d(latent, widths[0], base),
             *after(widths[0], normalisation, activation, order),
             *upsampling(widths, normalisation, activation, order),
-            nn.ConvTranspose2d(ngf, channels, 4, 2, 1, bias=False)
+            DoublingConvTranspose2d(ngf, channels, bias=False)
             if head == "transposed"
             else nn.Conv2d(ngf, channels, 3, padding=1, bias=False),
             nn.Tanh(),
@@ -92,7 +92,7 @@ class DcganDiscriminator(nn.Module):
         bias = normalisation != "batch"
         widths = discriminator_widths(size, base, ndf, extra=0 if stem == "strided" else 1)
         first = (
-            nn.Conv2d(channels, ndf, 4, 2, 1, bias=bias)
+            HalvingConv2d(channels, ndf, bias=bias)
             if stem == "strided"
             else nn.Conv2d(channels, ndf, 3, padding=1, bias=bias)
         )

@@ -92,6 +92,10 @@ class PointConvTranspose2d(nn.ConvTranspose2d):
         return maps.view(-1, *weight.shape[1:]).permute(0, 3, 1, 2)
 
 
+FEW = 4
+"""Channels of an image, for which a layer of its own way is worth while."""
+
+
 class HalvingConv2d(nn.Conv2d):
     """`nn.Conv2d(inputs, outputs, 4, 2, 1)`; the same bits in float32."""
 
@@ -99,9 +103,10 @@ class HalvingConv2d(nn.Conv2d):
         super().__init__(inputs, outputs, 4, 2, 1, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        if not _pays(input, input.shape[2] // 2, self.out_channels):
+        product = _product_pays(input.shape[2] // 2, self.out_channels)
+        if not in_bfloat16(input) or not (product or self.in_channels <= FEW):
             return super().forward(input)
-        y: Tensor = _Strided.apply(*_rounded(input, self.weight, self.bias), False)  # type: ignore[no-untyped-call]
+        y: Tensor = _Strided.apply(*_rounded(input, self.weight, self.bias), False, product)  # type: ignore[no-untyped-call]
         return y
 
 
@@ -112,16 +117,17 @@ class DoublingConvTranspose2d(nn.ConvTranspose2d):
         super().__init__(inputs, outputs, 4, 2, 1, bias=bias)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if not _pays(input, input.shape[2], self.in_channels):
+        product = _product_pays(input.shape[2], self.in_channels)
+        if not in_bfloat16(input) or not (product or self.out_channels <= FEW):
             return super().forward(input, output_size)
-        y: Tensor = _Strided.apply(*_rounded(input, self.weight, self.bias), True)  # type: ignore[no-untyped-call]
+        y: Tensor = _Strided.apply(*_rounded(input, self.weight, self.bias), True, product)  # type: ignore[no-untyped-call]
         return y
 
 
-def _pays(x: Tensor, side: int, channels: int) -> bool:
+def _product_pays(side: int, channels: int) -> bool:
     """Whether a product is the faster way to the weight's gradient (measured with AVX512_BF16): of the smaller map the
     side, and its channels."""
-    return in_bfloat16(x) and (side <= 4 or channels >= 256)
+    return side <= 4 or channels >= 256
 
 
 def _rounded(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -130,28 +136,53 @@ def _rounded(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
 
 
 class _Strided(torch.autograd.Function):
-    """A convolution, or transposed convolution, of kernel 4, stride 2, padding 1."""
+    """A convolution, or transposed convolution, of kernel 4, stride 2, padding 1; with `product` the weight's gradient
+    is computed as one."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, product: bool) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.transposed = transposed
-        return (F.conv_transpose2d if transposed else F.conv2d)(x, weight, bias, 2, 1)
+        ctx.transposed, ctx.product = transposed, product
+        if not transposed:
+            return F.conv2d(x, weight, bias, 2, 1)
+        y = _spread(x, weight)
+        return y if bias is None else y + bias[:, None, None]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
         for_x = for_weight = None
-        if ctx.needs_input_grad[0] and ctx.transposed:
-            for_x = F.conv2d(gradient, weight, None, 2, 1)
-        elif ctx.needs_input_grad[0]:
+        if ctx.needs_input_grad[0]:
             odd = (x.shape[2] % 2, x.shape[3] % 2)
-            for_x = F.conv_transpose2d(gradient, weight, None, 2, 1, odd)
-        if ctx.needs_input_grad[1]:
+            for_x = F.conv2d(gradient, weight, None, 2, 1) if ctx.transposed else _spread(gradient, weight, odd)
+        if ctx.needs_input_grad[1] and ctx.product:
             small, large = (x, gradient) if ctx.transposed else (gradient, x)
             for_weight = _patches_product(small, large)
+        elif ctx.needs_input_grad[1]:
+            strides = ([2, 2], [1, 1], [1, 1], ctx.transposed, [0, 0], 1)
+            for_weight = torch.ops.aten.convolution_backward(gradient, x, weight, None, *strides, [False, True, False])[
+                1
+            ]
         for_bias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
-        return for_x, for_weight, for_bias, None
+        return for_x, for_weight, for_bias, None, None
+
+
+def _spread(x: Tensor, weight: Tensor, odd: tuple[int, int] = (0, 0)) -> Tensor:
+    """The transposed convolution of kernel 4, stride 2, padding 1; `odd` says which sides of the result are odd.
+
+    Where few channels come out, as the channels of a 2 x 2 convolution that are the four pixels of a square each:
+    oneDNN takes two to three times as long for one channel out of 32 in its own way.
+    """
+    inputs, outputs = weight.shape[:2]
+    if outputs > FEW or any(odd):
+        return F.conv_transpose2d(x, weight, None, 2, 1, odd)
+    # A kernel's rows and columns as (which of two neighbours, which pixel of the square); neighbours count backwards.
+    squares = weight.reshape(inputs, outputs, 2, 2, 2, 2).flip(2, 4).permute(3, 5, 1, 0, 2, 4)
+    kernel = squares.reshape(4 * outputs, inputs, 2, 2).contiguous(memory_format=torch.channels_last)
+    y = F.conv2d(x, kernel, padding=1).permute(0, 2, 3, 1)
+    n, h, w, _ = y.shape
+    pixels = y.reshape(n, h, w, 2, 2, outputs).permute(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, outputs)
+    return pixels[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
 
 
 def _patches_product(small: Tensor, large: Tensor) -> Tensor:
