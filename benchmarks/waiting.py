@@ -28,7 +28,7 @@ GENLAB = [sys.executable, "-m", "genlab"]
 QUICK = ("quick-mnist", "quick-mnist-unconditional", "quick-fashion")
 SPIN = "while True: pass"
 TRAIN = "from genlab.bench.loops import GenlabLoop\nloop = GenlabLoop('s2-dcgan')\nwhile True: loop.step()"
-ROUNDS, SECONDS = 5, 1.0
+ROUNDS, SECONDS = 3, 1.0
 
 
 def help_seconds() -> float:

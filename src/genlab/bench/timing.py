@@ -7,7 +7,6 @@ as they do in a script that knows nothing of genlab.
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -87,9 +86,7 @@ def serve() -> None:
         for line in sys.stdin:
             steps = json.loads(line).get("steps")
             if steps is None:
-                memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-                    1024 if sys.platform == "linux" else 2**20
-                )
+                memory = _peak_memory_mb()
                 with FlopCounterMode(display=False) as counter:
                     loop.step()
                 print(json.dumps({"flops": counter.get_total_flops(), "peak_memory_mb": memory}), flush=True)
@@ -98,6 +95,15 @@ def serve() -> None:
             for _ in range(steps):
                 loop.step()
             print(json.dumps({"seconds": time.perf_counter() - start}), flush=True)
+
+
+def _peak_memory_mb() -> float | None:
+    """Of this process so far; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 2**20)
 
 
 def loop_of(
