@@ -6,6 +6,7 @@ import importlib.util
 import json
 import random
 import statistics
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +35,7 @@ def script(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Dataclasses look there for their types.
     spec.loader.exec_module(module)
     return module
 
