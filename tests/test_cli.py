@@ -254,7 +254,12 @@ def test_a_benchmark_says_what_was_reached(
     monkeypatch.setattr(short, "SYSTEMS", ("s4-classifier",))
     monkeypatch.setattr(short, "BLOCK_SECONDS", 0.01)
     for floors, words in ((1.0, "reached"), (1000.0, "not reached")):
-        monkeypatch.setattr(quality, "curve", lambda *_, f=floors: [{"step": 9, "seconds": 5.0, "floors": f}])
+
+        def raced(recipe: str, way: str, seed: int, marks: list[int], overrides: Any, f: float = floors) -> Any:
+            assert overrides["budget.max_steps"] == marks[-1]  # the schedule is laid out over the race
+            return [{"step": marks[-1], "seconds": 5.0, "floors": f}]
+
+        monkeypatch.setattr(quality, "curve", raced)
         cli.main(["bench"])
         told = capsys.readouterr().out
         assert "s4-classifier" in told

@@ -44,7 +44,8 @@ def short(progress: Callable[[str], None] = lambda words: None) -> dict[str, Any
         )
     record = next(row for row in known["speedrun"] if all(row[key] == value for key, value in TRACK.items()))
     progress(f"{record['recipe']}: {record['steps']} steps to {record['floors_wanted']:.0f} floors")
-    last = quality.curve(record["recipe"], "auto", 0, [record["steps"]], record["overrides"])[-1]
+    length = {"budget.max_steps": record["steps"], "budget.epochs": 1000}
+    last = quality.curve(record["recipe"], "auto", 0, [record["steps"]], {**record["overrides"], **length})[-1]
     found["speedrun"] = {
         **TRACK,
         "floors_wanted": record["floors_wanted"],
