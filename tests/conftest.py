@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch comes before genlab here
 
 import signal
 from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SMALL: dict[str, Any] = {
     "engine.plan": "reference",
+    "networks.latent": 100,
     "networks.generator.ngf": 4,
     "networks.discriminator.ndf": 4,
     "budget.batch": 16,

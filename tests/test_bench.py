@@ -96,9 +96,14 @@ def test_the_reports_first_losses_in_closed_form() -> None:
     loop.step()
     assert loop.losses[0][0] == pytest.approx(2 * np.log(2), abs=0.2)  # a fresh D says 1/2
     assert loop.losses[0][1] == pytest.approx(np.log(2), abs=0.4)
+    x, _ = next(iter(loop._loader))
+    with torch.no_grad():
+        before = loop.networks["discriminator"](x).mean()
     for _ in range(10):
         loop.step()
     assert loop.losses[-1][0] < loop.losses[0][0]
+    with torch.no_grad():
+        assert loop.networks["discriminator"](x).mean() > before  # real images have a high logit
 
 
 def test_what_the_reports_did_not_do_is_refused() -> None:

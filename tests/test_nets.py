@@ -304,3 +304,19 @@ def test_a_spectrally_normalised_layer_is_described_as_the_layer_it_is() -> None
     ]
     assert rows[0] == rows[1]
     assert describe("D", spectral, x).buffers == 0
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5])
+def test_dropout_under_autocast_drops_its_share(p: float) -> None:
+    """Within five standard errors, and scaled so that the mean stays; outside of autocast it is torch's."""
+    layer, x = parts.Dropout(p), torch.ones(1000, 400)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x.bfloat16())
+        assert torch.equal(layer.eval()(x), x)
+    assert set(y.float().unique().tolist()) == {0.0, torch.tensor(1 / (1 - p)).bfloat16().item()}
+    dropped = float((y == 0).float().mean())
+    assert abs(dropped - p) < 5 * (p * (1 - p) / x.numel()) ** 0.5
+    torch.manual_seed(0)
+    mine = layer.train()(x)
+    torch.manual_seed(0)
+    assert torch.equal(mine, nn.Dropout(p)(x))

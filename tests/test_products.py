@@ -177,7 +177,13 @@ def test_without_a_descent_a_weight_is_rounded_in_each_pass() -> None:
 def test_spectral_normalisation_is_seen() -> None:
     """A weight that is computed anew in each pass is not kept, and its source gets the gradient."""
     layer: Any = nn.utils.parametrizations.spectral_norm(Linear(6, 5))
+    layer.updates_are_told = True
+    x = torch.randn(4, 6)
     with autocast():
-        y = layer(torch.randn(4, 6))
+        before = layer(x)
+        with torch.no_grad():
+            layer.parametrizations.weight.original[0] *= 3
+        y = layer(x)
+    assert not torch.equal(before, y)
     y.float().sum().backward()
     assert layer.parametrizations.weight.original.grad is not None

@@ -33,6 +33,7 @@ def test_a_scope_keys_the_global_generator_and_puts_it_back() -> None:
     before = torch.get_rng_state()
     with Keyed(0).scope("networks", 1):
         first = torch.rand(5)
+    assert torch.equal(first, Keyed(0).uniform("networks", 1, 5))
     assert torch.equal(torch.get_rng_state(), before)
     with Keyed(0).scope("networks", 1):
         assert torch.equal(torch.rand(5), first)
