@@ -68,11 +68,8 @@ def peak_memory_mb(recipe: str, folder: Path) -> float:
 
 
 @contextmanager
-def beside(code: str | None) -> Iterator[None]:
-    """Inside, a process runs this Python code; none if there is none."""
-    if code is None:
-        yield
-        return
+def beside(code: str) -> Iterator[None]:
+    """Inside, a process runs this Python code."""
     process = subprocess.Popen([sys.executable, "-c", code])
     try:
         time.sleep(0.5 if code == SPIN else 6.0)  # Until it is at work.
