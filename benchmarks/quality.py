@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import genlab
+from genlab.bench.timing import mean_interval
 from genlab.evaluation import CHEAP, Reference, Samples, measure
 from genlab.evaluation.of_run import requests, way_of
 from genlab.evaluation.words import floors
@@ -25,8 +26,6 @@ from genlab.pictures import to_uint8
 from genlab.trained import Run
 
 SEEDS = range(5)
-STUDENT = 2.776
-"""The 97.5 % quantile of Student's t with 4 degrees of freedom."""
 RECORD = Path(__file__).parent / "records" / "quality.json"
 QUICK = ("quick-mnist", "quick-fashion", "quick-mnist-unconditional")
 TOLD = ("requested_class_accuracy", "precision", "recall", "coverage", "memorised_fraction", "sharpness_ratio")
@@ -34,8 +33,8 @@ TOLD = ("requested_class_accuracy", "precision", "recall", "coverage", "memorise
 
 def over_seeds(values: list[float]) -> dict[str, Any]:
     """Mean and 95 % t-interval over the seeds."""
-    mean, reach = statistics.mean(values), STUDENT * statistics.stdev(values) / len(values) ** 0.5
-    return {"mean": mean, "interval": [mean - reach, mean + reach], "values": values}
+    mean, interval = mean_interval(values)
+    return {"mean": mean, "interval": interval, "values": values}
 
 
 def quick(recipe: str, root: Path) -> dict[str, Any]:

@@ -23,12 +23,10 @@ from matplotlib.figure import Figure
 import genlab
 from genlab import plan, provenance
 from genlab.bench import quality, records
-from genlab.bench.timing import REPORT, Stepper
+from genlab.bench.timing import REPORT, Stepper, mean_interval
 
 HERE = Path(__file__).parent
 ROWS, PAGE, PICTURE = HERE / "records.json", HERE / "RECORDS.md", HERE / "records.png"
-STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""The 97.5 % quantile of Student's t, by the number of seeds."""
 REFERENCES = {"s2": ("s2-dcgan", 469, (0.25, 1, 2, 3, 5)), "s4": ("s4-dcgan", 469, (1, 2, 5, 10))}
 """By target: the report's system, its steps an epoch, and the epochs after which it is scored; the last counts."""
 LABELS = {"conditional": "labels used", "unconditional": "no labels"}
@@ -92,26 +90,17 @@ ENTRIES = (
 )
 
 
-def over_seeds(values: list[float]) -> tuple[float, list[float] | None]:
-    """Mean, and its 95 % t-interval; none of a single seed."""
-    mean = statistics.mean(values)
-    if len(values) not in STUDENT:
-        return mean, None
-    reach = STUDENT[len(values)] * statistics.stdev(values) / len(values) ** 0.5
-    return mean, [mean - reach, mean + reach]
-
-
 def row(
     entry: Entry, runs: list[list[dict[str, Any]]], references: list[list[dict[str, Any]]], wanted: float
 ) -> dict[str, Any]:
     """One record, or what was reached instead."""
     ends, their_ends = [run[-1] for run in runs], [run[-1] for run in references]
-    floors, floors_interval = over_seeds([end["floors"] for end in ends])
+    floors, floors_interval = mean_interval([end["floors"] for end in ends])
     reached = floors <= wanted
-    seconds, seconds_interval = over_seeds([end["seconds"] for end in ends])
+    seconds, seconds_interval = mean_interval([end["seconds"] for end in ends])
     theirs = statistics.mean([end["seconds"] for end in their_ends]) if their_ends else None
     ratios = [b["seconds"] / a["seconds"] for a, b in zip(ends, their_ends, strict=False)]
-    ratio, interval = over_seeds(ratios) if ratios and reached else (None, None)
+    ratio, interval = mean_interval(ratios) if ratios and reached else (None, None)
     met = [end["requested"] for end in ends if end["requested"] is not None]
     return {
         "track": f"{entry.data} {entry.track}",

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 import genlab
 from genlab import data
 from genlab.bench import quality, records, timing
 from genlab.bench.loops import GenlabLoop, ReportLoop, _OneByOne, plain
-from genlab.bench.timing import median_interval
+from genlab.bench.timing import STUDENT, mean_interval, median_interval
 from genlab.family import FAMILIES
 from genlab.randomness import Keyed
 from genlab.recipe import GanRecipe
@@ -136,6 +137,17 @@ def test_steps_are_timed_in_turns() -> None:
         assert low <= ratio <= high
     doubled = timing.Paired({"report": [4.0, 6.0, 5.0], "float32": [2.0, 2.0, 2.0]})
     assert doubled.ratio("float32") == (2.5, (2.0, 3.0))
+
+
+def test_the_interval_of_a_mean() -> None:
+    for n, quantile in STUDENT.items():
+        assert quantile == pytest.approx(scipy.stats.t.ppf(0.975, n - 1), abs=5e-4)
+    values = [3.0, 4.0, 8.0]
+    known = scipy.stats.t.interval(0.95, 2, loc=5.0, scale=scipy.stats.sem(values))
+    mean, interval = mean_interval(values)
+    assert mean == 5.0
+    assert interval == pytest.approx(list(known), rel=1e-3)
+    assert mean_interval([7.0]) == (7.0, None)
 
 
 def test_a_training_that_fails_is_told() -> None:

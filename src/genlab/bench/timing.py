@@ -165,6 +165,19 @@ def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[float
     return ordered[best - 1], ordered[n - best]
 
 
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""The 97.5 % quantile of Student's t, by the number of values."""
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, list[float] | None]:
+    """The mean of two to five values, a training's each, and its 95 % t-interval; no interval of a single one."""
+    mean = statistics.mean(values)
+    if len(values) == 1:
+        return mean, None
+    reach = STUDENT[len(values)] * statistics.stdev(values) / len(values) ** 0.5
+    return mean, [mean - reach, mean + reach]
+
+
 def peak_gflops() -> dict[str, float]:
     """10^9 floating-point operations a second of a product of two 2048 x 2048 matrices on all cores, by precision: as a
     product and as a 1 x 1 convolution, which takes another library's way, the faster of both, best of several."""
