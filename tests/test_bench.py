@@ -193,6 +193,8 @@ def test_a_row_of_the_records() -> None:
     assert (row["seconds"], row["floors"], row["reached"]) == (2.0, 60.0, True)  # the mean over seeds counts
     assert row["ratio"] == pytest.approx(75.0)  # of 100 and 50
     assert row["interval"] == pytest.approx([75 - 12.706 * 25, 75 + 12.706 * 25], rel=1e-3)
+    alone = speedrun.row(entry, ours, theirs[:1], 65.0)  # one reference stands beside every seed
+    assert alone["ratio"] == pytest.approx((100 + 100 / 3) / 2)
     missed = speedrun.row(entry, ours, theirs, 59.0)
     assert (missed["reached"], missed["ratio"]) == (False, None)
     assert "not reached" in speedrun.table([missed])
