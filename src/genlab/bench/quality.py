@@ -17,13 +17,13 @@ from typing import Any
 
 from genlab import metrics, pictures
 from genlab.bench.loops import Loop
-from genlab.bench.timing import REPORT, loop_of
+from genlab.bench.timing import child_of, loop_of
 from genlab.errors import GenlabError
 from genlab.evaluation import FULL, Reference, Seen, Way
 from genlab.evaluation.of_run import requests
 from genlab.judge import load as load_judge
 from genlab.randomness import Keyed
-from genlab.recipe import Recipe
+from genlab.recipe import Data
 
 
 def curve(
@@ -38,10 +38,9 @@ def curve(
         For each mark its `step`, the `seconds` of training until then, `floors`, and `requested`, the share of images
         of the class that was asked for (None of an unconditional model).
     """
-    first = "import torch; " if way == REPORT else ""
     question = {"recipe": recipe, "way": way, "seed": seed, "marks": list(marks), "overrides": dict(overrides or {})}
     done = subprocess.run(
-        [sys.executable, "-c", f"{first}from genlab.bench import quality; quality.serve()"],
+        child_of(way, "quality"),
         input=json.dumps(question),
         stdout=subprocess.PIPE,
         text=True,
@@ -70,29 +69,21 @@ def serve() -> None:
 
 def score(loop: Loop, seed: int) -> dict[str, Any]:
     """How good its images are now: `floors` and `requested`, see `curve`."""
-    against = _reference(loop.recipe)
+    against, floor = reference(loop.recipe.data)
     labels = requests(loop.recipe, against, FULL)
     made = pictures.to_uint8(loop.generate(Keyed(seed).normal("evaluation", 0, FULL, loop.recipe.latent), labels))
     side, channels = against.real.images.shape[2], against.real.images.shape[1]
     fake = Seen(against.way.back(made, side, channels), None, against.judge, intervals=False)
     distance = metrics.frechet_distance(against.real.features, fake.features)
     met = None if labels is None else float((fake.classes == labels.numpy()).mean())
-    return {"floors": distance / _floor(loop.recipe), "requested": met}
-
-
-def _reference(recipe: Recipe) -> Reference:
-    return _kept(recipe.data.name, recipe.data.size, recipe.data.channels, recipe.data.resize)[0]
-
-
-def _floor(recipe: Recipe) -> float:
-    return _kept(recipe.data.name, recipe.data.size, recipe.data.channels, recipe.data.resize)[1]
+    return {"floors": distance / floor, "requested": met}
 
 
 @cache
-def _kept(name: str, size: int, channels: int, resize: Any) -> tuple[Reference, float]:
+def reference(data: Data) -> tuple[Reference, float]:
     """What is measured against, and the Frechet distance of as many real images."""
-    judge = load_judge(name)
+    judge = load_judge(data.name)
     if judge is None:
-        raise GenlabError(f"dataset {name} has no judge")
-    against = Reference(name, Way(size, channels, resize), judge)
+        raise GenlabError(f"dataset {data.name} has no judge")
+    against = Reference(data.name, Way(data.size, data.channels, data.resize), judge)
     return against, metrics.frechet_distance(against.real.features, against.floor(FULL).features)

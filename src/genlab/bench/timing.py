@@ -30,6 +30,12 @@ WAYS = (REPORT, "float32", "bfloat16")
 _WARM_UP = 3
 
 
+def child_of(way: str, module: str) -> list[str]:
+    """The command of a process that trains this way: it runs `serve` of a module of genlab.bench."""
+    first = "import torch; " if way == REPORT else ""
+    return [sys.executable, "-c", f"{first}from genlab.bench import {module}; {module}.serve()"]
+
+
 class Stepper(AbstractContextManager["Stepper"]):
     """A training in a process of its own, which makes steps when it is told to.
 
@@ -40,10 +46,8 @@ class Stepper(AbstractContextManager["Stepper"]):
     """
 
     def __init__(self, recipe: str, way: str, overrides: Mapping[str, Any] | None = None) -> None:
-        first = "import torch; " if way == REPORT else ""
-        code = f"{first}from genlab.bench import timing; timing.serve()"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            child_of(way, "timing"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         try:
             self._ask({"recipe": recipe, "way": way, "overrides": dict(overrides or {})})
