@@ -17,7 +17,7 @@ test: $(VENV)/dev.stamp             ## the tests
 slow: $(VENV)/dev.stamp             ## 200 steps of every recipe, minutes each
 	$(BIN)/python -m pytest -m slow -q
 
-faults: $(VENV)/dev.stamp           ## a thousand kills and all else that may go wrong; twenty minutes, into benchmarks/records
+faults: $(VENV)/dev.stamp           ## a thousand kills and all else that may go wrong; a quarter of an hour, into benchmarks/records
 	$(BIN)/python benchmarks/faults.py
 
 quality: $(VENV)/core.stamp         ## how good the recipes are, over seeds; an hour, into benchmarks/records

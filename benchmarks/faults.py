@@ -1,4 +1,4 @@
-"""What genlab survives: `make faults` (twenty minutes on two cores).
+"""What genlab survives: `make faults` (a quarter of an hour on two cores).
 
 Runs tests/faults in its long form, adds up what it counted, measures what saving costs in the quick recipes, prints all
 of it and writes records/faults.json with date, machine, versions, minutes. The documentation is held to that record.
