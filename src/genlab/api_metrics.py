@@ -12,10 +12,10 @@ from genlab import api, data, judge, sampling
 from genlab.data import BUILTIN
 from genlab.data.foreign import read_images
 from genlab.errors import UsageError
-from genlab.evaluation import FULL, Evaluation, Reference, Samples, Way, measure, response, score
+from genlab.evaluation import FULL, Evaluation, Reference, Samples, Way, kept, measure, response, score
 from genlab.evaluation.samples import Resize
 from genlab.judge import Judge
-from genlab.runs import RunDirectory, default_root
+from genlab.runs import RunDirectory, default_root, is_run
 from genlab.sampling import HowOptions
 from genlab.storage import write, write_json
 from genlab.trained import Run
@@ -38,7 +38,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure images against a dataset's test split: those of a run, of a folder of pictures, of an npz file.
 
-    The record is written beside what was measured: into the run, the folder, or FILE.evaluation.json.
+    The record is written beside what was measured: into the run (see `Run.evaluate`), the folder, or
+    FILE.evaluation.json.
 
     Args:
         source: a run (path or name), a folder, or an npz file; see `data.foreign.read_images`.
@@ -95,7 +96,7 @@ def _evaluate_images(
 
 def _is_run(source: str | Path, root: Path) -> bool:
     """Whether this names a run, or at least nothing else that is there."""
-    if any((path / "recipe.yaml").is_file() for path in (Path(source), root / source)):
+    if any(is_run(path) for path in (Path(source), root / source)):
         return True
     return not Path(source).exists() and not str(source).endswith(".npz")
 
@@ -110,8 +111,8 @@ def _add_accuracy_score(run: Run, found: Evaluation, **how: Unpack[HowOptions]) 
     drawn = run.sample_classes(labels, **how)
     real = found.against.real.images
     _with_score(found, found.against.way.back(drawn, real.shape[2], real.shape[1]), labels)
-    if not how:
-        write_json(run.evaluation_file, found.record)
+    if found.file is not None:
+        kept.keep(run, found.file.name, found.record)
 
 
 def _with_score(found: Evaluation, images: Any, labels: Any) -> None:
@@ -131,10 +132,11 @@ def _with_score(found: Evaluation, images: Any, labels: Any) -> None:
 
 
 def compare(names: Sequence[str | Path], *, runs: str | Path | None = None) -> dict[str, dict[str, Any]]:
-    """The records of several runs, by name; a run that has none is evaluated first.
+    """The full evaluations of several runs, by name; a run that has none of its present weights is evaluated first.
 
     Raises:
         UsageError: fewer than two runs, one twice, or runs that were measured in different ways.
+        DataError: an evaluation is damaged or was edited.
     """
     root = Path(runs) if runs else default_root()
     found: dict[str, dict[str, Any]] = {}
@@ -142,11 +144,12 @@ def compare(names: Sequence[str | Path], *, runs: str | Path | None = None) -> d
         run = Run(RunDirectory.open(name, root).path)
         if run.path.name in found:
             raise UsageError(f"{run.path.name} is named twice")
-        found[run.path.name] = run.evaluation or run.evaluate().record
+        known = run.evaluation if run.is_measured() else None
+        found[run.path.name] = known or run.evaluate().record
     if len(found) < 2:
         raise UsageError("two runs or more are needed")
-    for key in ("dataset", "split", "real_images", "judge", "samples"):
-        said = {name: record["protocol"][key] for name, record in found.items()}
+    for key in ("dataset", "split", "real_images", "judge", "samples", "fingerprints"):
+        said = {name: record["protocol"][key] for name, record in found.items() if key in record["protocol"]}
         if len({str(value) for value in said.values()}) > 1:
             words = "; ".join(f"{name}: {value}" for name, value in said.items())
             raise UsageError(f"these runs cannot be compared, their {key} differs: {words}")

@@ -38,9 +38,9 @@ def evaluate(
 ) -> None:
     """Measure images against real ones: quality, classes, diversity, copies; each number with interval and floor."""
     from genlab import api_metrics, tables
-    from genlab.evaluation import FULL, words
+    from genlab.evaluation import FULL, kept, words
 
-    found = api_metrics.evaluate(
+    evaluation = api_metrics.evaluate(
         source,
         against=against,
         n=FULL if n is None else n,
@@ -50,7 +50,8 @@ def evaluate(
         runs=runs,
         progress=_say,
         **draw.chosen(),
-    ).record
+    )
+    found = evaluation.record
     if json:
         tables.show_json(found)
         return
@@ -58,6 +59,9 @@ def evaluate(
     print(f"\n{words.protocol(found)}")
     for note in found["notes"]:
         print(f"note: {note}")
+    if evaluation.file is not None:
+        full = evaluation.file.name == kept.FULL_FILE
+        print(f"kept  {evaluation.file}" + ("" if full else "; the report keeps the full evaluation, evaluation.json"))
 
 
 def compare(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from genlab.cli_looks import Json, Runs
+from genlab.cli_looks import Json, RunName, Runs
 from genlab.errors import CheckpointError
 
 app = App(name="runs", help="List the runs and their state; see whether their files are whole.")
@@ -14,7 +16,8 @@ app = App(name="runs", help="List the runs and their state; see whether their fi
 
 @app.default
 def show(*, runs: Runs = None, json: Json = False) -> None:
-    """List the runs and their state: created, running, finished, interrupted, failed, killed, damaged."""
+    """List the runs and their state: created, running, finished, interrupted, failed, killed, damaged,
+    unreadable."""
     from genlab import tables, verification
     from genlab.runs import default_root, list_runs
 
@@ -34,6 +37,9 @@ def verify(
     ] = None,
     /,
     *,
+    recompute: Annotated[
+        bool, Parameter(negative="", help="Also draw the samples again and measure again, and compare; minutes.")
+    ] = False,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
@@ -42,11 +48,54 @@ def verify(
     from genlab.runs import RunDirectory, list_runs
 
     chosen = [RunDirectory.open(run, runs)] if run is not None else list_runs(runs)
-    found = [verification.verify(each) for each in chosen]
+    facts, damaged = [], []
+    for each in chosen:
+        found = verification.verify(each)
+        facts.append(found.facts)
+        damages = list(found.damages)
+        if not json:
+            print(found.words, flush=True)
+        if recompute:
+            damages += _recompute(each.path, facts[-1], json)
+        if damages:
+            damaged.append(each.path.name)
     if json:
-        tables.show_json([each.facts for each in found])
-    else:
-        print("\n".join(each.words for each in found))
-    damaged = [each.run.path.name for each in found if each.damages]
+        tables.show_json(facts)
     if damaged:
         raise CheckpointError(f"damaged: {', '.join(damaged)}")
+
+
+def _recompute(path: Path, facts: dict[str, Any], json: bool) -> list[str]:
+    """Add to the facts what drawing and measuring again finds; its damages."""
+    from genlab.recompute import recompute
+    from genlab.trained import Run
+
+    found = recompute(Run(path), _say)
+    facts["recomputed"] = {"said": [f"{name}: {line}" for name, line in found.said], "damages": found.damages}
+    if not json:
+        for name, line in found.said:
+            print(f"  {name}: {line}")
+        for line in found.damages:
+            print(f"  {line}")
+    return found.damages
+
+
+@app.command
+def relocate(
+    run: RunName,
+    dataset: Annotated[str, Parameter(help="Where its dataset lies now: the path of an npz file.")],
+    /,
+    *,
+    runs: Runs = None,
+) -> None:
+    """Tell a run where its dataset was moved to; it is recognised by its fingerprint."""
+    from genlab import api
+
+    found = api.open_run(run, runs=runs)
+    found.relocate(dataset)
+    print(f"{found.path.name}: dataset {found.trained_by().data.name}")
+
+
+def _say(words: str) -> None:
+    if sys.stderr.isatty():
+        print(f"{words} ...", file=sys.stderr, flush=True)

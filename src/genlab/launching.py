@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from genlab import checkpoint, cores, engine, recipe_files, sampling, stopping, vae
-from genlab.data import BUILTIN, Dataset
+from genlab.data import BUILTIN, Dataset, load_test
 from genlab.data import first as first_images
 from genlab.data import load as load_data
 from genlab.errors import DataError, GenlabError, UsageError, unknown
@@ -85,7 +85,8 @@ def start(
         warm_start(made["encoder"], source, settled)
     parts = {**own, **({"objective": objective} if objective else {})}
     described = describe_networks(family.examples(settled, classes), made)
-    provenance = provenance_of(settled, seed, dataset, described, {k: type(v).__name__ for k, v in parts.items()})
+    told = {k: type(v).__name__ for k, v in parts.items()}
+    provenance = provenance_of(settled, seed, dataset, load_test(settled.data.name), described, told)
     if source:
         provenance["encoder_from"] = {"run": str(source.path.resolve()), "step": source.status["step"]}
     run = Run(RunDirectory.create(root, settled, seed, provenance, name).path, own)
@@ -166,9 +167,11 @@ def finish(run: Run) -> None:
 
 def is_complete(run: Run) -> bool:
     """Whether `finish` has come to its end since the last step was made."""
-    evaluation = run.evaluation
-    measured = evaluation is not None and evaluation["protocol"].get("step") == run.status["step"]
-    return (run.path / "report.html").exists() and (measured or not _evaluates(run.recipe))
+    try:
+        measured = run.is_measured()
+    except DataError:  # A damaged evaluation is measured again.
+        return False
+    return (run.path / "report.html").exists() and (measured or not _evaluates(run.trained_by()))
 
 
 def _evaluates(recipe: Recipe) -> bool:
@@ -186,7 +189,7 @@ def _classifier(given: str, encoder: nn.Module, seed: int, root: Path, observers
         run = Run(RunDirectory.open(given, root).path)
     except UsageError:
         if given not in recipe_files.names():
-            known = [run.path.name for run in _readable(root) if run.recipe.family == "classifier"]
+            known = [run.path.name for run in _readable(root) if run.trained_by().family == "classifier"]
             raise UsageError(
                 f"init_encoder_from: {unknown('run or recipe', given, [*known, 's4-classifier'])} (in {root})"
             ) from None
@@ -201,7 +204,8 @@ def _readable(root: Path) -> list[Run]:
     found = []
     for run in list_runs(root):
         with suppress(GenlabError):
-            found.append((run.provenance["started"], run.recipe.name, run.path))
+            _ = run.trained_by(), run.status
+            found.append((run.provenance["started"], run.path.name, run.path))
     return [Run(path) for _, _, path in sorted(found)]
 
 

@@ -74,8 +74,11 @@ def kept(run: RunDirectory) -> list[tuple[Path, str, str]]:
     """(path, title, caption) of every look in the run's figures/."""
     found = []
     for path in sorted((run.path / "figures").glob("*.png")):
-        with Image.open(path) as image:
-            text = getattr(image, "text", {})
+        try:
+            with Image.open(path, formats=["PNG"]) as image:
+                text = getattr(image, "text", {})
+        except (OSError, SyntaxError, ValueError):
+            continue  # Damaged: `verify` names it.
         if "genlab:title" in text:
             found.append((path, text["genlab:title"], text["genlab:caption"]))
     return found

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from torch import Tensor
 
+from genlab import seals
+
 GAP = 2
 SCALE = 2
 
@@ -35,14 +37,14 @@ def grid(images: Tensor | NDArray[Any], columns: int) -> NDArray[np.uint8]:
 
 
 def png(picture: NDArray[np.uint8], text: Mapping[str, str] | None = None, scale: int = SCALE) -> bytes:
-    """A picture (height, width, C) as PNG, each pixel `scale` pixels wide, with `text` in its metadata."""
+    """A picture (height, width, C) as PNG, each pixel `scale` pixels wide, with `text` in its metadata; sealed."""
     array = picture.repeat(scale, axis=0).repeat(scale, axis=1)
     info = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
         info.add_itxt(key, value)
     buffer = io.BytesIO()
     Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array).save(buffer, "PNG", pnginfo=info, optimize=True)
-    return buffer.getvalue()
+    return seals.seal_png(buffer.getvalue())
 
 
 def labelled(

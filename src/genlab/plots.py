@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
+from genlab import seals
+
 Array = NDArray[Any]
 STYLE: Any = {"font.family": "sans-serif", "font.size": 10}
 
@@ -134,8 +136,8 @@ def _plain(names: Sequence[str]) -> list[str]:
 
 
 def png(figure: Canvas, text: Mapping[str, str]) -> bytes:
-    """The figure as PNG, with `text` in its metadata."""
+    """The figure as PNG, with `text` in its metadata; sealed."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None, **text})
-    return buffer.getvalue()
+    return seals.seal_png(buffer.getvalue())

@@ -1,4 +1,7 @@
-"""What made a run: versions, machine, seed, data, and the networks' layers; known when it begins, kept with it."""
+"""What made a run: versions, machine, seed, data, and the networks' layers; known when it begins, kept with it.
+
+`split_of` gives a run its data back, and refuses what is not the data that it began with.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,28 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from genlab import cores, recipe_files
+from genlab import cores, data, recipe_files
 from genlab.data import Dataset
-from genlab.errors import UsageError
+from genlab.errors import DataError, UsageError
 from genlab.family import Examples
 from genlab.nets.describe import Description, describe
 from genlab.recipe import Recipe
+from genlab.runs import RunDirectory
 
 
 def provenance_of(
-    recipe: Recipe, seed: int, dataset: Dataset, described: list[Description], own: dict[str, str]
+    recipe: Recipe,
+    seed: int,
+    dataset: Dataset,
+    test: Dataset | None,
+    described: list[Description],
+    own: dict[str, str],
 ) -> dict[str, Any]:
     """What made this run, as far as it can be known when it begins."""
     return {
@@ -36,11 +46,62 @@ def provenance_of(
             "images": len(dataset),
             "fingerprint": dataset.fingerprint,
             "class_names": list(dataset.class_names),
+            "test": split_facts(test),
         },
         "networks": [asdict(description) for description in described],
         "own": own,
         "recipe": recipe_files.to_dict(recipe),
+        "seals": True,
     }
+
+
+def split_facts(test: Dataset | None) -> dict[str, Any] | None:
+    """What is recorded of a test split; None where the dataset has none."""
+    return None if test is None else {"images": len(test), "fingerprint": test.fingerprint}
+
+
+def split_of(run: RunDirectory, split: Literal["train", "test"]) -> Dataset | None:
+    """A split of the run's dataset, as it was when the run began; None for a test split that there is not.
+
+    A test split of which nothing was recorded (`test_is_recorded`) is taken as it is.
+
+    Raises:
+        DataError: the dataset is not where it was, or it was changed.
+    """
+    name = run.trained_by().data.name
+    try:
+        found = data.load(name) if split == "train" else data.load_test(name)
+    except DataError as error:
+        if name in data.BUILTIN or Path(name).exists():
+            raise
+        raise DataError(
+            f"{str(error).partition(';')[0]}; if it lies elsewhere now: genlab runs relocate {run.path} FILE"
+        ) from None
+    check_split(run, found, split)
+    return found
+
+
+def check_split(run: RunDirectory, found: Dataset | None, split: Literal["train", "test"]) -> None:
+    """Hold a split against the one that the run began with.
+
+    Raises:
+        DataError: it is another one.
+    """
+    told = run.provenance["data"]
+    if split == "test" and "test" not in told:
+        return
+    then = told if split == "train" else told["test"]
+    before = None if then is None else then["fingerprint"]
+    now = None if found is None else found.fingerprint
+    if before != now:
+        what = f"the {split} split of {told['name']}"
+        hashes = f"sha256 {before[:12] if before else 'none'} -> {now[:12] if now else 'none'}"
+        raise DataError(f"{what} is not the one that run {run.path.name} began with: {hashes}; put it back")
+
+
+def test_is_recorded(run: RunDirectory) -> bool:
+    """Whether the run knows the test split that it began with; runs of older versions do not."""
+    return "test" in run.provenance["data"]
 
 
 def versions() -> dict[str, str]:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from genlab import checkpoint, engine, launching, recipe_files
-from genlab.errors import CheckpointError, DataError, UsageError
+from genlab.errors import CheckpointError, DataError, GenlabError, UsageError
 from genlab.family import FAMILIES
 from genlab.losses import AdversarialLoss
-from genlab.provenance import machine_of, now, versions
+from genlab.provenance import machine_of, now, split_facts, split_of, test_is_recorded, versions
 from genlab.randomness import Keyed
 from genlab.recipe import Recipe, VaeRecipe
 from genlab.runs import RunDirectory
 from genlab.trained import Run
-from genlab.training import Observer, Plan
+from genlab.training import Observer, Plan, missing_rows
 
 MATTERS = ("genlab", "torch", "numpy", "processor", "device", "threads", "precision")
 """Of versions and machine what can move a bit; Python itself and the number of cores cannot."""
@@ -53,26 +54,26 @@ def resume(
     with run.locked():
         provenance = run.provenance
         _check_parts(run, provenance["own"], objective)
-        began = recipe_files.load(provenance["recipe"])
+        began = run.trained_by()
         wanted = _changed(began, epochs, overrides)
         _check_recipe(run, began, wanted)
-        recipe, dataset = launching.prepare(wanted, {})
-        then = provenance["data"]["fingerprint"]
-        if dataset.fingerprint != then:
-            raise DataError(
-                f"dataset {recipe.data.name} is not the one that run {run.path.name} was trained on; its sha256: "
-                f"{then[:12]} -> {dataset.fingerprint[:12]}"
-            )
         saved = _saved(run, strict)
-        step, plan = (saved.step if saved else 0), Plan.of(recipe, len(dataset))
+        step, plan = (saved.step if saved else 0), Plan.of(wanted, provenance["data"]["images"])
         if step >= plan.total_steps:
             warnings.warn(f"run {run.path.name} is already finished; nothing was trained", stacklevel=4)
-            run.set_status(**{**run.status, "state": "finished", "step": step})
+            _heal_status(run, step, plan)
             return False
-        if lost := run.missing_rows(step):
+        test = split_of(run, "test")
+        split_of(run, "train")
+        recipe, dataset = launching.prepare(wanted, {})
+        if not test_is_recorded(run):
             warnings.warn(
-                f"{run.path / 'metrics.jsonl'}: {len(lost)} rows are missing, from step {lost[0]}", stacklevel=4
+                f"run {run.path.name}: the test split was not recorded by the older version that began it; the one "
+                "that is there now is taken and recorded",
+                stacklevel=4,
             )
+            provenance["data"]["test"] = split_facts(test)
+        _say_lost_rows(run, step)
         keyed = Keyed(provenance["seed"])
         made = FAMILIES[recipe.family].networks(recipe, len(dataset.class_names), keyed, run.own, provenance["own"])
         if saved is None and isinstance(recipe, VaeRecipe) and recipe.init_encoder_from:
@@ -84,6 +85,24 @@ def resume(
         _note(run, provenance, began, recipe, step)
         launching.train_in(run, dataset, made, objective, observers, saved)
         return True
+
+
+def _heal_status(run: Run, step: int, plan: Plan) -> None:
+    """Write down that the run is finished, with what the old status knew, if it can be read."""
+    known: dict[str, Any] = {"total_steps": plan.total_steps}
+    try:
+        known |= run.status
+    except DataError as error:
+        warnings.warn(f"{str(error).partition(';')[0]}; written anew", stacklevel=5)
+        with suppress(DataError, IndexError):
+            known["seconds"] = run.metrics()[-1]["seconds"]
+    run.set_status(**{**known, "state": "finished", "step": step})
+
+
+def _say_lost_rows(run: Run, step: int) -> None:
+    lost = missing_rows(run, step)
+    if lost:
+        warnings.warn(f"{run.path / 'metrics.jsonl'}: {len(lost)} rows are missing, from step {lost[0]}", stacklevel=5)
 
 
 def _check_parts(run: Run, own: Mapping[str, str], objective: AdversarialLoss | None) -> None:
@@ -127,11 +146,19 @@ def _check_longer(began: Recipe, epochs: int) -> None:
 
 def _check_recipe(run: Run, began: Recipe, wanted: Recipe) -> None:
     """Whether recipe.yaml is what the run began with; or what is wanted, as a kill while it is changed leaves it."""
-    there = run.recipe
+    file = run.path / "recipe.yaml"
+    try:
+        there = recipe_files.load(file)
+    except GenlabError as error:
+        warnings.warn(f"{str(error).splitlines()[0]}; written anew, as the run began", stacklevel=5)
+        run.set_recipe(began)
+        return
     changed = recipe_files.diff(began, there)
     if changed and recipe_files.diff(wanted, there):
         words = recipe_files.in_words(changed)
-        raise UsageError(f"{run.path / 'recipe.yaml'} was changed since the run began: {words}; put it back")
+        raise UsageError(
+            f"{file} was changed since the run began: {words}; put it back, or delete it: it is then written anew"
+        )
 
 
 def _saved(run: Run, strict: bool) -> checkpoint.Checkpoint | None:

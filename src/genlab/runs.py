@@ -10,7 +10,8 @@
       figures/          PNG, and CSV or npz                 tensorboard/     event files
       report.html       run.lock
 
-Everything that reads a run reads only this.
+Everything that reads a run reads only this. Any of its files may be missing, damaged, edited or unreadable: reading one
+then raises a `DataError` that names it, and hides nothing else.
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ import json
 import math
 import os
 import re
-import zlib
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from genlab import recipe_files
-from genlab.errors import BusyError, DataError, StorageError, UsageError, unknown
+from genlab import recipe_files, seals
+from genlab.errors import BusyError, DataError, GenlabError, StorageError, UsageError, unknown
 from genlab.recipe import Recipe
 from genlab.storage import clean, make_folder, refusals, sync_folder, write, write_json
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 FOLDERS = ("samples", "checkpoints", "snapshots", "evaluations", "figures")
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+MARKS = ("recipe.yaml", "provenance.json", "status.json", "metrics.jsonl")
+"""A directory that has one of these is a run."""
+STATES = ("created", "running", "finished", "interrupted", "failed")
 Row = dict[str, Any]
 
 
@@ -51,6 +55,7 @@ class RunDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._known: tuple[bytes, Recipe] | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
@@ -83,18 +88,58 @@ class RunDirectory:
 
         Raises:
             UsageError: no such run; names the nearest.
+            StorageError: its directory may not be read.
         """
         root = root or default_root()
         for path in (Path(given), root / given):
             with suppress(OSError, ValueError):  # A name too long for the disk, or with a NUL, is no run's.
-                if (path / "recipe.yaml").is_file():
+                if is_run(path):
                     return cls(path)
+                if path.is_dir() and (refused := _refusal(path)):
+                    raise StorageError(f"{path}: {refused}; let its owner change its permissions")
         raise UsageError(f"{unknown('run', str(given)[:100], [run.path.name for run in list_runs(root)])} (in {root})")
 
     @property
     def recipe(self) -> Recipe:
-        """The complete recipe, every `auto` resolved."""
-        return recipe_files.load(self.path / "recipe.yaml")
+        """The complete recipe that the run was trained by, every `auto` resolved.
+
+        It is the one in provenance.json, under its crc; a warning says where recipe.yaml does not agree.
+
+        Raises:
+            DataError: provenance.json is missing or damaged.
+        """
+        recipe = self.trained_by()
+        try:
+            changed = self.recipe_changes()
+        except GenlabError as error:
+            changed = str(error).splitlines()[0]
+        if changed:
+            warnings.warn(f"{changed}; what the run was trained with is used", stacklevel=1)
+        return recipe
+
+    def trained_by(self) -> Recipe:
+        """`recipe`, whatever recipe.yaml says."""
+        provenance = self.provenance
+        if "recipe" not in provenance:
+            return recipe_files.load(self.path / "recipe.yaml")
+        told = json.dumps(provenance["recipe"]).encode()
+        if self._known is None or self._known[0] != told:
+            self._known = told, recipe_files.load(provenance["recipe"])
+        return self._known[1]
+
+    def recipe_changes(self) -> str | None:
+        """How recipe.yaml differs from the recipe that the run was trained by, in a line; None where it does not.
+
+        Raises:
+            GenlabError: recipe.yaml is missing or damaged.
+        """
+        began, file = self.trained_by(), self.path / "recipe.yaml"
+        with _unreadable(file):
+            written = file.read_bytes()
+        if written == recipe_files.dump(began).encode():
+            return None
+        changes = recipe_files.diff(began, recipe_files.load(file))
+        return f"{file} was changed since the run began: {recipe_files.in_words(changes)}" if changes else None
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Replace the recipe."""
@@ -107,26 +152,36 @@ class RunDirectory:
         Raises:
             DataError: missing or damaged: its crc does not match.
         """
-        provenance = self.read_json("provenance.json")
-        if provenance.pop("crc", None) != _crc(provenance):
+        provenance, seal = self._document("provenance.json")
+        if seal != "whole":
             raise DataError(f"{self.path / 'provenance.json'}: damaged (its crc does not match)")
         return provenance
 
     def set_provenance(self, provenance: dict[str, Any]) -> None:
         """Replace the provenance."""
-        write_json(self.path / "provenance.json", {**provenance, "crc": _crc(provenance)})
+        write_json(self.path / "provenance.json", seals.seal(provenance))
 
     @property
     def status(self) -> dict[str, Any]:
-        """`state` (created, running, finished, interrupted, failed, killed), `step`, and what the state adds."""
+        """`state` (created, running, finished, interrupted, failed, killed), `step`, and what the state adds.
+
+        Raises:
+            DataError: missing, damaged, or not a status.
+        """
         status = self.read_json("status.json")
+        wrong = [name for name, fits in _STATUS.items() if not fits(status.get(name))]
+        if wrong:
+            raise DataError(
+                f"{self.path / 'status.json'}: damaged ({wrong[0]} is {str(status.get(wrong[0]))[:40]!r}); "
+                f"genlab train --resume {self.path} writes it anew"
+            )
         if status["state"] == "running" and not self._locked():
             status["state"] = "killed"
         return status
 
     def set_status(self, **status: Any) -> None:
         """Replace the status."""
-        write_json(self.path / "status.json", status)
+        write_json(self.path / "status.json", seals.seal(status))
 
     @property
     def checkpoints(self) -> Path:
@@ -148,25 +203,41 @@ class RunDirectory:
         Raises:
             DataError: a line before the last is damaged; gives its number.
         """
-        return [row for row, _ in self._rows()]
+        lines = list(self._lines())
+        for number, _, row in lines[:-1]:
+            if row is None:
+                raise DataError(
+                    f"{self.path / 'metrics.jsonl'} line {number}: damaged (its crc does not match); "
+                    f"genlab train --resume {self.path} sets it aside"
+                )
+        return [row for _, _, row in lines if row is not None]
 
-    def missing_rows(self, step: int) -> list[int]:
-        """The steps up to `step` (that of a checkpoint) that must have a row, and have none."""
-        if step == 0:
-            return []
-        every = self.recipe.logging.metrics_every
-        there = {row["step"] for row in self.metrics()}
-        return sorted({1, *range(every, step + 1, every)} - there)
+    def sound_rows(self) -> list[Row]:
+        """The metric rows that are not damaged."""
+        return [row for _, _, row in self._lines() if row is not None]
+
+    def damaged_rows(self) -> list[int]:
+        """The numbers of the lines of metrics.jsonl that are damaged, a torn last one included."""
+        return [number for number, _, row in self._lines() if row is None]
 
     @contextmanager
     def appending(self, after: int) -> Iterator[MetricLog]:
-        """The metric log, cut to the rows up to step `after`, open for more."""
+        """The metric log, cut to the sound rows up to step `after`, open for more.
+
+        What is cut off is kept in metrics.torn; a damaged line in the middle is said.
+        """
         path = self.path / "metrics.jsonl"
-        kept = b"".join(line for row, line in self._rows() if row["step"] <= after)
-        before = path.read_bytes() if path.exists() else b""
-        if kept != before:
-            write(path.with_suffix(".torn"), before[len(kept) :])
-            write(path, kept)
+        lines = list(self._lines())
+        kept = [line for _, line, row in lines if row is not None and row["step"] <= after]
+        if len(kept) < len(lines):
+            if damaged := [number for number, _, row in lines[:-1] if row is None]:
+                warnings.warn(
+                    f"{path} line {damaged[0]}: damaged; {len(damaged)} damaged lines are set aside in metrics.torn",
+                    stacklevel=4,
+                )
+            cut = [line for _, line, row in lines if row is None or row["step"] > after]
+            write(path.with_suffix(".torn"), b"".join(cut))
+            write(path, b"".join(kept))
         with refusals(path), path.open("ab", buffering=0) as file:
             sync_folder(self.path)
             yield MetricLog(path, file)
@@ -196,30 +267,55 @@ class RunDirectory:
         except OSError:
             return False
 
-    def _rows(self) -> Iterator[tuple[Row, bytes]]:
+    def _lines(self) -> Iterator[tuple[int, bytes, Row | None]]:
+        """(number from 1, line, row) of metrics.jsonl; None for a damaged line."""
         path = self.path / "metrics.jsonl"
-        if not path.exists():
+        if not os.path.lexists(path):
             return
-        lines = path.read_bytes().splitlines(keepends=True)
+        with _unreadable(path):
+            lines = path.read_bytes().splitlines(keepends=True)
         for number, line in enumerate(lines, start=1):
-            row = _checked(line)
-            if row is not None:
-                yield row, line
-            elif number < len(lines):
-                raise DataError(f"{path} line {number}: damaged (its crc does not match)")
+            yield number, line, _checked(line)
+
+    def carries_seals(self) -> bool:
+        """Whether each document and picture of this run must carry a seal; those of older versions do not."""
+        try:
+            return bool(self.provenance.get("seals"))
+        except DataError:
+            return False
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON file of the run, by its path in it.
+        """A JSON document of the run, by its path in it, without its seal.
 
         Raises:
-            DataError: missing or damaged.
+            DataError: missing, unreadable, damaged, or edited.
         """
-        path = self.path / name
-        try:
-            value: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{path}: {getattr(error, 'strerror', None) or 'damaged'}") from None
+        value, seal = self._document(name)
+        if seal == "damaged":
+            raise DataError(f"{self.path / name}: damaged or edited (its crc does not match)")
+        if seal == "unsealed" and self.carries_seals():
+            raise DataError(f"{self.path / name}: damaged or edited (its crc is missing)")
         return value
+
+    def is_sealed(self, name: str) -> bool:
+        """Whether a JSON document carries a seal.
+
+        Raises:
+            DataError: see `read_json`.
+        """
+        return self._document(name)[1] != "unsealed"
+
+    def _document(self, name: str) -> tuple[dict[str, Any], seals.Seal]:
+        path = self.path / name
+        with _unreadable(path):
+            content = path.read_bytes()
+        try:
+            value = json.loads(content)
+            if isinstance(value, dict):
+                return seals.unseal(value)
+        except (ValueError, RecursionError):
+            pass
+        raise DataError(f"{path}: damaged (not a JSON object)")
 
 
 class MetricLog:
@@ -242,11 +338,55 @@ class MetricLog:
             os.fsync(self._file.fileno())
 
 
+def is_run(path: Path) -> bool:
+    """Whether a directory is a run: it has one of a run's files, damaged or not."""
+    return any(os.path.lexists(path / name) for name in MARKS)
+
+
 def list_runs(root: Path | None = None) -> list[RunDirectory]:
-    """The runs under `root`, in order of their names; damaged ones too."""
+    """The runs under `root`, in order of their names: damaged ones, and directories that may not be read, too.
+
+    Raises:
+        StorageError: `root` itself may not be read.
+    """
     root = root or default_root()
-    found = {path.parent for name in ("recipe.yaml", "status.json") for path in root.glob(f"*/{name}")}
-    return [RunDirectory(path) for path in sorted(found)]
+    if not root.is_dir():
+        return []
+    with refusals(root):
+        folders = sorted(path for path in root.iterdir() if path.is_dir())
+    return [RunDirectory(path) for path in folders if is_run(path) or _refusal(path)]
+
+
+def _refusal(folder: Path) -> str | None:
+    """Why a folder may not be read; None where it may."""
+    try:
+        with os.scandir(folder):
+            return None if os.access(folder, os.X_OK) else os.strerror(errno.EACCES)
+    except OSError as error:
+        return error.strerror
+
+
+@contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
+    """Inside: a file that cannot be read becomes one line that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+_STATUS: dict[str, Callable[[Any], bool]] = {
+    "state": lambda value: value in STATES,
+    "step": lambda value: isinstance(value, int) and _is_number(value),
+    "total_steps": lambda value: value is None or (isinstance(value, int) and _is_number(value)),
+    "seconds": lambda value: value is None or _is_number(value),
+    "reason": lambda value: value is None or isinstance(value, str),
+}
+"""What each entry of status.json must be."""
 
 
 def check_name(name: str | None, root: Path) -> None:
@@ -288,20 +428,17 @@ def _claim(root: Path, name: str | None, stem: str) -> Path:
 
 
 def _sealed(row: Row) -> str:
-    return f'{json.dumps(row, allow_nan=False)[:-1]}, "crc": "{_crc(row)}"}}\n'
-
-
-def _crc(value: Row) -> str:
-    return f"{zlib.crc32(json.dumps(value, allow_nan=False).encode()):08x}"
+    return json.dumps(seals.seal(row), allow_nan=False) + "\n"
 
 
 def _checked(line: bytes) -> Row | None:
     try:
         row: Row = json.loads(line)
-        crc = row.pop("crc")
+        del row["crc"]
+        sound = line == _sealed(row).encode() and isinstance(row["step"], int)
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
-    return row if line == _sealed(row).encode() and crc else None
+    return row if sound else None
 
 
 def _lock(file: Any) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -10,20 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genlab import data, engine, looks, pictures, sampling, vae
+from genlab import data, engine, looks, pictures, recipe_files, sampling, vae
 from genlab.data.images import Images, Labels
-from genlab.errors import UsageError
-from genlab.evaluation import FULL, Evaluation, of_run
+from genlab.errors import StorageError, UsageError
+from genlab.evaluation import FULL, Evaluation, kept, of_run
 from genlab.evaluation.figures import figures
 from genlab.family import FAMILIES, Own
 from genlab.judge import Judge
 from genlab.judge import load as load_judge
 from genlab.looks import Look
+from genlab.provenance import check_split, now, split_of
 from genlab.randomness import Keyed
 from genlab.recipe import Recipe, VaeRecipe
 from genlab.runs import RunDirectory
 from genlab.sampling import How, HowOptions, Sampler
-from genlab.storage import write_json
 
 
 class Run(RunDirectory):
@@ -181,41 +183,85 @@ class Run(RunDirectory):
     def evaluate(self, *, n: int = FULL, judge: Judge | None = None, **how: Unpack[HowOptions]) -> Evaluation:
         """Every metric of n images, with interval and floor; see `genlab.evaluation`.
 
-        Drawn as the run samples by itself, it is kept as evaluations/evaluation.json, with its figures; drawn in
-        another way it is only returned.
+        The full evaluation (10,000 images, drawn as the run samples by default, the dataset's own judge) is kept as
+        evaluations/evaluation.json, with its figures, and stands in the report. Any other is kept beside it under its
+        protocol (`evaluation.kept`). Where the disk refuses, a warning says so and the result is returned all the same.
 
         Args:
             judge: another judge than the dataset's own.
 
         Raises:
             UsageError: the run makes no images, or not in that way.
+            DataError: the dataset is not the one that the run began with.
         """
         if not 1 <= n <= 1_000_000:
             raise UsageError(f"n is {n}; allowed: 1 .. 1,000,000")
         drawn = How(**how)
         found = of_run.evaluate(self, self.own, drawn, n, judge or load_judge(self.recipe.data.name))
-        if drawn == How() and judge is None:
-            write_json(self.evaluation_file, found.record)
-            for figure in figures(found):
+        name = kept.file_of(n, drawn, judge)
+        try:
+            file = kept.keep(self, name, found.record)
+            for figure in figures(found) if name == kept.FULL_FILE else ():
                 figure.keep(self)
-        return found
+        except StorageError as error:
+            warnings.warn(f"this evaluation is not kept: {error}", stacklevel=2)
+            return found
+        return replace(found, file=file)
 
     @property
     def evaluation(self) -> dict[str, Any] | None:
-        """The record of the full evaluation; None before there was one."""
-        return self.read_json("evaluations/evaluation.json") if self.evaluation_file.exists() else None
+        """The record of the full evaluation; None before there was one.
 
-    @property
-    def evaluation_file(self) -> Path:
-        return self.path / "evaluations" / "evaluation.json"
+        Raises:
+            DataError: it is damaged or was edited.
+        """
+        return kept.load(self, kept.FULL_FILE)
+
+    def is_measured(self) -> bool:
+        """Whether there is a full evaluation of the weights that the run has now.
+
+        Raises:
+            DataError: it, or the run's status, is damaged or was edited.
+        """
+        evaluation = self.evaluation
+        return evaluation is not None and evaluation["protocol"].get("step") == self.status["step"]
+
+    def relocate(self, dataset: str | Path) -> None:
+        """Tell the run where its dataset lies now; it is recognised by its fingerprint.
+
+        Raises:
+            DataError: no dataset there, or not the one that the run began with.
+            BusyError: another process writes to the run.
+        """
+        place = str(Path(dataset).resolve())
+        with self.locked():
+            recipe, told = self.trained_by(), self.provenance
+            if recipe.data.name in data.BUILTIN:
+                raise UsageError(f"{self.path.name} was trained on {recipe.data.name}, which is in the package")
+            check_split(self, data.load(place), "train")
+            check_split(self, data.load_test(place), "test")
+            moved = recipe.model_copy(update={"data": recipe.data.model_copy(update={"name": place})})
+            entry = {"at": now(), "from": recipe.data.name, "to": place}
+            told["data"] = {**told["data"], "name": place}
+            told |= {"recipe": recipe_files.to_dict(moved), "moved": [*told.get("moved", []), entry]}
+            self.set_provenance(told)
+            self.set_recipe(moved)
 
     def _sampler(self, how: How) -> Sampler:
         return Sampler(self, self.own, how)
 
     def held_out(self) -> data.Dataset:
-        """The test images as the networks see them; where the dataset has none, the training images."""
+        """The test images as the networks see them; where the dataset has none, the training images.
+
+        Raises:
+            DataError: the dataset is not the one that the run began with.
+        """
         recipe = self.recipe
-        return test_split(recipe) or fitted(data.load(recipe.data.name), recipe)
+        test = split_of(self, "test")
+        if test is None or (recipe.conditional and test.labels is None):
+            test = split_of(self, "train")
+        assert test is not None
+        return fitted(test, recipe)
 
     def look(self) -> list[Path]:
         """Make the figures that a finished run of this family gets, in figures/, for the report; their paths."""

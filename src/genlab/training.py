@@ -92,6 +92,30 @@ class Plan:
             or (step - 1) % self.steps_per_epoch in logging.sample_batches
         )
 
+    def evaluates_at(self, step: int, recipe: Recipe) -> bool:
+        """Whether a family that evaluates itself does so after this step."""
+        over = step == self.total_steps or step % self.steps_per_epoch == 0
+        return over and FAMILIES[recipe.family].evaluates
+
+    def row_at(self, step: int, recipe: Recipe) -> bool:
+        """Whether a metric row is due after this step."""
+        logging = recipe.logging
+        measures = isinstance(logging, SampleLogging) and logging.evaluation != "none"
+        return (
+            step in (1, self.total_steps)
+            or step % logging.metrics_every == 0
+            or self.evaluates_at(step, recipe)
+            or (measures and self.samples_at(step, recipe))
+        )
+
+
+def missing_rows(run: RunDirectory, upto: int) -> list[int]:
+    """The steps up to `upto` (that of a checkpoint) whose metric row is missing or damaged."""
+    recipe = run.trained_by()
+    plan = Plan.of(recipe, run.provenance["data"]["images"])
+    there = {row["step"] for row in run.sound_rows()}
+    return [step for step in range(1, upto + 1) if plan.row_at(step, recipe) and step not in there]
+
 
 def fit(
     model: Trains,
@@ -161,7 +185,7 @@ class _Bookkeeping:
         self.model, self.run, self.recipe, self.plan, self.observers = model, run, recipe, plan, observers
         self.test, self.evaluator, self.family = test, evaluator, FAMILIES[recipe.family]
         if self.family.sampler:
-            self.previews = _previews(recipe, keyed, classes)
+            self.previews = previews(recipe, keyed, classes)
         self.start = time.monotonic() - seconds_before
         self.saved_at = time.monotonic()
         self.step = done
@@ -195,8 +219,7 @@ class _Bookkeeping:
         last = step == self.plan.total_steps
         for observer in self.observers:
             observer.stepped(step, self.seconds)
-        epoch_over = self.family.evaluates and (last or step % self.plan.steps_per_epoch == 0)
-        if epoch_over:
+        if self.plan.evaluates_at(step, self.recipe):
             losses = {**losses, **self._evaluate(step)}
         sampling = self.family.sampler is not None and self.plan.samples_at(step, self.recipe)
         if sampling:
@@ -204,8 +227,7 @@ class _Bookkeeping:
             self._sample(step)
         if sampling and self.evaluator:
             losses = {**losses, **self._measure(step, self.evaluator)}
-        measured = sampling and self.evaluator is not None
-        if step == 1 or last or epoch_over or measured or step % self.recipe.logging.metrics_every == 0:
+        if self.plan.row_at(step, self.recipe):
             self._log(step, losses, log)
         overdue = time.monotonic() - self.saved_at >= self.recipe.logging.checkpoint_seconds
         # Read the request once and last: a step that ends in a stop must be a step that was saved.
@@ -326,7 +348,7 @@ def _tensor(array: NDArray[np.int64] | None) -> Tensor | None:
     return None if array is None else torch.from_numpy(array)
 
 
-def _previews(recipe: Recipe, keyed: Keyed, classes: int) -> tuple[Tensor, Tensor | None, int]:
+def previews(recipe: Recipe, keyed: Keyed, classes: int) -> tuple[Tensor, Tensor | None, int]:
     """The fixed z of a run, their labels, and the columns of the grid.
 
     Conditional: a row a class, a z a column. Unconditional: 64 different z.

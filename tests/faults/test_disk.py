@@ -20,6 +20,7 @@ from genlab import checkpoint
 from genlab.errors import StorageError
 from genlab.runs import RunDirectory
 from genlab.trained import Run
+from genlab.training import missing_rows
 
 SHORT = {"budget__max_steps": 4, "logging__checkpoint_seconds": 1e-6, "logging__sample_epochs": []}
 EVERY = 1 if lab.LONG else 17
@@ -195,7 +196,7 @@ def test_power_cuts(recipe: Path, expected: tuple[str, list[Any]], tmp_path: Pat
         assert run.recipe.name == "quick-mnist"
         assert run.provenance["seed"] == 0
         assert run.status["state"] in ("created", "killed", "finished")
-        assert not run.missing_rows(acknowledged), f"after {cut} calls, the last {calls[-1]}"
+        assert not missing_rows(run, acknowledged), f"after {cut} calls, the last {calls[-1]}"
         if acknowledged:
             saved, warnings = checkpoint.newest(run.checkpoints)
             assert saved.step >= acknowledged, f"after {cut} calls, the last {calls[-1]}"

@@ -18,6 +18,7 @@ import genlab
 from genlab import checkpoint
 from genlab.errors import CheckpointError
 from genlab.runs import RunDirectory
+from genlab.training import missing_rows
 from genlab.verification import verify
 
 KILLS = 1000 if lab.LONG else 10
@@ -78,7 +79,7 @@ def test_killed_at_random_instants(whole: Whole, tmp_path: Path) -> None:
             saved, warnings = checkpoint.newest(run.checkpoints)
             assert saved.step >= acknowledged, "an acknowledged checkpoint is lost"
             assert not warnings
-            assert not run.missing_rows(acknowledged)
+            assert not missing_rows(run, acknowledged)
     lab.count("kills", kills)
     lab.count("kills inside a save", inside)
     lab.count("runs killed to their end, exact", cycle)

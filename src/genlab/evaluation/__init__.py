@@ -8,6 +8,7 @@ its training; `figures` draws, `words` says it, `score` trains a classifier on t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from genlab import __version__, metrics
@@ -29,11 +30,13 @@ class Evaluation:
         record: as it is stored: `protocol`, `metrics` (name -> value, interval, floor, n), `classes`, `notes`, and what
             a run adds.
         fake, against: the sets of images, for figures.
+        file: where a run keeps the record; None where it is not kept.
     """
 
     record: dict[str, Any]
     fake: Seen
     against: Reference
+    file: Path | None = None
 
     def value(self, name: str) -> float | None:
         """A metric's value; None where it could not be had."""

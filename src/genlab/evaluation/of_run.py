@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from genlab.evaluation import Evaluation, Reference, Samples, Way, measure, play
 from genlab.evaluation.seen import drawn
 from genlab.family import Own
 from genlab.judge import Judge
+from genlab.provenance import check_split, machine_of, split_of, test_is_recorded, versions
 from genlab.recipe import GanRecipe, Recipe, VaeRecipe
 from genlab.recipe.gan import CROSS_ENTROPIES
 from genlab.runs import RunDirectory
@@ -28,20 +30,32 @@ def evaluate(run: RunDirectory, own: Own, how: How, n: int, judge: Judge | None)
 
     Raises:
         UsageError: the run makes no images.
+        DataError: the dataset is not the one that the run began with.
     """
     recipe = run.recipe
     sampler = Sampler(run, own, how)
     with cores.all_threads():
+        held_out = split_of(run, "test")
         against = Reference(recipe.data.name, way_of(recipe), judge, subset=recipe.data.subset)
+        check_split(run, against.train, "train")
         labels = requests(recipe, against, n)
         made = pictures.to_uint8(sampler(sampler.z("evaluation", n), labels))
         requested = None if labels is None else labels.numpy()
         evaluation = measure(Samples(made, requested, _words(run, how, sampler), against.way), against)
         record = evaluation.record
+        record["protocol"] |= {
+            "drawn": asdict(how),
+            "measured_on": {**versions(), **machine_of(recipe)},
+            "fingerprints": {"train": against.train.fingerprint, "test": held_out.fingerprint if held_out else None},
+        }
+        if not test_is_recorded(run):
+            record["notes"].append(
+                "this run is of an older version, which did not record the test split: it may have been another one"
+            )
         if isinstance(recipe, GanRecipe):
-            record |= _discriminator(run, own, how, recipe, against, made, requested, record)
+            record |= _discriminator(run, own, how, recipe, against, held_out, made, requested, record)
         if isinstance(recipe, VaeRecipe):
-            record |= _bound(run, own, how, recipe)
+            record |= _bound(run, own, how, recipe, held_out)
         if judge is not None:
             record["interpolation"] = _smoothness(recipe, sampler, against, labels, judge)
     return evaluation
@@ -90,6 +104,7 @@ def _discriminator(
     how: How,
     recipe: GanRecipe,
     against: Reference,
+    held_out: Dataset | None,
     made: Images,
     requested: np.ndarray[Any, Any] | None,
     record: dict[str, Any],
@@ -102,7 +117,6 @@ def _discriminator(
         return {}
     machine = engine.start(engine.here(recipe.engine))
     network = machine.place(load_network(run, own, "discriminator"))
-    held_out = data.load_test(recipe.data.name)
     if held_out is None:
         record["notes"].append("no test split: what the discriminator says of images that it has not seen is unknown")
         return {}
@@ -118,11 +132,8 @@ def _discriminator(
     return {"discriminator": players.discriminator(real, known, fake, bordered)}
 
 
-def _bound(run: RunDirectory, own: Own, how: How, recipe: VaeRecipe) -> dict[str, Any]:
-    if how.step is not None:
-        return {}
-    test = data.load_test(recipe.data.name)
-    if test is None:
+def _bound(run: RunDirectory, own: Own, how: How, recipe: VaeRecipe, test: Dataset | None) -> dict[str, Any]:
+    if how.step is not None or test is None:
         return {}
     machine = engine.start(engine.here(recipe.engine))
     networks = {name: load_network(run, own, name) for name in ("encoder", "decoder")}

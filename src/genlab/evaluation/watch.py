@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from genlab import judge, pictures
+from genlab import judge, pictures, seals
 from genlab.evaluation import CHEAP, Reference, Samples, Way, measure
 from genlab.family import Generates
 from genlab.randomness import Keyed
@@ -50,7 +50,7 @@ class Watch:
         words: dict[str, object] = {"of": self.run.path.name, "step": step, "drawn_with": self.words}
         samples = Samples(made, None if labels is None else labels.numpy(), words, self._way)
         record = measure(samples, against, memorisation=False).record
-        write_json(self.run.file("evaluations", step, ".json"), record)
+        write_json(self.run.file("evaluations", step, ".json"), seals.seal(record))
         found = record["metrics"]
         row = {name: found[name]["value"] for name in COLUMNS if found[name]["value"] is not None}
         if found["frechet_distance"]["floor"] is not None:

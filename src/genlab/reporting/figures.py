@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
+from genlab import seals
 from genlab.recipe import GanRecipe, Recipe, VaeRecipe
 from genlab.recipe.gan import CROSS_ENTROPIES
 from genlab.runs import Row, RunDirectory
@@ -239,7 +240,7 @@ def draw(run: RunDirectory, rows: list[Row], recipe: Recipe, own_objective: bool
             svg, png = io.StringIO(), io.BytesIO()
             figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
             figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
-        write(run.path / "figures" / f"{plot.name}.png", png.getvalue())
+        write(run.path / "figures" / f"{plot.name}.png", seals.seal_png(png.getvalue()))
         text = svg.getvalue()
         drawn.append(Figure(plot, text[text.index("<svg") :], block))
     return drawn

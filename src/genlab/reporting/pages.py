@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import base64
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genlab import anatomy, looks, recipe_files
-from genlab.evaluation import words
+from genlab import anatomy, looks, recipe_files, verification
+from genlab.errors import DataError, GenlabError
+from genlab.evaluation import kept, words
 from genlab.nets.describe import Description, Layer
 from genlab.recipe import Recipe
 from genlab.reporting.drawings import drawing
 from genlab.reporting.figures import Figure, draw
 from genlab.runs import Row, RunDirectory
 from genlab.sampling import sampling_words
-from genlab.training import Plan
+from genlab.training import Plan, missing_rows
 
 TIMELINE = 9
 
@@ -54,6 +58,7 @@ class RunPage:
     """The report of a run.
 
     Attributes:
+        notes: what is wrong with the run's files, a line each.
         facts: (label, value), the line under the title.
         final, real: the last sample grid, and real images in the same layout.
         row_names: what each row of a grid shows; empty if rows mean nothing.
@@ -70,6 +75,7 @@ class RunPage:
     title: str
     lead: str
     state: str
+    notes: list[str]
     facts: list[tuple[str, str]]
     final: Grid | None
     real: Grid | None
@@ -87,9 +93,9 @@ class RunPage:
 
 def run_page(run: RunDirectory) -> RunPage:
     """Read a run directory, draw its figures."""
-    recipe, provenance, status, rows = run.recipe, run.provenance, run.status, run.metrics()
+    recipe, provenance, status, rows = run.trained_by(), run.provenance, _status(run), run.sound_rows()
     plan = Plan.of(recipe, provenance["data"]["images"])
-    steps = run.steps("samples", ".png")
+    steps = [step for step in run.steps("samples", ".png") if _is_whole(run, run.file("samples", step, ".png"))]
     words = sampling_words(run)
     grids = [Grid(_embed(run.file("samples", step, ".png")), _when(step, plan)) for step in steps]
     last = rows[-1] if rows else None
@@ -99,6 +105,7 @@ def run_page(run: RunDirectory) -> RunPage:
         title=run.path.name,
         lead=recipe.description,
         state=_state_words(status),
+        notes=_notes(run),
         facts=[
             ("training", duration(last["seconds"]) if last else "none yet"),
             ("images a second", f"{last['images'] / last['seconds']:,.0f}" if last and last["seconds"] else "-"),
@@ -112,12 +119,12 @@ def run_page(run: RunDirectory) -> RunPage:
         ],
         final=final,
         real=Grid(_embed(real_file), f"Real images of {recipe.data.name}, training set.")
-        if real_file.exists()
+        if _is_whole(run, real_file)
         else None,
         row_names=provenance["data"]["class_names"] if recipe.conditional else [],
         timeline=[grids[k] for k in _spread(len(grids), TIMELINE)],
-        quality=_quality(run),
-        looks=[Grid(_embed(path), caption, title) for path, title, caption in looks.kept(run)],
+        quality=_quality(kept.read(run, kept.FULL_FILE)),
+        looks=[Grid(_embed(path), caption, title) for path, title, caption in looks.kept(run) if _is_whole(run, path)],
         figures=draw(run, rows, recipe, "objective" in provenance["own"]),
         networks=provenance["networks"],
         drawing=drawing(recipe, _described(provenance["networks"])),
@@ -127,11 +134,48 @@ def run_page(run: RunDirectory) -> RunPage:
     )
 
 
-def _quality(run: RunDirectory) -> Quality | None:
-    path = run.path / "evaluations" / "evaluation.json"
-    if not path.exists():
+def _status(run: RunDirectory) -> dict[str, Any]:
+    """Where the run stands; where that cannot be read, as far as its checkpoints tell."""
+    try:
+        return run.status
+    except DataError:
+        return {"state": "damaged", "step": 0}
+
+
+def _notes(run: RunDirectory) -> list[str]:
+    """What is wrong with the files that this page is made from."""
+    found: list[str] = []
+    looked: list[Callable[[], object]] = [lambda: run.status, lambda: kept.load(run, kept.FULL_FILE)]
+    pictures = [*sorted((run.path / "samples").glob("*.png")), *sorted((run.path / "figures").glob("*.png"))]
+    looked += [partial(verification.check_picture, run, file) for file in pictures]
+    for look in looked:
+        try:
+            look()
+        except GenlabError as error:
+            found.append(str(error).splitlines()[0])
+    try:
+        found.append(run.recipe_changes() or "")
+    except GenlabError as error:
+        found.append(str(error).splitlines()[0])
+    damaged = run.damaged_rows()
+    if damaged:
+        found.append(f"{run.path / 'metrics.jsonl'} line {damaged[0]}: damaged; {len(damaged)} rows are left out here")
+    elif lost := missing_rows(run, max(run.steps("checkpoints", ""), default=0)):
+        found.append(f"{run.path / 'metrics.jsonl'}: {len(lost)} rows are missing, the first of step {lost[0]}")
+    return [line.replace(f"{run.path}{os.sep}", "") for line in found if line]
+
+
+def _is_whole(run: RunDirectory, picture: Path) -> bool:
+    try:
+        verification.check_picture(run, picture)
+    except DataError:
+        return False
+    return True
+
+
+def _quality(record: dict[str, Any] | None) -> Quality | None:
+    if record is None:
         return None
-    record = run.read_json("evaluations/evaluation.json")
     table = words.table(record)
     return Quality(
         summary=words.summary(record),

@@ -1,0 +1,107 @@
+"""The evaluations that a run keeps: one sealed file per protocol, and which of them replaces which.
+
+`FULL_FILE` holds the full one: 10,000 images, drawn as the run samples by default, read by the dataset's own judge. The
+report, its figures and `compare` speak of it, so only another full evaluation replaces it. Any other protocol has a
+file of its own beside it, as ``n2000.json`` or ``n10000-judge-NAME-1f3a9c2e-seed7.json``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from genlab import seals
+from genlab.errors import DataError
+from genlab.evaluation import FULL
+from genlab.judge import Judge
+from genlab.runs import RunDirectory
+from genlab.sampling import How
+from genlab.storage import sync_folder, write_json
+
+FULL_FILE = "evaluation.json"
+ACCURACY_SCORE = "classification_accuracy_score"
+
+
+def file_of(n: int, how: How, judge: Judge | None) -> str:
+    """The name of the file for n images drawn in that way.
+
+    Args:
+        judge: the one that was chosen instead of the dataset's own.
+    """
+    if n == FULL and how == How() and judge is None:
+        return FULL_FILE
+    parts = [f"n{n}"]
+    if judge is not None:
+        parts.append(f"judge-{re.sub('[^A-Za-z0-9._-]', '-', judge.name)[:60]}-{judge.sha256[:8]}")
+    if how.seed:
+        parts.append(f"seed{how.seed}")
+    if how.step is not None:
+        parts.append(f"step-{how.step:06d}")
+    if not how.ema:
+        parts.append("last-weights")
+    if how.batch_statistics:
+        parts.append("batch-statistics")
+    if how.truncation is not None:
+        parts.append(f"truncation-{how.truncation:g}")
+    return "-".join(parts) + ".json"
+
+
+def keep(run: RunDirectory, name: str, record: dict[str, Any]) -> Path:
+    """Write a record under its name and return the path.
+
+    An earlier one of the same weights is replaced, and its accuracy score, which takes minutes, goes on to stand in the
+    new one. One of an earlier step, before the run was trained for longer, is kept under that step.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    path = run.path / "evaluations" / name
+    earlier = read(run, name)
+    if earlier is not None and _weights(earlier) != _weights(record):
+        step = earlier["protocol"].get("step", 0)
+        path.replace(path.with_name(f"{path.stem}-step-{step:06d}.json"))
+        sync_folder(path.parent)
+    elif earlier is not None and ACCURACY_SCORE in earlier["metrics"]:
+        record["metrics"].setdefault(ACCURACY_SCORE, earlier["metrics"][ACCURACY_SCORE])
+    write_json(path, seals.seal(record))
+    return path
+
+
+def read(run: RunDirectory, name: str) -> dict[str, Any] | None:
+    """The record of that name; None where there is none that can be read, so that a new one may take its place."""
+    with suppress(DataError):
+        return load(run, name)
+    return None
+
+
+def load(run: RunDirectory, name: str) -> dict[str, Any] | None:
+    """The record of that name; None where there is none.
+
+    Raises:
+        DataError: damaged or edited.
+    """
+    if not os.path.lexists(run.path / "evaluations" / name):
+        return None
+    try:
+        record = run.read_json(f"evaluations/{name}")
+        if isinstance(record["protocol"], dict) and isinstance(record["metrics"], dict):
+            return record
+    except DataError as error:
+        raise DataError(f"{error}; genlab evaluate {run.path} measures anew") from None
+    except KeyError:
+        pass
+    raise DataError(f"{run.path / 'evaluations' / name}: not an evaluation; genlab evaluate {run.path} measures anew")
+
+
+def names(run: RunDirectory) -> list[str]:
+    """The files of evaluations that are not those of a training's sample epochs."""
+    found = (path.name for path in (run.path / "evaluations").glob("*.json"))
+    return sorted(name for name in found if not re.fullmatch(r"step-\d+\.json", name))
+
+
+def _weights(record: dict[str, Any]) -> tuple[Any, Any]:
+    """What tells whether two records of one protocol are of the same weights, read by the same judge."""
+    return record["protocol"].get("step"), record["protocol"].get("judge")
