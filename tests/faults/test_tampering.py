@@ -272,6 +272,34 @@ def test_an_edited_evaluation_is_not_believed(root: Path, call: Call) -> None:
     assert "status.json: damaged or edited" in call("runs", "--runs", root)[1]
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("protocol",), {}),
+        (("metrics",), []),
+        (("metrics", "sharpness_ratio"), 3),
+        (("metrics", "sharpness_ratio", "value"), "sharp"),
+        (("metrics", "sharpness_ratio", "interval"), [1]),
+        (("metrics", "precision"), None),
+        (("classes",), None),
+        (("notes",), [1]),
+    ],
+)
+def test_a_document_that_is_no_evaluation(path: tuple[str, ...], value: Any, root: Path, call: Call) -> None:
+    """Under a right seal, too."""
+    file = root / "a" / "evaluations" / "evaluation.json"
+    record = json.loads(file.read_text("utf-8"))
+    inner = record
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    file.write_text(json.dumps(seals.seal(record)), "utf-8")
+    code, _, err = call("compare", "a", "b", "--runs", root)
+    assert code == 3
+    assert f"{file}: not an evaluation" in err
+    assert call("report", root / "a")[0] == 0
+
+
 def test_an_edited_picture_is_not_shown(root: Path, call: Call) -> None:
     grid = next((root / "a" / "samples").glob("step-*.png"))
     with Image.open(grid) as picture:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from genlab import seals
 from genlab.errors import DataError
 from genlab.evaluation import FULL
+from genlab.evaluation.measures import NAMES
 from genlab.judge import Judge
 from genlab.runs import RunDirectory
 from genlab.sampling import How
@@ -87,13 +89,45 @@ def load(run: RunDirectory, name: str) -> dict[str, Any] | None:
         return None
     try:
         record = run.read_json(f"evaluations/{name}")
-        if isinstance(record["protocol"], dict) and isinstance(record["metrics"], dict):
-            return record
     except DataError as error:
         raise DataError(f"{error}; genlab evaluate {run.path} measures anew") from None
-    except KeyError:
-        pass
-    raise DataError(f"{run.path / 'evaluations' / name}: not an evaluation; genlab evaluate {run.path} measures anew")
+    if not _is_record(record):
+        raise DataError(
+            f"{run.path / 'evaluations' / name}: not an evaluation; genlab evaluate {run.path} measures anew"
+        )
+    return record
+
+
+def _is_record(record: dict[str, Any]) -> bool:
+    """Whether a document has the parts that an evaluation's readers take for granted."""
+    protocol, metrics, notes = (record.get(key) for key in ("protocol", "metrics", "notes"))
+    needed = ("of", "samples", "dataset", "split", "real_images", "size", "judge", "floor", "intervals")
+    return (
+        isinstance(protocol, dict)
+        and all(key in protocol for key in needed)
+        and isinstance(metrics, dict)
+        and all(name in metrics for name in NAMES)
+        and all(isinstance(entry, dict) and entry.keys() >= _ENTRY.keys() for entry in metrics.values())
+        and all(fits(entry[key]) for entry in metrics.values() for key, fits in _ENTRY.items())
+        and isinstance(record.get("classes"), list)
+        and isinstance(notes, list)
+        and all(isinstance(note, str) for note in notes)
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_ENTRY: dict[str, Callable[[Any], bool]] = {
+    "value": lambda value: value is None or _is_number(value),
+    "interval": lambda value: (
+        value is None or (isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)))
+    ),
+    "floor": lambda value: value is None or _is_number(value),
+    "n": _is_number,
+}
+"""What a metric's entry must hold."""
 
 
 def names(run: RunDirectory) -> list[str]:
