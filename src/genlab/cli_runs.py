@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from genlab.cli_looks import Json, Runs
+from genlab.console import say
 from genlab.errors import CheckpointError
 
 app = App(name="runs", help="List the runs and their state; see whether their files are whole.")
@@ -24,7 +25,7 @@ def show(*, runs: Runs = None, json: Json = False) -> None:
     elif found:
         tables.show_table(verification.table(found))
     else:
-        print(f"no runs in {runs or default_root()}; begin with: genlab train quick-mnist")
+        say(f"no runs in {runs or default_root()}; begin with: genlab train quick-mnist")
 
 
 @app.command
@@ -46,7 +47,7 @@ def verify(
     if json:
         tables.show_json([each.facts for each in found])
     else:
-        print("\n".join(each.words for each in found))
+        say("\n".join(each.words for each in found))
     damaged = [each.run.path.name for each in found if each.damages]
     if damaged:
         raise CheckpointError(f"damaged: {', '.join(damaged)}")
