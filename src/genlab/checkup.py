@@ -22,8 +22,8 @@ from typing import Any
 from genlab import WAITING_IS_SET, __version__, places
 from genlab.errors import first_line
 
-LIBRARIES: tuple[str, ...] = ("torch", "numpy", "pillow", "pydantic", "cyclopts", "pyyaml", "rich", "safetensors", "jinja2")
-LIBRARIES += ("matplotlib", "tensorboard")
+LIBRARIES = ["torch", "numpy", "pillow", "pydantic", "cyclopts", "pyyaml", "rich", "safetensors", "jinja2"]
+LIBRARIES += ["matplotlib", "tensorboard"]
 ROOM_GB = 1.0
 """Disk that some runs of the slower recipes need."""
 
@@ -194,22 +194,23 @@ def _told(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except Exception as error:  # This is for machines on which anything may be broken.
-        return {"unknown": f"{type(error).__name__}: {first_line(error)}"}
+        return {"unknown": places.short(f"{type(error).__name__}: {first_line(error)}")}
 
 
 def _problems(found: Facts) -> Iterator[tuple[str, str]]:
     """What is wrong, and what to do next."""
+    without = [(name, facts["unknown"]) for name, facts in found.items() if "unknown" in facts]
+    for why in sorted({why for _, why in without}):
+        yield f"{', '.join(name for name, other in without if other == why)}: {why}", REINSTALL
     for section, facts in found.items():
         for name, value in facts.items():
             if isinstance(value, dict) and "unknown" in value:
                 yield f"{section}, {name}: {value['unknown']}", REINSTALL
-        if "unknown" in facts:
-            yield f"{section}: {facts['unknown']}", REINSTALL
     wrong = _told(_wrong_versions)
     for line in wrong if isinstance(wrong, list) else []:
         yield line, REINSTALL
     for name, state in found["package"].items():
-        if isinstance(state, str) and state != "whole":
+        if name != "unknown" and isinstance(state, str) and state != "whole":
             yield f"{name}: {state}", REINSTALL
     processor, runs, caches = found["processor"], found["runs"], found["caches"]
     if not WAITING_IS_SET:

@@ -51,10 +51,12 @@ def is_writable(folder: Path) -> bool:
         return False
 
 
-def short(path: str | Path) -> str:
-    """A path for people to read, the home directory as ~."""
-    home, text = _below_home(""), str(path)
-    return "~" + text[len(str(home)) :] if home and Path(text).is_relative_to(home) and home != Path("/") else text
+def short(text: str | Path) -> str:
+    """A path, or a text with paths, for people to read: the home directory as ~."""
+    home = str(_below_home("") or "")
+    if len(home) < 2:
+        return str(text)
+    return "~" if str(text) == home else str(text).replace(f"{home}{os.sep}", f"~{os.sep}")
 
 
 def _below_home(name: str) -> Path | None:
