@@ -261,7 +261,7 @@ def check_name(name: str | None, root: Path, recipe: Recipe | None = None) -> No
         UsageError: not the name of a directory everywhere, taken (in capitals or not), or under an unusable root.
     """
     check_text(root, "runs folder")
-    if name is None and recipe is not None and _is_reserved(recipe.name):
+    if name is None and recipe is not None and _is_reserved(f"{recipe.name}-seed0-001"):
         raise UsageError(
             f"recipe name {recipe.name!r}: its runs would be called {recipe.name}-seed0-001, and Windows keeps such "
             "names for devices; change `name` in the recipe, or give --name"

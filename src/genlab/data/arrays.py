@@ -84,7 +84,8 @@ def read_arrays(path: str | Path, wanted: tuple[str, ...]) -> dict[str, np.ndarr
 def _reason(error: Exception) -> str:
     """Why a file cannot be read as npz, in words of ours."""
     if isinstance(error, zipfile.BadZipFile):
-        return "damaged: its checksum is not that of its content" if "CRC" in str(error) else "not an npz file"
+        whole = "CRC" not in str(error)
+        return "damaged, or not an npz file" if whole else "damaged: its checksum is not that of its content"
     if isinstance(error, EOFError | zlib.error | lzma.LZMAError):
         return "damaged: an array in it cannot be unpacked"
     if isinstance(error, NotImplementedError):
