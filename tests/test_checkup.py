@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sys
+import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 import torch
 
 import genlab
-from genlab import checkup, cli, judge, plan
+from genlab import checkup, cli, judge, places, plan
 from genlab.data import BUILTIN, builtin
 
 
@@ -64,7 +66,7 @@ def test_data_is_held_against_its_hashes(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_a_plan_that_is_remembered_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     times = {"linear float32": 2.0, "linear bfloat16": 1.0}
     monkeypatch.setattr(plan, "_milliseconds", lambda *_: times)
-    monkeypatch.setattr(plan.time, "process_time", iter(range(0, 1000, 100)).__next__)
+    monkeypatch.setattr(time, "process_time", iter(range(0, 1000, 100)).__next__)
     plan.measured("cpu")
     monkeypatch.setattr(plan, "_milliseconds", lambda *_: pytest.fail("measured"))
     facts = genlab.doctor()["plan"]
@@ -106,12 +108,12 @@ def broken(what: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (tmp_path / "runs").write_text("a file")
     elif what == "cache":
         (tmp_path / "cache").write_text("a file")
-        monkeypatch.setattr(checkup.places, "_private", lambda: Path("/dev/null/cache"))
+        monkeypatch.setattr(places, "_private", lambda: Path("/dev/null/cache"))
     elif what == "encoding":
-        monkeypatch.setattr(checkup.shutil, "get_terminal_size", lambda: os.terminal_size((0, 0)))
+        monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((0, 0)))
         monkeypatch.setattr(sys.stdout, "encoding", "ascii", raising=False)
     elif what == "versions":
-        monkeypatch.setattr(checkup.metadata, "requires", lambda name: ["numpy>=99"])
+        monkeypatch.setattr(metadata, "requires", lambda name: ["numpy>=99"])
     elif what == "threads":
         monkeypatch.setattr(torch, "get_num_threads", lambda: 4096)
     elif what == "everything":

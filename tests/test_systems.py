@@ -7,7 +7,9 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -163,13 +165,11 @@ def test_nothing_of_posix_stands_without_its_other_branch() -> None:
     }
     assert {module: names for module, names in found.items() if names} == ALLOWED
 
+
 def test_what_is_only_of_posix_is_found(tmp_path: Path) -> None:
-    code = "import os, fcntl
-from signal import SIGHUP
-os.fork()
-open('/proc/self/maps')
-os.path.join('/procedure')
-"
+    code = (
+        "import os, fcntl\nfrom signal import SIGHUP\nos.fork()\nopen('/proc/self/maps')\nos.path.join('/procedure')\n"
+    )
     (tmp_path / "a.py").write_text(code)
     assert posix_only(tmp_path / "a.py") == {"fcntl", "signal.SIGHUP", "os.fork", "/proc/self/maps"}
 
@@ -189,7 +189,7 @@ def test_without_the_modules_of_posix(monkeypatch: pytest.MonkeyPatch, tmp_path:
         cores.keep_memory()
     monkeypatch.setattr(places, "_below_home", lambda name: None)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(places.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert places.cache_folder() == tmp_path / "genlab-user"
 
 
@@ -218,7 +218,7 @@ def test_metrics_are_cut_before_they_are_opened(small: Callable[..., GanRecipe],
         def noted(path: Path, mode: str = "r", *arguments: object, **more: object) -> object:
             if mode.startswith("a"):
                 opened.append(path)
-            return append(path, mode, *arguments, **more)  # type: ignore[arg-type,call-overload]
+            return append(path, mode, *arguments, **more)  # type: ignore[call-overload]
 
         def refused(source: Path, target: Path) -> Path:
             assert target not in opened
@@ -229,3 +229,81 @@ def test_metrics_are_cut_before_they_are_opened(small: Callable[..., GanRecipe],
         with run.appending(after=1) as log:
             log.append({"step": 2})
     assert opened == [run.path / "metrics.jsonl"]
+
+
+# The wheel, outside the clone
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built and installed into a folder, without the network and without what it depends on."""
+    built, folder = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("site")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    for command in (
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(built), str(ROOT)],
+        [
+            *pip,
+            "install",
+            "--no-deps",
+            "--no-index",
+            "--no-compile",
+            "--target",
+            str(folder),
+            "--find-links",
+            str(built),
+            "genlab",
+        ],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture
+def outside(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder away from the clone, in whose processes genlab is the installed one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(installed))
+    monkeypatch.setenv("GENLAB_RUNS", str(tmp_path / "runs"))
+    for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_installed_command(outside: Path, installed: Path) -> None:
+    for command in (["doctor", "--json"], ["recipes"], ["show", "s4-dcgan", "-o", "d.svg"], ["data", "check", "mnist"]):
+        done = subprocess.run([sys.executable, "-m", "genlab", *command], capture_output=True, text=True, cwd=outside)
+        assert (done.returncode, done.stderr) == (0, ""), command
+    where = subprocess.run(
+        [sys.executable, "-c", "import genlab; print(genlab.__file__)"], capture_output=True, text=True, cwd=outside
+    )
+    assert Path(where.stdout.strip()).is_relative_to(installed)
+
+
+@pytest.mark.slow
+def test_the_notebook(outside: Path, installed: Path) -> None:
+    """As Jupyter runs it: each cell ends, shows what it should, and says nothing else."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(ROOT / "docs" / "notebook.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert len(cells) == 3
+    where = "print(genlab.__file__, genlab.doctor()['system']['inside'])"
+    notebook.cells.append(nbformat.v4.new_code_cell(where))  # type: ignore[no-untyped-call]
+    NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(outside)}}
+    ).execute()
+    said = ["".join(out.get("text", "") for out in cell.outputs) for cell in (*cells, notebook.cells[-1])]
+    assert said[0].startswith("finished after 40 steps: ")
+    assert said[1].startswith("100 images of 32 x 32 pixels in [0, 1]")
+    assert re.match(r"Frechet distance [\d.]+, of as many real images [\d.]+\nreport: .*report.html\n", said[2])
+    assert said[3].startswith(str(installed))
+    assert said[3].endswith("Jupyter\n")
+    pictures = [out.data["image/png"] for out in cells[1].outputs if "image/png" in out.get("data", {})]
+    assert len(pictures) == 1
+    streams = {out.name for cell in notebook.cells for out in cell.get("outputs", []) if out.output_type == "stream"}
+    assert streams == {"stdout"}, "a warning, or noise on standard error"
+    (run,) = (outside / "runs").iterdir()
+    assert (run / "report.html").stat().st_size > 10_000
