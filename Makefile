@@ -14,7 +14,7 @@ demo: $(VENV)/core.stamp            ## train quick-mnist on this machine, a minu
 test: $(VENV)/dev.stamp             ## the tests
 	$(BIN)/python -m pytest -n 2 -q
 
-slow: $(VENV)/dev.stamp             ## 200 steps of every recipe, minutes each
+slow: $(VENV)/dev.stamp             ## 200 steps of every recipe, minutes each; the wheel in a notebook
 	$(BIN)/python -m pytest -m slow -q
 
 faults: $(VENV)/dev.stamp           ## a thousand kills and all else that may go wrong; a quarter of an hour, into benchmarks/records

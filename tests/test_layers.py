@@ -11,7 +11,7 @@ import genlab
 
 ROOT = Path(genlab.__file__).parent
 LAYERS = [
-    "errors seals",
+    "errors seals places console",
     "geometry recipe.fields recipe.networks recipe.gan recipe.vae recipe.classifier recipe recipe_files tables",
     "randomness storage stopping pictures plots data.images data.arrays data.stacked data.builtin data",
     "data.foreign metrics.rows metrics.intervals metrics.frechet metrics.kernel metrics.neighbours metrics.paths",
@@ -30,9 +30,9 @@ LAYERS = [
     "evaluation.kept evaluation.of_run evaluation.figures evaluation.words evaluation.response evaluation.score",
     "reporting.figures reporting.drawings reporting.pages reporting.render reporting",
     "trained",
-    "launching resuming recompute api api_metrics layer_tables",
+    "launching resuming recompute api api_metrics layer_tables checkup",
     "bench bench.loops bench.timing bench.quality bench.records bench.short",
-    "cli_looks cli_metrics cli_runs cli_bench cli __main__",
+    "cli_looks cli_metrics cli_runs cli_bench cli_doctor cli __main__",
 ]
 ORDER = [module for layer in LAYERS for module in layer.split()]
 EAGER = {
@@ -40,6 +40,9 @@ EAGER = {
     "cli_looks",
     "cli_runs",
     "cli_bench",
+    "cli_doctor",
+    "console",
+    "places",
     "errors",
     "geometry",
     "recipe",

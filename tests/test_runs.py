@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import genlab
 from genlab.errors import BusyError, DataError, StorageError, UsageError
 from genlab.recipe import GanRecipe
-from genlab.runs import MetricLog, RunDirectory, list_runs
+from genlab.runs import LONGEST, MetricLog, RunDirectory, list_runs
+from genlab.trained import Run
 
 
 @pytest.fixture
@@ -32,12 +36,110 @@ def test_a_name_that_exists_is_refused(tmp_path: Path, small: Callable[..., GanR
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "a/b", "", "CON", "nul.txt", "a" * 300, "\N{GRINNING FACE}", "a\nb", "-rf", ".."]
+    "name",
+    [
+        "../x",
+        "a/b",
+        "",
+        "CON",
+        "nul.txt",
+        "a" * 300,
+        "\N{GRINNING FACE}",
+        "a\nb",
+        "-rf",
+        "..",
+        "a.",
+        "a..",
+        "Com1.v2",
+        "lpt0",
+        "aux.",
+        "a ",
+        "a:b",
+        "a\udcff",
+    ],
 )
 def test_a_name_that_is_no_name_is_refused(name: str, tmp_path: Path, small: Callable[..., GanRecipe]) -> None:
     with pytest.raises(UsageError, match="run name"):
         RunDirectory.create(tmp_path / "runs", small(), 0, {}, name)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("recipe", ["con.x", "NUL.", "com1.small", "lpt9.a.b"])
+def test_a_recipe_called_as_a_device_of_windows(
+    recipe: str, tmp_path: Path, digits: Path, small: Callable[..., GanRecipe]
+) -> None:
+    """`con.x-seed0-001` is the device CON there, whatever follows the dot; `con-seed0-001` is none."""
+    named = small().model_copy(update={"name": recipe})
+    with pytest.raises(UsageError, match=r"recipe name .* Windows keeps such names for devices; .* --name"):
+        genlab.train(named, runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    assert RunDirectory.create(tmp_path / "runs", named, 0, {}, "mine").path.name == "mine"
+    bare = small().model_copy(update={"name": recipe.split(".")[0]})
+    assert RunDirectory.create(tmp_path / "runs", bare, 0, {}, None).path.name == f"{bare.name}-seed0-001"
+
+
+def test_names_that_differ_in_capitals_are_one_name(tmp_path: Path, small: Callable[..., GanRecipe]) -> None:
+    """As they are on Windows and macOS, where the run may be carried to."""
+    RunDirectory.create(tmp_path, small(), 0, {}, "Mine")
+    with pytest.raises(UsageError, match=r"run 'Mine' exists in .*/Mine$"):
+        RunDirectory.create(tmp_path, small(), 0, {}, "mINE")
+
+
+def test_a_place_too_deep_for_the_paths_in_a_run(
+    tmp_path: Path, small: Callable[..., GanRecipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses paths of 260 characters; a run's longest one is tried before anything is trained."""
+    touch = Path.touch
+
+    def short(path: Path, *arguments: Any, **more: Any) -> None:
+        if len(str(path)) > len(str(tmp_path)) + 100:
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        touch(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "touch", short)
+    with pytest.raises(UsageError, match=r"too deep for the paths of a run's files; take another with --runs"):
+        RunDirectory.create(tmp_path, small(), 0, {}, "a" * 20)
+    assert list(tmp_path.iterdir()) == []
+    assert list(RunDirectory.create(tmp_path, small(), 0, {}, "a").path.glob("x*")) == []
+
+
+def test_no_path_in_a_run_is_longer_than_was_tried(finished: Run) -> None:
+    longest = max(len(str(path.relative_to(finished.path))) for path in finished.path.rglob("*"))
+    assert longest + len(".tmp-4194304") <= LONGEST
+    events = "tensorboard/events.out.tfevents.1764108000.{}.4194304.0"
+    assert len(events.format("h" * 30)) <= LONGEST
+
+
+class ByteLocks:
+    """msvcrt.locking as Windows has it: the byte of a file at which its descriptor stands may be locked once."""
+
+    LK_NBLCK = 2
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[int, int], int] = {}
+
+    def locking(self, descriptor: int, mode: int, count: int) -> None:
+        assert (mode, count) == (self.LK_NBLCK, 1)
+        place = (os.fstat(descriptor).st_ino, os.lseek(descriptor, 0, os.SEEK_CUR))
+        if self.held.setdefault(place, descriptor) != descriptor:
+            raise PermissionError(13, "Permission denied")
+
+
+def test_one_writer_where_locks_are_those_of_windows(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one is refused although the text before the locked byte has grown since, and can read who holds it."""
+    locks = ByteLocks()
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", locks)
+    run.set_status(state="running", step=0)
+    with run.locked():
+        assert run.status["state"] == "running"
+        with pytest.raises(BusyError, match=f"pid {os.getpid()} on "), run.locked():
+            pass
+        assert len(locks.held) == 1
+        ((_, byte),) = locks.held
+        assert byte > 10_000, "a locked byte cannot be read on Windows, so none of the text is"
+    locks.held.clear()  # As closing the file does there.
+    assert run.status["state"] == "killed"
 
 
 def test_the_recipe_comes_back(run: RunDirectory, small: Callable[..., GanRecipe]) -> None:

@@ -47,3 +47,56 @@ def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {f"b.png.tmp-{os.getpid()}", "c.tmp-x", "d.json"}
     storage.clean(tmp_path, of_living=True)
     assert {path.name for path in tmp_path.iterdir()} == {"c.tmp-x", "d.json"}
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The branches of Windows, where no folder can be opened and no signal 0 sent."""
+    monkeypatch.setattr(storage, "WINDOWS", True)
+    monkeypatch.setattr(os, "open", lambda *_: pytest.fail("a folder was opened"))
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("there it is a Ctrl-C"))
+
+
+@pytest.mark.usefixtures("windows")
+def test_a_file_that_another_program_has_open_is_replaced_when_it_lets_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses to rename over an open file; `genlab runs` reads status.json for a moment, scanners do longer."""
+    replace, refused = Path.replace, iter([True, True, True])
+
+    def held(source: Path, target: Path) -> Path:
+        if next(refused, False):
+            raise PermissionError(13, "Access is denied")
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", held)
+    storage.write(tmp_path / "a", b"1")
+    assert (tmp_path / "a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("system", ["windows", "other"])
+def test_a_file_that_is_never_let_go(system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "WINDOWS", system == "windows")
+    monkeypatch.setattr(storage, "PATIENCE", 0.1)
+    tries: list[Path] = []
+
+    def refuse(source: Path, target: Path) -> Path:
+        tries.append(source)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(StorageError, match="a: Permission denied"):
+        storage.write(tmp_path / "a", b"1")
+    assert (len(tries) > 1) == (system == "windows")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("windows")
+def test_leftovers_on_windows(tmp_path: Path) -> None:
+    """Nobody can tell there whether their process lives, so they stay until a run's own process cleans."""
+    (tmp_path / "a.tmp-4194305").write_text("")
+    storage.make_folder(tmp_path / "b" / "c")
+    storage.clean(tmp_path)
+    assert (tmp_path / "a.tmp-4194305").exists()
+    storage.clean(tmp_path, of_living=True)
+    assert not (tmp_path / "a.tmp-4194305").exists()

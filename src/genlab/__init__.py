@@ -6,8 +6,8 @@
     torch.Size([64, 1, 32, 32])
 
 Nothing heavy is imported until a function is used. `genlab.train`, `genlab.show`, `genlab.open_run`, `genlab.Run`,
-`genlab.evaluate`, `genlab.compare`, `genlab.load_recipe`, `genlab.load_dataset` and `genlab.errors` are the public
-surface.
+`genlab.evaluate`, `genlab.compare`, `genlab.load_recipe`, `genlab.load_dataset`, `genlab.doctor` and `genlab.errors`
+are the public surface.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
+
+from genlab import places
 
 __version__ = "0.1.0"
 
@@ -27,9 +29,11 @@ WAITING_IS_SET = "torch" not in sys.modules or "OMP_WAIT_POLICY" in os.environ
 if WAITING_IS_SET and "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+places.prepare()
 
 _PUBLIC = {
     "Run": ("genlab.trained", "Run"),
+    "doctor": ("genlab.checkup", "doctor"),
     "compare": ("genlab.api_metrics", "compare"),
     "evaluate": ("genlab.api_metrics", "evaluate"),
     "load_dataset": ("genlab.data", "load"),
@@ -38,11 +42,23 @@ _PUBLIC = {
     "show": ("genlab.api", "show"),
     "train": ("genlab.api", "train"),
 }
-__all__ = ["Run", "__version__", "compare", "evaluate", "load_dataset", "load_recipe", "open_run", "show", "train"]
+__all__ = [
+    "Run",
+    "__version__",
+    "compare",
+    "doctor",
+    "evaluate",
+    "load_dataset",
+    "load_recipe",
+    "open_run",
+    "show",
+    "train",
+]
 
 if TYPE_CHECKING:
     from genlab.api import open_run, show, train
     from genlab.api_metrics import compare, evaluate
+    from genlab.checkup import doctor
     from genlab.data import load as load_dataset
     from genlab.recipe_files import load as load_recipe
     from genlab.trained import Run

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from genlab import sealed
 from genlab.errors import CheckpointError
-from genlab.storage import clean, make_folder, refusals, sync_folder, write_synced
+from genlab.storage import clean, make_folder, patiently, refusals, sync_folder, write_synced
 
 SCHEMA = 2
 KEEP = 2
@@ -65,7 +65,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
             sync_folder(building)
             if path.exists():
                 _discard(path)
-            building.rename(path)
+            patiently(building.rename, path)
             sync_folder(folder)
         except OSError:
             shutil.rmtree(building, ignore_errors=True)
@@ -189,5 +189,5 @@ def _prune(folder: Path) -> None:
 def _discard(path: Path) -> None:
     """Take a checkpoint away at one instant: a kill in the middle leaves something to clean, never half of one."""
     away = path.with_name(f"{path.name}.tmp-{os.getpid()}-old")
-    path.rename(away)
+    patiently(path.rename, away)
     shutil.rmtree(away, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -10,9 +11,10 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from genlab import __version__, cli_bench, cli_looks, cli_metrics, cli_runs, tables
+from genlab import __version__, cli_bench, cli_doctor, cli_looks, cli_metrics, cli_runs, console, tables
 from genlab.cli_looks import Json, RunName, Runs, whole
-from genlab.errors import GenlabError, UsageError
+from genlab.console import say, visible
+from genlab.errors import GenlabError, UsageError, first_line, in_words
 
 app = App(
     name="genlab",
@@ -75,11 +77,11 @@ def train(
             facts["metrics"] = run.evaluation["metrics"]
         tables.show_json({"run": str(run.path), **facts})
     else:
-        print(f"trained in {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s")
+        say(f"trained in {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s")
         said = words.summary(run.evaluation) if run.evaluation else []
         width = max(8, *(len(name) + 2 for name, _ in said)) if said else 8
         for name, line in [*said, ("run", str(run.path)), ("report", str(report))]:
-            print(f"{name:{width}}{line}")
+            say(f"{name:{width}}{line}")
 
 
 @app.command
@@ -111,7 +113,9 @@ def show(
     from genlab import api, layer_tables, recipe_files, storage
 
     if yaml:
-        print(recipe_files.dump(recipe_files.load(recipe, overrides)), end="")
+        loaded = recipe_files.load(recipe, overrides)
+        text = recipe_files.dump(loaded)
+        say(text if console.shows(text) else recipe_files.dump(loaded, ascii=True), end="")
         return
     shown = api.show(recipe, overrides)
     if output is not None:
@@ -121,13 +125,13 @@ def show(
     if json:
         tables.show_json(layer_tables.as_json(shown))
     else:
-        print(f"{shown.recipe.name}: {shown.recipe.description}\n")
+        say(f"{shown.recipe.name}: {visible(shown.recipe.description, keep='')}\n")
         for description in shown.networks:
             tables.show_table(layer_tables.as_table(description))
-            print()
-        print("\n".join([*shown.equations, "", shown.cost.words]))
+            say()
+        say("\n".join([*shown.equations, "", shown.cost.words]))
         if output is not None:
-            print(f"drawing  {output}")
+            say(f"drawing  {output}")
 
 
 @app.command
@@ -135,10 +139,10 @@ def report(run: RunName, /, *, runs: Runs = None) -> None:
     """Write a run's report.html anew."""
     from genlab import api
 
-    print(api.open_run(run, runs=runs).report())
+    say(api.open_run(run, runs=runs).report())
 
 
-for command in (*cli_metrics.COMMANDS, *cli_looks.COMMANDS):
+for command in (*cli_metrics.COMMANDS, *cli_looks.COMMANDS, cli_doctor.doctor):
     app.command(command)
 
 
@@ -179,7 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code that `errors` lists."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
-    warnings.showwarning = lambda message, *_: _say(f"note: {message}")
+    console.prepare()
+    warnings.showwarning = lambda message, *_: console.note(f"genlab: note: {message}")
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # It tells how long it looks for fonts.
     try:
         tokens, overrides = _take_overrides([token for token in tokens if token != "--debug"])
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
@@ -192,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _fail(str(error), error.exit_code if isinstance(error, GenlabError) else UsageError.exit_code)
     except BrokenPipeError:
-        tables.hush(sys.stdout)  # Whoever read our output has seen enough.
+        console.hush(sys.stdout)  # Whoever read our output has seen enough.
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except OSError as error:
@@ -202,7 +208,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        _fail(f"a bug in genlab: {type(error).__name__}: {error} (--debug shows where; please report it)", 1)
+        known = in_words(error)
+        if known:
+            _fail(*known)
+        _fail(
+            f"a bug in genlab: {type(error).__name__}: {first_line(error)} (--debug shows where; please report it, "
+            "with what genlab doctor prints)",
+            1,
+        )
 
 
 TOP_LEVEL = ("augmentation", "ema", "init-encoder-from")
@@ -235,12 +248,5 @@ def _take_overrides(tokens: list[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def _fail(message: str, code: int) -> None:
-    _say(message)
+    console.note(f"genlab: {message}")
     sys.exit(code)
-
-
-def _say(message: str) -> None:
-    try:
-        print(f"genlab: {message}", file=sys.stderr, flush=True)
-    except OSError:  # A terminal that was closed hears nothing, and ends nothing.
-        tables.hush(sys.stderr)

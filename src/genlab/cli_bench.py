@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from genlab.cli_looks import Json
+from genlab.console import say, waiting
 
 app = App(name="bench", help="Benchmark this machine in a minute; or show the plan that was measured on it.")
 
@@ -18,7 +18,7 @@ def bench(*, json: Json = False) -> None:
     from genlab import tables
     from genlab.bench.short import short
 
-    found = short(_say)
+    found = short(waiting)
     if json:
         tables.show_json(found)
         return
@@ -37,11 +37,11 @@ def bench(*, json: Json = False) -> None:
     tables.show_table(tables.Table("", columns, rows))
     race, machine = found["speedrun"], found["speedrun"]["recorded_on"]
     reached = "reached" if race["floors"] <= race["floors_wanted"] else "not reached"
-    print(f"\nFrechet distance of report S2's DCGAN after 5 epochs, {race['floors_wanted']:.0f} floors: {reached}")
-    print(f"  here      {race['floors']:.0f} floors in {race['seconds']:.1f} s of training (with labels, seed 0)")
-    print(f"  recorded  {race['recorded_seconds']:.1f} s on {machine['cores']} cores, {machine['processor']}")
+    say(f"\nFrechet distance of report S2's DCGAN after 5 epochs, {race['floors_wanted']:.0f} floors: {reached}")
+    say(f"  here      {race['floors']:.0f} floors in {race['seconds']:.1f} s of training (with labels, seed 0)")
+    say(f"  recorded  {race['recorded_seconds']:.1f} s on {machine['cores']} cores, {machine['processor']}")
     peak = ", ".join(f"{name} {value:,.0f}" for name, value in found["peak_gflops"].items())
-    print(f"\nPeak of this machine, GFLOP/s: {peak}. The plan: genlab bench plan")
+    say(f"\nPeak of this machine, GFLOP/s: {peak}. The plan: genlab bench plan")
 
 
 @app.command
@@ -69,14 +69,9 @@ def plan(
         return
     rows = [(f"engine.{name}", str(value), str(dense[name])) for name, value in convolutional.items()]
     tables.show_table(tables.Table("", ("field", "convolutions", "linear layers only"), rows))
-    print()
+    say()
     tables.show_table(
         tables.Table("", ("measured", "milliseconds"), [(k, f"{v:.3f}") for k, v in found.milliseconds.items()])
     )
-    print(f"\nThreads wait: {cores.waiting()}. These times: {found.source}, {facts['file']}.")
-    print("Any field can be set: genlab train RECIPE --engine.threads 1")
-
-
-def _say(words: str) -> None:
-    if sys.stderr.isatty():
-        print(f"{words} ...", file=sys.stderr, flush=True)
+    say(f"\nThreads wait: {cores.waiting()}. These times: {found.source}, {facts['file']}.")
+    say("Any field can be set: genlab train RECIPE --engine.threads 1")

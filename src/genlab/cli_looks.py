@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, Token
 
+from genlab.console import say
+
 if TYPE_CHECKING:
     from genlab.looks import Look
     from genlab.sampling import HowOptions
@@ -99,7 +101,7 @@ def sample(
     images = opened.sample(n, label=label, **how.options())
     drawn = sampling.How(**how.options())
     sampling.save_images(images, output, opened, label, drawn)
-    print(f"{output}: {n} images, {sampling.sampling_words(opened, drawn)}")
+    say(f"{output}: {n} images, {sampling.sampling_words(opened, drawn)}")
 
 
 def interpolate(
@@ -246,18 +248,18 @@ def likelihood(
     else:
         mean, error = facts["log_likelihood"], facts["standard_error"]
         spread = "" if error is None else f" (standard error {error:.2f} over images)"
-        print(f"{facts['of']} at least {mean:.2f} nats an image{spread}")
-        print(f"{facts['images']:,} {facts['split']} images, K = {samples}, seed {seed}, {facts['likelihood']}")
+        say(f"{facts['of']} at least {mean:.2f} nats an image{spread}")
+        say(f"{facts['images']:,} {facts['split']} images, K = {samples}, seed {seed}, {facts['likelihood']}")
 
 
 def _show(run: Run, look: Look, output: Path | None) -> None:
     """Save a look where asked for; else keep it in the run and write the report anew."""
     if output is not None:
         look.save(output)
-        print(f"{output}: {look.caption}")
+        say(f"{output}: {look.caption}")
     else:
-        print(f"{look.keep(run)}: {look.caption}")
-        print(f"report  {run.report()}")
+        say(f"{look.keep(run)}: {look.caption}")
+        say(f"report  {run.report()}")
 
 
 COMMANDS = (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from genlab.cli_looks import Draw, Drawing, Json, RunName, Runs, whole
+from genlab.console import say, waiting
 
 judge = App(name="judge", help="Judges: the frozen classifiers that the metrics use.")
 Judge = Annotated[str | None, Parameter(help="A run of a classifier, instead of the dataset's own judge.")]
@@ -48,7 +48,7 @@ def evaluate(
         judge=judge,
         accuracy_score=cas,
         runs=runs,
-        progress=_say,
+        progress=waiting,
         **draw.chosen(),
     )
     found = evaluation.record
@@ -56,12 +56,12 @@ def evaluate(
         tables.show_json(found)
         return
     tables.show_table(words.table(found))
-    print(f"\n{words.protocol(found)}")
+    say(f"\n{words.protocol(found)}")
     for note in found["notes"]:
-        print(f"note: {note}")
+        say(f"note: {note}")
     if evaluation.file is not None:
         full = evaluation.file.name == kept.FULL_FILE
-        print(f"kept  {evaluation.file}" + ("" if full else "; the report keeps the full evaluation, evaluation.json"))
+        say(f"kept  {evaluation.file}" + ("" if full else "; the report keeps the full evaluation, evaluation.json"))
 
 
 def compare(
@@ -81,7 +81,7 @@ def compare(
         tables.show_json(found)
     else:
         tables.show_table(words.comparison(found))
-        print("\nIntervals are of one run's images; they do not say what another seed would give.")
+        say("\nIntervals are of one run's images; they do not say what another seed would give.")
 
 
 @judge.command(name="train")
@@ -110,13 +110,13 @@ def judge_train(
         tables.show_json(facts)
         return
     if facts["test_accuracy"] is not None:
-        print(f"test accuracy {facts['test_accuracy']:.2%}, trained in {run.seconds:.0f} s")
-    print(f"judge   {run.path / 'judge.safetensors'}\nsha256  {made.sha256}")
+        say(f"test accuracy {facts['test_accuracy']:.2%}, trained in {run.seconds:.0f} s")
+    say(f"judge   {run.path / 'judge.safetensors'}\nsha256  {made.sha256}")
     if pinned:
         same = "the same, bit for bit" if pinned == made.sha256 else "other bits: another machine rounds otherwise"
-        print(f"pinned  {pinned}\n        {same}; the metrics go on with the pinned one")
+        say(f"pinned  {pinned}\n        {same}; the metrics go on with the pinned one")
     else:
-        print(f"use it  genlab evaluate RUN --judge {run.path.name}")
+        say(f"use it  genlab evaluate RUN --judge {run.path.name}")
 
 
 @judge.command(name="test")
@@ -135,21 +135,15 @@ def judge_test(
     from genlab import api_metrics, storage, tables
     from genlab.evaluation.response import facts, table
 
-    found = api_metrics.try_judge(dataset, run=judge, runs=runs, progress=_say)
+    found = api_metrics.try_judge(dataset, run=judge, runs=runs, progress=waiting)
     if output is not None:
         storage.write(output, found.plot())
     if json:
         tables.show_json(facts(found))
         return
-    print("\n".join(f"{name}: {value}" for name, value in found.words()))
-    print()
+    say("\n".join(f"{name}: {value}" for name, value in found.words()))
+    say()
     tables.show_table(table(found))
-
-
-def _say(words: str) -> None:
-    """What is going on, for a person who waits."""
-    if sys.stderr.isatty():
-        print(f"{words} ...", file=sys.stderr, flush=True)
 
 
 COMMANDS = (evaluate, compare)

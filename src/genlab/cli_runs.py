@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from genlab.cli_looks import Json, RunName, Runs
+from genlab.console import say, waiting
 from genlab.errors import CheckpointError
 
 app = App(name="runs", help="List the runs and their state; see whether their files are whole.")
@@ -27,7 +27,7 @@ def show(*, runs: Runs = None, json: Json = False) -> None:
     elif found:
         tables.show_table(verification.table(found))
     else:
-        print(f"no runs in {runs or default_root()}; begin with: genlab train quick-mnist")
+        say(f"no runs in {runs or default_root()}; begin with: genlab train quick-mnist")
 
 
 @app.command
@@ -54,7 +54,7 @@ def verify(
         facts.append(found.facts)
         damages = list(found.damages)
         if not json:
-            print(found.words, flush=True)
+            say(found.words)
         if recompute:
             damages += _recompute(each.path, facts[-1], json)
         if damages:
@@ -70,13 +70,13 @@ def _recompute(path: Path, facts: dict[str, Any], json: bool) -> list[str]:
     from genlab.recompute import recompute
     from genlab.trained import Run
 
-    found = recompute(Run(path), _say)
+    found = recompute(Run(path), waiting)
     facts["recomputed"] = {"said": [f"{name}: {line}" for name, line in found.said], "damages": found.damages}
     if not json:
         for name, line in found.said:
-            print(f"  {name}: {line}")
+            say(f"  {name}: {line}")
         for line in found.damages:
-            print(f"  {line}")
+            say(f"  {line}")
     return found.damages
 
 
@@ -93,9 +93,4 @@ def relocate(
 
     found = api.open_run(run, runs=runs)
     found.relocate(dataset)
-    print(f"{found.path.name}: dataset {found.trained_by().data.name}")
-
-
-def _say(words: str) -> None:
-    if sys.stderr.isatty():
-        print(f"{words} ...", file=sys.stderr, flush=True)
+    say(f"{found.path.name}: dataset {found.trained_by().data.name}")

@@ -90,6 +90,31 @@ class Stopped(GenlabError):
         self.exit_code = exit_code
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says in its first line, at most 200 characters: a library's own may go on for pages."""
+    return next(iter(str(error).strip().splitlines()), "")[:200]
+
+
+def in_words(error: BaseException) -> tuple[str, int] | None:
+    """What a library's error means for a person, and its exit code; None where it can only be a bug of genlab."""
+    library, said = type(error).__module__.partition(".")[0], str(error)
+    if isinstance(error, MemoryError) or (
+        library in ("torch", "builtins") and ("allocate memory" in said or "out of memory" in said)
+    ):
+        return "not enough memory; take a smaller --budget.batch or narrower networks, or end other programs", 5
+    if type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
+        return f"engine.compile: PyTorch's compiler fails on this machine ({first_line(error)}); leave it false", 2
+    return None
+
+
+def reason(error: BaseException) -> str:
+    """Why something ended, for a status: a message of ours, or a library's in a line."""
+    if isinstance(error, GenlabError):
+        return str(error)
+    known = in_words(error)
+    return known[0] if known else f"{type(error).__name__}: {first_line(error)}"
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The entry of `names` closest to `name`, or None if nothing is close.
 

@@ -25,6 +25,7 @@ from genlab.recipe import GanRecipe, Recipe, SampleLogging, VaeRecipe
 from genlab.recipe.gan import FINITE_DIFFERENCES
 from genlab.recipe_files import RecipeSource
 from genlab.runs import RunDirectory, check_name, list_runs
+from genlab.storage import check_text
 from genlab.trained import Run, fitted, test_split
 from genlab.training import Observer, Plan, fit
 
@@ -46,7 +47,9 @@ def prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe,
     assert dataset is not None
     if settled.data.name not in BUILTIN:
         # The run must find its data again from anywhere.
-        data = settled.data.model_copy(update={"name": str(Path(settled.data.name).resolve())})
+        path = Path(settled.data.name).resolve()
+        check_text(path, "dataset")
+        data = settled.data.model_copy(update={"name": str(path)})
         settled = settled.model_copy(update={"data": data})
     return settled, fitted(first_images(dataset, settled.data.subset), settled)
 
@@ -77,10 +80,11 @@ def start(
     if isinstance(settled, GanRecipe):
         _note_rounding(settled)
         _note_unbounded(settled)
-    check_name(name, root)
+    check_name(name, root, settled)
     source = None
     if isinstance(settled, VaeRecipe) and settled.init_encoder_from:
         source = _classifier(settled.init_encoder_from, made["encoder"], seed, root, observers)
+        check_text(source.path.resolve(), "init_encoder_from")
         settled = settled.model_copy(update={"init_encoder_from": str(source.path.resolve())})
         warm_start(made["encoder"], source, settled)
     parts = {**own, **({"objective": objective} if objective else {})}

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from genlab import cores
+from genlab import cores, places
 
 MARGIN = 1.15
 """How much faster another form must be before it is chosen."""
@@ -78,11 +78,9 @@ def measured(device: str, anew: bool = False) -> Measured:
     Args:
         anew: measure whatever the cache says, and keep the result.
     """
-    threads = cores.most_threads()
-    key = f"{torch.__version__}/{device}/{threads}/{cores.processor()}"
-    known = _remembered()
-    if not anew and _is_sound(known.get(key)):
-        return Measured(device, threads, known[key], "remembered")
+    threads, key, known = cores.most_threads(), _key(device), _remembered()
+    if not anew and (before := remembered(device)):
+        return before
     start, cpu = time.perf_counter(), time.process_time()
     milliseconds = _milliseconds(device, threads)
     if device == "cpu" and time.process_time() - cpu < 0.9 * (time.perf_counter() - start):
@@ -92,9 +90,19 @@ def measured(device: str, anew: bool = False) -> Measured:
     return Measured(device, threads, milliseconds, "measured")
 
 
+def remembered(device: str) -> Measured | None:
+    """What was measured on this machine before; nothing is measured for it."""
+    entry: Any = _remembered().get(_key(device))
+    return Measured(device, cores.most_threads(), entry, "remembered") if _is_sound(entry) else None
+
+
+def _key(device: str) -> str:
+    return f"{torch.__version__}/{device}/{cores.most_threads()}/{cores.processor()}"
+
+
 def cache_file() -> Path:
     """Where it is remembered."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genlab" / "plan.json"
+    return places.cache_folder() / "plan.json"
 
 
 def _remembered() -> dict[str, Any]:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from genlab.console import hush, visible
 from genlab.runs import Row, RunDirectory
-from genlab.tables import hush
 from genlab.training import Observer, Plan
 
 PLAIN_SECONDS = 10.0
@@ -21,7 +21,7 @@ PLAIN_SECONDS = 10.0
 
 def progress(stream: TextIO | None = None) -> Observer:
     """The display that suits the stream (standard error unless given)."""
-    heard = cast(TextIO, _Heard(stream or sys.stderr))
+    heard = cast(TextIO, _Heard(stream or sys.stderr or io.StringIO()))
     return Live(Console(file=heard)) if heard.isatty() else Lines(heard)
 
 
@@ -36,6 +36,9 @@ class _Heard(io.TextIOBase):
             try:
                 self._stream.write(text)
                 self._stream.flush()
+            except UnicodeEncodeError:  # No command line has prepared this stream.
+                known = self._stream.encoding or "ascii"
+                self._stream.write(text.encode(known, "backslashreplace").decode(known))
             except OSError:
                 self._reader = False
                 hush(self._stream)
@@ -77,7 +80,7 @@ class Live:
         self.console = console
 
     def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
-        self.console.print(f"run {run.path}", highlight=False, soft_wrap=True)
+        self.console.print(f"run {visible(str(run.path))}", highlight=False, soft_wrap=True, markup=False)
         self.speed, self.epochs = _Speed(plan.batch), plan.epochs
         width = self.console.width
         self.bar = Progress(
@@ -119,7 +122,7 @@ class Lines:
         self.stream = stream
 
     def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
-        self._say(f"run {run.path}")
+        self._say(f"run {visible(str(run.path))}")
         self.speed, self.plan, self.rate = _Speed(plan.batch), plan, 0.0
         self.printed = -PLAIN_SECONDS
 

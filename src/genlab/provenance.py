@@ -17,9 +17,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from genlab import cores, data, recipe_files
+from genlab import __version__, cores, data, recipe_files
 from genlab.data import Dataset
-from genlab.errors import DataError, UsageError
+from genlab.errors import DataError, UsageError, first_line
 from genlab.family import Examples
 from genlab.nets.describe import Description, describe
 from genlab.recipe import Recipe
@@ -108,7 +108,8 @@ def versions() -> dict[str, str]:
     """Of Python, genlab and what it computes with."""
     return {
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in ("genlab", "torch", "numpy")},
+        "genlab": __version__,
+        **{name: metadata.version(name) for name in ("torch", "numpy")},
     }
 
 
@@ -138,7 +139,7 @@ def describe_networks(examples: Examples, made: Mapping[str, nn.Module]) -> list
             described.append(describe(name, made[name], *inputs))
             given = tuple(_output(made[name], *inputs).shape)
         except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(f"the {name} cannot be run on {shape}: {str(error).splitlines()[0]}") from error
+            raise UsageError(f"the {name} cannot be run on {shape}: {first_line(error)}") from error
         if given != expected:
             raise UsageError(f"the {name} makes {given} of {shape}; expected {expected}")
     return described

@@ -46,9 +46,13 @@ def load(source: RecipeSource, overrides: Mapping[str, Any] | None = None) -> Re
     return Draft(source, overrides).settle()
 
 
-def dump(recipe: BaseRecipe) -> str:
-    """The complete recipe as YAML; `load` gives the same recipe back."""
-    return yaml.dump(to_dict(recipe), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118)
+def dump(recipe: BaseRecipe, ascii: bool = False) -> str:
+    """The complete recipe as YAML; `load` gives the same recipe back.
+
+    Args:
+        ascii: with every other character as its escape.
+    """
+    return yaml.dump(to_dict(recipe), Dumper=_Dumper, sort_keys=False, allow_unicode=not ascii, width=118)
 
 
 def to_dict(recipe: BaseRecipe) -> dict[str, Any]:
@@ -244,34 +248,91 @@ def _read(source: RecipeSource) -> tuple[str, dict[str, Any]]:
 def _parse(text: str, title: str) -> dict[str, Any]:
     try:
         parsed = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error).partition("\n")[0]
-        raise UsageError(f"recipe {title}{where}: {reason or 'not YAML'}") from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        where, reason = _reason(error, text)
+        raise UsageError(f"recipe {title}{where}: {reason}") from None
     if not isinstance(parsed, dict):
         raise UsageError(f"recipe {title}: a recipe is a mapping of sections (see `genlab show quick-mnist --yaml`)")
     return parsed
 
 
+def _reason(error: Exception, text: str) -> tuple[str, str]:
+    """Where YAML stops being a recipe (" line 3", or nothing where that is not known), and why, in plain words."""
+    if isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return f" line {line}", f"the character {chr(int(error.character))!a} is not allowed in YAML"
+    mark = getattr(error, "problem_mark", None)
+    where = f" line {mark.line + 1}" if mark else ""
+    if isinstance(error, _RefusedError):
+        return where, str(error.problem)
+    said = str(getattr(error, "problem", None) or "")
+    known = (ours for theirs, ours in YAML_WORDS if theirs in said)
+    return where, next(known, f"not YAML ({said})" if said else "a number that is malformed or too long")
+
+
+YAML_WORDS = (
+    ("'\\t' that cannot start", "a tab; YAML is indented by spaces"),
+    ("cannot start any token", "a text that begins with a special character; put it in quotes"),
+    (
+        "mapping values are not allowed",
+        "a second ':' in a line, or a line indented too far; put texts with ':' in quotes",
+    ),
+    ("found unexpected end of stream", "a quote that is never closed"),
+    ("another document", "a second document (---); a recipe is one"),
+    ("could not find expected ':'", "a line without ':'"),
+    ("expected <block end>", "a line that is indented otherwise than those around it"),
+    ("expected ',' or", "a bracket that is never closed, or a comma is missing"),
+    ("expected the node content", "a bracket that is never closed"),
+)
+"""What PyYAML says of the commonest mistakes, by a part of it, and what it means."""
+DEEPEST = 20
+"""Sections in sections; a recipe has four at most."""
+
+
+class _RefusedError(yaml.MarkedYAMLError):
+    """YAML, but not what stands in recipes; `problem` says why in words of ours."""
+
+    def __init__(self, problem: str, mark: Any) -> None:
+        super().__init__(problem=problem, problem_mark=mark)
+
+
 class _Loader(yaml.SafeLoader):
-    """Safe loading that also refuses duplicate keys and aliases (which can grow without bound)."""
+    """Safe loading that also refuses duplicate keys, tags, depths, and aliases (which can grow without bound).
+
+    Dates are texts, as whoever types one as a name means it.
+    """
+
+    depth = 0
 
     def compose_node(self, parent: Any, index: int) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases (*name) are not used in recipes", problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _RefusedError("aliases (*name) are not used in recipes", event.start_mark)
+        if getattr(event, "tag", None) is not None:
+            raise _RefusedError("tags (!name) are not used in recipes", event.start_mark)
+        if self.depth >= DEEPEST:
+            raise _RefusedError(f"lists or sections nested more than {DEEPEST} deep", event.start_mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="a key is not a plain word", problem_mark=key.start_mark)
+                raise _RefusedError("a key is not a plain word", key.start_mark)
             if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
+                raise _RefusedError(f"{key.value!r} stands twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 class _Dumper(yaml.SafeDumper):
@@ -338,6 +399,8 @@ def _explain(path: str, details: list[dict[str, Any]], known: list[str]) -> str:
         word = context["tag"] if kind == "union_tag_invalid" else detail["input"]
         guess = nearest(str(word), [option.strip(" '") for option in allowed.replace(" or ", ",").split(",")])
         return f"{path} is {_short(word)}; allowed: {allowed}" + (f"; did you mean {guess!r}?" if guess else "")
+    if kind == "string_unicode":
+        return f"{path} is {given}: bytes that are not UTF-8, which a recipe cannot hold; rename it"
     message = str(detail["msg"])
     return f"{path} is {given}: {message[0].lower()}{message[1:]}"
 

@@ -20,6 +20,7 @@ from genlab.provenance import machine_of, now, split_facts, split_of, test_is_re
 from genlab.randomness import Keyed
 from genlab.recipe import Recipe, VaeRecipe
 from genlab.runs import RunDirectory
+from genlab.storage import check_text
 from genlab.trained import Run
 from genlab.training import Observer, Plan, missing_rows
 
@@ -51,6 +52,7 @@ def resume(
         CheckpointError: no checkpoint is usable, or (`strict`) not the newest.
         BusyError: another process writes to the run.
     """
+    check_text(run.path, "run")
     with run.locked():
         provenance = run.provenance
         _check_parts(run, provenance["own"], objective)

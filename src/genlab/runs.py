@@ -30,11 +30,14 @@ from typing import Any
 from genlab import recipe_files, seals
 from genlab.errors import BusyError, DataError, GenlabError, StorageError, UsageError, unknown
 from genlab.recipe import Recipe
-from genlab.storage import clean, make_folder, refusals, sync_folder, write, write_json
+from genlab.storage import check_text, clean, make_folder, refusals, sync_folder, write, write_json
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 FOLDERS = ("samples", "checkpoints", "snapshots", "evaluations", "figures")
-RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+"""Names of devices on Windows, with any extension: no file may be called so."""
+LONGEST = 90
+"""Characters of the longest path in a run: an event file of TensorBoard with the name of its machine."""
 MARKS = ("recipe.yaml", "provenance.json", "status.json", "metrics.jsonl")
 """A directory that has one of these is a run."""
 STATES = ("created", "running", "finished", "interrupted", "failed")
@@ -67,13 +70,15 @@ class RunDirectory:
         """A new directory with its recipe and provenance; named recipe-seedS-NNN unless `name` is given.
 
         Raises:
-            UsageError: `name` exists already, or cannot be the name of a directory everywhere.
+            UsageError: `name` exists already, or cannot be the name of a directory everywhere; or `root` lies so deep
+                that the paths of a run's files would be too long for this system.
             StorageError: `root` cannot be written.
         """
-        check_name(name, root)
+        check_name(name, root, recipe)
         with refusals(root):
             make_folder(root)
             run = cls(_claim(root, name, f"{recipe.name}-seed{seed}"))
+            _check_depth(run.path)
             for folder in FOLDERS:
                 (run.path / folder).mkdir()
             sync_folder(root)
@@ -389,20 +394,35 @@ _STATUS: dict[str, Callable[[Any], bool]] = {
 """What each entry of status.json must be."""
 
 
-def check_name(name: str | None, root: Path) -> None:
-    """See whether a run may be called so; None: it gets a name of its own.
+def check_name(name: str | None, root: Path, recipe: Recipe | None = None) -> None:
+    """See whether a run under `root` may be called so on every system; None: it is called after its recipe.
 
     Raises:
-        UsageError: not the name of a directory everywhere, or taken.
+        UsageError: not the name of a directory everywhere, taken (in capitals or not), or under an unusable root.
     """
+    check_text(root, "runs folder")
+    if name is None and recipe is not None and _is_reserved(f"{recipe.name}-seed0-001"):
+        raise UsageError(
+            f"recipe name {recipe.name!r}: its runs would be called {recipe.name}-seed0-001, and Windows keeps such "
+            "names for devices; change `name` in the recipe, or give --name"
+        )
     if name is None:
         return
-    if not NAME.fullmatch(name) or name.split(".")[0].lower() in RESERVED:
+    if not NAME.fullmatch(name) or name.endswith("."):
         raise UsageError(
-            f"run name {name[:100]!r}: use at most 100 letters, digits, '.', '_', '-', a letter or digit first"
+            f"run name {name[:100]!r}: use at most 100 letters, digits, '.', '_', '-', a letter or digit first, no "
+            "'.' last"
         )
-    if (root / name).exists():
-        raise _exists(root, name)
+    if _is_reserved(name):
+        raise UsageError(f"run name {name!r}: Windows keeps such names for devices; take another")
+    with suppress(OSError):
+        for there in os.listdir(root):
+            if there.lower() == name.lower():
+                raise _exists(root, there)
+
+
+def _is_reserved(name: str) -> bool:
+    return name.split(".")[0].lower() in RESERVED
 
 
 def _exists(root: Path, name: str) -> UsageError:
@@ -427,6 +447,21 @@ def _claim(root: Path, name: str | None, stem: str) -> Path:
     raise StorageError(f"{root}: no free number for {stem}")
 
 
+def _check_depth(path: Path) -> None:
+    """See whether the longest path in a new run is possible, as on Windows beyond 259 characters it may not be."""
+    probe = path / ("x" * LONGEST)
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        path.rmdir()
+        if error.errno in (errno.ENAMETOOLONG, errno.ENOENT):
+            raise UsageError(
+                f"{path.parent}: too deep for the paths of a run's files; take another with --runs"
+            ) from None
+        raise
+
+
 def _sealed(row: Row) -> str:
     return json.dumps(seals.seal(row), allow_nan=False) + "\n"
 
@@ -446,17 +481,25 @@ def _lock(file: Any) -> bool:
     try:
         import fcntl
     except ImportError:
-        import msvcrt
-
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            return False
-        return True
+        return _lock_byte(file)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def _lock_byte(file: Any) -> bool:
+    """On Windows: one byte, always the same, and far behind the text, which nobody could read otherwise."""
+    import msvcrt
+
+    os.lseek(file.fileno(), 1 << 30, os.SEEK_SET)
+    try:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except OSError:
+        return False
+    finally:
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
     return True
 
 

@@ -12,6 +12,9 @@ from typing import Any
 
 from genlab.errors import Stopped
 
+ENDS = ("SIGINT", "SIGTERM", "SIGBREAK")
+"""SIGBREAK is Windows' Ctrl-Break; it has no SIGHUP."""
+
 
 @dataclass
 class Stop:
@@ -28,8 +31,8 @@ def requests() -> Iterator[Stop]:
 
     def note(number: int, _frame: FrameType | None) -> None:
         stop.signal = number
-        for each in ("SIGINT", "SIGTERM"):
-            if (known := getattr(signal, each)) in previous:
+        for each in ENDS:
+            if (known := getattr(signal, each, None)) in previous:
                 signal.signal(known, previous[known])
 
     with _handled(note) as previous:
@@ -59,12 +62,12 @@ class _Asked(BaseException):
 
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[dict[int, Any]]:
-    """SIGINT and SIGTERM go to `handler`, SIGHUP nowhere; yields what they did before, and restores it."""
+    """What ends a program goes to `handler`, SIGHUP nowhere; yields what they did before, and restores it."""
     previous: dict[int, Any] = {}
     if threading.current_thread() is not threading.main_thread():  # Only the main thread may handle signals.
         yield previous
         return
-    wanted: dict[str, Any] = {"SIGINT": handler, "SIGTERM": handler, "SIGHUP": signal.SIG_IGN}
+    wanted: dict[str, Any] = {**dict.fromkeys(ENDS, handler), "SIGHUP": signal.SIG_IGN}
     for name, action in wanted.items():
         if hasattr(signal, name):
             number = getattr(signal, name)

@@ -7,12 +7,17 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from genlab.errors import StorageError
+from genlab.errors import StorageError, UsageError
+
+WINDOWS = os.name == "nt"
+PATIENCE = 2.0
+"""Seconds for which Windows may refuse to rename what another program has open: a virus scanner, `genlab runs`."""
 
 
 def write(path: Path, content: bytes) -> None:
@@ -25,7 +30,7 @@ def write(path: Path, content: bytes) -> None:
     with refusals(path, len(content)):
         try:
             write_synced(partial, content)
-            partial.replace(path)
+            patiently(partial.replace, path)
             sync_folder(path.parent)
         except BaseException:  # A second Ctrl-C too.
             partial.unlink(missing_ok=True)
@@ -45,9 +50,34 @@ def write_synced(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def patiently(rename: Callable[[Path], Any], target: Path) -> None:
+    """Rename a file or a folder to `target`; where Windows refuses, try again for `PATIENCE` seconds."""
+    until = time.monotonic() + (PATIENCE if WINDOWS else 0)
+    while True:
+        try:
+            rename(target)
+            return
+        except PermissionError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(0.02)
+
+
+def check_text(path: str | Path, what: str) -> None:
+    """Refuse a path that is to be written down, and holds bytes that are no text.
+
+    Raises:
+        UsageError: it does; says which path.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{what} {path}: a name with bytes that are not UTF-8; rename it, or take another") from None
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the disk has the folder's entries (a no-op where folders cannot be opened, as on Windows)."""
-    if os.name == "nt":
+    if WINDOWS:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -81,7 +111,7 @@ def clean(folder: Path, of_living: bool = False) -> None:
 
 
 def _alive(pid: int) -> bool:
-    if os.name == "nt":
+    if WINDOWS:
         return True  # There this call would send a Ctrl-C.
     try:
         os.kill(pid, 0)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Collection, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, TextIO
+from dataclasses import dataclass, replace
+from typing import Any
+
+from genlab.console import say, visible
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Table:
 
 def show_table(table: Table) -> None:
     """Print a table in the form that suits standard output."""
+    table = _visible(table)
     if sys.stdout.isatty() and _fits(table):
         _rich(table)
     else:
@@ -33,13 +34,22 @@ def show_table(table: Table) -> None:
 
 def show_json(value: Any) -> None:
     """Print a value as one line of JSON."""
-    print(json.dumps(value, allow_nan=False), flush=True)
+    say(json.dumps(value, allow_nan=False))
 
 
-def hush(stream: TextIO) -> None:
-    """Let a stream whose reader is gone (`| head`, a closed terminal) swallow what is still written to it."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def _visible(table: Table) -> Table:
+    """The table with nothing in it that steers a terminal, each cell on a line."""
+
+    def line(cells: Sequence[str]) -> list[str]:
+        return [visible(cell, keep="") for cell in cells]
+
+    return replace(
+        table,
+        columns=line(table.columns),
+        rows=[line(row) for row in table.rows],
+        numeric=line(table.numeric),
+        total=line(table.total) if table.total else None,
+    )
 
 
 def _fits(table: Table) -> bool:
@@ -58,7 +68,7 @@ def _rich(table: Table) -> None:
     from rich.text import Text
 
     drawn = RichTable(
-        title=Text(table.title),
+        title=Text(visible(table.title)),
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -92,6 +102,6 @@ def aligned(lines: Sequence[Sequence[str]], numeric: Collection[int] = ()) -> st
 
 def _plain(table: Table) -> None:
     if table.title:
-        print(table.title)
+        say(table.title)
     lines = [table.columns, *table.rows, *([table.total] if table.total else [])]
-    print(aligned(lines, {k for k, column in enumerate(table.columns) if column in table.numeric}))
+    say(aligned(lines, {k for k, column in enumerate(table.columns) if column in table.numeric}))

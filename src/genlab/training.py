@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from genlab import checkpoint, pictures, sealed, stopping
 from genlab.data import Dataset
 from genlab.engine import batch_normalisations
-from genlab.errors import CheckpointError, NonFiniteError, Stopped, StorageError
+from genlab.errors import CheckpointError, NonFiniteError, Stopped, StorageError, reason
 from genlab.family import FAMILIES, Evaluates, Generates, Trains
 from genlab.randomness import Keyed
 from genlab.recipe import Recipe, SampleLogging
@@ -207,7 +207,7 @@ class _Bookkeeping:
             raise
         except Exception as error:
             with suppress(StorageError):  # A full disk has said so already.
-                self._note("failed", reason=str(error))
+                self._note("failed", reason=reason(error))
             raise
         finally:
             for observer in self.observers:

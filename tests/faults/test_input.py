@@ -140,14 +140,14 @@ RECIPES: dict[str, tuple[str | bytes, str]] = {
     "typo": ("{base}\nobjektive: 1\n", "unknown field objektive; did you mean objective?"),
     "seed": ("{base}\nseed: 1\n", "unknown field seed"),
     "twice": ("name: a\nname: b\n", "stands twice"),
-    "tag": ("!!python/object/apply:os.system ['touch canary']\n", "could not determine a constructor for the tag"),
-    "object": ("name: !!python/object:os.system {}\n", "could not determine a constructor for the tag"),
+    "tag": ("!!python/object/apply:os.system ['touch canary']\n", "tags (!name) are not used in recipes"),
+    "object": ("name: !!python/object:os.system {}\n", "tags (!name) are not used in recipes"),
     "laughs": (
         "a: &a [x,x,x,x,x,x,x,x,x]\n"
         + "".join(f"{c}: &{c} [{','.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)),
         "alias",
     ),
-    "NUL": ("name: \x00\n", "special characters are not allowed"),
+    "NUL": ("name: \x00\n", "'\\x00' is not allowed in YAML"),
     "a list": ("- 1\n- 2\n", "a recipe is"),
     "empty": ("", "empty"),
     "large": (b"#" * 2_000_000, "larger than 1,000,000 bytes"),

@@ -7,7 +7,9 @@ Nothing is rescaled: pixels are 0 .. 255, 0 is black.
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,23 @@ def read_arrays(path: str | Path, wanted: tuple[str, ...]) -> dict[str, np.ndarr
     except DataError:
         raise
     except Exception as error:  # Whatever zipfile, zlib or numpy say of a hostile file, it is the file's fault.
-        raise DataError(f"{path}: damaged, or not an npz file ({error}); expected {LAYOUT}") from None
+        raise DataError(f"{path}: {_reason(error)}; expected {LAYOUT}") from None
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be read as npz, in words of ours."""
+    if isinstance(error, zipfile.BadZipFile):
+        whole = "CRC" not in str(error)
+        return "damaged, or not an npz file" if whole else "damaged: its checksum is not that of its content"
+    if isinstance(error, EOFError | zlib.error | lzma.LZMAError):
+        return "damaged: an array in it cannot be unpacked"
+    if isinstance(error, NotImplementedError):
+        return "packed in a way that is not read; save it with numpy.savez"
+    if "password" in str(error) or "encrypted" in str(error):
+        return "locked with a password"
+    if isinstance(error, MemoryError):
+        return "larger than this machine's memory"
+    return "damaged: an array in it cannot be read"
 
 
 def _check_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> None:

@@ -89,8 +89,11 @@ def _picture(file: Path) -> Images:
                 if image.mode.startswith(("I", "F")):
                     raise DataError(f"{file}: more than 8 bits a channel; save it with 8")
                 drawn = image.convert("RGBA")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{file}: damaged, or no picture ({str(error)[:100]})") from None
+    except Image.DecompressionBombWarning:
+        raise DataError(f"{file}: more pixels than a picture has; it is not read") from None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        reason = getattr(error, "strerror", None)  # What the system says; of what Pillow says, nothing helps.
+        raise DataError(f"{file}: {reason or 'damaged, or no picture'}") from None
     array = np.asarray(drawn, np.uint8).transpose(2, 0, 1)
     if array[3].min() < 255:
         raise DataError(f"{file}: transparent pixels have no value; save it without transparency")

@@ -7,6 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from genlab.console import visible
 from genlab.reporting.pages import RunPage, run_page
 from genlab.runs import RunDirectory
 from genlab.storage import write
@@ -20,6 +21,7 @@ def render(page: RunPage) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,  # Markup is ours, and no plain str.
     )
     environment.filters["ours"] = Markup
     return environment.get_template("run.html").render(page=page)
