@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -284,15 +286,15 @@ def test_the_installed_command(outside: Path, installed: Path) -> None:
 @pytest.mark.slow
 def test_the_notebook(outside: Path, installed: Path) -> None:
     """As Jupyter runs it: each cell ends, shows what it should, and says nothing else."""
-    import nbformat
-    from nbclient import NotebookClient
+    nbformat: Any = importlib.import_module("nbformat")
+    nbclient: Any = importlib.import_module("nbclient")
 
-    notebook = nbformat.read(ROOT / "docs" / "notebook.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(ROOT / "docs" / "notebook.ipynb", as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert len(cells) == 3
     where = "print(genlab.__file__, genlab.doctor()['system']['inside'])"
-    notebook.cells.append(nbformat.v4.new_code_cell(where))  # type: ignore[no-untyped-call]
-    NotebookClient(
+    notebook.cells.append(nbformat.v4.new_code_cell(where))
+    nbclient.NotebookClient(
         notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(outside)}}
     ).execute()
     said = ["".join(out.get("text", "") for out in cell.outputs) for cell in (*cells, notebook.cells[-1])]

@@ -68,7 +68,8 @@ def prepare() -> None:
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError, ValueError):  # Its reader has gone already.
+                stream.reconfigure(errors="backslashreplace")
 
 
 def hush(stream: TextIO) -> None:
