@@ -121,7 +121,7 @@ SCALES = (1.0, 0.125, 2.0, 0.25, 0.5)
 
 
 def gradient(p: torch.Tensor, which: int, step: int) -> torch.Tensor:
-    """Numbers in -1 .. 1 of that shape, the same on every machine; `faint` ones near Adam's epsilon, so that it shows."""
+    """Numbers in -1 .. 1 of that shape, the same on every machine; the `faint` ones near Adam's epsilon."""
     index = torch.arange(p.numel(), dtype=torch.int64)
     values = ((index * 40503 + which * 9176 + step * 30011) % 65521 - 32760).float() / 32768
     values *= SCALES[step % len(SCALES)]

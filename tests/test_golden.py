@@ -1,4 +1,4 @@
-"""The first steps of every recipe: on every machine along given gradients, to the last bit where the trace is its own."""
+"""The first steps of every recipe: along given gradients on every machine, to the last bit on those with a trace."""
 
 from __future__ import annotations
 
@@ -72,9 +72,8 @@ def by_a_thousandth(name: str) -> list[dict[str, Any]]:
         section = plain
         for part in path.split("."):
             section = section[part]
-        for field in ("lr", "eps", "weight_decay"):
-            if section[field]:
-                changes.append({f"{path}.{field}": section[field] * 1.001})
+        moving = [field for field in ("lr", "eps", "weight_decay") if section[field]]
+        changes += [{f"{path}.{field}": section[field] * 1.001} for field in moving]
         for k, beta in enumerate(section["betas"]):
             if beta:
                 moved = list(section["betas"])

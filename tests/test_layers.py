@@ -29,7 +29,7 @@ LAYERS = [
     "evaluation.of_run evaluation.figures evaluation.words evaluation.response evaluation.score",
     "reporting.figures reporting.drawings reporting.pages reporting.render reporting",
     "trained",
-    "launching resuming api api_metrics layer_tables",
+    "first_steps launching resuming api api_metrics layer_tables",
     "bench bench.loops bench.timing bench.quality bench.records bench.short",
     "cli_looks cli_metrics cli_runs cli_bench cli __main__",
 ]
