@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -102,8 +102,11 @@ class Measured:
         """The others, float32 first."""
         return [name for name in PRECISIONS if name not in self.left_out()]
 
-    def seconds(self, multiply_adds: float, steps: int, settings: Mapping[str, Any], convolutional: bool) -> float:
-        """About how long a training takes: at the speed of what was timed, on all its threads.
+    def seconds(
+        self, multiply_adds: float, steps: int, settings: Mapping[str, Any], convolutional: bool
+    ) -> float | None:
+        """About how long a training takes: at the speed of what was timed, on all its threads; None where that form was
+        not timed.
 
         Args:
             multiply_adds: of all its steps, forward and backward.
@@ -112,9 +115,9 @@ class Measured:
         precision, threads = settings["precision"], int(settings["threads"])
         work = "convolution" if convolutional else "linear"
         form = f"convolution {precision} {settings['memory_format']}" if convolutional else f"linear {precision}"
-        milliseconds = self.milliseconds[form] / threads
-        if not convolutional:
-            milliseconds = self.milliseconds.get(f"{form} x{threads}", milliseconds)
+        if form not in self.milliseconds:
+            return None
+        milliseconds = self.milliseconds.get(f"{form} x{threads}", self.milliseconds[form] / threads)
         return (multiply_adds / (3 * WORK[work]) * milliseconds + steps * STEP_MILLISECONDS) / 1000
 
 
@@ -129,30 +132,47 @@ def impossible(device: str) -> dict[str, str]:
     return {"bfloat16": f"no instructions for it here ({cores.processor()}: {facts['capability']}{limits})"}
 
 
+_LATEST: dict[str, Measured] = {}
+"""What this process has taken last, by device: of a busy machine it is not remembered elsewhere."""
+
+
+def known(device: str) -> Measured | None:
+    """What is known of this machine without measuring."""
+    entry = _remembered().get(_key(device))
+    if device not in _LATEST and _is_sound(entry):
+        return Measured(device, cores.most_threads(), entry, "remembered")
+    return _LATEST.get(device)
+
+
 def measured(device: str, anew: bool = False) -> Measured:
     """What this machine is good at; from the cache, where this machine and PyTorch are in it.
 
     Args:
         anew: measure whatever the cache says, and keep the result.
     """
-    threads, key, known = cores.most_threads(), _key(device), _remembered()
-    if not anew and _is_sound(known.get(key)):
-        return Measured(device, threads, known[key], "remembered")
+    _LATEST[device] = _measured(device, anew)
+    return _LATEST[device]
+
+
+def _measured(device: str, anew: bool) -> Measured:
+    threads, key, remembered = cores.most_threads(), _key(device), _remembered()
+    if not anew and _is_sound(remembered.get(key)):
+        return Measured(device, threads, remembered[key], "remembered")
     start, cpu = time.perf_counter(), time.process_time()
     milliseconds = _milliseconds(device, threads)
     if device == "cpu" and time.process_time() - cpu < 0.9 * (time.perf_counter() - start):
         return Measured(device, threads, milliseconds, "measured on a busy machine")
     with suppress(OSError):  # A machine without a writable home measures anew each time.
-        _keep({**known, key: milliseconds})
+        _keep({**remembered, key: milliseconds})
     return Measured(device, threads, milliseconds, "measured")
 
 
 def forget(device: str) -> None:
     """Remove what is remembered of this machine, so that the next run measures anew."""
-    known = _remembered()
-    if known.pop(_key(device), None) is not None:
+    remembered = _remembered()
+    if remembered.pop(_key(device), None) is not None:
         with suppress(OSError):
-            _keep(known)
+            _keep(remembered)
 
 
 def slower(chosen: Mapping[str, Any], automatic: set[str], convolutional: bool) -> str | None:
@@ -203,7 +223,7 @@ def _remembered() -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _is_sound(entry: object) -> bool:
+def _is_sound(entry: object) -> TypeGuard[dict[str, float]]:
     return (
         isinstance(entry, dict)
         and bool(entry)
