@@ -3,19 +3,35 @@ PYTHON   ?= python3
 PIP_ARGS ?=
 VENV     := .venv
 BIN      := $(VENV)/bin
-PIP      := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS)
+# Twice quiet: errors are said, warnings (root, cache, versions) are not.
+PIP      := $(BIN)/python -m pip install -qq --disable-pip-version-check --root-user-action=ignore $(PIP_ARGS)
 TORCH    := $(shell sed -n 's/^torch==//p' constraints.txt)
 
-.PHONY: demo test slow faults quality throughput speedrun waiting bench check lint format clean
+.PHONY: demo test slow imitation imitated faults quality throughput speedrun waiting bench check lint format clean
 
-demo: $(VENV)/core.stamp            ## train quick-mnist on this machine, a minute or two
-	$(BIN)/genlab train quick-mnist
+demo: $(VENV)/core.stamp            ## train quick-mnist on this machine; it says how long that takes
+	@$(BIN)/genlab train quick-mnist
 
-test: $(VENV)/dev.stamp             ## the tests
-	$(BIN)/python -m pytest -n 2 -q
+test: $(VENV)/dev.stamp             ## the tests, at most eight minutes on two cores
+	@$(BIN)/python tests/instructions.py
+	@$(BIN)/python -m pytest -n 2 -q
 
-slow: $(VENV)/dev.stamp             ## 200 steps of every recipe, minutes each; the wheel in a notebook
-	$(BIN)/python -m pytest -m slow -q
+slow: $(VENV)/dev.stamp             ## the tests that take long: 200 steps of every recipe, the wheel in a notebook; half an hour
+	@$(BIN)/python tests/instructions.py
+	@$(BIN)/python -m pytest -n 2 -m slow -q
+
+IMITATED := tests/test_golden.py tests/test_engine.py tests/test_plan.py tests/test_bench.py tests/test_provenance.py
+TRIED    := .pytest_cache/imitation
+
+imitation: $(VENV)/dev.stamp        ## some tests, the benchmark and a training, as on a smaller processor
+	@$(BIN)/python tests/instructions.py $(MAKE) --no-print-directory imitated
+
+imitated:
+	@$(BIN)/python tests/instructions.py
+	@$(BIN)/python -m pytest -n 2 -q $(IMITATED)
+	@rm -rf $(TRIED) && mkdir -p $(TRIED)
+	@XDG_CACHE_HOME=$(TRIED) $(BIN)/genlab bench
+	@XDG_CACHE_HOME=$(TRIED) $(BIN)/genlab train quick-mnist --budget.max_steps 20 --runs $(TRIED)/runs
 
 faults: $(VENV)/dev.stamp           ## a thousand kills and all else that may go wrong; a quarter of an hour, into benchmarks/records
 	$(BIN)/python benchmarks/faults.py
@@ -51,17 +67,17 @@ clean:                              ## remove what was built; runs/ stays
 
 # torch comes first and by its exact version: a bare "torch" may bring several gigabytes. One that is there is kept.
 $(VENV)/torch.stamp: constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing torch $(TORCH) ..."
-	$(BIN)/python -c "import torch, sys; sys.exit(torch.__version__.split('+')[0] != '$(TORCH)')" 2>/dev/null || $(PIP) torch==$(TORCH)
-	touch $@
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/python -c "import torch, sys; sys.exit(torch.__version__.split('+')[0] != '$(TORCH)')" 2>/dev/null \
+	|| { echo "installing torch $(TORCH)"; $(PIP) torch==$(TORCH); }
+	@touch $@
 
 $(VENV)/core.stamp: $(VENV)/torch.stamp pyproject.toml
-	@echo "installing genlab ..."
-	$(PIP) -c constraints.txt -e .
-	touch $@
+	@echo "installing genlab"
+	@$(PIP) -c constraints.txt -e .
+	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml
-	@echo "installing genlab with its development tools ..."
-	$(PIP) -c constraints.txt -e '.[dev]'
-	touch $@ $(VENV)/core.stamp
+	@echo "installing genlab with its development tools"
+	@$(PIP) -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/core.stamp

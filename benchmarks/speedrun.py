@@ -222,7 +222,7 @@ class Measurement:
                 marks = marks[:2]
             curve = self._known.get((target, seed))
             if curve is None:
-                curve = quality.curve(system, REPORT if target == "s2" else "bfloat16", seed, marks)
+                curve = quality.curve(system, REPORT if target == "s2" else "auto", seed, marks)
             if target != "s2":
                 with Stepper(system, REPORT) as stepper:
                     a_step = stepper.seconds(20) / 20

@@ -18,7 +18,7 @@ from typing import Any
 import genlab
 from genlab import plan, provenance
 from genlab.bench import records
-from genlab.bench.timing import REPORT, WAYS, Stepper, paired, peak_gflops
+from genlab.bench.timing import REPORT, Stepper, paired, peak_gflops, ways
 
 RECORD = Path(__file__).parent / "records" / "throughput.json"
 SYSTEMS = (
@@ -43,10 +43,10 @@ CURVES: dict[str, list[dict[str, Any]]] = {
 
 
 def system(name: str, peak: dict[str, float], rounds: int, seconds: float) -> dict[str, Any]:
-    """One row: the better of genlab's two precisions, and both of them beside."""
-    found = paired(name, WAYS, rounds, seconds)
+    """One row: the better of genlab's precisions, and each of them beside."""
+    found = paired(name, ways(), rounds, seconds)
     both: dict[str, dict[str, Any]] = {}
-    for way in WAYS[1:]:
+    for way in ways()[1:]:
         ratio, interval = found.ratio(way)
         gflops = found.facts[way]["flops"] / found.median(way) / 1e6
         both[way] = {
@@ -66,7 +66,7 @@ def curve(points: list[dict[str, Any]], rounds: int, seconds: float) -> list[dic
     """Milliseconds a step at each point, the median of several blocks."""
     rows = []
     for changes in points:
-        with Stepper("quick-mnist", "bfloat16", {"budget.epochs": 1000, **changes}) as stepper:
+        with Stepper("quick-mnist", "auto", {"budget.epochs": 1000, **changes}) as stepper:
             steps = max(1, round(seconds / (stepper.seconds(2) / 2)))
             times = [stepper.seconds(steps) / steps * 1000 for _ in range(rounds)]
             rows.append({"changes": changes, "milliseconds": statistics.median(times), **stepper.facts()})
@@ -81,7 +81,10 @@ def table(record: dict[str, Any]) -> str:
     ]
     for row in record["systems"]:
         cells = [f"`{row['system']}`", f"{row['report']['milliseconds']:.1f} ms"]
-        for way in WAYS[1:]:
+        for way in plan.PRECISIONS:
+            if way not in row:
+                cells.append("left out by the plan")
+                continue
             low, high = row[way]["interval"]
             cells.append(f"{row[way]['milliseconds']:.1f} ms: **{row[way]['ratio']:.2f}x** ({low:.2f} .. {high:.2f})")
         cells += [f"{row['gflops']:.0f}", f"{row['peak_fraction']:.0%}", f"{row['peak_memory_mb']:.0f} MB"]

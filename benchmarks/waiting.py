@@ -21,7 +21,7 @@ from typing import Any
 
 import genlab
 from genlab import plan, provenance
-from genlab.bench.timing import REPORT, Stepper
+from genlab.bench.timing import REPORT, Stepper, ways
 
 RECORD = Path(__file__).parent / "records" / "waiting.json"
 GENLAB = [sys.executable, "-m", "genlab"]
@@ -105,7 +105,9 @@ def busy_table(record: dict[str, Any]) -> str:
         cells = [
             f"{found['alone']:.0f} -> {found['beside']:.0f} ms: {found['ratio']:.1f}x "
             f"({found['lowest']:.1f} .. {found['highest']:.1f})"
-            for found in (record["busy"][name][way] for way in (REPORT, "float32", "bfloat16"))
+            if found
+            else "left out by the plan"
+            for found in (record["busy"][name].get(way) for way in (REPORT, *plan.PRECISIONS))
         ]
         lines.append(f"| {words} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -134,8 +136,7 @@ def main() -> None:
             "peak_memory_mb": {recipe: peak_memory_mb(recipe, Path(folder)) for recipe in QUICK},
         }
     record["busy"] = {
-        name: {way: busy(way, other) for way in (REPORT, "float32", "bfloat16")}
-        for name, other in (("spinning", SPIN), ("training", TRAIN))
+        name: {way: busy(way, other) for way in ways()} for name, other in (("spinning", SPIN), ("training", TRAIN))
     }
     record["minutes"] = round((time.monotonic() - start) / 60, 1)
     RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")

@@ -1,37 +1,52 @@
-"""Golden traces: what the first five steps of every recipe are, bit for bit. `python tests/golden.py` writes them.
+"""Golden traces: what the first five steps of every recipe are. `python tests/golden.py` writes those of this machine.
 
-A trace is of the plan `reference`, on the first 256 images of the recipe's own data and with small batches. Other
-machines round otherwise, so a trace names the processor and PyTorch that it is of.
+All are of the plan `reference`, on the first 256 images of the recipe's own data and with small batches. There are two
+kinds.
+
+`traces.json` has the steps as they are, to the last bit. They are of one machine (its key names PyTorch and what
+decides how a sum is rounded) and say nothing on another: Adam's first step is the sign of the gradient, so where a
+gradient is nothing but rounding a weight moves by a whole step in a direction of its own.
+
+`given.json` has the same steps with gradients that are given: losses and gradients are computed as always, but the
+optimisers are then handed numbers that every machine has alike. So all machines walk through the same weights; along
+them losses and gradients are continuous in rounding, and what the optimisers make of given gradients, weight by weight,
+is the same but for the last bits. These traces hold on every machine.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from genlab import cores, engine, launching, recipe_files
-from genlab.family import FAMILIES
+from genlab.descent import Descent, _flat
+from genlab.family import FAMILIES, Trains
 from genlab.randomness import Keyed
 from genlab.training import Plan
 
 TRACES = Path(__file__).parent / "golden" / "traces.json"
+GIVEN = Path(__file__).parent / "golden" / "given.json"
 STEPS, BATCH = 5, 16
 
 
 def machine() -> str:
-    """What decides how a float32 sum is rounded: PyTorch, and the processor down to its stepping and instructions."""
+    """What decides how a float32 sum is rounded: PyTorch, the processor down to its stepping and instructions, and the
+    limits that are set to those."""
     try:
         facts = Path("/proc/cpuinfo").read_text("utf-8").split("\n\n")[0]
     except OSError:
         facts = cores.processor()
     kept = re.findall(r"^(?:vendor_id|cpu family|model|stepping|flags)\s*:.*$", facts, re.MULTILINE)
     digest = hashlib.sha256("\n".join(kept).encode()).hexdigest()[:12]
-    return f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()} {digest}"
+    effective = cores.instructions()
+    return " ".join(filter(None, (torch.__version__, effective["capability"], digest, effective["limits"])))
 
 
 def trace(name: str, settings: dict[str, Any] | None = None, **overrides: Any) -> dict[str, Any]:
@@ -41,6 +56,38 @@ def trace(name: str, settings: dict[str, Any] | None = None, **overrides: Any) -
         settings: of the engine section, instead of the plan `reference`.
         overrides: of other fields of the recipe, by dotted path.
     """
+    model, rows = begun(name, settings, overrides)
+    found = list(itertools.islice(rows, STEPS))
+    weights = hashlib.sha256()
+    for network in model.networks.values():
+        for value in network.state_dict().values():
+            weights.update(value.detach().contiguous().numpy().tobytes())
+    return {"rows": found, "weights": weights.hexdigest()}
+
+
+def given(
+    name: str, settings: dict[str, Any] | None = None, steps: int = STEPS, **overrides: Any
+) -> list[dict[str, Any]]:
+    """The first steps with the gradients of `gradient`: the row of each, and how far weights have `moved` until then.
+
+    Args:
+        settings, overrides: see `trace`.
+    """
+    model, rows = begun(name, settings, overrides)
+    for player in vars(model).values():
+        if isinstance(player, Descent):
+            give(player)
+    first = {key: {k: v.clone() for k, v in network.state_dict().items()} for key, network in model.networks.items()}
+    return [
+        {"row": row, "moved": {key: moved(network, first[key]) for key, network in model.networks.items()}}
+        for row in itertools.islice(rows, steps)
+    ]
+
+
+def begun(
+    name: str, settings: dict[str, Any] | None, overrides: dict[str, Any]
+) -> tuple[Trains, Iterator[dict[str, float]]]:
+    """A model before its first step, and the rows of its steps, each made when it is asked for."""
     changes: dict[str, Any] = {"data.subset": 256, "budget.batch": BATCH, "engine.plan": "reference"}
     if settings is not None:
         changes |= {"engine.plan": "auto", **{f"engine.{key}": value for key, value in settings.items()}}
@@ -54,20 +101,64 @@ def trace(name: str, settings: dict[str, Any] | None = None, **overrides: Any) -
     recipe = recipe.model_copy(update={"engine": resolved})
     before = torch.get_num_threads()
     model = family.model(recipe, made, engine.start(resolved), keyed, 1000, None)
-    images, labels = torch.from_numpy(dataset.images), torch.from_numpy(dataset.labels)
-    rows = []
-    for step, indices in Plan.of(recipe, len(dataset)).batches(keyed, after=0):
-        with keyed.scope("networks", step):
-            row = model.step(images[indices], labels[indices], step)
-        rows.append({key: float(value) for key, value in row.items()})
-        if step == STEPS:
-            break
-    weights = hashlib.sha256()
-    for network in model.networks.values():
-        for value in network.state_dict().values():
-            weights.update(value.detach().contiguous().numpy().tobytes())
     torch.set_num_threads(before)
-    return {"rows": rows, "weights": weights.hexdigest()}
+    images, labels = torch.from_numpy(dataset.images), torch.from_numpy(dataset.labels)
+
+    def rows() -> Iterator[dict[str, float]]:
+        for step, indices in Plan.of(recipe, len(dataset)).batches(keyed, after=0):
+            before = torch.get_num_threads()
+            torch.set_num_threads(int(resolved.threads))
+            with keyed.scope("networks", step):
+                row = model.step(images[indices], labels[indices], step)
+            torch.set_num_threads(before)
+            yield {key: float(value) for key, value in row.items()}
+
+    return model, rows()
+
+
+SCALES = (1.0, 0.125, 2.0, 0.25, 0.5)
+"""Of the given gradients, step by step: unlike each other, so that every moment and its decay show."""
+
+
+def gradient(p: torch.Tensor, which: int, step: int) -> torch.Tensor:
+    """Numbers in -1 .. 1 of that shape, the same on every machine; the `faint` ones near Adam's epsilon."""
+    index = torch.arange(p.numel(), dtype=torch.int64)
+    values = ((index * 40503 + which * 9176 + step * 30011) % 65521 - 32760).float() / 32768
+    values *= SCALES[step % len(SCALES)]
+    values[faint(p)] *= 2.0**-27
+    return values.view(p.shape)
+
+
+def faint(p: torch.Tensor) -> torch.Tensor:
+    """Which of a tensor's numbers, in their logical order, have faint gradients: one in eight."""
+    return torch.arange(p.numel()) % 8 == 0
+
+
+def give(player: Descent) -> None:
+    """Let a player's optimiser have `gradient` in the place of what was computed, after that was looked at."""
+    steps = iter(range(1000))
+
+    def hook(*_: Any) -> None:
+        step = next(steps)
+        for k, (p, memory) in enumerate(zip(player._parameters, player._memory, strict=True)):
+            if memory.grad is not None:
+                memory.grad = _flat(gradient(p, k, step), like=p)
+
+    player.optimiser.register_step_pre_hook(hook)
+
+
+def moved(network: torch.nn.Module, at_first: dict[str, torch.Tensor]) -> dict[str, float]:
+    """Euclidean norms of how far weights, those with faint gradients, and running statistics have moved."""
+    parts: dict[str, list[torch.Tensor]] = {"weights": [], "faint": [], "statistics": []}
+    weights = dict(network.named_parameters())
+    for key, value in network.state_dict().items():
+        way = (value.double() - at_first[key].double()).flatten()
+        if key in weights:
+            parts["weights"].append(way[~faint(value)])
+            parts["faint"].append(way[faint(value)])
+        else:
+            parts["statistics"].append(way)
+    return {key: float(torch.cat(found).norm()) for key, found in parts.items() if found}
 
 
 def names() -> list[str]:
@@ -75,11 +166,17 @@ def names() -> list[str]:
 
 
 def main() -> None:
-    """Write the traces of this machine beside those of others."""
+    """Write the traces of this machine beside those of others, and those of given gradients where there are none."""
     known = json.loads(TRACES.read_text("utf-8")) if TRACES.exists() else {}
     known[machine()] = {name: trace(name) for name in names()}
-    TRACES.parent.mkdir(exist_ok=True)
-    TRACES.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", "utf-8")
+    write(TRACES, known)
+    if not GIVEN.exists():
+        write(GIVEN, {name: given(name) for name in names()})
+
+
+def write(file: Path, traces: dict[str, Any]) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(traces, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import scipy.stats
 import torch
 
 import genlab
-from genlab import data
+from genlab import data, plan
 from genlab.bench import quality, records, timing
 from genlab.bench.loops import GenlabLoop, ReportLoop, _OneByOne, plain
 from genlab.bench.timing import STUDENT, mean_interval, median_interval
@@ -126,11 +126,12 @@ def test_the_interval_of_a_median() -> None:
 
 
 def test_steps_are_timed_in_turns() -> None:
-    found = timing.paired("s4-classifier", timing.WAYS, rounds=3, seconds=0.02)
+    found = timing.paired("s4-classifier", timing.ways(), rounds=3, seconds=0.02)
     assert all(len(values) == 3 and min(values) > 0 for values in found.milliseconds.values())
     # Two products of 784 x 500 (the input needs no gradient), three of 500 x 10, 128 images, 2 operations each.
     expected = 128 * 2 * (2 * 784 * 500 + 3 * 500 * 10)
-    for way in ("float32", "bfloat16"):
+    assert timing.ways()[:2] == ["report", "float32"]
+    for way in timing.ways()[1:]:
         assert found.facts[way]["flops"] == expected
         assert 100 < found.facts[way]["peak_memory_mb"] < 2000
         ratio, (low, high) = found.ratio(way)
@@ -152,12 +153,35 @@ def test_the_interval_of_a_mean() -> None:
 
 def test_a_training_that_fails_is_told() -> None:
     with pytest.raises(genlab.errors.GenlabError, match="ended before its time"):
-        timing.Stepper("s2-dcgan", "report", {"budget.batch": 0})
+        timing.Stepper("s2-dcgan", "report", {"budget.batch": 0}).ready()
 
 
 def test_the_peak_is_a_rate() -> None:
-    assert set(timing.peak_gflops()) == {"float32", "bfloat16"}
-    assert all(0.1 < value < 1e6 for value in timing.peak_gflops().values())
+    found = timing.peak_gflops()
+    assert list(found) == plan.measured("cpu").precisions()
+    assert all(0.1 < value < 1e6 for value in found.values())
+
+
+def test_a_precision_that_the_plan_left_out_is_not_timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither where there are no instructions for it, nor where it was measured and is slower."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    real = torch.randn
+
+    def forms(device: str, threads: int) -> dict[str, float]:
+        tried = {"linear float32": 1.0, "linear bfloat16": 9.0}
+        return {form: value for form, value in tried.items() if form.split()[1] not in plan.impossible(device)}
+
+    def products(*size: int, **options: Any) -> torch.Tensor:
+        return real(*(min(n, 8) for n in size), **options)
+
+    monkeypatch.setattr(torch, "randn", products)
+    monkeypatch.setattr(plan, "_milliseconds", forms)
+    for reasons in ({"bfloat16": "no instructions"}, {}):
+        monkeypatch.setattr(plan, "impossible", lambda device, reasons=reasons: dict(reasons))
+        assert plan.measured("cpu").precisions() == ["float32"]
+        assert list(timing.peak_gflops()) == ["float32"]
+        assert timing.ways() == ["report", "float32"]
+        plan.cache_file().unlink(missing_ok=True)
 
 
 def test_a_curve(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genlab import cli, plan, recipe_files
+from genlab import cli, cli_bench, plan, recipe_files
 from genlab.bench import quality, short
+from genlab.bench.timing import Paired
 from genlab.recipe import GanRecipe
 from genlab.trained import Run
 
@@ -235,6 +238,7 @@ def test_a_fraction_is_no_whole_number(arguments: list[str], capsys: pytest.Capt
 def test_the_plan_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(plan, "_milliseconds", lambda device, threads: {"linear float32": 2.0, "linear bfloat16": 1.0})
+    monkeypatch.setattr(plan, "impossible", lambda device: {})
     cli.main(["bench", "plan", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["linear"]["precision"] == "bfloat16"
@@ -247,20 +251,62 @@ def test_the_plan_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert "--engine.threads 1" in told
 
 
+class Steps:
+    """A training whose steps take a tenth of a second, without one."""
+
+    def __init__(self, *_: object) -> None: ...
+    def __enter__(self) -> Steps:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+    def seconds(self, steps: int) -> float:
+        return steps / 10
+
+
 def test_a_benchmark_says_what_was_reached(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(short, "SYSTEMS", ("s4-classifier",))
-    monkeypatch.setattr(short, "BLOCK_SECONDS", 0.01)
-    for floors, words in ((1.0, "reached"), (1000.0, "not reached")):
+    facts = {"flops": 1e6, "peak_memory_mb": 500.0}
+    pairs = Paired({"report": [4.0, 6.0, 5.0], "float32": [2.0, 2.0, 2.0]}, {"float32": facts})
+    monkeypatch.setattr(plan, "_milliseconds", lambda *_: {"linear float32": 1.0})
+    monkeypatch.setattr(plan, "impossible", lambda device: {"bfloat16": "no instructions for it here"})
+    monkeypatch.setattr(short, "peak_gflops", lambda: {"float32": 100.0})
+    monkeypatch.setattr(short, "paired", lambda name, ways, *_: pairs if ways == ["report", "float32"] else None)
+    monkeypatch.setattr(short, "Stepper", Steps)
+    told = []
+    for limit, floors in ((1e6, 1.0), (1e6, 1000.0), (0.0, 1.0)):
 
         def raced(recipe: str, way: str, seed: int, marks: list[int], overrides: Any, f: float = floors) -> Any:
+            assert limit > 0, "there is no time for it"  # noqa: B023
             assert overrides["budget.max_steps"] == marks[-1]  # the schedule is laid out over the race
             return [{"step": marks[-1], "seconds": 5.0, "floors": f}]
 
         monkeypatch.setattr(quality, "curve", raced)
+        monkeypatch.setattr(short, "LIMIT_SECONDS", limit)
         cli.main(["bench"])
-        told = capsys.readouterr().out
-        assert "s4-classifier" in told
-        assert f"floors: {words}" in told
+        told.append(capsys.readouterr().out)
+        assert "s4-classifier" in told[-1]
+        assert "Left out: bfloat16: no instructions for it here" in told[-1]
+    assert "floors: reached" in told[0]
+    assert "floors: not reached" in told[1]
+    assert "floors: not tried" in told[2]  # a slow machine
+    assert "its 540 steps would take about 54 s of training (100 ms a step, measured), too long for" in told[2]
+
+
+def test_a_benchmark_is_never_silent_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with cli_bench._told() as progress:
+        progress("its peak")
+        time.sleep(2.2)
+        assert isinstance(sys.stderr, Terminal)
+        assert sys.stderr.getvalue().count("its peak ...") == 3  # when it begins, and every second
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with cli_bench._told() as progress:
+        progress("its peak")
+        assert isinstance(sys.stderr, io.StringIO)
+        assert sys.stderr.getvalue() == ""

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+import genlab
 from genlab import plan
 from genlab.plan import MARGIN, Measured
+from genlab.recipe import GanRecipe
 
 CONVOLUTION = {
     "convolution float32 contiguous": 10.0,
@@ -64,7 +72,9 @@ def test_it_is_measured_in_two_seconds_and_once() -> None:
     first = plan.measured("cpu")
     assert time.process_time() - start < 6  # two seconds of an idle machine; others may be at work here
     assert all(0.001 < value < 10_000 for value in first.milliseconds.values())
-    assert set(CONVOLUTION) | {"linear float32", "linear bfloat16"} | set(ADAM) <= first.milliseconds.keys()
+    tried = {form for form in (*CONVOLUTION, *LINEAR) if form.split()[1] not in plan.impossible("cpu")}
+    assert {form for form in tried if "x2" not in form} | set(ADAM) <= first.milliseconds.keys()
+    assert first.milliseconds.keys() <= tried | set(ADAM) | {f"{form} x{first.threads}" for form in tried}
     if first.source == "measured":
         assert plan.measured("cpu").milliseconds == first.milliseconds
         assert plan.measured("cpu").source == "remembered"
@@ -103,3 +113,146 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(plan, "_milliseconds", working)
     assert plan.measured("cpu").milliseconds == ADAM
+
+
+def effective(**variables: str) -> tuple[dict[str, str], dict[str, float], str, dict[str, str]]:
+    """What a process says of its instructions, what it measures and remembers that by, and what it leaves out."""
+    code = (
+        "import json; from genlab import cores, plan; m = plan.measured('cpu');"
+        "print(json.dumps([cores.instructions(), m.milliseconds, plan._key('cpu'), plan.impossible('cpu')]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **variables}, capture_output=True, text=True, check=True
+    )
+    facts, milliseconds, key, reasons = json.loads(done.stdout)
+    return facts, milliseconds, key, reasons
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the limits are of x86-64")
+def test_a_process_that_is_kept_from_instructions_has_a_plan_of_its_own() -> None:
+    """One home, one processor's name, two sets of instructions: neither takes the other's plan."""
+    _, _, plain, _ = effective()
+    facts, milliseconds, key, reasons = effective(ATEN_CPU_CAPABILITY="default", ONEDNN_MAX_CPU_ISA="SSE41")
+    assert facts == {"capability": "DEFAULT", "onednn_bfloat16": "no", "limits": "ONEDNN_MAX_CPU_ISA=SSE41"}
+    assert key != plain
+    assert milliseconds
+    assert not [form for form in milliseconds if "bfloat16" in form]
+    assert "no instructions for it here" in reasons["bfloat16"]
+    assert "DEFAULT, ONEDNN_MAX_CPU_ISA=SSE41" in reasons["bfloat16"]
+
+
+def test_what_is_left_out_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "impossible", lambda device: {})
+    assert Measured("cpu", 2, {**CONVOLUTION, **LINEAR}, "measured").left_out() == {}
+    slow = Measured("cpu", 2, {**CONVOLUTION, **LINEAR, "linear bfloat16": 6.0}, "measured")
+    assert slow.precisions() == ["float32", "bfloat16"]  # convolutions are still faster
+    slow = Measured("cpu", 2, {**slow.milliseconds, "convolution bfloat16 channels-last": 16.0}, "measured")
+    assert slow.precisions() == ["float32"]
+    assert slow.left_out()["bfloat16"] == "measured 0.5 times as fast as float32 in convolutions, 1 in products"
+
+
+def test_the_time_that_a_training_will_take() -> None:
+    """In closed form: the work that was timed, so many times over, on all threads, and a millisecond a step."""
+    found = Measured("cpu", 2, {**CONVOLUTION, **LINEAR}, "measured")
+    settings = {"precision": "float32", "memory_format": "channels-last", "threads": 2}
+    passes = 1000 * 3 * plan.WORK["convolution"]
+    assert found.seconds(passes, 500, settings, True) == pytest.approx(1000 * 0.008 / 2 + 0.5)
+    assert found.seconds(passes, 500, {**settings, "precision": "bfloat16", "threads": 1}, True) == pytest.approx(4.5)
+    products = 1000 * 3 * plan.WORK["linear"]
+    assert found.seconds(products, 0, settings, False) == pytest.approx(4.0)  # two threads as they were measured
+    assert found.seconds(products, 0, {**settings, "threads": 1}, False) == pytest.approx(6.0)
+
+
+class Timed:
+    """Work of a plan whose forms take so many milliseconds of this thread's time."""
+
+    def __init__(self, milliseconds: dict[str, float]) -> None:
+        self.milliseconds, self.asked = milliseconds, set[str]()
+
+    def __call__(self, device: object, form: str) -> Callable[[], None]:
+        self.asked.add(form)
+
+        def run() -> None:
+            end = time.thread_time() + self.milliseconds[form] / 1000
+            while time.thread_time() < end:
+                pass
+
+        return run
+
+
+def settings(**changes: object) -> dict[str, object]:
+    return {"precision": "bfloat16", "memory_format": "channels-last", "fused_optimiser": True, **changes}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "automatic", "convolutional", "half", "found"),
+    [
+        (settings(), {"precision"}, True, 8.0, "convolution bfloat16 channels-last takes 8"),
+        (settings(), {"precision"}, True, 1.2, None),  # a little slower may be another process
+        (settings(), {"precision"}, True, 0.5, None),
+        (settings(), {"precision"}, False, 8.0, "linear bfloat16 takes 8"),
+        (settings(), set(), True, 8.0, None),  # set by hand: not the plan's to answer for
+        (settings(precision="float32"), {"precision"}, True, 8.0, None),
+        (settings(precision="float32", fused_optimiser=False), {"fused_optimiser"}, True, 1.0, "adam plain takes 3"),
+    ],
+)
+def test_a_chosen_form_is_compared_with_the_first(
+    chosen: dict[str, object],
+    automatic: set[str],
+    convolutional: bool,
+    half: float,
+    found: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    work = Timed({"adam plain": 3.0, "adam fused": 1.0})
+    for name, times in (("float32", 1.0), ("bfloat16", half)):
+        work.milliseconds |= {f"convolution {name} channels-last": times, f"linear {name}": times}
+    monkeypatch.setattr(plan, "_work", work)
+    said = plan.slower(chosen, automatic, convolutional)
+    assert said is None if found is None else str(said).startswith(found)
+    assert bool(work.asked) == (chosen != {**chosen, **{field: plan.FIRST[field] for field in automatic}})
+
+
+def test_a_plan_that_is_found_wrong_is_said_and_forgotten(
+    small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A remembered plan says that bfloat16 is fast, which it is not; the run that began with it keeps it."""
+    monkeypatch.setattr(plan, "impossible", lambda device: {})
+    monkeypatch.setattr(plan, "_work", Timed({f"convolution {name} channels-last": n for name, n in
+                                              (("float32", 1.0), ("bfloat16", 9.0))}))  # fmt: skip
+    plan._keep({plan._key("cpu"): {**CONVOLUTION, **LINEAR, **ADAM}, "another machine": ADAM})
+    recipe = small({"engine.plan": "auto", "engine.device": "cpu", "budget.max_steps": 4})
+    with pytest.warns(UserWarning, match=r"convolution bfloat16 channels-last takes (8|9)[.\d]* times as long") as said:
+        run = genlab.train(recipe, runs=tmp_path / "runs", report=False)
+    assert "genlab bench plan --anew" in str(said[0].message)
+    assert run.recipe.engine.precision == "bfloat16"
+    assert json.loads(plan.cache_file().read_text()) == {"another machine": ADAM}
+
+
+def test_a_plan_that_holds_is_kept_in_silence(
+    small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And looking at it changes no bit of the training."""
+    monkeypatch.setattr(plan, "impossible", lambda device: {})
+    monkeypatch.setattr(plan, "slower", lambda *_: torch.randn(3) is None)
+    plan._keep({plan._key("cpu"): {**CONVOLUTION, **LINEAR, **ADAM, "convolution bfloat16 channels-last": 9.0}})
+    rows = []
+    for changes in ({"engine.plan": "auto", "engine.device": "cpu"}, {**{f"engine.{k}": v for k, v in {
+        "device": "cpu", "precision": "float32", "memory_format": "channels-last", "fused_optimiser": True,
+        "threads": 1, "compile": False}.items()}, "engine.plan": "auto"}):  # fmt: skip
+        recipe = small({**changes, "engine.threads": 1, "budget.max_steps": 5})
+        rows.append(
+            [{**row, "seconds": 0} for row in genlab.train(recipe, runs=tmp_path / "runs", report=False).metrics()]
+        )
+    assert len(rows[0]) == 5
+    assert rows[0] == rows[1]
+    assert plan.measured("cpu").source == "remembered"
+
+
+def test_a_precision_without_instructions_is_noted(
+    small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "impossible", lambda device: {"bfloat16": "no instructions for it here"})
+    changes = {"engine.plan": "auto", "engine.device": "cpu", "engine.precision": "bfloat16", "budget.max_steps": 1}
+    with pytest.warns(UserWarning, match=r"engine\.precision bfloat16: no instructions for it here; a step takes many"):
+        genlab.train(small(changes), runs=tmp_path, report=False)

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 import genlab
+from genlab import anatomy
 from genlab.progress import Lines, Live, _losses, epoch_line, progress
 from genlab.recipe import GanRecipe
 from genlab.training import Observer
@@ -25,6 +26,25 @@ def test_a_pipe_gets_plain_lines(small: Callable[..., GanRecipe], tmp_path: Path
     assert "images/s" in lines[-1]
     assert " D " in lines[-1]
     assert "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, None), (4.0, None), (43.0, "40 s"), (70.0, "70 s"), (209.0, "3 minutes"), (8000.0, "2 hours")],
+)
+def test_a_long_training_says_at_its_start_how_long_it_will_take(
+    seconds: float | None,
+    words: str | None,
+    small: Callable[..., GanRecipe],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(anatomy, "expected_seconds", lambda *_: seconds)
+    stream = io.StringIO()
+    genlab.train(small({"budget.max_steps": 1}), runs=tmp_path, observers=[progress(stream)], report=False)
+    line = f"training quick-mnist takes about {words} on this machine, if nothing else runs"
+    assert (line in stream.getvalue().splitlines()) == (words is not None)
+    assert ("on this machine" in stream.getvalue()) == (words is not None)
 
 
 def test_a_terminal_gets_a_bar_that_fits(small: Callable[..., GanRecipe], tmp_path: Path) -> None:

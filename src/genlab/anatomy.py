@@ -1,10 +1,12 @@
-"""What a recipe comes to: its objective as equations, and what an epoch of it costs."""
+"""What a recipe comes to: its objective as equations, what an epoch of it costs, and how long a training takes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from genlab import plan
 from genlab.nets.describe import Description
 from genlab.recipe import ClassifierRecipe, GanRecipe, Recipe, VaeRecipe
 from genlab.training import Plan
@@ -92,6 +94,24 @@ def cost(recipe: Recipe, described: Sequence[Description], images: int) -> Cost:
     else:
         total = FORWARD_BACKWARD * sum(adds.values()) * used
     return Cost(steps, used, round(total))
+
+
+def expected_seconds(recipe: Recipe, networks: Sequence[Mapping[str, Any]], images: int) -> float | None:
+    """About how long a training takes on this machine's CPU, by its multiply-adds and the plan's measurement.
+
+    None where nothing was measured.
+
+    Args:
+        recipe: with its engine resolved.
+        networks: as they stand in a run's provenance.
+    """
+    measured = plan.known(recipe.engine.device) if recipe.engine.device == "cpu" else None
+    if measured is None:
+        return None
+    described = [Description(n["name"], (), n["parameters"], n["trainable"], n["multiply_adds"]) for n in networks]
+    convolutional = any(layer["type"].startswith("Conv") for network in networks for layer in network["layers"])
+    epoch, steps = cost(recipe, described, images), Plan.of(recipe, images).total_steps
+    return measured.seconds(epoch.multiply_adds / epoch.steps * steps, steps, recipe.engine.model_dump(), convolutional)
 
 
 def _gan_equations(recipe: GanRecipe) -> list[str]:

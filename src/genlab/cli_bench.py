@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from genlab.cli_looks import Json
-from genlab.console import say, waiting
+from genlab.console import say
 
 app = App(name="bench", help="Benchmark this machine in a minute; or show the plan that was measured on it.")
 
@@ -15,10 +20,12 @@ app = App(name="bench", help="Benchmark this machine in a minute; or show the pl
 @app.default
 def bench(*, json: Json = False) -> None:
     """Time some of the reports' systems beside the report's own way, and a race to a quality; a minute or two."""
-    from genlab import tables
-    from genlab.bench.short import short
+    with _told() as progress:
+        progress("loading PyTorch")
+        from genlab import tables
+        from genlab.bench.short import short
 
-    found = short(waiting)
+        found = short(progress)
     if json:
         tables.show_json(found)
         return
@@ -36,12 +43,18 @@ def bench(*, json: Json = False) -> None:
     columns = ("system", "report's way, ms", "genlab, ms", "times faster", "recorded", "of the peak")
     tables.show_table(tables.Table("", columns, rows))
     race, machine = found["speedrun"], found["speedrun"]["recorded_on"]
-    reached = "reached" if race["floors"] <= race["floors_wanted"] else "not reached"
+    if race["floors"] is None:
+        reached, here = "not tried", f"its {race['steps']} steps would take about {race['seconds']:.0f} s"
+        here += f" of training ({race['milliseconds']:.0f} ms a step, measured), too long for this command"
+    else:
+        reached = "reached" if race["floors"] <= race["floors_wanted"] else "not reached"
+        here = f"{race['floors']:.0f} floors in {race['seconds']:.1f} s of training (with labels, seed 0)"
     say(f"\nFrechet distance of report S2's DCGAN after 5 epochs, {race['floors_wanted']:.0f} floors: {reached}")
-    say(f"  here      {race['floors']:.0f} floors in {race['seconds']:.1f} s of training (with labels, seed 0)")
+    say(f"  here      {here}")
     say(f"  recorded  {race['recorded_seconds']:.1f} s on {machine['cores']} cores, {machine['processor']}")
     peak = ", ".join(f"{name} {value:,.0f}" for name, value in found["peak_gflops"].items())
     say(f"\nPeak of this machine, GFLOP/s: {peak}. The plan: genlab bench plan")
+    _show_left_out(found["left_out"])
 
 
 @app.command
@@ -60,6 +73,8 @@ def plan(
         "convolutional": convolutional,
         "linear": dense,
         "waiting": cores.waiting(),
+        "left_out": found.left_out(),
+        "instructions": cores.instructions(),
         "milliseconds": found.milliseconds,
         "source": found.source,
         "file": str(plans.cache_file()),
@@ -74,4 +89,37 @@ def plan(
         tables.Table("", ("measured", "milliseconds"), [(k, f"{v:.3f}") for k, v in found.milliseconds.items()])
     )
     say(f"\nThreads wait: {cores.waiting()}. These times: {found.source}, {facts['file']}.")
+    _show_left_out(found.left_out())
     say("Any field can be set: genlab train RECIPE --engine.threads 1")
+
+
+def _show_left_out(reasons: dict[str, str]) -> None:
+    for precision, reason in reasons.items():
+        say(f"Left out: {precision}: {reason}")
+
+
+@contextmanager
+def _told() -> Iterator[Callable[[str], None]]:
+    """Inside, a terminal shows what is being done and for how long, anew every second; nothing else is written to."""
+    if not sys.stderr.isatty():
+        yield lambda words: None
+        return
+    doing, began, ended = [""], [time.monotonic()], threading.Event()
+
+    def show() -> None:
+        while not ended.wait(1.0):
+            line = f"\r\x1b[K{doing[0]} ... {time.monotonic() - began[0]:.0f} s"
+            print(line, end="", file=sys.stderr, flush=True)
+
+    def progress(words: str) -> None:
+        doing[0], began[0] = words, time.monotonic()
+        print(f"\r\x1b[K{words} ...", end="", file=sys.stderr, flush=True)
+
+    teller = threading.Thread(target=show, daemon=True)
+    teller.start()
+    try:
+        yield progress
+    finally:
+        ended.set()
+        teller.join()
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -23,6 +23,8 @@ import torch
 from genlab import WAITING_IS_SET
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
+"""Environment variables that keep a library from instructions that the processor has."""
 _AT_FIRST = torch.get_num_threads()
 """Before any run has set its own: all cores, or OMP_NUM_THREADS."""
 _TASKS = Path("/proc/self/task")
@@ -143,3 +145,23 @@ def processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def instructions() -> dict[str, str]:
+    """The instruction sets that this process computes with: what moves a speed or a rounding, as a processor's name
+    does not ("AMD EPYC" names machines with and without AVX-512).
+
+    Returns:
+        `capability`: of PyTorch's own loops (DEFAULT, AVX2, AVX512, ...; ATEN_CPU_CAPABILITY limits it).
+        `onednn_bfloat16`: whether oneDNN has kernels for it (yes, no, or unknown to this PyTorch).
+        `limits`: which of `LIMITS` are set, and to what; empty as a rule.
+    """
+    try:
+        bfloat16 = "yes" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "no"
+    except (AttributeError, RuntimeError):
+        bfloat16 = "unknown"
+    return {
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "onednn_bfloat16": bfloat16,
+        "limits": " ".join(f"{name}={os.environ[name].upper()}" for name in LIMITS if os.environ.get(name)),
+    }

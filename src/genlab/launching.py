@@ -18,6 +18,7 @@ from genlab.data import load as load_data
 from genlab.errors import DataError, GenlabError, UsageError, unknown
 from genlab.evaluation.watch import Watch
 from genlab.family import FAMILIES, Own
+from genlab.first_steps import FirstSteps, note_precision
 from genlab.losses import AdversarialLoss
 from genlab.provenance import describe_networks, provenance_of
 from genlab.randomness import Keyed
@@ -75,7 +76,9 @@ def start(
     family = FAMILIES[settled.family]
     classes = len(dataset.class_names)
     made = family.networks(settled, classes, Keyed(seed), own, ())
-    resolved = engine.resolve(settled.engine, family.mergeable(made), engine.convolves(made.values()))
+    convolutional = engine.convolves(made.values())
+    resolved = engine.resolve(settled.engine, family.mergeable(made), convolutional)
+    watch = FirstSteps(settled.engine, resolved, convolutional)
     settled = settled.model_copy(update={"engine": resolved})
     if isinstance(settled, GanRecipe):
         _note_rounding(settled)
@@ -95,7 +98,7 @@ def start(
         provenance["encoder_from"] = {"run": str(source.path.resolve()), "step": source.status["step"]}
     run = Run(RunDirectory.create(root, settled, seed, provenance, name).path, own)
     with run.locked():
-        train_in(run, dataset, made, objective, observers)
+        train_in(run, dataset, made, objective, [*observers, watch])
     return run
 
 
@@ -132,6 +135,7 @@ def train_in(
 ) -> None:
     """Train in `run`, whose recipe is resolved, from the start or from a checkpoint."""
     recipe = run.recipe
+    note_precision(recipe.engine)
     (run.path / "report.html").unlink(missing_ok=True)  # It tells of an earlier end; `finish` writes it last.
     keyed = Keyed(run.provenance["seed"])
     plan = Plan.of(recipe, len(dataset))

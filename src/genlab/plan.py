@@ -4,6 +4,10 @@
 that there are; `Measured.choice` says which form a recipe's `auto` becomes. The first form keeps its place unless
 another one wins by `MARGIN`, so that noise does not choose. Of one thread its processor time counts, which other
 processes do not move; only the gain of further threads needs a clock, and is not remembered from a busy machine.
+
+A precision that oneDNN has no kernels for computes all the same, 15 to 20 times more slowly: it is ruled out by that
+fact (`impossible`) and never timed. What was measured is remembered for the instructions that a process computes with,
+not for a processor's name, and is looked at once more in the first steps of each training (`slower`).
 """
 
 from __future__ import annotations
@@ -11,11 +15,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -28,6 +32,14 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
 SECONDS = 0.08
 """For each form."""
+FIRST: dict[str, Any] = {"precision": "float32", "memory_format": "channels-last", "fused_optimiser": True}
+"""The forms that keep their place unless others win."""
+CLEARLY = 1.5
+"""How many times longer than the first form a chosen one must take for the plan to be called wrong."""
+WORK = {"convolution": 32 * (32 * 16 * 16**2 + 64 * 512 * 8**2 + 128 * 1024 * 4**2), "linear": 100 * 1024 * (784 + 512)}
+"""Multiply-adds of a forward pass of what is timed."""
+STEP_MILLISECONDS = 1.0
+"""What a training step takes where there is nothing to compute (docs/performance.md)."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,66 @@ class Measured:
             "compile": False,  # Slower on the CPUs that were measured (docs/performance.md); no GPU was.
         }
 
+    def left_out(self) -> dict[str, str]:
+        """Precisions that no recipe's `auto` becomes here, each with the reason."""
+        found = impossible(self.device)
+        if not found and not any(self.choice(kind)["precision"] == "bfloat16" for kind in (True, False)):
+            gains = [
+                self.gain(
+                    f"convolution bfloat16 {FIRST['memory_format']}", f"convolution float32 {FIRST['memory_format']}"
+                ),
+                self.gain("linear bfloat16", "linear float32"),
+            ]
+            found["bfloat16"] = "measured {:.2g} times as fast as float32 in convolutions, {:.2g} in products".format(
+                *gains
+            )
+        return found
+
+    def precisions(self) -> list[str]:
+        """The others, float32 first."""
+        return [name for name in PRECISIONS if name not in self.left_out()]
+
+    def seconds(
+        self, multiply_adds: float, steps: int, settings: Mapping[str, Any], convolutional: bool
+    ) -> float | None:
+        """About how long a training takes: at the speed of what was timed, on all its threads; None where that form was
+        not timed.
+
+        Args:
+            multiply_adds: of all its steps, forward and backward.
+            settings: an engine section's fields.
+        """
+        precision, threads = settings["precision"], int(settings["threads"])
+        work = "convolution" if convolutional else "linear"
+        form = f"convolution {precision} {settings['memory_format']}" if convolutional else f"linear {precision}"
+        if form not in self.milliseconds:
+            return None
+        milliseconds = self.milliseconds.get(f"{form} x{threads}", self.milliseconds[form] / threads)
+        return (multiply_adds / (3 * WORK[work]) * milliseconds + steps * STEP_MILLISECONDS) / 1000
+
+
+def impossible(device: str) -> dict[str, str]:
+    """Precisions that are not to be tried on a device, each with the reason."""
+    if device == "mps":
+        return {"bfloat16": "not tried on mps"}
+    facts = cores.instructions()
+    if device != "cpu" or facts["onednn_bfloat16"] != "no":
+        return {}
+    limits = f", {facts['limits']}" if facts["limits"] else ""
+    return {"bfloat16": f"no instructions for it here ({cores.processor()}: {facts['capability']}{limits})"}
+
+
+_LATEST: dict[str, Measured] = {}
+"""What this process has taken last, by device: of a busy machine it is not remembered elsewhere."""
+
+
+def known(device: str) -> Measured | None:
+    """What is known of this machine without measuring."""
+    entry = _remembered().get(_key(device))
+    if device not in _LATEST and _is_sound(entry):
+        return Measured(device, cores.most_threads(), entry, "remembered")
+    return _LATEST.get(device)
+
 
 def measured(device: str, anew: bool = False) -> Measured:
     """What this machine is good at; from the cache, where this machine and PyTorch are in it.
@@ -78,9 +150,14 @@ def measured(device: str, anew: bool = False) -> Measured:
     Args:
         anew: measure whatever the cache says, and keep the result.
     """
-    threads, key, known = cores.most_threads(), _key(device), _remembered()
+    _LATEST[device] = _measured(device, anew)
+    return _LATEST[device]
+
+
+def _measured(device: str, anew: bool) -> Measured:
     if not anew and (before := remembered(device)):
         return before
+    threads, key, known = cores.most_threads(), _key(device), _remembered()
     start, cpu = time.perf_counter(), time.process_time()
     milliseconds = _milliseconds(device, threads)
     if device == "cpu" and time.process_time() - cpu < 0.9 * (time.perf_counter() - start):
@@ -96,13 +173,52 @@ def remembered(device: str) -> Measured | None:
     return Measured(device, cores.most_threads(), entry, "remembered") if _is_sound(entry) else None
 
 
-def _key(device: str) -> str:
-    return f"{torch.__version__}/{device}/{cores.most_threads()}/{cores.processor()}"
+def forget(device: str) -> None:
+    """Remove what is remembered of this machine, so that the next run measures anew."""
+    known = _remembered()
+    if known.pop(_key(device), None) is not None:
+        with suppress(OSError):
+            _keep(known)
+
+
+def slower(chosen: Mapping[str, Any], automatic: set[str], convolutional: bool) -> str | None:
+    """Whether a form that was chosen takes clearly longer than the first form does, timed in turns on one thread of
+    the CPU: in words; None where it does not, or is the first form.
+
+    Args:
+        chosen: fields of a resolved engine section.
+        automatic: those of them that were `auto`, so that the plan has chosen.
+    """
+    first = {field: FIRST[field] if field in automatic else chosen[field] for field in FIRST}
+
+    def forms(fields: Mapping[str, Any]) -> list[str]:
+        layout = f" {fields['memory_format']}" if convolutional else ""
+        work = "convolution" if convolutional else "linear"
+        return [f"{work} {fields['precision']}{layout}", f"adam {'fused' if fields['fused_optimiser'] else 'plain'}"]
+
+    for mine, other in zip(forms(chosen), forms(first), strict=True):
+        if mine == other:
+            continue
+        with torch.random.fork_rng(devices=[]), _one_thread():
+            runs, times = [_work(torch.device("cpu"), form) for form in (mine, other)], [float("inf")] * 2
+            for _ in range(4):
+                for k, run in enumerate(runs):
+                    start = time.thread_time()
+                    run()
+                    times[k] = min(times[k], time.thread_time() - start)
+        if times[0] > CLEARLY * times[1]:
+            return f"{mine} takes {times[0] / times[1]:.2g} times as long as {other}"
+    return None
 
 
 def cache_file() -> Path:
     """Where it is remembered."""
     return places.cache_folder() / "plan.json"
+
+
+def _key(device: str) -> str:
+    facts = (torch.__version__, device, cores.most_threads(), cores.processor(), *cores.instructions().values())
+    return "/".join(map(str, facts))
 
 
 def _remembered() -> dict[str, Any]:
@@ -113,7 +229,7 @@ def _remembered() -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _is_sound(entry: object) -> bool:
+def _is_sound(entry: object) -> TypeGuard[dict[str, float]]:
     return (
         isinstance(entry, dict)
         and bool(entry)
@@ -131,25 +247,39 @@ def _keep(known: dict[str, Any]) -> None:
 
 def _milliseconds(device: str, threads: int) -> dict[str, float]:
     """Of every form that could be chosen on the device."""
-    on, before = torch.device(device), torch.get_num_threads()
+    on, precisions = torch.device(device), [name for name in PRECISIONS if name not in impossible(device)]
     clock = time.process_time if device == "cpu" else time.perf_counter
-    found: dict[str, float] = {}
-    try:
-        torch.set_num_threads(1)
-        for precision in ["float32"] if device == "mps" else PRECISIONS:
-            found[f"linear {precision}"] = _fastest(_linear(on, precision), clock)
-            for layout in FORMATS:
-                found[f"convolution {precision} {layout}"] = _fastest(_convolution(on, precision, layout), clock)
-        for form in ("plain", "fused"):
-            found[f"adam {form}"] = _fastest(_adam(on, fused=form == "fused"), clock)
+    forms = [
+        form
+        for name in precisions
+        for form in (f"linear {name}", *(f"convolution {name} {layout}" for layout in FORMATS))
+    ]
+    with _one_thread():
+        found = {form: _fastest(_work(on, form), clock) for form in (*forms, "adam plain", "adam fused")}
         if threads > 1 and device == "cpu":
             torch.set_num_threads(threads)
             with cores.pinned():
-                for precision in PRECISIONS:
-                    found[f"linear {precision} x{threads}"] = _fastest(_linear(on, precision), time.perf_counter)
+                for name in precisions:
+                    found[f"linear {name} x{threads}"] = _fastest(_work(on, f"linear {name}"), time.perf_counter)
+    return found
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(before)
-    return found
+
+
+def _work(device: torch.device, form: str) -> Callable[[], None]:
+    """What is timed for a form, by its name in `Measured.milliseconds`."""
+    work, *rest = form.split()
+    if work == "adam":
+        return _adam(device, fused=rest == ["fused"])
+    return _convolution(device, *rest) if work == "convolution" else _linear(device, *rest)
 
 
 def _convolution(device: torch.device, precision: str, layout: str) -> Callable[[], None]:

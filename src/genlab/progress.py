@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from genlab import anatomy
 from genlab.console import hush, visible
 from genlab.runs import Row, RunDirectory
 from genlab.training import Observer, Plan
@@ -80,7 +81,8 @@ class Live:
         self.console = console
 
     def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
-        self.console.print(f"run {visible(str(run.path))}", highlight=False, soft_wrap=True, markup=False)
+        for line in _beginning(plan, run, done):
+            self.console.print(visible(line), highlight=False, soft_wrap=True, markup=False)
         self.speed, self.epochs = _Speed(plan.batch), plan.epochs
         width = self.console.width
         self.bar = Progress(
@@ -122,7 +124,8 @@ class Lines:
         self.stream = stream
 
     def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
-        self._say(f"run {visible(str(run.path))}")
+        for line in _beginning(plan, run, done):
+            self._say(visible(line))
         self.speed, self.plan, self.rate = _Speed(plan.batch), plan, 0.0
         self.printed = -PLAIN_SECONDS
 
@@ -150,6 +153,27 @@ class Lines:
 
     def _say(self, line: str) -> None:
         print(line, file=self.stream, flush=True)
+
+
+def _beginning(plan: Plan, run: RunDirectory, done: int) -> list[str]:
+    """Which run it is, and about how long it will take, if that is long and something was measured."""
+    provenance, lines = run.provenance, [f"run {run.path}"]
+    seconds = anatomy.expected_seconds(run.recipe, provenance["networks"], plan.images)
+    if seconds is not None:
+        seconds *= (plan.total_steps - done) / plan.total_steps
+    if seconds is not None and seconds >= 10:
+        what = provenance["recipe"]["name"]
+        lines.append(f"training {what} takes {in_words(seconds)} on this machine, if nothing else runs")
+    return lines
+
+
+def in_words(seconds: float) -> str:
+    """A time that is not known better: "about 40 s", "about 4 minutes", "about 3 hours"."""
+    if seconds < 95:
+        return f"about {round(seconds, -1):.0f} s"
+    if seconds < 95 * 60:
+        return f"about {seconds / 60:.0f} minutes"
+    return f"about {seconds / 3600:.0f} hours"
 
 
 LOSSES = (("loss_d", "D"), ("loss_g", "G"), ("loss", "loss"), ("kl_sum", "KL"), ("accuracy", "accuracy"))

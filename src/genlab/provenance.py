@@ -118,12 +118,44 @@ def machine_of(recipe: Recipe) -> dict[str, Any]:
     settings = recipe.engine
     return {
         "processor": cores.processor(),
+        **cores.instructions(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name() if settings.device == "cuda" else settings.device,
         "threads": settings.threads,
         "precision": settings.precision,
     }
+
+
+MATTERS = (
+    "genlab",
+    "torch",
+    "numpy",
+    "processor",
+    "capability",
+    "onednn_bfloat16",
+    "limits",
+    "device",
+    "threads",
+    "precision",
+)
+"""Of versions and machine what can move a bit; Python itself and the number of cores cannot."""
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Which of the facts that can move a bit differ, each as "name old -> new".
+
+    Args:
+        then: a run's provenance, or its `versions` and `machine`. Runs of older versions lack some facts; these are
+            not compared.
+        now: the same of here: {"versions": versions(), "machine": machine_of(recipe)}.
+    """
+    before, after = ({**facts.get("versions", {}), **facts.get("machine", {})} for facts in (then, now))
+    return [
+        f"{name} {before[name] or 'none'} -> {after.get(name) or 'none'}"
+        for name in MATTERS
+        if name in before and before[name] != after.get(name)
+    ]
 
 
 def describe_networks(examples: Examples, made: Mapping[str, nn.Module]) -> list[Description]:

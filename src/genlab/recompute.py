@@ -19,9 +19,8 @@ from genlab import judge, pictures, training
 from genlab.errors import GenlabError
 from genlab.evaluation import kept, of_run
 from genlab.family import FAMILIES
-from genlab.provenance import machine_of, split_of, versions
+from genlab.provenance import differences, machine_of, split_of, versions
 from genlab.randomness import Keyed
-from genlab.resuming import MATTERS
 from genlab.sampling import How, Sampler
 from genlab.trained import Run
 
@@ -71,9 +70,7 @@ def _elsewhere(then: Mapping[str, Any] | None, run: Run) -> list[str]:
     """What of the machine that matters for rounding has changed."""
     if then is None:
         return ["an older version, which did not record where"]
-    today = {**versions(), **machine_of(run.trained_by())}
-    changed = [name for name in MATTERS if name in then and then[name] != today.get(name)]
-    return [f"{name} {then[name]} -> {today[name]}" for name in changed]
+    return differences(then, {"versions": versions(), "machine": machine_of(run.trained_by())})
 
 
 def _samples(run: Run, damages: list[str]) -> Iterator[str]:
@@ -81,7 +78,7 @@ def _samples(run: Run, damages: list[str]) -> Iterator[str]:
     recipe, provenance = run.trained_by(), run.provenance
     z, labels, columns = training.previews(recipe, Keyed(provenance["seed"]), len(provenance["data"]["class_names"]))
     resumed = provenance.get("resumed", [])
-    elsewhere = _elsewhere({**provenance["versions"], **provenance["machine"]}, run) + [
+    elsewhere = _elsewhere(provenance, run) + [
         f"resumed elsewhere ({'; '.join(entry['differences'])})" for entry in resumed if not entry["exact"]
     ]
     steps, largest = run.steps("snapshots", ".safetensors"), 0

@@ -16,16 +16,13 @@ from genlab import checkpoint, engine, launching, recipe_files
 from genlab.errors import CheckpointError, DataError, GenlabError, UsageError
 from genlab.family import FAMILIES
 from genlab.losses import AdversarialLoss
-from genlab.provenance import machine_of, now, split_facts, split_of, test_is_recorded, versions
+from genlab.provenance import differences, machine_of, now, split_facts, split_of, test_is_recorded, versions
 from genlab.randomness import Keyed
 from genlab.recipe import Recipe, VaeRecipe
 from genlab.runs import RunDirectory
 from genlab.storage import check_text
 from genlab.trained import Run
 from genlab.training import Observer, Plan, missing_rows
-
-MATTERS = ("genlab", "torch", "numpy", "processor", "device", "threads", "precision")
-"""Of versions and machine what can move a bit; Python itself and the number of cores cannot."""
 
 
 def resume(
@@ -177,17 +174,15 @@ def _saved(run: Run, strict: bool) -> checkpoint.Checkpoint | None:
 def _note(run: Run, provenance: dict[str, Any], began: Recipe, recipe: Recipe, step: int) -> None:
     """Write down that, where and with which changes the run goes on, and say so where it is no longer exact."""
     changes = {path: [old, new] for path, (old, new) in recipe_files.diff(began, recipe).items()}
-    then = {**provenance["versions"], **provenance["machine"]}
-    today = {**versions(), **machine_of(recipe)}
-    differences = [f"{name} {then.get(name)} -> {today[name]}" for name in MATTERS if then.get(name) != today[name]]
-    differences += [
+    moved = differences(provenance, {"versions": versions(), "machine": machine_of(recipe)})
+    moved += [
         f"{path} {old} -> {new}"
         for path, (old, new) in changes.items()
         if path.startswith("engine.") and path.rpartition(".")[2] not in ("device", "threads", "precision")
     ]
-    if differences:
-        warnings.warn(f"going on, but not bit for bit as if never interrupted: {'; '.join(differences)}", stacklevel=5)
-    entry = {"at": now(), "step": step, "exact": not differences, "differences": differences, "changes": changes}
+    if moved:
+        warnings.warn(f"going on, but not bit for bit as if never interrupted: {'; '.join(moved)}", stacklevel=5)
+    entry = {"at": now(), "step": step, "exact": not moved, "differences": moved, "changes": changes}
     if changes:
         run.set_recipe(recipe)
     resumed = [*provenance.get("resumed", []), entry]

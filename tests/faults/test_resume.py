@@ -165,6 +165,9 @@ def test_every_image_once_an_epoch_over_resumes(
     [
         ({"versions": {"torch": "2.10.0"}}, "torch 2.10.0 -> "),
         ({"machine": {"processor": "abacus"}}, "processor abacus -> "),
+        ({"machine": {"capability": "AVX9"}}, "capability AVX9 -> "),
+        ({"machine": {"onednn_bfloat16": "perhaps"}}, "onednn_bfloat16 perhaps -> "),
+        ({"machine": {"limits": "ONEDNN_MAX_CPU_ISA=SSE41"}}, "limits ONEDNN_MAX_CPU_ISA=SSE41 -> none"),
         ({"machine": {"threads": 3}}, "threads 3 -> 1"),
     ],
 )

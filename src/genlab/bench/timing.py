@@ -1,7 +1,7 @@
 """Steps timed side by side: each way of training in a process of its own, which waits while another one is timed.
 
-A way is `report` or a precision of genlab's. The report's process loads torch before genlab, so that its threads wait
-as they do in a script that knows nothing of genlab.
+A way is `report` or a precision of genlab's; one that the plan has left out is not timed. The report's process loads
+torch before genlab, so that its threads wait as they do in a script that knows nothing of genlab.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from genlab import cores
+from genlab import cores, plan
 from genlab.bench.loops import GenlabLoop, Loop, ReportLoop
 from genlab.errors import GenlabError
 
 REPORT = "report"
-WAYS = (REPORT, "float32", "bfloat16")
 _WARM_UP = 3
+
+
+def ways() -> list[str]:
+    """The report's way, and each precision that a recipe's `auto` may become on this machine's CPU."""
+    return [REPORT, *plan.measured("cpu").precisions()]
 
 
 def child_of(way: str, module: str) -> list[str]:
@@ -41,7 +45,7 @@ class Stepper(AbstractContextManager["Stepper"]):
 
     Args:
         recipe: a built-in recipe's name.
-        way: of `WAYS`.
+        way: of `ways`, or `auto`.
         overrides: of the recipe, by dotted path.
     """
 
@@ -49,11 +53,8 @@ class Stepper(AbstractContextManager["Stepper"]):
         self._process = subprocess.Popen(
             child_of(way, "timing"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        try:
-            self._ask({"recipe": recipe, "way": way, "overrides": dict(overrides or {})})
-        except GenlabError:
-            self.__exit__()
-            raise
+        self._say({"recipe": recipe, "way": way, "overrides": dict(overrides or {})})
+        self._ready = False
 
     def seconds(self, steps: int) -> float:
         """Make so many steps; how long they took."""
@@ -63,11 +64,33 @@ class Stepper(AbstractContextManager["Stepper"]):
         """Floating-point operations of a step (a multiply-add is two), and the process's peak memory in MB."""
         return self._ask({})
 
+    def ready(self) -> Stepper:
+        """Wait until it is loaded and warm; the first question waits too.
+
+        Raises:
+            GenlabError: it cannot be trained.
+        """
+        if not self._ready:
+            try:
+                self._hear()
+            except GenlabError:
+                self.__exit__()
+                raise
+            self._ready = True
+        return self
+
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        self.ready()
+        self._say(question)
+        return self._hear()
+
+    def _say(self, question: dict[str, Any]) -> None:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         with suppress(BrokenPipeError):  # What it printed before it ended says why.
             print(json.dumps(question), file=self._process.stdin, flush=True)
+
+    def _hear(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise GenlabError("a benchmark's training ended before its time; its error stands above")
@@ -142,13 +165,22 @@ class Paired:
         return statistics.median(self.milliseconds[way])
 
 
-def paired(recipe: str, ways: Sequence[str], rounds: int, seconds: float) -> Paired:
-    """Time each way in turns, `rounds` times about so many seconds each; the order turns around from round to round."""
+def paired(recipe: str, ways: Sequence[str], rounds: int, seconds: float, limit: float | None = None) -> Paired:
+    """Time each way in turns, `rounds` times about so many seconds each; the order turns around from round to round.
+
+    Args:
+        limit: seconds after which no further round is begun, once there are three.
+    """
     found = Paired({way: [] for way in ways})
     steppers = {way: Stepper(recipe, way) for way in ways}
     try:
+        for stepper in steppers.values():
+            stepper.ready()  # All are loading by now; none is timed while another one does.
         steps = {way: max(1, round(seconds / (stepper.seconds(2) / 2))) for way, stepper in steppers.items()}
+        start = time.monotonic()
         for k in range(rounds):
+            if limit is not None and k >= 3 and time.monotonic() - start > limit:
+                break
             for way in ways if k % 2 else reversed(ways):
                 found.milliseconds[way].append(steppers[way].seconds(steps[way]) / steps[way] * 1000)
         found.facts = {way: stepper.facts() for way, stepper in steppers.items()}
@@ -184,11 +216,13 @@ def mean_interval(values: Sequence[float]) -> tuple[float, list[float] | None]:
 
 def peak_gflops() -> dict[str, float]:
     """10^9 floating-point operations a second of a product of two 2048 x 2048 matrices on all cores, by precision: as a
-    product and as a 1 x 1 convolution, which takes another library's way, the faster of both, best of several."""
+    product and as a 1 x 1 convolution, which takes another library's way, the faster of both, best of several. Of the
+    precisions that the plan has not left out."""
     found = {}
+    precisions = plan.measured("cpu").precisions()
     with cores.all_threads(), cores.pinned(), torch.no_grad():
-        for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-            a, b = torch.randn(2, 2048, 2048).to(dtype)
+        for name in precisions:
+            a, b = torch.randn(2, 2048, 2048).to(plan.PRECISIONS[name])
             image = a.t()[None, :, :, None].contiguous(memory_format=torch.channels_last)
             times = []
             for _ in range(6):

@@ -252,7 +252,7 @@ def _provenance_lines(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     machine, data = provenance["machine"], provenance["data"]
     versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
     return [
-        ("machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"),
+        ("machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}{_instructions(machine)}"),
         ("device", f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"),
         ("versions", versions),
         ("seed", str(provenance["seed"])),
@@ -262,6 +262,14 @@ def _provenance_lines(provenance: dict[str, Any]) -> list[tuple[str, str]]:
         ("started", provenance["started"]),
         ("resumed", "; ".join(map(_resumed, provenance.get("resumed", []))) or "never"),
     ]
+
+
+def _instructions(machine: dict[str, Any]) -> str:
+    """What PyTorch computed with; runs of older versions do not say."""
+    if "capability" not in machine:
+        return ""
+    bfloat16 = {"yes": " with bfloat16", "no": " without bfloat16"}.get(machine["onednn_bfloat16"], "")
+    return ", " + " ".join(filter(None, (f"{machine['capability']}{bfloat16}", machine["limits"])))
 
 
 def _described(networks: list[dict[str, Any]]) -> list[Description]:

@@ -1,0 +1,66 @@
+"""Which facts of a machine can move a bit, and whether they differ."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import genlab
+from genlab import cores, plan, provenance
+from genlab.provenance import MATTERS, differences
+
+
+def here() -> dict[str, dict[str, object]]:
+    recipe = genlab.load_recipe("quick-mnist", {"engine.plan": "reference"})
+    return {"versions": dict(provenance.versions()), "machine": provenance.machine_of(recipe)}
+
+
+def test_the_same_place_does_not_differ() -> None:
+    assert differences(here(), here()) == []
+    known = {**here()["versions"], **here()["machine"]}
+    assert set(MATTERS) <= known.keys()
+
+
+@pytest.mark.parametrize("name", MATTERS)
+def test_each_fact_that_matters_is_named_if_it_differs(name: str) -> None:
+    now = here()
+    section = "versions" if name in now["versions"] else "machine"
+    then = {**now, section: {**now[section], name: "other"}}
+    (said,) = differences(then, now)
+    assert said == f"{name} other -> {now[section][name] or 'none'}"
+    # A run of an older version, which did not write it down, is compared by what it has.
+    del then[section][name]
+    assert differences(then, now) == []
+
+
+def test_what_moves_no_bit_is_not_compared() -> None:
+    now = here()
+    then = {"versions": {**now["versions"], "python": "3.0"}, "machine": {**now["machine"], "cores": 77, "system": "x"}}
+    assert differences(then, now) == []
+    assert differences({}, now) == []
+
+
+def test_limits_are_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in cores.LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    assert cores.instructions()["limits"] == ""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
+    monkeypatch.setenv("MKL_ENABLE_INSTRUCTIONS", "AVX2")
+    assert cores.instructions()["limits"] == "ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2"
+    assert cores.instructions()["capability"] in (
+        "DEFAULT",
+        "AVX2",
+        "AVX512",
+        "SVE128",
+        "SVE256",
+        "SVE",
+        "ZVECTOR",
+        "VSX",
+    )
+
+
+def test_a_pytorch_that_does_not_tell_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is then measured, as nothing says that it is impossible."""
+    monkeypatch.setattr(torch, "ops", object())
+    assert cores.instructions()["onednn_bfloat16"] == "unknown"
+    assert plan.impossible("cpu") == {}
