@@ -157,10 +157,7 @@ def _accuracy(run: Run, damages: list[str]) -> Iterator[str]:
     test = split_of(run, "test")
     assert test is not None
     counts = run.confusion().arrays["counts"]
-    again, elsewhere = (
-        float(np.trace(counts) / counts.sum()),
-        _elsewhere({**run.provenance["versions"], **run.provenance["machine"]}, run),
-    )
+    again, elsewhere = float(np.trace(counts) / counts.sum()), _elsewhere(run.provenance, run)
     off = round(abs(again - row["test_accuracy"]) * len(test))
     if off > (IMAGES if elsewhere else 0):
         damages.append(
