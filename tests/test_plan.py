@@ -187,10 +187,10 @@ def settings(**changes: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("chosen", "automatic", "convolutional", "half", "found"),
     [
-        (settings(), {"precision"}, True, 8.0, "convolution bfloat16 channels-last takes 8 times"),
+        (settings(), {"precision"}, True, 8.0, "convolution bfloat16 channels-last takes 8"),
         (settings(), {"precision"}, True, 1.2, None),  # a little slower may be another process
         (settings(), {"precision"}, True, 0.5, None),
-        (settings(), {"precision"}, False, 8.0, "linear bfloat16 takes 8 times"),
+        (settings(), {"precision"}, False, 8.0, "linear bfloat16 takes 8"),
         (settings(), set(), True, 8.0, None),  # set by hand: not the plan's to answer for
         (settings(precision="float32"), {"precision"}, True, 8.0, None),
         (

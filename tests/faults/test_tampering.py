@@ -396,7 +396,7 @@ def test_recompute(root: Path, call: Call) -> None:
     (damage,) = recompute(run).damages
     assert "evaluation.json: metrics.sharpness_ratio.value is" in damage
     # Recorded on another machine, a thousandth is rounding; a half is not.
-    record["protocol"]["measured_on"]["processor"] = "another one"
+    record["protocol"]["measured_on"]["machine"]["processor"] = "another one"
     kept.keep(run, kept.FULL_FILE, record)
     found = recompute(run)
     assert found.damages == []

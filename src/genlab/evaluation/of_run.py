@@ -45,7 +45,7 @@ def evaluate(run: RunDirectory, own: Own, how: How, n: int, judge: Judge | None)
         record = evaluation.record
         record["protocol"] |= {
             "drawn": asdict(how),
-            "measured_on": {**versions(), **machine_of(recipe)},
+            "measured_on": {"versions": versions(), "machine": machine_of(recipe)},
             "fingerprints": {"train": against.train.fingerprint, "test": held_out.fingerprint if held_out else None},
         }
         if not test_is_recorded(run):
