@@ -43,7 +43,7 @@ def evaluate(run: RunDirectory, own: Own, how: How, n: int, judge: Judge | None)
         if isinstance(recipe, VaeRecipe):
             record |= _bound(run, own, how, recipe)
         if judge is not None:
-            record["interpolation"] = _smoothness(recipe, sampler, against, labels, judge)
+            record["interpolation"] = _smoothness(recipe, sampler, against, judge)
     return evaluation
 
 
@@ -71,16 +71,14 @@ def _words(run: RunDirectory, how: How, sampler: Sampler) -> dict[str, object]:
     }
 
 
-def _smoothness(
-    recipe: Recipe, sampler: Sampler, against: Reference, labels: Tensor | None, judge: Judge
-) -> dict[str, Any]:
+def _smoothness(recipe: Recipe, sampler: Sampler, against: Reference, judge: Judge) -> dict[str, Any]:
     real = against.real
 
     def generate(z: Tensor, told: Tensor | None) -> Images:
         return against.way.back(pictures.to_uint8(sampler(z, told)), real.images.shape[2], real.images.shape[1])
 
     ends = sampler.z("evaluation/paths", 2, players.PATHS)
-    along = None if labels is None else labels.repeat(-(-players.PATHS // len(labels)))[: players.PATHS]
+    along = requests(recipe, against, players.PATHS)
     return players.smoothness(generate, ends, along, judge, real.features)
 
 
