@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from genlab import api_metrics, data, judge, metrics
 from genlab.data.images import Images
 from genlab.errors import UsageError
 from genlab.evaluation import Evaluation, Reference, Samples, Way, measure, players, words
+from genlab.evaluation.figures import figures
 from genlab.evaluation.measures import NAMES
 from genlab.evaluation.watch import COLUMNS
 from genlab.trained import Run
@@ -177,6 +179,94 @@ def test_without_a_test_split(digits: Path) -> None:
     assert len(kept) == len(floor) == 50
     assert not kept & {image.tobytes() for image in floor.images}
     assert "no test split" in " ".join(measured(floor.images, against).record["notes"])
+
+
+@pytest.fixture(scope="session")
+def data_with(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """400 training digits: with a test split of which a quarter are training images; without one; each digit twice."""
+    train, test = data.load("mnist").images[:400], data.load("mnist", "test").images[:150]
+    folder = tmp_path_factory.mktemp("data")
+    np.savez(folder / "duplicates.npz", x_train=train, x_test=np.concatenate([test, train[:50]]))
+    np.savez(folder / "no-split.npz", x_train=train)
+    np.savez(folder / "twice.npz", x_train=np.concatenate([train, train]))
+    return {path.stem: path for path in folder.glob("*.npz")}
+
+
+@pytest.mark.parametrize("size", [28, 64])
+@pytest.mark.parametrize("kind", ["duplicates", "no-split", "twice"])
+def test_copies_are_found_in_any_dataset(kind: str, size: int, data_with: dict[str, Path]) -> None:
+    """Copies and near copies score 100 %, fresh images about 0.1 %, whatever duplicates the data have, and whether or
+    not there is a test split."""
+    train = data.load(str(data_with[kind]))
+    fresh = data.load("mnist", "test").images[4000:4400]
+    way = Way(size, 1, "none" if size == 28 else "bilinear")
+    against = Reference(train.name, way, None)
+    rng = np.random.default_rng(0)
+
+    def share(images: Images) -> dict[str, Any]:
+        sent = data.fit(replace(train, images=images), size, way.resize, 1).images
+        found: dict[str, Any] = measured(sent, against, way=way).record["metrics"]["memorised_fraction"]
+        return found
+
+    copies = share(train.images)
+    assert copies["value"] == 1
+    assert copies["interval"] == pytest.approx((0.025 ** (1 / len(train)), 1))
+    assert share(np.clip(train.images + rng.integers(-3, 4, train.images.shape), 0, 255).astype(np.uint8))["value"] > 0.9
+    assert share(fresh)["value"] < 0.03  # the threshold is about the least of a few hundred distances
+    assert share(np.concatenate([train.images[:200], fresh[:200]]))["value"] == pytest.approx(0.5, abs=0.02)
+    assert copies["floor"] == pytest.approx({"duplicates": 51 / 200, "no-split": 0, "twice": 1}[kind], abs=0.005)
+
+
+def test_duplicates_are_said(data_with: dict[str, Path]) -> None:
+    train = data.load(str(data_with["duplicates"])).images
+    of_duplicates = Reference(str(data_with["duplicates"]), Way(28, 1, "none"), None)
+    record = measured(train, of_duplicates).record
+    assert "50 of 200 test images are duplicates of training images" in " ".join(record["notes"])
+    assert dict(words.summary(record))["memorised"].startswith(
+        "100.00 % of the samples are nearly training images, more than of real images (25.50 %"
+    )
+    fresh = measured(data.load("mnist", "test").images[4000:4400], of_duplicates).record
+    assert "no more than of real images" in dict(words.summary(fresh))["memorised"]
+    twice = measured(train, Reference(str(data_with["twice"]), Way(28, 1, "none"), None)).record
+    assert "800 of 800 training images are duplicates of other training images" in " ".join(twice["notes"])
+
+
+def test_a_subset_without_a_test_split_is_what_was_learned(data_with: dict[str, Path]) -> None:
+    """The first images of the file, not of the half that they are measured against."""
+    train = data.load(str(data_with["no-split"])).images
+    against = Reference(str(data_with["no-split"]), Way(28, 1, "none"), None, subset=60)
+    assert (against.learned.images == train[:60]).all()
+    assert measured(train[:60], against).record["metrics"]["memorised_fraction"]["value"] == 1
+    assert measured(train[60:], against).record["metrics"]["memorised_fraction"]["value"] < 0.02
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "why"),
+    [
+        (np.zeros((30, 4, 4)), np.zeros((20, 4, 4)), "all test images are duplicates of training images"),
+        (np.zeros((30, 4, 4)), None, "all training images are duplicates of other training images"),
+        (np.ones((1, 4, 4)), None, "there is 1 training image"),
+    ],
+)
+def test_where_copies_cannot_be_told_it_is_said(train: Any, test: Any, why: str, tmp_path: Path) -> None:
+    splits = {"x_train": train.astype(np.uint8)} | ({} if test is None else {"x_test": test.astype(np.uint8)})
+    np.savez(tmp_path / "x.npz", **splits)
+    found = measured(splits["x_train"][:, None], Reference(str(tmp_path / "x.npz"), Way(4, 1, "none"), None))
+    record = found.record
+    assert record["metrics"]["memorised_fraction"] == {"value": None, "interval": None, "floor": None, "n": len(train)}
+    assert f"{why}: whether images are copies cannot be told" in " ".join(record["notes"])
+    assert "memorised" not in dict(words.summary(record))
+    json.dumps(record, allow_nan=False)
+    assert [look.name for look in figures(found)] == ["evaluation-spectrum", "evaluation-nearest"]
+
+
+def test_classes_that_the_training_images_lack(some_digits: Path) -> None:
+    """Of the first 3 images alone the class divergence of most samples is infinite, which JSON has no word for."""
+    against = Reference(str(some_digits), Way(28, 1, "none"), judge.load("mnist"), subset=3)
+    record = measured(data.load("mnist").images[:60], against).record
+    assert record["metrics"]["class_kl"]["value"] is None
+    assert "are of classes of which the training images have none" in " ".join(record["notes"])
+    json.dumps(record, allow_nan=False)
 
 
 def test_folder_and_file_and_the_floor(some_digits: Path, tmp_path: Path) -> None:

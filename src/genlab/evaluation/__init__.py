@@ -56,7 +56,7 @@ def measure(samples: Samples, against: Reference, memorisation: bool = True) -> 
         "protocol": _protocol(samples, against),
         "metrics": {name: _entry(found[name], floor[name], len(fake)) for name in measures.NAMES},
         "classes": measures.of_each_class(fake, against, against.train.class_names),
-        "notes": measures.notes(fake, against),
+        "notes": measures.notes(fake, against, memorisation),
     }
     if (modes := measures.modes(fake, against)) is not None:
         record["modes"] = modes

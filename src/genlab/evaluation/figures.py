@@ -43,9 +43,8 @@ def nearest(evaluation: Evaluation) -> Look:
     below = against.learned_view(which[closest])
     both = np.concatenate([fake.images[closest], below])
     found = evaluation.value("memorised_fraction")
-    share = (
-        "" if found is None else f" Of all samples {found:.2%} are nearer than all but 0.1 % of {against.split} images."
-    )
+    others = "test images" if against.split == "test" else "training images to another one"
+    share = "" if found is None else f" Of all samples {found:.2%} are nearer than all but 0.1 % of {others}."
     caption = (
         f"The {len(closest)} of {len(fake):,} samples that are nearest to a training image (top), over that image "
         f"(bottom). Copies would look the same, pixel for pixel.{share}"
