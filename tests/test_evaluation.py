@@ -211,7 +211,9 @@ def test_copies_are_found_in_any_dataset(kind: str, size: int, data_with: dict[s
     copies = share(train.images)
     assert copies["value"] == 1
     assert copies["interval"] == pytest.approx((0.025 ** (1 / len(train)), 1))
-    assert share(np.clip(train.images + rng.integers(-3, 4, train.images.shape), 0, 255).astype(np.uint8))["value"] > 0.9
+    assert (
+        share(np.clip(train.images + rng.integers(-3, 4, train.images.shape), 0, 255).astype(np.uint8))["value"] > 0.9
+    )
     assert share(fresh)["value"] < 0.03  # the threshold is about the least of a few hundred distances
     assert share(np.concatenate([train.images[:200], fresh[:200]]))["value"] == pytest.approx(0.5, abs=0.02)
     assert copies["floor"] == pytest.approx({"duplicates": 51 / 200, "no-split": 0, "twice": 1}[kind], abs=0.005)
@@ -448,11 +450,11 @@ def test_accuracy_score_learns_from_the_images(against: Reference) -> None:
     test = data.first(data.load("mnist", "test"), 500)
     train = data.first(data.load("mnist"), 1280)
     assert train.labels is not None
-    good = accuracy_score(train.images, train.labels, test)
-    bad = accuracy_score(train.images, (train.labels * 7 + 3) % 10, test)
+    good = accuracy_score(train.images, train.labels, test, 10)
+    bad = accuracy_score(train.images, (train.labels * 7 + 3) % 10, test, 10)
     assert good.value > 0.75
     assert bad.value < 0.1
-    assert good == accuracy_score(train.images, train.labels, test)
+    assert good == accuracy_score(train.images, train.labels, test, 10)
 
 
 def test_metrics_of_one_batch_or_many(against: Reference) -> None:

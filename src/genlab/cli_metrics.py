@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -32,25 +32,43 @@ def evaluate(
     cas: Annotated[
         bool, Parameter(negative="", help="Also train a classifier on the images and test it on real ones; minutes.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        Parameter(name=["-o", "--output"], help="Write the record to this .json file; without it, beside the images."),
+    ] = None,
     draw: Draw = AS_THE_RUN_DOES,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
     """Measure images against real ones: quality, classes, diversity, copies; each number with interval and floor."""
-    from genlab import api_metrics, tables
-    from genlab.evaluation import FULL, words
+    from genlab import api_metrics
+    from genlab.evaluation import FULL, NotStored
 
-    found = api_metrics.evaluate(
-        source,
-        against=against,
-        n=FULL if n is None else n,
-        resize=resize,
-        judge=judge,
-        accuracy_score=cas,
-        runs=runs,
-        progress=_say,
-        **draw.chosen(),
-    ).record
+    try:
+        found = api_metrics.evaluate(
+            source,
+            against=against,
+            n=FULL if n is None else n,
+            resize=resize,
+            judge=judge,
+            accuracy_score=cas,
+            output=output,
+            runs=runs,
+            progress=_say,
+            **draw.chosen(),
+        )
+    except NotStored as error:
+        _print(error.found.record, json)
+        sys.stdout.flush()
+        raise
+    _print(found.record, json)
+
+
+def _print(found: dict[str, Any], json: bool) -> None:
+    """A record for a person: table, protocol, notes; or as JSON."""
+    from genlab import tables
+    from genlab.evaluation import words
+
     if json:
         tables.show_json(found)
         return
@@ -131,6 +149,8 @@ def judge_test(
     from genlab import api_metrics, storage, tables
     from genlab.evaluation.response import facts, table
 
+    if output is not None:
+        storage.destination(output, ".png (the responses)")
     found = api_metrics.try_judge(dataset, run=judge, runs=runs, progress=_say)
     if output is not None:
         storage.write(output, found.plot())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
@@ -13,7 +14,7 @@ from torch import Tensor
 from genlab import data, engine, looks, pictures, sampling, vae
 from genlab.data.images import Images, Labels
 from genlab.errors import UsageError
-from genlab.evaluation import FULL, Evaluation, of_run
+from genlab.evaluation import FULL, Evaluation, of_run, storing
 from genlab.evaluation.figures import figures
 from genlab.family import FAMILIES, Own
 from genlab.judge import Judge
@@ -178,7 +179,9 @@ class Run(RunDirectory):
             "likelihood": self.recipe.objective.likelihood,
         }
 
-    def evaluate(self, *, n: int = FULL, judge: Judge | None = None, **how: Unpack[HowOptions]) -> Evaluation:
+    def evaluate(
+        self, *, n: int = FULL, judge: Judge | None = None, keep: bool = True, **how: Unpack[HowOptions]
+    ) -> Evaluation:
         """Every metric of n images, with interval and floor; see `genlab.evaluation`.
 
         Drawn as the run samples by itself, it is kept as evaluations/evaluation.json, with its figures; drawn in
@@ -186,18 +189,21 @@ class Run(RunDirectory):
 
         Args:
             judge: another judge than the dataset's own.
+            keep: False only returns it.
 
         Raises:
             UsageError: the run makes no images, or not in that way.
+            NotStored: measured, but the run cannot be written; has the evaluation.
         """
         if not 1 <= n <= 1_000_000:
             raise UsageError(f"n is {n}; allowed: 1 .. 1,000,000")
         drawn = How(**how)
         found = of_run.evaluate(self, self.own, drawn, n, judge or load_judge(self.recipe.data.name))
-        if drawn == How() and judge is None:
-            write_json(self.evaluation_file, found.record)
-            for figure in figures(found):
-                figure.keep(self)
+        if keep and drawn == How() and judge is None:
+            with storing(found):
+                write_json(self.evaluation_file, found.record)
+                for figure in figures(found):
+                    figure.keep(self)
         return found
 
     @property
@@ -237,6 +243,9 @@ def fitted(dataset: data.Dataset, recipe: Recipe) -> data.Dataset:
 def test_split(recipe: Recipe) -> data.Dataset | None:
     """The test images as the recipe's networks see them; None where there are none, or none with the labels needed."""
     test = data.load_test(recipe.data.name)
-    if test is None or (recipe.conditional and test.labels is None):
+    if test is None:
+        return None
+    if (recipe.conditional or recipe.family == "classifier") and test.labels is None:
+        warnings.warn(f"the test split of {recipe.data.name} has no labels (y_test): it cannot be used", stacklevel=1)
         return None
     return fitted(test, recipe)

@@ -7,10 +7,13 @@ its training; `figures` draws, `words` says it, `score` trains a classifier on t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from genlab import __version__, metrics
+from genlab.errors import StorageError
 from genlab.evaluation import measures
 from genlab.evaluation.samples import Samples, Way
 from genlab.evaluation.seen import Reference, Seen
@@ -18,7 +21,7 @@ from genlab.metrics import Estimate
 
 FULL, CHEAP = 10_000, 2_000
 """Samples of a full evaluation, and of one during training."""
-__all__ = ["CHEAP", "FULL", "Evaluation", "Reference", "Samples", "Seen", "Way", "measure"]
+__all__ = ["CHEAP", "FULL", "Evaluation", "NotStored", "Reference", "Samples", "Seen", "Way", "measure", "storing"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,28 @@ class Evaluation:
         """A metric's value; None where it could not be had."""
         found = self.record["metrics"][name]["value"]
         return None if found is None else float(found)
+
+
+class NotStored(StorageError):
+    """An evaluation is done, but its record could not be written.
+
+    Attributes:
+        found: the evaluation.
+    """
+
+    def __init__(self, message: str, found: Evaluation) -> None:
+        super().__init__(message)
+        self.found = found
+
+
+@contextmanager
+def storing(found: Evaluation) -> Iterator[None]:
+    """Inside its record (and figures) are written; a refusal brings the evaluation along, as `NotStored`."""
+    try:
+        yield
+    except StorageError as error:
+        words = f"the numbers are right, but could not be stored: {error} (-o FILE.json stores them elsewhere)"
+        raise NotStored(words, found) from error
 
 
 def measure(samples: Samples, against: Reference, memorisation: bool = True) -> Evaluation:

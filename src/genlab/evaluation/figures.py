@@ -15,7 +15,9 @@ PAIRS = 16
 
 def figures(evaluation: Evaluation) -> list[Look]:
     """The figures that the evaluation allows."""
-    found = [spectrum(evaluation), nearest(evaluation)]
+    found = [nearest(evaluation)]
+    if evaluation.against.real.images.shape[2] > 1:  # A single pixel has no detail.
+        found.insert(0, spectrum(evaluation))
     return found + ([classes(evaluation)] if evaluation.record["classes"] else [])
 
 

@@ -12,6 +12,7 @@ from genlab import metrics
 from genlab.data import BUILTIN
 from genlab.data.stacked import SAMPLES as STACKED_SAMPLES
 from genlab.evaluation.seen import Reference, Seen
+from genlab.judge import Judge
 from genlab.metrics import Estimate
 
 Estimates = dict[str, Estimate | None]
@@ -181,6 +182,7 @@ def notes(fake: Seen, against: Reference, memorisation: bool = True) -> list[str
             "--judge RUN uses it)"
         )
     else:
+        said += _of_judge(fake.judge, against)
         width = fake.features.shape[1]
         if len(fake) < 5 * width:
             said.append(
@@ -199,7 +201,8 @@ def notes(fake: Seen, against: Reference, memorisation: bool = True) -> list[str
                     "class_kl would be infinite"
                 )
     if len(fake) < 2 * metrics.BLOCKS:
-        said.append(f"{len(fake)} images are too few for intervals; take {2 * metrics.BLOCKS} or more")
+        are = "1 image is" if len(fake) == 1 else f"{len(fake)} images are"
+        said.append(f"{are} too few for intervals; take {2 * metrics.BLOCKS} or more")
     if len(against.train) < len(fake):
         said.append(f"the floor is of {len(against.train):,} images only; there are no more training images")
     if against.split == "train":
@@ -210,7 +213,7 @@ def notes(fake: Seen, against: Reference, memorisation: bool = True) -> list[str
     if memorisation:
         said += _duplicates(against)
     distinct = len(np.unique(fake.images.reshape(len(fake), -1), axis=0))
-    if distinct == 1:
+    if distinct == 1 and len(fake) > 1:
         said.append("all images are the same")
     elif distinct < 0.9 * len(fake):
         said.append(f"only {distinct:,} of {len(fake):,} images are different")
@@ -220,6 +223,17 @@ def notes(fake: Seen, against: Reference, memorisation: bool = True) -> list[str
         said.append(
             f"{same:,} of {len(fake):,} images are {against.split} images of {against.dataset}: they are the reference "
             "itself"
+        )
+    return said
+
+
+def _of_judge(judge: Judge, against: Reference) -> list[str]:
+    """What a judge's own run says of it, and whether it learned other data than those that it judges."""
+    said = list(judge.remarks)
+    if judge.fingerprint not in (None, against.train.fingerprint):
+        said.append(
+            f"judge {judge.name} was trained on {judge.dataset}, other data than {against.dataset}: its features and "
+            "classes are of those, and numbers compare only with others by this same judge"
         )
     return said
 

@@ -12,6 +12,7 @@ from genlab import data, metrics
 from genlab.data import BUILTIN, Dataset
 from genlab.data.images import Images, Labels
 from genlab.data.stacked import shares as stacked_shares
+from genlab.errors import UsageError
 from genlab.evaluation.samples import Way
 from genlab.judge import Judge
 
@@ -109,6 +110,9 @@ class Reference:
         learned: what a model may have copied: the whole training set, or the subset of it.
         shares: of each class in `learned`; None without labels.
         floors: metrics of real images that were worked out before, by their number and whether memorisation was asked.
+
+    Raises:
+        UsageError: the judge is one of other images or classes.
     """
 
     def __init__(
@@ -116,6 +120,8 @@ class Reference:
     ) -> None:
         self.dataset, self.way, self.judge, self.most = dataset, way, judge, most
         self.train, test = _load(dataset)
+        if judge is not None:
+            check_judge(judge, self.train)
         self.learned = data.first(self.train, subset)
         if test is None:
             order = np.random.default_rng(0).permutation(len(self.train))
@@ -171,6 +177,26 @@ class Reference:
     def learned_view(self, rows: NDArray[np.int64]) -> Images:
         """Some of the learned images, by the samples' way."""
         return self.way.there_and_back(taken(self.learned, rows))
+
+
+def check_judge(judge: Judge, train: Dataset) -> None:
+    """See whether a judge can read a dataset at all.
+
+    Raises:
+        UsageError: another size, number of channels, or number of classes.
+    """
+    wanted = (judge.channels * judge.each_channel, judge.size, judge.size)
+    if train.images.shape[1:] != wanted:
+        c, h, w = train.images.shape[1:]
+        raise UsageError(
+            f"judge {judge.name} takes images of {wanted[1]} x {wanted[2]} pixels and {wanted[0]} channels; those of "
+            f"{train.name} have {h} x {w} and {c}"
+        )
+    if train.labels is not None and judge.classes != len(train.class_names):
+        raise UsageError(
+            f"judge {judge.name} tells {judge.classes} classes apart; {train.name} has {len(train.class_names)}: it "
+            f"needs a judge of its own (genlab judge train {train.name})"
+        )
 
 
 def taken(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:

@@ -122,7 +122,7 @@ def _memorised(found: dict[str, Any]) -> str:
         return f"{share} of the samples are nearly training images"
     low = found["interval"][0] if found["interval"] else value
     more = "no more than" if low <= floor else "more than"
-    return f"{share} of the samples are nearly training images, {more} of real images ({real}: the data have duplicates)"
+    return f"{share} of the samples are nearly training images, {more} of real images ({real}: there are duplicates)"
 
 
 def more(record: Record) -> list[tuple[str, str]]:
