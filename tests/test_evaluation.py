@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ import genlab
 from genlab import api_metrics, data, judge, metrics
 from genlab.data.images import Images
 from genlab.errors import UsageError
-from genlab.evaluation import Evaluation, Reference, Samples, Way, measure, players, words
+from genlab.evaluation import Evaluation, Reference, Samples, Way, measure, players, sizes, words
 from genlab.evaluation.figures import figures
 from genlab.evaluation.measures import NAMES
 from genlab.evaluation.watch import COLUMNS
@@ -52,7 +52,7 @@ def against(some_digits: Path) -> Reference:
 
 
 def measured(images: Images, against: Reference, requested: Any = None, way: Way | None = None) -> Evaluation:
-    return measure(Samples(images, requested, {"of": "test"}, way or Way.guessed(images, 28)), against)
+    return measure(Samples(images, requested, {"of": "test"}, way or sizes.way_of(images, against.train)), against)
 
 
 def test_every_metric_has_value_interval_floor_and_n(against: Reference) -> None:
@@ -199,12 +199,13 @@ def test_copies_are_found_in_any_dataset(kind: str, size: int, data_with: dict[s
     not there is a test split."""
     train = data.load(str(data_with[kind]))
     fresh = data.load("mnist", "test").images[4000:4400]
-    way = Way(size, 1, "none" if size == 28 else "bilinear")
+    resize: Literal["none", "bilinear"] = "none" if size == 28 else "bilinear"
+    way = Way(size, 1, resize)
     against = Reference(train.name, way, None)
     rng = np.random.default_rng(0)
 
     def share(images: Images) -> dict[str, Any]:
-        sent = data.fit(replace(train, images=images), size, way.resize, 1).images
+        sent = data.fit(replace(train, images=images), size, resize, 1).images
         found: dict[str, Any] = measured(sent, against, way=way).record["metrics"]["memorised_fraction"]
         return found
 

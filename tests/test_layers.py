@@ -26,7 +26,7 @@ LAYERS = [
     "progress events",
     "looks anatomy",
     "evaluation.samples evaluation.seen evaluation.measures evaluation evaluation.players evaluation.watch",
-    "evaluation.of_run evaluation.figures evaluation.words evaluation.response evaluation.score",
+    "evaluation.sizes evaluation.of_run evaluation.figures evaluation.words evaluation.response evaluation.score",
     "reporting.figures reporting.drawings reporting.pages reporting.render reporting",
     "trained",
     "launching resuming api api_metrics layer_tables",

@@ -18,7 +18,7 @@ from genlab.trained import Run
 class Draws(Sampler):
     """A sampler of nothing but z."""
 
-    def __init__(self, latent: int, how: How = How()) -> None:
+    def __init__(self, latent: int, how: How) -> None:
         self.how, self._keyed = how, Keyed(how.seed)
         self.recipe = cast("Any", SimpleNamespace(latent=latent))
 
@@ -39,7 +39,7 @@ def test_z_of_an_image_does_not_depend_on_how_many_are_drawn(latent: int, how: H
 
 
 def test_z_are_standard_normal() -> None:
-    z = Draws(20).z("sample", 5000)
+    z = Draws(20, How()).z("sample", 5000)
     assert abs(z.mean().item()) < 4 / 100_000**0.5
     assert abs(z.var().item() - 1) < 4 * (2 / 100_000) ** 0.5
 

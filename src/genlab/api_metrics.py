@@ -19,10 +19,10 @@ from genlab.evaluation import (
     NotStored,
     Reference,
     Samples,
-    Way,
     measure,
     response,
     score,
+    sizes,
     storing,
 )
 from genlab.evaluation.samples import Resize
@@ -115,7 +115,7 @@ def _evaluate_images(
         if requested is None:
             raise UsageError(f"{path}: the accuracy score needs the class that each image was meant as")
         _check_score(dataset, train, len(images))
-    way = Way.guessed(images, train.side, resize)
+    way = sizes.way_of(images, train, resize)
     reference = Reference(dataset, way, chosen or judge.load(dataset))
     found = measure(Samples(images, requested, {"of": str(path)}, way), reference)
     with storing(found):
@@ -289,4 +289,6 @@ def try_judge(
     test = data.load_test(dataset)
     if test is None or test.labels is None:
         raise UsageError(f"{dataset} has no test split with labels")
+    if chosen.fingerprint not in (None, data.load(dataset).fingerprint):
+        progress(f"judge {chosen.name} was trained on {chosen.dataset}, other data than {dataset}")
     return response.respond(chosen, dataset, progress)

@@ -25,8 +25,10 @@ def evaluate(
         int | None, Parameter(converter=whole, name=["-n", "--number"], help="Images to draw from a run; 10,000.")
     ] = None,
     resize: Annotated[
-        Literal["pad", "bilinear"] | None,
-        Parameter(help="How images in a folder or file got their size from the dataset's, if it is another."),
+        Literal["pad", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"] | None,
+        Parameter(
+            help="How images in a folder or file got their size from the dataset's, if it is another; guessed without."
+        ),
     ] = None,
     judge: Judge = None,
     cas: Annotated[

@@ -80,13 +80,13 @@ class Seen:
         return metrics.band_power(self.spectra, self.images.shape[2], band)
 
 
-def averaged(images: Images) -> NDArray[np.float32]:
-    """Images averaged over the smallest squares that leave at most SEARCHED pixels a side: float32 in [0, 1], flat.
+def averaged(images: Images, most: int = SEARCHED) -> NDArray[np.float32]:
+    """Images averaged over the smallest squares that leave at most `most` pixels a side: float32 in [0, 1], flat.
 
     What the last square lacks is left out.
     """
     side = images.shape[2]
-    square = -(-side // SEARCHED)
+    square = -(-side // most)
     kept = side // square
     cut = images[:, :, : kept * square, : kept * square]
     blocks = cut.reshape(*images.shape[:2], kept, square, kept, square).mean((3, 5), dtype=np.float32)
