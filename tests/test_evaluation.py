@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -484,3 +485,73 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
         np.savez(tmp_path / "own.npz", x_train=part[:30], x_test=part[30:])
         against = Reference(str(tmp_path / "own.npz"), Way(28, 1, "none"), None)
         assert (against.real.images == part[30:]).all()
+
+
+SHORT: dict[str, Any] = {
+    "engine.plan": "reference", "budget.batch": 16, "budget.epochs": 1, "budget.max_steps": 2,
+    "logging.tensorboard": False,
+}  # fmt: skip
+NARROW: dict[str, Any] = {"networks.generator.ngf": 4, "networks.discriminator.ndf": 4}
+
+
+@pytest.fixture(scope="session")
+def odd_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A test split without labels, images of a single pixel, black images, a test split of one image."""
+    train, test = data.load("mnist"), data.load("mnist", "test")
+    x, y, held_out = train.images[:160, 0], np.asarray(train.labels)[:160], test.images[:50, 0]
+    folder = tmp_path_factory.mktemp("odd")
+    np.savez(folder / "unlabelled.npz", x_train=x, y_train=y, x_test=held_out)
+    np.savez(folder / "pixel.npz", x_train=x[:, 14:15, 14:15], y_train=y, x_test=held_out[:, 14:15, 14:15])
+    np.savez(folder / "black.npz", x_train=x * 0, y_train=y, x_test=held_out * 0, y_test=y[:50])
+    np.savez(folder / "one.npz", x_train=x, y_train=y, x_test=held_out[:1], y_test=y[:1])
+    return {path.stem: path for path in folder.glob("*.npz")}
+
+
+@pytest.mark.parametrize("kind", ["unlabelled", "pixel", "black", "one"])
+def test_a_conditional_training_ends_well_on_odd_data(kind: str, odd_data: dict[str, Path], tmp_path: Path) -> None:
+    """Trained, evaluated, reported; then one image, and images read by a judge: numbers, or null with a note."""
+    changes = {**SHORT, **NARROW, "data.name": str(odd_data[kind]), "logging.evaluation": "none"}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the test split of .* has no labels")
+        run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path)
+        record = run.evaluate(n=20).record
+        assert "How good it is" in run.report().read_text()
+        reader = None if kind == "pixel" else judge.load("mnist")
+        one = run.evaluate(n=1, judge=reader, keep=False).record
+    json.dumps(one, allow_nan=False)
+    notes = " ".join(record["notes"])
+    if kind in ("unlabelled", "pixel"):
+        assert "the test split has no labels, which the discriminator needs" in notes
+        assert "discriminator" not in record
+    else:
+        assert 0 <= record["discriminator"]["ranking"] <= 1
+    if kind in ("black", "one"):
+        assert "ways between z cannot be measured" in " ".join(one["notes"])
+        assert "interpolation" not in one
+
+
+@pytest.mark.parametrize("recipe", ["cvae", "s4-classifier"])
+def test_other_families_do_without_labels_of_the_test_split(
+    recipe: str, odd_data: dict[str, Path], tmp_path: Path
+) -> None:
+    changes = {**SHORT, "data.name": str(odd_data["unlabelled"])}
+    if recipe == "cvae":
+        changes["logging.evaluation"] = "none"
+    with pytest.warns(UserWarning, match=r"the test split of .* has no labels \(y_test\): it cannot be used"):
+        run = genlab.train(recipe, overrides=changes, runs=tmp_path)
+    assert (run.path / "report.html").exists()
+    if recipe == "cvae":
+        record = run.evaluate(n=20).record
+        assert "no labels in the test split, which the encoder needs" in " ".join(record["notes"])
+        assert "vae" not in record
+    else:
+        with pytest.warns(UserWarning, match="has no labels"):
+            assert "train images" in run.confusion().caption
+
+
+def test_a_discriminator_of_packs_needs_a_pack(odd_data: dict[str, Path], tmp_path: Path) -> None:
+    changes = {**SHORT, **NARROW, "data.name": str(odd_data["one"]), "logging.evaluation": "none"}
+    run = genlab.train("s2-dcgan", overrides={**changes, "objective.packing": 2}, runs=tmp_path)
+    record = run.evaluate(n=1, keep=False).record
+    assert "the discriminator needs 2 images of each kind" in " ".join(record["notes"])
+    json.dumps(record, allow_nan=False)
