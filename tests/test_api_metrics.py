@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 import pytest
 
 import genlab
-from genlab import api_metrics, cli, data, judge
-from genlab.errors import DataError, UsageError
-from genlab.evaluation import response
+from genlab import api, api_metrics, cli, data, judge
+from genlab.errors import CheckpointError, DataError, UsageError
+from genlab.evaluation import NotStored, response
 from genlab.trained import Run
 
 
@@ -171,3 +172,193 @@ def test_the_accuracy_score_of_a_run(few: Path, tmp_path: Path) -> None:
     assert score["interval"][0] <= score["value"] <= score["interval"][1]
     assert conditional.evaluation is not None
     assert conditional.evaluation["metrics"]["classification_accuracy_score"]["value"] == score["value"]
+
+
+def test_the_numbers_are_printed_before_they_are_stored(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a place that cannot be written (here: its name is taken by a folder) they are printed, then it is said."""
+    np.savez(tmp_path / "x.npz", images=data.load(str(few)).images[:60])
+    (tmp_path / "x.evaluation.json").mkdir()
+    arguments = ["evaluate", str(tmp_path / "x.npz"), "--against", str(few)]
+    for extra, start in (([], "metric "), (["--json"], '{"protocol')):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([*arguments, *extra])
+        assert caught.value.code == 5
+        told = capsys.readouterr()
+        assert told.out.startswith(start)
+        assert "x.evaluation.json" in told.err
+        assert "-o FILE.json" in told.err
+        assert told.err.count("\n") == 1
+    with pytest.raises(NotStored) as refused:
+        genlab.evaluate(tmp_path / "x.npz", against=str(few))
+    assert refused.value.found.record["metrics"]["memorised_fraction"]["value"] == 1
+    table = run(capsys, *arguments, "-o", str(tmp_path / "there.json"))
+    assert "memorised" in table
+    assert json.loads((tmp_path / "there.json").read_text())["protocol"]["samples"] == 60
+
+
+def test_a_run_is_printed_before_it_is_stored(
+    finished: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.path, copy)
+    shutil.rmtree(copy / "evaluations")
+    (copy / "evaluations").write_text("in the way")
+    shutil.rmtree(copy / "figures")
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["evaluate", str(copy), "-n", "10"])
+    told = capsys.readouterr()
+    assert caught.value.code == 5
+    assert "sharpness ratio" in told.out
+    assert "could not be stored" in told.err
+    assert "sharpness ratio" in run(capsys, "evaluate", str(copy), "-n", "10", "-o", str(tmp_path / "elsewhere.json"))
+    assert (tmp_path / "elsewhere.json").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "{run}", "-o", "{nowhere}/x.json"],
+        ["evaluate", "{few}", "--against", "{few}", "-o", "{nowhere}/x.json"],
+        ["sample", "{run}", "-o", "{nowhere}/x.png"],
+        ["sample", "{run}", "-o", "{folder}"],
+        ["interpolate", "{run}", "-o", "{nowhere}/x.png"],
+        ["grid", "{run}", "-o", "{nowhere}/x.npz"],
+        ["judge", "test", "{few}", "--judge", "{run}", "-o", "{nowhere}/x.png"],
+        ["show", "quick-mnist", "-o", "{nowhere}/x.svg"],
+    ],
+    ids=lambda command: f"{command[0]} {command[-1]}",
+)
+def test_where_it_goes_is_looked_at_before_the_work(
+    command: list[str],
+    finished: Run,
+    few: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("work was done")
+
+    (tmp_path / "folder.png").mkdir()
+    for owner, name in ((Run, "sample"), (Run, "interpolate"), (Run, "grid"), (Run, "evaluate"), (api, "show")):
+        monkeypatch.setattr(owner, name, work)
+    monkeypatch.setattr(api_metrics, "judge_of", work)
+    monkeypatch.setattr(api_metrics, "measure", work)
+    places = {"run": finished.path, "few": few, "nowhere": tmp_path / "nowhere", "folder": tmp_path / "folder.png"}
+    told = fails(capsys, 5, *(part.format(**places) for part in command))
+    assert "there is no folder" in told or "is a folder; a file is needed" in told
+    wrong = [part.format(**places) for part in command[:-1]] + [str(tmp_path / "x.txt")]
+    assert "the ending says the form; allowed: ." in fails(capsys, 2, *wrong)
+
+
+def test_a_judge_of_other_data_is_said(own_judge: Run, few: Path, tmp_path: Path) -> None:
+    """The same data elsewhere are no other data; how well the judge reads is said in any case."""
+    arrays = dict(np.load(few))
+    np.savez(tmp_path / "moved.npz", **arrays)
+    np.savez(tmp_path / "other.npz", **{**arrays, "x_train": arrays["x_train"][::-1]})
+    np.savez(tmp_path / "x.npz", images=arrays["x_train"][:60])
+    for name, other in (("moved", False), ("other", True)):
+        against = str(tmp_path / f"{name}.npz")
+        record = genlab.evaluate(tmp_path / "x.npz", against=against, judge=own_judge.path).record
+        notes = " ".join(record["notes"])
+        assert ("was trained on" in notes) == other
+        assert f"names {own_judge.metrics()[-1]['test_accuracy']:.2%} of the test images" in notes
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"x": np.s_[:, 2:, 2:]}, "takes images of 28 x 28 pixels and 1 channels"),
+        ({"classes": 4}, "tells 10 classes apart; .* has 4"),
+    ],
+)
+def test_a_judge_of_another_form_is_refused_before_the_work(
+    change: dict[str, Any],
+    words: str,
+    own_judge: Run,
+    few: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arrays = dict(np.load(few))
+    for split in ("train", "test"):
+        arrays[f"x_{split}"] = arrays[f"x_{split}"][:, 0][change.get("x", np.s_[:])]
+        arrays[f"y_{split}"] = arrays[f"y_{split}"] % change.get("classes", 10)
+    np.savez(tmp_path / "y.npz", **arrays)
+    np.savez(tmp_path / "x.npz", images=arrays["x_train"][:60])
+
+    def work(*_: object) -> None:
+        raise AssertionError("work was done")
+
+    monkeypatch.setattr(api_metrics, "measure", work)
+    with pytest.raises(UsageError, match=words):
+        genlab.evaluate(tmp_path / "x.npz", against=str(tmp_path / "y.npz"), judge=own_judge.path)
+    with pytest.raises(UsageError, match=words):
+        api_metrics.try_judge(str(tmp_path / "y.npz"), run=own_judge.path)
+
+
+def test_an_unfinished_judge_says_so(own_judge: Run, tmp_path: Path) -> None:
+    copy = Run(tmp_path / "copy")
+    shutil.copytree(own_judge.path, copy.path)
+    copy.set_status(state="interrupted", step=7, total_steps=30)
+    (copy.path / "metrics.jsonl").unlink()
+    said = api_metrics.judge_of(copy.path).remarks
+    assert said[0] == "judge copy is not trained to its end: interrupted, step 7 of 30"
+    assert "was never tested" in said[1]
+    shutil.rmtree(copy.path / "checkpoints")
+    with pytest.raises(CheckpointError):
+        api_metrics.judge_of(copy.path)
+
+
+def test_trying_a_judge_on_few_images(own_judge: Run, few: Path, tmp_path: Path) -> None:
+    """What leaves no images is passed over; images that do not differ are refused."""
+    arrays = dict(np.load(few))
+    np.savez(tmp_path / "ten.npz", **{**arrays, "x_test": arrays["x_test"][:20], "y_test": arrays["y_test"][:20]})
+    found = api_metrics.try_judge(str(tmp_path / "ten.npz"), run=own_judge.path)
+    assert list(found.floors["repeated"]) == ["2", "10"]
+    black = {k: v * 0 if k.startswith("x") else v for k, v in arrays.items()}
+    np.savez(tmp_path / "black.npz", **black)
+    with pytest.raises(UsageError, match="test and training images do not differ"):
+        api_metrics.try_judge(str(tmp_path / "black.npz"), run=own_judge.path)
+
+
+@pytest.mark.parametrize(
+    ("source", "against", "words"),
+    [
+        ({"labels": 100}, {}, "needs 128 images or more, generated and real: here are 100 and 300"),
+        ({"labels": 0}, {}, "needs the class that each image was meant as"),
+        ({"labels": 200}, {"y_test": None}, "has no test split with labels"),
+    ],
+)
+def test_the_accuracy_score_is_refused_before_the_work(
+    source: dict[str, int],
+    against: dict[str, None],
+    words: str,
+    few: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arrays = dict(np.load(few))
+    n = source["labels"]
+    labels = {"labels": arrays["y_train"][:n]} if n else {}
+    np.savez(tmp_path / "x.npz", images=arrays["x_train"][: n or 200], **labels)
+    np.savez(tmp_path / "d.npz", **{k: v for k, v in arrays.items() if k not in against})
+
+    def work(*_: object) -> None:
+        raise AssertionError("work was done")
+
+    monkeypatch.setattr(api_metrics, "measure", work)
+    with pytest.raises(UsageError, match=words):
+        genlab.evaluate(tmp_path / "x.npz", against=str(tmp_path / "d.npz"), accuracy_score=True)
+
+
+def test_the_accuracy_score_where_the_test_split_lacks_classes(few: Path, tmp_path: Path) -> None:
+    arrays = dict(np.load(few))
+    low = arrays["y_test"] < 5
+    np.savez(tmp_path / "d.npz", **{**arrays, "x_test": arrays["x_test"][low], "y_test": arrays["y_test"][low]})
+    np.savez(tmp_path / "x.npz", images=arrays["x_train"], labels=arrays["y_train"])
+    found = genlab.evaluate(tmp_path / "x.npz", against=str(tmp_path / "d.npz"), accuracy_score=True).record
+    score = found["metrics"]["classification_accuracy_score"]
+    assert score["value"] == score["floor"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,7 +17,8 @@ import genlab
 from genlab import api_metrics, data, judge, metrics
 from genlab.data.images import Images
 from genlab.errors import UsageError
-from genlab.evaluation import Evaluation, Reference, Samples, Way, measure, players, words
+from genlab.evaluation import Evaluation, Reference, Samples, Way, measure, players, sizes, words
+from genlab.evaluation.figures import figures
 from genlab.evaluation.measures import NAMES
 from genlab.evaluation.watch import COLUMNS
 from genlab.trained import Run
@@ -50,7 +53,7 @@ def against(some_digits: Path) -> Reference:
 
 
 def measured(images: Images, against: Reference, requested: Any = None, way: Way | None = None) -> Evaluation:
-    return measure(Samples(images, requested, {"of": "test"}, way or Way.guessed(images, 28)), against)
+    return measure(Samples(images, requested, {"of": "test"}, way or sizes.way_of(images, against.train)), against)
 
 
 def test_every_metric_has_value_interval_floor_and_n(against: Reference) -> None:
@@ -177,6 +180,97 @@ def test_without_a_test_split(digits: Path) -> None:
     assert len(kept) == len(floor) == 50
     assert not kept & {image.tobytes() for image in floor.images}
     assert "no test split" in " ".join(measured(floor.images, against).record["notes"])
+
+
+@pytest.fixture(scope="session")
+def data_with(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """400 training digits: with a test split of which a quarter are training images; without one; each digit twice."""
+    train, test = data.load("mnist").images[:400], data.load("mnist", "test").images[:150]
+    folder = tmp_path_factory.mktemp("data")
+    np.savez(folder / "duplicates.npz", x_train=train, x_test=np.concatenate([test, train[:50]]))
+    np.savez(folder / "no-split.npz", x_train=train)
+    np.savez(folder / "twice.npz", x_train=np.concatenate([train, train]))
+    return {path.stem: path for path in folder.glob("*.npz")}
+
+
+@pytest.mark.parametrize("size", [28, 64])
+@pytest.mark.parametrize("kind", ["duplicates", "no-split", "twice"])
+def test_copies_are_found_in_any_dataset(kind: str, size: int, data_with: dict[str, Path]) -> None:
+    """Copies and near copies score 100 %, fresh images about 0.1 %, whatever duplicates the data have, and whether or
+    not there is a test split."""
+    train = data.load(str(data_with[kind]))
+    fresh = data.load("mnist", "test").images[4000:4400]
+    resize: Literal["none", "bilinear"] = "none" if size == 28 else "bilinear"
+    way = Way(size, 1, resize)
+    against = Reference(train.name, way, None)
+    rng = np.random.default_rng(0)
+
+    def share(images: Images) -> dict[str, Any]:
+        sent = data.fit(replace(train, images=images), size, resize, 1).images
+        found: dict[str, Any] = measured(sent, against, way=way).record["metrics"]["memorised_fraction"]
+        return found
+
+    copies = share(train.images)
+    assert copies["value"] == 1
+    assert copies["interval"] == pytest.approx((0.025 ** (1 / len(train)), 1))
+    assert (
+        share(np.clip(train.images + rng.integers(-3, 4, train.images.shape), 0, 255).astype(np.uint8))["value"] > 0.9
+    )
+    assert share(fresh)["value"] < 0.03  # the threshold is about the least of a few hundred distances
+    assert share(np.concatenate([train.images[:200], fresh[:200]]))["value"] == pytest.approx(0.5, abs=0.02)
+    assert copies["floor"] == pytest.approx({"duplicates": 51 / 200, "no-split": 0, "twice": 1}[kind], abs=0.005)
+
+
+def test_duplicates_are_said(data_with: dict[str, Path]) -> None:
+    train = data.load(str(data_with["duplicates"])).images
+    of_duplicates = Reference(str(data_with["duplicates"]), Way(28, 1, "none"), None)
+    record = measured(train, of_duplicates).record
+    assert "50 of 200 test images are duplicates of training images" in " ".join(record["notes"])
+    assert dict(words.summary(record))["memorised"].startswith(
+        "100.00 % of the samples are nearly training images, more than of real images (25.50 %"
+    )
+    fresh = measured(data.load("mnist", "test").images[4000:4400], of_duplicates).record
+    assert "no more than of real images" in dict(words.summary(fresh))["memorised"]
+    twice = measured(train, Reference(str(data_with["twice"]), Way(28, 1, "none"), None)).record
+    assert "800 of 800 training images are duplicates of other training images" in " ".join(twice["notes"])
+
+
+def test_a_subset_without_a_test_split_is_what_was_learned(data_with: dict[str, Path]) -> None:
+    """The first images of the file, not of the half that they are measured against."""
+    train = data.load(str(data_with["no-split"])).images
+    against = Reference(str(data_with["no-split"]), Way(28, 1, "none"), None, subset=60)
+    assert (against.learned.images == train[:60]).all()
+    assert measured(train[:60], against).record["metrics"]["memorised_fraction"]["value"] == 1
+    assert measured(train[60:], against).record["metrics"]["memorised_fraction"]["value"] < 0.02
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "why"),
+    [
+        (np.zeros((30, 4, 4)), np.zeros((20, 4, 4)), "all test images are duplicates of training images"),
+        (np.zeros((30, 4, 4)), None, "all training images are duplicates of other training images"),
+        (np.ones((1, 4, 4)), None, "there is 1 training image"),
+    ],
+)
+def test_where_copies_cannot_be_told_it_is_said(train: Any, test: Any, why: str, tmp_path: Path) -> None:
+    splits = {"x_train": train.astype(np.uint8)} | ({} if test is None else {"x_test": test.astype(np.uint8)})
+    np.savez(tmp_path / "x.npz", **splits)
+    found = measured(splits["x_train"][:, None], Reference(str(tmp_path / "x.npz"), Way(4, 1, "none"), None))
+    record = found.record
+    assert record["metrics"]["memorised_fraction"] == {"value": None, "interval": None, "floor": None, "n": len(train)}
+    assert f"{why}: whether images are copies cannot be told" in " ".join(record["notes"])
+    assert "memorised" not in dict(words.summary(record))
+    json.dumps(record, allow_nan=False)
+    assert [look.name for look in figures(found)] == ["evaluation-spectrum", "evaluation-nearest"]
+
+
+def test_classes_that_the_training_images_lack(some_digits: Path) -> None:
+    """Of the first 3 images alone the class divergence of most samples is infinite, which JSON has no word for."""
+    against = Reference(str(some_digits), Way(28, 1, "none"), judge.load("mnist"), subset=3)
+    record = measured(data.load("mnist").images[:60], against).record
+    assert record["metrics"]["class_kl"]["value"] is None
+    assert "are of classes of which the training images have none" in " ".join(record["notes"])
+    json.dumps(record, allow_nan=False)
 
 
 def test_folder_and_file_and_the_floor(some_digits: Path, tmp_path: Path) -> None:
@@ -358,11 +452,11 @@ def test_accuracy_score_learns_from_the_images(against: Reference) -> None:
     test = data.first(data.load("mnist", "test"), 500)
     train = data.first(data.load("mnist"), 1280)
     assert train.labels is not None
-    good = accuracy_score(train.images, train.labels, test)
-    bad = accuracy_score(train.images, (train.labels * 7 + 3) % 10, test)
+    good = accuracy_score(train.images, train.labels, test, 10)
+    bad = accuracy_score(train.images, (train.labels * 7 + 3) % 10, test, 10)
     assert good.value > 0.75
     assert bad.value < 0.1
-    assert good == accuracy_score(train.images, train.labels, test)
+    assert good == accuracy_score(train.images, train.labels, test, 10)
 
 
 def test_metrics_of_one_batch_or_many(against: Reference) -> None:
@@ -391,3 +485,73 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
         np.savez(tmp_path / "own.npz", x_train=part[:30], x_test=part[30:])
         against = Reference(str(tmp_path / "own.npz"), Way(28, 1, "none"), None)
         assert (against.real.images == part[30:]).all()
+
+
+SHORT: dict[str, Any] = {
+    "engine.plan": "reference", "budget.batch": 16, "budget.epochs": 1, "budget.max_steps": 2,
+    "logging.tensorboard": False,
+}  # fmt: skip
+NARROW: dict[str, Any] = {"networks.generator.ngf": 4, "networks.discriminator.ndf": 4}
+
+
+@pytest.fixture(scope="session")
+def odd_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A test split without labels, images of a single pixel, black images, a test split of one image."""
+    train, test = data.load("mnist"), data.load("mnist", "test")
+    x, y, held_out = train.images[:160, 0], np.asarray(train.labels)[:160], test.images[:50, 0]
+    folder = tmp_path_factory.mktemp("odd")
+    np.savez(folder / "unlabelled.npz", x_train=x, y_train=y, x_test=held_out)
+    np.savez(folder / "pixel.npz", x_train=x[:, 14:15, 14:15], y_train=y, x_test=held_out[:, 14:15, 14:15])
+    np.savez(folder / "black.npz", x_train=x * 0, y_train=y, x_test=held_out * 0, y_test=y[:50])
+    np.savez(folder / "one.npz", x_train=x, y_train=y, x_test=held_out[:1], y_test=y[:1])
+    return {path.stem: path for path in folder.glob("*.npz")}
+
+
+@pytest.mark.parametrize("kind", ["unlabelled", "pixel", "black", "one"])
+def test_a_conditional_training_ends_well_on_odd_data(kind: str, odd_data: dict[str, Path], tmp_path: Path) -> None:
+    """Trained, evaluated, reported; then one image, and images read by a judge: numbers, or null with a note."""
+    changes = {**SHORT, **NARROW, "data.name": str(odd_data[kind]), "logging.evaluation": "none"}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the test split of .* has no labels")
+        run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path)
+        record = run.evaluate(n=20).record
+        assert "How good it is" in run.report().read_text()
+        reader = None if kind == "pixel" else judge.load("mnist")
+        one = run.evaluate(n=1, judge=reader, keep=False).record
+    json.dumps(one, allow_nan=False)
+    notes = " ".join(record["notes"])
+    if kind in ("unlabelled", "pixel"):
+        assert "the test split has no labels, which the discriminator needs" in notes
+        assert "discriminator" not in record
+    else:
+        assert 0 <= record["discriminator"]["ranking"] <= 1
+    if kind in ("black", "one"):
+        assert "ways between z cannot be measured" in " ".join(one["notes"])
+        assert "interpolation" not in one
+
+
+@pytest.mark.parametrize("recipe", ["cvae", "s4-classifier"])
+def test_other_families_do_without_labels_of_the_test_split(
+    recipe: str, odd_data: dict[str, Path], tmp_path: Path
+) -> None:
+    changes = {**SHORT, "data.name": str(odd_data["unlabelled"])}
+    if recipe == "cvae":
+        changes["logging.evaluation"] = "none"
+    with pytest.warns(UserWarning, match=r"the test split of .* has no labels \(y_test\): it cannot be used"):
+        run = genlab.train(recipe, overrides=changes, runs=tmp_path)
+    assert (run.path / "report.html").exists()
+    if recipe == "cvae":
+        record = run.evaluate(n=20).record
+        assert "no labels in the test split, which the encoder needs" in " ".join(record["notes"])
+        assert "vae" not in record
+    else:
+        with pytest.warns(UserWarning, match="has no labels"):
+            assert "train images" in run.confusion().caption
+
+
+def test_a_discriminator_of_packs_needs_a_pack(odd_data: dict[str, Path], tmp_path: Path) -> None:
+    changes = {**SHORT, **NARROW, "data.name": str(odd_data["one"]), "logging.evaluation": "none"}
+    run = genlab.train("s2-dcgan", overrides={**changes, "objective.packing": 2}, runs=tmp_path)
+    record = run.evaluate(n=1, keep=False).record
+    assert "the discriminator needs 2 images of each kind" in " ".join(record["notes"])
+    json.dumps(record, allow_nan=False)

@@ -126,17 +126,6 @@ def test_the_way_there_and_back() -> None:
     assert not (soft.there_and_back(few) == few.images).all()
 
 
-def test_the_way_of_images_from_elsewhere() -> None:
-    big, small, same = (np.zeros((1, 1, side, side), np.uint8) for side in (32, 14, 28))
-    assert Way.guessed(big, 28) == Way(32, 1, "pad")
-    assert Way.guessed(big, 28, "bilinear") == Way(32, 1, "bilinear")
-    assert Way.guessed(small, 28) == Way(14, 1, "bilinear")
-    assert Way.guessed(same, 28) == Way(28, 1, "none")
-    with pytest.raises(DataError, match="images of 14 pixels cannot be padded ones of 28"):
-        Way.guessed(small, 28, "pad")
-    assert Way(14, 1, "bilinear").back(small, 28, 1).shape == (1, 1, 28, 28)
-
-
 def test_colour_becomes_luma() -> None:
     red, green, blue = (np.zeros((1, 3, 2, 2), np.uint8) for _ in range(3))
     red[:, 0], green[:, 1], blue[:, 2] = 255, 255, 255

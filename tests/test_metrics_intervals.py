@@ -134,6 +134,21 @@ def test_intervals_stay_in_the_range() -> None:
     assert found.interval[0] == 0
 
 
+@pytest.mark.parametrize("n", [2, 50, 10_000])
+def test_shares_of_0_and_1_have_the_exact_interval(n: int) -> None:
+    none, all_of_them = metrics.bootstrap(np.zeros(n)).interval, metrics.bootstrap(np.ones(n)).interval
+    assert none == pytest.approx((0, scipy.stats.beta.ppf(0.975, 1, n)))
+    assert all_of_them == pytest.approx((scipy.stats.beta.ppf(0.025, n, 1), 1))
+    assert metrics.bootstrap(np.full(n, 0.5)).interval == (0.5, 0.5)
+    assert metrics.of_share(Estimate(0.0), n) == Estimate(0.0)
+
+
+def test_a_statistic_that_needs_every_block_has_no_interval() -> None:
+    values = np.r_[np.zeros(99), 1.0]
+    found = metrics.jackknife(lambda x: 1.0 if x.any() else float("nan"), values, low=0.0)
+    assert found == Estimate(1.0)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_is_refused_and_named(value: float) -> None:
     good, bad = np.random.default_rng(0).normal(size=(50, 4)), np.random.default_rng(1).normal(size=(50, 4))

@@ -134,6 +134,32 @@ def test_nearest_is_brute_force() -> None:
     assert distance == pytest.approx(full.min(1), rel=1e-12)
 
 
+def test_nearest_others_leave_out_the_row_itself() -> None:
+    """Across tiles, for some of the rows, and a duplicate is another row."""
+    rows = RNG.random((4500, 9))
+    rows[4400] = rows[3]
+    some = np.array([0, 3, 1999, 2000, 4400, 4499])
+    distance, which = nearest(rows[some], rows, some)
+    full = np.linalg.norm(rows[some][:, None] - rows[None], axis=2)
+    full[np.arange(6), some] = np.inf
+    assert (which == full.argmin(1)).all()
+    assert distance == pytest.approx(full.min(1), rel=1e-12)
+    assert (distance[1], distance[4]) == (0, 0)
+    with pytest.raises(ValueError, match="a single reference has no other"):
+        nearest(rows[:1], rows[:1], np.array([0]))
+
+
+def test_a_share_of_0_or_1_has_an_interval_with_width() -> None:
+    """All fake rows in the same place as all real ones: precision, recall and coverage of 1, of 100 rows each."""
+    rows = RNG.normal(size=(100, 3))
+    sets = Manifold.of(rows), Manifold.of(rows + 100)
+    apart, same = prdc_estimates(*sets), prdc_estimates(sets[0], sets[0])
+    for name in ("precision", "recall", "coverage"):
+        assert apart[name].interval == pytest.approx((0, 1 - 0.025**0.01))
+        assert same[name].interval == pytest.approx((0.025**0.01, 1))
+    assert apart["density"].interval == (0, 0)
+
+
 def test_memorisation() -> None:
     """Held-out rows give about a thousandth, copies 1, rows from elsewhere 0."""
     train, test, fresh = (RNG.random((n, 6)) for n in (8000, 4000, 4000))

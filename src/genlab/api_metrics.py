@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 
 from genlab import api, data, judge, sampling
-from genlab.data import BUILTIN
+from genlab.data import BUILTIN, Dataset
 from genlab.data.foreign import read_images
 from genlab.errors import UsageError
-from genlab.evaluation import FULL, Evaluation, Reference, Samples, Way, kept, measure, response, score
+from genlab.evaluation import (
+    FULL,
+    Evaluation,
+    NotStored,
+    Reference,
+    Samples,
+    kept,
+    measure,
+    response,
+    score,
+    sizes,
+    storing,
+)
 from genlab.evaluation.samples import Resize
 from genlab.judge import Judge
 from genlab.runs import RunDirectory, default_root, is_run
 from genlab.sampling import HowOptions
-from genlab.storage import write, write_json
+from genlab.storage import destination, write, write_json
 from genlab.trained import Run
 from genlab.training import Observer
 
@@ -32,14 +45,15 @@ def evaluate(
     resize: Resize | None = None,
     judge: str | Path | None = None,
     accuracy_score: bool = False,
+    output: str | Path | None = None,
     runs: str | Path | None = None,
     progress: Callable[[str], None] = lambda words: None,
     **how: Unpack[HowOptions],
 ) -> Evaluation:
     """Measure images against a dataset's test split: those of a run, of a folder of pictures, of an npz file.
 
-    The record is written beside what was measured: into the run (see `Run.evaluate`), the folder, or
-    FILE.evaluation.json.
+    The record is written into the run (see `Run.evaluate`), into the folder, beside the file as FILE.evaluation.json,
+    or to `output`. Beside images, too, a record of another protocol is never replaced (`evaluation.kept`).
 
     Args:
         source: a run (path or name), a folder, or an npz file; see `data.foreign.read_images`.
@@ -48,13 +62,19 @@ def evaluate(
         resize: how images from a folder or file got their size from the dataset's, if it is another one.
         judge: a run of a classifier to judge instead of the dataset's own judge.
         accuracy_score: whether a classifier is trained on the images, which takes minutes.
+        output: the .json file for the record, instead of the place beside what was measured.
         how: how a run's images are drawn; see `sampling.How`.
 
     Raises:
         UsageError: no such thing, or one that cannot be measured in this way.
         DataError: images or a dataset that cannot be read.
+        StorageError: `output` cannot be written; known before anything is measured.
+        NotStored: measured, but the record could not be written; has the evaluation.
     """
     root = Path(runs) if runs else default_root()
+    place = None if output is None else Path(output)
+    if place is not None:
+        destination(place, ".json (the record)")
     chosen = None if judge is None else judge_of(judge, root)
     if _is_run(source, root):
         run = Run(RunDirectory.open(source, root).path)
@@ -66,32 +86,48 @@ def evaluate(
             )
         if resize is not None:
             raise UsageError("how a run's images were resized stands in its recipe; leave resize out")
-        found = run.evaluate(n=n, judge=chosen, **how)
+        if accuracy_score:
+            _check_accuracy_score(run)
+        try:
+            found, refused = run.evaluate(n=n, judge=chosen, keep=place is None, **how), None
+        except NotStored as error:
+            found, refused = error.found, error
         if accuracy_score:
             progress("classifiers are trained on generated and on real images")
-            _add_accuracy_score(run, found, **how)
+            _add_accuracy_score(run, found, store=place is None and refused is None, **how)
+        if refused is not None:
+            raise refused
+        if place is not None:
+            with storing(found):
+                write_json(place, found.record)
+                found = replace(found, file=place)
         return found
     if against is None:
         raise UsageError(f"{source} is no run: say against which dataset, as in --against mnist")
     if how:
         raise UsageError(f"{source} is no run: {', '.join(sorted(how))} cannot be chosen")
-    return _evaluate_images(Path(source), against, resize, chosen, accuracy_score)
+    return _evaluate_images(Path(source), against, resize, chosen, accuracy_score, place)
 
 
 def _evaluate_images(
-    path: Path, dataset: str, resize: Resize | None, chosen: Judge | None, accuracy_score: bool
+    path: Path, dataset: str, resize: Resize | None, chosen: Judge | None, accuracy_score: bool, place: Path | None
 ) -> Evaluation:
     train = data.load(dataset)
     images, requested = read_images(path, train.class_names)
-    way = Way.guessed(images, train.side, resize)
-    reference = Reference(dataset, way, chosen or judge.load(dataset))
-    found = measure(Samples(images, requested, {"of": str(path)}, way), reference)
     if accuracy_score:
         if requested is None:
             raise UsageError(f"{path}: the accuracy score needs the class that each image was meant as")
-        _with_score(found, found.fake.images, requested)
-    write_json(path / "evaluation.json" if path.is_dir() else path.with_suffix(".evaluation.json"), found.record)
-    return found
+        _check_score(dataset, train, len(images))
+    way = sizes.way_of(images, train, resize)
+    reference = Reference(dataset, way, chosen or judge.load(dataset))
+    found = measure(Samples(images, requested, {"of": str(path)}, way), reference)
+    with storing(found):
+        if accuracy_score:
+            _with_score(found, found.fake.images, requested)
+        if place is None:
+            return replace(found, file=kept.keep_beside(path, found.record))
+        write_json(place, found.record)
+    return replace(found, file=place)
 
 
 def _is_run(source: str | Path, root: Path) -> bool:
@@ -101,28 +137,49 @@ def _is_run(source: str | Path, root: Path) -> bool:
     return not Path(source).exists() and not str(source).endswith(".npz")
 
 
-def _add_accuracy_score(run: Run, found: Evaluation, **how: Unpack[HowOptions]) -> None:
+def _check_accuracy_score(run: Run) -> None:
+    """See before any work whether a classifier can learn from a run."""
     if not run.recipe.conditional:
         raise UsageError(
             f"{run.path.name} is unconditional: no class was asked for, so no classifier can learn from it"
         )
+    name = run.recipe.data.name
+    train = data.load(name)
+    _check_score(name, train, min(CAS_IMAGES, len(train)))
+
+
+def _check_score(dataset: str, train: Dataset, images: int) -> None:
+    """See before any work whether a classifier can be trained on so many images, and tested."""
+    test = data.load_test(dataset)
+    if test is None or test.labels is None:
+        raise UsageError(f"{dataset} has no test split with labels: no classifier can be tested")
+    if min(images, len(train)) < score.LEAST:
+        raise UsageError(
+            f"the accuracy score needs {score.LEAST} images or more, generated and real: here are {images:,} and "
+            f"{len(train):,}"
+        )
+    score.recipe_of(train)
+
+
+def _add_accuracy_score(run: Run, found: Evaluation, store: bool, **how: Unpack[HowOptions]) -> None:
     labels = found.against.training_images(CAS_IMAGES).labels
     assert labels is not None
     drawn = run.sample_classes(labels, **how)
     real = found.against.real.images
     _with_score(found, found.against.way.back(drawn, real.shape[2], real.shape[1]), labels)
-    if found.file is not None:
-        kept.keep(run, found.file.name, found.record)
+    if store and found.file is not None:
+        with storing(found):
+            kept.keep(run, found.file.name, found.record)
 
 
 def _with_score(found: Evaluation, images: Any, labels: Any) -> None:
     """Add the classification accuracy score, and that of as many real images as its floor."""
     test = data.load_test(found.against.dataset)
-    if test is None or test.labels is None:
-        raise UsageError(f"{found.against.dataset} has no test split with labels: no classifier can be tested")
+    assert test is not None, "was checked before"
     real = found.against.training_images(len(images))
-    mine = score.accuracy_score(images, labels, test)
-    floor = score.accuracy_score(real.images, np.asarray(real.labels), test)
+    classes = len(real.class_names)
+    mine = score.accuracy_score(images, labels, test, classes)
+    floor = score.accuracy_score(real.images, np.asarray(real.labels), test, classes)
     found.record["metrics"]["classification_accuracy_score"] = {
         "value": mine.value,
         "interval": None if mine.interval is None else list(mine.interval),
@@ -157,13 +214,33 @@ def compare(names: Sequence[str | Path], *, runs: str | Path | None = None) -> d
 
 
 def judge_of(run: str | Path, root: Path | None = None) -> Judge:
-    """A finished run of a classifier as a judge.
+    """A run of a classifier as a judge, with what must be said of it.
 
     Raises:
         UsageError: the run is no classifier.
+        CheckpointError: it never saved anything.
     """
     found = Run(RunDirectory.open(run, root).path)
-    return judge.from_bytes(_judge_bytes(found), found.path.name)
+    made = judge.from_bytes(_judge_bytes(found), found.path.name)
+    learned = found.provenance["data"]
+    return replace(made, dataset=learned["name"], fingerprint=learned["fingerprint"], remarks=_remarks(found))
+
+
+def _remarks(run: Run) -> tuple[str, ...]:
+    """How well a judge's run names classes, and whether it came to its end."""
+    name, classes, status = run.path.name, run.provenance["data"]["class_names"], run.status
+    said = []
+    if status["state"] != "finished":
+        total = status.get("total_steps")
+        of = f" of {total:,}" if total else ""
+        said.append(f"judge {name} is not trained to its end: {status['state']}, step {status['step']:,}{of}")
+    accuracy = next((row["test_accuracy"] for row in reversed(run.metrics()) if row.get("test_accuracy")), None)
+    if accuracy is None:
+        said.append(f"judge {name} was never tested: no accuracy on a test split with labels is recorded")
+    else:
+        chance = "; that is near guessing, so what it says means little" if accuracy < 2 / len(classes) else ""
+        said.append(f"judge {name} names {accuracy:.2%} of the test images of {run.recipe.data.name} rightly{chance}")
+    return tuple(said)
 
 
 def _judge_bytes(run: Run) -> bytes:
@@ -218,4 +295,6 @@ def try_judge(
     test = data.load_test(dataset)
     if test is None or test.labels is None:
         raise UsageError(f"{dataset} has no test split with labels")
+    if chosen.fingerprint not in (None, data.load(dataset).fingerprint):
+        progress(f"judge {chosen.name} was trained on {chosen.dataset}, other data than {dataset}")
     return response.respond(chosen, dataset, progress)

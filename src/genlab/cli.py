@@ -112,6 +112,8 @@ def show(
     """Show a recipe before it is trained: layers, parameters, multiply-adds, objective, cost of an epoch."""
     from genlab import api, layer_tables, recipe_files, storage
 
+    if output is not None:
+        storage.destination(output, ".svg (the drawing)")
     if yaml:
         loaded = recipe_files.load(recipe, overrides)
         text = recipe_files.dump(loaded)
@@ -119,8 +121,6 @@ def show(
         return
     shown = api.show(recipe, overrides)
     if output is not None:
-        if output.suffix.lower() != ".svg":
-            raise UsageError(f"{output}: the drawing is an .svg file")
         storage.write(output, shown.drawing.encode())
     if json:
         tables.show_json(layer_tables.as_json(shown))

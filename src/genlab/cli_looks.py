@@ -95,8 +95,9 @@ def sample(
     runs: Runs = None,
 ) -> None:
     """Draw new images from a run."""
-    from genlab import api, sampling
+    from genlab import api, sampling, storage
 
+    storage.destination(output, ".png (a grid)", ".npz (arrays)")
     opened = api.open_run(run, runs=runs)
     images = opened.sample(n, label=label, **how.options())
     drawn = sampling.How(**how.options())
@@ -117,9 +118,7 @@ def interpolate(
     runs: Runs = None,
 ) -> None:
     """Draw the way from one z to another."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
+    opened = _open(run, runs, output)
     _show(opened, opened.interpolate(pairs=pairs, steps=steps, path=path, label=label, **how.options()), output)
 
 
@@ -133,9 +132,7 @@ def grid(
     runs: Runs = None,
 ) -> None:
     """Draw one z a column, one class a row."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
+    opened = _open(run, runs, output)
     _show(opened, opened.grid(columns=columns, **how.options()), output)
 
 
@@ -157,9 +154,7 @@ def traverse(
     runs: Runs = None,
 ) -> None:
     """Draw one z with one unit after the other moved, a row a unit."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
+    opened = _open(run, runs, output)
     _show(opened, opened.traverse(units=units, steps=steps, span=span, label=label, **how.options()), output)
 
 
@@ -174,9 +169,7 @@ def latent_map(
     runs: Runs = None,
 ) -> None:
     """Draw a two-dimensional latent space, and the test images in it."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
+    opened = _open(run, runs, output)
     _show(opened, opened.latent_map(steps=steps, label=label, **how.options()), output)
 
 
@@ -190,9 +183,7 @@ def reconstruct(
     runs: Runs = None,
 ) -> None:
     """Draw test images over what a VAE makes of them."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
+    opened = _open(run, runs, output)
     _show(opened, opened.reconstruct(n=n, **how.options()), output)
 
 
@@ -215,17 +206,13 @@ def timeline(
     runs: Runs = None,
 ) -> None:
     """Draw the same z after several epochs, a row an epoch."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
+    opened = _open(run, runs, output)
     _show(opened, opened.timeline(epochs=epochs, n=n, **how.options()), output)
 
 
 def confusion(run: RunName, /, *, output: Output = None, runs: Runs = None) -> None:
     """Draw how often a classifier takes each class for each other one."""
-    from genlab import api
-
-    opened = api.open_run(run, runs=runs)
+    opened = _open(run, runs, output)
     _show(opened, opened.confusion(), output)
 
 
@@ -250,6 +237,18 @@ def likelihood(
         spread = "" if error is None else f" (standard error {error:.2f} over images)"
         say(f"{facts['of']} at least {mean:.2f} nats an image{spread}")
         say(f"{facts['images']:,} {facts['split']} images, K = {samples}, seed {seed}, {facts['likelihood']}")
+
+
+def _open(run: str, runs: Path | None, output: Path | None) -> Run:
+    """The run, once it is known that what is drawn of it can be saved."""
+    from genlab import api, storage
+
+    opened = api.open_run(run, runs=runs)
+    if output is None:
+        storage.destination(opened.path / "figures" / "look.png")
+    else:
+        storage.destination(output, ".png (the figure)", ".npz (its numbers)")
+    return opened
 
 
 def _show(run: Run, look: Look, output: Path | None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -25,33 +26,55 @@ def evaluate(
         int | None, Parameter(converter=whole, name=["-n", "--number"], help="Images to draw from a run; 10,000.")
     ] = None,
     resize: Annotated[
-        Literal["pad", "bilinear"] | None,
-        Parameter(help="How images in a folder or file got their size from the dataset's, if it is another."),
+        Literal["pad", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"] | None,
+        Parameter(
+            help="How images in a folder or file got their size from the dataset's, if it is another; guessed without."
+        ),
     ] = None,
     judge: Judge = None,
     cas: Annotated[
         bool, Parameter(negative="", help="Also train a classifier on the images and test it on real ones; minutes.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        Parameter(name=["-o", "--output"], help="Write the record to this .json file; without it, beside the images."),
+    ] = None,
     draw: Draw = AS_THE_RUN_DOES,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
     """Measure images against real ones: quality, classes, diversity, copies; each number with interval and floor."""
-    from genlab import api_metrics, tables
-    from genlab.evaluation import FULL, kept, words
+    from genlab import api_metrics
+    from genlab.evaluation import FULL, NotStored, kept
 
-    evaluation = api_metrics.evaluate(
-        source,
-        against=against,
-        n=FULL if n is None else n,
-        resize=resize,
-        judge=judge,
-        accuracy_score=cas,
-        runs=runs,
-        progress=waiting,
-        **draw.chosen(),
-    )
-    found = evaluation.record
+    try:
+        found = api_metrics.evaluate(
+            source,
+            against=against,
+            n=FULL if n is None else n,
+            resize=resize,
+            judge=judge,
+            accuracy_score=cas,
+            output=output,
+            runs=runs,
+            progress=waiting,
+            **draw.chosen(),
+        )
+    except NotStored as error:
+        _print(error.found.record, json)
+        sys.stdout.flush()
+        raise
+    _print(found.record, json)
+    if found.file is not None and not json:
+        beside = found.file.parent.name == "evaluations" and found.file.name != kept.FULL_FILE
+        say(f"kept  {found.file}" + ("; the report keeps the full evaluation, evaluation.json" if beside else ""))
+
+
+def _print(found: dict[str, Any], json: bool) -> None:
+    """A record for a person: table, protocol, notes; or as JSON."""
+    from genlab import tables
+    from genlab.evaluation import words
+
     if json:
         tables.show_json(found)
         return
@@ -59,9 +82,6 @@ def evaluate(
     say(f"\n{words.protocol(found)}")
     for note in found["notes"]:
         say(f"note: {note}")
-    if evaluation.file is not None:
-        full = evaluation.file.name == kept.FULL_FILE
-        say(f"kept  {evaluation.file}" + ("" if full else "; the report keeps the full evaluation, evaluation.json"))
 
 
 def compare(
@@ -135,6 +155,8 @@ def judge_test(
     from genlab import api_metrics, storage, tables
     from genlab.evaluation.response import facts, table
 
+    if output is not None:
+        storage.destination(output, ".png (the responses)")
     found = api_metrics.try_judge(dataset, run=judge, runs=runs, progress=waiting)
     if output is not None:
         storage.write(output, found.plot())

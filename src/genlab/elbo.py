@@ -45,7 +45,10 @@ def reparameterise(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
 
 
 def active_units(posterior_mean: Tensor) -> int:
-    """How many dimensions of E[z|x], (N, latent), vary over the images by more than `ACTIVE`; 0: z is ignored."""
+    """How many dimensions of E[z|x], (N, latent), vary over the images by more than `ACTIVE`; 0: z is ignored, or
+    there is a single image."""
+    if len(posterior_mean) < 2:
+        return 0
     return int((posterior_mean.var(0) > ACTIVE).sum())
 
 

@@ -21,6 +21,9 @@ from genlab.randomness import Keyed
 from genlab.runs import RunDirectory
 from genlab.storage import write
 
+BLOCK = 1000
+"""How many z are drawn from one key; see `Sampler.z`."""
+
 
 @dataclass(frozen=True)
 class How:
@@ -84,9 +87,20 @@ class Sampler:
         return self._family.to_images(self.recipe, output)
 
     def z(self, purpose: str, *shape: int) -> Tensor:
-        """Latent points of the seed, (*shape, latent), truncated where asked for."""
-        drawn = self._keyed.normal(purpose, 0, *shape, self.recipe.latent)
-        return drawn if self.how.truncation is None else latent.truncated(drawn, self.how.truncation)
+        """Latent points of the seed, (*shape, latent), truncated where asked for.
+
+        The last of `shape` is the number of images (or of pairs): z of image k is the same whatever that number is.
+        torch fills an array in steps that depend on its size, so z are drawn in blocks of one size, each from its key.
+        """
+        *lead, n = shape
+        blocks = [
+            self._truncated(self._keyed.normal(purpose, block, *lead, BLOCK, self.recipe.latent))
+            for block in range(-(-n // BLOCK))
+        ]
+        return torch.cat(blocks, dim=-2)[..., :n, :].contiguous()
+
+    def _truncated(self, z: Tensor) -> Tensor:
+        return z if self.how.truncation is None else latent.truncated(z, self.how.truncation)
 
 
 def load_network(run: RunDirectory, own: Own, name: str, step: int | None = None, ema: bool = True) -> nn.Module:

@@ -37,6 +37,29 @@ def write(path: Path, content: bytes) -> None:
             raise
 
 
+def destination(path: Path, *endings: str) -> None:
+    """See, before any work, whether a file may be written at `path`.
+
+    Args:
+        endings: that it may have, with what each means, as in ".npz (arrays)"; none: any.
+
+    Raises:
+        UsageError: another ending.
+        StorageError: no such folder, or one that may not be written.
+    """
+    if endings and path.suffix.lower() not in {words.split()[0] for words in endings}:
+        raise UsageError(f"{path}: the ending says the form; allowed: {', '.join(endings)}")
+    reason = None
+    if not path.parent.is_dir():
+        reason = f"there is no folder {path.parent}"
+    elif path.is_dir():
+        reason = "is a folder; a file is needed"
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        reason = f"the folder {path.parent} may not be written"
+    if reason:
+        raise StorageError(f"{path}: {reason}")
+
+
 def write_json(path: Path, value: Any) -> None:
     """`write` for a JSON document. NaN and infinity are refused: JSON has none."""
     write(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from genlab import data, engine, looks, pictures, recipe_files, sampling, vae
 from genlab.data.images import Images, Labels
-from genlab.errors import StorageError, UsageError
-from genlab.evaluation import FULL, Evaluation, kept, of_run
+from genlab.errors import UsageError
+from genlab.evaluation import FULL, Evaluation, kept, of_run, storing
 from genlab.evaluation.figures import figures
 from genlab.family import FAMILIES, Own
 from genlab.judge import Judge
@@ -180,33 +180,36 @@ class Run(RunDirectory):
             "likelihood": self.recipe.objective.likelihood,
         }
 
-    def evaluate(self, *, n: int = FULL, judge: Judge | None = None, **how: Unpack[HowOptions]) -> Evaluation:
+    def evaluate(
+        self, *, n: int = FULL, judge: Judge | None = None, keep: bool = True, **how: Unpack[HowOptions]
+    ) -> Evaluation:
         """Every metric of n images, with interval and floor; see `genlab.evaluation`.
 
         The full evaluation (10,000 images, drawn as the run samples by default, the dataset's own judge) is kept as
         evaluations/evaluation.json, with its figures, and stands in the report. Any other is kept beside it under its
-        protocol (`evaluation.kept`). Where the disk refuses, a warning says so and the result is returned all the same.
+        protocol (`evaluation.kept`).
 
         Args:
             judge: another judge than the dataset's own.
+            keep: False only returns it.
 
         Raises:
             UsageError: the run makes no images, or not in that way.
             DataError: the dataset is not the one that the run began with.
+            NotStored: measured, but the run cannot be written; has the evaluation.
         """
         if not 1 <= n <= 1_000_000:
             raise UsageError(f"n is {n}; allowed: 1 .. 1,000,000")
         drawn = How(**how)
         found = of_run.evaluate(self, self.own, drawn, n, judge or load_judge(self.recipe.data.name))
+        if not keep:
+            return found
         name = kept.file_of(n, drawn, judge)
-        try:
-            file = kept.keep(self, name, found.record)
+        with storing(found):
+            found = replace(found, file=kept.keep(self, name, found.record))
             for figure in figures(found) if name == kept.FULL_FILE else ():
                 figure.keep(self)
-        except StorageError as error:
-            warnings.warn(f"this evaluation is not kept: {error}", stacklevel=2)
-            return found
-        return replace(found, file=file)
+        return found
 
     @property
     def evaluation(self) -> dict[str, Any] | None:
@@ -283,6 +286,9 @@ def fitted(dataset: data.Dataset, recipe: Recipe) -> data.Dataset:
 def test_split(recipe: Recipe) -> data.Dataset | None:
     """The test images as the recipe's networks see them; None where there are none, or none with the labels needed."""
     test = data.load_test(recipe.data.name)
-    if test is None or (recipe.conditional and test.labels is None):
+    if test is None:
+        return None
+    if (recipe.conditional or recipe.family == "classifier") and test.labels is None:
+        warnings.warn(f"the test split of {recipe.data.name} has no labels (y_test): it cannot be used", stacklevel=1)
         return None
     return fitted(test, recipe)

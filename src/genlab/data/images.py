@@ -71,7 +71,7 @@ def fit(dataset: Dataset, size: int, resize: Literal["none", "pad", "bilinear"],
     """
     images = dataset.images
     if size != dataset.side:
-        images = _pad(images, size) if resize == "pad" else _interpolate(images, size)
+        images = _pad(images, size) if resize == "pad" else resampled_by_pillow(images, size)
     if channels != images.shape[1]:
         images = np.repeat(images, channels, axis=1)
     return replace(dataset, images=images)
@@ -83,8 +83,9 @@ def _pad(images: Images, size: int) -> Images:
     return np.pad(images, ((0, 0), (0, 0), (before, after), (before, after)))
 
 
-def _interpolate(images: Images, size: int) -> Images:
+def resampled_by_pillow(images: Images, size: int, kernel: Image.Resampling = Image.Resampling.BILINEAR) -> Images:
+    """Images interpolated to `size` pixels a side, channel by channel; where it shrinks, Pillow averages."""
     out = np.empty((*images.shape[:2], size, size), np.uint8)
     for index in np.ndindex(images.shape[:2]):
-        out[index] = Image.fromarray(images[index]).resize((size, size), Image.Resampling.BILINEAR)
+        out[index] = Image.fromarray(images[index]).resize((size, size), kernel)
     return out

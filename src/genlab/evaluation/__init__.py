@@ -7,11 +7,14 @@ its training; `figures` draws, `words` says it, `score` trains a classifier on t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from genlab import __version__, metrics
+from genlab.errors import StorageError
 from genlab.evaluation import measures
 from genlab.evaluation.samples import Samples, Way
 from genlab.evaluation.seen import Reference, Seen
@@ -19,7 +22,7 @@ from genlab.metrics import Estimate
 
 FULL, CHEAP = 10_000, 2_000
 """Samples of a full evaluation, and of one during training."""
-__all__ = ["CHEAP", "FULL", "Evaluation", "Reference", "Samples", "Seen", "Way", "measure"]
+__all__ = ["CHEAP", "FULL", "Evaluation", "NotStored", "Reference", "Samples", "Seen", "Way", "measure", "storing"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,28 @@ class Evaluation:
         return None if found is None else float(found)
 
 
+class NotStored(StorageError):
+    """An evaluation is done, but its record could not be written.
+
+    Attributes:
+        found: the evaluation.
+    """
+
+    def __init__(self, message: str, found: Evaluation) -> None:
+        super().__init__(message)
+        self.found = found
+
+
+@contextmanager
+def storing(found: Evaluation) -> Iterator[None]:
+    """Inside its record (and figures) are written; a refusal brings the evaluation along, as `NotStored`."""
+    try:
+        yield
+    except StorageError as error:
+        words = f"the numbers are right, but could not be stored: {error} (-o FILE.json stores them elsewhere)"
+        raise NotStored(words, found) from error
+
+
 def measure(samples: Samples, against: Reference, memorisation: bool = True) -> Evaluation:
     """All metrics of the samples against the reference, and the same of as many training images as the floor.
 
@@ -59,7 +84,7 @@ def measure(samples: Samples, against: Reference, memorisation: bool = True) -> 
         "protocol": _protocol(samples, against),
         "metrics": {name: _entry(found[name], floor[name], len(fake)) for name in measures.NAMES},
         "classes": measures.of_each_class(fake, against, against.train.class_names),
-        "notes": measures.notes(fake, against),
+        "notes": measures.notes(fake, against, memorisation),
     }
     if (modes := measures.modes(fake, against)) is not None:
         record["modes"] = modes

@@ -15,7 +15,9 @@ PAIRS = 16
 
 def figures(evaluation: Evaluation) -> list[Look]:
     """The figures that the evaluation allows."""
-    found = [spectrum(evaluation), nearest(evaluation)]
+    found = [nearest(evaluation)]
+    if evaluation.against.real.images.shape[2] > 1:  # A single pixel has no detail.
+        found.insert(0, spectrum(evaluation))
     return found + ([classes(evaluation)] if evaluation.record["classes"] else [])
 
 
@@ -43,9 +45,8 @@ def nearest(evaluation: Evaluation) -> Look:
     below = against.learned_view(which[closest])
     both = np.concatenate([fake.images[closest], below])
     found = evaluation.value("memorised_fraction")
-    share = (
-        "" if found is None else f" Of all samples {found:.2%} are nearer than all but 0.1 % of {against.split} images."
-    )
+    others = "test images" if against.split == "test" else "training images to another one"
+    share = "" if found is None else f" Of all samples {found:.2%} are nearer than all but 0.1 % of {others}."
     caption = (
         f"The {len(closest)} of {len(fake):,} samples that are nearest to a training image (top), over that image "
         f"(bottom). Copies would look the same, pixel for pixel.{share}"

@@ -7,6 +7,7 @@ file of its own beside it, as ``n2000.json`` or ``n10000-judge-NAME-1f3a9c2e-see
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -37,7 +38,7 @@ def file_of(n: int, how: How, judge: Judge | None) -> str:
         return FULL_FILE
     parts = [f"n{n}"]
     if judge is not None:
-        parts.append(f"judge-{re.sub('[^A-Za-z0-9._-]', '-', judge.name)[:60]}-{judge.sha256[:8]}")
+        parts.append(f"judge-{_safe(judge.name)}-{judge.sha256[:8]}")
     if how.seed:
         parts.append(f"seed{how.seed}")
     if how.step is not None:
@@ -70,6 +71,51 @@ def keep(run: RunDirectory, name: str, record: dict[str, Any]) -> Path:
         record["metrics"].setdefault(ACCURACY_SCORE, earlier["metrics"][ACCURACY_SCORE])
     write_json(path, seals.seal(record))
     return path
+
+
+def keep_beside(images: Path, record: dict[str, Any]) -> Path:
+    """Write the record of a folder or file of images beside them and return the path.
+
+    That is FOLDER/evaluation.json or FILE.evaluation.json; where a record against another dataset, by another judge or
+    of another way to the dataset's size is there, it gets a name with its own dataset and judge instead.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    stem = "evaluation" if images.is_dir() else f"{images.stem}.evaluation"
+    folder = images if images.is_dir() else images.parent
+    path = folder / f"{stem}.json"
+    earlier = _plain(path)
+    if earlier is not None and _measured_by(earlier) != _measured_by(record):
+        path = folder / f"{stem}-{'-'.join(map(_safe, _measured_by(record)))}.json"
+        earlier = _plain(path)
+    if earlier is not None:
+        score, rest = earlier["metrics"].get(ACCURACY_SCORE), {**earlier["metrics"], ACCURACY_SCORE: None}
+        if score and rest == {**record["metrics"], ACCURACY_SCORE: None}:  # The same images.
+            record["metrics"].setdefault(ACCURACY_SCORE, score)
+    write_json(path, record)
+    return path
+
+
+def _plain(path: Path) -> dict[str, Any] | None:
+    """The record of images at a path, if there is one."""
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and _is_record(record) else None
+
+
+def _measured_by(record: dict[str, Any]) -> tuple[str, ...]:
+    """Dataset, judge and way to size of a record."""
+    protocol = record["protocol"]
+    judge = protocol["judge"] or {"name": "no judge", "sha256": ""}
+    return Path(protocol["dataset"]).stem, f"{judge['name']}-{judge['sha256'][:8]}", str(protocol["size"])
+
+
+def _safe(text: str) -> str:
+    """As a part of a file's name."""
+    return re.sub("[^A-Za-z0-9._]+", "-", text).strip("-")[:60]
 
 
 def read(run: RunDirectory, name: str) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from genlab import metrics
 from genlab.data import BUILTIN
 from genlab.data.stacked import SAMPLES as STACKED_SAMPLES
 from genlab.evaluation.seen import Reference, Seen
+from genlab.judge import Judge
 from genlab.metrics import Estimate
 
 Estimates = dict[str, Estimate | None]
@@ -53,11 +54,11 @@ def estimates(fake: Seen, against: Reference, memorisation: bool = True) -> Esti
 
 
 def floor_of(seen: Seen, against: Reference, memorisation: bool = True) -> Estimates:
-    """The same of real images. Training images are all memorised; there the floor is that of the held-out ones."""
+    """The same of real images. Training images are all memorised; there the floor is that of real images that are not
+    copies of them, but for those that the dataset itself has twice."""
     found = estimates(seen, against, memorisation=False)
-    if memorisation:
-        distances = against.nearest(against.real)[0]
-        found["memorised_fraction"] = Estimate(metrics.memorised_fraction(distances, distances))
+    if memorisation and len(against.real_distances[1]):
+        found["memorised_fraction"] = Estimate(metrics.memorised_fraction(*against.real_distances))
     return found
 
 
@@ -81,7 +82,8 @@ def _of_classes(fake: Seen, against: Reference) -> Estimates:
         "legibility": metrics.bootstrap(probabilities.max(1)),
     }
     if shares is not None and len(shares) == kinds:
-        found["class_kl"] = _sure(fake, lambda y: metrics.class_divergence(y, shares), fake.classes, low=0.0)
+        divergence = _sure(fake, lambda y: metrics.class_divergence(y, shares), fake.classes, low=0.0)
+        found["class_kl"] = divergence if np.isfinite(divergence.value) else None
         found["missing_classes"] = Estimate(len(metrics.missing_classes(fake.classes, shares)))
     if fake.requested is not None:
         found["requested_class_accuracy"] = metrics.bootstrap(fake.classes == fake.requested)
@@ -104,10 +106,15 @@ def _diversity(fake: Seen, real: Seen, kinds: int) -> Estimate | None:
     return found if np.isfinite(found.value) else None
 
 
-def memorised(fake: Seen, against: Reference) -> Estimate:
-    """Share of samples nearer to a training image than all but a thousandth of held-out images are."""
-    real, own = (against.nearest(seen)[0] for seen in (against.real, fake))
-    return _sure(fake, lambda r, f: metrics.memorised_fraction(f, r), real, own, low=0.0, high=1.0)
+def memorised(fake: Seen, against: Reference) -> Estimate | None:
+    """Share of samples nearer to a training image than all but a thousandth of real images are that are no copies;
+    None where there is none of those."""
+    real = against.real_distances[1]
+    if not len(real):
+        return None
+    own = against.nearest(fake)[0]
+    found = _sure(fake, lambda r, f: metrics.memorised_fraction(f, r), real, own, low=0.0, high=1.0)
+    return metrics.of_share(found, len(fake))
 
 
 def _sure(fake: Seen, statistic: Callable[..., float], *sets: NDArray[Any], **bounds: float) -> Estimate:
@@ -166,7 +173,7 @@ def modes(fake: Seen, against: Reference) -> dict[str, Any] | None:
     }
 
 
-def notes(fake: Seen, against: Reference) -> list[str]:
+def notes(fake: Seen, against: Reference, memorisation: bool = True) -> list[str]:
     """What must be said beside the numbers: what is missing and why, where there are too few images, odd images."""
     said = []
     if fake.judge is None:
@@ -175,6 +182,7 @@ def notes(fake: Seen, against: Reference) -> list[str]:
             "--judge RUN uses it)"
         )
     else:
+        said += _of_judge(fake.judge, against)
         width = fake.features.shape[1]
         if len(fake) < 5 * width:
             said.append(
@@ -185,17 +193,27 @@ def notes(fake: Seen, against: Reference) -> list[str]:
             said.append(
                 f"{len(fake)} images have no {metrics.K} nearest others: no precision, recall, density, coverage"
             )
+        if against.shares is not None and fake.logits.shape[1] == len(against.shares):
+            strange = np.count_nonzero(against.shares[fake.classes] == 0)
+            if strange:
+                said.append(
+                    f"{strange:,} of {len(fake):,} images are of classes of which the training images have none: "
+                    "class_kl would be infinite"
+                )
     if len(fake) < 2 * metrics.BLOCKS:
-        said.append(f"{len(fake)} images are too few for intervals; take {2 * metrics.BLOCKS} or more")
+        are = "1 image is" if len(fake) == 1 else f"{len(fake)} images are"
+        said.append(f"{are} too few for intervals; take {2 * metrics.BLOCKS} or more")
     if len(against.train) < len(fake):
         said.append(f"the floor is of {len(against.train):,} images only; there are no more training images")
     if against.split == "train":
         said.append(
             f"{against.dataset} has no test split: measured against half of its training images, which a model may "
-            "have learned"
+            "have learned; copies are searched for among all of them"
         )
+    if memorisation:
+        said += _duplicates(against)
     distinct = len(np.unique(fake.images.reshape(len(fake), -1), axis=0))
-    if distinct == 1:
+    if distinct == 1 and len(fake) > 1:
         said.append("all images are the same")
     elif distinct < 0.9 * len(fake):
         said.append(f"only {distinct:,} of {len(fake):,} images are different")
@@ -207,3 +225,30 @@ def notes(fake: Seen, against: Reference) -> list[str]:
             "itself"
         )
     return said
+
+
+def _of_judge(judge: Judge, against: Reference) -> list[str]:
+    """What a judge's own run says of it, and whether it learned other data than those that it judges."""
+    said = list(judge.remarks)
+    if judge.fingerprint not in (None, against.train.fingerprint):
+        said.append(
+            f"judge {judge.name} was trained on {judge.dataset}, other data than {against.dataset}: its features and "
+            "classes are of those, and numbers compare only with others by this same judge"
+        )
+    return said
+
+
+def _duplicates(against: Reference) -> list[str]:
+    """Where the dataset itself has images twice: the threshold of memorised_fraction is that of the others."""
+    distances, distinct = against.real_distances
+    twice = int(np.count_nonzero(distances == 0))
+    kind, others = ("test", "") if against.split == "test" else ("training", "other ")
+    if not len(distinct):
+        why = f"all {kind} images are duplicates of {others}training images" if twice else "there is 1 training image"
+        return [f"{why}: whether images are copies cannot be told (no memorised_fraction)"]
+    if twice:
+        return [
+            f"{twice:,} of {len(distances):,} {kind} images are duplicates of {others}training images: they are left "
+            "out of the threshold of memorised_fraction, and count in its floor"
+        ]
+    return []

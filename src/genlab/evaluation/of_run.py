@@ -55,9 +55,12 @@ def evaluate(run: RunDirectory, own: Own, how: How, n: int, judge: Judge | None)
         if isinstance(recipe, GanRecipe):
             record |= _discriminator(run, own, how, recipe, against, held_out, made, requested, record)
         if isinstance(recipe, VaeRecipe):
-            record |= _bound(run, own, how, recipe, held_out)
+            record |= _bound(run, own, how, recipe, held_out, record)
         if judge is not None:
-            record["interpolation"] = _smoothness(recipe, sampler, against, labels, judge)
+            if (ways := _smoothness(recipe, sampler, against, judge)) is not None:
+                record["interpolation"] = ways
+            else:
+                record["notes"].append("real images do not differ: ways between z cannot be measured by them")
     return evaluation
 
 
@@ -85,16 +88,14 @@ def _words(run: RunDirectory, how: How, sampler: Sampler) -> dict[str, object]:
     }
 
 
-def _smoothness(
-    recipe: Recipe, sampler: Sampler, against: Reference, labels: Tensor | None, judge: Judge
-) -> dict[str, Any]:
+def _smoothness(recipe: Recipe, sampler: Sampler, against: Reference, judge: Judge) -> dict[str, Any] | None:
     real = against.real
 
     def generate(z: Tensor, told: Tensor | None) -> Images:
         return against.way.back(pictures.to_uint8(sampler(z, told)), real.images.shape[2], real.images.shape[1])
 
     ends = sampler.z("evaluation/paths", 2, players.PATHS)
-    along = None if labels is None else labels.repeat(-(-players.PATHS // len(labels)))[: players.PATHS]
+    along = requests(recipe, against, players.PATHS)
     return players.smoothness(generate, ends, along, judge, real.features)
 
 
@@ -120,20 +121,33 @@ def _discriminator(
     if held_out is None:
         record["notes"].append("no test split: what the discriminator says of images that it has not seen is unknown")
         return {}
+    if recipe.discriminator_conditional and held_out.labels is None:
+        record["notes"].append("the test split has no labels, which the discriminator needs: nothing is said of it")
+        return {}
+    packing = recipe.objective.packing
+    if min(len(held_out), len(against.learned), len(made)) < packing:
+        record["notes"].append(f"the discriminator needs {packing} images of each kind: nothing is said of it")
+        return {}
     held_out, trained_on = (_fitted(drawn(rows, players.SCORED), recipe) for rows in (held_out, against.learned))
     real, known = (
         players.scores(recipe, network, machine, rows.images, rows.labels) for rows in (held_out, trained_on)
     )
     bordered = recipe.objective.loss in CROSS_ENTROPIES and "objective" not in run.provenance["own"]
     fake = players.scores(recipe, network, machine, made, requested)
-    if requested is not None and recipe.objective.packing == 1:
+    if requested is not None and packing == 1:
         for k, row in enumerate(record["classes"]):
             row["discriminator_score"] = float(fake[requested == k].mean()) if (requested == k).any() else None
     return {"discriminator": players.discriminator(real, known, fake, bordered)}
 
 
-def _bound(run: RunDirectory, own: Own, how: How, recipe: VaeRecipe, test: Dataset | None) -> dict[str, Any]:
-    if how.step is not None or test is None:
+def _bound(
+    run: RunDirectory, own: Own, how: How, recipe: VaeRecipe, test: Dataset | None, record: dict[str, Any]
+) -> dict[str, Any]:
+    if how.step is not None:
+        return {}
+    if test is None or (recipe.conditional and test.labels is None):
+        lacks = "no test split" if test is None else "no labels in the test split, which the encoder needs"
+        record["notes"].append(f"{lacks}: the bound of test images is unknown")
         return {}
     machine = engine.start(engine.here(recipe.engine))
     networks = {name: load_network(run, own, name) for name in ("encoder", "decoder")}

@@ -77,8 +77,8 @@ def smoothness(
     labels: Tensor | None,
     judge: Judge,
     real: NDArray[np.float32],
-) -> dict[str, Any]:
-    """How even the ways between z are, in the judge's features.
+) -> dict[str, Any] | None:
+    """How even the ways between z are, in the judge's features; None where no two real images differ.
 
     Args:
         generate: (z, labels) -> uint8 images in the judge's form.
@@ -90,11 +90,14 @@ def smoothness(
       as much as lies between two real images; far above: it wanders; near 0: all z give one image.
     - roughest_step: mean share of the longest of the 15 steps: 1/15 is even, 1 a jump.
     """
+    pairs = real[: len(real) // 2 * 2].astype(np.float64).reshape(-1, 2, real.shape[1])
+    between = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1)
+    if not between.any():
+        return None
+    apart = between.mean()
     steps = latent.linear_path(ends[0], ends[1], PATH_STEPS)
     told = None if labels is None else labels.repeat_interleave(PATH_STEPS)
     features = judge(generate(steps.flatten(0, 1), told))[0].reshape(ends.shape[1], PATH_STEPS, -1)
-    pairs = real[: len(real) // 2 * 2].astype(np.float64).reshape(-1, 2, real.shape[1])
-    apart = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1).mean()
     lengths = metrics.path_length(features)
     ratio = metrics.bootstrap(lengths / apart)
     rough = metrics.bootstrap(metrics.roughest_step(features))

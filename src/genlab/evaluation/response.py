@@ -14,6 +14,7 @@ from genlab import metrics, pictures, plots
 from genlab.augmentation import blurred, shifted
 from genlab.data import Dataset
 from genlab.data.images import Images
+from genlab.errors import UsageError
 from genlab.evaluation.samples import Way
 from genlab.evaluation.seen import Reference
 from genlab.judge import Judge
@@ -96,22 +97,33 @@ DISTURBANCES: dict[str, tuple[Disturbance, tuple[float, ...]]] = {
 
 
 def respond(judge: Judge, dataset: str, progress: Callable[[str], None] = lambda name: None) -> Response:
-    """Try a judge on a dataset of its own form, with test split and labels."""
+    """Try a judge on a dataset of its own form, with test split and labels.
+
+    A strength that leaves fewer than two images (of few images, few classes) is passed over.
+
+    Raises:
+        UsageError: test and training images do not differ, as the judge sees them.
+    """
     against = Reference(dataset, Way(judge.size, judge.channels, "none"), judge)
     real = against.real
     assert real.requested is not None
     chosen = against.training_images(len(real))
-    floor = metrics.frechet_distance(real.features, judge(chosen.images)[0])
+    enough = min(len(real), len(chosen)) > 1
+    floor = metrics.frechet_distance(real.features, judge(chosen.images)[0]) if enough else 0.0
+    if floor == 0:
+        raise UsageError(f"{dataset}: its test and training images do not differ: there is no floor to measure by")
     certain = metrics.softmax(real.logits)
     right = real.classes == real.requested
     found: dict[str, dict[str, float]] = {}
     for name, (_, strengths) in DISTURBANCES.items():
         progress(name)
+        made = {strength: disturbed(chosen, name, strength) for strength in strengths}
         found[name] = {
-            f"{strength:g}": metrics.frechet_distance(real.features, judge(disturbed(chosen, name, strength))[0])
-            / floor
-            for strength in strengths
+            f"{strength:g}": metrics.frechet_distance(real.features, judge(images)[0]) / floor
+            for strength, images in made.items()
+            if len(images) > 1
         }
+    found = {name: by_strength for name, by_strength in found.items() if by_strength}
     return Response(metrics.bootstrap(right), metrics.calibration_error(certain.max(1), right), floor, found)
 
 

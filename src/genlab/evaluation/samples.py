@@ -6,53 +6,42 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from PIL import Image
 
-from genlab.data import Dataset, fit
-from genlab.data.images import Images, Labels
-from genlab.errors import DataError
+from genlab.data import Dataset
+from genlab.data.images import Images, Labels, resampled_by_pillow
 
-Resize = Literal["none", "pad", "bilinear"]
+Resize = Literal["none", "pad", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"]
+"""`box` is the mean of the pixels underneath; `torch-bilinear` (torch, OpenCV) does not average where it shrinks; the
+others are Pillow's. A recipe knows `none`, `pad` and `bilinear`."""
+SHRINKING: tuple[Resize, ...] = ("bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear")
+"""Kernels that give different images where they make them smaller."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """How images of a dataset become those that are measured: as a recipe's data section says it.
+    """How images of a dataset become those that are measured: as a recipe's data section says it, or `sizes` tells it.
 
     Real images go this way and back (`there_and_back`), generated ones only back, so that both have lost the same.
 
     Attributes:
         size, channels: of the images that are measured.
-        resize: `pad` is undone by cutting the border off, `bilinear` by interpolating back.
+        resize: `pad` is undone by cutting the border off, `crop` by a black border, the others by Pillow's bilinear.
+        guessed: told from the images.
     """
 
     size: int
     channels: int
     resize: Resize
-
-    @classmethod
-    def guessed(cls, images: Images, side: int, resize: Resize | None = None) -> Way:
-        """The way of images from elsewhere: larger ones than the dataset's are taken to have been padded, smaller ones
-        interpolated, unless `resize` says it.
-
-        Raises:
-            DataError: padded images are not smaller than what was padded.
-        """
-        size = images.shape[2]
-        if resize == "pad" and size < side:
-            raise DataError(f"images of {size} pixels cannot be padded ones of {side}; use --resize bilinear")
-        chosen = resize or ("pad" if size > side else "bilinear")
-        return cls(size, images.shape[1], "none" if size == side else chosen)
+    guessed: bool = False
 
     def back(self, images: Images, side: int, channels: int) -> Images:
         """Images of this form in the dataset's: `side` pixels, `channels` channels. Colour becomes gray by luma
         (ITU-R BT.601: .299 R + .587 G + .114 B), gray becomes colour by repetition."""
         if images.shape[2] != side:
-            if self.resize == "pad":
-                border = (images.shape[2] - side) // 2
-                images = images[:, :, border : border + side, border : border + side]
-            else:
-                images = _interpolated(images, side)
+            opposite: dict[Resize, Resize] = {"pad": "crop", "crop": "pad"}
+            images = resampled(images, side, opposite.get(self.resize, "bilinear"))
         if images.shape[1] > channels:
             images = np.stack([np.asarray(Image.fromarray(x.transpose(1, 2, 0)).convert("L")) for x in images])[:, None]
         elif images.shape[1] < channels:
@@ -61,10 +50,10 @@ class Way:
 
     def there_and_back(self, real: Dataset) -> Images:
         """Real images, made as those that are measured and brought back."""
-        if self.resize != "bilinear" and self.channels >= real.channels:
+        if self.resize in ("none", "pad") and self.channels >= real.channels:
             return real.images  # A border, or a repeated channel, is taken off without a trace.
         channels = max(self.channels, real.channels)
-        there = fit(real, self.size, self.resize, channels).images
+        there = resampled(real.images, self.size, self.resize)
         if self.channels < channels:
             there = Way(self.size, 1, "none").back(there, self.size, 1)
         return self.back(there, real.side, real.channels)
@@ -72,12 +61,12 @@ class Way:
     @property
     def words(self) -> str:
         """For the protocol."""
-        changes = {
-            "none": "as they are",
-            "pad": f"{self.size} px, their border cut off",
-            "bilinear": f"{self.size} px, interpolated back (bilinear)",
-        }
-        return changes[self.resize]
+        if self.resize == "none":
+            return "as they are"
+        changes = {"pad": "their border cut off", "crop": "cut out of the middle, a black border added"}
+        interpolated = f"interpolated ({self.resize}), and back (bilinear)"
+        told = "; guessed from the images (--resize overrides it)" if self.guessed else ""
+        return f"{self.size} px, {changes.get(self.resize, interpolated)}{told}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +86,20 @@ class Samples:
     way: Way
 
 
-def _interpolated(images: Images, side: int) -> Images:
-    like = Dataset("", "", images, None, (), "")
-    return fit(like, side, "bilinear", images.shape[1]).images
+def resampled(images: Images, size: int, way: Resize) -> Images:
+    """Images with `size` pixels a side; `pad` and `crop` keep the middle (an odd pixel goes below and right)."""
+    side = images.shape[2]
+    if size == side:
+        return images
+    if way == "pad":
+        before = (size - side) // 2
+        border = (before, size - side - before)
+        return np.pad(images, ((0, 0), (0, 0), border, border))
+    if way == "crop":
+        before = (side - size) // 2
+        return images[:, :, before : before + size, before : before + size]
+    if way == "torch-bilinear":
+        x = torch.from_numpy(images).float()
+        found = torch.nn.functional.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
+        return found.round().to(torch.uint8).numpy()
+    return resampled_by_pillow(images, size, Image.Resampling[way.upper()])

@@ -12,6 +12,7 @@ from genlab import data, metrics
 from genlab.data import BUILTIN, Dataset
 from genlab.data.images import Images, Labels
 from genlab.data.stacked import shares as stacked_shares
+from genlab.errors import UsageError
 from genlab.evaluation.samples import Way
 from genlab.judge import Judge
 
@@ -79,13 +80,13 @@ class Seen:
         return metrics.band_power(self.spectra, self.images.shape[2], band)
 
 
-def averaged(images: Images) -> NDArray[np.float32]:
-    """Images averaged over the smallest squares that leave at most SEARCHED pixels a side: float32 in [0, 1], flat.
+def averaged(images: Images, most: int = SEARCHED) -> NDArray[np.float32]:
+    """Images averaged over the smallest squares that leave at most `most` pixels a side: float32 in [0, 1], flat.
 
     What the last square lacks is left out.
     """
     side = images.shape[2]
-    square = -(-side // SEARCHED)
+    square = -(-side // most)
     kept = side // square
     cut = images[:, :, : kept * square, : kept * square]
     blocks = cut.reshape(*images.shape[:2], kept, square, kept, square).mean((3, 5), dtype=np.float32)
@@ -105,23 +106,29 @@ class Reference:
     Attributes:
         real: test images. Where the dataset has no test split, half of the training images.
         split: of `real`.
-        train: the training set, without those.
-        learned: what a model may have copied: the training set, or the subset of it.
+        train: the training set, without those (a single image is both).
+        learned: what a model may have copied: the whole training set, or the subset of it.
         shares: of each class in `learned`; None without labels.
         floors: metrics of real images that were worked out before, by their number and whether memorisation was asked.
+
+    Raises:
+        UsageError: the judge is one of other images or classes.
     """
 
     def __init__(
         self, dataset: str, way: Way, judge: Judge | None, most: int = MOST, subset: int | None = None
     ) -> None:
-        self.dataset, self.way, self.judge = dataset, way, judge
+        self.dataset, self.way, self.judge, self.most = dataset, way, judge, most
         self.train, test = _load(dataset)
+        if judge is not None:
+            check_judge(judge, self.train)
+        self.learned = data.first(self.train, subset)
         if test is None:
             order = np.random.default_rng(0).permutation(len(self.train))
-            half = len(order) // 2
-            test, self.train = taken(self.train, order[:half]), taken(self.train, np.sort(order[half:]))
+            half = max(1, len(order) // 2)
+            rest = np.sort(order[half:]) if len(order) > 1 else order
+            test, self.train = taken(self.train, order[:half]), taken(self.train, rest)
         self.split, chosen = test.split, drawn(test, most)
-        self.learned = data.first(self.train, subset)
         self.real = Seen(way.there_and_back(chosen), chosen.labels, judge)
         self.shares = _shares(dataset, self.learned)
         self.floors: dict[tuple[int, bool], dict[str, metrics.Estimate | None]] = {}
@@ -145,9 +152,51 @@ class Reference:
             seen.nearest = metrics.nearest(seen.pixels, self._learned_pixels)
         return seen.nearest
 
+    @cached_property
+    def real_distances(self) -> tuple[Floats, Floats]:
+        """How near to learned images real ones come by themselves: (of all, with 0 for duplicates; of those that are
+        none).
+
+        Of test images the distance to the nearest learned image. Without a test split all images may have been
+        learned: then of learned images (at most `most`) the distance to the nearest other one, or 0 and the distance to
+        the nearest that differs.
+        """
+        if self.split == "test":
+            found = self.nearest(self.real)[0]
+            return found, found[found > 0]
+        rows = drawn_rows(len(self.learned), self.most)
+        pixels = self._learned_pixels
+        as_bytes = pixels.view(np.dtype((np.void, pixels.shape[1] * pixels.itemsize))).ravel()
+        _, first, kind, times = np.unique(as_bytes, return_index=True, return_inverse=True, return_counts=True)
+        twice = times[kind[rows]] > 1
+        if len(first) < 2:
+            return np.zeros(np.count_nonzero(twice)), np.empty(0)
+        apart = metrics.nearest(pixels[rows], pixels[first], kind[rows])[0]
+        return np.where(twice, 0.0, apart), apart
+
     def learned_view(self, rows: NDArray[np.int64]) -> Images:
         """Some of the learned images, by the samples' way."""
         return self.way.there_and_back(taken(self.learned, rows))
+
+
+def check_judge(judge: Judge, train: Dataset) -> None:
+    """See whether a judge can read a dataset at all.
+
+    Raises:
+        UsageError: another size, number of channels, or number of classes.
+    """
+    wanted = (judge.channels * judge.each_channel, judge.size, judge.size)
+    if train.images.shape[1:] != wanted:
+        c, h, w = train.images.shape[1:]
+        raise UsageError(
+            f"judge {judge.name} takes images of {wanted[1]} x {wanted[2]} pixels and {wanted[0]} channels; those of "
+            f"{train.name} have {h} x {w} and {c}"
+        )
+    if train.labels is not None and judge.classes != len(train.class_names):
+        raise UsageError(
+            f"judge {judge.name} tells {judge.classes} classes apart; {train.name} has {len(train.class_names)}: it "
+            f"needs a judge of its own (genlab judge train {train.name})"
+        )
 
 
 def taken(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
@@ -158,9 +207,12 @@ def taken(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
 
 def drawn(dataset: Dataset, most: int) -> Dataset:
     """A dataset of at most so many images; of more, so many drawn with seed 0, in their order."""
-    if len(dataset) <= most:
-        return dataset
-    return taken(dataset, np.sort(np.random.default_rng(0).permutation(len(dataset))[:most]))
+    return dataset if len(dataset) <= most else taken(dataset, drawn_rows(len(dataset), most))
+
+
+def drawn_rows(n: int, most: int) -> NDArray[np.int64]:
+    """At most so many of n rows, drawn with seed 0, in their order."""
+    return np.sort(np.random.default_rng(0).permutation(n)[:most])
 
 
 def _load(name: str) -> tuple[Dataset, Dataset | None]:

@@ -94,12 +94,7 @@ def summary(record: Record) -> list[tuple[str, str]]:
         )
     copied = found["memorised_fraction"]
     if copied["value"] is not None:
-        share = number("memorised_fraction", copied["value"])
-        none = copied["value"] <= 2 * copied["floor"]
-        lines.append(
-            ("memorised", f"none ({share} nearer to a training image than 0.1 % of real ones)" if none else
-             f"{share} of the samples are nearly training images")
-        )  # fmt: skip
+        lines.append(("memorised", _memorised(copied)))
     if "vae" in record:
         v = record["vae"]
         lines.append(
@@ -107,6 +102,27 @@ def summary(record: Record) -> list[tuple[str, str]]:
              f"{v['active_units']} of {v['latent']} units active")
         )  # fmt: skip
     return lines
+
+
+FEW_DUPLICATES = 0.01
+"""Up to this floor of memorised_fraction the data are taken to have no duplicates of note."""
+
+
+def _memorised(found: dict[str, Any]) -> str:
+    """Whether more samples than real images are as near to a training image as hardly any real one is.
+
+    Up to twice the floor is none. Where the data have many duplicates, twice the floor could be all: there the interval
+    must lie above the floor.
+    """
+    name, value, floor = "memorised_fraction", found["value"], found["floor"]
+    share, real = number(name, value), number(name, floor)
+    if floor <= FEW_DUPLICATES:
+        if value <= 2 * max(floor, 0.001):  # Of few images the floor may be 0.
+            return f"none ({share} of the samples are nearly training images, {real} of real images are)"
+        return f"{share} of the samples are nearly training images"
+    low = found["interval"][0] if found["interval"] else value
+    more = "no more than" if low <= floor else "more than"
+    return f"{share} of the samples are nearly training images, {more} of real images ({real}: there are duplicates)"
 
 
 def more(record: Record) -> list[tuple[str, str]]:

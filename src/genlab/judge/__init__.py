@@ -48,6 +48,8 @@ class Judge:
         class_names: of one channel's classes.
         size, channels: of the images it takes.
         each_channel: how many channels it judges one by one; 1 where an image is judged as a whole.
+        dataset, fingerprint: what a run's judge was trained on; None for a judge of the package.
+        remarks: what must be said of a run's judge beside what it measures.
     """
 
     name: str
@@ -57,6 +59,14 @@ class Judge:
     channels: int
     network: nn.Module
     each_channel: int = 1
+    dataset: str | None = None
+    fingerprint: str | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> int:
+        """How many classes it tells apart."""
+        return int(len(self.class_names) ** self.each_channel)
 
     @torch.no_grad()
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -17,7 +17,7 @@ from genlab.metrics.classes import (
     within_class_spread,
 )
 from genlab.metrics.frechet import frechet_distance, frechet_of_moments
-from genlab.metrics.intervals import BLOCKS, Estimate, blocks_of, bootstrap, jackknife
+from genlab.metrics.intervals import BLOCKS, Estimate, blocks_of, bootstrap, jackknife, of_share
 from genlab.metrics.kernel import kernel_distance, kernel_distances
 from genlab.metrics.neighbours import K, Manifold, memorised_fraction, nearest, prdc, prdc_estimates
 from genlab.metrics.paths import path_length, roughest_step
@@ -47,6 +47,7 @@ __all__ = [
     "memorised_fraction",
     "missing_classes",
     "nearest",
+    "of_share",
     "path_length",
     "power_spectrum",
     "prdc",

@@ -55,7 +55,7 @@ def jackknife(
     """statistic(*sets) and its interval; block b is left out of every set at once.
 
     For independent sets the variances that they cause add up in this way. Sets of fewer than 2 BLOCKS rows get no
-    interval.
+    interval, nor does a statistic that is undefined (not finite) without one of the blocks.
     """
     value = float(statistic(*sets))
     if min(len(rows) for rows in sets) < 2 * BLOCKS:
@@ -64,11 +64,27 @@ def jackknife(
     without = [
         float(statistic(*(rows[own != b] for rows, own in zip(sets, blocks, strict=True)))) for b in range(BLOCKS)
     ]
+    if not np.isfinite([value, *without]).all():
+        return Estimate(value)
     return from_replicates(value, np.array(without), low, high)
 
 
+def of_share(estimate: Estimate, n: int) -> Estimate:
+    """A share of n images with its interval; a share of 0 or 1 with the exact one of Clopper and Pearson (1934).
+
+    There resampling sees no spread, or that of the threshold alone. 0 of n: up to 1 - 0.025^(1/n), about 3.7 / n.
+    """
+    if estimate.interval is None or estimate.value not in (0, 1):
+        return estimate
+    reach = 1 - 0.025 ** (1 / n)
+    return Estimate(estimate.value, (0.0, reach) if estimate.value == 0 else (1 - reach, 1.0))
+
+
 def bootstrap(values: NDArray[Any]) -> Estimate:
-    """The mean of `values` (N,), and the 2.5 % and 97.5 % quantiles of the means of resampled ones (Efron 1979)."""
+    """The mean of `values` (N,), and the 2.5 % and 97.5 % quantiles of the means of resampled ones (Efron 1979).
+
+    Where all values are 0, or all are 1, they are taken as a share; see `of_share`.
+    """
     values = rows_of(values, "values")
     if len(values) < 2:
         return Estimate(float(values.mean()))
@@ -80,4 +96,4 @@ def bootstrap(values: NDArray[Any]) -> Estimate:
     else:
         means = np.array([values[rng.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)])
     low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(values.mean()), (float(low), float(high)))
+    return of_share(Estimate(float(values.mean()), (float(low), float(high))), len(values))

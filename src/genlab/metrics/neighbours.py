@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genlab.metrics.intervals import BLOCKS, Estimate, blocks_of, from_replicates
+from genlab.metrics.intervals import BLOCKS, Estimate, blocks_of, from_replicates, of_share
 from genlab.metrics.rows import Floats, rows_of
 
 Ints = NDArray[np.int64]
@@ -83,12 +83,15 @@ def prdc_estimates(real: Manifold, fake: Manifold, k: int = K) -> dict[str, Esti
     """
     found = _replicates(real, fake, k)
     few = min(len(real.rows), len(fake.rows)) < 2 * BLOCKS or len(found["precision"]) == 1
-    top = {"density": np.inf}
+    if few:
+        return {name: Estimate(float(found[name][0])) for name in NAMES}
+    counts = {"precision": len(fake.rows), "recall": len(real.rows), "coverage": len(real.rows)}
     return {
-        name: Estimate(float(found[name][0]))
-        if few
-        else from_replicates(found[name][0], found[name][1:], 0.0, top.get(name, 1.0))
+        name: of_share(from_replicates(*replicates, low=0.0, high=1.0), counts[name])
+        if name in counts
+        else from_replicates(*replicates, low=0.0)
         for name in NAMES
+        for replicates in [(found[name][0], found[name][1:])]
     }
 
 
@@ -124,11 +127,19 @@ def _replicates(real: Manifold, fake: Manifold, k: int) -> dict[str, Floats]:
     }
 
 
-def nearest(queries: NDArray[Any], references: NDArray[Any]) -> tuple[Floats, Ints]:
+def nearest(queries: NDArray[Any], references: NDArray[Any], own: Ints | None = None) -> tuple[Floats, Ints]:
     """Distance of each query (N, d) to the nearest reference (M, d), and which that is: (N,) and (N,).
 
     Searched in float32, measured again in float64.
+
+    Args:
+        own: where queries are references themselves, the row of each, (N,): it is left out of its search.
+
+    Raises:
+        ValueError: a single reference, which is left out.
     """
+    if own is not None and len(references) < 2:
+        raise ValueError("a single reference has no other that could be the nearest")
     left, right = (torch.from_numpy(np.ascontiguousarray(rows_of(rows), np.float32)) for rows in (queries, references))
     # |q|^2 is the same for every reference and does not change which is nearest; tiles stay in the processor's cache.
     half_norms = right.square().sum(1) / 2
@@ -138,7 +149,12 @@ def nearest(queries: NDArray[Any], references: NDArray[Any]) -> tuple[Floats, In
         best, at = torch.full((len(part),), -torch.inf), torch.zeros(len(part), dtype=torch.int64)
         for first in range(0, len(right), TILE):
             tile = slice(first, first + TILE)
-            closest, where = torch.addmm(half_norms[tile], part, right[tile].T, beta=-1).max(1)
+            scores = torch.addmm(half_norms[tile], part, right[tile].T, beta=-1)
+            if own is not None:
+                column = own[start : start + CHUNK] - first
+                here = np.flatnonzero((column >= 0) & (column < scores.shape[1]))
+                scores[here, column[here]] = -torch.inf
+            closest, where = scores.max(1)
             better = closest > best
             best, at = torch.where(better, closest, best), torch.where(better, where + first, at)
         found[start : start + len(part)] = at.numpy()
@@ -151,7 +167,8 @@ def memorised_fraction(fake: NDArray[Any], held_out: NDArray[Any], quantile: flo
 
     Args:
         fake: distance of each sample to its nearest training image, (N,).
-        held_out: the same of real images that were not trained on, (M,).
+        held_out: the same of real images that were not trained on, (M,), without duplicates of training images: their
+            distance of 0 would be the threshold, and no copy is nearer than that.
 
     About `quantile` for images that were not copied, 1 for copies (a threshold on real distances: Meehan et al. 2020
     compare the same two sets of distances).

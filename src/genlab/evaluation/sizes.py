@@ -1,0 +1,175 @@
+"""How images from elsewhere got their size from the dataset's: told from the images, or refused.
+
+The distance between real and generated images must not decide it, or a metric would be flattered. Two things do:
+
+- The place and scale of what is drawn, once fine detail is smoothed away (a blurry image must not look interpolated):
+  is a smoothed image nearer to some real image that was padded, or to one that was interpolated?
+- Enlarged images hold no more detail than the small ones: interpolation leaves a residual of rounding alone, a sharp
+  image with a border a large one. This tells few images, or one.
+
+Which kernel interpolated is told where it matters: of images that were made smaller by their spectrum, which must agree
+with that of real images under one kernel and no other. Of enlarged ones only repeated pixels are told from bilinear;
+bicubic and Lanczos images measured as bilinear come out at 1.2 to 1.3 floors (docs/metrics.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from genlab import metrics
+from genlab.augmentation import blurred
+from genlab.data import Dataset
+from genlab.data.images import Images
+from genlab.errors import UsageError
+from genlab.evaluation.samples import SHRINKING, Resize, Way, resampled
+from genlab.evaluation.seen import averaged, drawn_rows
+
+Floats = NDArray[np.float64]
+LOOKED_AT, REAL = 256, 2000
+"""Images that are looked at, and real ones that they are held against."""
+LEAST = 4
+"""Pixels a side below which nothing can be told."""
+COARSE = 32
+"""Pixels a side at which place and scale are compared."""
+SURE = 4.0
+"""Standard errors by which the one geometry must beat the other."""
+SPREAD = 0.2
+"""Least spread over images of the log ratio of both distances: what real images have (0.1 to 0.4)."""
+EXACT = 0.3
+"""Gray levels that rounding leaves (0.05 to 0.25)."""
+ALIKE, SAME, APART = 0.1, 0.03, 2.0
+"""A kernel is told if its spectrum is within 10 % (root mean square over rings), and each of the others either twice as
+far or the same within 3 %."""
+PIXELS = 2e8
+"""At most so many are held at once: of very large images fewer are looked at."""
+
+
+def way_of(images: Images, real: Dataset, resize: Resize | None = None) -> Way:
+    """The way from the dataset's form to that of these images: as `resize` says, or as they show.
+
+    Args:
+        real: training images.
+
+    Raises:
+        UsageError: it cannot be told, or `resize` cannot be; says what may be given.
+    """
+    size, channels = images.shape[2], images.shape[1]
+    if size == real.side:
+        return Way(size, channels, "none")
+    if resize is None:
+        return Way(size, channels, _guess(_some(images, REAL, size), real), guessed=True)
+    if (resize == "pad" and size < real.side) or (resize == "crop" and size > real.side):
+        done = "padded" if resize == "pad" else "cut"
+        raise UsageError(f"images of {size} pixels cannot be {done} ones of {real.side}; use --resize bilinear")
+    return Way(size, channels, resize)
+
+
+def _guess(images: Images, real: Dataset) -> Resize:
+    size, side = images.shape[2], real.side
+    if min(size, side) < LEAST:
+        raise _untold(size, side, "they are too small")
+    x = images[drawn_rows(len(images), LOOKED_AT)][: max(1, int(PIXELS / 8 / size**2))]
+    x = np.unique(x, axis=0)  # One image again and again says no more than one.
+    known = _some(real.images, REAL, max(size, side))
+    whole: Resize = "pad" if size > side else "crop"
+    kept, scaled = (resampled(known, size, way) for way in (whole, "bilinear"))
+    ratio = np.log((_apart(x, kept) + 1e-9) / (_apart(x, scaled) + 1e-9))
+    lead = ratio.mean() * np.sqrt(len(ratio)) / max(float(ratio.std()), SPREAD)
+    if abs(lead) < SURE and not (size > side and _agrees(lead, x, known)):
+        raise _untold(size, side, f"they may be {'padded' if size > side else 'cut out'} or interpolated")
+    if lead < 0:
+        return whole
+    if size > side:
+        return "nearest" if _residual(x, side, "nearest").max() < EXACT else "bilinear"
+    return _kernel(images, known)
+
+
+def _agrees(lead: float, images: Images, known: Images) -> bool:
+    """Whether the detail in enlarged images says what place and scale say less surely: padded (`lead` below 0) if all
+    have more than interpolation leaves, inside of a black border; interpolated if all have less.
+
+    Held against real images, padded, and interpolated by the kernel that leaves most. Blurry images have little detail
+    anyway: there place and scale must lead by a standard error, unless the residual is that of rounding.
+    """
+    size, side = images.shape[2], known.shape[2]
+    padded, interpolated = (np.median(_least(resampled(known[:200], size, way), side)) for way in ("pad", "lanczos"))
+    between = np.sqrt(padded * interpolated)
+    found = _least(images, side)
+    if lead > 0:
+        return bool((found < between).all() and (lead > 1 or found.max() < EXACT))
+    before = (size - side) // 2
+    border = np.ones((size, size), bool)
+    border[before : before + side, before : before + side] = False
+    return bool((found > between).all() and not images[:, :, border].any())
+
+
+def _apart(images: Images, known: Images) -> Floats:
+    """Distance of each image to the nearest known one, both smoothed."""
+    return metrics.nearest(_smooth(images), _smooth(known))[0]
+
+
+def _smooth(images: Images) -> NDArray[np.float32]:
+    coarse = averaged(images, COARSE)
+    side = round(coarse.shape[1] ** 0.5)
+    x = torch.from_numpy(coarse.reshape(-1, 1, side, side))
+    return blurred(x, torch.ones(len(x))).flatten(1).numpy()
+
+
+def _least(images: Images, side: int) -> Floats:
+    kernels: tuple[Resize, ...] = ("bilinear", "lanczos", "nearest")
+    found: Floats = np.min([_residual(images, side, kernel) for kernel in kernels], axis=0)
+    return found
+
+
+def _residual(images: Images, side: int, kernel: Resize) -> Floats:
+    """What no enlarged image of `side` pixels can hold: root mean square over pixels, gray levels, (N,).
+
+    Interpolation is linear, x = A y A^T; the residual is that of x projected onto the range of A on both sides.
+    """
+    method, size = Image.Resampling[kernel.upper()], (images.shape[2], 1)
+    rows = [np.asarray(Image.fromarray(unit[None]).resize(size, method)) for unit in np.eye(side, dtype=np.float32)]
+    basis = np.linalg.qr(np.concatenate(rows).T.astype(np.float64))[0]
+    x = images[:, 0].astype(np.float64)
+    projector = basis @ basis.T
+    left = x - projector @ x @ projector
+    found: Floats = np.sqrt(np.square(left).mean((1, 2)))
+    return found
+
+
+def _kernel(images: Images, known: Images) -> Resize:
+    """The kernel that made images smaller, by their mean power on each ring of frequencies."""
+    size, side = images.shape[2], known.shape[2]
+    own, under = _rings(images), {kernel: _rings(resampled(known, size, kernel)) for kernel in SHRINKING}
+    far = {kernel: _rms(own - rings) for kernel, rings in under.items()}
+    best = min(far, key=lambda kernel: far[kernel])
+    rivals = [kernel for kernel in SHRINKING if _rms(under[kernel] - under[best]) > SAME]
+    if far[best] > ALIKE or any(far[kernel] < APART * far[best] for kernel in rivals):
+        raise _untold(size, side, "they were interpolated, but by which kernel")
+    return best
+
+
+def _rings(images: Images) -> Floats:
+    """Log of the mean power on each ring but that of the mean; its level, which is brightness, left out."""
+    found: Floats = np.log(metrics.power_spectrum(images / np.float32(255)).mean(0)[1:] + 1e-12)
+    level: Floats = found - found.mean()
+    return level
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.square(values).mean()))
+
+
+def _some(images: Images, most: int, size: int) -> Images:
+    """At most so many of them, or as many as there is room for in `size` pixels a side; in gray."""
+    x = images[drawn_rows(len(images), min(most, max(1, int(PIXELS / size**2))))]
+    return x if x.shape[1] == 1 else np.asarray(np.rint(x.mean(1, keepdims=True)), np.uint8)
+
+
+def _untold(size: int, side: int, what: str) -> UsageError:
+    ways = ("pad", "bilinear", "bicubic", "lanczos", "nearest") if size > side else ("crop", *SHRINKING)
+    return UsageError(
+        f"how images of {side} pixels became {size} cannot be told: {what}; say it with --resize ({', '.join(ways)})"
+    )

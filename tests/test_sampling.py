@@ -1,0 +1,56 @@
+"""z of a seed: image k gets the same one however many images are drawn."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+
+from genlab import pictures
+from genlab.randomness import Keyed
+from genlab.sampling import BLOCK, How, Sampler
+from genlab.trained import Run
+
+
+class Draws(Sampler):
+    """A sampler of nothing but z."""
+
+    def __init__(self, latent: int, how: How) -> None:
+        self.how, self._keyed = how, Keyed(how.seed)
+        self.recipe = cast("Any", SimpleNamespace(latent=latent))
+
+
+@pytest.mark.parametrize("how", [How(), How(seed=3, truncation=0.7)], ids=["plain", "truncated"])
+@pytest.mark.parametrize("latent", [1, 2, 3, 7, 16, 50, 100, 128])
+def test_z_of_an_image_does_not_depend_on_how_many_are_drawn(latent: int, how: How) -> None:
+    sampler = Draws(latent, how)
+    many = sampler.z("sample", 2 * BLOCK + 3)
+    assert many.shape == (2 * BLOCK + 3, latent)
+    assert len(np.unique(many.numpy(), axis=0)) == len(many)
+    for n in (1, 7, 15, 64, BLOCK, BLOCK + 1):
+        assert torch.equal(sampler.z("sample", n), many[:n])
+    pairs = sampler.z("interpolate", 2, 40)
+    assert pairs.shape == (2, 40, latent)
+    assert torch.equal(sampler.z("interpolate", 2, 7), pairs[:, :7])
+    assert not torch.equal(pairs[0], pairs[1])
+
+
+def test_z_are_standard_normal() -> None:
+    z = Draws(20, How()).z("sample", 5000)
+    assert abs(z.mean().item()) < 4 / 100_000**0.5
+    assert abs(z.var().item() - 1) < 4 * (2 / 100_000) ** 0.5
+
+
+def test_images_of_a_seed_agree_to_rounding_however_many_are_drawn(finished: Run) -> None:
+    """Layers may sum in another order for another number of images: a gray level here and there."""
+    few, many = (pictures.to_uint8(finished.sample(n)).astype(int) for n in (7, 64))
+    apart = np.abs(few - many[:7])
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 0.01
+    rows = [finished.interpolate(pairs=pairs, steps=3).arrays["z"] for pairs in (2, 5)]
+    assert (rows[0] == rows[1][:2]).all()
+    columns = [finished.grid(columns=n).arrays["z"] for n in (3, 8)]
+    assert (columns[0] == columns[1][:3]).all()

@@ -1,0 +1,127 @@
+"""How images from elsewhere got their size is told from them, or they are refused."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genlab import data, judge, metrics
+from genlab.data.images import Images
+from genlab.errors import UsageError
+from genlab.evaluation import Way
+from genlab.evaluation.samples import SHRINKING, Resize, resampled
+from genlab.evaluation.sizes import way_of
+
+RNG = np.random.default_rng(0)
+UP: tuple[Resize, ...] = ("pad", "bilinear", "bicubic", "lanczos", "nearest")
+
+
+def held_out(name: str, n: int) -> Images:
+    return data.load(name, "test").images[:n]
+
+
+def blurry(images: Images) -> Images:
+    return resampled(resampled(images, 14, "bilinear"), 28, "bicubic")
+
+
+def noisy(images: Images) -> Images:
+    """Slightly, also in the border."""
+    return np.clip(images + RNG.normal(3, 8, images.shape), 0, 255).astype(np.uint8)
+
+
+@cache
+def train(name: str) -> data.Dataset:
+    return data.load(name)
+
+
+def told(images: Images, name: str = "mnist") -> Resize:
+    return way_of(images, train(name)).resize
+
+
+@pytest.mark.parametrize("way", UP)
+@pytest.mark.parametrize(("name", "size"), [("mnist", 32), ("mnist", 64), ("fashion-mnist", 32)])
+def test_enlarged_images_tell_their_way(name: str, size: int, way: Resize) -> None:
+    """Sharp, blurry and noisy ones. Digits have a margin of 4 pixels: at 32 none has ink in the border, either way."""
+    expected = way if way in ("pad", "nearest") else "bilinear"
+    x = held_out(name, 200)
+    assert told(resampled(x, size, way), name) == expected
+    assert told(resampled(blurry(x), size, way), name) == expected
+    assert told(noisy(resampled(x, size, way)), name) == ("pad" if way == "pad" else "bilinear")
+
+
+@pytest.mark.parametrize("n", [1, 10])
+@pytest.mark.parametrize("way", ["pad", "bilinear"])
+def test_few_images_are_told_or_refused_never_mistaken(way: Resize, n: int) -> None:
+    x = held_out("mnist", 60)
+    right = 0
+    for k in range(0, 60, 20):
+        with suppress(UsageError):
+            assert told(resampled(x[k : k + n], 32, way)) == way
+            right += 1
+        with suppress(UsageError):
+            assert told(resampled(blurry(x[k : k + n]), 32, way)) == way
+        assert told(resampled(x[k : k + n], 64, way)) == way
+    assert right >= 1
+
+
+@pytest.mark.parametrize("way", ["crop", *SHRINKING])
+def test_shrunk_images_tell_their_kernel(way: Resize) -> None:
+    """At 20 pixels; at half the size the mean of four pixels is what torch samples, and either name will do."""
+    x = held_out("mnist", 10_000)[::5]
+    assert told(resampled(x, 20, way)) == way
+    if way in ("box", "torch-bilinear"):
+        assert told(resampled(x, 14, way)) in ("box", "torch-bilinear")
+
+
+@pytest.mark.parametrize("images", [np.zeros((50, 1, 32, 32)), np.zeros((50, 1, 14, 14)), np.full((1, 1, 1, 1), 9)])
+def test_what_cannot_be_told_is_refused_in_one_line(images: Any) -> None:
+    with pytest.raises(UsageError, match=r"cannot be told: .*; say it with --resize \(.*bilinear") as caught:
+        told(images.astype(np.uint8))
+    assert "\n" not in str(caught.value)
+    # Images of no kernel: blurred before they were shrunk.
+    with pytest.raises(UsageError, match="they were interpolated, but by which kernel"):
+        told(resampled(resampled(held_out("mnist", 300), 10, "box"), 14, "bilinear"))
+
+
+def test_what_is_said_is_taken() -> None:
+    big, small, same = (np.zeros((1, 1, side, side), np.uint8) for side in (32, 14, 28))
+    real = data.load("mnist")
+    assert way_of(big, real, "bilinear") == Way(32, 1, "bilinear")
+    assert way_of(small, real, "box") == Way(14, 1, "box")
+    assert way_of(same, real) == Way(28, 1, "none")
+    with pytest.raises(UsageError, match="images of 14 pixels cannot be padded ones of 28; use --resize bilinear"):
+        way_of(small, real, "pad")
+    with pytest.raises(UsageError, match="images of 32 pixels cannot be cut ones of 28"):
+        way_of(big, real, "crop")
+    assert Way(32, 1, "pad").words == "32 px, their border cut off"
+    assert "guessed from the images" in Way(32, 1, "pad", guessed=True).words
+
+
+@pytest.mark.parametrize("way", ["pad", "crop", *SHRINKING])
+def test_every_way_is_there_and_back(way: Resize) -> None:
+    """Real images that went the samples' way are what is made of them, and have the dataset's form."""
+    few = data.first(data.load("mnist", "test"), 20)
+    for size in (12, 40):
+        if size != {"pad": 12, "crop": 40}.get(way):
+            found = Way(size, 1, way).there_and_back(few)
+            assert found.shape == few.images.shape
+            assert (found == Way(size, 1, way).back(resampled(few.images, size, way), 28, 1)).all()
+
+
+def test_real_images_of_another_size_are_near_their_floor() -> None:
+    """Digits at 64 pixels, taken to be padded, came out at 32 times the distance of real images."""
+    reader = judge.load("mnist")
+    assert reader is not None
+    test, train = data.load("mnist", "test"), data.load("mnist")
+    sent = resampled(test.images[:1000], 64, "bilinear")
+    way = way_of(sent, train)
+    real = reader(way.there_and_back(data.first(train, 1000)))[0]
+    floor = reader(way.there_and_back(data.first(data.load("mnist", "test"), 2000)))[0][1000:]
+    distance = metrics.frechet_distance(real, reader(way.back(sent, 28, 1))[0])
+    assert distance < 1.5 * metrics.frechet_distance(real, floor)
+    padded = reader(Way(64, 1, "pad").back(sent, 28, 1))[0]
+    assert metrics.frechet_distance(real, padded) > 10 * distance
