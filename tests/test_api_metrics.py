@@ -142,12 +142,15 @@ def test_refusals(
 
 
 def test_runs_that_were_measured_differently_are_not_compared(tmp_path: Path) -> None:
-    protocol = {"dataset": "mnist", "split": "test", "real_images": 10_000, "judge": None, "samples": 10_000}
+    needed = {"of": "x", "size": "x", "floor": "x", "intervals": "x", "judge": None}
+    protocol = {**needed, "dataset": "mnist", "split": "test", "real_images": 10_000}
+    entry = {"value": 1.0, "interval": None, "floor": 1.0, "n": 1}
+    rest = {"metrics": dict.fromkeys(NAMES, entry), "classes": [], "notes": []}
     root = tmp_path / "runs"
     for name, n in (("a", 10_000), ("b", 2_000)):
         (root / name / "evaluations").mkdir(parents=True)
-        (root / name / "recipe.yaml").write_text("x")
-        record: dict[str, Any] = {"protocol": {**protocol, "samples": n}, "metrics": {}}
+        (root / name / "status.json").write_text('{"state": "finished", "step": 3}')
+        record: dict[str, Any] = {"protocol": {**protocol, "samples": n, "step": 3}, **rest}
         (root / name / "evaluations" / "evaluation.json").write_text(json.dumps(record))
     with pytest.raises(UsageError, match="cannot be compared, their samples differs: a: 10000; b: 2000"):
         api_metrics.compare(["a", "b"], runs=root)
@@ -170,8 +173,10 @@ def test_the_accuracy_score_of_a_run(few: Path, tmp_path: Path) -> None:
     assert score["n"] == 300
     assert score["value"] < score["floor"]
     assert score["interval"][0] <= score["value"] <= score["interval"][1]
-    assert conditional.evaluation is not None
-    assert conditional.evaluation["metrics"]["classification_accuracy_score"]["value"] == score["value"]
+    stored = kept.load(conditional, "n20.json")
+    assert stored is not None
+    assert stored["metrics"]["classification_accuracy_score"]["value"] == score["value"]
+    assert conditional.evaluation is None
 
 
 def test_the_numbers_are_printed_before_they_are_stored(

@@ -17,7 +17,7 @@ import genlab
 from genlab import api_metrics, data, judge, metrics
 from genlab.data.images import Images
 from genlab.errors import UsageError
-from genlab.evaluation import Evaluation, Reference, Samples, Way, measure, players, sizes, words
+from genlab.evaluation import Evaluation, Reference, Samples, Way, kept, measure, players, sizes, words
 from genlab.evaluation.figures import figures
 from genlab.evaluation.measures import NAMES
 from genlab.evaluation.watch import COLUMNS
@@ -508,9 +508,12 @@ def odd_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("kind", ["unlabelled", "pixel", "black", "one"])
-def test_a_conditional_training_ends_well_on_odd_data(kind: str, odd_data: dict[str, Path], tmp_path: Path) -> None:
+def test_a_conditional_training_ends_well_on_odd_data(
+    kind: str, odd_data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Trained, evaluated, reported; then one image, and images read by a judge: numbers, or null with a note."""
     changes = {**SHORT, **NARROW, "data.name": str(odd_data[kind]), "logging.evaluation": "none"}
+    monkeypatch.setattr(kept, "FULL", 20)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the test split of .* has no labels")
         run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path)

@@ -27,7 +27,7 @@ from genlab.recipe.gan import FINITE_DIFFERENCES
 from genlab.recipe_files import RecipeSource
 from genlab.runs import RunDirectory, check_name, list_runs
 from genlab.storage import check_text
-from genlab.trained import Run, fitted, test_split
+from genlab.trained import Run, as_tested, fitted
 from genlab.training import Observer, Plan, fit
 
 
@@ -145,7 +145,7 @@ def train_in(
 
         observers = [*observers, TensorBoard()]
     evaluates = FAMILIES[recipe.family].evaluates
-    test = test_split(recipe) if evaluates else None
+    test = as_tested(recipe, load_test(recipe.data.name)) if evaluates else None
     if recipe.engine.device == "cpu" and torch.get_num_threads() > 1:
         cores.check_waiting()
     with cores.pinned():

@@ -260,11 +260,12 @@ class Run(RunDirectory):
             DataError: the dataset is not the one that the run began with.
         """
         recipe = self.recipe
-        test = split_of(self, "test")
-        if test is None or (recipe.conditional and test.labels is None):
-            test = split_of(self, "train")
-        assert test is not None
-        return fitted(test, recipe)
+        test = as_tested(recipe, split_of(self, "test"))
+        if test is not None:
+            return test
+        train = split_of(self, "train")
+        assert train is not None
+        return fitted(train, recipe)
 
     def look(self) -> list[Path]:
         """Make the figures that a finished run of this family gets, in figures/, for the report; their paths."""
@@ -283,9 +284,8 @@ def fitted(dataset: data.Dataset, recipe: Recipe) -> data.Dataset:
     return data.fit(dataset, recipe.data.size, recipe.data.resize, recipe.data.channels)
 
 
-def test_split(recipe: Recipe) -> data.Dataset | None:
-    """The test images as the recipe's networks see them; None where there are none, or none with the labels needed."""
-    test = data.load_test(recipe.data.name)
+def as_tested(recipe: Recipe, test: data.Dataset | None) -> data.Dataset | None:
+    """A test split as the recipe's networks see it; None where there is none, or none with the labels needed."""
     if test is None:
         return None
     if (recipe.conditional or recipe.family == "classifier") and test.labels is None:
