@@ -13,7 +13,7 @@ import pytest
 import genlab
 from genlab import api, api_metrics, cli, data, judge
 from genlab.errors import CheckpointError, DataError, UsageError
-from genlab.evaluation import kept, response
+from genlab.evaluation import NotStored, kept, response
 from genlab.evaluation.measures import NAMES
 from genlab.trained import Run
 
