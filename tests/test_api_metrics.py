@@ -165,10 +165,10 @@ def test_the_accuracy_score_of_a_run(few: Path, tmp_path: Path) -> None:
     changes = {
         "data.name": str(few), "budget.max_steps": 2, "logging.tensorboard": False, "logging.evaluation": "none",
     }  # fmt: skip
-    plain = genlab.train("s2-dcgan", overrides=changes, runs=tmp_path)
+    plain = genlab.train("s2-dcgan", overrides=changes, runs=tmp_path, report=False)
     with pytest.raises(UsageError, match="is unconditional: no class was asked for"):
         genlab.evaluate(plain.path, n=20, accuracy_score=True)
-    conditional = genlab.train("quick-mnist", overrides=changes, runs=tmp_path)
+    conditional = genlab.train("quick-mnist", overrides=changes, runs=tmp_path, report=False)
     found = genlab.evaluate(conditional.path, n=20, accuracy_score=True).record["metrics"]
     score = found["classification_accuracy_score"]
     assert score["n"] == 300

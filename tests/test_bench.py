@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import random
 import statistics
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -184,13 +186,37 @@ def test_a_precision_that_the_plan_left_out_is_not_timed(monkeypatch: pytest.Mon
         plan.cache_file().unlink(missing_ok=True)
 
 
-def test_a_curve(monkeypatch: pytest.MonkeyPatch) -> None:
-    changes = {"networks.generator.ngf": 4, "networks.discriminator.ndf": 4, "budget.batch": 16}
-    first, last = quality.curve("quick-mnist", "float32", 0, [2, 4], changes)
+@pytest.fixture
+def fewer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Scores are of 1,000 images instead of 10,000."""
+    monkeypatch.setattr(quality, "FULL", 1000)
+    quality.reference.cache_clear()
+    yield
+    quality.reference.cache_clear()
+
+
+def test_a_curve(fewer: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = {"networks.generator.ngf": 4, "networks.discriminator.ndf": 4, "budget.batch": 16, "engine.threads": 1}
+    asked = {"recipe": "quick-mnist", "way": "float32", "seed": 0, "marks": [2, 4], "overrides": changes}
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(asked)))
+    quality.serve()
+    first, last = json.loads(capsys.readouterr().out)
     assert (first["step"], last["step"]) == (2, 4)
     assert 0 < first["seconds"] < last["seconds"]
-    assert first["floors"] > 300  # noise
+    assert first["floors"] > 30  # noise; of 1,000 images the floor is higher than of 10,000
     assert 0 <= last["requested"] <= 0.4
+
+
+def test_a_curve_is_of_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "import torch; " in timing.child_of("report", "quality")[-1]
+    assert timing.child_of("float32", "quality")[-1] == "from genlab.bench import quality; quality.serve()"
+    echo = "import json, sys; print(json.dumps([json.load(sys.stdin)]))"
+    monkeypatch.setattr(quality, "child_of", lambda *_: [sys.executable, "-c", echo])
+    asked = {"recipe": "r", "way": "auto", "seed": 3, "marks": [1, 2], "overrides": {"budget.batch": 8}}
+    assert quality.curve("r", "auto", 3, (1, 2), {"budget.batch": 8}) == [asked]
+    monkeypatch.setattr(quality, "child_of", lambda *_: [sys.executable, "-c", "raise SystemExit(1)"])
+    with pytest.raises(genlab.errors.GenlabError, match="ended before its time"):
+        quality.curve("r", "auto", 3, (1, 2))
 
 
 class Perfect:
@@ -205,7 +231,7 @@ class Perfect:
         return torch.from_numpy(against.training_images(len(z)).images / np.float32(255))
 
 
-def test_real_images_are_at_the_floor() -> None:
+def test_real_images_are_at_the_floor(fewer: None) -> None:
     assert quality.score(Perfect(), 0) == {"floors": pytest.approx(1.0), "requested": None}
 
 

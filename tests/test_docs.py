@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import genlab
-from genlab import checkpoint, cli, judge, recipe_files
+from genlab import checkpoint, cli, judge, launching, plan, recipe_files
 from genlab.bench import quality, short
 from genlab.data import BUILTIN
 from genlab.evaluation import response
@@ -77,7 +77,8 @@ def test_commands_in_the_docs_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Trainings are cut to two steps of a small batch; runs that a page speaks of are the finished one."""
+    """Trainings are cut to two steps of a small batch, and have their report from one command alone; runs that a page
+    speaks of are the finished one."""
     arguments = shlex.split(command)[1:]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.npz").write_bytes(digits.read_bytes())
@@ -96,10 +97,13 @@ def test_commands_in_the_docs_run(
     monkeypatch.setattr(response, "DISTURBANCES", {"shift": (response.shift, (1,))})
     monkeypatch.setattr(short, "SYSTEMS", ("s4-classifier",))
     monkeypatch.setattr(short, "BLOCK_SECONDS", 0.01)
+    monkeypatch.setattr(short, "peak_gflops", lambda: dict.fromkeys(plan.PRECISIONS, 100.0))
     monkeypatch.setattr(quality, "curve", lambda *_: [{"step": 450, "seconds": 5.0, "floors": 60.0}])
     if arguments[0] == "train" and "--resume" not in arguments:
         arguments += [part for key, value in quick(arguments[1]).items() for part in (f"--{key}", str(value))]
         arguments += [] if "--data.name" in arguments else ["--data.name", str(digits)]
+    if arguments[0] == "train" and arguments[1:2] != ["quick-fashion"]:
+        monkeypatch.setattr(launching, "finish", lambda run: None)
     cli.main(arguments)
     assert capsys.readouterr().out
 

@@ -446,17 +446,18 @@ def test_summary_in_words(against: Reference) -> None:
 
 
 def test_accuracy_score_learns_from_the_images(against: Reference) -> None:
-    """Trained on 1000 real digits the test split is read well; with the labels of others it is not."""
+    """Trained on 1,280 real digits the test split is read well; with the labels of others it is not."""
     from genlab.evaluation.score import accuracy_score
 
-    test = data.first(data.load("mnist", "test"), 500)
+    test = data.first(data.load("mnist", "test"), 300)
     train = data.first(data.load("mnist"), 1280)
     assert train.labels is not None
     good = accuracy_score(train.images, train.labels, test, 10)
     bad = accuracy_score(train.images, (train.labels * 7 + 3) % 10, test, 10)
     assert good.value > 0.75
     assert bad.value < 0.1
-    assert good == accuracy_score(train.images, train.labels, test, 10)
+    first, again = (accuracy_score(train.images[:128], train.labels[:128], test, 10) for _ in range(2))
+    assert first == again
 
 
 def test_metrics_of_one_batch_or_many(against: Reference) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import genlab
+import instructions
 from genlab import cores, plan, provenance
 from genlab.provenance import MATTERS, differences
 
@@ -64,3 +65,20 @@ def test_a_pytorch_that_does_not_tell_of_bfloat16(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch, "ops", object())
     assert cores.instructions()["onednn_bfloat16"] == "unknown"
     assert plan.impossible("cpu") == {}
+
+
+@pytest.mark.parametrize(
+    ("capability", "processor", "variables"),
+    [
+        ("AVX512", "AMD EPYC", ["ATEN_CPU_CAPABILITY=avx2", "ONEDNN_MAX_CPU_ISA=AVX2"]),
+        (
+            "AVX512",
+            "Intel(R) Xeon(R)",
+            ["ATEN_CPU_CAPABILITY=avx2", "ONEDNN_MAX_CPU_ISA=AVX2", "MKL_ENABLE_INSTRUCTIONS=AVX2"],
+        ),
+        ("AVX2", "Intel(R) Core(TM)", ["ATEN_CPU_CAPABILITY=default", "ONEDNN_MAX_CPU_ISA=SSE41"]),
+    ],
+)
+def test_the_imitation_is_of_a_smaller_processor(capability: str, processor: str, variables: list[str]) -> None:
+    chosen = instructions.imitation(capability, processor)
+    assert [f"{name}={value}" for name, value in chosen.items()] == variables

@@ -1,4 +1,4 @@
-"""Every built-in recipe trains, on the real data: 3 steps in `make test`, 200 in `make slow`."""
+"""Every built-in recipe trains, on the real data: 3 small steps in `make test`, 200 as they are in `make slow`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import genlab
-from genlab import recipe_files
+from genlab import data, launching, recipe_files
+from genlab.data import Dataset
+from genlab.recipe import Recipe
 from genlab.reporting.figures import plots
-from genlab.trained import Run
+from genlab.trained import Run, test_split
 
 NAMES = recipe_files.names()
 REPORTS = [
@@ -39,13 +41,12 @@ def test_the_recipes_that_there_should_be() -> None:
 @pytest.fixture(scope="session")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Where s4-vae-warm starts from."""
-    return genlab.train(
-        "s4-classifier", overrides={"budget.max_steps": 3}, runs=tmp_path_factory.mktemp("runs"), report=False
-    )
+    changes = {"budget.max_steps": 3, "data.subset": 512}
+    return genlab.train("s4-classifier", overrides=changes, runs=tmp_path_factory.mktemp("runs"), report=False)
 
 
-def trained(name: str, steps: int, classifier: Run, folder: Path) -> Run:
-    changes: dict[str, Any] = {"budget.max_steps": steps, "logging.metrics_every": 1}
+def trained(name: str, steps: int, classifier: Run, folder: Path, **smaller: Any) -> Run:
+    changes: dict[str, Any] = {"budget.max_steps": steps, "logging.metrics_every": 1, **smaller}
     if recipe_files.load(name).family != "classifier":
         changes["logging.evaluation"] = "none"  # tests/test_evaluation.py has those
     if name == "s4-vae-warm":
@@ -70,9 +71,16 @@ def check(run: Run, steps: int) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_three_steps(name: str, classifier: Run, tmp_path: Path) -> None:
+def test_three_steps(name: str, classifier: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 16 images, the first of 512; a family that evaluates sees the first 200 test images."""
+
+    def few(recipe: Recipe) -> Dataset | None:
+        test = test_split(recipe)
+        return None if test is None else data.first(test, 200)
+
+    monkeypatch.setattr(launching, "test_split", few)
     steps = 5 if name == "wgan-gp" else 3  # G learns at every fifth
-    check(trained(name, steps, classifier, tmp_path), steps)
+    check(trained(name, steps, classifier, tmp_path, **{"budget.batch": 16, "data.subset": 512}), steps)
 
 
 @pytest.mark.slow
