@@ -14,7 +14,7 @@ from genlab import data, launching, recipe_files
 from genlab.data import Dataset
 from genlab.recipe import Recipe
 from genlab.reporting.figures import plots
-from genlab.trained import Run, test_split
+from genlab.trained import Run, as_tested
 
 NAMES = recipe_files.names()
 REPORTS = [
@@ -74,11 +74,10 @@ def check(run: Run, steps: int) -> None:
 def test_three_steps(name: str, classifier: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 16 images, the first of 512; a family that evaluates sees the first 200 test images."""
 
-    def few(recipe: Recipe) -> Dataset | None:
-        test = test_split(recipe)
-        return None if test is None else data.first(test, 200)
+    def few(recipe: Recipe, test: Dataset | None) -> Dataset | None:
+        return as_tested(recipe, None if test is None else data.first(test, 200))
 
-    monkeypatch.setattr(launching, "test_split", few)
+    monkeypatch.setattr(launching, "as_tested", few)
     steps = 5 if name == "wgan-gp" else 3  # G learns at every fifth
     check(trained(name, steps, classifier, tmp_path, **{"budget.batch": 16, "data.subset": 512}), steps)
 
