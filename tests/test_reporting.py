@@ -159,8 +159,8 @@ def test_unconditional_pages_do_not_speak_of_classes(small: Callable[..., GanRec
     assert "last weights, running BatchNorm statistics" in report(run).text
 
 
-def test_a_run_that_has_not_begun_has_a_page(small: Callable[..., GanRecipe], finished: Run, tmp_path: Path) -> None:
-    run = RunDirectory.create(tmp_path, small(), 0, finished.provenance, "new")
+def test_a_run_that_has_not_begun_has_a_page(finished: Run, tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path, finished.recipe, 0, finished.provenance, "new")
     text = render(pages.run_page(run))
     assert "This run has not begun." in text
     assert "No samples yet." in text

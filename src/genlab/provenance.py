@@ -72,13 +72,19 @@ def split_of(run: RunDirectory, split: Literal["train", "test"]) -> Dataset | No
     try:
         found = data.load(name) if split == "train" else data.load_test(name)
     except DataError as error:
-        if name in data.BUILTIN or Path(name).exists():
+        if data_is_there(run):
             raise
         raise DataError(
             f"{str(error).partition(';')[0]}; if it lies elsewhere now: genlab runs relocate {run.path} FILE"
         ) from None
     check_split(run, found, split)
     return found
+
+
+def data_is_there(run: RunDirectory) -> bool:
+    """Whether something lies where the run's dataset was; it may be another one."""
+    name = run.trained_by().data.name
+    return name in data.BUILTIN or Path(name).exists()
 
 
 def check_split(run: RunDirectory, found: Dataset | None, split: Literal["train", "test"]) -> None:

@@ -16,7 +16,16 @@ from genlab import checkpoint, engine, launching, recipe_files
 from genlab.errors import CheckpointError, DataError, GenlabError, UsageError
 from genlab.family import FAMILIES
 from genlab.losses import AdversarialLoss
-from genlab.provenance import differences, machine_of, now, split_facts, split_of, test_is_recorded, versions
+from genlab.provenance import (
+    data_is_there,
+    differences,
+    machine_of,
+    now,
+    split_facts,
+    split_of,
+    test_is_recorded,
+    versions,
+)
 from genlab.randomness import Keyed
 from genlab.recipe import Recipe, VaeRecipe
 from genlab.runs import RunDirectory
@@ -58,12 +67,13 @@ def resume(
         _check_recipe(run, began, wanted)
         saved = _saved(run, strict)
         step, plan = (saved.step if saved else 0), Plan.of(wanted, provenance["data"]["images"])
-        if step >= plan.total_steps:
+        finished = step >= plan.total_steps
+        if not finished or data_is_there(run):
+            test, _ = split_of(run, "test"), split_of(run, "train")
+        if finished:
             warnings.warn(f"run {run.path.name} is already finished; nothing was trained", stacklevel=4)
             _heal_status(run, step, plan)
             return False
-        test = split_of(run, "test")
-        split_of(run, "train")
         recipe, dataset = launching.prepare(wanted, {})
         if not test_is_recorded(run):
             warnings.warn(
