@@ -20,12 +20,14 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from genlab import cores, engine, launching, recipe_files
+from genlab.data import Dataset
 from genlab.descent import Descent, _flat
 from genlab.family import FAMILIES, Trains
 from genlab.randomness import Keyed
@@ -33,7 +35,7 @@ from genlab.training import Plan
 
 TRACES = Path(__file__).parent / "golden" / "traces.json"
 GIVEN = Path(__file__).parent / "golden" / "given.json"
-STEPS, BATCH = 5, 16
+STEPS, BATCH, IMAGES = 5, 16, 256
 
 
 def machine() -> str:
@@ -88,13 +90,13 @@ def begun(
     name: str, settings: dict[str, Any] | None, overrides: dict[str, Any]
 ) -> tuple[Trains, Iterator[dict[str, float]]]:
     """A model before its first step, and the rows of its steps, each made when it is asked for."""
-    changes: dict[str, Any] = {"data.subset": 256, "budget.batch": BATCH, "engine.plan": "reference"}
+    changes: dict[str, Any] = {"data.subset": IMAGES, "budget.batch": BATCH, "engine.plan": "reference"}
     if settings is not None:
         changes |= {"engine.plan": "auto", **{f"engine.{key}": value for key, value in settings.items()}}
     changes |= overrides
     if name == "s4-vae-warm":
         changes["init_encoder_from"] = None  # Its start is a training of its own; the steps are the same.
-    recipe, dataset = launching.prepare(name, changes)
+    recipe, dataset = recipe_files.load(name, changes), images_of(name)
     family, keyed, classes = FAMILIES[recipe.family], Keyed(0), len(dataset.class_names)
     made = family.build(recipe, classes, keyed)
     resolved = engine.resolve(recipe.engine, family.mergeable(made), engine.convolves(made.values()))
@@ -114,6 +116,12 @@ def begun(
             yield {key: float(value) for key, value in row.items()}
 
     return model, rows()
+
+
+@cache
+def images_of(name: str) -> Dataset:
+    """The first images of a recipe's data, in the recipe's size."""
+    return launching.prepare(name, {"data.subset": IMAGES, "budget.batch": BATCH})[1]
 
 
 SCALES = (1.0, 0.125, 2.0, 0.25, 0.5)

@@ -273,14 +273,16 @@ def test_classes_that_the_training_images_lack(some_digits: Path) -> None:
     json.dumps(record, allow_nan=False)
 
 
-def test_folder_and_file_and_the_floor(some_digits: Path, tmp_path: Path) -> None:
+def test_folder_and_file_and_the_floor(some_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of PNG files of the floor's images gives the floor, whatever the order of their names."""
-    train = Reference(str(some_digits), Way(28, 1, "none"), judge.load("mnist")).training_images(150)
+    the_judge = judge.load("mnist")
+    monkeypatch.setattr(judge, "load", lambda name: the_judge)  # of a few digits too: all of MNIST takes long
+    train = Reference(str(some_digits), Way(28, 1, "none"), the_judge).training_images(150)
     folder = tmp_path / "pictures"
     for k, (image, label) in enumerate(zip(train.images, np.asarray(train.labels), strict=True)):
         (folder / str(label)).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image[0]).save(folder / str(label) / f"{(k * 37) % 150:03d}.png")
-    arguments: dict[str, Any] = {"against": "mnist"}
+    arguments: dict[str, Any] = {"against": str(some_digits)}
     np.savez(tmp_path / "file.npz", images=train.images, labels=train.labels)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="say against which dataset"):
         genlab.evaluate(folder)
