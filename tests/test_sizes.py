@@ -82,9 +82,14 @@ def test_what_cannot_be_told_is_refused_in_one_line(images: Any) -> None:
     with pytest.raises(UsageError, match=r"cannot be told: .*; say it with --resize \(.*bilinear") as caught:
         told(images.astype(np.uint8))
     assert "\n" not in str(caught.value)
-    # Images of no kernel: blurred before they were shrunk.
-    with pytest.raises(UsageError, match="they were interpolated, but by which kernel"):
-        told(resampled(resampled(held_out("mnist", 300), 10, "box"), 14, "bilinear"))
+
+
+def test_shrunk_images_of_no_kernel_are_refused() -> None:
+    """Soft ones, though far nearer to bilinear than to any other; and very soft ones."""
+    for middle, kernel in ((16, "nearest"), (10, "bilinear")):
+        soft = resampled(resampled(held_out("mnist", 300), middle, "bilinear"), 28, "bilinear")
+        with pytest.raises(UsageError, match="they were interpolated, but by which kernel"):
+            told(resampled(soft, 14, "nearest" if kernel == "nearest" else "bilinear"))
 
 
 def test_what_is_said_is_taken() -> None:
