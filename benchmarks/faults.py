@@ -98,7 +98,7 @@ def main() -> int:
         counts = Path(folder) / "counts"
         counts.mkdir()
         cost = {recipe: saving(recipe, Path(folder) / "runs") for recipe in QUICK}
-        pytest = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--timeout", "7200", "tests/faults"]
+        pytest = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "", "--timeout", "7200", "tests/faults"]
         environment = {**os.environ, "GENLAB_FAULTS": str(counts)}
         code = subprocess.run(pytest, cwd=HERE.parent, env=environment, check=False).returncode
         found = counted(counts)

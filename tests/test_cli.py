@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genlab import cli, cli_bench, plan, recipe_files
+from genlab import cli, console, plan, recipe_files
 from genlab.bench import quality, short
 from genlab.bench.timing import Paired
 from genlab.recipe import GanRecipe
@@ -300,13 +300,13 @@ def test_a_benchmark_is_never_silent_on_a_terminal(monkeypatch: pytest.MonkeyPat
             return True
 
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with cli_bench._told() as progress:
+    with console.doing() as progress:
         progress("its peak")
         time.sleep(2.2)
         assert isinstance(sys.stderr, Terminal)
         assert sys.stderr.getvalue().count("its peak ...") == 3  # when it begins, and every second
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with cli_bench._told() as progress:
+    with console.doing() as progress:
         progress("its peak")
         assert isinstance(sys.stderr, io.StringIO)
         assert sys.stderr.getvalue() == ""

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from genlab.cli_looks import Json
-from genlab.console import say
+from genlab.console import doing, say
 
-app = App(name="bench", help="Benchmark this machine in a minute; or show the plan that was measured on it.")
+app = App(name="bench", help="Benchmark this machine in two minutes; or show the plan that was measured on it.")
 
 
 @app.default
 def bench(*, json: Json = False) -> None:
-    """Time some of the reports' systems beside the report's own way, and a race to a quality; a minute or two."""
-    with _told() as progress:
+    """Time some of the reports' systems beside the report's own way, and a race to a quality; in two minutes."""
+    with doing() as progress:
         progress("loading PyTorch")
         from genlab import tables
         from genlab.bench.short import short
@@ -96,30 +91,3 @@ def plan(
 def _show_left_out(reasons: dict[str, str]) -> None:
     for precision, reason in reasons.items():
         say(f"Left out: {precision}: {reason}")
-
-
-@contextmanager
-def _told() -> Iterator[Callable[[str], None]]:
-    """Inside, a terminal shows what is being done and for how long, anew every second; nothing else is written to."""
-    if not sys.stderr.isatty():
-        yield lambda words: None
-        return
-    doing, began, ended = [""], [time.monotonic()], threading.Event()
-
-    def show() -> None:
-        while not ended.wait(1.0):
-            line = f"\r\x1b[K{doing[0]} ... {time.monotonic() - began[0]:.0f} s"
-            print(line, end="", file=sys.stderr, flush=True)
-
-    def progress(words: str) -> None:
-        doing[0], began[0] = words, time.monotonic()
-        print(f"\r\x1b[K{words} ...", end="", file=sys.stderr, flush=True)
-
-    teller = threading.Thread(target=show, daemon=True)
-    teller.start()
-    try:
-        yield progress
-    finally:
-        ended.set()
-        teller.join()
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 import unicodedata
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 
@@ -56,6 +59,41 @@ def waiting(words: str) -> None:
     """What is going on, for a person who waits."""
     if sys.stderr.isatty():
         note(f"{words} ...")
+
+
+@contextmanager
+def doing() -> Iterator[Callable[[str], None]]:
+    """Inside, a terminal shows what is going on and for how long, anew every second, in one line; nothing else is
+    written to. What is going on is told to the function that this gives."""
+    if not sys.stderr.isatty():
+        yield lambda words: None
+        return
+    what, began, ended = [""], [time.monotonic()], threading.Event()
+
+    def show() -> None:
+        while not ended.wait(1.0):
+            _overwrite(f"{what[0]} ... {time.monotonic() - began[0]:.0f} s")
+
+    def progress(words: str) -> None:
+        what[0], began[0] = words, time.monotonic()
+        _overwrite(f"{words} ...")
+
+    teller = threading.Thread(target=show, daemon=True)
+    teller.start()
+    try:
+        yield progress
+    finally:
+        ended.set()
+        teller.join()
+        _overwrite("")
+
+
+def _overwrite(text: str) -> None:
+    """Put a text in the place of the terminal's last line."""
+    try:
+        print(f"\r\x1b[K{visible(text)}", end="", file=sys.stderr, flush=True)
+    except OSError:
+        hush(sys.stderr)
 
 
 def prepare() -> None:

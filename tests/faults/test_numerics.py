@@ -53,7 +53,7 @@ def spoil(where: str, value: float, patch: pytest.MonkeyPatch) -> None:
 WORDS = {"data": "", "loss": "the loss is", "gradient": "the gradient of ", "buffer": "the statistics "}
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("value", [math.nan, pytest.param(math.inf, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("where", ["data", "loss", "gradient", "buffer"])
 @pytest.mark.parametrize("kind", ["gan", "vae", "classifier"])
 def test_a_step_that_is_not_finite(
