@@ -247,7 +247,7 @@ def test_other_data_is_refused(change: str, digits: Path, tmp_path: Path) -> Non
     else:
         y[0] = (y[0] + 1) % 10
     np.savez(own, x_train=x, y_train=y)
-    with pytest.raises(DataError, match=r"is not the one that run .* was trained on; its sha256: \w{12} -> \w{12}"):
+    with pytest.raises(DataError, match=r"is not the one that run .* began with: sha256 \w{12} -> \w{12}"):
         genlab.train(resume=run.path, report=False)
 
 
