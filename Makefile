@@ -14,11 +14,11 @@ demo: $(VENV)/core.stamp            ## train quick-mnist on this machine; it say
 
 test: $(VENV)/dev.stamp             ## the tests, at most eight minutes on two cores
 	@$(BIN)/python tests/instructions.py
-	@$(BIN)/python -m pytest -n 2 -q
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
 slow: $(VENV)/dev.stamp             ## the tests that take long: 200 steps of every recipe, the wheel in a notebook; half an hour
 	@$(BIN)/python tests/instructions.py
-	@$(BIN)/python -m pytest -n 2 -m slow -q
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow -q
 
 IMITATED := tests/test_golden.py tests/test_engine.py tests/test_plan.py tests/test_bench.py tests/test_provenance.py
 TRIED    := .pytest_cache/imitation

@@ -11,7 +11,7 @@ from PIL import Image
 import genlab
 from genlab import data
 from genlab.data import builtin
-from genlab.data.images import Dataset
+from genlab.data.images import Dataset, resampled_by_pillow
 from genlab.errors import DataError
 
 PIXELS = np.arange(6 * 8 * 8, dtype=np.uint8).reshape(6, 8, 8)
@@ -199,3 +199,15 @@ def test_training_on_a_subset(digits: Path, tmp_path: Path) -> None:
     run = genlab.train("s4-classifier", overrides={**changes, "budget.epochs": 1}, runs=tmp_path, report=False)
     assert run.provenance["data"]["images"] == 30
     assert run.metrics()[-1]["images"] == 30
+
+
+@pytest.mark.parametrize("kernel", ["NEAREST", "BOX", "BILINEAR", "BICUBIC", "LANCZOS"])
+@pytest.mark.parametrize("size", [1, 16, 27, 32, 64])
+def test_images_are_interpolated_as_pillow_does_one_by_one(kernel: str, size: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 3, 28, 28), np.uint8)
+    method = Image.Resampling[kernel]
+    found = resampled_by_pillow(images, size, method)
+    assert found.shape == (3, 3, size, size)
+    for n, channel in np.ndindex(3, 3):
+        alone = np.asarray(Image.fromarray(images[n, channel]).resize((size, size), method))
+        assert (found[n, channel] == alone).all()

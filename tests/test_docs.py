@@ -67,7 +67,16 @@ def others(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     ]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+SLOW = ("genlab judge test", "genlab bench", "genlab evaluate samples.npz --against mnist")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(c, marks=[pytest.mark.slow] if c.startswith(SLOW) and c != "genlab bench plan" else [])
+        for c in COMMANDS
+    ],
+)
 def test_commands_in_the_docs_run(
     command: str,
     finished: Run,

@@ -447,6 +447,7 @@ def test_summary_in_words(against: Reference) -> None:
     assert dict(words.summary(measured(noise, against).record))["memorised"].startswith("none")
 
 
+@pytest.mark.slow
 def test_accuracy_score_learns_from_the_images(against: Reference) -> None:
     """Trained on 1,280 real digits the test split is read well; with the labels of others it is not."""
     from genlab.evaluation.score import accuracy_score

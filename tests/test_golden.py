@@ -59,7 +59,9 @@ def test_the_reference_plan(name: str) -> None:
 
 
 @pytest.mark.parametrize("settings", PLANS, ids=["channels-last, fused, merged", "two threads"])
-@pytest.mark.parametrize("name", golden.names())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if k % 3 else []) for k, name in enumerate(golden.names())]
+)
 def test_other_float32_plans(name: str, settings: dict[str, Any]) -> None:
     compare(golden.given(name, settings, steps=2), GIVEN[name])
 

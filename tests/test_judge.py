@@ -49,7 +49,7 @@ def test_batches_do_not_matter() -> None:
     assert parts == pytest.approx(whole, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", judge.PINNED)
+@pytest.mark.parametrize("name", ["mnist", pytest.param("fashion-mnist", marks=pytest.mark.slow)])
 def test_the_distance_answers_to_content(name: str) -> None:
     """1,000 training images against 1,667 test images: stronger disturbances are further away, and a background of
     0.075 (-0.85 in [-1, 1]), hardly visible, weighs less than one missing class, several times over."""

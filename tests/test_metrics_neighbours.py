@@ -58,6 +58,7 @@ def test_equal_distributions(k: int) -> None:
     assert mean["precision"] == pytest.approx(mean["recall"], abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_published_values() -> None:
     """Two standard normal sets, n = 10,000, d = 1000, k = 5, the example of Naeem et al. (2020); mean of two draws (one
     density scatters by .08: in a thousand dimensions some balls hold very many)."""

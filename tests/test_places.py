@@ -31,7 +31,7 @@ except (KeyError, OSError): print("nobody")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no uids")
-@pytest.mark.parametrize("home", [None, "/dev/null/home"])
+@pytest.mark.parametrize("home", [None, pytest.param("/dev/null/home", marks=pytest.mark.slow)])
 def test_a_user_without_a_name_and_a_home(home: str | None, small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     """Everything works, quietly, and what is remembered lies in a private folder of the temporary directory."""
     (tmp_path / "r.yaml").write_text(recipe_files.dump(small({"logging.tensorboard": True})), "utf-8")

@@ -70,7 +70,11 @@ def check(run: Run, steps: int) -> None:
         assert images.std(0).max() > 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+KEPT = ("quick-mnist", "quick-stacked", "s1-mlp", "s2-cdcgan", "s3-mlp", "s4-dcgan", "s4-vae-warm", "wgan-gp", "cvae")
+"""One of each kind of network and objective; tests/test_golden.py has the first steps of all."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in KEPT else [pytest.mark.slow]) for n in NAMES])
 def test_three_steps(name: str, classifier: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 16 images, the first of 512; a family that evaluates sees the first 200 test images."""
 

@@ -260,6 +260,7 @@ def test_every_kind_of_state_is_resumed(
     assert rows(resumed) == rows(whole)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_in_a_new_process(finished: Run, small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(recipe_files.dump(small({"logging.checkpoint_seconds": 1e-6})), "utf-8")
     script = f"""

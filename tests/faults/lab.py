@@ -117,6 +117,10 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "classifier": ("judge-mnist", {}),
 }
 """Small trainings on a hundred real digits, of every family, and every kind of state that there is."""
+FAMILIES_FIRST = [
+    pytest.param(kind, marks=[] if kind in ("gan", "vae", "classifier") else [pytest.mark.slow]) for kind in KINDS
+]
+"""One of each family in `make test`, the others where slow tests run."""
 
 
 def recipe_file(folder: Path, digits: Path, kind: str = "gan", **changes: Any) -> Path:

@@ -25,7 +25,7 @@ from genlab.runs import RunDirectory
 FAMILIES = ("gan", "vae", "classifier")
 
 
-@pytest.mark.parametrize("kind", lab.KINDS)
+@pytest.mark.parametrize("kind", lab.FAMILIES_FIRST)
 def test_killed_and_resumed_over_and_over(kind: str, whole: Whole, tmp_path: Path) -> None:
     """C1, C2, C3: SIGKILL in the middle of steps, between D and G, before and after saves, each time a new process."""
     recipe, expected, rows = whole(kind)
@@ -102,7 +102,9 @@ ITEMS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "item"), ITEMS)
+@pytest.mark.parametrize(
+    ("kind", "item"), [pytest.param(*one, marks=[pytest.mark.slow] if k % 4 else []) for k, one in enumerate(ITEMS)]
+)
 def test_what_is_not_saved_is_missed(
     kind: str, item: str, whole: Whole, half: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +270,7 @@ def test_finished_and_longer(digits: Path, tmp_path: Path) -> None:
     assert grown.status["total_steps"] == long.status["total_steps"]
 
 
+@pytest.mark.slow
 def test_what_tells_of_an_earlier_end_is_made_anew(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
