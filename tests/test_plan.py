@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import genlab
-from genlab import plan
+from genlab import cores, plan
 from genlab.plan import MARGIN, Measured
 from genlab.recipe import GanRecipe
 
@@ -121,8 +121,10 @@ def effective(**variables: str) -> tuple[dict[str, str], dict[str, float], str, 
         "import json; from genlab import cores, plan; m = plan.measured('cpu');"
         "print(json.dumps([cores.instructions(), m.milliseconds, plan._key('cpu'), plan.impossible('cpu')]))"
     )
+    # Without the limits of this process, which may itself imitate a smaller machine.
+    free = {name: value for name, value in os.environ.items() if name not in ("ATEN_CPU_CAPABILITY", *cores.LIMITS)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **variables}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env={**free, **variables}, capture_output=True, text=True, check=True
     )
     facts, milliseconds, key, reasons = json.loads(done.stdout)
     return facts, milliseconds, key, reasons

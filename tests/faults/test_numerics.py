@@ -141,6 +141,7 @@ def test_a_metric_that_is_not_finite_is_null(tmp_path: Path, whole: Whole) -> No
     assert run.path == tmp_path
 
 
+@pytest.mark.slow
 def test_a_step_whose_evaluation_is_not_finite(whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """E3: what was learned goes on, what was measured is null."""
     from genlab.vae import Vae

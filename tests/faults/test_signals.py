@@ -53,8 +53,14 @@ def raise_in(where: str, numbers: list[int]) -> None:
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-@pytest.mark.parametrize("number", CODES)
-@pytest.mark.parametrize("where", ["a step", "drawing a batch", "a save", "the first word"])
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [
+        pytest.param(where, number, marks=[pytest.mark.slow] if (k + n) % 2 else [])
+        for k, where in enumerate(("a step", "drawing a batch", "a save", "the first word"))
+        for n, number in enumerate(CODES)
+    ],
+)
 def test_asked_to_stop(where: str, number: signal.Signals, whole: Whole, tmp_path: Path) -> None:
     """A8."""
     recipe, expected, rows = whole("gan")
@@ -94,8 +100,14 @@ def test_asked_to_stop_before_there_is_a_run(number: signal.Signals, whole: Whol
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("number", CODES)
-@pytest.mark.parametrize("where", ["a step", "a save"])
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [
+        pytest.param(where, number, marks=[pytest.mark.slow] if (k + n) % 2 else [])
+        for k, where in enumerate(("a step", "a save"))
+        for n, number in enumerate(CODES)
+    ],
+)
 def test_asked_twice(where: str, number: signal.Signals, whole: Whole, tmp_path: Path) -> None:
     """A9: the second time it stops at once; what was saved is there."""
     recipe, expected, _ = whole("gan")
@@ -155,6 +167,7 @@ def test_a_broken_pipe(whole: Whole, tmp_path: Path) -> None:
     assert lab.digest(tmp_path / "quick-mnist-seed0-001") == expected
 
 
+@pytest.mark.slow
 def test_a_reader_that_takes_one_line(whole: Whole, tmp_path: Path) -> None:
     """A11: the same in a shell."""
     recipe, expected, _ = whole("gan")
