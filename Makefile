@@ -31,7 +31,7 @@ imitated:
 	@$(BIN)/python -m pytest -n 2 -q $(IMITATED)
 	@rm -rf $(TRIED) && mkdir -p $(TRIED)
 	@XDG_CACHE_HOME=$(TRIED) $(BIN)/genlab bench
-	@XDG_CACHE_HOME=$(TRIED) $(BIN)/genlab train quick-mnist --budget.max_steps 20 --runs $(TRIED)/runs
+	@XDG_CACHE_HOME=$(TRIED) $(BIN)/genlab train quick-mnist --budget.max_steps 20 --logging.evaluation cheap --runs $(TRIED)/runs
 
 faults: $(VENV)/dev.stamp           ## a thousand kills and all else that may go wrong; a quarter of an hour, into benchmarks/records
 	$(BIN)/python benchmarks/faults.py
