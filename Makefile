@@ -12,7 +12,7 @@ TORCH    := $(shell sed -n 's/^torch==//p' constraints.txt)
 demo: $(VENV)/core.stamp            ## train quick-mnist on this machine; it says how long that takes
 	@$(BIN)/genlab train quick-mnist
 
-test: $(VENV)/dev.stamp             ## the tests, at most eight minutes on two cores
+test: $(VENV)/dev.stamp             ## the tests; nine minutes on two cores with AVX2
 	@$(BIN)/python tests/instructions.py
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
