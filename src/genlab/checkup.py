@@ -69,7 +69,7 @@ def _processor() -> Facts:
     return {
         "name": _told(cores.processor),
         "torch uses": _told(torch.backends.cpu.get_cpu_capability),
-        "oneDNN bfloat16": _told(_bfloat16),
+        "oneDNN bfloat16": _told(lambda: cores.instructions()["onednn_bfloat16"]),
         "cores": os.cpu_count(),
         "cores allowed": _told(lambda: len(cores.allowed())),
         "threads": torch.get_num_threads(),
@@ -87,13 +87,6 @@ SETTINGS = (
     "MKL_ENABLE_INSTRUCTIONS",
 )
 """Variables that change what a processor does; their values tell nothing of a person."""
-
-
-def _bfloat16() -> bool:
-    """Whether oneDNN computes in bfloat16 itself, by the instructions that it may use."""
-    import torch
-
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _plan() -> Facts:

@@ -93,12 +93,13 @@ def start(
     parts = {**own, **({"objective": objective} if objective else {})}
     described = describe_networks(family.examples(settled, classes), made)
     told = {k: type(v).__name__ for k, v in parts.items()}
-    provenance = provenance_of(settled, seed, dataset, load_test(settled.data.name), described, told)
+    test = load_test(settled.data.name)
+    provenance = provenance_of(settled, seed, dataset, test, described, told)
     if source:
         provenance["encoder_from"] = {"run": str(source.path.resolve()), "step": source.status["step"]}
     run = Run(RunDirectory.create(root, settled, seed, provenance, name).path, own)
     with run.locked():
-        train_in(run, dataset, made, objective, [*observers, watch])
+        train_in(run, dataset, test, made, objective, [*observers, watch])
     return run
 
 
@@ -128,6 +129,7 @@ def _note_unbounded(recipe: GanRecipe) -> None:
 def train_in(
     run: Run,
     dataset: Dataset,
+    test: Dataset | None,
     made: dict[str, nn.Module],
     objective: AdversarialLoss | None,
     observers: Sequence[Observer],
@@ -145,11 +147,11 @@ def train_in(
 
         observers = [*observers, TensorBoard()]
     evaluates = FAMILIES[recipe.family].evaluates
-    test = as_tested(recipe, load_test(recipe.data.name)) if evaluates else None
+    usable = as_tested(recipe, test) if evaluates else None
     if recipe.engine.device == "cpu" and torch.get_num_threads() > 1:
         cores.check_waiting()
     with cores.pinned():
-        fit(model, dataset, run, recipe, keyed, observers, saved, test, _watch(run, recipe))
+        fit(model, dataset, run, recipe, keyed, observers, saved, usable, _watch(run, recipe))
 
 
 def _watch(run: Run, recipe: Recipe) -> Watch | None:

@@ -25,6 +25,9 @@ from genlab.nets.describe import Description, describe
 from genlab.recipe import Recipe
 from genlab.runs import RunDirectory
 
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
 
 def provenance_of(
     recipe: Recipe,
@@ -60,7 +63,7 @@ def split_facts(test: Dataset | None) -> dict[str, Any] | None:
     return None if test is None else {"images": len(test), "fingerprint": test.fingerprint}
 
 
-def split_of(run: RunDirectory, split: Literal["train", "test"]) -> Dataset | None:
+def split_of(run: RunDirectory, split: Split) -> Dataset | None:
     """A split of the run's dataset, as it was when the run began; None for a test split that there is not.
 
     A test split of which nothing was recorded (`test_is_recorded`) is taken as it is.
@@ -87,7 +90,7 @@ def data_is_there(run: RunDirectory) -> bool:
     return name in data.BUILTIN or Path(name).exists()
 
 
-def check_split(run: RunDirectory, found: Dataset | None, split: Literal["train", "test"]) -> None:
+def check_split(run: RunDirectory, found: Dataset | None, split: Split) -> None:
     """Hold a split against the one that the run began with.
 
     Raises:

@@ -17,6 +17,8 @@ from genlab.errors import CheckpointError, DataError, GenlabError, UsageError
 from genlab.family import FAMILIES
 from genlab.losses import AdversarialLoss
 from genlab.provenance import (
+    SPLITS,
+    check_split,
     data_is_there,
     differences,
     machine_of,
@@ -67,14 +69,15 @@ def resume(
         _check_recipe(run, began, wanted)
         saved = _saved(run, strict)
         step, plan = (saved.step if saved else 0), Plan.of(wanted, provenance["data"]["images"])
-        finished = step >= plan.total_steps
-        if not finished or data_is_there(run):
-            test, _ = split_of(run, "test"), split_of(run, "train")
-        if finished:
+        if step >= plan.total_steps:
+            for split in SPLITS if data_is_there(run) else ():
+                split_of(run, split)
             warnings.warn(f"run {run.path.name} is already finished; nothing was trained", stacklevel=4)
             _heal_status(run, step, plan)
             return False
+        test = split_of(run, "test")
         recipe, dataset = launching.prepare(wanted, {})
+        check_split(run, dataset, "train")
         if not test_is_recorded(run):
             warnings.warn(
                 f"run {run.path.name}: the test split was not recorded by the older version that began it; the one "
@@ -92,7 +95,7 @@ def resume(
         )
         recipe = recipe.model_copy(update={"engine": resolved})
         _note(run, provenance, began, recipe, step)
-        launching.train_in(run, dataset, made, objective, observers, saved)
+        launching.train_in(run, dataset, test, made, objective, observers, saved)
         return True
 
 
