@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import genlab
-from genlab import checkpoint, training
-from genlab.provenance import machine_of, versions
+from genlab.runs import checkpoint
+from genlab.runs.provenance import machine_of, versions
+from genlab.training import fit
 
 HERE = Path(__file__).parent
 RECORD = HERE / "records" / "faults.json"
@@ -38,18 +39,18 @@ def counted(folder: Path) -> Counter[str]:
 def saving(recipe: str, root: Path) -> dict[str, Any]:
     """The share of a training's seconds that its saves take: waiting for rows, writing, syncing, reading back."""
     spent = []
-    save = training._Bookkeeping._save
+    save = fit._Bookkeeping._save
 
-    def timed(self: training._Bookkeeping, step: int) -> None:
+    def timed(self: fit._Bookkeeping, step: int) -> None:
         start = time.perf_counter()
         save(self, step)
         spent.append(time.perf_counter() - start)
 
-    training._Bookkeeping._save = timed  # type: ignore[method-assign]
+    fit._Bookkeeping._save = timed  # type: ignore[method-assign]
     try:
         run = genlab.train(recipe, runs=root, report=False, overrides={"logging.evaluation": "none"})
     finally:
-        training._Bookkeeping._save = save  # type: ignore[method-assign]
+        fit._Bookkeeping._save = save  # type: ignore[method-assign]
     size = sum(file.stat().st_size for file in checkpoint.found(run.checkpoints)[-1].iterdir())
     return {
         "saves": len(spent),

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import genlab
+from genlab.api.run import Run
 from genlab.bench.timing import mean_interval
-from genlab.evaluation import CHEAP, Reference, Samples, measure
-from genlab.evaluation.of_run import requests, way_of
-from genlab.evaluation.words import floors
-from genlab.judge import load as load_judge
-from genlab.pictures import to_uint8
-from genlab.trained import Run
+from genlab.data.pictures import to_uint8
+from genlab.evaluation.image_set import Reference
+from genlab.evaluation.judge import load as load_judge
+from genlab.evaluation.measure import CHEAP, measure
+from genlab.evaluation.run import requests, way_of
+from genlab.evaluation.samples import Samples
+from genlab.report.text import floors
 
 SEEDS = range(5)
 RECORD = Path(__file__).parent / "records" / "quality.json"

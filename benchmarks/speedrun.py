@@ -22,9 +22,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import genlab
-from genlab import plan, provenance
 from genlab.bench import quality, records
 from genlab.bench.timing import REPORT, Stepper, mean_interval
+from genlab.engine import calibrate
+from genlab.runs import provenance
 
 HERE = Path(__file__).parent
 ROWS, PAGE, PICTURE = HERE / "records.json", HERE / "RECORDS.md", HERE / "records.png"
@@ -301,7 +302,7 @@ def main() -> None:
     asked = options.only or (["mnist conditional s2"] if options.quick else [entry.name for entry in ENTRIES])
     rows = [measurement.row(entry) for entry in ENTRIES if entry.name in asked]
     settled = genlab.load_recipe("quick-mnist")
-    resolved = settled.engine.model_copy(update=plan.measured("cpu").choice(convolutional=True))
+    resolved = settled.engine.model_copy(update=calibrate.measured("cpu").choice(convolutional=True))
     facts = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": provenance.machine_of(settled.model_copy(update={"engine": resolved})),

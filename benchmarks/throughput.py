@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import genlab
-from genlab import plan, provenance
 from genlab.bench import records
 from genlab.bench.timing import REPORT, Stepper, paired, peak_gflops, ways
+from genlab.engine import calibrate
+from genlab.runs import provenance
 
 RECORD = Path(__file__).parent / "records" / "throughput.json"
 SYSTEMS = (
@@ -81,7 +82,7 @@ def table(record: dict[str, Any]) -> str:
     ]
     for row in record["systems"]:
         cells = [f"`{row['system']}`", f"{row['report']['milliseconds']:.1f} ms"]
-        for way in plan.PRECISIONS:
+        for way in calibrate.PRECISIONS:
             if way not in row:
                 cells.append("left out by the plan")
                 continue
@@ -106,7 +107,7 @@ def measure(quick: bool) -> dict[str, Any]:
     start = time.monotonic()
     rounds, seconds = (6, 0.25) if quick else (9, 0.5)
     peak = peak_gflops()
-    settled = genlab.load_recipe("quick-mnist", {"engine.threads": plan.measured("cpu").threads})
+    settled = genlab.load_recipe("quick-mnist", {"engine.threads": calibrate.measured("cpu").threads})
     settled = settled.model_copy(update={"engine": settled.engine.model_copy(update={"device": "cpu"})})
     machine = {key: value for key, value in provenance.machine_of(settled).items() if key != "precision"}
     record: dict[str, Any] = {

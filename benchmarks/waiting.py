@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import genlab
-from genlab import plan, provenance
 from genlab.bench.timing import REPORT, Stepper, ways
+from genlab.engine import calibrate
+from genlab.runs import provenance
 
 RECORD = Path(__file__).parent / "records" / "waiting.json"
 GENLAB = [sys.executable, "-m", "genlab"]
@@ -107,7 +108,7 @@ def busy_table(record: dict[str, Any]) -> str:
             f"({found['lowest']:.1f} .. {found['highest']:.1f})"
             if found
             else "left out by the plan"
-            for found in (record["busy"][name].get(way) for way in (REPORT, *plan.PRECISIONS))
+            for found in (record["busy"][name].get(way) for way in (REPORT, *calibrate.PRECISIONS))
         ]
         lines.append(f"| {words} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -125,7 +126,7 @@ def table(record: dict[str, Any]) -> str:
 def main() -> None:
     start = time.monotonic()
     settled = genlab.load_recipe("quick-mnist")
-    resolved = settled.engine.model_copy(update=plan.measured("cpu").choice(convolutional=True))
+    resolved = settled.engine.model_copy(update=calibrate.measured("cpu").choice(convolutional=True))
     with tempfile.TemporaryDirectory() as folder:
         record: dict[str, Any] = {
             "date": time.strftime("%Y-%m-%d"),

@@ -19,9 +19,9 @@ import torch
 
 import genlab
 from genlab import data
+from genlab.api.run import Run
 from genlab.recipe import GanRecipe
-from genlab.runs import Row
-from genlab.trained import Run
+from genlab.runs.directory import Row
 
 if TYPE_CHECKING:
     import lab

@@ -26,12 +26,14 @@ from typing import Any
 
 import torch
 
-from genlab import cores, engine, launching, recipe_files
 from genlab.data import Dataset
-from genlab.descent import Descent, _flat
-from genlab.family import FAMILIES, Trains
-from genlab.randomness import Keyed
-from genlab.training import Plan
+from genlab.engine import device, threads
+from genlab.engine.optim import Descent, _flat
+from genlab.engine.randomness import Keyed
+from genlab.families.base import FAMILIES, Trains
+from genlab.recipe import files
+from genlab.training import start
+from genlab.training.fit import Plan
 
 TRACES = Path(__file__).parent / "golden" / "traces.json"
 GIVEN = Path(__file__).parent / "golden" / "given.json"
@@ -44,10 +46,10 @@ def machine() -> str:
     try:
         facts = Path("/proc/cpuinfo").read_text("utf-8").split("\n\n")[0]
     except OSError:
-        facts = cores.processor()
+        facts = threads.processor()
     kept = re.findall(r"^(?:vendor_id|cpu family|model|stepping|flags)\s*:.*$", facts, re.MULTILINE)
     digest = hashlib.sha256("\n".join(kept).encode()).hexdigest()[:12]
-    effective = cores.instructions()
+    effective = threads.instructions()
     return " ".join(filter(None, (torch.__version__, effective["capability"], digest, effective["limits"])))
 
 
@@ -96,13 +98,13 @@ def begun(
     changes |= overrides
     if name == "s4-vae-warm":
         changes["init_encoder_from"] = None  # Its start is a training of its own; the steps are the same.
-    recipe, dataset = recipe_files.load(name, changes), images_of(name)
+    recipe, dataset = files.load(name, changes), images_of(name)
     family, keyed, classes = FAMILIES[recipe.family], Keyed(0), len(dataset.class_names)
     made = family.build(recipe, classes, keyed)
-    resolved = engine.resolve(recipe.engine, family.mergeable(made), engine.convolves(made.values()))
+    resolved = device.resolve(recipe.engine, family.mergeable(made), device.convolves(made.values()))
     recipe = recipe.model_copy(update={"engine": resolved})
     before = torch.get_num_threads()
-    model = family.model(recipe, made, engine.start(resolved), keyed, 1000, None)
+    model = family.model(recipe, made, device.start(resolved), keyed, 1000, None)
     torch.set_num_threads(before)
     images, labels = torch.from_numpy(dataset.images), torch.from_numpy(dataset.labels)
 
@@ -121,7 +123,7 @@ def begun(
 @cache
 def images_of(name: str) -> Dataset:
     """The first images of a recipe's data, in the recipe's size."""
-    return launching.prepare(name, {"data.subset": IMAGES, "budget.batch": BATCH})[1]
+    return start.prepare(name, {"data.subset": IMAGES, "budget.batch": BATCH})[1]
 
 
 SCALES = (1.0, 0.125, 2.0, 0.25, 0.5)
@@ -170,7 +172,7 @@ def moved(network: torch.nn.Module, at_first: dict[str, torch.Tensor]) -> dict[s
 
 
 def names() -> list[str]:
-    return recipe_files.names()
+    return files.names()
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from genlab import cores
+from genlab.engine import threads
 
 SMALLER = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 """Of a machine with AVX-512; MKL listens on Intel's processors alone."""
@@ -21,7 +21,7 @@ def imitation(capability: str, processor: str) -> dict[str, str]:
 
 
 def words() -> str:
-    facts = cores.instructions()
+    facts = threads.instructions()
     return ", ".join(
         [
             f"capability {facts['capability']}",
@@ -35,7 +35,7 @@ def main() -> None:
     if len(sys.argv) == 1:
         print(f"instructions: {words()}", flush=True)
         return
-    chosen = imitation(cores.instructions()["capability"], cores.processor())
+    chosen = imitation(threads.instructions()["capability"], threads.processor())
     print("imitation: " + " ".join(f"{name}={value}" for name, value in chosen.items()), flush=True)
     os.execvpe(sys.argv[1], sys.argv[1:], {**os.environ, **chosen})
 

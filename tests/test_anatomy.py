@@ -10,10 +10,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import genlab
-from genlab import anatomy, plan
+from genlab.engine import calibrate
 from genlab.recipe import REFERENCE
 from genlab.recipe.gan import GanObjective
-from genlab.training import Plan
+from genlab.report import anatomy
+from genlab.training.fit import Plan
 
 
 def lines(recipe: str, **changes: Any) -> str:
@@ -103,22 +104,22 @@ def test_an_epoch_drops_or_keeps_its_last_batch() -> None:
 def test_the_time_that_a_training_takes_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the form that the run takes, convolutions or linear layers; nothing where nothing was measured."""
     milliseconds = {"convolution float32 contiguous": 10.0, "linear float32": 5.0}
-    monkeypatch.setattr(plan, "known", lambda device: plan.Measured(device, 1, milliseconds, "measured"))
+    monkeypatch.setattr(calibrate, "known", lambda device: calibrate.Measured(device, 1, milliseconds, "measured"))
     for name, work, millisecond in (("s2-dcgan", "convolution", 10.0), ("s4-classifier", "linear", 5.0)):
         shown = genlab.show(name, {"engine.plan": "reference"})
         recipe = shown.recipe.model_copy(update={"engine": shown.recipe.engine.model_copy(update=REFERENCE)})
         networks = [asdict(network) for network in shown.networks]
         steps = Plan.of(recipe, 60_000).total_steps
-        passes = shown.cost.multiply_adds * recipe.budget.epochs / (3 * plan.WORK[work])
-        expected = (passes * millisecond + steps * plan.STEP_MILLISECONDS) / 1000
+        passes = shown.cost.multiply_adds * recipe.budget.epochs / (3 * calibrate.WORK[work])
+        expected = (passes * millisecond + steps * calibrate.STEP_MILLISECONDS) / 1000
         assert anatomy.expected_seconds(recipe, networks, 60_000) == pytest.approx(expected)
-    monkeypatch.setattr(plan, "known", lambda device: None)
+    monkeypatch.setattr(calibrate, "known", lambda device: None)
     assert anatomy.expected_seconds(recipe, networks, 60_000) is None
 
 
 def test_the_multiply_adds_of_what_the_plan_times() -> None:
     for work, form in (("convolution", "convolution float32 contiguous"), ("linear", "linear float32")):
         with FlopCounterMode(display=False) as counter:
-            plan._work(torch.device("cpu"), form)()
+            calibrate._work(torch.device("cpu"), form)()
         # The first layer's input needs no gradient; a multiply-add is two operations.
-        assert counter.get_total_flops() / 2 == pytest.approx(3 * plan.WORK[work], rel=0.25)
+        assert counter.get_total_flops() / 2 == pytest.approx(3 * calibrate.WORK[work], rel=0.25)

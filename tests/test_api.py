@@ -11,10 +11,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 import genlab
-from genlab import checkpoint, plan, sampling
+from genlab.api.run import Run
+from genlab.engine import calibrate
 from genlab.errors import CheckpointError, DataError, RecipeError, UsageError
 from genlab.recipe import GanRecipe
-from genlab.trained import Run
+from genlab.runs import checkpoint, sampling
 
 
 def test_sample(finished: Run) -> None:
@@ -235,7 +236,7 @@ def test_the_public_surface() -> None:
 def test_a_step_too_small_for_bfloat16_is_noted(
     small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "impossible", lambda device: {})  # Whether it is fast here is noted apart.
+    monkeypatch.setattr(calibrate, "impossible", lambda device: {})  # Whether it is fast here is noted apart.
     changes = {"engine.plan": "auto", "engine.device": "cpu", "engine.precision": "bfloat16", "budget.max_steps": 1}
     with pytest.warns(UserWarning, match=r"objective\.sigma 0\.01 is small for bfloat16"):
         genlab.train(small({**changes, "objective.sigma": 0.01}), runs=tmp_path, report=False)

@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 
 import genlab
-from genlab import api, api_metrics, cli, data, judge
+from genlab import data
+from genlab.api import evaluate
+from genlab.api import train as api
+from genlab.api.run import Run
+from genlab.cli import main
 from genlab.errors import CheckpointError, DataError, UsageError
-from genlab.evaluation import NotStored, kept, response
-from genlab.evaluation.measures import NAMES
-from genlab.trained import Run
+from genlab.evaluation import judge, judge_trial, kept
+from genlab.evaluation.catalogue import NAMES
+from genlab.evaluation.measure import NotStored
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +42,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def own_judge(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A judge of those digits, two steps an epoch."""
-    run, made = api_metrics.train_judge(str(few), runs=tmp_path_factory.mktemp("runs"))
+    run, made = evaluate.train_judge(str(few), runs=tmp_path_factory.mktemp("runs"))
     assert made.sha256 == judge.read(run.path / "judge.safetensors", "x").sha256
     return run
 
@@ -49,11 +53,11 @@ def test_a_judge_of_own_data(own_judge: Run, few: Path) -> None:
     assert recipe.family == "classifier"
     assert recipe.augmentation is not None
     assert own_judge.metrics()[-1]["test_accuracy"] > 0.3  # of ten classes
-    made = api_metrics.judge_of(own_judge.path)
+    made = evaluate.judge_of(own_judge.path)
     assert made.name == own_judge.path.name
     assert made.sha256 == judge.read(own_judge.path / "judge.safetensors", "x").sha256
     with pytest.raises(UsageError, match="judged channel by channel by the judge of mnist"):
-        api_metrics.train_judge("stacked-mnist")
+        evaluate.train_judge("stacked-mnist")
 
 
 def test_own_judge_measures(own_judge: Run, few: Path, tmp_path: Path) -> None:
@@ -69,33 +73,33 @@ def test_own_judge_measures(own_judge: Run, few: Path, tmp_path: Path) -> None:
 
 def test_a_gan_is_no_judge(finished: Run, few: Path) -> None:
     with pytest.raises(UsageError, match="is a gan; a judge is a classifier"):
-        api_metrics.judge_of(finished.path)
+        evaluate.judge_of(finished.path)
 
 
 def test_trying_a_judge(own_judge: Run, few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    some = {name: response.DISTURBANCES[name] for name in ("noise", "classes dropped")}
-    monkeypatch.setattr(response, "DISTURBANCES", some)
+    some = {name: judge_trial.DISTURBANCES[name] for name in ("noise", "classes dropped")}
+    monkeypatch.setattr(judge_trial, "DISTURBANCES", some)
     heard: list[str] = []
-    found = api_metrics.try_judge(str(few), run=own_judge.path, progress=heard.append)
+    found = evaluate.try_judge(str(few), run=own_judge.path, progress=heard.append)
     assert heard == list(found.floors) == ["noise", "classes dropped"]
     assert list(found.floors["noise"]) == ["0.02", "0.05", "0.1", "0.2", "0.3"]
     assert found.floors["noise"]["0.3"] > found.floors["noise"]["0.02"] >= 0
     assert found.accuracy.value == pytest.approx(own_judge.metrics()[-1]["test_accuracy"], abs=1e-6)
     assert found.plot()[:4] == b"\x89PNG"
     with pytest.raises(UsageError, match="has no judge of its own; there are: mnist, fashion-mnist, or --judge RUN"):
-        api_metrics.try_judge(str(few))
+        evaluate.try_judge(str(few))
     with pytest.raises(UsageError, match="stacked-mnist has no judge of its own"):
-        api_metrics.try_judge("stacked-mnist")
+        evaluate.try_judge("stacked-mnist")
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    cli.main(list(arguments))
+    main.main(list(arguments))
     return capsys.readouterr().out
 
 
 def fails(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
     with pytest.raises(SystemExit) as caught:
-        cli.main(list(arguments))
+        main.main(list(arguments))
     assert caught.value.code == code
     told = capsys.readouterr().err
     assert told.count("\n") == 1
@@ -154,10 +158,10 @@ def test_runs_that_were_measured_differently_are_not_compared(tmp_path: Path) ->
         record: dict[str, Any] = {"protocol": {**protocol, "samples": n, "step": 3}, **rest}
         (root / name / "evaluations" / "evaluation.json").write_text(json.dumps(record))
     with pytest.raises(UsageError, match="cannot be compared, their samples differs: a: 10000; b: 2000"):
-        api_metrics.compare(["a", "b"], runs=root)
+        evaluate.compare(["a", "b"], runs=root)
     (root / "b" / "evaluations" / "evaluation.json").write_text("{")
     with pytest.raises(DataError, match=r"evaluation.json: damaged"):
-        api_metrics.compare(["a", "b"], runs=root)
+        evaluate.compare(["a", "b"], runs=root)
 
 
 def test_the_accuracy_score_of_a_run(few: Path, tmp_path: Path) -> None:
@@ -189,7 +193,7 @@ def test_the_numbers_are_printed_before_they_are_stored(
     arguments = ["evaluate", str(tmp_path / "x.npz"), "--against", str(few)]
     for extra, start in (([], "metric "), (["--json"], '{"protocol')):
         with pytest.raises(SystemExit) as caught:
-            cli.main([*arguments, *extra])
+            main.main([*arguments, *extra])
         assert caught.value.code == 5
         told = capsys.readouterr()
         assert told.out.startswith(start)
@@ -213,7 +217,7 @@ def test_a_run_is_printed_before_it_is_stored(
     (copy / "evaluations").write_text("in the way")
     shutil.rmtree(copy / "figures")
     with pytest.raises(SystemExit) as caught:
-        cli.main(["evaluate", str(copy), "-n", "10"])
+        main.main(["evaluate", str(copy), "-n", "10"])
     told = capsys.readouterr()
     assert caught.value.code == 5
     assert "sharpness ratio" in told.out
@@ -250,8 +254,8 @@ def test_where_it_goes_is_looked_at_before_the_work(
     (tmp_path / "folder.png").mkdir()
     for owner, name in ((Run, "sample"), (Run, "interpolate"), (Run, "grid"), (Run, "evaluate"), (api, "show")):
         monkeypatch.setattr(owner, name, work)
-    monkeypatch.setattr(api_metrics, "judge_of", work)
-    monkeypatch.setattr(api_metrics, "measure", work)
+    monkeypatch.setattr(evaluate, "judge_of", work)
+    monkeypatch.setattr(evaluate, "measure", work)
     places = {"run": finished.path, "few": few, "nowhere": tmp_path / "nowhere", "folder": tmp_path / "folder.png"}
     told = fails(capsys, 5, *(part.format(**places) for part in command))
     assert "there is no folder" in told or "is a folder; a file is needed" in told
@@ -298,11 +302,11 @@ def test_a_judge_of_another_form_is_refused_before_the_work(
     def work(*_: object) -> None:
         raise AssertionError("work was done")
 
-    monkeypatch.setattr(api_metrics, "measure", work)
+    monkeypatch.setattr(evaluate, "measure", work)
     with pytest.raises(UsageError, match=words):
         genlab.evaluate(tmp_path / "x.npz", against=str(tmp_path / "y.npz"), judge=own_judge.path)
     with pytest.raises(UsageError, match=words):
-        api_metrics.try_judge(str(tmp_path / "y.npz"), run=own_judge.path)
+        evaluate.try_judge(str(tmp_path / "y.npz"), run=own_judge.path)
 
 
 def test_an_unfinished_judge_says_so(own_judge: Run, tmp_path: Path) -> None:
@@ -310,24 +314,24 @@ def test_an_unfinished_judge_says_so(own_judge: Run, tmp_path: Path) -> None:
     shutil.copytree(own_judge.path, copy.path)
     copy.set_status(state="interrupted", step=7, total_steps=30)
     (copy.path / "metrics.jsonl").unlink()
-    said = api_metrics.judge_of(copy.path).remarks
+    said = evaluate.judge_of(copy.path).remarks
     assert said[0] == "judge copy is not trained to its end: interrupted, step 7 of 30"
     assert "was never tested" in said[1]
     shutil.rmtree(copy.path / "checkpoints")
     with pytest.raises(CheckpointError):
-        api_metrics.judge_of(copy.path)
+        evaluate.judge_of(copy.path)
 
 
 def test_trying_a_judge_on_few_images(own_judge: Run, few: Path, tmp_path: Path) -> None:
     """What leaves no images is passed over; images that do not differ are refused."""
     arrays = dict(np.load(few))
     np.savez(tmp_path / "ten.npz", **{**arrays, "x_test": arrays["x_test"][:20], "y_test": arrays["y_test"][:20]})
-    found = api_metrics.try_judge(str(tmp_path / "ten.npz"), run=own_judge.path)
+    found = evaluate.try_judge(str(tmp_path / "ten.npz"), run=own_judge.path)
     assert list(found.floors["repeated"]) == ["2", "10"]
     black = {k: v * 0 if k.startswith("x") else v for k, v in arrays.items()}
     np.savez(tmp_path / "black.npz", **black)
     with pytest.raises(UsageError, match="test and training images do not differ"):
-        api_metrics.try_judge(str(tmp_path / "black.npz"), run=own_judge.path)
+        evaluate.try_judge(str(tmp_path / "black.npz"), run=own_judge.path)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +359,7 @@ def test_the_accuracy_score_is_refused_before_the_work(
     def work(*_: object) -> None:
         raise AssertionError("work was done")
 
-    monkeypatch.setattr(api_metrics, "measure", work)
+    monkeypatch.setattr(evaluate, "measure", work)
     with pytest.raises(UsageError, match=words):
         genlab.evaluate(tmp_path / "x.npz", against=str(tmp_path / "d.npz"), accuracy_score=True)
 

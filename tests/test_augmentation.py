@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from genlab import augmentation, data
-from genlab.randomness import Keyed
+from genlab import data
+from genlab.data import augmentation
+from genlab.engine.randomness import Keyed
 from genlab.recipe.classifier import Augmentation
 
 DIGITS = torch.from_numpy(data.load("mnist", "test").images[:200])

@@ -19,14 +19,15 @@ import scipy.stats
 import torch
 
 import genlab
-from genlab import data, plan
+from genlab import data
+from genlab.api.run import fitted
 from genlab.bench import quality, records, timing
 from genlab.bench.loops import GenlabLoop, ReportLoop, _OneByOne, plain
 from genlab.bench.timing import STUDENT, mean_interval, median_interval
-from genlab.family import FAMILIES
-from genlab.randomness import Keyed
+from genlab.engine import calibrate
+from genlab.engine.randomness import Keyed
+from genlab.families.base import FAMILIES
 from genlab.recipe import GanRecipe
-from genlab.trained import fitted
 
 ROOT = Path(__file__).parent.parent
 SYSTEMS = ["s0-dcgan", "s1-mlp", "s2-dcgan", "s2-cdcgan", "s3-mlp", "s4-dcgan", "s4-vae", "s4-classifier"]
@@ -69,7 +70,7 @@ def test_plain_networks_are_the_same_functions(name: str) -> None:
         for a, b in zip(*[value if isinstance(value, tuple) else (value,) for value in (mine, theirs)], strict=True):
             assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
         assert not any(
-            "genlab.nets.products.P" in str(type(m)) or "WholeMap" in str(type(m)) for m in stand_in.modules()
+            "genlab.engine.fast_layers.P" in str(type(m)) or "WholeMap" in str(type(m)) for m in stand_in.modules()
         )
 
 
@@ -160,7 +161,7 @@ def test_a_training_that_fails_is_told() -> None:
 
 def test_the_peak_is_a_rate() -> None:
     found = timing.peak_gflops()
-    assert list(found) == plan.measured("cpu").precisions()
+    assert list(found) == calibrate.measured("cpu").precisions()
     assert all(0.1 < value < 1e6 for value in found.values())
 
 
@@ -171,19 +172,19 @@ def test_a_precision_that_the_plan_left_out_is_not_timed(monkeypatch: pytest.Mon
 
     def forms(device: str, threads: int) -> dict[str, float]:
         tried = {"linear float32": 1.0, "linear bfloat16": 9.0}
-        return {form: value for form, value in tried.items() if form.split()[1] not in plan.impossible(device)}
+        return {form: value for form, value in tried.items() if form.split()[1] not in calibrate.impossible(device)}
 
     def products(*size: int, **options: Any) -> torch.Tensor:
         return real(*(min(n, 8) for n in size), **options)
 
     monkeypatch.setattr(torch, "randn", products)
-    monkeypatch.setattr(plan, "_milliseconds", forms)
+    monkeypatch.setattr(calibrate, "_milliseconds", forms)
     for reasons in ({"bfloat16": "no instructions"}, {}):
-        monkeypatch.setattr(plan, "impossible", lambda device, reasons=reasons: dict(reasons))
-        assert plan.measured("cpu").precisions() == ["float32"]
+        monkeypatch.setattr(calibrate, "impossible", lambda device, reasons=reasons: dict(reasons))
+        assert calibrate.measured("cpu").precisions() == ["float32"]
         assert list(timing.peak_gflops()) == ["float32"]
         assert timing.ways() == ["report", "float32"]
-        plan.cache_file().unlink(missing_ok=True)
+        calibrate.cache_file().unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -10,9 +10,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from genlab import checkpoint, sealed, storage
-from genlab.checkpoint import MANIFEST, MODEL, STATE, Checkpoint
+from genlab.engine import files
 from genlab.errors import CheckpointError, StorageError
+from genlab.runs import checkpoint
+from genlab.runs import tensors as sealed
+from genlab.runs.checkpoint import MANIFEST, MODEL, STATE, Checkpoint
 
 
 def example(step: int) -> Checkpoint:
@@ -149,7 +151,7 @@ def test_files_are_synced_before_the_rename_and_the_folder_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    sync, folder, rename = storage.write_synced, storage.sync_folder, Path.rename
+    sync, folder, rename = files.write_synced, files.sync_folder, Path.rename
 
     def noted_sync(path: Path, content: bytes) -> None:
         calls.append(path.name)

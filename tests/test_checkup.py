@@ -15,12 +15,15 @@ import pytest
 import torch
 
 import genlab
-from genlab import checkup, cli, judge, places, plan
+from genlab.api import doctor as checkup
+from genlab.cli import main
 from genlab.data import BUILTIN, builtin
+from genlab.engine import calibrate, places
+from genlab.evaluation import judge
 
 
 def doctor(capsys: pytest.CaptureFixture[str]) -> str:
-    cli.main(["doctor"])
+    main.main(["doctor"])
     return capsys.readouterr().out
 
 
@@ -28,7 +31,7 @@ def doctor(capsys: pytest.CaptureFixture[str]) -> str:
 def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Of a machine of its own, on which nothing may be measured."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(plan, "_milliseconds", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(calibrate, "_milliseconds", lambda *_: pytest.fail("measured"))
     monkeypatch.setattr(checkup, "_arrays", lambda *_: "whole")
     monkeypatch.chdir(tmp_path)
 
@@ -46,7 +49,7 @@ def test_the_block(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
 
 def test_the_same_as_json_and_from_python(capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main(["doctor", "--json"])
+    main.main(["doctor", "--json"])
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads(json.dumps(genlab.doctor()))
     assert set(told) == {*checkup.SECTIONS, "problems"}
@@ -65,10 +68,10 @@ def test_data_is_held_against_its_hashes(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_a_plan_that_is_remembered_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     times = {"linear float32": 2.0, "linear bfloat16": 1.0}
-    monkeypatch.setattr(plan, "_milliseconds", lambda *_: times)
+    monkeypatch.setattr(calibrate, "_milliseconds", lambda *_: times)
     monkeypatch.setattr(time, "process_time", iter(range(0, 1000, 100)).__next__)
-    plan.measured("cpu")
-    monkeypatch.setattr(plan, "_milliseconds", lambda *_: pytest.fail("measured"))
+    calibrate.measured("cpu")
+    monkeypatch.setattr(calibrate, "_milliseconds", lambda *_: pytest.fail("measured"))
     facts = genlab.doctor()["plan"]
     assert facts["remembered"] is True
     assert facts["linear layers"]["precision"] == "bfloat16"
@@ -144,7 +147,7 @@ def test_what_is_wrong_is_told_with_a_next_step(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     broken(what, monkeypatch, tmp_path)
-    cli.main(["doctor", "--json"])
+    main.main(["doctor", "--json"])
     found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["problems"]
     assert [step in problem["next"] for problem in found if words in problem["what"]] == [True]
     block = doctor(capsys)

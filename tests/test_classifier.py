@@ -12,12 +12,13 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import genlab
-from genlab import classifier, engine
-from genlab.checkpoint import newest
+from genlab.engine import device
+from genlab.engine.randomness import Keyed
 from genlab.errors import RecipeError, Stopped, UsageError
-from genlab.randomness import Keyed
+from genlab.families.classifier import model as classifier
 from genlab.recipe import ClassifierRecipe
-from genlab.training import Observer
+from genlab.runs.checkpoint import newest
+from genlab.training.fit import Observer
 
 SMALL: dict[str, Any] = {
     "engine.plan": "reference",
@@ -53,7 +54,7 @@ def small_classifier(both_splits: Path) -> Small:
 
 
 def make(recipe: ClassifierRecipe) -> classifier.Classifier:
-    machine = engine.start(engine.resolve(recipe.engine, False))
+    machine = device.start(device.resolve(recipe.engine, False))
     return classifier.Classifier(recipe, classifier.build_networks(recipe, 10, Keyed(0)), machine, Keyed(0), 14)
 
 

@@ -15,17 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genlab import cli, console, plan, recipe_files
+from genlab.api.run import Run
 from genlab.bench import quality, short
 from genlab.bench.timing import Paired
-from genlab.recipe import GanRecipe
-from genlab.trained import Run
+from genlab.cli import main
+from genlab.engine import calibrate, console
+from genlab.recipe import GanRecipe, files
 
 
 def call(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     code = 0
     try:
-        cli.main(arguments)
+        main.main(arguments)
     except SystemExit as stop:
         code = int(stop.code or 0)
     out, err = capsys.readouterr()
@@ -45,7 +46,7 @@ def genlab(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 @pytest.fixture
 def recipe_file(small: Callable[..., GanRecipe], tmp_path: Path) -> str:
     path = tmp_path / "small.yaml"
-    path.write_text(recipe_files.dump(small()), "utf-8")
+    path.write_text(files.dump(small()), "utf-8")
     return str(path)
 
 
@@ -112,7 +113,7 @@ def test_errors_are_one_message_with_a_code(
 
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Exception, match="unknown recipe"):
-        cli.main(["train", "nothing", "--debug"])
+        main.main(["train", "nothing", "--debug"])
 
 
 def test_show_prints_both_tables_of_s4(capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,7 +150,7 @@ def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_show_as_yaml_is_a_recipe(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     _, out, _ = call(["show", "quick-mnist", "--yaml", "--ema", "null"], capsys)
     (tmp_path / "r.yaml").write_text(out, "utf-8")
-    assert recipe_files.load(tmp_path / "r.yaml") == recipe_files.load("quick-mnist", {"ema": None})
+    assert files.load(tmp_path / "r.yaml") == files.load("quick-mnist", {"ema": None})
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_a_full_disk_behind_stdout_has_its_code() -> None:
 
 
 def test_overrides_are_read_as_yaml() -> None:
-    rest, overrides = cli._take_overrides(
+    rest, overrides = main._take_overrides(
         ["train", "x", "--a.b", "1", "--seed", "3", "--a.c=[1, 2]", "--data.last-batch", "keep", "--ema", "null"]
     )
     assert rest == ["train", "x", "--seed", "3"]
@@ -237,14 +238,16 @@ def test_a_fraction_is_no_whole_number(arguments: list[str], capsys: pytest.Capt
 
 def test_the_plan_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(plan, "_milliseconds", lambda device, threads: {"linear float32": 2.0, "linear bfloat16": 1.0})
-    monkeypatch.setattr(plan, "impossible", lambda device: {})
-    cli.main(["bench", "plan", "--json"])
+    monkeypatch.setattr(
+        calibrate, "_milliseconds", lambda device, threads: {"linear float32": 2.0, "linear bfloat16": 1.0}
+    )
+    monkeypatch.setattr(calibrate, "impossible", lambda device: {})
+    main.main(["bench", "plan", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["linear"]["precision"] == "bfloat16"
     assert found["convolutional"]["precision"] == "float32"  # not measured, so not chosen
     assert found["milliseconds"] == {"linear float32": 2.0, "linear bfloat16": 1.0}
-    cli.main(["bench", "plan", "--anew"])
+    main.main(["bench", "plan", "--anew"])
     told = capsys.readouterr().out
     assert "engine.precision" in told
     assert "linear bfloat16" in told
@@ -269,8 +272,8 @@ def test_a_benchmark_says_what_was_reached(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     facts = {"flops": 1e6, "peak_memory_mb": 500.0}
     pairs = Paired({"report": [4.0, 6.0, 5.0], "float32": [2.0, 2.0, 2.0]}, {"float32": facts})
-    monkeypatch.setattr(plan, "_milliseconds", lambda *_: {"linear float32": 1.0})
-    monkeypatch.setattr(plan, "impossible", lambda device: {"bfloat16": "no instructions for it here"})
+    monkeypatch.setattr(calibrate, "_milliseconds", lambda *_: {"linear float32": 1.0})
+    monkeypatch.setattr(calibrate, "impossible", lambda device: {"bfloat16": "no instructions for it here"})
     monkeypatch.setattr(short, "peak_gflops", lambda: {"float32": 100.0})
     monkeypatch.setattr(short, "paired", lambda name, ways, *_: pairs if ways == ["report", "float32"] else None)
     monkeypatch.setattr(short, "Stepper", Steps)
@@ -284,7 +287,7 @@ def test_a_benchmark_says_what_was_reached(
 
         monkeypatch.setattr(quality, "curve", raced)
         monkeypatch.setattr(short, "LIMIT_SECONDS", limit)
-        cli.main(["bench"])
+        main.main(["bench"])
         told.append(capsys.readouterr().out)
         assert "s4-classifier" in told[-1]
         assert "Left out: bfloat16: no instructions for it here" in told[-1]

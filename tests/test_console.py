@@ -19,11 +19,16 @@ import yaml
 from rich.console import Console
 
 import genlab
-from genlab import cli, console, looks, pictures, recipe_files, sampling, tables
-from genlab.progress import Live, progress
-from genlab.recipe import GanRecipe
-from genlab.runs import RunDirectory
-from genlab.trained import Run
+from genlab.api.progress import Live, progress
+from genlab.api.run import Run
+from genlab.cli import main
+from genlab.data import pictures
+from genlab.engine import console
+from genlab.recipe import GanRecipe, files
+from genlab.report import tables
+from genlab.report.figures import looks
+from genlab.runs import sampling
+from genlab.runs.directory import RunDirectory
 
 ROOT = Path(genlab.__file__).parent
 RED, TURNED = "\x1b[31m", "\u202e"
@@ -39,7 +44,7 @@ def steers(text: str) -> list[str]:
 def call(*arguments: str) -> None:
     code: object = 0
     try:
-        cli.main(arguments)
+        main.main(arguments)
     except SystemExit as stop:
         code = stop.code
     assert code != 1, "a bug"
@@ -71,7 +76,7 @@ def hostile(small: Callable[..., GanRecipe], finished: Run, digits: Path, tmp_pa
     """A folder with a recipe, a dataset, a picture and runs that would steer a terminal if they could."""
     if sys.platform == "win32":
         pytest.skip("Windows has no such names of files")
-    written = recipe_files.dump(small()).replace("description: ", f"description: {json.dumps(HOSTILE)}\n#", 1)
+    written = files.dump(small()).replace("description: ", f"description: {json.dumps(HOSTILE)}\n#", 1)
     (tmp_path / "r.yaml").write_text(written, "utf-8")
     shutil.copy(digits, tmp_path / f"{HOSTILE}.npz")
     (tmp_path / f"{HOSTILE}.yaml").write_text(f"a: {TURNED}\n", "utf-8")
@@ -126,13 +131,11 @@ def test_nothing_from_a_file_steers_the_terminal(
 def test_a_recipe_that_is_printed_is_still_that_recipe(
     hostile: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cli.main(["show", str(hostile / "r.yaml"), "--yaml"])
+    main.main(["show", str(hostile / "r.yaml"), "--yaml"])
     assert yaml.safe_load(capsys.readouterr().out)["description"] == HOSTILE
     monkeypatch.setattr(sys, "stdout", out := io.TextIOWrapper(io.BytesIO(), "cp1252"))
-    (hostile / "r.yaml").write_text(
-        recipe_files.dump(recipe_files.load("s3-mlp")).replace("report S3", "S3 あ"), "utf-8"
-    )
-    cli.main(["show", str(hostile / "r.yaml"), "--yaml"])
+    (hostile / "r.yaml").write_text(files.dump(files.load("s3-mlp")).replace("report S3", "S3 あ"), "utf-8")
+    main.main(["show", str(hostile / "r.yaml"), "--yaml"])
     assert "あ" in yaml.safe_load(out.buffer.getvalue().decode("cp1252"))["description"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genlab import cores
+from genlab.engine import threads
 
 
 def places() -> dict[int, set[int]]:
@@ -54,8 +54,8 @@ def test_one_thread_is_not_bound() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with cores.pinned():
-            assert places()[threading.get_native_id()] == set(cores.allowed())
+        with threads.pinned():
+            assert places()[threading.get_native_id()] == set(threads.allowed())
     finally:
         torch.set_num_threads(before)
 
@@ -84,15 +84,15 @@ def test_it_is_said_where_genlab_came_too_late_to_choose_how_threads_wait(
 
 def test_all_threads_are_given_back() -> None:
     before = torch.get_num_threads()
-    with cores.all_threads():
-        assert torch.get_num_threads() == cores.most_threads()
+    with threads.all_threads():
+        assert torch.get_num_threads() == threads.most_threads()
     assert torch.get_num_threads() == before
 
 
 def test_nothing_is_said_where_the_choice_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cores, "WAITING_IS_SET", True)
-    cores.check_waiting.cache_clear()
+    monkeypatch.setattr(threads, "WAITING_IS_SET", True)
+    threads.check_waiting.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        cores.check_waiting()
-    cores.check_waiting.cache_clear()
+        threads.check_waiting()
+    threads.check_waiting.cache_clear()

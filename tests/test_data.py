@@ -11,7 +11,7 @@ from PIL import Image
 import genlab
 from genlab import data
 from genlab.data import builtin
-from genlab.data.images import Dataset, resampled_by_pillow
+from genlab.data.dataset import Dataset, resampled_by_pillow
 from genlab.errors import DataError
 
 PIXELS = np.arange(6 * 8 * 8, dtype=np.uint8).reshape(6, 8, 8)

@@ -14,11 +14,15 @@ import numpy as np
 import pytest
 
 import genlab
-from genlab import checkpoint, cli, judge, launching, plan, recipe_files
+from genlab.api.run import Run
 from genlab.bench import quality, short
+from genlab.cli import main
 from genlab.data import BUILTIN
-from genlab.evaluation import response
-from genlab.trained import Run
+from genlab.engine import calibrate
+from genlab.evaluation import judge, judge_trial
+from genlab.recipe import files
+from genlab.runs import checkpoint
+from genlab.training import start
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -53,7 +57,7 @@ QUICK: dict[str, Any] = {
 
 def quick(recipe: object) -> dict[str, Any]:
     """What cuts a training of that recipe."""
-    family = recipe_files.load(recipe).family  # type: ignore[arg-type]
+    family = files.load(recipe).family  # type: ignore[arg-type]
     return QUICK if family == "classifier" else {**QUICK, "logging.evaluation": "none"}
 
 
@@ -107,17 +111,17 @@ def test_commands_in_the_docs_run(
         shutil.rmtree(checkpoint.found(tmp_path / "runs" / arguments[-1] / "checkpoints")[-1])
     if arguments[:2] == ["judge", "train"]:
         arguments[2] = "mnist.npz"  # 200 images, a batch an epoch
-    monkeypatch.setattr(response, "DISTURBANCES", {"shift": (response.shift, (1,))})
+    monkeypatch.setattr(judge_trial, "DISTURBANCES", {"shift": (judge_trial.shift, (1,))})
     monkeypatch.setattr(short, "SYSTEMS", ("s4-classifier",))
     monkeypatch.setattr(short, "BLOCK_SECONDS", 0.01)
-    monkeypatch.setattr(short, "peak_gflops", lambda: dict.fromkeys(plan.PRECISIONS, 100.0))
+    monkeypatch.setattr(short, "peak_gflops", lambda: dict.fromkeys(calibrate.PRECISIONS, 100.0))
     monkeypatch.setattr(quality, "curve", lambda *_: [{"step": 450, "seconds": 5.0, "floors": 60.0}])
     if arguments[0] == "train" and "--resume" not in arguments:
         arguments += [part for key, value in quick(arguments[1]).items() for part in (f"--{key}", str(value))]
         arguments += [] if "--data.name" in arguments else ["--data.name", str(digits)]
     if arguments[0] == "train" and arguments[1:2] != ["quick-fashion"]:
-        monkeypatch.setattr(launching, "finish", lambda run: None)
-    cli.main(arguments)
+        monkeypatch.setattr(start, "finish", lambda run: None)
+    main.main(arguments)
     assert capsys.readouterr().out
 
 
@@ -138,7 +142,7 @@ def test_python_in_the_docs_runs(page: Path, digits: Path, tmp_path: Path, monke
 
 def test_the_readme_lists_every_recipe_and_dataset() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
-    for name in [*recipe_files.names(), *BUILTIN]:
+    for name in [*files.names(), *BUILTIN]:
         assert f"`{name}`" in text
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import genlab
-from genlab import recipe_files
-from genlab.reporting.drawings import WEIGHTED
+from genlab.recipe import files
+from genlab.report.diagram import WEIGHTED
 
 
 def words(recipe: str, changes: dict[str, Any] | None = None) -> list[str]:
@@ -18,7 +18,7 @@ def words(recipe: str, changes: dict[str, Any] | None = None) -> list[str]:
     return [element.text or "" for element in root.iter() if element.tag.endswith("text")]
 
 
-@pytest.mark.parametrize("name", recipe_files.names())
+@pytest.mark.parametrize("name", files.names())
 def test_every_layer_is_drawn(name: str) -> None:
     shown, text = genlab.show(name), words(name)
     for network in shown.networks:

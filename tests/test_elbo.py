@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from genlab import elbo
+from genlab.families.vae import elbo
 
 torch.manual_seed(0)
 MEAN, LOG_VARIANCE = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)

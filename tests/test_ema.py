@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from genlab.ema import Ema
-from genlab.nets.dcgan import DcganGenerator
+from genlab.families.ema import Ema
+from genlab.families.nets.dcgan import DcganGenerator
 
 
 class Counter(nn.Module):

@@ -8,19 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from genlab import engine, plan
 from genlab import recipe as schema
+from genlab.engine import calibrate
+from genlab.engine import device as engine
 from genlab.errors import UsageError
-from genlab.recipe.fields import (
-    Adadelta,
-    Adagrad,
-    Adam,
-    AdamW,
-    GradientDescent,
-    Optimiser,
-    RmsProp,
-    Sgd,
-)
+from genlab.recipe.sections import Adadelta, Adagrad, Adam, AdamW, GradientDescent, Optimiser, RmsProp, Sgd
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +120,7 @@ def test_what_is_set_is_kept_and_the_rest_is_the_plans(monkeypatch: pytest.Monke
             asked.append(convolutional)
             return choice
 
-    monkeypatch.setattr(plan, "measured", lambda device: Plan())
+    monkeypatch.setattr(calibrate, "measured", lambda device: Plan())
     dense, mixed = [nn.Linear(2, 2)], [nn.Sequential(nn.Linear(2, 2)), nn.Sequential(nn.Conv2d(1, 1, 1))]
     for networks in (dense, mixed):
         resolved = engine.resolve(schema.Engine(threads=3, fused_optimiser=False), True, engine.convolves(networks))
@@ -139,7 +131,7 @@ def test_what_is_set_is_kept_and_the_rest_is_the_plans(monkeypatch: pytest.Monke
 
 
 def test_nothing_is_measured_where_all_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "measured", None)
+    monkeypatch.setattr(calibrate, "measured", None)
     settings = schema.Engine(**{**schema.REFERENCE, "merged_passes": "auto"})
     assert engine.resolve(settings, mergeable=True) == settings.model_copy(update={"merged_passes": True})
 

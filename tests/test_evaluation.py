@@ -14,14 +14,19 @@ import pytest
 from PIL import Image
 
 import genlab
-from genlab import api_metrics, data, judge, metrics
-from genlab.data.images import Images
+from genlab import data
+from genlab.api import evaluate
+from genlab.api.run import Run
+from genlab.data.dataset import Images
 from genlab.errors import UsageError
-from genlab.evaluation import Evaluation, Reference, Samples, Way, kept, measure, players, sizes, words
-from genlab.evaluation.figures import figures
-from genlab.evaluation.measures import NAMES
-from genlab.evaluation.watch import COLUMNS
-from genlab.trained import Run
+from genlab.evaluation import judge, kept, metrics, models, sizes
+from genlab.evaluation.catalogue import NAMES
+from genlab.evaluation.image_set import Reference
+from genlab.evaluation.live import COLUMNS
+from genlab.evaluation.measure import Evaluation, measure
+from genlab.evaluation.samples import Samples, Way
+from genlab.report import text
+from genlab.report.figures.evaluation import figures
 
 PROMISED = (
     "frechet_distance", "kernel_distance", "classifier_score", "precision", "recall", "density", "coverage", "class_kl",
@@ -226,11 +231,11 @@ def test_duplicates_are_said(data_with: dict[str, Path]) -> None:
     of_duplicates = Reference(str(data_with["duplicates"]), Way(28, 1, "none"), None)
     record = measured(train, of_duplicates).record
     assert "50 of 200 test images are duplicates of training images" in " ".join(record["notes"])
-    assert dict(words.summary(record))["memorised"].startswith(
+    assert dict(text.summary(record))["memorised"].startswith(
         "100.00 % of the samples are nearly training images, more than of real images (25.50 %"
     )
     fresh = measured(data.load("mnist", "test").images[4000:4400], of_duplicates).record
-    assert "no more than of real images" in dict(words.summary(fresh))["memorised"]
+    assert "no more than of real images" in dict(text.summary(fresh))["memorised"]
     twice = measured(train, Reference(str(data_with["twice"]), Way(28, 1, "none"), None)).record
     assert "800 of 800 training images are duplicates of other training images" in " ".join(twice["notes"])
 
@@ -259,7 +264,7 @@ def test_where_copies_cannot_be_told_it_is_said(train: Any, test: Any, why: str,
     record = found.record
     assert record["metrics"]["memorised_fraction"] == {"value": None, "interval": None, "floor": None, "n": len(train)}
     assert f"{why}: whether images are copies cannot be told" in " ".join(record["notes"])
-    assert "memorised" not in dict(words.summary(record))
+    assert "memorised" not in dict(text.summary(record))
     json.dumps(record, allow_nan=False)
     assert [look.name for look in figures(found)] == ["evaluation-spectrum", "evaluation-nearest"]
 
@@ -373,29 +378,29 @@ def test_what_a_discriminator_can_tell() -> None:
     """Logits with known answers: accuracy counts both kinds equally, ranking needs no threshold."""
     rng = np.random.default_rng(0)
     held_out, trained_on, fake = rng.normal(1, 1, 4000), rng.normal(2, 1, 4000), rng.normal(-1, 1, 2000)
-    found = players.discriminator(held_out, trained_on, fake)
+    found = models.discriminator(held_out, trained_on, fake)
     assert found["accuracy"] == pytest.approx(0.841, abs=0.02)  # Phi(1)
     assert found["gap"] == pytest.approx(0.977 - 0.841, abs=0.02)
     assert found["ranking"] == pytest.approx(0.921, abs=0.02)  # Phi(2 / sqrt 2)
-    level = players.discriminator(held_out + 9, trained_on + 9, fake + 9)  # relativistic: a level that drifted
+    level = models.discriminator(held_out + 9, trained_on + 9, fake + 9)  # relativistic: a level that drifted
     assert level["accuracy"] == pytest.approx(0.5, abs=0.01)
     assert level["ranking"] == pytest.approx(found["ranking"])
     # The log-odds of N(1, 1) against N(-1, 1) are 2x: logits that say just that are calibrated.
-    honest = players.discriminator(2 * held_out, 2 * trained_on, 2 * fake)
+    honest = models.discriminator(2 * held_out, 2 * trained_on, 2 * fake)
     assert honest["calibration_error"] < 0.03
-    assert players.discriminator(20 * held_out, trained_on, 20 * fake)["calibration_error"] > 0.1
+    assert models.discriminator(20 * held_out, trained_on, 20 * fake)["calibration_error"] > 0.1
 
 
 def test_compare(watched: dict[str, Run]) -> None:
     root = watched["full"].path.parent
     with pytest.raises(UsageError, match="named twice"):
-        api_metrics.compare(["full", "full"], runs=root)
+        evaluate.compare(["full", "full"], runs=root)
     with pytest.raises(UsageError, match="two runs or more"):
-        api_metrics.compare(["full"], runs=root)
-    found = api_metrics.compare(["full", "cheap"], runs=root)
+        evaluate.compare(["full"], runs=root)
+    found = evaluate.compare(["full", "cheap"], runs=root)
     assert found["full"]["metrics"] == found["cheap"]["metrics"]  # the same weights
     assert (watched["cheap"].path / "evaluations" / "evaluation.json").exists()
-    shown = words.comparison(found)
+    shown = text.comparison(found)
     assert shown.columns == ("metric", "full", "cheap")
 
 
@@ -416,7 +421,7 @@ def test_a_classifier_has_no_images(some_digits: Path, tmp_path: Path) -> None:
     run = genlab.train("s4-classifier", overrides=changes, runs=tmp_path)
     with pytest.raises(UsageError, match="makes no images"):
         run.evaluate()
-    other = api_metrics.judge_of(run.path)
+    other = evaluate.judge_of(run.path)
     assert other.sha256 != judge.PINNED["mnist"]
 
 
@@ -439,18 +444,18 @@ def test_a_vae_states_its_bound(some_digits: Path, tmp_path: Path) -> None:
 def test_summary_in_words(against: Reference) -> None:
     train = against.training_images(300)
     copies = measured(train.images, against, train.labels).record
-    said = dict(words.summary(copies))
+    said = dict(text.summary(copies))
     assert "1.0 times the floor" in said["quality"]
     assert said["classes"] == "10 of 10 found"
     assert said["memorised"] == "100.00 % of the samples are nearly training images"
     noise = np.random.default_rng(0).integers(0, 256, (100, 1, 28, 28), np.uint8)
-    assert dict(words.summary(measured(noise, against).record))["memorised"].startswith("none")
+    assert dict(text.summary(measured(noise, against).record))["memorised"].startswith("none")
 
 
 @pytest.mark.slow
 def test_accuracy_score_learns_from_the_images(against: Reference) -> None:
     """Trained on 1,280 real digits the test split is read well; with the labels of others it is not."""
-    from genlab.evaluation.score import accuracy_score
+    from genlab.evaluation.cas import accuracy_score
 
     test = data.first(data.load("mnist", "test"), 300)
     train = data.first(data.load("mnist"), 1280)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import genlab
-from genlab.events import TAGS
 from genlab.recipe import GanRecipe
+from genlab.training.tensorboard import TAGS
 
 
 def test_the_same_scalars_and_grids(small: Callable[..., GanRecipe], tmp_path: Path) -> None:

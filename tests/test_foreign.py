@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from genlab import data
-from genlab.data.foreign import read_images
+from genlab.data.folder import read_images
 from genlab.errors import DataError
 from genlab.evaluation.samples import Way
 

@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genlab import engine, gan, penalties
-from genlab.descent import Descent
+from genlab.engine import device
+from genlab.engine.optim import Descent
+from genlab.engine.randomness import Keyed
 from genlab.errors import NonFiniteError
-from genlab.losses import ADVERSARIAL, AdversarialLoss
-from genlab.randomness import Keyed
+from genlab.families.gan import model as gan
+from genlab.families.gan import penalties
+from genlab.families.gan.losses import ADVERSARIAL, AdversarialLoss
 from genlab.recipe import GanRecipe
 from genlab.recipe.gan import NEEDS_SIGMA, GanObjective
 
@@ -26,8 +28,8 @@ PENALTIES = [kind for kind in get_args(GanObjective.model_fields["penalty"].anno
 def make(recipe: GanRecipe, seed: int = 0, total_steps: int = 10) -> gan.Gan:
     keyed = Keyed(seed)
     made = gan.build_networks(recipe, 10, keyed)
-    settings = engine.resolve(recipe.engine, gan.mergeable(made))
-    return gan.Gan(recipe, made, engine.start(settings), keyed, total_steps)
+    settings = device.resolve(recipe.engine, gan.mergeable(made))
+    return gan.Gan(recipe, made, device.start(settings), keyed, total_steps)
 
 
 def run(recipe: GanRecipe, steps: int = 3, seed: int = 0) -> tuple[gan.Gan, list[dict[str, float]]]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from genlab.geometry import doublings, halvings
+from genlab.recipe.sizes import doublings, halvings
 
 
 @pytest.mark.parametrize(("base", "side", "blocks"), [(4, 32, 3), (7, 28, 2), (4, 64, 4), (4, 4, None), (4, 28, None)])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import golden
-from genlab import recipe_files
+from genlab.recipe import files
 
 KNOWN = json.loads(golden.TRACES.read_text("utf-8"))
 GIVEN = json.loads(golden.GIVEN.read_text("utf-8"))
@@ -68,9 +68,9 @@ def test_other_float32_plans(name: str, settings: dict[str, Any]) -> None:
 
 def by_a_thousandth(name: str) -> list[dict[str, Any]]:
     """Each setting of a recipe's optimisers that acts in the first steps, moved by a thousandth."""
-    plain = recipe_files.to_dict(recipe_files.load(name))
+    plain = files.to_dict(files.load(name))
     changes: list[dict[str, Any]] = []
-    for path in recipe_files.load(name).optimiser_sections():
+    for path in files.load(name).optimiser_sections():
         section = plain
         for part in path.split("."):
             section = section[part]

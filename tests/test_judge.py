@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genlab import data, judge, metrics
+from genlab import data
 from genlab.errors import DataError, UsageError
-from genlab.evaluation.response import DISTURBANCES, disturbed
-from genlab.judge import Judge
+from genlab.evaluation import judge, metrics
+from genlab.evaluation.judge import Judge
+from genlab.evaluation.judge_trial import DISTURBANCES, disturbed
 
 ACCURACY = {"mnist": 0.994, "fashion-mnist": 0.92}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from genlab.evaluation import kept
-from genlab.evaluation.measures import NAMES
+from genlab.evaluation.catalogue import NAMES
 
 
 def record(

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from genlab import latent
+from genlab.families import latent
 
 A, B = torch.randn(2, 6, 100, generator=torch.Generator().manual_seed(0))
 

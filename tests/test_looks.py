@@ -12,10 +12,12 @@ import torch
 from PIL import Image
 
 import genlab
-from genlab import latent, looks, sampling
+from genlab.api.run import Run
 from genlab.errors import UsageError
-from genlab.sampling import How, Sampler
-from genlab.trained import Run
+from genlab.families import latent
+from genlab.report.figures import looks
+from genlab.runs import sampling
+from genlab.runs.sampling import How, Sampler
 
 
 @pytest.fixture(scope="module")

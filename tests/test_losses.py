@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genlab.losses import ADVERSARIAL, SMOOTHED, adversarial
+from genlab.families.gan.losses import ADVERSARIAL, SMOOTHED, adversarial
 
 LOGITS = [-110.0, -30.0, -1.5, 0.0, 0.7, 30.0, 110.0]
 MILD = [-1.5, -0.2, 0.0, 0.7, 2.5]

@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from genlab import metrics
+from genlab.evaluation import metrics
 
 RNG = np.random.default_rng(3)
 

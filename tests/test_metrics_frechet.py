@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from genlab.metrics import frechet_distance, frechet_of_moments
-from genlab.metrics.frechet import moments
+from genlab.evaluation.metrics import frechet_distance, frechet_of_moments
+from genlab.evaluation.metrics.frechet import moments
 
 RNG = np.random.default_rng(0)
 

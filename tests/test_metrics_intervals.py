@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from genlab import metrics
-from genlab.metrics import BLOCKS, Estimate, Manifold
-from genlab.metrics.intervals import STUDENT
+from genlab.evaluation import metrics
+from genlab.evaluation.metrics import BLOCKS, Estimate, Manifold
+from genlab.evaluation.metrics.intervals import STUDENT
 
 
 def test_student() -> None:

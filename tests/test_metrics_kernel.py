@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genlab.metrics import jackknife, kernel_distance, kernel_distances
+from genlab.evaluation.metrics import jackknife, kernel_distance, kernel_distances
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 RNG = np.random.default_rng(1)

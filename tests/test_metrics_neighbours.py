@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genlab.metrics import BLOCKS, Manifold, blocks_of, memorised_fraction, nearest, prdc, prdc_estimates
+from genlab.evaluation.metrics import BLOCKS, Manifold, blocks_of, memorised_fraction, nearest, prdc, prdc_estimates
 
 RNG = np.random.default_rng(2)
 Array = np.ndarray[Any, np.dtype[np.float64]]

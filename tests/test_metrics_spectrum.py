@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from genlab import data, metrics
-from genlab.augmentation import blurred
+from genlab import data
+from genlab.data.augmentation import blurred
+from genlab.evaluation import metrics
 
 RNG = np.random.default_rng(4)
 

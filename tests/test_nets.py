@@ -9,18 +9,18 @@ import torch
 from torch import nn
 
 import genlab
-from genlab.nets import parts
-from genlab.nets.autoencoder import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder
-from genlab.nets.classifier import CnnClassifier, MlpClassifier
-from genlab.nets.conditional import (
+from genlab.families.nets import parts
+from genlab.families.nets.autoencoder import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder
+from genlab.families.nets.classifier import CnnClassifier, MlpClassifier
+from genlab.families.nets.conditional import (
     ConditionalDcganDiscriminator,
     ConditionalDcganGenerator,
     ProjectionDcganDiscriminator,
 )
-from genlab.nets.dcgan import DcganDiscriminator, DcganGenerator
-from genlab.nets.describe import describe
-from genlab.nets.mlp import MlpDiscriminator, MlpGenerator
-from genlab.nets.residual import Block, ResidualDiscriminator, ResidualGenerator
+from genlab.families.nets.dcgan import DcganDiscriminator, DcganGenerator
+from genlab.families.nets.describe import describe
+from genlab.families.nets.mlp import MlpDiscriminator, MlpGenerator
+from genlab.families.nets.residual import Block, ResidualDiscriminator, ResidualGenerator
 
 S4_GENERATOR = DcganGenerator(100, 1, 28, 32, 7, "convolution", "leaky-relu")
 S4_DISCRIMINATOR = DcganDiscriminator(1, 28, 32, 3, "convolution")

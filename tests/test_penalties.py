@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genlab import penalties
-from genlab.penalties import finite_difference_penalty
+from genlab.families.gan import penalties
+from genlab.families.gan.penalties import finite_difference_penalty
 
 
 def tanh_network() -> nn.Module:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genlab import pictures
+from genlab.data import pictures
 
 
 def test_rounding() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from genlab import places, recipe_files
-from genlab.recipe import GanRecipe
+from genlab.engine import places
+from genlab.recipe import GanRecipe, files
 
 WHO = os.getuid() if hasattr(os, "getuid") else "user"
 NOBODY = """
@@ -34,7 +34,7 @@ except (KeyError, OSError): print("nobody")
 @pytest.mark.parametrize("home", [None, pytest.param("/dev/null/home", marks=pytest.mark.slow)])
 def test_a_user_without_a_name_and_a_home(home: str | None, small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     """Everything works, quietly, and what is remembered lies in a private folder of the temporary directory."""
-    (tmp_path / "r.yaml").write_text(recipe_files.dump(small({"logging.tensorboard": True})), "utf-8")
+    (tmp_path / "r.yaml").write_text(files.dump(small({"logging.tensorboard": True})), "utf-8")
     names = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "USER", "LOGNAME", "USERNAME", "LNAME")
     environment = {k: v for k, v in os.environ.items() if k not in names} | {"TMPDIR": str(tmp_path / "tmp")}
     (tmp_path / "tmp").mkdir()

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 import genlab
-from genlab import cores, plan
-from genlab.plan import MARGIN, Measured
+from genlab.engine import calibrate
+from genlab.engine import threads as cores
+from genlab.engine.calibrate import MARGIN, Measured
 from genlab.recipe import GanRecipe
 
 CONVOLUTION = {
@@ -69,15 +70,15 @@ def test_what_was_not_measured_is_not_chosen() -> None:
 
 def test_it_is_measured_in_two_seconds_and_once() -> None:
     start = time.process_time()
-    first = plan.measured("cpu")
+    first = calibrate.measured("cpu")
     assert time.process_time() - start < 6  # two seconds of an idle machine; others may be at work here
     assert all(0.001 < value < 10_000 for value in first.milliseconds.values())
-    tried = {form for form in (*CONVOLUTION, *LINEAR) if form.split()[1] not in plan.impossible("cpu")}
+    tried = {form for form in (*CONVOLUTION, *LINEAR) if form.split()[1] not in calibrate.impossible("cpu")}
     assert {form for form in tried if "x2" not in form} | set(ADAM) <= first.milliseconds.keys()
     assert first.milliseconds.keys() <= tried | set(ADAM) | {f"{form} x{first.threads}" for form in tried}
     if first.source == "measured":
-        assert plan.measured("cpu").milliseconds == first.milliseconds
-        assert plan.measured("cpu").source == "remembered"
+        assert calibrate.measured("cpu").milliseconds == first.milliseconds
+        assert calibrate.measured("cpu").source == "remembered"
 
 
 def test_a_busy_machine_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,9 +86,9 @@ def test_a_busy_machine_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> No
         time.sleep(0.05)
         return ADAM
 
-    monkeypatch.setattr(plan, "_milliseconds", waiting)
-    assert plan.measured("cpu").source == "measured on a busy machine"
-    assert not plan.cache_file().exists()
+    monkeypatch.setattr(calibrate, "_milliseconds", waiting)
+    assert calibrate.measured("cpu").source == "measured on a busy machine"
+    assert not calibrate.cache_file().exists()
 
 
 def working(device: str, threads: int) -> dict[str, float]:
@@ -99,20 +100,21 @@ def working(device: str, threads: int) -> dict[str, float]:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, '{"%s": {"adam plain": "fast"}}', '{"%s": 1.5}'])
 def test_a_damaged_cache_is_measured_again(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "_milliseconds", working)
-    while plan.measured("cpu", anew=True).source != "measured":
+    monkeypatch.setattr(calibrate, "_milliseconds", working)
+    while calibrate.measured("cpu", anew=True).source != "measured":
         pass
-    (key,) = json.loads(plan.cache_file().read_text())
-    plan.cache_file().write_text(text.replace("%s", key))
-    assert plan.measured("cpu").milliseconds == ADAM
-    assert plan.measured("cpu").source != "remembered" or json.loads(plan.cache_file().read_text()) == {key: ADAM}
+    (key,) = json.loads(calibrate.cache_file().read_text())
+    calibrate.cache_file().write_text(text.replace("%s", key))
+    assert calibrate.measured("cpu").milliseconds == ADAM
+    source, kept = calibrate.measured("cpu").source, json.loads(calibrate.cache_file().read_text())
+    assert source != "remembered" or kept == {key: ADAM}
 
 
 def test_a_home_that_cannot_be_written_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(plan, "_milliseconds", working)
-    assert plan.measured("cpu").milliseconds == ADAM
+    monkeypatch.setattr(calibrate, "_milliseconds", working)
+    assert calibrate.measured("cpu").milliseconds == ADAM
 
 
 def effective(**variables: str) -> tuple[dict[str, str], dict[str, float], str, dict[str, str]]:
@@ -144,7 +146,7 @@ def test_a_process_that_is_kept_from_instructions_has_a_plan_of_its_own() -> Non
 
 
 def test_what_is_left_out_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "impossible", lambda device: {})
+    monkeypatch.setattr(calibrate, "impossible", lambda device: {})
     assert Measured("cpu", 2, {**CONVOLUTION, **LINEAR}, "measured").left_out() == {}
     slow = Measured("cpu", 2, {**CONVOLUTION, **LINEAR, "linear bfloat16": 6.0}, "measured")
     assert slow.precisions() == ["float32", "bfloat16"]  # convolutions are still faster
@@ -157,10 +159,10 @@ def test_the_time_that_a_training_will_take() -> None:
     """In closed form: the work that was timed, so many times over, on all threads, and a millisecond a step."""
     found = Measured("cpu", 2, {**CONVOLUTION, **LINEAR}, "measured")
     settings = {"precision": "float32", "memory_format": "channels-last", "threads": 2}
-    passes = 1000 * 3 * plan.WORK["convolution"]
+    passes = 1000 * 3 * calibrate.WORK["convolution"]
     assert found.seconds(passes, 500, settings, True) == pytest.approx(1000 * 0.008 / 2 + 0.5)
     assert found.seconds(passes, 500, {**settings, "precision": "bfloat16", "threads": 1}, True) == pytest.approx(4.5)
-    products = 1000 * 3 * plan.WORK["linear"]
+    products = 1000 * 3 * calibrate.WORK["linear"]
     assert found.seconds(products, 0, settings, False) == pytest.approx(4.0)  # two threads as they were measured
     assert found.seconds(products, 0, {**settings, "threads": 1}, False) == pytest.approx(6.0)
 
@@ -215,40 +217,42 @@ def test_a_chosen_form_is_compared_with_the_first(
     work = Timed({"adam plain": 3.0, "adam fused": 1.0})
     for name, times in (("float32", 1.0), ("bfloat16", half)):
         work.milliseconds |= {f"convolution {name} channels-last": times, f"linear {name}": times}
-    monkeypatch.setattr(plan, "_work", work)
-    said = plan.slower(chosen, automatic, convolutional)
+    monkeypatch.setattr(calibrate, "_work", work)
+    said = calibrate.slower(chosen, automatic, convolutional)
     if found is None:
         assert said is None
     else:  # Times of a shared machine: the ratio to a fifth.
         (form, ratio), (expected, known) = (str(text).split(" times")[0].split(" takes ") for text in (said, found))
         assert form == expected
         assert float(ratio) == pytest.approx(float(known), rel=0.2)
-    assert bool(work.asked) == (chosen != {**chosen, **{field: plan.FIRST[field] for field in automatic}})
+    assert bool(work.asked) == (chosen != {**chosen, **{field: calibrate.FIRST[field] for field in automatic}})
 
 
 def test_a_plan_that_is_found_wrong_is_said_and_forgotten(
     small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A remembered plan says that bfloat16 is fast, which it is not; the run that began with it keeps it."""
-    monkeypatch.setattr(plan, "impossible", lambda device: {})
-    monkeypatch.setattr(plan, "_work", Timed({f"convolution {name} channels-last": n for name, n in
+    monkeypatch.setattr(calibrate, "impossible", lambda device: {})
+    monkeypatch.setattr(calibrate, "_work", Timed({f"convolution {name} channels-last": n for name, n in
                                               (("float32", 1.0), ("bfloat16", 9.0))}))  # fmt: skip
-    plan._keep({plan._key("cpu"): {**CONVOLUTION, **LINEAR, **ADAM}, "another machine": ADAM})
+    calibrate._keep({calibrate._key("cpu"): {**CONVOLUTION, **LINEAR, **ADAM}, "another machine": ADAM})
     recipe = small({"engine.plan": "auto", "engine.device": "cpu", "budget.max_steps": 4})
     with pytest.warns(UserWarning, match=r"convolution bfloat16 channels-last takes (8|9)[.\d]* times as long") as said:
         run = genlab.train(recipe, runs=tmp_path / "runs", report=False)
     assert "genlab bench plan --anew" in str(said[0].message)
     assert run.recipe.engine.precision == "bfloat16"
-    assert json.loads(plan.cache_file().read_text()) == {"another machine": ADAM}
+    assert json.loads(calibrate.cache_file().read_text()) == {"another machine": ADAM}
 
 
 def test_a_plan_that_holds_is_kept_in_silence(
     small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And looking at it changes no bit of the training."""
-    monkeypatch.setattr(plan, "impossible", lambda device: {})
-    monkeypatch.setattr(plan, "slower", lambda *_: torch.randn(3) is None)
-    plan._keep({plan._key("cpu"): {**CONVOLUTION, **LINEAR, **ADAM, "convolution bfloat16 channels-last": 9.0}})
+    monkeypatch.setattr(calibrate, "impossible", lambda device: {})
+    monkeypatch.setattr(calibrate, "slower", lambda *_: torch.randn(3) is None)
+    calibrate._keep(
+        {calibrate._key("cpu"): {**CONVOLUTION, **LINEAR, **ADAM, "convolution bfloat16 channels-last": 9.0}}
+    )
     rows = []
     for changes in ({"engine.plan": "auto", "engine.device": "cpu"}, {**{f"engine.{k}": v for k, v in {
         "device": "cpu", "precision": "float32", "memory_format": "channels-last", "fused_optimiser": True,
@@ -259,13 +263,13 @@ def test_a_plan_that_holds_is_kept_in_silence(
         )
     assert len(rows[0]) == 5
     assert rows[0] == rows[1]
-    assert plan.measured("cpu").source == "remembered"
+    assert calibrate.measured("cpu").source == "remembered"
 
 
 def test_a_precision_without_instructions_is_noted(
     small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "impossible", lambda device: {"bfloat16": "no instructions for it here"})
+    monkeypatch.setattr(calibrate, "impossible", lambda device: {"bfloat16": "no instructions for it here"})
     changes = {"engine.plan": "auto", "engine.device": "cpu", "engine.precision": "bfloat16", "budget.max_steps": 1}
     with pytest.warns(UserWarning, match=r"engine\.precision bfloat16: no instructions for it here; a step takes many"):
         genlab.train(small(changes), runs=tmp_path, report=False)

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from genlab import plots
+from genlab.report import plots
 
 
 def test_shares_of_a_confusion_matrix_are_of_its_rows() -> None:

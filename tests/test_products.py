@@ -9,12 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genlab import engine
 from genlab import recipe as schema
-from genlab.descent import Descent
-from genlab.nets import products
-from genlab.nets.products import DoublingConvTranspose2d, HalvingConv2d, Linear, PointConvTranspose2d, WholeMapConv2d
-from genlab.recipe import fields
+from genlab.engine import device, fast_layers
+from genlab.engine.fast_layers import (
+    DoublingConvTranspose2d,
+    HalvingConv2d,
+    Linear,
+    PointConvTranspose2d,
+    WholeMapConv2d,
+)
+from genlab.engine.optim import Descent
+from genlab.recipe import sections
 
 
 @pytest.mark.parametrize(
@@ -49,7 +54,7 @@ def test_strided_convolutions_with_the_gradient_as_a_product(
     side: int, product: bool, few: bool, transposed: bool, layout: torch.memory_format
 ) -> None:
     """First and second derivatives, by finite differences and against torch.nn's."""
-    large = 2 if few else products.FEW + 1  # channels of the larger map
+    large = 2 if few else fast_layers.FEW + 1  # channels of the larger map
     inputs, outputs = (3, large) if transposed else (large, 3)
     x = torch.randn(2, inputs, side, side, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
     shape = (3, large, 4, 4)
@@ -57,7 +62,7 @@ def test_strided_convolutions_with_the_gradient_as_a_product(
     bias = torch.randn(outputs, dtype=torch.float64, requires_grad=True)
 
     def layer(*given: Tensor) -> Tensor:
-        y: Tensor = products._Strided.apply(*given, transposed, product)  # type: ignore[no-untyped-call]
+        y: Tensor = fast_layers._Strided.apply(*given, transposed, product)  # type: ignore[no-untyped-call]
         return y
 
     plain = (F.conv_transpose2d if transposed else F.conv2d)(x, weight, bias, 2, 1)
@@ -129,7 +134,7 @@ def test_its_derivatives_in_float64() -> None:
     weight = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
 
     def product(x: Tensor, weight: Tensor) -> Tensor:
-        y: Tensor = products._RoundedProduct.apply(x, weight, weight.detach())  # type: ignore[no-untyped-call]
+        y: Tensor = fast_layers._RoundedProduct.apply(x, weight, weight.detach())  # type: ignore[no-untyped-call]
         return y
 
     assert torch.autograd.gradcheck(product, (x, weight))
@@ -141,9 +146,9 @@ def test_its_derivatives_in_float64() -> None:
 def test_a_rounded_weight_is_never_an_old_one(name: str, fused: bool) -> None:
     """PyTorch's fused optimisers do not move a weight's version."""
     settings = schema.Engine(**{**schema.REFERENCE, "precision": "bfloat16", "fused_optimiser": fused})
-    machine = engine.start(settings)
+    machine = device.start(settings)
     layer, x = machine.place(Linear(5, 4)), torch.randn(3, 5)
-    kinds = {"adam": fields.Adam, "sgd": fields.Sgd, "rmsprop": fields.RmsProp}
+    kinds = {"adam": sections.Adam, "sgd": sections.Sgd, "rmsprop": sections.RmsProp}
     descent = Descent("player", "optimiser", layer, kinds[name](name=name, lr=0.5), machine, 10)
 
     def now() -> Tensor:

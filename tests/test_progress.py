@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 import genlab
-from genlab import anatomy
-from genlab.progress import Lines, Live, _losses, epoch_line, progress
+from genlab.api.progress import Lines, Live, _losses, epoch_line, progress
 from genlab.recipe import GanRecipe
-from genlab.training import Observer
+from genlab.report import anatomy
+from genlab.training.fit import Observer
 
 
 def test_a_pipe_gets_plain_lines(small: Callable[..., GanRecipe], tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import torch
 
 import genlab
 import instructions
-from genlab import cores, plan, provenance
-from genlab.provenance import MATTERS, differences
+from genlab.engine import calibrate, threads
+from genlab.runs import provenance
+from genlab.runs.provenance import MATTERS, differences
 
 
 def here() -> dict[str, dict[str, object]]:
@@ -42,13 +43,13 @@ def test_what_moves_no_bit_is_not_compared() -> None:
 
 
 def test_limits_are_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in cores.LIMITS:
+    for name in threads.LIMITS:
         monkeypatch.delenv(name, raising=False)
-    assert cores.instructions()["limits"] == ""
+    assert threads.instructions()["limits"] == ""
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
     monkeypatch.setenv("MKL_ENABLE_INSTRUCTIONS", "AVX2")
-    assert cores.instructions()["limits"] == "ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2"
-    assert cores.instructions()["capability"] in (
+    assert threads.instructions()["limits"] == "ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2"
+    assert threads.instructions()["capability"] in (
         "DEFAULT",
         "AVX2",
         "AVX512",
@@ -63,8 +64,8 @@ def test_limits_are_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pytorch_that_does_not_tell_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is then measured, as nothing says that it is impossible."""
     monkeypatch.setattr(torch, "ops", object())
-    assert cores.instructions()["onednn_bfloat16"] == "unknown"
-    assert plan.impossible("cpu") == {}
+    assert threads.instructions()["onednn_bfloat16"] == "unknown"
+    assert calibrate.impossible("cpu") == {}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from genlab.randomness import Keyed
+from genlab.engine.randomness import Keyed
 
 
 def test_same_key_same_draw() -> None:

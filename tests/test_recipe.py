@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from genlab import recipe_files
 from genlab.errors import RecipeError, UsageError
-from genlab.recipe import GanRecipe
+from genlab.recipe import GanRecipe, files
 
 
 def problems(changes: dict[str, Any], recipe: str = "quick-mnist") -> list[str]:
     with pytest.raises(RecipeError) as caught:
-        recipe_files.load(recipe, changes)
+        files.load(recipe, changes)
     assert caught.value.exit_code == 2
     return caught.value.problems
 
@@ -125,7 +124,7 @@ def test_what_the_other_families_refuse(recipe: str, changes: dict[str, Any], wo
 
 def test_another_kind_keeps_what_both_have() -> None:
     """Overriding a kind or an optimiser leaves out the fields that only the old one has, and keeps the rest."""
-    recipe = recipe_files.load(
+    recipe = files.load(
         "s2-dcgan",
         {
             "networks.discriminator.kind": "conditional-dcgan",
@@ -134,7 +133,7 @@ def test_another_kind_keeps_what_both_have() -> None:
             "optimisers.generator.momentum": 0.9,
         },
     )
-    made = recipe_files.to_dict(recipe)
+    made = files.to_dict(recipe)
     assert made["networks"]["discriminator"]["ndf"] == 32
     assert "stem" not in made["networks"]["discriminator"]
     assert made["optimisers"]["generator"] == {
@@ -145,19 +144,19 @@ def test_another_kind_keeps_what_both_have() -> None:
 
 def test_an_optimiser_takes_its_own_defaults() -> None:
     """AdamW's weight decay is 0.01, although the recipe's Adam says 0; the rate and what was asked for stay."""
-    made = recipe_files.to_dict(recipe_files.load("s4-classifier", {"optimiser.name": "adamw"}))["optimiser"]
+    made = files.to_dict(files.load("s4-classifier", {"optimiser.name": "adamw"}))["optimiser"]
     assert (made["weight_decay"], made["lr"]) == (0.01, 0.001)
     asked = {"optimiser.name": "adamw", "optimiser.weight_decay": 0.5}
-    assert recipe_files.to_dict(recipe_files.load("s4-classifier", asked))["optimiser"]["weight_decay"] == 0.5
+    assert files.to_dict(files.load("s4-classifier", asked))["optimiser"]["weight_decay"] == 0.5
 
 
 def test_full_batch_descent_is_on_a_stated_subset() -> None:
     changes = {"optimisers.generator.name": "gradient-descent"}
-    draft = recipe_files.Draft("s3-mlp", changes)
+    draft = files.Draft("s3-mlp", changes)
     draft.against(60_000, 28, 1, 10)
     with pytest.raises(RecipeError, match=r"uses all 60,000 images in each step, but budget\.batch is 100"):
         draft.settle()
-    fits = recipe_files.Draft("s3-mlp", {**changes, "data.subset": 1000, "budget.batch": 1000})
+    fits = files.Draft("s3-mlp", {**changes, "data.subset": 1000, "budget.batch": 1000})
     fits.against(60_000, 28, 1, 10)
     assert fits.settle().data.subset == 1000
 
@@ -197,25 +196,25 @@ def test_an_unknown_field_names_the_nearest(path: str, nearest: str) -> None:
 
 def test_an_unknown_recipe_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'quick-mnist'"):
-        recipe_files.load("quick-mnst")
+        files.load("quick-mnst")
 
 
 def test_a_recipe_is_frozen() -> None:
-    recipe = recipe_files.load("quick-mnist")
+    recipe = files.load("quick-mnist")
     with pytest.raises(ValidationError, match="frozen"):
         recipe.budget.epochs = 3  # type: ignore[misc]
 
 
 def test_numbers_may_come_as_yaml_reads_them() -> None:
     """YAML 1.1 reads 1e-3 as text; a person means a number."""
-    recipe = recipe_files.load("quick-mnist", {"optimisers.generator.lr": "1e-3"})
-    assert recipe_files.to_dict(recipe)["optimisers"]["generator"]["lr"] == 1e-3
+    recipe = files.load("quick-mnist", {"optimisers.generator.lr": "1e-3"})
+    assert files.to_dict(recipe)["optimisers"]["generator"]["lr"] == 1e-3
 
 
 @pytest.mark.parametrize("given", ["1, 2,5", "1 2 5", [1, 2, 5]])
 def test_lists_may_be_written_with_commas(given: Any) -> None:
-    recipe = recipe_files.load("quick-mnist", {"logging.sample_epochs": given})
-    assert recipe_files.to_dict(recipe)["logging"]["sample_epochs"] == [1, 2, 5]
+    recipe = files.load("quick-mnist", {"logging.sample_epochs": given})
+    assert files.to_dict(recipe)["logging"]["sample_epochs"] == [1, 2, 5]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +227,7 @@ def test_lists_may_be_written_with_commas(given: Any) -> None:
     ],
 )
 def test_what_a_dataset_refuses(facts: dict[str, int], words: str) -> None:
-    draft = recipe_files.Draft("quick-mnist", {"budget.epochs": 0})
+    draft = files.Draft("quick-mnist", {"budget.epochs": 0})
     draft.against(**{"images": 60_000, "side": 28, "channels": 1, "classes": 10, **facts})
     with pytest.raises(RecipeError) as caught:
         draft.settle()
@@ -237,12 +236,12 @@ def test_what_a_dataset_refuses(facts: dict[str, int], words: str) -> None:
 
 
 def test_a_last_batch_of_one_is_refused_before_batch_normalisation_meets_it() -> None:
-    recipe = recipe_files.load("s2-dcgan")
+    recipe = files.load("s2-dcgan")
     assert [line for _, line in recipe.against(128 * 3 + 1, 28, 1, 10)] != []
     assert [line for _, line in recipe.against(128 * 3 + 2, 28, 1, 10)] == []
 
 
 def test_conditional_is_what_the_generator_is_told() -> None:
-    assert recipe_files.load("quick-mnist").conditional
-    assert not recipe_files.load("s2-dcgan").conditional
-    assert isinstance(recipe_files.load("s2-dcgan"), GanRecipe)
+    assert files.load("quick-mnist").conditional
+    assert not files.load("s2-dcgan").conditional
+    assert isinstance(files.load("s2-dcgan"), GanRecipe)

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 import genlab
-from genlab import data, launching, recipe_files
+from genlab import data
+from genlab.api.run import Run, as_tested
 from genlab.data import Dataset
-from genlab.recipe import Recipe
-from genlab.reporting.figures import plots
-from genlab.trained import Run, as_tested
+from genlab.recipe import Recipe, files
+from genlab.report.curves import plots
+from genlab.training import start
 
-NAMES = recipe_files.names()
+NAMES = files.names()
 REPORTS = [
     "s0-dcgan",
     "s1-mlp",
@@ -47,7 +48,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def trained(name: str, steps: int, classifier: Run, folder: Path, **smaller: Any) -> Run:
     changes: dict[str, Any] = {"budget.max_steps": steps, "logging.metrics_every": 1, **smaller}
-    if recipe_files.load(name).family != "classifier":
+    if files.load(name).family != "classifier":
         changes["logging.evaluation"] = "none"  # tests/test_evaluation.py has those
     if name == "s4-vae-warm":
         changes["init_encoder_from"] = str(classifier.path)
@@ -81,7 +82,7 @@ def test_three_steps(name: str, classifier: Run, tmp_path: Path, monkeypatch: py
     def few(recipe: Recipe, test: Dataset | None) -> Dataset | None:
         return as_tested(recipe, None if test is None else data.first(test, 200))
 
-    monkeypatch.setattr(launching, "as_tested", few)
+    monkeypatch.setattr(start, "as_tested", few)
     steps = 5 if name == "wgan-gp" else 3  # G learns at every fifth
     check(trained(name, steps, classifier, tmp_path, **{"budget.batch": 16, "data.subset": 512}), steps)
 

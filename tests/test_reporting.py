@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import genlab
-from genlab import recipe_files
-from genlab.recipe import GanRecipe
-from genlab.reporting import figures, pages
-from genlab.reporting.render import render
-from genlab.runs import RunDirectory
-from genlab.storage import write_json
-from genlab.trained import Run
+from genlab.api.run import Run
+from genlab.engine.files import write_json
+from genlab.recipe import GanRecipe, files
+from genlab.report import curves
+from genlab.report import page as pages
+from genlab.report.html import render
+from genlab.runs.directory import RunDirectory
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> \u2028\u202e &amp;"
 
@@ -115,7 +115,7 @@ def test_csv_holds_every_row(finished: Run) -> None:
 
 def test_blocks_are_means() -> None:
     rows = [{"step": k, "a": float(k), **({"b": 1.0} if k % 3 == 0 else {})} for k in range(1, 901)]
-    series = figures._series(rows, "a")
+    series = curves._series(rows, "a")
     assert series.block == 3
     assert series.values[:2].tolist() == series.steps[:2].tolist() == [2, 5]
 
@@ -123,9 +123,9 @@ def test_blocks_are_means() -> None:
 def test_a_curve_has_the_rows_that_have_its_column() -> None:
     """Of a generator that learns at every third step every third row; a value that was not finite leaves a gap."""
     rows = [{"step": k, "a": None if k == 4 else 1.0, **({"b": float(k)} if k % 3 == 0 else {})} for k in range(1, 10)]
-    assert figures._series(rows, "b").steps.tolist() == [3, 6, 9]
-    assert np.isnan(figures._series(rows, "a").values).tolist() == [k == 3 for k in range(9)]
-    text = figures._csv(["step", "epoch", "a", "b"], [{**row, "epoch": 0} for row in rows]).decode().splitlines()
+    assert curves._series(rows, "b").steps.tolist() == [3, 6, 9]
+    assert np.isnan(curves._series(rows, "a").values).tolist() == [k == 3 for k in range(9)]
+    text = curves._csv(["step", "epoch", "a", "b"], [{**row, "epoch": 0} for row in rows]).decode().splitlines()
     assert len(text) == 10
     assert text[1:4] == ["1,0,1.0,", "2,0,1.0,", "3,0,1.0,3.0"]
 
@@ -133,7 +133,7 @@ def test_a_curve_has_the_rows_that_have_its_column() -> None:
 def test_long_runs_are_thinned_and_say_so(finished: Run, tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
     rows = [{"step": k, "epoch": k / 10, "loss_d": 1.0, "loss_g": 2.0} for k in range(1, 2001)]
-    (figure,) = figures.draw(RunDirectory(tmp_path), rows, finished.recipe)
+    (figure,) = curves.draw(RunDirectory(tmp_path), rows, finished.recipe)
     assert figure.block == 5
     assert len((tmp_path / "figures" / "losses.csv").read_text().splitlines()) == 2001
 
@@ -149,7 +149,7 @@ def test_long_runs_are_thinned_and_say_so(finished: Run, tmp_path: Path) -> None
 def test_equilibrium_lines(
     recipe: str, changes: dict[str, str], levels: list[float], small: Callable[..., GanRecipe]
 ) -> None:
-    losses = next(plot for plot in figures.plots(small(changes, recipe)) if plot.name == "losses")
+    losses = next(plot for plot in curves.plots(small(changes, recipe)) if plot.name == "losses")
     assert [round(height, 3) for height, _ in losses.levels] == levels
 
 
@@ -184,7 +184,7 @@ def test_a_run_says_what_was_changed(finished: Run) -> None:
     assert label == "changed from quick-mnist"
     assert "networks.generator.ngf 4" in words
     assert "engine." not in words
-    assert pages._changes(recipe_files.load("quick-mnist")) == []
+    assert pages._changes(files.load("quick-mnist")) == []
 
 
 def test_a_warm_start_stands_under_provenance() -> None:

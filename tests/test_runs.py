@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import genlab
+from genlab.api.run import Run
 from genlab.errors import BusyError, DataError, StorageError, UsageError
 from genlab.recipe import GanRecipe
-from genlab.runs import LONGEST, MetricLog, RunDirectory, list_runs
-from genlab.trained import Run
+from genlab.runs.directory import LONGEST, MetricLog, RunDirectory, list_runs
 
 
 @pytest.fixture

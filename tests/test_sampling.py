@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from genlab import pictures
-from genlab.randomness import Keyed
-from genlab.sampling import BLOCK, How, Sampler
-from genlab.trained import Run
+from genlab.api.run import Run
+from genlab.data import pictures
+from genlab.engine.randomness import Keyed
+from genlab.runs.sampling import BLOCK, How, Sampler
 
 
 class Draws(Sampler):

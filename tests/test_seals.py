@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genlab import pictures, plots, seals
+from genlab.data import pictures
+from genlab.engine import seals
+from genlab.report import plots
 
 PICTURE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
 

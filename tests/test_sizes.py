@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genlab import data, judge, metrics
-from genlab.data.images import Images
+from genlab import data
+from genlab.data.dataset import Images
 from genlab.errors import UsageError
-from genlab.evaluation import Way
-from genlab.evaluation.samples import SHRINKING, Resize, resampled
+from genlab.evaluation import judge, metrics
+from genlab.evaluation.samples import SHRINKING, Resize, Way, resampled
 from genlab.evaluation.sizes import way_of
 
 RNG = np.random.default_rng(0)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genlab import data, judge, metrics
+from genlab import data
 from genlab.data.stacked import SAMPLES, names, shares, stack
 from genlab.errors import DataError
-from genlab.evaluation.measures import modes
+from genlab.evaluation import judge, metrics
+from genlab.evaluation.catalogue import modes
 
 
 def test_channels_are_digits_and_the_label_is_theirs() -> None:

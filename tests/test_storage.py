@@ -6,34 +6,34 @@ from pathlib import Path
 
 import pytest
 
-from genlab import storage
+from genlab.engine import files
 from genlab.errors import StorageError
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
-    storage.write_json(path, {"a": 1})
+    files.write_json(path, {"a": 1})
 
     def full(path: Path, content: bytes) -> None:
         path.write_bytes(content[:3])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage, "write_synced", full)
+    monkeypatch.setattr(files, "write_synced", full)
     with pytest.raises(StorageError, match=r"a\.json: No space left"):
-        storage.write_json(path, {"a": 2})
+        files.write_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_json_has_no_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        storage.write_json(tmp_path / "a.json", {"a": float("nan")})
+        files.write_json(tmp_path / "a.json", {"a": float("nan")})
 
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
-        storage.write(tmp_path / "file" / "x", b"")
+        files.write(tmp_path / "file" / "x", b"")
 
 
 def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
@@ -43,16 +43,16 @@ def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     (tmp_path / f"step-000001.tmp-{dead}-old").mkdir()
     (tmp_path / f"step-000001.tmp-{dead}-old" / "model").write_text("")
-    storage.clean(tmp_path)
+    files.clean(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {f"b.png.tmp-{os.getpid()}", "c.tmp-x", "d.json"}
-    storage.clean(tmp_path, of_living=True)
+    files.clean(tmp_path, of_living=True)
     assert {path.name for path in tmp_path.iterdir()} == {"c.tmp-x", "d.json"}
 
 
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """The branches of Windows, where no folder can be opened and no signal 0 sent."""
-    monkeypatch.setattr(storage, "WINDOWS", True)
+    monkeypatch.setattr(files, "WINDOWS", True)
     monkeypatch.setattr(os, "open", lambda *_: pytest.fail("a folder was opened"))
     monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("there it is a Ctrl-C"))
 
@@ -70,14 +70,14 @@ def test_a_file_that_another_program_has_open_is_replaced_when_it_lets_go(
         return replace(source, target)
 
     monkeypatch.setattr(Path, "replace", held)
-    storage.write(tmp_path / "a", b"1")
+    files.write(tmp_path / "a", b"1")
     assert (tmp_path / "a").read_bytes() == b"1"
 
 
 @pytest.mark.parametrize("system", ["windows", "other"])
 def test_a_file_that_is_never_let_go(system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "WINDOWS", system == "windows")
-    monkeypatch.setattr(storage, "PATIENCE", 0.1)
+    monkeypatch.setattr(files, "WINDOWS", system == "windows")
+    monkeypatch.setattr(files, "PATIENCE", 0.1)
     tries: list[Path] = []
 
     def refuse(source: Path, target: Path) -> Path:
@@ -86,7 +86,7 @@ def test_a_file_that_is_never_let_go(system: str, tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(StorageError, match="a: Permission denied"):
-        storage.write(tmp_path / "a", b"1")
+        files.write(tmp_path / "a", b"1")
     assert (len(tries) > 1) == (system == "windows")
     assert list(tmp_path.iterdir()) == []
 
@@ -95,8 +95,8 @@ def test_a_file_that_is_never_let_go(system: str, tmp_path: Path, monkeypatch: p
 def test_leftovers_on_windows(tmp_path: Path) -> None:
     """Nobody can tell there whether their process lives, so they stay until a run's own process cleans."""
     (tmp_path / "a.tmp-4194305").write_text("")
-    storage.make_folder(tmp_path / "b" / "c")
-    storage.clean(tmp_path)
+    files.make_folder(tmp_path / "b" / "c")
+    files.clean(tmp_path)
     assert (tmp_path / "a.tmp-4194305").exists()
-    storage.clean(tmp_path, of_living=True)
+    files.clean(tmp_path, of_living=True)
     assert not (tmp_path / "a.tmp-4194305").exists()

@@ -20,11 +20,13 @@ import numpy as np
 import pytest
 
 import genlab
-from genlab import cli, errors, recipe_files, stopping
+from genlab import errors
+from genlab.api.run import Run
+from genlab.cli import main
+from genlab.engine import signals
 from genlab.errors import DataError, UsageError
-from genlab.recipe import GanRecipe
-from genlab.runs import RunDirectory
-from genlab.trained import Run
+from genlab.recipe import GanRecipe, files
+from genlab.runs.directory import RunDirectory
 
 ROOT = Path(__file__).parent.parent
 SOURCE = Path(genlab.__file__).parent
@@ -51,8 +53,8 @@ def test_a_run_that_was_carried_there(finished: Run, tmp_path: Path, capsys: pyt
         genlab.train(resume=run.path)
     assert run.sample(3).shape[0] == 3
     assert run.report().exists()
-    cli.main(["runs", "--runs", str(tmp_path / BYTES)])
-    cli.main(["sample", "a", "--runs", str(tmp_path / BYTES), "-o", str(tmp_path / f"{BYTES}.png")])
+    main.main(["runs", "--runs", str(tmp_path / BYTES)])
+    main.main(["sample", "a", "--runs", str(tmp_path / BYTES), "-o", str(tmp_path / f"{BYTES}.png")])
     assert (tmp_path / f"{BYTES}.png").exists()
     assert r"r\udcff.png: 64 images" in capsys.readouterr().out
 
@@ -92,9 +94,9 @@ def test_what_a_library_says_is_told_in_a_line(
         def fail(error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr(recipe_files, "names", fail)
+        monkeypatch.setattr(files, "names", fail)
         with pytest.raises(SystemExit) as stop:
-            cli.main(["recipes"])
+            main.main(["recipes"])
         told = capsys.readouterr().err
         assert (stop.value.code, told.count("\n")) == (code, 1)
         assert words in told
@@ -177,18 +179,18 @@ def test_what_is_only_of_posix_is_found(tmp_path: Path) -> None:
 
 
 def test_without_the_modules_of_posix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from genlab import cores, places
     from genlab.bench import timing
+    from genlab.engine import places, threads
 
     for name in ("resource", "fcntl", "pwd"):
         monkeypatch.setitem(sys.modules, name, None)
     assert timing._peak_memory_mb() is None
     for name in ("sched_getaffinity", "sched_setaffinity", "getuid"):
         monkeypatch.delattr(os, name, raising=False)
-    assert cores.allowed() == list(range(os.cpu_count() or 1))
+    assert threads.allowed() == list(range(os.cpu_count() or 1))
     monkeypatch.setattr(sys, "platform", "win32")
-    with cores.pinned():
-        cores.keep_memory()
+    with threads.pinned():
+        threads.keep_memory()
     monkeypatch.setattr(places, "_below_home", lambda name: None)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -200,7 +202,7 @@ def test_signals_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(signal, "SIGHUP")
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
     before = signal.getsignal(signal.SIGUSR1)
-    with stopping.requests() as stop:
+    with signals.requests() as stop:
         signal.raise_signal(signal.SIGUSR1)
         assert stop.signal == signal.SIGUSR1
         assert signal.getsignal(signal.SIGUSR1) == before

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from genlab import tables
+from genlab.report import tables
 
 WIDE = tables.Table("t", ("layer", "output shape", "parameters"), [("ConvTranspose2d", "32 x 16 x 16", "392,500")] * 2,
                     numeric=("output shape", "parameters"))  # fmt: skip

@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import genlab
-from genlab import checkpoint, gan, recipe_files
+from genlab.api.run import Run
+from genlab.engine.randomness import Keyed
 from genlab.errors import CheckpointError, NonFiniteError, Stopped, UsageError
-from genlab.losses import AdversarialLoss
-from genlab.randomness import Keyed
-from genlab.recipe import GanRecipe
-from genlab.runs import Row, RunDirectory
-from genlab.trained import Run
-from genlab.training import Plan
+from genlab.families.gan import model
+from genlab.families.gan.losses import AdversarialLoss
+from genlab.recipe import GanRecipe, files
+from genlab.runs import checkpoint
+from genlab.runs.directory import Row, RunDirectory
+from genlab.training.fit import Plan
 
 TIMINGS = {"seconds"}
 
@@ -262,7 +263,7 @@ def test_every_kind_of_state_is_resumed(
 
 @pytest.mark.slow
 def test_killed_and_resumed_in_a_new_process(finished: Run, small: Callable[..., GanRecipe], tmp_path: Path) -> None:
-    (tmp_path / "r.yaml").write_text(recipe_files.dump(small({"logging.checkpoint_seconds": 1e-6})), "utf-8")
+    (tmp_path / "r.yaml").write_text(files.dump(small({"logging.checkpoint_seconds": 1e-6})), "utf-8")
     script = f"""
 import os, signal, genlab
 class Killer:
@@ -373,7 +374,7 @@ def test_a_run_that_ended_before_its_last_note_is_set_right(small: Callable[...,
 
 
 def test_a_nan_in_the_statistics_is_noticed_before_it_is_saved(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
-    generator = gan.build_networks(small(), 10, Keyed(0))["generator"]
+    generator = model.build_networks(small(), 10, Keyed(0))["generator"]
     next(b for b in generator.buffers() if b.is_floating_point()).fill_(float("nan"))
     with pytest.raises(NonFiniteError, match=r"the statistics .*running_mean are not finite"):
         genlab.train(small(), generator=generator, runs=tmp_path, name="nan", report=False)

@@ -14,14 +14,16 @@ import torch
 from torch import nn
 
 import genlab
-from genlab import engine, launching, recipe_files, vae
-from genlab.checkpoint import newest
+from genlab.api.run import Run
+from genlab.engine import device
+from genlab.engine.randomness import Keyed
 from genlab.errors import RecipeError, Stopped, UsageError
-from genlab.losses import adversarial
-from genlab.randomness import Keyed
-from genlab.recipe import VaeRecipe
-from genlab.trained import Run
-from genlab.training import Observer
+from genlab.families.gan.losses import adversarial
+from genlab.families.vae import model as vae
+from genlab.recipe import VaeRecipe, files
+from genlab.runs.checkpoint import newest
+from genlab.training import start as launching
+from genlab.training.fit import Observer
 
 IMAGES = torch.randint(0, 256, (16, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.arange(16) % 10
@@ -60,7 +62,7 @@ def small_vae(digits: Path) -> Small:
 
 def make(recipe: VaeRecipe, seed: int = 0, total_steps: int = 10) -> vae.Vae:
     keyed = Keyed(seed)
-    machine = engine.start(engine.resolve(recipe.engine, False))
+    machine = device.start(device.resolve(recipe.engine, False))
     return vae.Vae(recipe, vae.build_networks(recipe, 10, keyed), machine, keyed, total_steps)
 
 
@@ -252,7 +254,7 @@ def test_the_encoder_starts_from_the_classifier(small_vae: Small, classifier_run
     mine, theirs = newest(warm.checkpoints)[0].tensors, newest(classifier_run.checkpoints)[0].tensors
     for key in ("body.1.weight", "body.1.bias"):
         assert torch.allclose(mine[f"encoder.{key}"], theirs[f"classifier.{key}"], atol=1e-9)
-    assert recipe_files.to_dict(warm.recipe)["init_encoder_from"] == str(classifier_run.path.resolve())
+    assert files.to_dict(warm.recipe)["init_encoder_from"] == str(classifier_run.path.resolve())
 
 
 def test_other_shapes_are_refused_with_a_table(small_vae: Small, classifier_run: Run, tmp_path: Path) -> None:
@@ -279,9 +281,9 @@ def test_a_classifier_is_found_by_recipe_and_seed(
     # The fixture's classifier is a changed one, so that it does not count ...
     assert launching._trained_before("s4-classifier", 0, root) is None
     # ... until the built-in recipe is that one.
-    load = recipe_files.load
+    load = files.load
     monkeypatch.setattr(
-        recipe_files,
+        files,
         "load",
         lambda source, *rest: classifier_run.recipe if source == "s4-classifier" else load(source, *rest),
     )

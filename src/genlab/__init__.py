@@ -6,8 +6,8 @@
     torch.Size([64, 1, 32, 32])
 
 Nothing heavy is imported until a function is used. `genlab.train`, `genlab.show`, `genlab.open_run`, `genlab.Run`,
-`genlab.evaluate`, `genlab.compare`, `genlab.load_recipe`, `genlab.load_dataset`, `genlab.doctor` and `genlab.errors`
-are the public surface.
+`genlab.evaluate`, `genlab.compare`, `genlab.load_recipe`, `genlab.load_dataset`, `genlab.doctor`, `genlab.errors`, and
+for your own parts `genlab.AdversarialLoss` and `genlab.Observer`, are the public surface.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from genlab import places
+from genlab.engine import places
 
 __version__ = "0.1.0"
 
@@ -32,17 +32,21 @@ if WAITING_IS_SET and "OMP_WAIT_POLICY" not in os.environ:
 places.prepare()
 
 _PUBLIC = {
-    "Run": ("genlab.trained", "Run"),
-    "doctor": ("genlab.checkup", "doctor"),
-    "compare": ("genlab.api_metrics", "compare"),
-    "evaluate": ("genlab.api_metrics", "evaluate"),
+    "AdversarialLoss": ("genlab.families.gan.losses", "AdversarialLoss"),
+    "Observer": ("genlab.training.fit", "Observer"),
+    "Run": ("genlab.api.run", "Run"),
+    "doctor": ("genlab.api.doctor", "doctor"),
+    "compare": ("genlab.api.evaluate", "compare"),
+    "evaluate": ("genlab.api.evaluate", "evaluate"),
     "load_dataset": ("genlab.data", "load"),
-    "load_recipe": ("genlab.recipe_files", "load"),
-    "open_run": ("genlab.api", "open_run"),
-    "show": ("genlab.api", "show"),
-    "train": ("genlab.api", "train"),
+    "load_recipe": ("genlab.recipe.files", "load"),
+    "open_run": ("genlab.api.train", "open_run"),
+    "show": ("genlab.api.train", "show"),
+    "train": ("genlab.api.train", "train"),
 }
 __all__ = [
+    "AdversarialLoss",
+    "Observer",
     "Run",
     "__version__",
     "compare",
@@ -56,12 +60,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from genlab.api import open_run, show, train
-    from genlab.api_metrics import compare, evaluate
-    from genlab.checkup import doctor
+    from genlab.api.doctor import doctor
+    from genlab.api.evaluate import compare, evaluate
+    from genlab.api.run import Run
+    from genlab.api.train import open_run, show, train
     from genlab.data import load as load_dataset
-    from genlab.recipe_files import load as load_recipe
-    from genlab.trained import Run
+    from genlab.families.gan.losses import AdversarialLoss
+    from genlab.recipe.files import load as load_recipe
+    from genlab.training.fit import Observer
 
 
 def __getattr__(name: str) -> Any:

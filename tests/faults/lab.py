@@ -21,14 +21,15 @@ from typing import Any
 import pytest
 
 import genlab
-from genlab import checkpoint, recipe_files, sealed
-from genlab.runs import Row, RunDirectory
+from genlab.recipe import files
+from genlab.runs import checkpoint, tensors
+from genlab.runs.directory import Row, RunDirectory
 
 COUNTS = os.environ.get("GENLAB_FAULTS")
 """Where `make faults` wants its counts; set: the long form of every test."""
 LONG = bool(COUNTS)
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["genlab.api", "genlab.cli", "genlab.progress", "torch._dynamo"])
+CONTEXT.set_forkserver_preload(["genlab.api.train", "genlab.cli.main", "genlab.api.progress", "torch._dynamo"])
 
 Act = Callable[..., None]
 Whole = Callable[[str], tuple[Path, str, list[Row]]]
@@ -73,11 +74,11 @@ def command(*arguments: str | Path, folder: Path, hook: Act | None = None) -> En
 
 
 def run_command(arguments: list[str], hook: Act | None) -> None:
-    from genlab import cli
+    from genlab.cli import main
 
     if hook:
         hook()
-    cli.main(arguments)
+    main.main(arguments)
 
 
 def _child(act: Act, arguments: tuple[Any, ...], folder: str) -> None:
@@ -131,7 +132,7 @@ def recipe_file(folder: Path, digits: Path, kind: str = "gan", **changes: Any) -
     if kind == "classifier":
         wanted = {k: v for k, v in wanted.items() if k not in ("logging.sample_epochs", "logging.evaluation")}
     path = folder / f"{kind}.yaml"
-    path.write_text(recipe_files.dump(genlab.load_recipe(name, wanted)), "utf-8")
+    path.write_text(files.dump(genlab.load_recipe(name, wanted)), "utf-8")
     return path
 
 
@@ -141,8 +142,8 @@ def digest(run: RunDirectory | Path) -> str:
     saved, warnings = checkpoint.newest(run.checkpoints)
     assert not warnings, warnings
     parts: dict[str, Any] = {}
-    values = sealed.to_values({"step": saved.step, "model": saved.state["model"]}, parts)
-    return hashlib.sha256(sealed.pack(saved.tensors) + sealed.pack(parts, values)).hexdigest()
+    values = tensors.to_values({"step": saved.step, "model": saved.state["model"]}, parts)
+    return hashlib.sha256(tensors.pack(saved.tensors) + tensors.pack(parts, values)).hexdigest()
 
 
 def rows(run: RunDirectory | Path) -> list[Row]:
@@ -169,7 +170,7 @@ def train(recipe: Path, root: Path, name: str, hook: Act | None = None, **option
 
 def kill_in_step(step: int) -> None:
     """A hook: SIGKILL in the middle of a step, after its first update; of a GAN that is between D and G."""
-    from genlab.descent import Descent
+    from genlab.engine.optim import Descent
 
     descend = Descent.__call__
 

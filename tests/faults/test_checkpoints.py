@@ -20,10 +20,11 @@ from attacks import ATTACKS
 from lab import Whole
 
 import genlab
-from genlab import checkpoint, sealed
-from genlab.checkpoint import MANIFEST, MODEL, STATE
 from genlab.errors import CheckpointError, DataError, GenlabError
-from genlab.runs import RunDirectory
+from genlab.runs import checkpoint
+from genlab.runs import tensors as sealed
+from genlab.runs.checkpoint import MANIFEST, MODEL, STATE
+from genlab.runs.directory import RunDirectory
 
 FILES = (MODEL, STATE, MANIFEST)
 
@@ -109,7 +110,7 @@ def test_flipped_bits(name: str, run: RunDirectory, newest: Path, whole: Whole) 
 
 def test_flipped_bits_elsewhere(run: RunDirectory) -> None:
     """Snapshots, rows and provenance carry hashes too; `genlab runs verify` reads them all."""
-    from genlab.verification import verify
+    from genlab.runs.verify import verify
 
     assert verify(run).damages == []
     snapshot = run.file("snapshots", 8, ".safetensors")
@@ -226,8 +227,9 @@ def _memory() -> float:
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_harm_in_every_other_place(attack: str, run: RunDirectory, tmp_path: Path) -> None:
     """B5, B6: a snapshot, a judge, a dataset, arrays, pictures, a recipe, rows, provenance, status."""
-    from genlab import judge, recipe_files
     from genlab.data import load as load_data
+    from genlab.evaluation import judge
+    from genlab.recipe import files
 
     canary = tmp_path / "canary"
     content = ATTACKS[attack](canary)
@@ -245,7 +247,7 @@ def test_harm_in_every_other_place(attack: str, run: RunDirectory, tmp_path: Pat
         "dataset": lambda: load_data(str(tmp_path / "evil.npz")),
         "images": lambda: genlab.evaluate(tmp_path / "evil.npz", against="mnist"),
         "pictures": lambda: genlab.evaluate(tmp_path / "pictures", against="mnist"),
-        "recipe": lambda: recipe_files.load(str(tmp_path / "evil.yaml")),
+        "recipe": lambda: files.load(str(tmp_path / "evil.yaml")),
         "provenance": lambda: opened.provenance,
         "status": lambda: opened.status,
         "the run's recipe": lambda: opened.recipe,

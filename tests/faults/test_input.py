@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import genlab
-from genlab import cli, judge
+from genlab.cli import main
 from genlab.errors import DataError
+from genlab.evaluation import judge
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
 LABELS = np.arange(40) % 4
@@ -22,7 +23,7 @@ LABELS = np.arange(40) % 4
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     """The exit code of a command, and its message."""
     with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
+        main.main(arguments)
     out, err = capsys.readouterr()
     assert out == ""
     assert "Traceback" not in err
@@ -165,7 +166,7 @@ RECIPES: dict[str, tuple[str | bytes, str]] = {
 def test_bad_recipe_files(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """D9, B13: refused in a moment, nothing is imported or run."""
     content, words = RECIPES[case]
-    base = genlab.recipe_files.dump(genlab.load_recipe("quick-mnist"))
+    base = genlab.recipe.files.dump(genlab.load_recipe("quick-mnist"))
     if isinstance(content, str):
         content = content.replace("{base}", base).replace("{schema 2}", base.replace("schema: 1", "schema: 2")).encode()
     (tmp_path / "r.yaml").write_bytes(content)
@@ -190,7 +191,7 @@ VALUES = {
     "objective.lambda": ["-1", "nan"],
     "ema.decay": ["1.5", "-0.1", "nan"],
     "objective.loss": ["__import__('os')", "hinge "],
-    "networks.generator.kind": ["os.system", "genlab.gan.Gan"],
+    "networks.generator.kind": ["os.system", "genlab.families.gan.model.Gan"],
     "engine.device": ["tpu", "cuda:99"],
 }
 SEEDS = ["-1", "18446744073709551616", "1.5", "x", ""]

@@ -15,11 +15,11 @@ import pytest
 from lab import Whole
 
 import genlab
-from genlab import checkpoint
 from genlab.errors import CheckpointError
-from genlab.runs import RunDirectory
-from genlab.training import missing_rows
-from genlab.verification import verify
+from genlab.runs import checkpoint
+from genlab.runs.directory import RunDirectory
+from genlab.runs.verify import verify
+from genlab.training.fit import missing_rows
 
 KILLS = 1000 if lab.LONG else 10
 
@@ -150,12 +150,12 @@ def test_killed_while_an_old_one_is_removed(last: bool, whole: Whole, tmp_path: 
 
 
 def kill_when_the_run_is_named() -> None:
-    from genlab import training
+    from genlab.training import fit
 
     def killed(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    pytest.MonkeyPatch().setattr(training.Plan, "batches", killed)
+    pytest.MonkeyPatch().setattr(fit.Plan, "batches", killed)
 
 
 def test_killed_before_the_first_step(whole: Whole, tmp_path: Path) -> None:

@@ -15,17 +15,19 @@ import torch
 from lab import Whole
 
 import genlab
-from genlab import checkpoint, elbo, losses, penalties
+from genlab.api.run import Run
 from genlab.errors import NonFiniteError
-from genlab.trained import Run
+from genlab.families.gan import losses, penalties
+from genlab.families.vae import elbo
+from genlab.runs import checkpoint
 
 AT = 9
 
 
 def spoil(where: str, value: float, patch: pytest.MonkeyPatch) -> None:
     """From step AT on, a value that is not finite somewhere."""
-    from genlab.descent import Descent
-    from genlab.engine import Engine
+    from genlab.engine.device import Engine
+    from genlab.engine.optim import Descent
 
     steps = {"now": 0}
     descend, pixels = Descent.__call__, Engine.images
@@ -83,7 +85,7 @@ def test_weights_that_are_not_finite_are_not_saved(
     name: str, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """E1: also where no loss has met them yet: the average, or weights just after their update."""
-    from genlab.gan import Gan
+    from genlab.families.gan.model import Gan
 
     step = Gan.step
 
@@ -133,7 +135,7 @@ def test_a_metric_that_is_not_finite_is_null(tmp_path: Path, whole: Whole) -> No
     """E3: in a row it is null, and the row is JSON."""
     run = Run(tmp_path)
     recipe = genlab.load_recipe(str(whole("gan")[0]))
-    made = genlab.runs.RunDirectory.create(tmp_path, recipe, 0, {}, "run")
+    made = genlab.runs.directory.RunDirectory.create(tmp_path, recipe, 0, {}, "run")
     with made.appending(after=0) as log:
         log.append({"step": 1, "loss_d": math.nan, "loss_g": -math.inf, "d_real": 0.5})
     (row,) = made.metrics()
@@ -144,7 +146,7 @@ def test_a_metric_that_is_not_finite_is_null(tmp_path: Path, whole: Whole) -> No
 @pytest.mark.slow
 def test_a_step_whose_evaluation_is_not_finite(whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """E3: what was learned goes on, what was measured is null."""
-    from genlab.vae import Vae
+    from genlab.families.vae.model import Vae
 
     monkeypatch.setattr(Vae, "epoch_ended", lambda *_: {"test_reconstruction_sum": math.nan})
     run = genlab.train(str(whole("vae")[0]), runs=tmp_path, report=False)

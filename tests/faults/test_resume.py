@@ -17,10 +17,12 @@ import torch
 from lab import Whole
 
 import genlab
-from genlab import checkpoint, launching, recipe_files, training
 from genlab.errors import DataError, UsageError
-from genlab.family import Trains
-from genlab.runs import RunDirectory
+from genlab.families.base import Trains
+from genlab.recipe import files
+from genlab.runs import checkpoint
+from genlab.runs.directory import RunDirectory
+from genlab.training import fit, start
 
 FAMILIES = ("gan", "vae", "classifier")
 
@@ -110,7 +112,7 @@ def test_what_is_not_saved_is_missed(
 ) -> None:
     """C4: every piece of the saved state in turn is left out, and the comparison of C1 notices."""
     _, expected, rows = whole(kind)
-    run, restore = half(kind), training.restore
+    run, restore = half(kind), fit.restore
 
     def forgetting(model: Trains, saved: checkpoint.Checkpoint, where: RunDirectory) -> None:
         restore(model, forget(item, model, saved), where)
@@ -119,7 +121,7 @@ def test_what_is_not_saved_is_missed(
         load = checkpoint.load
         monkeypatch.setattr(checkpoint, "load", lambda path: forget(item, None, load(path)))
     else:
-        monkeypatch.setattr(training, "restore", forgetting)
+        monkeypatch.setattr(fit, "restore", forgetting)
     genlab.train(resume=run, report=False)
     monkeypatch.undo()
     noticed = lab.digest(run) != expected or lab.rows(run) != rows
@@ -140,19 +142,19 @@ def test_every_image_once_an_epoch_over_resumes(
 ) -> None:
     """C5: the second half of an epoch has the images that its first half had not."""
     orders: list[list[int]] = []
-    batches = training.Plan.batches
+    batches = fit.Plan.batches
 
-    def noted(self: training.Plan, keyed: Any, after: int) -> Any:
+    def noted(self: fit.Plan, keyed: Any, after: int) -> Any:
         for step, indices in batches(self, keyed, after):
             orders.append(indices.tolist())
             yield step, indices
 
-    monkeypatch.setattr(training.Plan, "batches", noted)
+    monkeypatch.setattr(fit.Plan, "batches", noted)
     run = half("vae")  # The first nine steps were made in another process.
     genlab.train(resume=run, report=False)
     recipe = RunDirectory(run).recipe
-    plan = training.Plan.of(recipe, 100)
-    from genlab.randomness import Keyed
+    plan = fit.Plan.of(recipe, 100)
+    from genlab.engine.randomness import Keyed
 
     first = [indices.tolist() for step, indices in batches(plan, Keyed(0), 0) if step <= 9]
     epochs = [*first, *orders]
@@ -282,7 +284,7 @@ def test_what_tells_of_an_earlier_end_is_made_anew(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(launching, "finish", killed)
+    monkeypatch.setattr(start, "finish", killed)
     with pytest.raises(KeyboardInterrupt):
         genlab.train(resume=run.path, epochs=2)
     monkeypatch.undo()
@@ -368,4 +370,4 @@ def test_a_resumed_run_says_so_in_its_report(half: Callable[[str], Path]) -> Non
     run = genlab.train(resume=half("gan"))
     page = (run.path / "report.html").read_text("utf-8")
     assert "at step 9" in page
-    assert recipe_files.dump(run.recipe)[:6] == "schema"
+    assert files.dump(run.recipe)[:6] == "schema"

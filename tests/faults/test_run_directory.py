@@ -12,7 +12,7 @@ from lab import Whole
 
 import genlab
 from genlab.errors import UsageError
-from genlab.runs import RunDirectory, list_runs
+from genlab.runs.directory import RunDirectory, list_runs
 
 
 def hold(run: Path, ready: Path) -> None:

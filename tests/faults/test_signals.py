@@ -18,26 +18,26 @@ import pytest
 from lab import Whole
 
 import genlab
-from genlab import checkpoint
-from genlab.runs import RunDirectory
+from genlab.runs import checkpoint
+from genlab.runs.directory import RunDirectory
 
 
 def raise_in(where: str, numbers: list[int]) -> None:
     """A hook: signals arrive while something is done for the first time: each of `numbers` in turn."""
-    import genlab.descent
-    import genlab.trained
-    import genlab.training
-    from genlab import launching
-    from genlab.evaluation.watch import Watch
+    import genlab.api.run
+    import genlab.engine.optim
+    import genlab.training.fit
+    from genlab.evaluation.live import Watch
+    from genlab.training import start as launching
 
     owner, name = {
-        "a step": (genlab.descent.Descent, "__call__"),
+        "a step": (genlab.engine.optim.Descent, "__call__"),
         "loading": (launching, "load_data"),
-        "drawing a batch": (genlab.training.Plan, "samples_at"),
+        "drawing a batch": (genlab.training.fit.Plan, "samples_at"),
         "a save": (checkpoint, "verify"),
         "an evaluation": (Watch, "_reference"),
-        "the first word": (genlab.training.Plan, "batches"),
-        "the report": (genlab.trained.Run, "look"),
+        "the first word": (genlab.training.fit.Plan, "batches"),
+        "the report": (genlab.api.run.Run, "look"),
     }[where]
     inner = getattr(owner, name)
 

@@ -16,13 +16,15 @@ import pytest
 from PIL import Image
 
 import genlab
-from genlab import cli, provenance, seals
+from genlab.api.recompute import recompute
+from genlab.api.run import Run
+from genlab.cli import main
+from genlab.engine import seals
 from genlab.errors import DataError, UsageError
 from genlab.evaluation import kept
-from genlab.recompute import recompute
-from genlab.runs import RunDirectory, list_runs
-from genlab.trained import Run
-from genlab.verification import state_of, verify
+from genlab.runs import provenance
+from genlab.runs.directory import RunDirectory, list_runs
+from genlab.runs.verify import state_of, verify
 
 pytestmark = pytest.mark.filterwarnings("default::UserWarning")  # The command line prints them as notes.
 Call = Callable[..., tuple[int, str, str]]
@@ -37,7 +39,7 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
     def run(*arguments: object) -> tuple[int, str, str]:
         code = 0
         try:
-            cli.main([str(argument) for argument in arguments])
+            main.main([str(argument) for argument in arguments])
         except SystemExit as stop:
             code = int(stop.code or 0)
         out, err = capsys.readouterr()
@@ -222,10 +224,10 @@ def forbidden(folder: Path, root: Path) -> None:
     os.chmod(folder, 0)
     os.setgid(65534)
     os.setuid(65534)
-    cli.main(["runs", "--runs", str(root)])
+    main.main(["runs", "--runs", str(root)])
     for command in (["report", str(folder)], ["runs", "verify", "--runs", str(root)]):
         try:
-            cli.main(command)
+            main.main(command)
         except SystemExit as stop:
             print("code", stop.code)
 
@@ -337,7 +339,7 @@ def test_only_a_full_evaluation_replaces_a_full_one(root: Path) -> None:
         run.evaluate(n=SMALL, seed=3).file,
         run.evaluate(n=SMALL, ema=False).file,
         run.evaluate(n=SMALL, truncation=1.5).file,
-        run.evaluate(n=SMALL, judge=genlab.judge.load("mnist")).file,
+        run.evaluate(n=SMALL, judge=genlab.evaluation.judge.load("mnist")).file,
     ]
     assert full.read_bytes() == before
     assert (run.path / "figures" / "evaluation-spectrum.png").read_bytes() == figure

@@ -19,14 +19,16 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from genlab import data, engine, launching
+from genlab import data
 from genlab.data import Dataset
-from genlab.family import FAMILIES
-from genlab.nets.products import PointConvTranspose2d, WholeMapConv2d
-from genlab.randomness import Keyed
+from genlab.engine import device
+from genlab.engine.fast_layers import PointConvTranspose2d, WholeMapConv2d
+from genlab.engine.randomness import Keyed
+from genlab.families.base import FAMILIES
 from genlab.recipe import ClassifierRecipe, GanRecipe, Recipe, VaeRecipe
-from genlab.recipe_files import RecipeSource
-from genlab.training import Plan
+from genlab.recipe.files import RecipeSource
+from genlab.training import start
+from genlab.training.fit import Plan
 
 
 class Loop(Protocol):
@@ -50,13 +52,13 @@ class GenlabLoop:
     """
 
     def __init__(self, source: RecipeSource, overrides: Mapping[str, Any] | None = None, seed: int = 0) -> None:
-        settled, dataset = launching.prepare(source, overrides or {})
+        settled, dataset = start.prepare(source, overrides or {})
         family, self.keyed = FAMILIES[settled.family], Keyed(seed)
         made = family.build(settled, len(dataset.class_names), self.keyed)
-        resolved = engine.resolve(settled.engine, family.mergeable(made), engine.convolves(made.values()))
+        resolved = device.resolve(settled.engine, family.mergeable(made), device.convolves(made.values()))
         self.recipe = settled.model_copy(update={"engine": resolved})
         self.plan = Plan.of(self.recipe, len(dataset))
-        machine = engine.start(resolved)
+        machine = device.start(resolved)
         self.model = family.model(self.recipe, made, machine, self.keyed, self.plan.total_steps, None)
         self._images = torch.from_numpy(dataset.images)
         self._labels = None if dataset.labels is None else torch.from_numpy(dataset.labels)
@@ -80,8 +82,8 @@ class ReportLoop:
     """
 
     def __init__(self, source: RecipeSource, overrides: Mapping[str, Any] | None = None, seed: int = 0) -> None:
-        self.recipe, dataset = launching.prepare(source, overrides or {})
-        engine.start(engine.resolve(self.recipe.engine.model_copy(update=_PLAIN), mergeable=False))
+        self.recipe, dataset = start.prepare(source, overrides or {})
+        device.start(device.resolve(self.recipe.engine.model_copy(update=_PLAIN), mergeable=False))
         made = FAMILIES[self.recipe.family].build(self.recipe, len(dataset.class_names), Keyed(seed))
         self.networks = {name: plain(network).train() for name, network in made.items()}
         torch.manual_seed(seed)

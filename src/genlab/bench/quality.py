@@ -15,14 +15,17 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from genlab import metrics, pictures
 from genlab.bench.loops import Loop
 from genlab.bench.timing import child_of, loop_of
+from genlab.data import pictures
+from genlab.engine.randomness import Keyed
 from genlab.errors import GenlabError
-from genlab.evaluation import FULL, Reference, Seen, Way
-from genlab.evaluation.of_run import requests
-from genlab.judge import load as load_judge
-from genlab.randomness import Keyed
+from genlab.evaluation import metrics
+from genlab.evaluation.image_set import Reference, Seen
+from genlab.evaluation.judge import load as load_judge
+from genlab.evaluation.measure import FULL
+from genlab.evaluation.run import requests
+from genlab.evaluation.samples import Way
 from genlab.recipe import Data
 
 

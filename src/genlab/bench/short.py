@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from genlab import plan
 from genlab.bench import quality, records
 from genlab.bench.timing import REPORT, Stepper, paired, peak_gflops
+from genlab.engine import calibrate
 
 SYSTEMS = ("s2-dcgan", "s3-mlp", "s4-vae", "s4-classifier")
 ROUNDS, BLOCK_SECONDS = 6, 0.3
@@ -31,7 +31,7 @@ def short(progress: Callable[[str], None] = lambda words: None) -> dict[str, Any
     """
     start, known = time.monotonic(), records.load()
     progress("what this machine is good at")
-    measured = plan.measured("cpu")
+    measured = calibrate.measured("cpu")
     found: dict[str, Any] = {"plan": measured.choice(convolutional=True), "left_out": measured.left_out()}
     progress("its peak")
     found |= {"peak_gflops": peak_gflops(), "systems": []}

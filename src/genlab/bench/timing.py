@@ -21,8 +21,8 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from genlab import cores, plan
 from genlab.bench.loops import GenlabLoop, Loop, ReportLoop
+from genlab.engine import calibrate, threads
 from genlab.errors import GenlabError
 
 REPORT = "report"
@@ -31,7 +31,7 @@ _WARM_UP = 3
 
 def ways() -> list[str]:
     """The report's way, and each precision that a recipe's `auto` may become on this machine's CPU."""
-    return [REPORT, *plan.measured("cpu").precisions()]
+    return [REPORT, *calibrate.measured("cpu").precisions()]
 
 
 def child_of(way: str, module: str) -> list[str]:
@@ -141,7 +141,7 @@ def loop_of(
         return ReportLoop(recipe, overrides, seed), nullcontext()
     precision = {} if way == "auto" else {"engine.precision": way}
     # A schedule needs a length; a benchmark of speed never comes to its end.
-    return GenlabLoop(recipe, {**precision, **overrides}, seed), cores.pinned()
+    return GenlabLoop(recipe, {**precision, **overrides}, seed), threads.pinned()
 
 
 @dataclass
@@ -219,10 +219,10 @@ def peak_gflops() -> dict[str, float]:
     product and as a 1 x 1 convolution, which takes another library's way, the faster of both, best of several. Of the
     precisions that the plan has not left out."""
     found = {}
-    precisions = plan.measured("cpu").precisions()
-    with cores.all_threads(), cores.pinned(), torch.no_grad():
+    precisions = calibrate.measured("cpu").precisions()
+    with threads.all_threads(), threads.pinned(), torch.no_grad():
         for name in precisions:
-            a, b = torch.randn(2, 2048, 2048).to(plan.PRECISIONS[name])
+            a, b = torch.randn(2, 2048, 2048).to(calibrate.PRECISIONS[name])
             image = a.t()[None, :, :, None].contiguous(memory_format=torch.channels_last)
             times = []
             for _ in range(6):

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from genlab.data.arrays import load_npz, read_arrays
 from genlab.data.builtin import BUILTIN, load_builtin
-from genlab.data.images import Dataset, first, fit
+from genlab.data.dataset import Dataset, first, fit
+from genlab.data.npz import load_npz, read_arrays
 from genlab.errors import DataError
 
 __all__ = ["BUILTIN", "Dataset", "fact_words", "facts", "first", "fit", "load", "load_builtin", "load_npz", "load_test"]

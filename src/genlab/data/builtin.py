@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from genlab.data.arrays import from_arrays, read_arrays
-from genlab.data.images import Dataset
+from genlab.data.dataset import Dataset
+from genlab.data.npz import from_arrays, read_arrays
 from genlab.data.stacked import names, stack
 from genlab.errors import DataError
 

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.data.images import Dataset, fingerprint
+from genlab.data.dataset import Dataset, fingerprint
 
 CHANNELS = 3
 SAMPLES = 26_000

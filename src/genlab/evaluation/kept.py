@@ -15,14 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from genlab import seals
+from genlab.engine import seals
+from genlab.engine.files import sync_folder, write_json
 from genlab.errors import DataError
-from genlab.evaluation import FULL
-from genlab.evaluation.measures import NAMES
-from genlab.judge import Judge
-from genlab.runs import RunDirectory
-from genlab.sampling import How
-from genlab.storage import sync_folder, write_json
+from genlab.evaluation.catalogue import NAMES
+from genlab.evaluation.judge import Judge
+from genlab.evaluation.measure import FULL
+from genlab.runs.directory import RunDirectory
+from genlab.runs.sampling import How
 
 FULL_FILE = "evaluation.json"
 ACCURACY_SCORE = "classification_accuracy_score"

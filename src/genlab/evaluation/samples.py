@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from genlab.data import Dataset
-from genlab.data.images import Images, Labels, resampled_by_pillow
+from genlab.data.dataset import Images, Labels, resampled_by_pillow
 
 Resize = Literal["none", "pad", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"]
 """`box` is the mean of the pixels underneath; `torch-bilinear` (torch, OpenCV) does not average where it shrinks; the

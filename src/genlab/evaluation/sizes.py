@@ -19,13 +19,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from genlab import metrics
-from genlab.augmentation import blurred
 from genlab.data import Dataset
-from genlab.data.images import Images
+from genlab.data.augmentation import blurred
+from genlab.data.dataset import Images
 from genlab.errors import UsageError
+from genlab.evaluation import metrics
+from genlab.evaluation.image_set import averaged, drawn_rows
 from genlab.evaluation.samples import SHRINKING, Resize, Way, resampled
-from genlab.evaluation.seen import averaged, drawn_rows
 
 Floats = NDArray[np.float64]
 LOOKED_AT, REAL = 256, 2000

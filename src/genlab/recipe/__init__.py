@@ -7,8 +7,8 @@ Reading, writing, overriding and comparing recipes is in `recipe_files`. Nothing
 """
 
 from genlab.recipe.classifier import ClassifierRecipe
-from genlab.recipe.fields import REFERENCE, BaseRecipe, Data, Engine, Logging, Optimiser, Problem, SampleLogging
 from genlab.recipe.gan import GanRecipe
+from genlab.recipe.sections import REFERENCE, BaseRecipe, Data, Engine, Logging, Optimiser, Problem, SampleLogging
 from genlab.recipe.vae import VaeRecipe
 
 Recipe = GanRecipe | VaeRecipe | ClassifierRecipe

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from genlab.recipe.fields import (
+from genlab.recipe.networks import CnnClassifier, MlpClassifier, VggClassifier, batch_normalised
+from genlab.recipe.sections import (
     AnyOptimiser,
     BaseRecipe,
     Number,
@@ -18,7 +19,6 @@ from genlab.recipe.fields import (
     merged_passes_of_a_gan,
     no_labels,
 )
-from genlab.recipe.networks import CnnClassifier, MlpClassifier, VggClassifier, batch_normalised
 
 
 class ClassifierNetworks(Section):

@@ -7,7 +7,19 @@ from typing import Literal
 
 from pydantic import Field
 
-from genlab.recipe.fields import (
+from genlab.recipe.networks import (
+    ConditionalDcganDiscriminator,
+    ConditionalDcganGenerator,
+    DcganDiscriminator,
+    DcganGenerator,
+    MlpDiscriminator,
+    MlpGenerator,
+    ProjectionDcganDiscriminator,
+    ResidualDiscriminator,
+    ResidualGenerator,
+    batch_normalised,
+)
+from genlab.recipe.sections import (
     AnyOptimiser,
     BaseRecipe,
     Batch,
@@ -21,18 +33,6 @@ from genlab.recipe.fields import (
     Section,
     Width,
     no_labels,
-)
-from genlab.recipe.networks import (
-    ConditionalDcganDiscriminator,
-    ConditionalDcganGenerator,
-    DcganDiscriminator,
-    DcganGenerator,
-    MlpDiscriminator,
-    MlpGenerator,
-    ProjectionDcganDiscriminator,
-    ResidualDiscriminator,
-    ResidualGenerator,
-    batch_normalised,
 )
 
 CROSS_ENTROPIES = ("non-saturating", "saturating", "bce-on-probabilities")

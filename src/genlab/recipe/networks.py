@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from genlab.geometry import doublings, halvings
-from genlab.recipe.fields import Positive, Problem, Rate, Section, Side, Width, listed
+from genlab.recipe.sections import Positive, Problem, Rate, Section, Side, Width, listed
+from genlab.recipe.sizes import doublings, halvings
 
 Init = Literal["normal-0.02", "torch-default"]
 Normalisation = Literal["batch", "none", "spectral"]

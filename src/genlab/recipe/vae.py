@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from genlab.recipe.fields import (
+from genlab.recipe.networks import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder, batch_normalised
+from genlab.recipe.sections import (
     AnyOptimiser,
     BaseRecipe,
     Count,
@@ -20,7 +21,6 @@ from genlab.recipe.fields import (
     merged_passes_of_a_gan,
     no_labels,
 )
-from genlab.recipe.networks import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder, batch_normalised
 
 
 class VaeNetworks(Section):

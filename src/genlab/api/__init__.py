@@ -1,0 +1,1 @@
+"""The public verbs: `train`, `evaluate`, `compare` and `Run`; the command line only calls them."""

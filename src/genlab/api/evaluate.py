@@ -1,0 +1,292 @@
+"""The public functions that measure: evaluate, compare, train a judge, try one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+
+from genlab import data
+from genlab.api import train as api
+from genlab.api.run import Run
+from genlab.data import BUILTIN, Dataset
+from genlab.data.folder import read_images
+from genlab.engine.files import destination, write, write_json
+from genlab.errors import UsageError
+from genlab.evaluation import cas, judge, judge_trial, kept, sizes
+from genlab.evaluation.image_set import Reference
+from genlab.evaluation.judge import Judge
+from genlab.evaluation.measure import FULL, Evaluation, NotStored, measure, storing
+from genlab.evaluation.samples import Resize, Samples
+from genlab.runs import sampling
+from genlab.runs.directory import RunDirectory, default_root, is_run
+from genlab.runs.sampling import HowOptions
+from genlab.training.fit import Observer
+
+CAS_IMAGES = 60_000
+
+
+def evaluate(
+    source: str | Path,
+    *,
+    against: str | None = None,
+    n: int = FULL,
+    resize: Resize | None = None,
+    judge: str | Path | None = None,
+    accuracy_score: bool = False,
+    output: str | Path | None = None,
+    runs: str | Path | None = None,
+    progress: Callable[[str], None] = lambda words: None,
+    **how: Unpack[HowOptions],
+) -> Evaluation:
+    """Measure images against a dataset's test split: those of a run, of a folder of pictures, of an npz file.
+
+    The record is written into the run (see `Run.evaluate`), into the folder, beside the file as FILE.evaluation.json,
+    or to `output`. Beside images, too, a record of another protocol is never replaced (`evaluation.kept`).
+
+    Args:
+        source: a run (path or name), a folder, or an npz file; see `data.foreign.read_images`.
+        against: the dataset; a run's own without it.
+        n: images to draw from a run; of a folder or file all are taken.
+        resize: how images from a folder or file got their size from the dataset's, if it is another one.
+        judge: a run of a classifier to judge instead of the dataset's own judge.
+        accuracy_score: whether a classifier is trained on the images, which takes minutes.
+        output: the .json file for the record, instead of the place beside what was measured.
+        how: how a run's images are drawn; see `sampling.How`.
+
+    Raises:
+        UsageError: no such thing, or one that cannot be measured in this way.
+        DataError: images or a dataset that cannot be read.
+        StorageError: `output` cannot be written; known before anything is measured.
+        NotStored: measured, but the record could not be written; has the evaluation.
+    """
+    root = Path(runs) if runs else default_root()
+    place = None if output is None else Path(output)
+    if place is not None:
+        destination(place, ".json (the record)")
+    chosen = None if judge is None else judge_of(judge, root)
+    if _is_run(source, root):
+        run = Run(RunDirectory.open(source, root).path)
+        own = run.recipe.data.name
+        if against not in (None, own):
+            raise UsageError(
+                f"{run.path.name} learned {own} and is measured against it; for another dataset save its images "
+                f"(genlab sample {run.path.name} -n 10000 -o FILE.npz) and evaluate that file"
+            )
+        if resize is not None:
+            raise UsageError("how a run's images were resized stands in its recipe; leave resize out")
+        if accuracy_score:
+            _check_accuracy_score(run)
+        try:
+            found, refused = run.evaluate(n=n, judge=chosen, keep=place is None, **how), None
+        except NotStored as error:
+            found, refused = error.found, error
+        if accuracy_score:
+            progress("classifiers are trained on generated and on real images")
+            _add_accuracy_score(run, found, store=place is None and refused is None, **how)
+        if refused is not None:
+            raise refused
+        if place is not None:
+            with storing(found):
+                write_json(place, found.record)
+                found = replace(found, file=place)
+        return found
+    if against is None:
+        raise UsageError(f"{source} is no run: say against which dataset, as in --against mnist")
+    if how:
+        raise UsageError(f"{source} is no run: {', '.join(sorted(how))} cannot be chosen")
+    return _evaluate_images(Path(source), against, resize, chosen, accuracy_score, place)
+
+
+def _evaluate_images(
+    path: Path, dataset: str, resize: Resize | None, chosen: Judge | None, accuracy_score: bool, place: Path | None
+) -> Evaluation:
+    train = data.load(dataset)
+    images, requested = read_images(path, train.class_names)
+    if accuracy_score:
+        if requested is None:
+            raise UsageError(f"{path}: the accuracy score needs the class that each image was meant as")
+        _check_score(dataset, train, len(images))
+    way = sizes.way_of(images, train, resize)
+    reference = Reference(dataset, way, chosen or judge.load(dataset))
+    found = measure(Samples(images, requested, {"of": str(path)}, way), reference)
+    with storing(found):
+        if accuracy_score:
+            _with_score(found, found.fake.images, requested)
+        if place is None:
+            return replace(found, file=kept.keep_beside(path, found.record))
+        write_json(place, found.record)
+    return replace(found, file=place)
+
+
+def _is_run(source: str | Path, root: Path) -> bool:
+    """Whether this names a run, or at least nothing else that is there."""
+    if any(is_run(path) for path in (Path(source), root / source)):
+        return True
+    return not Path(source).exists() and not str(source).endswith(".npz")
+
+
+def _check_accuracy_score(run: Run) -> None:
+    """See before any work whether a classifier can learn from a run."""
+    if not run.recipe.conditional:
+        raise UsageError(
+            f"{run.path.name} is unconditional: no class was asked for, so no classifier can learn from it"
+        )
+    name = run.recipe.data.name
+    train = data.load(name)
+    _check_score(name, train, min(CAS_IMAGES, len(train)))
+
+
+def _check_score(dataset: str, train: Dataset, images: int) -> None:
+    """See before any work whether a classifier can be trained on so many images, and tested."""
+    test = data.load_test(dataset)
+    if test is None or test.labels is None:
+        raise UsageError(f"{dataset} has no test split with labels: no classifier can be tested")
+    if min(images, len(train)) < cas.LEAST:
+        raise UsageError(
+            f"the accuracy score needs {cas.LEAST} images or more, generated and real: here are {images:,} and "
+            f"{len(train):,}"
+        )
+    cas.recipe_of(train)
+
+
+def _add_accuracy_score(run: Run, found: Evaluation, store: bool, **how: Unpack[HowOptions]) -> None:
+    labels = found.against.training_images(CAS_IMAGES).labels
+    assert labels is not None
+    drawn = run.sample_classes(labels, **how)
+    real = found.against.real.images
+    _with_score(found, found.against.way.back(drawn, real.shape[2], real.shape[1]), labels)
+    if store and found.file is not None:
+        with storing(found):
+            kept.keep(run, found.file.name, found.record)
+
+
+def _with_score(found: Evaluation, images: Any, labels: Any) -> None:
+    """Add the classification accuracy score, and that of as many real images as its floor."""
+    test = data.load_test(found.against.dataset)
+    assert test is not None, "was checked before"
+    real = found.against.training_images(len(images))
+    classes = len(real.class_names)
+    mine = cas.accuracy_score(images, labels, test, classes)
+    floor = cas.accuracy_score(real.images, np.asarray(real.labels), test, classes)
+    found.record["metrics"]["classification_accuracy_score"] = {
+        "value": mine.value,
+        "interval": None if mine.interval is None else list(mine.interval),
+        "floor": floor.value,
+        "n": len(images),
+    }
+
+
+def compare(names: Sequence[str | Path], *, runs: str | Path | None = None) -> dict[str, dict[str, Any]]:
+    """The full evaluations of several runs, by name; a run that has none of its present weights is evaluated first.
+
+    Raises:
+        UsageError: fewer than two runs, one twice, or runs that were measured in different ways.
+        DataError: an evaluation is damaged or was edited.
+    """
+    root = Path(runs) if runs else default_root()
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        run = Run(RunDirectory.open(name, root).path)
+        if run.path.name in found:
+            raise UsageError(f"{run.path.name} is named twice")
+        known = run.evaluation if run.is_measured() else None
+        found[run.path.name] = known or run.evaluate().record
+    if len(found) < 2:
+        raise UsageError("two runs or more are needed")
+    for key in ("dataset", "split", "real_images", "judge", "samples", "fingerprints"):
+        said = {name: record["protocol"][key] for name, record in found.items() if key in record["protocol"]}
+        if len({str(value) for value in said.values()}) > 1:
+            words = "; ".join(f"{name}: {value}" for name, value in said.items())
+            raise UsageError(f"these runs cannot be compared, their {key} differs: {words}")
+    return found
+
+
+def judge_of(run: str | Path, root: Path | None = None) -> Judge:
+    """A run of a classifier as a judge, with what must be said of it.
+
+    Raises:
+        UsageError: the run is no classifier.
+        CheckpointError: it never saved anything.
+    """
+    found = Run(RunDirectory.open(run, root).path)
+    made = judge.from_bytes(_judge_bytes(found), found.path.name)
+    learned = found.provenance["data"]
+    return replace(made, dataset=learned["name"], fingerprint=learned["fingerprint"], remarks=_remarks(found))
+
+
+def _remarks(run: Run) -> tuple[str, ...]:
+    """How well a judge's run names classes, and whether it came to its end."""
+    name, classes, status = run.path.name, run.provenance["data"]["class_names"], run.status
+    said = []
+    if status["state"] != "finished":
+        total = status.get("total_steps")
+        of = f" of {total:,}" if total else ""
+        said.append(f"judge {name} is not trained to its end: {status['state']}, step {status['step']:,}{of}")
+    accuracy = next((row["test_accuracy"] for row in reversed(run.metrics()) if row.get("test_accuracy")), None)
+    if accuracy is None:
+        said.append(f"judge {name} was never tested: no accuracy on a test split with labels is recorded")
+    else:
+        chance = "; that is near guessing, so what it says means little" if accuracy < 2 / len(classes) else ""
+        said.append(f"judge {name} names {accuracy:.2%} of the test images of {run.recipe.data.name} rightly{chance}")
+    return tuple(said)
+
+
+def _judge_bytes(run: Run) -> bytes:
+    recipe = run.recipe
+    if recipe.family != "classifier":
+        raise UsageError(f"{run.path.name} is a {recipe.family}; a judge is a classifier")
+    network = sampling.load_network(run, run.own, "classifier")
+    return judge.to_bytes(network, recipe, tuple(run.provenance["data"]["class_names"]))
+
+
+def train_judge(
+    dataset: str,
+    *,
+    seed: int = 0,
+    runs: str | Path | None = None,
+    overrides: dict[str, Any] | None = None,
+    observers: Sequence[Observer] = (),
+) -> tuple[Run, Judge]:
+    """Train the judge of a dataset by its recipe; its file is judge.safetensors in the run.
+
+    An own dataset gets the recipe of MNIST's judge, in its own size and channels.
+    """
+    name = judge.RECIPES.get(dataset)
+    changes = dict(overrides or {})
+    if name is None:
+        if dataset in BUILTIN:
+            raise UsageError(f"{dataset} is judged channel by channel by the judge of {judge.EACH_CHANNEL[dataset]}")
+        own = data.load(dataset)
+        name = "judge-mnist"
+        changes = {"data.name": dataset, "data.size": own.side, "data.channels": own.channels, **changes}
+    run = api.train(name, seed=seed, runs=runs, overrides=changes, observers=observers)
+    content = _judge_bytes(run)
+    write(run.path / "judge.safetensors", content)
+    return run, judge.from_bytes(content, dataset)
+
+
+def try_judge(
+    dataset: str,
+    *,
+    run: str | Path | None = None,
+    runs: str | Path | None = None,
+    progress: Callable[[str], None] = lambda name: None,
+) -> judge_trial.Response:
+    """What the judge of a dataset (or a classifier's run in its place) makes of the test split and of disturbed images.
+
+    Raises:
+        UsageError: the dataset has no judge of its own, or no test split with labels.
+    """
+    chosen = judge.load(dataset) if run is None else judge_of(run, Path(runs) if runs else default_root())
+    if chosen is None or chosen.each_channel > 1:
+        raise UsageError(f"{dataset} has no judge of its own; there are: {', '.join(judge.PINNED)}, or --judge RUN")
+    test = data.load_test(dataset)
+    if test is None or test.labels is None:
+        raise UsageError(f"{dataset} has no test split with labels")
+    if chosen.fingerprint not in (None, data.load(dataset).fingerprint):
+        progress(f"judge {chosen.name} was trained on {chosen.dataset}, other data than {dataset}")
+    return judge_trial.respond(chosen, dataset, progress)

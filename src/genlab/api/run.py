@@ -1,0 +1,300 @@
+"""A run and what can be asked of it: images, figures, likelihood, the report."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genlab import data
+from genlab.data import pictures
+from genlab.data.dataset import Images, Labels
+from genlab.engine import device
+from genlab.engine.randomness import Keyed
+from genlab.errors import UsageError
+from genlab.evaluation import kept, run
+from genlab.evaluation.judge import Judge
+from genlab.evaluation.judge import load as load_judge
+from genlab.evaluation.measure import FULL, Evaluation, storing
+from genlab.families.base import FAMILIES, Own
+from genlab.families.vae import model
+from genlab.recipe import Recipe, VaeRecipe, files
+from genlab.report.figures import looks
+from genlab.report.figures.evaluation import figures
+from genlab.report.figures.looks import Look
+from genlab.runs import sampling
+from genlab.runs.directory import RunDirectory
+from genlab.runs.provenance import check_split, now, split_of
+from genlab.runs.sampling import How, HowOptions, Sampler
+
+
+class Run(RunDirectory):
+    """A run and what can be asked of it.
+
+    Attributes:
+        path: its directory; see `genlab.runs.directory`.
+        own: networks of the caller's own that it was trained with, by name.
+    """
+
+    def __init__(self, path: str | Path, own: Own | None = None) -> None:
+        super().__init__(path)
+        self.own = dict(own or {})
+
+    @property
+    def seconds(self) -> float:
+        """Of training, samples and checkpoints included."""
+        return float(self.status.get("seconds", 0.0))
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images by seconds of training; 0 before the first step."""
+        rows = self.metrics()
+        return float(rows[-1]["images"] / rows[-1]["seconds"]) if rows and rows[-1]["seconds"] else 0.0
+
+    def sample(
+        self,
+        n: int = 64,
+        *,
+        label: int | str | None = None,
+        seed: int = 0,
+        step: int | None = None,
+        ema: bool = True,
+        batch_statistics: bool = False,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """n new images: float32, shape (n, C, H, W), in [0, 1].
+
+        Drawn with the averaged (EMA) weights where the run keeps them and with running BatchNorm statistics, unless
+        told otherwise. The same arguments give the same images.
+
+        Args:
+            label: a class, by number or name; without it a conditional run goes through its classes in turn.
+            seed: of the z.
+            step: of a snapshot (`run.steps("snapshots", ".safetensors")`); without it, the newest checkpoint.
+            ema: False takes the weights as they were trained (only at a checkpoint).
+            batch_statistics: True normalises by the statistics of this very batch.
+            truncation: draws z from the normal distribution cut at +-truncation: less varied, more typical.
+
+        Raises:
+            UsageError: an argument does not fit this run; says what would.
+            CheckpointError: nothing was saved yet, or it is damaged.
+        """
+        if not 1 <= n <= 100_000:
+            raise UsageError(f"n is {n}; allowed: 1 .. 100,000")
+        sampler = self._sampler(How(seed, step, ema, batch_statistics, truncation))
+        return sampler(sampler.z("sample", n), sampling.sample_labels(self, n, label))
+
+    def sample_classes(self, labels: Labels, **how: Unpack[HowOptions]) -> Images:
+        """An image of each of these classes: labels (n,) -> uint8 (n, C, H, W); the z are others than `sample`'s.
+
+        Raises:
+            UsageError: the run is unconditional.
+        """
+        if not self.recipe.conditional:
+            raise UsageError(f"{self.path.name} is unconditional: it cannot be asked for classes")
+        sampler = self._sampler(How(**how))
+        z = sampler.z("sample/classes", len(labels))
+        parts = [
+            pictures.to_uint8(sampler(z[k : k + 5000], torch.from_numpy(labels[k : k + 5000])))
+            for k in range(0, len(labels), 5000)
+        ]
+        return np.concatenate(parts)
+
+    def interpolate(
+        self,
+        *,
+        pairs: int = 8,
+        steps: int = 10,
+        path: str = "linear",
+        label: int | str | None = None,
+        **how: Unpack[HowOptions],
+    ) -> Look:
+        """Images on the way from one z to another, `linear` or `spherical`, a row a pair; see `looks.interpolate`."""
+        return looks.interpolate(self, self.own, How(**how), pairs, steps, path, label)
+
+    def grid(self, *, columns: int = 15, **how: Unpack[HowOptions]) -> Look:
+        """One z a column, one class a row; see `looks.class_grid`."""
+        return looks.class_grid(self, self.own, How(**how), columns)
+
+    def traverse(
+        self,
+        *,
+        units: Sequence[int] | None = None,
+        steps: int = 9,
+        span: float = 3.0,
+        label: int | str | None = None,
+        **how: Unpack[HowOptions],
+    ) -> Look:
+        """One z with one unit after the other moved from -span to span; see `looks.traverse`."""
+        return looks.traverse(self, self.own, How(**how), units, steps, span, label)
+
+    def latent_map(self, *, steps: int = 20, label: int | str | None = None, **how: Unpack[HowOptions]) -> Look:
+        """A z of two dimensions, decoded all over, and the test images in it; see `looks.latent_map`."""
+        return looks.latent_map(self, self.own, How(**how), self.held_out(), steps, label)
+
+    def reconstruct(self, *, n: int = 20, **how: Unpack[HowOptions]) -> Look:
+        """Test images over what the decoder makes of their posterior mean; see `looks.reconstruct`."""
+        return looks.reconstruct(self, self.own, How(**how), self.held_out(), n)
+
+    def timeline(self, *, epochs: Sequence[int] | None = None, n: int = 12, **how: Unpack[HowOptions]) -> Look:
+        """The same z after several epochs, a row an epoch; see `looks.timeline`."""
+        return looks.timeline(self, self.own, How(**how), epochs, n)
+
+    def confusion(self) -> Look:
+        """How often each class was taken for each other one; see `looks.confusion`."""
+        return looks.confusion(self, self.own, self.held_out())
+
+    def log_likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0) -> Tensor:
+        """log p(x) of the first test images, in nats, from below; see `vae.log_likelihood`. Shape (images,).
+
+        Of a conditional VAE: log p(x | class).
+
+        Raises:
+            UsageError: the run is no VAE, or an argument is out of range.
+        """
+        recipe = self.recipe
+        if not isinstance(recipe, VaeRecipe):
+            raise UsageError(f"{self.path.name} is a {recipe.family}: only a VAE bounds the likelihood of an image")
+        if not (1 <= samples <= 10_000 and images >= 1):
+            raise UsageError(f"samples is {samples}, images {images}; allowed: 1 .. 10,000 samples, 1 image or more")
+        held_out = data.first(self.held_out(), images)
+        machine = device.start(device.here(recipe.engine))
+        networks = {name: sampling.load_network(self, self.own, name) for name in ("encoder", "decoder")}
+        x, y = torch.from_numpy(held_out.images), None
+        if recipe.conditional and held_out.labels is not None:
+            y = torch.from_numpy(held_out.labels)
+        return model.log_likelihood(recipe, networks, machine, Keyed(seed), x, y, samples)
+
+    def likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0) -> dict[str, Any]:
+        """`log_likelihood` as a mean with its standard error over images, and its protocol."""
+        found = self.log_likelihood(samples=samples, images=images, seed=seed).double()
+        assert isinstance(self.recipe, VaeRecipe)
+        return {
+            "of": "log p(x | class)" if self.recipe.conditional else "log p(x)",
+            "log_likelihood": found.mean().item(),
+            "standard_error": found.std().item() / len(found) ** 0.5 if len(found) > 1 else None,
+            "images": len(found),
+            "split": self.held_out().split,
+            "samples": samples,
+            "seed": seed,
+            "likelihood": self.recipe.objective.likelihood,
+        }
+
+    def evaluate(
+        self, *, n: int = FULL, judge: Judge | None = None, keep: bool = True, **how: Unpack[HowOptions]
+    ) -> Evaluation:
+        """Every metric of n images, with interval and floor; see `genlab.evaluation`.
+
+        The full evaluation (10,000 images, drawn as the run samples by default, the dataset's own judge) is kept as
+        evaluations/evaluation.json, with its figures, and stands in the report. Any other is kept beside it under its
+        protocol (`evaluation.kept`).
+
+        Args:
+            judge: another judge than the dataset's own.
+            keep: False only returns it.
+
+        Raises:
+            UsageError: the run makes no images, or not in that way.
+            DataError: the dataset is not the one that the run began with.
+            NotStored: measured, but the run cannot be written; has the evaluation.
+        """
+        if not 1 <= n <= 1_000_000:
+            raise UsageError(f"n is {n}; allowed: 1 .. 1,000,000")
+        drawn = How(**how)
+        found = run.evaluate(self, self.own, drawn, n, judge or load_judge(self.recipe.data.name))
+        if not keep:
+            return found
+        name = kept.file_of(n, drawn, judge)
+        with storing(found):
+            found = replace(found, file=kept.keep(self, name, found.record))
+            for figure in figures(found) if name == kept.FULL_FILE else ():
+                figure.keep(self)
+        return found
+
+    @property
+    def evaluation(self) -> dict[str, Any] | None:
+        """The record of the full evaluation; None before there was one.
+
+        Raises:
+            DataError: it is damaged or was edited.
+        """
+        return kept.load(self, kept.FULL_FILE)
+
+    def is_measured(self) -> bool:
+        """Whether there is a full evaluation of the weights that the run has now.
+
+        Raises:
+            DataError: it, or the run's status, is damaged or was edited.
+        """
+        evaluation = self.evaluation
+        return evaluation is not None and evaluation["protocol"].get("step") == self.status["step"]
+
+    def relocate(self, dataset: str | Path) -> None:
+        """Tell the run where its dataset lies now; it is recognised by its fingerprint.
+
+        Raises:
+            DataError: no dataset there, or not the one that the run began with.
+            BusyError: another process writes to the run.
+        """
+        place = str(Path(dataset).resolve())
+        with self.locked():
+            recipe, told = self.trained_by(), self.provenance
+            if recipe.data.name in data.BUILTIN:
+                raise UsageError(f"{self.path.name} was trained on {recipe.data.name}, which is in the package")
+            check_split(self, data.load(place), "train")
+            check_split(self, data.load_test(place), "test")
+            moved = recipe.model_copy(update={"data": recipe.data.model_copy(update={"name": place})})
+            entry = {"at": now(), "from": recipe.data.name, "to": place}
+            told["data"] = {**told["data"], "name": place}
+            told |= {"recipe": files.to_dict(moved), "moved": [*told.get("moved", []), entry]}
+            self.set_provenance(told)
+            self.set_recipe(moved)
+
+    def _sampler(self, how: How) -> Sampler:
+        return Sampler(self, self.own, how)
+
+    def held_out(self) -> data.Dataset:
+        """The test images as the networks see them; where the dataset has none, the training images.
+
+        Raises:
+            DataError: the dataset is not the one that the run began with.
+        """
+        recipe = self.recipe
+        test = as_tested(recipe, split_of(self, "test"))
+        if test is not None:
+            return test
+        train = split_of(self, "train")
+        assert train is not None
+        return fitted(train, recipe)
+
+    def look(self) -> list[Path]:
+        """Make the figures that a finished run of this family gets, in figures/, for the report; their paths."""
+        held_out = self.held_out() if FAMILIES[self.recipe.family].evaluates else None
+        return [look.keep(self) for look in looks.standard(self, self.own, held_out)]
+
+    def report(self) -> Path:
+        """Write report.html (and figures/) anew and return its path."""
+        from genlab.report.html import write_report
+
+        return write_report(self)
+
+
+def fitted(dataset: data.Dataset, recipe: Recipe) -> data.Dataset:
+    """The dataset as the recipe's networks see it."""
+    return data.fit(dataset, recipe.data.size, recipe.data.resize, recipe.data.channels)
+
+
+def as_tested(recipe: Recipe, test: data.Dataset | None) -> data.Dataset | None:
+    """A test split as the recipe's networks see it; None where there is none, or none with the labels needed."""
+    if test is None:
+        return None
+    if (recipe.conditional or recipe.family == "classifier") and test.labels is None:
+        warnings.warn(f"the test split of {recipe.data.name} has no labels (y_test): it cannot be used", stacklevel=1)
+        return None
+    return fitted(test, recipe)

@@ -1,0 +1,124 @@
+"""The public functions: they compose the parts, and the command line only calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from genlab.api.run import Run
+from genlab.engine.randomness import Keyed
+from genlab.errors import UsageError
+from genlab.families.base import FAMILIES
+from genlab.families.gan.losses import AdversarialLoss
+from genlab.families.nets.describe import Description
+from genlab.recipe import Recipe, files
+from genlab.recipe.files import RecipeSource
+from genlab.report import anatomy
+from genlab.runs.directory import RunDirectory, default_root
+from genlab.runs.provenance import describe_networks
+from genlab.training import resume as resuming
+from genlab.training import start
+from genlab.training.fit import Observer
+
+
+def train(
+    recipe: RecipeSource | None = None,
+    *,
+    epochs: int | None = None,
+    seed: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    runs: str | Path | None = None,
+    resume: str | Path | None = None,
+    strict: bool = False,
+    generator: nn.Module | None = None,
+    discriminator: nn.Module | None = None,
+    objective: AdversarialLoss | None = None,
+    observers: Sequence[Observer] = (),
+    report: bool = True,
+) -> Run:
+    """Train a recipe into a new run, or go on with one.
+
+    Args:
+        recipe: a built-in name (`recipe_files.names()`), a YAML file, a mapping or a recipe.
+        epochs: short for overrides={"budget.epochs": ...}.
+        seed: of everything random, 0 .. 2^63 - 1; 0 without it.
+        overrides: dotted schema path -> value.
+        name: of the run; recipe-seedS-NNN without it.
+        runs: the folder of the runs; GENLAB_RUNS or ./runs without it.
+        resume: a run to go on with, instead of `recipe`; it keeps its seed and recipe, but for more `epochs` and
+            overrides of its `engine` section (which end exactness; see `resuming`).
+        strict: a resume refuses where the newest checkpoint is damaged, instead of going on from the one before.
+        generator, discriminator: your own networks, with their weights (`genlab.families.nets` says how they are called).
+        objective: your own pair of losses.
+        observers: watch the training; see `training.Observer`.
+        report: whether figures, the full evaluation (`logging.evaluation`) and report.html are made at the end.
+
+    Raises:
+        RecipeError: every problem of the recipe at once.
+        Stopped: interrupted; the run was saved and can be resumed.
+        BusyError: another process writes to the run.
+        CheckpointError: no checkpoint of the run can be used.
+        GenlabError: see `genlab.errors`.
+    """
+    own = {k: v for k, v in (("generator", generator), ("discriminator", discriminator)) if v is not None}
+    root = Path(runs) if runs else default_root()
+    if resume is not None:
+        if any(given is not None for given in (recipe, seed, name)):
+            raise UsageError("a resumed run keeps its recipe, seed and name; leave out what would change them")
+        run = Run(RunDirectory.open(resume, root).path, own)
+        trained = resuming.resume(run, objective, observers, epochs, overrides or {}, strict)
+        report = report and (trained or not start.is_complete(run))
+    elif recipe is not None:
+        changes = dict(overrides or {})
+        if epochs is not None and changes.setdefault("budget.epochs", epochs) != epochs:
+            raise UsageError(f"epochs is {epochs}, but budget.epochs is {changes['budget.epochs']}; give one of them")
+        run = start.start(recipe, changes, 0 if seed is None else seed, root, name, own, objective, observers)
+    else:
+        raise UsageError(f"which recipe? Known: {', '.join(files.names())}")
+    if report:
+        start.finish(run)
+    return run
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A recipe, looked at before it is trained.
+
+    Attributes:
+        networks: layer by layer.
+        equations: the objective, a line each.
+        cost: of an epoch.
+    """
+
+    recipe: Recipe
+    networks: list[Description]
+    equations: list[str]
+    cost: anatomy.Cost
+
+    @property
+    def drawing(self) -> str:
+        """The system with its passes, and the networks, as SVG."""
+        from genlab.report.diagram import drawing
+
+        return drawing(self.recipe, self.networks)
+
+
+def show(recipe: RecipeSource, overrides: Mapping[str, Any] | None = None) -> Shown:
+    """A recipe's networks, objective and cost; nothing is trained."""
+    settled, dataset = start.prepare(recipe, overrides or {})
+    family, classes = FAMILIES[settled.family], len(dataset.class_names)
+    made = family.build(settled, classes, Keyed(0))
+    described = describe_networks(family.examples(settled, classes), made)
+    return Shown(settled, described, anatomy.equations(settled), anatomy.cost(settled, described, len(dataset)))
+
+
+def open_run(run: str | Path, *, runs: str | Path | None = None, generator: nn.Module | None = None) -> Run:
+    """A run by path or name; one that was trained with your own generator needs a module of that kind again."""
+    return Run(
+        RunDirectory.open(run, Path(runs) if runs else None).path, {"generator": generator} if generator else None
+    )

@@ -1,0 +1,1 @@
+"""The command line: a function for each command, each a thin call of a public function."""

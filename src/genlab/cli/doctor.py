@@ -1,0 +1,52 @@
+"""The command for bug reports: `checkup` as a block of text, or as JSON. `cli` puts it on the command line."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from genlab.cli.draw import Json
+from genlab.engine.console import say, visible
+
+WIDTH = 60
+"""Columns: a bug report is read in narrow boxes."""
+LABEL = 12
+
+
+def doctor(*, json: Json = False) -> None:
+    """Show what a bug report needs: versions, processor, plan, caches, disk, data, fonts, and what is wrong."""
+    from genlab.api import doctor as checkup
+    from genlab.report import tables
+
+    found = checkup.doctor()
+    if json:
+        tables.show_json(found)
+    else:
+        say("\n".join(line for label, text in _words(found) for line in _wrapped(label, text)))
+
+
+def _words(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """The block's parts: label, text."""
+    parts = [(name, _said(facts)) for name, facts in found.items() if name != "problems"]
+    if found["plan"].get("remembered") is False:
+        parts[list(found).index("plan")] = ("plan", "none remembered for this machine; genlab bench plan measures it")
+    parts += [("problem", f"{problem['what']}. Next: {problem['next']}") for problem in found["problems"]]
+    return parts if found["problems"] else [*parts, ("problems", "none found")]
+
+
+def _said(value: Any) -> str:
+    """A fact as text."""
+    if isinstance(value, dict):
+        if "unknown" in value:
+            return f"unknown ({value['unknown']})"
+        return "; ".join(f"{key} {_said(inner)}" for key, inner in value.items() if inner not in (None, {}))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    indent = " " * LABEL
+    return textwrap.wrap(
+        visible(text, keep=""), WIDTH, initial_indent=f"{label:{LABEL}}", subsequent_indent=indent
+    ) or [label]

@@ -1,0 +1,279 @@
+"""The commands that look at a run: each a thin call of a method of `Run`. `cli` puts them on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter, Token
+
+from genlab.engine.console import say
+
+if TYPE_CHECKING:
+    from genlab.api.run import Run
+    from genlab.report.figures.looks import Look
+    from genlab.runs.sampling import HowOptions
+
+
+def whole(_: object, tokens: Sequence[Token]) -> int:
+    """A whole number as it was typed; 0.7 is none (and would otherwise be rounded)."""
+    return wholes(_, tokens)[0]
+
+
+def wholes(_: object, tokens: Sequence[Token]) -> list[int]:
+    """Several of them."""
+    try:
+        return [int(token.value) for token in tokens]
+    except ValueError:
+        given = " ".join(token.value for token in tokens)
+        raise ValueError(f"{given!r} is given; a whole number is needed") from None
+
+
+def _several(help: str) -> Parameter:
+    """Whole numbers behind one flag."""
+    return Parameter(consume_multiple=True, negative="", converter=wholes, help=help)
+
+
+Runs = Annotated[Path | None, Parameter(name="--runs", help="Folder of the runs (GENLAB_RUNS, or ./runs).")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for a program.")]
+RunName = Annotated[str, Parameter(help="A run: its path, or its name under --runs.")]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How images are drawn."""
+
+    seed: Annotated[int, Parameter(converter=whole, help="Of the noise.")] = 0
+    step: Annotated[int | None, Parameter(converter=whole, help="Of a snapshot; the newest checkpoint without it.")] = (
+        None
+    )
+    raw_weights: Annotated[bool, Parameter(negative="", help="The weights as trained, not their average.")] = False
+    batch_statistics: Annotated[
+        bool, Parameter(negative="", help="BatchNorm by the images drawn, not by running statistics.")
+    ] = False
+    truncation: Annotated[float | None, Parameter(help="Cut z to plus or minus so much.")] = None
+
+    def chosen(self) -> HowOptions:
+        """Those that were asked for."""
+        plain = Drawing().options()
+        return {k: v for k, v in self.options().items() if v != plain[k]}  # type: ignore[literal-required, return-value]
+
+    def options(self) -> HowOptions:
+        """As the library calls them."""
+        return {
+            "seed": self.seed,
+            "step": self.step,
+            "ema": not self.raw_weights,
+            "batch_statistics": self.batch_statistics,
+            "truncation": self.truncation,
+        }
+
+
+Draw = Annotated[Drawing, Parameter(name="*")]
+Label = Annotated[str | None, Parameter(name="--class", help="One class, by number or name.")]
+Output = Annotated[
+    Path | None,
+    Parameter(name=["-o", "--output"], help="A .png, or an .npz of the numbers; the run's report without it."),
+]
+
+
+def sample(
+    run: RunName,
+    /,
+    *,
+    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="How many images.")] = 64,
+    output: Annotated[Path, Parameter(name=["-o", "--output"], help="A .png grid or an .npz of the images.")] = Path(
+        "samples.png"
+    ),
+    label: Annotated[
+        str | None,
+        Parameter(name="--class", help="One class, by number or name; without it all in turn, a column each."),
+    ] = None,
+    how: Draw = Drawing(),
+    runs: Runs = None,
+) -> None:
+    """Draw new images from a run."""
+    from genlab.api import train
+    from genlab.engine import files
+    from genlab.runs import sampling
+
+    files.destination(output, ".png (a grid)", ".npz (arrays)")
+    opened = train.open_run(run, runs=runs)
+    images = opened.sample(n, label=label, **how.options())
+    drawn = sampling.How(**how.options())
+    sampling.save_images(images, output, opened, label, drawn)
+    say(f"{output}: {n} images, {sampling.sampling_words(opened, drawn)}")
+
+
+def interpolate(
+    run: RunName,
+    /,
+    *,
+    pairs: Annotated[int, Parameter(converter=whole, help="Rows, each from one z to another.")] = 8,
+    steps: Annotated[int, Parameter(converter=whole, help="Images in a row.")] = 10,
+    path: Annotated[str, Parameter(help="linear or spherical.")] = "linear",
+    label: Label = None,
+    how: Draw = Drawing(),
+    output: Output = None,
+    runs: Runs = None,
+) -> None:
+    """Draw the way from one z to another."""
+    opened = _open(run, runs, output)
+    _show(opened, opened.interpolate(pairs=pairs, steps=steps, path=path, label=label, **how.options()), output)
+
+
+def grid(
+    run: RunName,
+    /,
+    *,
+    columns: Annotated[int, Parameter(converter=whole, help="How many z.")] = 15,
+    how: Draw = Drawing(),
+    output: Output = None,
+    runs: Runs = None,
+) -> None:
+    """Draw one z a column, one class a row."""
+    opened = _open(run, runs, output)
+    _show(opened, opened.grid(columns=columns, **how.options()), output)
+
+
+def traverse(
+    run: RunName,
+    /,
+    *,
+    units: Annotated[
+        list[int] | None,
+        Parameter(
+            consume_multiple=True, negative="", converter=wholes, help="Which units of z; the first ten without it."
+        ),
+    ] = None,
+    steps: Annotated[int, Parameter(converter=whole, help="Images in a row.")] = 9,
+    span: Annotated[float, Parameter(help="How far each unit is moved, either way.")] = 3.0,
+    label: Label = None,
+    how: Draw = Drawing(),
+    output: Output = None,
+    runs: Runs = None,
+) -> None:
+    """Draw one z with one unit after the other moved, a row a unit."""
+    opened = _open(run, runs, output)
+    _show(opened, opened.traverse(units=units, steps=steps, span=span, label=label, **how.options()), output)
+
+
+def latent_map(
+    run: RunName,
+    /,
+    *,
+    steps: Annotated[int, Parameter(converter=whole, help="Images a side.")] = 20,
+    label: Label = None,
+    how: Draw = Drawing(),
+    output: Output = None,
+    runs: Runs = None,
+) -> None:
+    """Draw a two-dimensional latent space, and the test images in it."""
+    opened = _open(run, runs, output)
+    _show(opened, opened.latent_map(steps=steps, label=label, **how.options()), output)
+
+
+def reconstruct(
+    run: RunName,
+    /,
+    *,
+    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="How many images.")] = 20,
+    how: Draw = Drawing(),
+    output: Output = None,
+    runs: Runs = None,
+) -> None:
+    """Draw test images over what a VAE makes of them."""
+    opened = _open(run, runs, output)
+    _show(opened, opened.reconstruct(n=n, **how.options()), output)
+
+
+def timeline(
+    run: RunName,
+    /,
+    *,
+    epochs: Annotated[
+        list[int] | None,
+        Parameter(
+            consume_multiple=True,
+            negative="",
+            converter=wholes,
+            help="Which; 1 5 10 50 100 and the last without it, as far as kept.",
+        ),
+    ] = None,
+    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="How many z.")] = 12,
+    how: Draw = Drawing(),
+    output: Output = None,
+    runs: Runs = None,
+) -> None:
+    """Draw the same z after several epochs, a row an epoch."""
+    opened = _open(run, runs, output)
+    _show(opened, opened.timeline(epochs=epochs, n=n, **how.options()), output)
+
+
+def confusion(run: RunName, /, *, output: Output = None, runs: Runs = None) -> None:
+    """Draw how often a classifier takes each class for each other one."""
+    opened = _open(run, runs, output)
+    _show(opened, opened.confusion(), output)
+
+
+def likelihood(
+    run: RunName,
+    /,
+    *,
+    samples: Annotated[int, Parameter(converter=whole, help="z drawn for each image (K).")] = 64,
+    images: Annotated[int, Parameter(converter=whole, help="Test images.")] = 1000,
+    seed: Annotated[int, Parameter(converter=whole, help="Of the z.")] = 0,
+    json: Json = False,
+    runs: Runs = None,
+) -> None:
+    """Bound log p(x) of test images from below, by a VAE with importance-weighted samples."""
+    from genlab.api import train
+    from genlab.report import tables
+
+    facts = train.open_run(run, runs=runs).likelihood(samples=samples, images=images, seed=seed)
+    if json:
+        tables.show_json(facts)
+    else:
+        mean, error = facts["log_likelihood"], facts["standard_error"]
+        spread = "" if error is None else f" (standard error {error:.2f} over images)"
+        say(f"{facts['of']} at least {mean:.2f} nats an image{spread}")
+        say(f"{facts['images']:,} {facts['split']} images, K = {samples}, seed {seed}, {facts['likelihood']}")
+
+
+def _open(run: str, runs: Path | None, output: Path | None) -> Run:
+    """The run, once it is known that what is drawn of it can be saved."""
+    from genlab.api import train
+    from genlab.engine import files
+
+    opened = train.open_run(run, runs=runs)
+    if output is None:
+        files.destination(opened.path / "figures" / "look.png")
+    else:
+        files.destination(output, ".png (the figure)", ".npz (its numbers)")
+    return opened
+
+
+def _show(run: Run, look: Look, output: Path | None) -> None:
+    """Save a look where asked for; else keep it in the run and write the report anew."""
+    if output is not None:
+        look.save(output)
+        say(f"{output}: {look.caption}")
+    else:
+        say(f"{look.keep(run)}: {look.caption}")
+        say(f"report  {run.report()}")
+
+
+COMMANDS = (
+    sample,
+    interpolate,
+    grid,
+    traverse,
+    latent_map,
+    reconstruct,
+    timeline,
+    confusion,
+    likelihood,
+)
+"""In the order of the help text."""

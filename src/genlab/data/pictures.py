@@ -1,0 +1,70 @@
+"""Image arrays as pictures: grids, PNG."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from torch import Tensor
+
+from genlab.engine import seals
+
+GAP = 2
+SCALE = 2
+
+
+def to_uint8(images: Tensor | NDArray[Any]) -> NDArray[np.uint8]:
+    """uint8 images as they are; float images in [0, 1] rounded to 0 .. 255."""
+    array = np.asarray(images)
+    return np.asarray(array if array.dtype == np.uint8 else np.rint(np.clip(array, 0, 1) * 255), np.uint8)
+
+
+def grid(images: Tensor | NDArray[Any], columns: int) -> NDArray[np.uint8]:
+    """Images (N, C, H, W), row by row, as one uint8 picture (height, width, C) with white lines between them."""
+    array = to_uint8(images)
+    n, channels, height, width = array.shape
+    rows = -(-n // columns)
+    picture = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, channels), 255, np.uint8)
+    for k, image in enumerate(array):
+        top, left = (k // columns) * (height + GAP), (k % columns) * (width + GAP)
+        picture[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+    return picture
+
+
+def png(picture: NDArray[np.uint8], text: Mapping[str, str] | None = None, scale: int = SCALE) -> bytes:
+    """A picture (height, width, C) as PNG, each pixel `scale` pixels wide, with `text` in its metadata; sealed."""
+    array = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    info = PngImagePlugin.PngInfo()
+    for key, value in (text or {}).items():
+        info.add_itxt(key, value)
+    buffer = io.BytesIO()
+    Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array).save(buffer, "PNG", pnginfo=info, optimize=True)
+    return seals.seal_png(buffer.getvalue())
+
+
+def labelled(
+    picture: NDArray[np.uint8], rows: Sequence[str] = (), columns: Sequence[str] = (), scale: int = SCALE
+) -> NDArray[np.uint8]:
+    """A grid, each pixel `scale` pixels wide, with a name beside each row and above each column; gray or colour as it
+    was. Names too long for their column are left out."""
+    array = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    font = ImageFont.load_default(14)
+    left = max((math.ceil(font.getlength(name)) for name in rows), default=0)
+    left, top = (left + 12 if rows else 0), (22 if columns else 0)
+    height, width, channels = array.shape
+    canvas = Image.new("L" if channels == 1 else "RGB", (left + width, top + height), 255)
+    canvas.paste(Image.fromarray(array.squeeze(2) if channels == 1 else array), (left, top))
+    draw = ImageDraw.Draw(canvas)
+    ink = 60 if channels == 1 else (60, 60, 60)
+    for k, name in enumerate(rows):
+        draw.text((left - 6, top + (k + 0.5) * height / len(rows)), name, ink, font, anchor="rm")
+    for k, name in enumerate(columns):
+        if font.getlength(name) <= width / len(columns):
+            draw.text((left + (k + 0.5) * width / len(columns), top - 4), name, ink, font, anchor="ms")
+    drawn = np.asarray(canvas)
+    return drawn[:, :, None] if channels == 1 else drawn

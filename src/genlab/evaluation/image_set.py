@@ -1,0 +1,232 @@
+"""A set of images as the metrics see it, and the real sets that all others are measured against."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genlab import data
+from genlab.data import BUILTIN, Dataset
+from genlab.data.dataset import Images, Labels
+from genlab.data.stacked import shares as stacked_shares
+from genlab.errors import UsageError
+from genlab.evaluation import metrics
+from genlab.evaluation.judge import Judge
+from genlab.evaluation.samples import Way
+
+Floats = NDArray[np.float64]
+MOST = 10_000
+"""Real images that samples are measured against."""
+SEARCHED = 16
+"""Nearest training images are searched among images averaged down to at most so many pixels a side."""
+
+
+class Seen:
+    """A set of images; each view of it is computed when it is first asked for.
+
+    Attributes:
+        images: uint8, (N, C, H, W), in the dataset's form.
+        requested: the class of each, where one was asked for.
+        intervals: whether what is needed for intervals is kept.
+        nearest: of each its distance to the nearest training image, and which that is; see `Reference.nearest`.
+    """
+
+    def __init__(self, images: Images, requested: Labels | None, judge: Judge | None, intervals: bool = True) -> None:
+        self.images, self.requested, self.judge, self.intervals = images, requested, judge, intervals
+        self.nearest: tuple[Floats, NDArray[np.int64]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @cached_property
+    def _judged(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        assert self.judge is not None
+        return self.judge(self.images)
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """The judge's, (N, d)."""
+        return self._judged[0]
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """The judge's, (N, K)."""
+        return self._judged[1]
+
+    @cached_property
+    def classes(self) -> NDArray[np.int64]:
+        """What the judge takes each image for, (N,)."""
+        return np.asarray(self.logits.argmax(1), np.int64)
+
+    @cached_property
+    def manifold(self) -> metrics.Manifold:
+        """Its features as balls."""
+        return metrics.Manifold.of(self.features, intervals=self.intervals and len(self) >= 2 * metrics.BLOCKS)
+
+    @cached_property
+    def spectra(self) -> Floats:
+        """Power of each image on each ring of frequencies, (N, rings)."""
+        return metrics.power_spectrum(self.images / np.float32(255))
+
+    @cached_property
+    def pixels(self) -> NDArray[np.float32]:
+        """Each image averaged over squares of pixels, flat, in [0, 1]: (N, d); see SEARCHED."""
+        return averaged(self.images)
+
+    def band(self, band: tuple[float, float]) -> Floats:
+        """Power of each image in a band, (N,)."""
+        return metrics.band_power(self.spectra, self.images.shape[2], band)
+
+
+def averaged(images: Images, most: int = SEARCHED) -> NDArray[np.float32]:
+    """Images averaged over the smallest squares that leave at most `most` pixels a side: float32 in [0, 1], flat.
+
+    What the last square lacks is left out.
+    """
+    side = images.shape[2]
+    square = -(-side // most)
+    kept = side // square
+    cut = images[:, :, : kept * square, : kept * square]
+    blocks = cut.reshape(*images.shape[:2], kept, square, kept, square).mean((3, 5), dtype=np.float32)
+    return np.asarray(blocks.reshape(len(images), -1) / np.float32(255), np.float32)
+
+
+class Reference:
+    """The real images of a dataset, by the way of the samples: what those are measured against.
+
+    Args:
+        dataset: built-in name or path.
+        way: of the samples.
+        judge: of the dataset, or None.
+        most: real images to measure against; of more, so many are drawn with seed 0.
+        subset: a model learned from the first so many training images only.
+
+    Attributes:
+        real: test images. Where the dataset has no test split, half of the training images.
+        split: of `real`.
+        train: the training set, without those (a single image is both).
+        learned: what a model may have copied: the whole training set, or the subset of it.
+        shares: of each class in `learned`; None without labels.
+        floors: metrics of real images that were worked out before, by their number and whether memorisation was asked.
+
+    Raises:
+        UsageError: the judge is one of other images or classes.
+    """
+
+    def __init__(
+        self, dataset: str, way: Way, judge: Judge | None, most: int = MOST, subset: int | None = None
+    ) -> None:
+        self.dataset, self.way, self.judge, self.most = dataset, way, judge, most
+        self.train, test = _load(dataset)
+        if judge is not None:
+            check_judge(judge, self.train)
+        self.learned = data.first(self.train, subset)
+        if test is None:
+            order = np.random.default_rng(0).permutation(len(self.train))
+            half = max(1, len(order) // 2)
+            rest = np.sort(order[half:]) if len(order) > 1 else order
+            test, self.train = taken(self.train, order[:half]), taken(self.train, rest)
+        self.split, chosen = test.split, drawn(test, most)
+        self.real = Seen(way.there_and_back(chosen), chosen.labels, judge)
+        self.shares = _shares(dataset, self.learned)
+        self.floors: dict[tuple[int, bool], dict[str, metrics.Estimate | None]] = {}
+
+    def training_images(self, n: int) -> Dataset:
+        """n training images drawn with seed 0, in the order of the draw, or as many as there are."""
+        return taken(self.train, np.random.default_rng(0).permutation(len(self.train))[:n])
+
+    def floor(self, n: int) -> Seen:
+        """Those images, by the samples' way: what the metrics say of real images."""
+        chosen = self.training_images(n)
+        return Seen(self.way.there_and_back(chosen), chosen.labels, self.judge, intervals=False)
+
+    @cached_property
+    def _learned_pixels(self) -> NDArray[np.float32]:
+        return averaged(self.way.there_and_back(self.learned))
+
+    def nearest(self, seen: Seen) -> tuple[Floats, NDArray[np.int64]]:
+        """Distance of each image of a set to the nearest learned one, and which of those it is."""
+        if seen.nearest is None:
+            seen.nearest = metrics.nearest(seen.pixels, self._learned_pixels)
+        return seen.nearest
+
+    @cached_property
+    def real_distances(self) -> tuple[Floats, Floats]:
+        """How near to learned images real ones come by themselves: (of all, with 0 for duplicates; of those that are
+        none).
+
+        Of test images the distance to the nearest learned image. Without a test split all images may have been
+        learned: then of learned images (at most `most`) the distance to the nearest other one, or 0 and the distance to
+        the nearest that differs.
+        """
+        if self.split == "test":
+            found = self.nearest(self.real)[0]
+            return found, found[found > 0]
+        rows = drawn_rows(len(self.learned), self.most)
+        pixels = self._learned_pixels
+        as_bytes = pixels.view(np.dtype((np.void, pixels.shape[1] * pixels.itemsize))).ravel()
+        _, first, kind, times = np.unique(as_bytes, return_index=True, return_inverse=True, return_counts=True)
+        twice = times[kind[rows]] > 1
+        if len(first) < 2:
+            return np.zeros(np.count_nonzero(twice)), np.empty(0)
+        apart = metrics.nearest(pixels[rows], pixels[first], kind[rows])[0]
+        return np.where(twice, 0.0, apart), apart
+
+    def learned_view(self, rows: NDArray[np.int64]) -> Images:
+        """Some of the learned images, by the samples' way."""
+        return self.way.there_and_back(taken(self.learned, rows))
+
+
+def check_judge(judge: Judge, train: Dataset) -> None:
+    """See whether a judge can read a dataset at all.
+
+    Raises:
+        UsageError: another size, number of channels, or number of classes.
+    """
+    wanted = (judge.channels * judge.each_channel, judge.size, judge.size)
+    if train.images.shape[1:] != wanted:
+        c, h, w = train.images.shape[1:]
+        raise UsageError(
+            f"judge {judge.name} takes images of {wanted[1]} x {wanted[2]} pixels and {wanted[0]} channels; those of "
+            f"{train.name} have {h} x {w} and {c}"
+        )
+    if train.labels is not None and judge.classes != len(train.class_names):
+        raise UsageError(
+            f"judge {judge.name} tells {judge.classes} classes apart; {train.name} has {len(train.class_names)}: it "
+            f"needs a judge of its own (genlab judge train {train.name})"
+        )
+
+
+def taken(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
+    """Some images of a dataset, with their labels."""
+    labels = None if dataset.labels is None else dataset.labels[rows]
+    return replace(dataset, images=dataset.images[rows], labels=labels)
+
+
+def drawn(dataset: Dataset, most: int) -> Dataset:
+    """A dataset of at most so many images; of more, so many drawn with seed 0, in their order."""
+    return dataset if len(dataset) <= most else taken(dataset, drawn_rows(len(dataset), most))
+
+
+def drawn_rows(n: int, most: int) -> NDArray[np.int64]:
+    """At most so many of n rows, drawn with seed 0, in their order."""
+    return np.sort(np.random.default_rng(0).permutation(n)[:most])
+
+
+def _load(name: str) -> tuple[Dataset, Dataset | None]:
+    """Both splits. Those in the package cannot change while the process runs, and are kept."""
+    return _kept(name) if name in BUILTIN else (data.load(name), data.load_test(name))
+
+
+@lru_cache(maxsize=1)
+def _kept(name: str) -> tuple[Dataset, Dataset | None]:
+    return data.load(name), data.load_test(name)
+
+
+def _shares(name: str, learned: Dataset) -> Floats | None:
+    if name in BUILTIN and (of := BUILTIN[name].stacks):
+        return stacked_shares(data.load(of))
+    return None if learned.labels is None else metrics.class_shares(learned.labels, len(learned.class_names))

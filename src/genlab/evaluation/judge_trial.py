@@ -1,0 +1,156 @@
+"""A judge on trial: accuracy and calibration, and how far the distance moves when real images are disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genlab.data import Dataset, pictures
+from genlab.data.augmentation import blurred, shifted
+from genlab.data.dataset import Images
+from genlab.errors import UsageError
+from genlab.evaluation import metrics
+from genlab.evaluation.image_set import Reference
+from genlab.evaluation.judge import Judge
+from genlab.evaluation.samples import Way
+from genlab.report import plots
+from genlab.report.tables import Table
+
+Disturbance = Callable[[NDArray[np.float32], NDArray[np.int64], float], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a judge makes of the test split, and of disturbed training images against it.
+
+    Attributes:
+        accuracy: on the test split, with its interval.
+        calibration_error: of its probabilities there.
+        floor: Frechet distance of undisturbed training images.
+        floors: disturbance -> strength -> Frechet distance over the floor.
+    """
+
+    accuracy: metrics.Estimate
+    calibration_error: float
+    floor: float
+    floors: dict[str, dict[str, float]]
+
+    def words(self) -> list[tuple[str, str]]:
+        """(what, value) in text."""
+        low, high = self.accuracy.interval or (self.accuracy.value, self.accuracy.value)
+        return [
+            ("test accuracy", f"{self.accuracy.value:.2%} ({low:.2%} .. {high:.2%})"),
+            ("calibration error", f"{self.calibration_error:.2%}"),
+            ("floor", f"{self.floor:.4f} (Frechet distance of training images to test images)"),
+        ]
+
+    def plot(self) -> bytes:
+        """A panel a disturbance, as PNG."""
+        lines = {name: (list(found), list(found.values())) for name, found in self.floors.items()}
+        return plots.png(plots.curves(lines, "Frechet distance, floors"), {})
+
+
+def background(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
+    """Black becomes `strength`, white stays."""
+    return images + strength * (1 - images)
+
+
+def noise(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
+    """Normal noise of that standard deviation."""
+    return images + strength * np.random.default_rng(1).normal(size=images.shape)
+
+
+def blur(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
+    """A Gaussian kernel of that many pixels."""
+    return blurred(torch.from_numpy(images), torch.full((len(images),), strength)).numpy()
+
+
+def shift(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
+    """So many pixels to the right."""
+    none = torch.zeros(len(images), dtype=torch.int64)
+    return shifted(torch.from_numpy(images), none, none + int(strength)).numpy()
+
+
+def dropped(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
+    """Without the first so many classes."""
+    return images[labels >= strength]
+
+
+def repeated(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
+    """Each of the first images so many times: a generator that knows few."""
+    return images[: len(images) // int(strength)].repeat(int(strength), axis=0)
+
+
+DISTURBANCES: dict[str, tuple[Disturbance, tuple[float, ...]]] = {
+    "background": (background, (0.02, 0.05, 0.075, 0.15, 0.3)),
+    "noise": (noise, (0.02, 0.05, 0.1, 0.2, 0.3)),
+    "blur": (blur, (0.3, 0.5, 0.75, 1.0, 1.5)),
+    "shift": (shift, (1, 2, 3, 4, 6)),
+    "classes dropped": (dropped, (1, 2, 3, 5, 8)),
+    "repeated": (repeated, (2, 10, 30, 100, 300)),
+}
+"""Name -> (what is done to images in [0, 1], strengths from weak to strong)."""
+
+
+def respond(judge: Judge, dataset: str, progress: Callable[[str], None] = lambda name: None) -> Response:
+    """Try a judge on a dataset of its own form, with test split and labels.
+
+    A strength that leaves fewer than two images (of few images, few classes) is passed over.
+
+    Raises:
+        UsageError: test and training images do not differ, as the judge sees them.
+    """
+    against = Reference(dataset, Way(judge.size, judge.channels, "none"), judge)
+    real = against.real
+    assert real.requested is not None
+    chosen = against.training_images(len(real))
+    enough = min(len(real), len(chosen)) > 1
+    floor = metrics.frechet_distance(real.features, judge(chosen.images)[0]) if enough else 0.0
+    if floor == 0:
+        raise UsageError(f"{dataset}: its test and training images do not differ: there is no floor to measure by")
+    certain = metrics.softmax(real.logits)
+    right = real.classes == real.requested
+    found: dict[str, dict[str, float]] = {}
+    for name, (_, strengths) in DISTURBANCES.items():
+        progress(name)
+        made = {strength: disturbed(chosen, name, strength) for strength in strengths}
+        found[name] = {
+            f"{strength:g}": metrics.frechet_distance(real.features, judge(images)[0]) / floor
+            for strength, images in made.items()
+            if len(images) > 1
+        }
+    found = {name: by_strength for name, by_strength in found.items() if by_strength}
+    return Response(metrics.bootstrap(right), metrics.calibration_error(certain.max(1), right), floor, found)
+
+
+def disturbed(dataset: Dataset, name: str, strength: float) -> Images:
+    """The dataset's images, disturbed; uint8."""
+    assert dataset.labels is not None
+    made = DISTURBANCES[name][0]((dataset.images / 255).astype(np.float32), dataset.labels, strength)
+    return pictures.to_uint8(made)
+
+
+def table(response: Response) -> Table:
+    """A row a disturbance and strength: the distance in floors."""
+    rows = [
+        (name, strength, f"{floors:,.1f}")
+        for name, found in response.floors.items()
+        for strength, floors in found.items()
+    ]
+    return Table("", ("disturbance", "strength", "floors"), rows, numeric=("strength", "floors"))
+
+
+def facts(response: Response) -> dict[str, Any]:
+    """All of it as plain values."""
+    return {
+        "accuracy": response.accuracy.value,
+        "accuracy_interval": response.accuracy.interval,
+        "calibration_error": response.calibration_error,
+        "floor": response.floor,
+        "floors": response.floors,
+    }

@@ -1,0 +1,68 @@
+"""The cheap evaluation of a model in training, after its sample epochs."""
+
+from __future__ import annotations
+
+import torch
+
+from genlab.data import pictures
+from genlab.engine import seals
+from genlab.engine.files import write_json
+from genlab.engine.randomness import Keyed
+from genlab.evaluation import judge
+from genlab.evaluation.image_set import Reference
+from genlab.evaluation.measure import CHEAP, measure
+from genlab.evaluation.samples import Samples, Way
+from genlab.families.base import Generates
+from genlab.recipe import Recipe
+from genlab.runs.directory import RunDirectory
+
+COLUMNS = (
+    "frechet_distance",
+    "precision",
+    "recall",
+    "coverage",
+    "missing_classes",
+    "requested_class_accuracy",
+    "sharpness_ratio",
+)
+"""What stands in the metric rows."""
+
+
+class Watch:
+    """Measures a model; draws from streams of its own and leaves the model as it was.
+
+    Args:
+        run: where evaluations/step-NNNNNN.json are written.
+        words: how the samples are drawn, for the protocol.
+    """
+
+    def __init__(self, run: RunDirectory, recipe: Recipe, seed: int, words: str) -> None:
+        self.run, self.recipe, self.words = run, recipe, words
+        self._keyed = Keyed(seed)
+        data = recipe.data
+        self._way = Way(data.size, data.channels, data.resize)
+        self._against: Reference | None = None
+
+    def __call__(self, step: int, model: Generates) -> dict[str, float]:
+        """Metrics of `CHEAP` images, the same z and classes at each step; what is to be logged."""
+        against = self._reference()
+        images, labels = against.training_images(CHEAP), None
+        if self.recipe.conditional and images.labels is not None:
+            labels = torch.from_numpy(images.labels)
+        z = self._keyed.normal("evaluation", 0, CHEAP if labels is None else len(labels), self.recipe.latent)
+        made = pictures.to_uint8(model.generate(z, labels))
+        words: dict[str, object] = {"of": self.run.path.name, "step": step, "drawn_with": self.words}
+        samples = Samples(made, None if labels is None else labels.numpy(), words, self._way)
+        record = measure(samples, against, memorisation=False).record
+        write_json(self.run.file("evaluations", step, ".json"), seals.seal(record))
+        found = record["metrics"]
+        row = {name: found[name]["value"] for name in COLUMNS if found[name]["value"] is not None}
+        if found["frechet_distance"]["floor"] is not None:
+            row["frechet_floor"] = found["frechet_distance"]["floor"]
+        return row
+
+    def _reference(self) -> Reference:
+        if self._against is None:
+            name = self.recipe.data.name
+            self._against = Reference(name, self._way, judge.load(name), CHEAP, self.recipe.data.subset)
+        return self._against

@@ -1,0 +1,120 @@
+"""Images from anywhere against the real ones of a dataset, as numbers that carry their protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genlab import __version__
+from genlab.errors import StorageError
+from genlab.evaluation import catalogue, metrics
+from genlab.evaluation.image_set import Reference, Seen
+from genlab.evaluation.metrics import Estimate
+from genlab.evaluation.samples import Samples, Way
+
+FULL, CHEAP = 10_000, 2_000
+"""Samples of a full evaluation, and of one during training."""
+__all__ = ["CHEAP", "FULL", "Evaluation", "NotStored", "Reference", "Samples", "Seen", "Way", "measure", "storing"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found.
+
+    Attributes:
+        record: as it is stored: `protocol`, `metrics` (name -> value, interval, floor, n), `classes`, `notes`, and what
+            a run adds.
+        fake, against: the sets of images, for figures.
+        file: where a run keeps the record; None where it is not kept.
+    """
+
+    record: dict[str, Any]
+    fake: Seen
+    against: Reference
+    file: Path | None = None
+
+    def value(self, name: str) -> float | None:
+        """A metric's value; None where it could not be had."""
+        found = self.record["metrics"][name]["value"]
+        return None if found is None else float(found)
+
+
+class NotStored(StorageError):
+    """An evaluation is done, but its record could not be written.
+
+    Attributes:
+        found: the evaluation.
+    """
+
+    def __init__(self, message: str, found: Evaluation) -> None:
+        super().__init__(message)
+        self.found = found
+
+
+@contextmanager
+def storing(found: Evaluation) -> Iterator[None]:
+    """Inside its record (and figures) are written; a refusal brings the evaluation along, as `NotStored`."""
+    try:
+        yield
+    except StorageError as error:
+        words = f"the numbers are right, but could not be stored: {error} (-o FILE.json stores them elsewhere)"
+        raise NotStored(words, found) from error
+
+
+def measure(samples: Samples, against: Reference, memorisation: bool = True) -> Evaluation:
+    """All metrics of the samples against the reference, and the same of as many training images as the floor.
+
+    Args:
+        memorisation: whether the nearest training image of each sample is searched for, which takes longest.
+    """
+    real = against.real
+    side, channels = real.images.shape[2], real.images.shape[1]
+    fake = Seen(samples.way.back(samples.images, side, channels), samples.requested, against.judge)
+    found = catalogue.estimates(fake, against, memorisation)
+    floor = _floor(against, len(fake), memorisation)
+    record: dict[str, Any] = {
+        "protocol": _protocol(samples, against),
+        "metrics": {name: _entry(found[name], floor[name], len(fake)) for name in catalogue.NAMES},
+        "classes": catalogue.of_each_class(fake, against, against.train.class_names),
+        "notes": catalogue.notes(fake, against, memorisation),
+    }
+    if (modes := catalogue.modes(fake, against)) is not None:
+        record["modes"] = modes
+    return Evaluation(record, fake, against)
+
+
+def _floor(against: Reference, n: int, memorisation: bool) -> catalogue.Estimates:
+    """The floor of n images; computed once for a reference."""
+    key = (n, memorisation)
+    if key not in against.floors:
+        against.floors[key] = catalogue.floor_of(against.floor(n), against, memorisation)
+    return against.floors[key]
+
+
+def _entry(found: Estimate | None, floor: Estimate | None, n: int) -> dict[str, Any]:
+    return {
+        "value": None if found is None else found.value,
+        "interval": None if found is None or found.interval is None else list(found.interval),
+        "floor": None if floor is None else floor.value,
+        "n": n,
+    }
+
+
+def _protocol(samples: Samples, against: Reference) -> dict[str, Any]:
+    judge = against.judge
+    return {
+        **samples.words,
+        "samples": len(samples.images),
+        "dataset": against.dataset,
+        "split": against.split,
+        "real_images": len(against.real),
+        "size": samples.way.words,
+        "judge": None if judge is None else {"name": judge.name, "sha256": judge.sha256},
+        "neighbours": metrics.K,
+        "intervals": f"95 %: jackknife over {metrics.BLOCKS} blocks; bootstrap for accuracy and legibility",
+        "floor": "as many training images, drawn with seed 0, the samples' way, against the same real images",
+        "genlab": __version__,
+    }

@@ -1,0 +1,147 @@
+"""What is measured of a run beyond its images: its discriminator, its encoder, the ways between its z."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genlab.data import Dataset, first
+from genlab.data.dataset import Images, Labels
+from genlab.engine.device import Engine
+from genlab.engine.randomness import Keyed
+from genlab.evaluation import metrics
+from genlab.evaluation.judge import Judge
+from genlab.families import latent
+from genlab.families.vae import elbo, model
+from genlab.recipe import GanRecipe, VaeRecipe
+
+PATHS, PATH_STEPS = 100, 16
+SCORED = 10_000
+"""Images of each kind that a discriminator is asked about."""
+LIKELIHOOD = {"images": 500, "samples": 64}
+"""Of the importance-weighted bound."""
+
+
+def scores(
+    recipe: GanRecipe, network: nn.Module, machine: Engine, images: Images, labels: Labels | None
+) -> NDArray[np.float64]:
+    """A discriminator's logit of each uint8 image (or of each pack of consecutive ones), with running batch statistics
+    and no dropout; (N,) or (N // packing,)."""
+    packing = recipe.objective.packing
+    rows = len(images) // packing * packing
+    x = machine.tanh_range(torch.from_numpy(images[:rows])).reshape(-1, packing * images.shape[1], *images.shape[2:])
+    y = torch.from_numpy(labels) if recipe.discriminator_conditional and labels is not None else None
+    return machine.apply(network, x, y).double().numpy().ravel()
+
+
+def discriminator(
+    held_out: NDArray[np.float64], trained_on: NDArray[np.float64], fake: NDArray[np.float64], has_border: bool = True
+) -> dict[str, Any]:
+    """What D can tell, from its logits of held-out real, training and fresh generated images.
+
+    - ranking: chance that a held-out image scores higher than a generated one: it means something for every loss.
+    - accuracy: share that falls on its side of 0, real and generated counted equally; 0.5 is guessing. It tells nothing
+      of a loss other than a cross-entropy (`has_border`): relativistic pairing compares, a critic may drift.
+    - calibration_error: of sigma(logit), read as the probability of being real.
+    - gap: accuracy on training minus accuracy on held-out real images: what D knows by heart.
+    """
+    right = {"held_out": held_out > 0, "trained_on": trained_on > 0, "fake": fake <= 0}
+    share = {name: float(values.mean()) for name, values in right.items()}
+    n = min(len(held_out), len(fake))
+    probability = 1 / (1 + np.exp(-np.clip(np.concatenate([held_out[:n], fake[:n]]), -500, 500)))
+    told = probability > 0.5
+    return {
+        "has_border": has_border,
+        "accuracy": (share["held_out"] + share["fake"]) / 2,
+        "accuracy_on_held_out_real": share["held_out"],
+        "accuracy_on_training_real": share["trained_on"],
+        "accuracy_on_generated": share["fake"],
+        "ranking": metrics.ranking(held_out, fake),
+        "ranking_of_training_over_held_out": metrics.ranking(trained_on, held_out),
+        "gap": share["trained_on"] - share["held_out"],
+        "mean_probability_of_held_out_real": float(probability[:n].mean()),
+        "mean_probability_of_generated": float(probability[n:].mean()),
+        "calibration_error": metrics.calibration_error(
+            np.where(told, probability, 1 - probability), told == (np.arange(2 * n) < n)
+        ),
+        "n": n,
+    }
+
+
+def smoothness(
+    generate: Callable[[Tensor, Tensor | None], Images],
+    ends: Tensor,
+    labels: Tensor | None,
+    judge: Judge,
+    real: NDArray[np.float32],
+) -> dict[str, Any] | None:
+    """How even the ways between z are, in the judge's features; None where no two real images differ.
+
+    Args:
+        generate: (z, labels) -> uint8 images in the judge's form.
+        ends: z of both ends, (2, paths, latent); the way is straight.
+        labels: the class along each way, (paths,).
+        real: features of real images.
+
+    - path_length_ratio: mean length of the ways over the mean distance of two real images. Near 1: a way passes through
+      as much as lies between two real images; far above: it wanders; near 0: all z give one image.
+    - roughest_step: mean share of the longest of the 15 steps: 1/15 is even, 1 a jump.
+    """
+    pairs = real[: len(real) // 2 * 2].astype(np.float64).reshape(-1, 2, real.shape[1])
+    between = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1)
+    if not between.any():
+        return None
+    apart = between.mean()
+    steps = latent.linear_path(ends[0], ends[1], PATH_STEPS)
+    told = None if labels is None else labels.repeat_interleave(PATH_STEPS)
+    features = judge(generate(steps.flatten(0, 1), told))[0].reshape(ends.shape[1], PATH_STEPS, -1)
+    lengths = metrics.path_length(features)
+    ratio = metrics.bootstrap(lengths / apart)
+    rough = metrics.bootstrap(metrics.roughest_step(features))
+    return {
+        "path_length_ratio": ratio.value,
+        "path_length_ratio_interval": ratio.interval,
+        "roughest_step": rough.value,
+        "even_step": 1 / (PATH_STEPS - 1),
+        "paths": len(lengths),
+    }
+
+
+def bound(
+    recipe: VaeRecipe, networks: dict[str, nn.Module], machine: Engine, test: Dataset, seed: int
+) -> dict[str, Any]:
+    """The evidence bound of a VAE on test images, nats an image: its terms, active units, and log p(x) from below.
+
+    A Gaussian counts with its constant, in the reconstruction too, so that all numbers are of one density.
+    """
+    keyed = Keyed(seed)
+    images = torch.from_numpy(test.images)
+    labels = None if test.labels is None else torch.from_numpy(test.labels)
+    found = model.bound(recipe, networks, machine, keyed, "evaluation", images, labels)
+    constant = elbo.gaussian_constant(images[0].numel()) if recipe.objective.likelihood == "gaussian" else 0.0
+    reconstruction, kl = found["reconstruction_sum"] + constant, found["kl_sum"]
+    few = first(test, LIKELIHOOD["images"])
+    few_labels = None if labels is None else labels[: len(few)]
+    likelihood = model.log_likelihood(
+        recipe, networks, machine, keyed, torch.from_numpy(few.images), few_labels, LIKELIHOOD["samples"]
+    )
+    iwae = metrics.bootstrap(likelihood.double().numpy())
+    return {
+        "negative_elbo": reconstruction + kl,
+        "reconstruction": reconstruction,
+        "kl": kl,
+        "active_units": found["active_units"],
+        "latent": recipe.latent,
+        "negative_log_likelihood": -iwae.value,
+        "negative_log_likelihood_interval": None if iwae.interval is None else (-iwae.interval[1], -iwae.interval[0]),
+        "importance_samples": LIKELIHOOD["samples"],
+        "likelihood": recipe.objective.likelihood,
+        "split": test.split,
+        "n": len(test),
+        "n_likelihood": len(few),
+    }

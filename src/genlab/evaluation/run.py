@@ -1,0 +1,159 @@
+"""The evaluation of a run: its images, its discriminator or encoder, the ways between its z."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genlab import data
+from genlab.data import Dataset, pictures
+from genlab.data.dataset import Images
+from genlab.engine import device, threads
+from genlab.evaluation import models
+from genlab.evaluation.image_set import Reference, drawn
+from genlab.evaluation.judge import Judge
+from genlab.evaluation.measure import Evaluation, measure
+from genlab.evaluation.samples import Samples, Way
+from genlab.families.base import Own
+from genlab.recipe import GanRecipe, Recipe, VaeRecipe
+from genlab.recipe.gan import CROSS_ENTROPIES
+from genlab.runs.directory import RunDirectory
+from genlab.runs.provenance import check_split, machine_of, split_of, test_is_recorded, versions
+from genlab.runs.sampling import How, Sampler, load_network
+
+
+def evaluate(run: RunDirectory, own: Own, how: How, n: int, judge: Judge | None) -> Evaluation:
+    """All metrics of n images of a run.
+
+    A conditional run is asked for the classes of as many training images, so that classes are as frequent as there.
+
+    Raises:
+        UsageError: the run makes no images.
+        DataError: the dataset is not the one that the run began with.
+    """
+    recipe = run.recipe
+    sampler = Sampler(run, own, how)
+    with threads.all_threads():
+        held_out = split_of(run, "test")
+        against = Reference(recipe.data.name, way_of(recipe), judge, subset=recipe.data.subset)
+        check_split(run, against.train, "train")
+        labels = requests(recipe, against, n)
+        made = pictures.to_uint8(sampler(sampler.z("evaluation", n), labels))
+        requested = None if labels is None else labels.numpy()
+        evaluation = measure(Samples(made, requested, _words(run, how, sampler), against.way), against)
+        record = evaluation.record
+        record["protocol"] |= {
+            "drawn": asdict(how),
+            "measured_on": {"versions": versions(), "machine": machine_of(recipe)},
+            "fingerprints": {"train": against.train.fingerprint, "test": held_out.fingerprint if held_out else None},
+        }
+        if not test_is_recorded(run):
+            record["notes"].append(
+                "this run is of an older version, which did not record the test split: it may have been another one"
+            )
+        if isinstance(recipe, GanRecipe):
+            record |= _discriminator(run, own, how, recipe, against, held_out, made, requested, record)
+        if isinstance(recipe, VaeRecipe):
+            record |= _bound(run, own, how, recipe, held_out, record)
+        if judge is not None:
+            if (ways := _smoothness(recipe, sampler, against, judge)) is not None:
+                record["interpolation"] = ways
+            else:
+                record["notes"].append("real images do not differ: ways between z cannot be measured by them")
+    return evaluation
+
+
+def way_of(recipe: Recipe) -> Way:
+    """How images of its dataset reach the networks of a recipe."""
+    return Way(recipe.data.size, recipe.data.channels, recipe.data.resize)
+
+
+def requests(recipe: Recipe, against: Reference, n: int) -> Tensor | None:
+    """The classes that n images are asked for: those of n training images; None for an unconditional run."""
+    labels = against.training_images(n).labels
+    if not recipe.conditional or labels is None:
+        return None
+    return torch.from_numpy(np.resize(labels, n))
+
+
+def _words(run: RunDirectory, how: How, sampler: Sampler) -> dict[str, object]:
+    step = how.step if how.step is not None else run.status["step"]
+    return {
+        "of": run.path.name,
+        "step": step,
+        "drawn_with": sampler.words,
+        "seed": how.seed,
+        "classes": "as frequent as in the training set" if run.recipe.conditional else "not asked for",
+    }
+
+
+def _smoothness(recipe: Recipe, sampler: Sampler, against: Reference, judge: Judge) -> dict[str, Any] | None:
+    real = against.real
+
+    def generate(z: Tensor, told: Tensor | None) -> Images:
+        return against.way.back(pictures.to_uint8(sampler(z, told)), real.images.shape[2], real.images.shape[1])
+
+    ends = sampler.z("evaluation/paths", 2, models.PATHS)
+    along = requests(recipe, against, models.PATHS)
+    return models.smoothness(generate, ends, along, judge, real.features)
+
+
+def _discriminator(
+    run: RunDirectory,
+    own: Own,
+    how: How,
+    recipe: GanRecipe,
+    against: Reference,
+    held_out: Dataset | None,
+    made: Images,
+    requested: np.ndarray[Any, Any] | None,
+    record: dict[str, Any],
+) -> dict[str, Any]:
+    """What D says of held-out, training and generated images; nothing of a snapshot, which has no D."""
+    if how.step is not None or recipe.objective.players == "generator":
+        return {}
+    if "discriminator" in run.provenance["own"] and "discriminator" not in own:
+        record["notes"].append("the run's own discriminator was not given: nothing is said of it")
+        return {}
+    machine = device.start(device.here(recipe.engine))
+    network = machine.place(load_network(run, own, "discriminator"))
+    if held_out is None:
+        record["notes"].append("no test split: what the discriminator says of images that it has not seen is unknown")
+        return {}
+    if recipe.discriminator_conditional and held_out.labels is None:
+        record["notes"].append("the test split has no labels, which the discriminator needs: nothing is said of it")
+        return {}
+    packing = recipe.objective.packing
+    if min(len(held_out), len(against.learned), len(made)) < packing:
+        record["notes"].append(f"the discriminator needs {packing} images of each kind: nothing is said of it")
+        return {}
+    held_out, trained_on = (_fitted(drawn(rows, models.SCORED), recipe) for rows in (held_out, against.learned))
+    real, known = (models.scores(recipe, network, machine, rows.images, rows.labels) for rows in (held_out, trained_on))
+    bordered = recipe.objective.loss in CROSS_ENTROPIES and "objective" not in run.provenance["own"]
+    fake = models.scores(recipe, network, machine, made, requested)
+    if requested is not None and packing == 1:
+        for k, row in enumerate(record["classes"]):
+            row["discriminator_score"] = float(fake[requested == k].mean()) if (requested == k).any() else None
+    return {"discriminator": models.discriminator(real, known, fake, bordered)}
+
+
+def _bound(
+    run: RunDirectory, own: Own, how: How, recipe: VaeRecipe, test: Dataset | None, record: dict[str, Any]
+) -> dict[str, Any]:
+    if how.step is not None:
+        return {}
+    if test is None or (recipe.conditional and test.labels is None):
+        lacks = "no test split" if test is None else "no labels in the test split, which the encoder needs"
+        record["notes"].append(f"{lacks}: the bound of test images is unknown")
+        return {}
+    machine = device.start(device.here(recipe.engine))
+    networks = {name: load_network(run, own, name) for name in ("encoder", "decoder")}
+    return {"vae": models.bound(recipe, networks, machine, _fitted(test, recipe), how.seed)}
+
+
+def _fitted(dataset: Dataset, recipe: Recipe) -> Dataset:
+    return data.fit(dataset, recipe.data.size, recipe.data.resize, recipe.data.channels)

@@ -1,0 +1,1 @@
+"""Classifiers: the judges, and the networks that an encoder can start from."""

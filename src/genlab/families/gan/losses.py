@@ -1,0 +1,128 @@
+"""Adversarial losses: each a pair, what the discriminator minimises and what the generator minimises.
+
+Notation: a = D(x) is a logit, sigma the logistic function, so sigma(a) is what the papers call D(x). Cross-entropies
+are written with softplus, -log sigma(a) = softplus(-a), whose gradient does not die at large |a|; the one exception is
+the reports' own form on probabilities, which is here to show what it does. All losses are means over the batch; all
+are minimised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy, relu, softplus
+
+
+class AdversarialLoss(NamedTuple):
+    """(real logits (N,), fake logits (N,)) -> scalar, for each player."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
+    generator_needs_real: bool
+    """Whether the generator's loss looks at the real logits; if not, it is given the fake ones twice."""
+
+
+def adversarial(name: str, label_smoothing: float = 0.0) -> AdversarialLoss:
+    """The pair of that name.
+
+    Args:
+        label_smoothing: s in D's cross-entropy of real images, (1 - s) * -log sigma(a) + s * -log(1 - sigma(a)); for
+            cross-entropies only (Salimans et al. 2016).
+    """
+    pair = ADVERSARIAL[name]
+    if not label_smoothing:
+        return pair
+    smooth = SMOOTHED[name]
+    return pair._replace(discriminator=lambda real, fake: smooth(real, fake, label_smoothing))
+
+
+def cross_entropy_discriminator(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
+    """-E log sigma(real) - E log(1 - sigma(fake)): the sum of two cross-entropies; 2 ln 2 where D cannot tell.
+
+    With smoothing s the first term is -E [(1 - s) log sigma(real) + s log(1 - sigma(real))].
+    """
+    # softplus(a) = softplus(-a) + a
+    return softplus(-real).mean() + smoothing * real.mean() + softplus(fake).mean()
+
+
+def non_saturating_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """-E log sigma(fake), gradient -(1 - sigma(fake)); ln 2 where D cannot tell (Goodfellow et al. 2014, section 3)."""
+    return softplus(-fake).mean()
+
+
+def saturating_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """E log(1 - sigma(fake)), gradient -sigma(fake): the minimax game's own term, -ln 2 where D cannot tell.
+
+    It vanishes exactly where D rejects the fake (Goodfellow et al. 2014, equation 1).
+    """
+    return -softplus(fake).mean()
+
+
+def probability_discriminator(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
+    """The cross-entropies of sigma(real) with 1 - smoothing and of sigma(fake) with 0, as the reports compute them.
+
+    PyTorch's binary cross-entropy cuts each log at -100. In float32 sigma is exactly 1 from a logit of about 17, and 0
+    below about -104: there the loss is 100, and its gradient 0.
+    """
+    target = torch.full_like(real, 1 - smoothing)
+    return binary_cross_entropy(real.sigmoid(), target) + binary_cross_entropy(fake.sigmoid(), torch.zeros_like(fake))
+
+
+def probability_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """The cross-entropy of sigma(fake) with 1, on probabilities; see `probability_discriminator`."""
+    return binary_cross_entropy(fake.sigmoid(), torch.ones_like(fake))
+
+
+def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """E (real - 1)^2 / 2 + E fake^2 / 2 (Mao et al. 2017, targets 1 and 0); 1/4 where D cannot tell."""
+    return ((real - 1).square().mean() + fake.square().mean()) / 2
+
+
+def least_squares_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """E (fake - 1)^2 / 2; 1/8 where D cannot tell."""
+    return (fake - 1).square().mean() / 2
+
+
+def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """E fake - E real (Arjovsky et al. 2017): minus the estimated distance, up to D's Lipschitz constant."""
+    return fake.mean() - real.mean()
+
+
+def wasserstein_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """-E fake."""
+    return -fake.mean()
+
+
+def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """E max(0, 1 - real) + E max(0, 1 + fake) (Lim and Ye 2017); 2 where D cannot tell."""
+    return relu(1 - real).mean() + relu(1 + fake).mean()
+
+
+def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """-E log sigma(real - fake) over pairs (Jolicoeur-Martineau 2019); ln 2 where D cannot tell."""
+    return softplus(fake - real).mean()
+
+
+def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """-E log sigma(fake - real) over pairs: the discriminator's loss with the players exchanged."""
+    return softplus(real - fake).mean()
+
+
+ADVERSARIAL = {
+    "non-saturating": AdversarialLoss(cross_entropy_discriminator, non_saturating_generator, False),
+    "saturating": AdversarialLoss(cross_entropy_discriminator, saturating_generator, False),
+    "bce-on-probabilities": AdversarialLoss(probability_discriminator, probability_generator, False),
+    "least-squares": AdversarialLoss(least_squares_discriminator, least_squares_generator, False),
+    "wasserstein": AdversarialLoss(wasserstein_discriminator, wasserstein_generator, False),
+    "hinge": AdversarialLoss(hinge_discriminator, wasserstein_generator, False),
+    "relativistic": AdversarialLoss(relativistic_discriminator, relativistic_generator, True),
+}
+SMOOTHED = {
+    "non-saturating": cross_entropy_discriminator,
+    "saturating": cross_entropy_discriminator,
+    "bce-on-probabilities": probability_discriminator,
+}
+"""The discriminator's losses that take a third argument, the smoothing."""

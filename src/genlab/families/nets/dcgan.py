@@ -1,0 +1,109 @@
+"""DCGAN generators and discriminators (Radford, Metz and Chintala 2016), in the forms of reports S0, S2 and S4."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from genlab.engine.fast_layers import DoublingConvTranspose2d, HalvingConv2d, PointConvTranspose2d, WholeMapConv2d
+from genlab.families.nets.parts import (
+    Activation,
+    Init,
+    Normalisation,
+    Order,
+    after,
+    discriminator_widths,
+    downsampling,
+    finish,
+    generator_widths,
+    upsampling,
+)
+
+
+class DcganGenerator(nn.Module):
+    """z (N, latent) -> images (N, channels, size, size) in [-1, 1].
+
+    A transposed convolution turns z into a map of side `base`; blocks of kernel 4, stride 2, padding 1 double it and
+    halve the channels, down to `ngf`. The head is the last doubling (`transposed`: S0, S2) or a 3x3 convolution that
+    keeps the side (`convolution`: S4). First and last layer have no bias, the blocks one without batch normalisation.
+
+    Raises:
+        ValueError: `size` is not `base` doubled a whole number of times.
+    """
+
+    def __init__(
+        self,
+        latent: int,
+        channels: int,
+        size: int,
+        ngf: int = 32,
+        base: int = 4,
+        head: Literal["transposed", "convolution"] = "transposed",
+        activation: Activation = "relu",
+        normalisation: Normalisation = "batch",
+        order: Order = "normalise-activate",
+        init: Init = "normal-0.02",
+    ) -> None:
+        super().__init__()
+        widths = generator_widths(base, size, ngf, extra=0 if head == "transposed" else 1)
+        self.latent = latent
+        self.layers = nn.Sequential(
+            PointConvTranspose2d(latent, widths[0], base),
+            *after(widths[0], normalisation, activation, order),
+            *upsampling(widths, normalisation, activation, order),
+            DoublingConvTranspose2d(ngf, channels, bias=False)
+            if head == "transposed"
+            else nn.Conv2d(ngf, channels, 3, padding=1, bias=False),
+            nn.Tanh(),
+        )
+        finish(self, init, normalisation)
+
+    def forward(self, z: Tensor) -> Tensor:
+        images: Tensor = self.layers(z[:, :, None, None])
+        return images
+
+
+class DcganDiscriminator(nn.Module):
+    """Images (N, channels, size, size) -> logits (N,).
+
+    The stem is a stride-2 convolution (S0, S2) or a 3x3 convolution that keeps the side (S4); convolutions of kernel 4,
+    stride 2, padding 1 halve the side, rounding down, and double the channels from `ndf`; one convolution over the last
+    map of side `base` gives the logit. No layer has a bias, unless there is no batch normalisation.
+
+    Raises:
+        ValueError: halving `size` does not arrive at `base`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        ndf: int = 32,
+        base: int = 4,
+        stem: Literal["strided", "convolution"] = "strided",
+        activation: Activation = "leaky-relu",
+        normalisation: Normalisation = "batch",
+        normalise_first: bool = True,
+        order: Order = "normalise-activate",
+        init: Init = "normal-0.02",
+    ) -> None:
+        super().__init__()
+        bias = normalisation != "batch"
+        widths = discriminator_widths(size, base, ndf, extra=0 if stem == "strided" else 1)
+        first = (
+            HalvingConv2d(channels, ndf, bias=bias)
+            if stem == "strided"
+            else nn.Conv2d(channels, ndf, 3, padding=1, bias=bias)
+        )
+        self.layers = nn.Sequential(
+            first,
+            *after(ndf, normalisation if normalise_first else "none", activation, order),
+            *downsampling(widths, normalisation, activation, order),
+            WholeMapConv2d(widths[-1], 1, base, bias=bias),
+        )
+        finish(self, init, normalisation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.layers(x)
+        return logits.flatten()

@@ -1,0 +1,322 @@
+"""How a VAE learns: encoder, decoder, its state, and `step`, the evidence lower bound on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genlab.engine.device import Engine
+from genlab.engine.optim import Descent, read
+from genlab.engine.randomness import Keyed
+from genlab.errors import UsageError
+from genlab.families.nets.autoencoder import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder
+from genlab.families.vae import elbo
+from genlab.recipe import VaeRecipe
+from genlab.report.tables import aligned
+
+ENCODERS: dict[str, type[nn.Module]] = {"mlp": MlpEncoder, "conv": ConvEncoder}
+DECODERS: dict[str, type[nn.Module]] = {"mlp": MlpDecoder, "conv": ConvDecoder}
+
+
+def build_networks(recipe: VaeRecipe, classes: int, keyed: Keyed) -> dict[str, nn.Module]:
+    """The recipe's encoder and decoder with their initial weights, drawn from `keyed`."""
+    made = {}
+    for name, kinds in (("encoder", ENCODERS), ("decoder", DECODERS)):
+        section = getattr(recipe.networks, name)
+        with keyed.scope(f"init/{name}", 0):
+            made[name] = kinds[section.kind](
+                latent=recipe.latent,
+                channels=recipe.data.channels,
+                size=recipe.data.size,
+                classes=classes if recipe.conditional else 0,
+                **section.model_dump(exclude={"kind"}),
+            )
+    return made
+
+
+def example_inputs(recipe: VaeRecipe, classes: int) -> dict[str, tuple[tuple[Tensor, ...], tuple[int, ...]]]:
+    """For each network: two of its inputs, and the shape of what it makes of them (of the first, if there are two)."""
+    image = (2, recipe.data.channels, recipe.data.size, recipe.data.size)
+    y = (torch.zeros(2, dtype=torch.int64),) if recipe.conditional else ()
+    return {
+        "encoder": ((torch.zeros(image), *y), (2, recipe.latent)),
+        "decoder": ((torch.zeros(2, recipe.latent), *y), image),
+    }
+
+
+def to_images(recipe: VaeRecipe, output: Tensor) -> Tensor:
+    """What a decoder makes as images in [0, 1]: the mean of each pixel."""
+    if recipe.objective.likelihood == "bernoulli":
+        return output.sigmoid().contiguous()
+    return ((output + 1) / 2).clamp(0, 1).contiguous()
+
+
+@torch.no_grad()
+def start_encoder(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Give an encoder's body the weights of a classifier's body (report S4's warm start).
+
+    Args:
+        tensors: the classifier's, by name.
+        source: what messages call it.
+
+    Raises:
+        UsageError: other layers or shapes.
+    """
+    check_bodies(encoder, tensors, source)
+    theirs = {key: value for key, value in tensors.items() if key.startswith("body.")}
+    encoder.load_state_dict({**encoder.state_dict(), **theirs})
+
+
+def check_bodies(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """See whether an encoder's body has the layers and shapes of a classifier's.
+
+    Raises:
+        UsageError: it has not; shows both sides in a table.
+    """
+    mine = {key: value for key, value in encoder.state_dict().items() if key.startswith("body.")}
+    theirs = {key: value for key, value in tensors.items() if key.startswith("body.")}
+    rows = [
+        (key, *(tuple(side[key].shape) if key in side else "-" for side in (mine, theirs)))
+        for key in sorted(mine.keys() | theirs.keys())
+    ]
+    if any(here != there for _, here, there in rows):
+        table = aligned([("weights", "encoder", source), *([str(cell) for cell in row] for row in rows)])
+        raise UsageError(f"the encoder cannot start from {source}: their bodies differ\n{table}")
+
+
+class Vae:
+    """An encoder q(z|x) and a decoder p(x|z) in training.
+
+    Args:
+        recipe: all settings; its networks are only read by `build_networks`.
+        networks: `encoder`, images in [-1, 1] -> (mean, log-variance) of z; `decoder`, z -> one number a pixel.
+        engine: device and precision.
+        keyed: the run's random streams.
+        total_steps: length of the schedule.
+    """
+
+    def __init__(
+        self, recipe: VaeRecipe, networks: Mapping[str, nn.Module], engine: Engine, keyed: Keyed, total_steps: int
+    ) -> None:
+        self.recipe, self.engine, self.keyed = recipe, engine, keyed
+        self.encoder = engine.place(networks["encoder"]).train()
+        self.decoder = engine.place(networks["decoder"]).train()
+        self.descent = Descent("VAE", "optimiser", [self.encoder, self.decoder], recipe.optimiser, engine, total_steps)
+
+    def step(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
+        """One update of encoder and decoder up the evidence lower bound: minimise E_q[-log p(x|z)] + beta KL(q || p).
+
+        Args:
+            images: uint8, (N, C, H, W).
+            labels: int64, (N,); ignored by an unconditional VAE.
+            step: number of this step, from 1; keys its random draws.
+
+        Returns:
+            The loss, its reconstruction and KL as reduced by the recipe, the KL's weight and the effective beta, both
+            terms summed in nats an image, and the active units of this batch.
+
+        Raises:
+            NonFiniteError: loss or gradient is NaN or infinite; nothing was updated.
+        """
+        x = self.engine.tanh_range(images)
+        y = _told(self.recipe, labels, x.device)
+
+        # Encode, draw z ~ q(z|x) = N(mean, exp(log_variance)), decode.
+        with self.engine.autocast():
+            mean, log_variance = _encode(self.encoder, x, y)
+            noise = self.keyed.normal("noise", step, *mean.shape).to(mean.device)
+            output = _decode(self.decoder, elbo.reparameterise(mean, log_variance, noise), y)
+
+        # Minimise the reconstruction's error plus the weighted KL divergence from the prior.
+        terms = _terms(self.recipe, x, mean, log_variance, output)
+        weight = self._kl_weight(step)
+        loss = terms["reconstruction"] + weight * terms["kl_used"]
+        norm = self.descent(loss, step)
+        return read(
+            {
+                "loss": loss,
+                "reconstruction": terms["reconstruction"],
+                "kl": terms["kl"],
+                "kl_weight": weight,
+                "effective_beta": self._effective_beta(weight, x),
+                "reconstruction_sum": terms["reconstruction_sum"],
+                "kl_sum": terms["kl_sum"],
+                "active_units": elbo.active_units(mean.detach()) if len(mean) > 1 else 0,
+                "grad_norm": norm,
+                "lr": self.descent.lr,
+            }
+        )
+
+    def _kl_weight(self, step: int) -> float:
+        objective = self.recipe.objective
+        return objective.beta * (min(1.0, step / objective.kl_warmup_steps) if objective.kl_warmup_steps else 1.0)
+
+    def _effective_beta(self, weight: float, x: Tensor) -> float:
+        objective = self.recipe.objective
+        return elbo.effective_beta(
+            objective.likelihood, objective.reconstruction, objective.kl, weight, x[0].numel(), self.recipe.latent
+        )
+
+    def epoch_ended(self, images: Tensor | None, labels: Tensor | None, step: int) -> dict[str, float]:
+        """The bound on held-out images, one z each: reconstruction and KL summed in nats an image, active units."""
+        if images is None:
+            return {}
+        networks = {"encoder": self.encoder, "decoder": self.decoder}
+        purpose = f"held-out/{step}"
+        found = bound(self.recipe, networks, self.engine, self.keyed, purpose, images, labels)
+        self.encoder.train(), self.decoder.train()
+        return {f"test_{name}": value for name, value in found.items()}
+
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images for z (N, latent) and, if conditional, labels (N,): float32, (N, C, H, W), in [0, 1]."""
+        return to_images(self.recipe, self.engine.apply(self.decoder, z, labels if self.recipe.conditional else None))
+
+    @property
+    def sampler(self) -> nn.Module:
+        """The network that samples."""
+        return self.decoder
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """Everything that has weights, by name."""
+        return {"encoder": self.encoder, "decoder": self.decoder}
+
+    def training_state(self) -> dict[str, Any]:
+        """What is needed beside the weights to go on exactly."""
+        return {"optimiser": self.descent.state()}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Go back to a state that `training_state` returned."""
+        self.descent.load(state["optimiser"])
+
+
+@torch.no_grad()
+def bound(
+    recipe: VaeRecipe,
+    networks: Mapping[str, nn.Module],
+    engine: Engine,
+    keyed: Keyed,
+    purpose: str,
+    images: Tensor,
+    labels: Tensor | None,
+) -> dict[str, float]:
+    """Both terms of the bound, one z an image, summed in nats an image, mean over uint8 images (N, C, H, W), and the
+    active units; with running batch statistics. A Gaussian's constant is not counted.
+
+    Args:
+        networks: `encoder` and `decoder`; left in evaluation mode.
+        purpose: of the draws of z.
+    """
+    encoder, decoder = (engine.place(networks[name]).eval() for name in ("encoder", "decoder"))
+    sums = torch.zeros(2)
+    means = []
+    for k in range(0, len(images), 500):
+        x = engine.tanh_range(images[k : k + 500])
+        y = _told(recipe, None if labels is None else labels[k : k + 500], x.device)
+        mean, log_variance = _encode(encoder, x, y)
+        noise = keyed.normal(purpose, k, *mean.shape).to(mean.device)
+        output = _decode(decoder, elbo.reparameterise(mean, log_variance, noise), y)
+        terms = _terms(recipe, x, mean, log_variance, output)
+        sums += len(x) * torch.tensor([terms["reconstruction_sum"].item(), terms["kl_sum"].item()])
+        means.append(mean.cpu())
+    reconstruction, kl = (sums / len(images)).tolist()
+    return {
+        "reconstruction_sum": reconstruction,
+        "kl_sum": kl,
+        "active_units": elbo.active_units(torch.cat(means)),
+    }
+
+
+@torch.no_grad()
+def encode(recipe: VaeRecipe, encoder: nn.Module, engine: Engine, images: Tensor, labels: Tensor | None) -> Tensor:
+    """E[z|x] of uint8 images (N, C, H, W), float32 (N, latent) on the CPU, with running batch statistics."""
+    encoder = engine.place(encoder).eval()
+    means = []
+    for k in range(0, len(images), 500):
+        x = engine.tanh_range(images[k : k + 500])
+        y = _told(recipe, None if labels is None else labels[k : k + 500], x.device)
+        means.append(_encode(encoder, x, y)[0].cpu())
+    return torch.cat(means)
+
+
+@torch.no_grad()
+def log_likelihood(
+    recipe: VaeRecipe,
+    networks: Mapping[str, nn.Module],
+    engine: Engine,
+    keyed: Keyed,
+    images: Tensor,
+    labels: Tensor | None,
+    samples: int,
+) -> Tensor:
+    """log p(x) of each image in nats, estimated from below with K = `samples` weighted z (Burda et al. 2016).
+
+    A Gaussian p(x|z) counts with its constant, as a density of pixels in [-1, 1]; a Bernoulli one takes gray as the
+    probability of white.
+
+    Args:
+        networks: `encoder` and `decoder`, evaluated with running batch statistics.
+        images: uint8, (N, C, H, W).
+
+    Returns:
+        float32, (N,).
+    """
+    encoder, decoder = (engine.place(networks[name]).eval() for name in ("encoder", "decoder"))
+    gaussian = recipe.objective.likelihood == "gaussian"
+    negative_log_likelihood = elbo.NEGATIVE_LOG_LIKELIHOODS[recipe.objective.likelihood]
+    constant = elbo.gaussian_constant(images[0].numel()) if gaussian else 0.0
+    found = []
+    for k in range(0, len(images), 100):
+        x = engine.tanh_range(images[k : k + 100])
+        y = _told(recipe, None if labels is None else labels[k : k + 100], x.device)
+        mean, log_variance = _encode(encoder, x, y)
+        log_weights = []
+        for sample in range(samples):
+            noise = keyed.normal(f"importance/{k}", sample, *mean.shape).to(mean.device)
+            z = elbo.reparameterise(mean, log_variance, noise)
+            error = negative_log_likelihood(_decode(decoder, z, y), x if gaussian else (x + 1) / 2)
+            zeros = torch.zeros_like(z)
+            log_ratio = elbo.log_normal(z, zeros, zeros) - elbo.log_normal(z, mean, log_variance)
+            log_weights.append(log_ratio - error - constant)
+        found.append(elbo.importance_weighted(torch.stack(log_weights)).cpu())
+    return torch.cat(found)
+
+
+def _terms(recipe: VaeRecipe, x: Tensor, mean: Tensor, log_variance: Tensor, output: Tensor) -> dict[str, Tensor]:
+    """The bound's terms for images in [-1, 1]: summed over pixels and latents, and as the recipe reduces them."""
+    objective = recipe.objective
+    target = (x + 1) / 2 if objective.likelihood == "bernoulli" else x
+    error = elbo.NEGATIVE_LOG_LIKELIHOODS[objective.likelihood](output, target).mean()
+    factor = elbo.reduction(objective.likelihood, objective.reconstruction, x[0].numel())
+    by_unit = elbo.kl_to_prior(mean, log_variance).mean(0)
+    used = by_unit.clamp(min=objective.free_bits) if objective.free_bits else by_unit
+
+    def reduced(kl: Tensor) -> Tensor:
+        return kl.sum() if objective.kl == "sum" else kl.mean()
+
+    return {
+        "reconstruction": factor * error,
+        "reconstruction_sum": error,
+        "kl": reduced(by_unit),
+        "kl_used": reduced(used),
+        "kl_sum": by_unit.sum(),
+    }
+
+
+def _told(recipe: VaeRecipe, labels: Tensor | None, device: torch.device) -> Tensor | None:
+    """The labels, for a conditional VAE alone."""
+    return labels.to(device) if recipe.conditional and labels is not None else None
+
+
+def _encode(encoder: nn.Module, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean and log-variance, float32, whatever the precision of the pass."""
+    mean, log_variance = encoder(x) if y is None else encoder(x, y)
+    return mean.float(), log_variance.float()
+
+
+def _decode(decoder: nn.Module, z: Tensor, y: Tensor | None) -> Tensor:
+    output: Tensor = decoder(z) if y is None else decoder(z, y)
+    return output.float()

@@ -1,0 +1,7 @@
+"""The former place of the metrics, for one version; they are in `genlab.evaluation.metrics`."""
+
+import warnings
+
+from genlab.evaluation.metrics import *  # noqa: F403
+
+warnings.warn("genlab.metrics has moved to genlab.evaluation.metrics", DeprecationWarning, stacklevel=2)

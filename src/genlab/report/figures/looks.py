@@ -1,0 +1,395 @@
+"""Looking at a model: figures of a trained run, each with its numbers and with words that say how it was drawn.
+
+A look is saved as PNG and npz; those in a run's figures/ stand in its report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from genlab.data import Dataset, first, pictures
+from genlab.engine import device
+from genlab.engine.files import write
+from genlab.errors import DataError, UsageError, unknown
+from genlab.families import latent
+from genlab.families.base import FAMILIES, Own
+from genlab.families.classifier.model import classify
+from genlab.families.vae import model
+from genlab.recipe import VaeRecipe
+from genlab.report import plots
+from genlab.runs.directory import RunDirectory
+from genlab.runs.sampling import How, Sampler, load_network, npz, sample_labels
+from genlab.training.fit import Plan
+
+EPOCHS = (1, 5, 10, 50, 100)
+WAYS = {"linear": "in a straight line", "spherical": "along an arc"}
+MOST = 400
+"""Images that one figure may show."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A figure of a run.
+
+    Attributes:
+        name: its file's name, without the ending.
+        caption: what it shows and how it was drawn.
+        png: the drawing.
+        arrays: what it shows, as numbers; `images` are float32, (N, C, H, W), in [0, 1].
+    """
+
+    name: str
+    title: str
+    caption: str
+    png: bytes
+    arrays: dict[str, NDArray[Any]]
+
+    def save(self, path: str | Path) -> None:
+        """Write the drawing (.png) or the numbers (.npz).
+
+        Raises:
+            UsageError: another ending.
+        """
+        path = Path(path)
+        forms: dict[str, Callable[[], bytes]] = {".png": lambda: self.png, ".npz": lambda: npz(self.arrays)}
+        if path.suffix.lower() not in forms:
+            raise UsageError(f"{path}: the ending says the form; allowed: .png (the figure), .npz (its numbers)")
+        write(path, forms[path.suffix.lower()]())
+
+    def keep(self, run: RunDirectory) -> Path:
+        """Write both into the run's figures/; returns the drawing's path."""
+        path = run.path / "figures" / f"{self.name}.png"
+        self.save(path)
+        self.save(path.with_suffix(".npz"))
+        return path
+
+
+def kept(run: RunDirectory) -> list[tuple[Path, str, str]]:
+    """(path, title, caption) of every look in the run's figures/."""
+    found = []
+    for path in sorted((run.path / "figures").glob("*.png")):
+        try:
+            with Image.open(path, formats=["PNG"]) as image:
+                text = getattr(image, "text", {})
+        except (OSError, SyntaxError, ValueError):
+            continue  # Damaged: `verify` names it.
+        if "genlab:title" in text:
+            found.append((path, text["genlab:title"], text["genlab:caption"]))
+    return found
+
+
+def interpolate(
+    run: RunDirectory, own: Own, how: How, pairs: int = 8, steps: int = 10, path: str = "linear", label: Any = None
+) -> Look:
+    """Images along the way from one z to another, a row a pair; a conditional run keeps one class along a row.
+
+    Raises:
+        UsageError: an argument does not fit this run.
+    """
+    if path not in latent.PATHS:
+        raise UsageError(unknown("path", path, latent.PATHS))
+    _check(pairs=pairs, steps=(steps, 2), figure=pairs * steps)
+    sampler = Sampler(run, own, how)
+    start, end = sampler.z("interpolate", 2, pairs)
+    z = latent.PATHS[path](start, end, steps)
+    labels = sample_labels(run, pairs, label)
+    images = sampler(z.flatten(0, 1), None if labels is None else labels.repeat_interleave(steps))
+    return _grid(
+        "interpolation",
+        "Interpolation",
+        f"Each row goes from one z to another in {steps} images, {WAYS[path]}{_classes(run, labels)}. "
+        f"Drawn with {sampler.words}.",
+        images,
+        steps,
+        rows=_names(run, labels),
+        z=z,
+    )
+
+
+def class_grid(run: RunDirectory, own: Own, how: How, columns: int = 15) -> Look:
+    """One z a column, one class a row (report S2).
+
+    Raises:
+        UsageError: the run is unconditional.
+    """
+    sampler = Sampler(run, own, how)
+    if not run.recipe.conditional:
+        raise UsageError(f"{run.path.name} is unconditional: it has no classes to set against z; use sample")
+    classes = run.provenance["data"]["class_names"]
+    _check(columns=columns, figure=columns * len(classes))
+    z = sampler.z("grid", columns)
+    labels = torch.arange(len(classes)).repeat_interleave(columns)
+    images = sampler(z.repeat(len(classes), 1), labels)
+    caption = f"A row is a class, a column one z: the same noise drawn as every class. Drawn with {sampler.words}."
+    return _grid("class-grid", "Class grid", caption, images, columns, rows=classes, z=z, labels=labels)
+
+
+def traverse(
+    run: RunDirectory,
+    own: Own,
+    how: How,
+    units: Sequence[int] | None = None,
+    steps: int = 9,
+    span: float = 3.0,
+    label: Any = None,
+) -> Look:
+    """One z with one unit after the other moved from -span to span, a row a unit.
+
+    Raises:
+        UsageError: no such unit, or a class asked of an unconditional run.
+    """
+    sampler = Sampler(run, own, how)
+    chosen = list(range(min(sampler.recipe.latent, 10))) if units is None else list(units)
+    wrong = [unit for unit in chosen if not 0 <= unit < sampler.recipe.latent]
+    if wrong or not chosen:
+        raise UsageError(f"units {wrong}: allowed: 0 .. {sampler.recipe.latent - 1}")
+    _check(steps=(steps, 2), figure=steps * len(chosen))
+    if not 0 < span <= 100:
+        raise UsageError(f"span is {span}; allowed: above 0, at most 100")
+    z = latent.traversal(sampler.z("traverse", 1)[0], chosen, span, steps)
+    one = sample_labels(run, 1, label)
+    images = sampler(z.flatten(0, 1), None if one is None else one.repeat(len(z.flatten(0, 1))))
+    return _grid(
+        "traversal",
+        "Traversal of single latents",
+        f"One z; in each row one unit of it goes from {-span:g} to {span:g}{_classes(run, one)}. "
+        f"Drawn with {sampler.words}.",
+        images,
+        steps,
+        rows=[f"z{unit}" for unit in chosen],
+        column_names=[f"{value:+.2f}" for value in np.linspace(-span, span, steps)],
+        z=z,
+    )
+
+
+def latent_map(
+    run: RunDirectory, own: Own, how: How, held_out: Dataset | None, steps: int = 20, label: Any = None
+) -> Look:
+    """A two-dimensional latent space: decoded all over, and, where there is an encoder, the test images in it.
+
+    Raises:
+        UsageError: z has another number of dimensions.
+    """
+    sampler = Sampler(run, own, how)
+    if sampler.recipe.latent != 2:
+        raise UsageError(
+            f"{run.path.name} has z of {sampler.recipe.latent}; a map needs 2 (--networks.latent 2); see traverse"
+        )
+    _check(steps=(steps, 2), figure=steps**2)
+    z = latent.plane(steps)
+    one = sample_labels(run, 1, label)
+    images = sampler(z, None if one is None else one.repeat(len(z)))
+    arrays = {"images": images.numpy(), "z": z.numpy()}
+    words, points, labels = "", None, None
+    if held_out is not None and FAMILIES[run.recipe.family].encoder:
+        _honours(how, "step", "truncation")
+        points = encode(run, own, held_out).numpy()
+        labels = held_out.labels
+        arrays |= {"encoded": points, **({} if labels is None else {"labels": labels})}
+        words = f" Right: E[z|x] of {len(points):,} {held_out.split} images.{_encoded(run, how)}"
+    limit = max(3.0, float(np.quantile(np.abs(points), 0.999))) if points is not None else 3.0
+    caption = (
+        f"Left: decoded at {steps} x {steps} points of equal probability under the prior{_classes(run, one)}.{words} "
+        f"Drawn with {sampler.words}."
+    )
+    names = run.provenance["data"]["class_names"]
+    figure = plots.latent_map(pictures.grid(images, steps), points, labels, names, limit)
+    return _look("latent-map", "Map of the latent space", caption, figure, arrays)
+
+
+def reconstruct(run: RunDirectory, own: Own, how: How, held_out: Dataset, n: int = 20) -> Look:
+    """Images over what the decoder makes of their posterior mean.
+
+    Raises:
+        UsageError: the family has no encoder.
+    """
+    _check(n=n, figure=2 * n)
+    _honours(how, "step", "truncation")
+    sampler = Sampler(run, own, how)
+    shown = first(held_out, n)
+    n = len(shown)
+    mean = encode(run, own, shown)
+    labels = torch.from_numpy(shown.labels) if run.recipe.conditional and shown.labels is not None else None
+    made = sampler(mean, labels).numpy()
+    columns = min(n, 10)
+    rows = []
+    for k in range(0, n, columns):
+        for images in (shown.images, made):
+            part = pictures.to_uint8(images[k : k + columns])
+            rows += [part, np.full((columns - len(part), *part.shape[1:]), 255, np.uint8)]
+    caption = (
+        f"Each first row: {n} {shown.split} images; below: decoded from E[z|x], not from a drawn z."
+        f"{_encoded(run, how)} Drawn with {sampler.words}."
+    )
+    picture = pictures.labelled(pictures.grid(np.concatenate(rows), columns), ["image", "decoded"] * (-(-n // columns)))
+    arrays = {"originals": shown.images / np.float32(255), "images": made, "z": mean.numpy()}
+    return _look("reconstruction", "Reconstructions", caption, picture, arrays)
+
+
+def timeline(run: RunDirectory, own: Own, how: How, epochs: Sequence[int] | None = None, n: int = 12) -> Look:
+    """The same n fixed z at several epochs, a row an epoch (report S4).
+
+    Raises:
+        UsageError: no snapshot at the end of one of these epochs.
+    """
+    _check(n=n)
+    if FAMILIES[run.recipe.family].sampler is None:
+        raise UsageError(f"{run.path.name} is a {run.recipe.family}: it makes no images")
+    _honours(how, "ema", "step")
+    there, per_epoch = _epochs_with_snapshots(run)
+    chosen = sorted({*there} & {*EPOCHS} | {*there[-1:]}) if epochs is None else list(epochs)
+    missing = [epoch for epoch in chosen if epoch not in there]
+    if missing or not chosen:
+        raise UsageError(
+            f"{run.path.name} has no snapshot after epoch {', '.join(map(str, missing)) or 1}; there are: "
+            f"{', '.join(map(str, there)) or 'none'} (logging.sample_epochs says which are kept)"
+        )
+    rows, words = [], ""
+    z = None
+    for epoch in chosen:
+        at = How(how.seed, epoch * per_epoch, True, how.batch_statistics, how.truncation)
+        sampler = Sampler(run, own, at)
+        z, words = sampler.z("timeline", n), sampler.words
+        rows.append(sampler(z, sample_labels(run, n, None)))
+    assert z is not None
+    caption = f"The same {n} z after each of these epochs. Drawn with {words}."
+    names = [f"epoch {epoch}" for epoch in chosen]
+    return _grid("timeline", "The same z over training", caption, torch.cat(rows), n, rows=names, z=z)
+
+
+def confusion(run: RunDirectory, own: Own, held_out: Dataset) -> Look:
+    """How often each class was taken for each other one: counts[true, predicted].
+
+    Raises:
+        UsageError: the run is no classifier, or the images have no labels.
+    """
+    if run.recipe.family != "classifier":
+        raise UsageError(f"{run.path.name} is a {run.recipe.family}: it names no classes")
+    if held_out.labels is None:
+        raise DataError(f"{held_out.name} has no labels to compare with")
+    machine = device.start(device.here(run.recipe.engine))
+    network = machine.place(load_network(run, own, "classifier"))
+    predicted = classify(network, machine, torch.from_numpy(held_out.images)).argmax(1).numpy()
+    names = run.provenance["data"]["class_names"]
+    counts = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(counts, (held_out.labels, predicted), 1)
+    accuracy = np.trace(counts) / counts.sum()
+    caption = (
+        f"Of {counts.sum():,} {held_out.split} images of {held_out.name}, {accuracy:.2%} are named rightly (the "
+        "diagonal). A row is a true class, coloured by shares of it. Last weights, running BatchNorm statistics where "
+        "there are any, float32."
+    )
+    figure = plots.confusion(counts, names)
+    return _look("confusion", "Confusion matrix", caption, figure, {"counts": counts, "predicted": predicted})
+
+
+def encode(run: RunDirectory, own: Own, images: Dataset) -> Tensor:
+    """E[z|x] of the images (in the recipe's size), (N, latent), float32, with running batch statistics.
+
+    Raises:
+        UsageError: the family has no encoder.
+    """
+    recipe = run.recipe
+    if not isinstance(recipe, VaeRecipe):
+        raise UsageError(
+            f"{run.path.name} is a {recipe.family}: it has no encoder, so it cannot find the z of an image; "
+            "a VAE can (conv-vae, cvae, s4-vae)"
+        )
+    machine = device.start(device.here(recipe.engine))
+    labels = None if images.labels is None else torch.from_numpy(images.labels)
+    network = load_network(run, own, "encoder")
+    return model.encode(recipe, network, machine, torch.from_numpy(images.images), labels)
+
+
+def standard(run: RunDirectory, own: Own, held_out: Dataset | None) -> list[Look]:
+    """The figures that a finished run gets by itself, as far as its family can be looked at in that way."""
+    recipe, how, found = run.recipe, How(), []
+    family = FAMILIES[recipe.family]
+    if recipe.family == "classifier" and held_out is not None and held_out.labels is not None:
+        found.append(confusion(run, own, held_out))
+    if family.encoder and held_out is not None:
+        found.append(reconstruct(run, own, how, held_out, min(20, len(held_out))))
+    if family.sampler:
+        if family.encoder and recipe.latent == 2:
+            found.append(latent_map(run, own, how, held_out))
+        if family.encoder:
+            found.append(traverse(run, own, how))
+        found.append(interpolate(run, own, how))
+        if len(_epochs_with_snapshots(run)[0]) > 1:
+            found.append(timeline(run, own, how))
+    return found
+
+
+def _grid(
+    name: str,
+    title: str,
+    caption: str,
+    images: Tensor,
+    columns: int,
+    *,
+    rows: Sequence[str] = (),
+    column_names: Sequence[str] = (),
+    **arrays: Tensor,
+) -> Look:
+    picture = pictures.labelled(pictures.grid(images, columns), rows, column_names)
+    return _look(name, title, caption, picture, {"images": images.numpy(), **{k: v.numpy() for k, v in arrays.items()}})
+
+
+def _look(name: str, title: str, caption: str, drawing: Any, arrays: dict[str, NDArray[Any]]) -> Look:
+    text = {"genlab:title": title, "genlab:caption": caption}
+    drawn = pictures.png(drawing, text, scale=1) if isinstance(drawing, np.ndarray) else plots.png(drawing, text)
+    return Look(name, title, caption, drawn, arrays)
+
+
+def _names(run: RunDirectory, labels: Tensor | None) -> list[str]:
+    """The class of each row."""
+    return [] if labels is None else [run.provenance["data"]["class_names"][k] for k in labels.tolist()]
+
+
+def _classes(run: RunDirectory, labels: Tensor | None) -> str:
+    """Which class is drawn, as a part of a sentence."""
+    if labels is None:
+        return ""
+    kinds = set(labels.tolist())
+    return f", as class {_names(run, labels[:1])[0]}" if len(kinds) == 1 else ", each as one class"
+
+
+def _honours(how: How, *ignored: str) -> None:
+    """Refuse what a figure cannot do, rather than draw it in another way than asked for.
+
+    An encoder is kept in checkpoints only, so none goes with a snapshot's decoder; z of the posterior are not cut.
+    """
+    for name in ignored:
+        if getattr(how, name) != getattr(How(), name):
+            words = {"ema": "raw weights", "step": "a step", "truncation": "a truncation"}[name]
+            raise UsageError(f"this figure cannot be drawn with {words}; leave it out")
+
+
+def _encoded(run: RunDirectory, how: How) -> str:
+    """Of an encoder beside a decoder that uses the statistics of its batch."""
+    return " Encoded with running BatchNorm statistics." if how.batch_statistics and run.recipe.batch_normalised else ""
+
+
+def _epochs_with_snapshots(run: RunDirectory) -> tuple[list[int], int]:
+    """The epochs at whose end a snapshot was kept, and the steps of an epoch."""
+    per_epoch = Plan.of(run.recipe, run.provenance["data"]["images"]).steps_per_epoch
+    return [step // per_epoch for step in run.steps("snapshots", ".safetensors") if step % per_epoch == 0], per_epoch
+
+
+def _check(figure: int = 1, **counts: int | tuple[int, int]) -> None:
+    """Refuse counts below 1 (or below the second of a pair), and figures too large to look at."""
+    for name, given in counts.items():
+        value, least = given if isinstance(given, tuple) else (given, 1)
+        if value < least:
+            raise UsageError(f"{name} is {value}; allowed: {least} or more")
+    if figure > MOST:
+        raise UsageError(f"that would be {figure:,} images in one figure; allowed: {MOST}")

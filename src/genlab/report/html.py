@@ -1,0 +1,34 @@
+"""Pages as self-contained HTML. Every text is escaped; only our own SVG is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from genlab.engine.console import visible
+from genlab.engine.files import write
+from genlab.report.page import RunPage, run_page
+from genlab.runs.directory import RunDirectory
+
+
+def render(page: RunPage) -> str:
+    """The page as one HTML file that needs nothing else."""
+    environment = Environment(
+        loader=PackageLoader("genlab.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,  # Markup is ours, and no plain str.
+    )
+    environment.filters["ours"] = Markup
+    return environment.get_template("run.html").render(page=page)
+
+
+def write_report(run: RunDirectory) -> Path:
+    """Write the run's report.html and its figures; returns its path."""
+    path = run.path / "report.html"
+    write(path, render(run_page(run)).encode())
+    return path

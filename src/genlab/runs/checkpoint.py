@@ -1,0 +1,193 @@
+"""Checkpoints: written so that a kill at any moment leaves the last one whole, and verified before they are read.
+
+Layout of one: ``step-000123/{model.safetensors, training_state.safetensors, manifest.json}``. It is built in
+``step-000123.tmp-<pid>``, every file synced, the manifest (sizes and sha256) last, and then renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genlab.runs import tensors as sealed
+from genlab.errors import CheckpointError
+from genlab.engine.files import clean, make_folder, patiently, refusals, sync_folder, write_synced
+
+SCHEMA = 2
+KEEP = 2
+MODEL, STATE, MANIFEST = "model.safetensors", "training_state.safetensors", "manifest.json"
+_NAME = re.compile(r"step-(\d{6,})$")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Attributes:
+        tensors: every network's, under "network.path".
+        state: of the training: a nest of dicts, lists, numbers, texts and tensors.
+    """
+
+    step: int
+    tensors: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint into `folder`, read it back, then remove all but the newest two.
+
+    Raises:
+        StorageError: the disk refused; older checkpoints are untouched.
+    """
+    path = folder / f"step-{checkpoint.step:06d}"
+    building = folder / f"{path.name}.tmp-{os.getpid()}"
+    parts: dict[str, Tensor] = {}
+    values = sealed.to_values(checkpoint.state, parts)
+    contents = {MODEL: sealed.pack(checkpoint.tensors), STATE: sealed.pack(parts, values)}
+    manifest = _manifest(checkpoint.step, contents)
+    with refusals(path, sum(map(len, contents.values())) + len(manifest)):
+        try:
+            make_folder(folder)
+            clean(folder, of_living=True)  # Only the holder of the run's lock saves.
+            building.mkdir()
+            for name, data in {**contents, MANIFEST: manifest}.items():
+                write_synced(building / name, data)
+            sync_folder(building)
+            if path.exists():
+                _discard(path)
+            patiently(building.rename, path)
+            sync_folder(folder)
+        except OSError:
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+    verify(path)
+    _prune(folder)
+    return path
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint after every byte of it was verified.
+
+    Raises:
+        CheckpointError: missing, incomplete, changed, not finite, or not written by genlab.
+    """
+    step, contents = _verified(path)
+    tensors, _ = sealed.unpack(contents[MODEL], path / MODEL)
+    parts, values = sealed.unpack(contents[STATE], path / STATE)
+    try:
+        state: dict[str, Any] = sealed.from_values(values, parts)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise CheckpointError(f"{path / STATE}: not the state of a training") from None
+    if name := not_finite(tensors):
+        raise CheckpointError(f"{path / MODEL}: {name} is not finite; it is never used")
+    return Checkpoint(step, tensors, state)
+
+
+def newest(folder: Path) -> tuple[Checkpoint, list[str]]:
+    """The newest checkpoint that verifies, and one warning for each newer one that does not.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    warnings: list[str] = []
+    for path in reversed(found(folder)):
+        try:
+            checkpoint = load(path)
+        except CheckpointError as error:
+            warnings.append(f"damaged checkpoint left aside: {error}")
+        else:
+            return checkpoint, [f"{warning}; using {path.name}" for warning in warnings]
+    raise CheckpointError("\n".join([f"{folder}: no usable checkpoint", *warnings]))
+
+
+def found(folder: Path) -> list[Path]:
+    """The checkpoints in `folder`, oldest first, verified or not."""
+    if not folder.is_dir():
+        return []
+    steps = {int(match[1]): path for path in folder.iterdir() if (match := _NAME.match(path.name))}
+    return [steps[step] for step in sorted(steps)]
+
+
+def verify(path: Path) -> None:
+    """Read every byte of a checkpoint again.
+
+    Raises:
+        CheckpointError: a byte is not what was written; names the file.
+    """
+    _verified(path)
+
+
+def not_finite(tensors: dict[str, Tensor]) -> str | None:
+    """The name of the first tensor that holds NaN or infinity."""
+    floats = {name: value for name, value in tensors.items() if value.is_floating_point()}
+    if not floats or torch.isfinite(torch.nn.utils.get_total_norm(list(floats.values()))):
+        return None
+    return next((name for name, value in floats.items() if not torch.isfinite(value).all()), None)
+
+
+def _verified(path: Path) -> tuple[int, dict[str, bytes]]:
+    """Hold every byte of a checkpoint against its manifest, which is the only one that its files allow."""
+    name = _NAME.match(path.name)
+    if not name:
+        raise CheckpointError(f"{path}: not a checkpoint (step-000123)")
+    written = sealed.read(path / MANIFEST)
+    contents = {file: sealed.read(path / file) for file in (MODEL, STATE)}
+    if written != _manifest(int(name[1]), contents):
+        raise CheckpointError(_difference(path, written, contents))
+    strange = sorted({entry.name for entry in path.iterdir()} - {*contents, MANIFEST})
+    if strange:
+        raise CheckpointError(f"{path / strange[0]}: not part of a checkpoint; take it away")
+    return int(name[1]), contents
+
+
+def _manifest(step: int, contents: dict[str, bytes]) -> bytes:
+    files = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()}
+    return json.dumps({"schema": SCHEMA, "step": step, "files": files}, indent=2).encode()
+
+
+def _difference(path: Path, written: bytes, contents: dict[str, bytes]) -> str:
+    """What is wrong between a manifest and the files beside it."""
+    try:
+        manifest = json.loads(written)
+        if manifest["schema"] != SCHEMA:
+            other = "a newer" if manifest["schema"] > SCHEMA else "an older"
+            return f"{path}: form {manifest['schema']!r}, of {other} genlab; this one reads form {SCHEMA}"
+        for name, data in contents.items():
+            expected = manifest["files"][name]
+            if len(data) < expected["bytes"]:
+                return f"{path / name}: truncated: {len(data):,} of {expected['bytes']:,} bytes"
+            if hashlib.sha256(data).hexdigest() != expected["sha256"]:
+                return f"{path / name}: damaged: its sha256 is not the manifest's"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return f"{path / MANIFEST}: damaged, or of another checkpoint"
+
+
+def _prune(folder: Path) -> None:
+    """Remove what is older than the newest two that verify; a damaged one does not count."""
+    whole = 0
+    for path in reversed(found(folder)):
+        if whole >= KEEP:
+            with suppress(OSError):  # An old one too many loses nothing.
+                _discard(path)
+            continue
+        with suppress(CheckpointError):
+            verify(path)
+            whole += 1
+
+
+def _discard(path: Path) -> None:
+    """Take a checkpoint away at one instant: a kill in the middle leaves something to clean, never half of one."""
+    away = path.with_name(f"{path.name}.tmp-{os.getpid()}-old")
+    patiently(path.rename, away)
+    shutil.rmtree(away, ignore_errors=True)

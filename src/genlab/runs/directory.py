@@ -1,0 +1,510 @@
+"""The run directory: the contract between all parts.
+
+::
+
+    runs/<name>/
+      recipe.yaml       the complete resolved recipe        provenance.json  versions, device, threads, seed, data
+      metrics.jsonl     append-only rows, each with a crc   status.json      where the run stands
+      samples/          step-000938.png, real.png           checkpoints/     step-000938/
+      snapshots/        step-000938.safetensors             evaluations/     step-000938.json, evaluation.json
+      figures/          PNG, and CSV or npz                 tensorboard/     event files
+      report.html       run.lock
+
+Everything that reads a run reads only this. Any of its files may be missing, damaged, edited or unreadable: reading one
+then raises a `DataError` that names it, and hides nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from genlab.recipe import files
+from genlab.engine import seals
+from genlab.errors import BusyError, DataError, GenlabError, StorageError, UsageError, unknown
+from genlab.recipe import Recipe
+from genlab.engine.files import check_text, clean, make_folder, refusals, sync_folder, write, write_json
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+FOLDERS = ("samples", "checkpoints", "snapshots", "evaluations", "figures")
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+"""Names of devices on Windows, with any extension: no file may be called so."""
+LONGEST = 90
+"""Characters of the longest path in a run: an event file of TensorBoard with the name of its machine."""
+MARKS = ("recipe.yaml", "provenance.json", "status.json", "metrics.jsonl")
+"""A directory that has one of these is a run."""
+STATES = ("created", "running", "finished", "interrupted", "failed")
+Row = dict[str, Any]
+
+
+def default_root() -> Path:
+    """Where runs live: GENLAB_RUNS, or ./runs."""
+    return Path(os.environ.get("GENLAB_RUNS") or "runs")
+
+
+class RunDirectory:
+    """One run on disk.
+
+    Attributes:
+        path: its directory.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._known: tuple[bytes, Recipe] | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    @classmethod
+    def create(
+        cls, root: Path, recipe: Recipe, seed: int, provenance: dict[str, Any], name: str | None
+    ) -> RunDirectory:
+        """A new directory with its recipe and provenance; named recipe-seedS-NNN unless `name` is given.
+
+        Raises:
+            UsageError: `name` exists already, or cannot be the name of a directory everywhere; or `root` lies so deep
+                that the paths of a run's files would be too long for this system.
+            StorageError: `root` cannot be written.
+        """
+        check_name(name, root, recipe)
+        with refusals(root):
+            make_folder(root)
+            run = cls(_claim(root, name, f"{recipe.name}-seed{seed}"))
+            _check_depth(run.path)
+            for folder in FOLDERS:
+                (run.path / folder).mkdir()
+            sync_folder(root)
+        run.set_provenance(provenance)
+        run.set_status(state="created", step=0)
+        run.set_recipe(recipe)
+        return run
+
+    @classmethod
+    def open(cls, given: str | Path, root: Path | None = None) -> RunDirectory:
+        """The run of that path, or of that name under `root`.
+
+        Raises:
+            UsageError: no such run; names the nearest.
+            StorageError: its directory may not be read.
+        """
+        root = root or default_root()
+        for path in (Path(given), root / given):
+            with suppress(OSError, ValueError):  # A name too long for the disk, or with a NUL, is no run's.
+                if is_run(path):
+                    return cls(path)
+                if path.is_dir() and (refused := _refusal(path)):
+                    raise StorageError(f"{path}: {refused}; let its owner change its permissions")
+        raise UsageError(f"{unknown('run', str(given)[:100], [run.path.name for run in list_runs(root)])} (in {root})")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The complete recipe that the run was trained by, every `auto` resolved.
+
+        It is the one in provenance.json, under its crc; a warning says where recipe.yaml does not agree.
+
+        Raises:
+            DataError: provenance.json is missing or damaged.
+        """
+        recipe = self.trained_by()
+        try:
+            changed = self.recipe_changes()
+        except GenlabError as error:
+            changed = str(error).splitlines()[0]
+        if changed:
+            warnings.warn(f"{changed}; what the run was trained with is used", stacklevel=1)
+        return recipe
+
+    def trained_by(self) -> Recipe:
+        """`recipe`, whatever recipe.yaml says."""
+        provenance = self.provenance
+        if "recipe" not in provenance:
+            return files.load(self.path / "recipe.yaml")
+        told = json.dumps(provenance["recipe"]).encode()
+        if self._known is None or self._known[0] != told:
+            self._known = told, files.load(provenance["recipe"])
+        return self._known[1]
+
+    def recipe_changes(self) -> str | None:
+        """How recipe.yaml differs from the recipe that the run was trained by, in a line; None where it does not.
+
+        Raises:
+            GenlabError: recipe.yaml is missing or damaged.
+        """
+        began, file = self.trained_by(), self.path / "recipe.yaml"
+        with _unreadable(file):
+            written = file.read_bytes()
+        if written == files.dump(began).encode():
+            return None
+        changes = files.diff(began, files.load(file))
+        return f"{file} was changed since the run began: {files.in_words(changes)}" if changes else None
+
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Replace the recipe."""
+        write(self.path / "recipe.yaml", files.dump(recipe).encode())
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What made this run: versions, device, threads, seed, data fingerprint; each time that it was resumed.
+
+        Raises:
+            DataError: missing or damaged: its crc does not match.
+        """
+        provenance, seal = self._document("provenance.json")
+        if seal != "whole":
+            raise DataError(f"{self.path / 'provenance.json'}: damaged (its crc does not match)")
+        return provenance
+
+    def set_provenance(self, provenance: dict[str, Any]) -> None:
+        """Replace the provenance."""
+        write_json(self.path / "provenance.json", seals.seal(provenance))
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """`state` (created, running, finished, interrupted, failed, killed), `step`, and what the state adds.
+
+        Raises:
+            DataError: missing, damaged, or not a status.
+        """
+        status = self.read_json("status.json")
+        wrong = [name for name, fits in _STATUS.items() if not fits(status.get(name))]
+        if wrong:
+            raise DataError(
+                f"{self.path / 'status.json'}: damaged ({wrong[0]} is {str(status.get(wrong[0]))[:40]!r}); "
+                f"genlab train --resume {self.path} writes it anew"
+            )
+        if status["state"] == "running" and not self._locked():
+            status["state"] = "killed"
+        return status
+
+    def set_status(self, **status: Any) -> None:
+        """Replace the status."""
+        write_json(self.path / "status.json", seals.seal(status))
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def file(self, folder: str, step: int, suffix: str) -> Path:
+        """The file of a step, as in ``samples/step-000938.png``."""
+        return self.path / folder / f"step-{step:06d}{suffix}"
+
+    def steps(self, folder: str, suffix: str) -> list[int]:
+        """The steps that have a file in a folder, in order."""
+        return sorted(
+            int(path.stem[5:]) for path in (self.path / folder).glob(f"step-*{suffix}") if path.stem[5:].isdigit()
+        )
+
+    def metrics(self) -> list[Row]:
+        """All metric rows. A torn last line, as a kill leaves it, is passed over.
+
+        Raises:
+            DataError: a line before the last is damaged; gives its number.
+        """
+        lines = list(self._lines())
+        for number, _, row in lines[:-1]:
+            if row is None:
+                raise DataError(
+                    f"{self.path / 'metrics.jsonl'} line {number}: damaged (its crc does not match); "
+                    f"genlab train --resume {self.path} sets it aside"
+                )
+        return [row for _, _, row in lines if row is not None]
+
+    def sound_rows(self) -> list[Row]:
+        """The metric rows that are not damaged."""
+        return [row for _, _, row in self._lines() if row is not None]
+
+    def damaged_rows(self) -> list[int]:
+        """The numbers of the lines of metrics.jsonl that are damaged, a torn last one included."""
+        return [number for number, _, row in self._lines() if row is None]
+
+    @contextmanager
+    def appending(self, after: int) -> Iterator[MetricLog]:
+        """The metric log, cut to the sound rows up to step `after`, open for more.
+
+        What is cut off is kept in metrics.torn; a damaged line in the middle is said.
+        """
+        path = self.path / "metrics.jsonl"
+        lines = list(self._lines())
+        kept = [line for _, line, row in lines if row is not None and row["step"] <= after]
+        if len(kept) < len(lines):
+            if damaged := [number for number, _, row in lines[:-1] if row is None]:
+                warnings.warn(
+                    f"{path} line {damaged[0]}: damaged; {len(damaged)} damaged lines are set aside in metrics.torn",
+                    stacklevel=4,
+                )
+            cut = [line for _, line, row in lines if row is None or row["step"] > after]
+            write(path.with_suffix(".torn"), b"".join(cut))
+            write(path, b"".join(kept))
+        with refusals(path), path.open("ab", buffering=0) as file:
+            sync_folder(self.path)
+            yield MetricLog(path, file)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Inside: this process alone writes to the run. The kernel lets go of the lock when the process ends, however.
+
+        Raises:
+            BusyError: another process has it; names its pid and host.
+        """
+        with refusals(self.path), (self.path / "run.lock").open("a+", encoding="utf-8") as file:
+            if not _lock(file):
+                file.seek(0)
+                raise BusyError(f"{self.path}: another process writes to this run ({file.read().strip() or 'unknown'})")
+            file.truncate(0)
+            file.write(f"pid {os.getpid()} on {_host()}\n")
+            file.flush()
+            for folder in (self.path, *(self.path / name for name in FOLDERS)):
+                clean(folder)
+            yield
+
+    def _locked(self) -> bool:
+        try:
+            with (self.path / "run.lock").open("r+", encoding="utf-8") as file:
+                return not _lock(file)
+        except OSError:
+            return False
+
+    def _lines(self) -> Iterator[tuple[int, bytes, Row | None]]:
+        """(number from 1, line, row) of metrics.jsonl; None for a damaged line."""
+        path = self.path / "metrics.jsonl"
+        if not os.path.lexists(path):
+            return
+        with _unreadable(path):
+            lines = path.read_bytes().splitlines(keepends=True)
+        for number, line in enumerate(lines, start=1):
+            yield number, line, _checked(line)
+
+    def carries_seals(self) -> bool:
+        """Whether each document and picture of this run must carry a seal; those of older versions do not."""
+        try:
+            return bool(self.provenance.get("seals"))
+        except DataError:
+            return False
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON document of the run, by its path in it, without its seal.
+
+        Raises:
+            DataError: missing, unreadable, damaged, or edited.
+        """
+        value, seal = self._document(name)
+        if seal == "damaged":
+            raise DataError(f"{self.path / name}: damaged or edited (its crc does not match)")
+        if seal == "unsealed" and self.carries_seals():
+            raise DataError(f"{self.path / name}: damaged or edited (its crc is missing)")
+        return value
+
+    def is_sealed(self, name: str) -> bool:
+        """Whether a JSON document carries a seal.
+
+        Raises:
+            DataError: see `read_json`.
+        """
+        return self._document(name)[1] != "unsealed"
+
+    def _document(self, name: str) -> tuple[dict[str, Any], seals.Seal]:
+        path = self.path / name
+        with _unreadable(path):
+            content = path.read_bytes()
+        try:
+            value = json.loads(content)
+            if isinstance(value, dict):
+                return seals.unseal(value)
+        except (ValueError, RecursionError):
+            pass
+        raise DataError(f"{path}: damaged (not a JSON object)")
+
+
+class MetricLog:
+    """An open metrics.jsonl."""
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self._path, self._file = path, file
+
+    def append(self, row: Row) -> None:
+        """Add a row; a value that is not finite becomes null, since JSON has no other word for it."""
+        plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        line = _sealed(plain).encode()
+        with refusals(self._path, len(line)):
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def sync(self) -> None:
+        """Wait until the disk has all rows."""
+        with refusals(self._path):
+            os.fsync(self._file.fileno())
+
+
+def is_run(path: Path) -> bool:
+    """Whether a directory is a run: it has one of a run's files, damaged or not."""
+    return any(os.path.lexists(path / name) for name in MARKS)
+
+
+def list_runs(root: Path | None = None) -> list[RunDirectory]:
+    """The runs under `root`, in order of their names: damaged ones, and directories that may not be read, too.
+
+    Raises:
+        StorageError: `root` itself may not be read.
+    """
+    root = root or default_root()
+    if not root.is_dir():
+        return []
+    with refusals(root):
+        folders = sorted(path for path in root.iterdir() if path.is_dir())
+    return [RunDirectory(path) for path in folders if is_run(path) or _refusal(path)]
+
+
+def _refusal(folder: Path) -> str | None:
+    """Why a folder may not be read; None where it may."""
+    try:
+        with os.scandir(folder):
+            return None if os.access(folder, os.X_OK) else os.strerror(errno.EACCES)
+    except OSError as error:
+        return error.strerror
+
+
+@contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
+    """Inside: a file that cannot be read becomes one line that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+_STATUS: dict[str, Callable[[Any], bool]] = {
+    "state": lambda value: value in STATES,
+    "step": lambda value: isinstance(value, int) and _is_number(value),
+    "total_steps": lambda value: value is None or (isinstance(value, int) and _is_number(value)),
+    "seconds": lambda value: value is None or _is_number(value),
+    "reason": lambda value: value is None or isinstance(value, str),
+}
+"""What each entry of status.json must be."""
+
+
+def check_name(name: str | None, root: Path, recipe: Recipe | None = None) -> None:
+    """See whether a run under `root` may be called so on every system; None: it is called after its recipe.
+
+    Raises:
+        UsageError: not the name of a directory everywhere, taken (in capitals or not), or under an unusable root.
+    """
+    check_text(root, "runs folder")
+    if name is None and recipe is not None and _is_reserved(f"{recipe.name}-seed0-001"):
+        raise UsageError(
+            f"recipe name {recipe.name!r}: its runs would be called {recipe.name}-seed0-001, and Windows keeps such "
+            "names for devices; change `name` in the recipe, or give --name"
+        )
+    if name is None:
+        return
+    if not NAME.fullmatch(name) or name.endswith("."):
+        raise UsageError(
+            f"run name {name[:100]!r}: use at most 100 letters, digits, '.', '_', '-', a letter or digit first, no "
+            "'.' last"
+        )
+    if _is_reserved(name):
+        raise UsageError(f"run name {name!r}: Windows keeps such names for devices; take another")
+    with suppress(OSError):
+        for there in os.listdir(root):
+            if there.lower() == name.lower():
+                raise _exists(root, there)
+
+
+def _is_reserved(name: str) -> bool:
+    return name.split(".")[0].lower() in RESERVED
+
+
+def _exists(root: Path, name: str) -> UsageError:
+    return UsageError(f"run {name!r} exists in {root}; choose another name, or: genlab train --resume {root / name}")
+
+
+def _claim(root: Path, name: str | None, stem: str) -> Path:
+    """Make the directory; two processes that ask at once get different ones."""
+    if name is not None:
+        try:
+            (root / name).mkdir()
+        except FileExistsError:
+            raise _exists(root, name) from None
+        return root / name
+    for number in range(1, 1_000_000):
+        path = root / f"{stem}-{number:03d}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise StorageError(f"{root}: no free number for {stem}")
+
+
+def _check_depth(path: Path) -> None:
+    """See whether the longest path in a new run is possible, as on Windows beyond 259 characters it may not be."""
+    probe = path / ("x" * LONGEST)
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        path.rmdir()
+        if error.errno in (errno.ENAMETOOLONG, errno.ENOENT):
+            raise UsageError(
+                f"{path.parent}: too deep for the paths of a run's files; take another with --runs"
+            ) from None
+        raise
+
+
+def _sealed(row: Row) -> str:
+    return json.dumps(seals.seal(row), allow_nan=False) + "\n"
+
+
+def _checked(line: bytes) -> Row | None:
+    try:
+        row: Row = json.loads(line)
+        del row["crc"]
+        sound = line == _sealed(row).encode() and isinstance(row["step"], int)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return None
+    return row if sound else None
+
+
+def _lock(file: Any) -> bool:
+    """Take the lock of an open file, if it is free."""
+    try:
+        import fcntl
+    except ImportError:
+        return _lock_byte(file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock_byte(file: Any) -> bool:
+    """On Windows: one byte, always the same, and far behind the text, which nobody could read otherwise."""
+    import msvcrt
+
+    os.lseek(file.fileno(), 1 << 30, os.SEEK_SET)
+    try:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except OSError:
+        return False
+    finally:
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+    return True
+
+
+def _host() -> str:
+    import platform
+
+    return platform.node()

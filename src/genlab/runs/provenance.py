@@ -1,0 +1,205 @@
+"""What made a run: versions, machine, seed, data, and the networks' layers; known when it begins, kept with it.
+
+`split_of` gives a run its data back, and refuses what is not the data that it began with.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from genlab import __version__, data
+from genlab.engine import threads
+from genlab.recipe import files
+from genlab.data import Dataset
+from genlab.errors import DataError, UsageError, first_line
+from genlab.families.base import Examples
+from genlab.families.nets.describe import Description, describe
+from genlab.recipe import Recipe
+from genlab.runs.directory import RunDirectory
+
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+
+def provenance_of(
+    recipe: Recipe,
+    seed: int,
+    dataset: Dataset,
+    test: Dataset | None,
+    described: list[Description],
+    own: dict[str, str],
+) -> dict[str, Any]:
+    """What made this run, as far as it can be known when it begins."""
+    return {
+        "seed": seed,
+        "started": now(),
+        "versions": versions(),
+        "machine": machine_of(recipe),
+        "data": {
+            "name": recipe.data.name,
+            "split": dataset.split,
+            "images": len(dataset),
+            "fingerprint": dataset.fingerprint,
+            "class_names": list(dataset.class_names),
+            "test": split_facts(test),
+        },
+        "networks": [asdict(description) for description in described],
+        "own": own,
+        "recipe": files.to_dict(recipe),
+        "seals": True,
+    }
+
+
+def split_facts(test: Dataset | None) -> dict[str, Any] | None:
+    """What is recorded of a test split; None where the dataset has none."""
+    return None if test is None else {"images": len(test), "fingerprint": test.fingerprint}
+
+
+def split_of(run: RunDirectory, split: Split) -> Dataset | None:
+    """A split of the run's dataset, as it was when the run began; None for a test split that there is not.
+
+    A test split of which nothing was recorded (`test_is_recorded`) is taken as it is.
+
+    Raises:
+        DataError: the dataset is not where it was, or it was changed.
+    """
+    name = run.trained_by().data.name
+    try:
+        found = data.load(name) if split == "train" else data.load_test(name)
+    except DataError as error:
+        if data_is_there(run):
+            raise
+        raise DataError(
+            f"{str(error).partition(';')[0]}; if it lies elsewhere now: genlab runs relocate {run.path} FILE"
+        ) from None
+    check_split(run, found, split)
+    return found
+
+
+def data_is_there(run: RunDirectory) -> bool:
+    """Whether something lies where the run's dataset was; it may be another one."""
+    name = run.trained_by().data.name
+    return name in data.BUILTIN or Path(name).exists()
+
+
+def check_split(run: RunDirectory, found: Dataset | None, split: Split) -> None:
+    """Hold a split against the one that the run began with.
+
+    Raises:
+        DataError: it is another one.
+    """
+    told = run.provenance["data"]
+    if split == "test" and "test" not in told:
+        return
+    then = told if split == "train" else told["test"]
+    before = None if then is None else then["fingerprint"]
+    now = None if found is None else found.fingerprint
+    if before != now:
+        what = f"the {split} split of {told['name']}"
+        hashes = f"sha256 {before[:12] if before else 'none'} -> {now[:12] if now else 'none'}"
+        raise DataError(f"{what} is not the one that run {run.path.name} began with: {hashes}; put it back")
+
+
+def test_is_recorded(run: RunDirectory) -> bool:
+    """Whether the run knows the test split that it began with; runs of older versions do not."""
+    return "test" in run.provenance["data"]
+
+
+def versions() -> dict[str, str]:
+    """Of Python, genlab and what it computes with."""
+    return {
+        "python": platform.python_version(),
+        "genlab": __version__,
+        **{name: metadata.version(name) for name in ("torch", "numpy")},
+    }
+
+
+def machine_of(recipe: Recipe) -> dict[str, Any]:
+    """This machine, and what of it the recipe uses."""
+    settings = recipe.engine
+    return {
+        "processor": threads.processor(),
+        **threads.instructions(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name() if settings.device == "cuda" else settings.device,
+        "threads": settings.threads,
+        "precision": settings.precision,
+    }
+
+
+MATTERS = (
+    "genlab",
+    "torch",
+    "numpy",
+    "processor",
+    "capability",
+    "onednn_bfloat16",
+    "limits",
+    "device",
+    "threads",
+    "precision",
+)
+"""Of versions and machine what can move a bit; Python itself and the number of cores cannot."""
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Which of the facts that can move a bit differ, each as "name old -> new".
+
+    Args:
+        then: a run's provenance, or its `versions` and `machine`. Runs of older versions lack some facts; these are
+            not compared.
+        now: the same of here: {"versions": versions(), "machine": machine_of(recipe)}.
+    """
+    before, after = ({**facts.get("versions", {}), **facts.get("machine", {})} for facts in (then, now))
+    return [
+        f"{name} {before[name] or 'none'} -> {after.get(name) or 'none'}"
+        for name in MATTERS
+        if name in before and before[name] != after.get(name)
+    ]
+
+
+def describe_networks(examples: Examples, made: Mapping[str, nn.Module]) -> list[Description]:
+    """The layer tables, from running each network on an example.
+
+    Raises:
+        UsageError: a network of the caller's cannot be called as `genlab.families.nets` says.
+    """
+    described = []
+    for name, (inputs, expected) in examples.items():
+        shape = tuple(inputs[0].shape)
+        try:
+            described.append(describe(name, made[name], *inputs))
+            given = tuple(_output(made[name], *inputs).shape)
+        except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+            raise UsageError(f"the {name} cannot be run on {shape}: {first_line(error)}") from error
+        if given != expected:
+            raise UsageError(f"the {name} makes {given} of {shape}; expected {expected}")
+    return described
+
+
+@torch.no_grad()
+def _output(network: nn.Module, *arguments: Tensor) -> Tensor:
+    """What a network in evaluation mode makes of its arguments, the first of several; it stays as it was."""
+    training = network.training
+    try:
+        output = network.eval()(*arguments)
+    finally:
+        network.train(training)
+    first: Tensor = output[0] if isinstance(output, tuple) else output
+    return first
+
+
+def now() -> str:
+    """The time as a label for people; nothing is computed from it."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

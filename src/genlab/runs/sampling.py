@@ -1,0 +1,206 @@
+"""From a run on disk to images: which weights, which z, which classes, which file."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genlab.runs import checkpoint, tensors as sealed
+from genlab.engine import device
+from genlab.families import latent
+from genlab.data import pictures
+from genlab.training import fit
+from genlab.errors import CheckpointError, UsageError
+from genlab.families.base import FAMILIES, Own
+from genlab.engine.randomness import Keyed
+from genlab.runs.directory import RunDirectory
+from genlab.engine.files import write
+
+BLOCK = 1000
+"""How many z are drawn from one key; see `Sampler.z`."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How images of a run are drawn; said in every caption.
+
+    Attributes:
+        seed: of the z.
+        step: of a snapshot; the newest checkpoint without it.
+        ema: the averaged weights, where the run keeps them; False takes those that were trained (only at a checkpoint).
+        batch_statistics: BatchNorm by the statistics of the very images that are drawn, not by running ones.
+        truncation: z from the normal distribution cut to [-truncation, truncation]; None: not cut.
+    """
+
+    seed: int = 0
+    step: int | None = None
+    ema: bool = True
+    batch_statistics: bool = False
+    truncation: float | None = None
+
+
+class HowOptions(TypedDict, total=False):
+    """`How` as keyword arguments."""
+
+    seed: int
+    step: int | None
+    ema: bool
+    batch_statistics: bool
+    truncation: float | None
+
+
+class Sampler:
+    """What makes images in a run: its generator or decoder, and the z and labels to give it.
+
+    Attributes:
+        words: how its images are drawn, for captions.
+
+    Raises:
+        UsageError: the run makes no images, or not in that way.
+        CheckpointError: nothing was saved yet, or it is damaged.
+    """
+
+    def __init__(self, run: RunDirectory, own: Own, how: How) -> None:
+        self.run, self.recipe, self.how = run, run.recipe, how
+        self._family = FAMILIES[self.recipe.family]
+        if self._family.sampler is None:
+            raise UsageError(f"{run.path.name} is a {self.recipe.family}: it makes no images")
+        if how.truncation is not None and not 0 < how.truncation <= 100:
+            raise UsageError(f"truncation is {how.truncation}; allowed: above 0, at most 100")
+        network = load_network(run, own, self._family.sampler, how.step, how.ema)
+        self._engine = device.start(device.here(self.recipe.engine))
+        self._network = self._engine.place(network)
+        self._keyed = Keyed(how.seed)
+        self.words = sampling_words(run, how)
+
+    def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images for z (N, latent) and, if conditional, labels (N,): float32, (N, C, H, W), in [0, 1]."""
+        if self.how.batch_statistics and len(z) < 2:
+            raise UsageError("batch statistics need 2 or more images")
+        output = self._engine.apply(self._network, z, labels, batch_statistics=self.how.batch_statistics)
+        assert self._family.to_images is not None
+        return self._family.to_images(self.recipe, output)
+
+    def z(self, purpose: str, *shape: int) -> Tensor:
+        """Latent points of the seed, (*shape, latent), truncated where asked for.
+
+        The last of `shape` is the number of images (or of pairs): z of image k is the same whatever that number is.
+        torch fills an array in steps that depend on its size, so z are drawn in blocks of one size, each from its key.
+        """
+        *lead, n = shape
+        blocks = [
+            self._truncated(self._keyed.normal(purpose, block, *lead, BLOCK, self.recipe.latent))
+            for block in range(-(-n // BLOCK))
+        ]
+        return torch.cat(blocks, dim=-2)[..., :n, :].contiguous()
+
+    def _truncated(self, z: Tensor) -> Tensor:
+        return z if self.how.truncation is None else latent.truncated(z, self.how.truncation)
+
+
+def load_network(run: RunDirectory, own: Own, name: str, step: int | None = None, ema: bool = True) -> nn.Module:
+    """A network of a run with the weights of a snapshot (`step`) or of the newest checkpoint, averaged or not.
+
+    Raises:
+        UsageError: no such snapshot, or one without those weights.
+        CheckpointError: damaged, or weights of another network.
+    """
+    recipe, provenance = run.recipe, run.provenance
+    averaged = recipe.ema_decay is not None and name == FAMILIES[recipe.family].sampler
+    if step is None:
+        saved, _ = checkpoint.newest(run.checkpoints)
+        prefix = "ema." if ema and averaged else f"{name}."
+        tensors = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
+    else:
+        if not ema and averaged:
+            raise UsageError("snapshots hold the averaged weights only; leave out the step, or take the average")
+        kept = run.steps("snapshots", ".safetensors")
+        if step not in kept:
+            raise UsageError(f"no snapshot of step {step}; there are: {', '.join(map(str, kept)) or 'none'}")
+        path = run.file("snapshots", step, ".safetensors")
+        tensors, _ = sealed.unpack(sealed.read(path), path)
+    needed = provenance.get("own", {}).keys() & {name}
+    family, classes = FAMILIES[recipe.family], len(provenance["data"]["class_names"])
+    network = family.networks(recipe, classes, Keyed(0), own, needed)[name]
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"{run.path}: weights of another {name}: {reason}") from None
+    return network
+
+
+def save_images(
+    images: Tensor, path: Path, run: RunDirectory, label: int | str | None = None, how: How = How()
+) -> None:
+    """Save images of `Run.sample` as a grid (.png), or as arrays (.npz: images uint8 (N, C, H, W), labels int64).
+
+    Raises:
+        UsageError: another ending.
+    """
+    array, labels = pictures.to_uint8(images), sample_labels(run, len(images), label)
+    if path.suffix.lower() == ".png":
+        columns = math.ceil(math.sqrt(len(array))) if labels is None or label is not None else int(labels.max()) + 1
+        content = pictures.png(pictures.grid(array, columns), {"genlab:sampling": sampling_words(run, how)})
+    elif path.suffix.lower() == ".npz":
+        arrays = {"images": array} if labels is None else {"images": array, "labels": labels.numpy()}
+        content = npz(arrays)
+    else:
+        raise UsageError(f"{path}: the ending says the form; allowed: .png (a grid), .npz (arrays)")
+    write(path, content)
+
+
+def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as a compressed npz file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def sample_labels(run: RunDirectory, n: int, label: int | str | None) -> Tensor | None:
+    """The classes of n samples, int64 (n,): the one asked for, or all in turn; None for an unconditional run.
+
+    Raises:
+        UsageError: no such class, or a class asked of an unconditional run.
+    """
+    if not run.recipe.conditional:
+        if label is not None:
+            raise UsageError(f"{run.path.name} is unconditional: it cannot be asked for class {label!r}")
+        return None
+    classes = run.provenance["data"]["class_names"]
+    return torch.arange(n) % len(classes) if label is None else torch.full((n,), class_index(label, classes))
+
+
+def sampling_words(run: RunDirectory, how: How = How()) -> str:
+    """How images of a run are drawn, for captions and messages."""
+    layers = {network["name"]: network["layers"] for network in run.provenance["networks"]}
+    sampler = layers.get(FAMILIES[run.recipe.family].sampler, [])
+    batchnorm = any(layer["type"].startswith("BatchNorm") for layer in sampler)
+    cut = "" if how.truncation is None else f", z cut to +-{how.truncation:g}"
+    return fit.sampling_words(run.recipe, batchnorm, how.ema, how.batch_statistics) + cut
+
+
+def class_index(label: int | str, class_names: Sequence[str]) -> int:
+    """The number of a class given by number or name.
+
+    Raises:
+        UsageError: no such class; names them all.
+    """
+    text = str(label)
+    if isinstance(label, str) and text in class_names:
+        return list(class_names).index(text)
+    if text.isascii() and text.isdecimal() and int(text) < len(class_names):
+        return int(text)
+    raise UsageError(
+        f"unknown class {text!r}; allowed: "
+        + ", ".join(f"{k} ({name})" if str(k) != name else name for k, name in enumerate(class_names))
+    )

@@ -1,0 +1,203 @@
+"""Whether the files of a run are what was written, and how the runs stand."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from genlab.runs import checkpoint, tensors
+from genlab.engine import seals
+from genlab.errors import CheckpointError, DataError, GenlabError
+from genlab.families.base import FAMILIES
+from genlab.runs.directory import RunDirectory
+from genlab.report.tables import Table
+from genlab.training.fit import Plan, missing_rows
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What reading a run again has found.
+
+    Attributes:
+        files: how many were read.
+        damages: a line for each that is not what was written, naming it.
+        unsealed: those that nothing can be held against, since an older version wrote them.
+    """
+
+    run: RunDirectory
+    files: int
+    damages: list[str]
+    unsealed: list[str]
+
+    @property
+    def words(self) -> str:
+        name = self.run.path.name
+        if self.damages:
+            return "\n".join([f"{name}: {len(self.damages)} of {self.files} files damaged", *self.damages])
+        whole = f"{name}: whole, {self.files} files"
+        if not self.unsealed:
+            return whole
+        more = ", ..." if len(self.unsealed) > 1 else ""
+        return f"{whole}; {len(self.unsealed)} unsealed, of an older version: {self.unsealed[0]}{more}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {
+            "run": self.run.path.name,
+            "files": self.files,
+            "damages": self.damages,
+            "unsealed": self.unsealed,
+        }
+
+
+def verify(run: RunDirectory) -> Verification:
+    """Read every file of a run that others are made from, against the hash or seal that it carries.
+
+    Checkpoints and snapshots carry a sha256, metric rows, documents and pictures a CRC-32; no row may be missing;
+    recipe.yaml must be the one in the provenance. Nothing that is found in one file keeps the others from being read.
+    """
+    damages, unsealed, files = [], [], 0
+    for path, read in _readers(run):
+        files += 1
+        try:
+            if read(path) == "unsealed":
+                unsealed.append(str(path.relative_to(run.path)))
+        except GenlabError as error:
+            damages.append(str(error))
+        except OSError as error:
+            damages.append(f"{path}: {error.strerror or error}")
+        except (ValueError, SyntaxError) as error:
+            damages.append(f"{path}: damaged ({str(error).splitlines()[0][:100]})")
+    return Verification(run, files, damages, unsealed)
+
+
+Reader = Callable[[Path], object]
+"""Raises an error where a file is damaged or missing; returns "unsealed" where nothing tells."""
+
+
+def _readers(run: RunDirectory) -> Iterator[tuple[Path, Reader]]:
+    """Each file of a run, and what reads it."""
+    path = run.path
+
+    def document(file: Path) -> object:
+        name = file.relative_to(path).as_posix()
+        run.read_json(name)
+        return None if run.is_sealed(name) else "unsealed"
+
+    def status(file: Path) -> object:
+        _ = run.status
+        return document(file)
+
+    yield path / "provenance.json", lambda _: run.provenance and None
+    yield path / "recipe.yaml", lambda _: _check_recipe(run)
+    yield path / "status.json", status
+    yield path / "metrics.jsonl", lambda file: _check_rows(run, file)
+    yield path / "checkpoints", lambda file: _check_there(run, file)
+    readers: dict[str, tuple[str, Reader]] = {
+        "checkpoints": ("step-*", lambda folder: checkpoint.load(folder) and None),
+        "snapshots": ("*.safetensors", lambda file: tensors.unpack(tensors.read(file), file) and None),
+        "samples": ("*.png", lambda file: check_picture(run, file)),
+        "figures": ("*.png", lambda file: check_picture(run, file)),
+        "evaluations": ("*.json", document),
+    }
+    for folder, (pattern, read) in readers.items():
+        names = checkpoint.found if folder == "checkpoints" else lambda place, pattern=pattern: place.glob(pattern)
+        try:
+            os.listdir(path / folder)  # Path.glob passes over a folder that may not be read.
+            files = sorted(names(path / folder))
+        except OSError:
+            yield path / folder, os.listdir
+        else:
+            yield from ((file, read) for file in files)
+
+
+def _saved_step(run: RunDirectory) -> int:
+    return max((int(folder.name[5:]) for folder in checkpoint.found(run.checkpoints)), default=0)
+
+
+def _check_recipe(run: RunDirectory) -> None:
+    changed = run.recipe_changes()
+    if changed:
+        raise DataError(changed)
+
+
+def _check_rows(run: RunDirectory, file: Path) -> None:
+    lost, damaged = missing_rows(run, _saved_step(run)), run.damaged_rows()
+    if damaged and (lost or len(damaged) > 1):  # A kill leaves one torn line, behind the last checkpoint.
+        raise DataError(f"{file} line {damaged[0]}: damaged (its crc does not match)")
+    if lost:
+        raise DataError(f"{file}: {len(lost)} rows are missing, the first of step {lost[0]}")
+
+
+def _check_there(run: RunDirectory, folder: Path) -> None:
+    """Whether a run that says that it was saved has a checkpoint, and every snapshot and grid up to it."""
+    step = _saved_step(run)
+    if run.status["step"] > 0 and step == 0 and run.status["state"] == "finished":
+        raise CheckpointError(f"{folder}: no checkpoint, although the run is finished")
+    recipe = run.trained_by()
+    if FAMILIES[recipe.family].sampler is None:
+        return
+    plan = Plan.of(recipe, run.provenance["data"]["images"])
+    due = [at for at in range(1, step + 1) if plan.samples_at(at, recipe)]
+    for kind, ending in (("snapshots", ".safetensors"), ("samples", ".png")):
+        missing = sorted(set(due) - set(run.steps(kind, ending)))
+        if missing:
+            raise DataError(f"{run.file(kind, missing[0], ending)}: missing ({len(missing)} such files)")
+
+
+def check_picture(run: RunDirectory, file: Path) -> seals.Seal:
+    """Whether a picture of a run is the one that was drawn.
+
+    Raises:
+        DataError: missing, damaged or edited.
+    """
+    try:
+        content = file.read_bytes()
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            picture.verify()
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror or 'damaged'}") from None
+    except (ValueError, SyntaxError) as error:
+        raise DataError(f"{file}: damaged ({str(error).splitlines()[0][:100]})") from None
+    seal = seals.check_png(content)
+    if seal == "damaged" or (seal == "unsealed" and run.carries_seals()):
+        raise DataError(f"{file}: edited: its pixels are not those that were drawn")
+    return seal
+
+
+def state_of(run: RunDirectory) -> dict[str, Any]:
+    """How a run stands, at a glance: `state` (as in `RunDirectory.status`; `damaged`; `unreadable`, where permission is
+    missing), step, seconds, reason."""
+    found: dict[str, Any] = {"run": run.path.name, "state": "damaged", "step": None, "total_steps": None}
+    found |= {"seconds": None, "reason": None}
+    try:
+        os.listdir(run.path)
+    except OSError as error:
+        return {**found, "state": "unreadable", "reason": f"{run.path}: {error.strerror}"}
+    try:
+        found |= {key: value for key, value in run.status.items() if key in found}
+        changed = run.recipe_changes()
+    except GenlabError as error:
+        return {**found, "state": "damaged", "reason": str(error).splitlines()[0]}
+    return {**found, "reason": found["reason"] or changed}
+
+
+def table(states: list[dict[str, Any]]) -> Table:
+    """A row a run."""
+
+    def step(state: dict[str, Any]) -> str:
+        if state["step"] is None:
+            return "-"
+        return f"{state['step']:,}" + (f" of {state['total_steps']:,}" if state["total_steps"] else "")
+
+    rows = [
+        (s["run"], s["state"], step(s), "-" if s["seconds"] is None else f"{s['seconds']:.0f}", s["reason"] or "")
+        for s in states
+    ]
+    return Table("", ("run", "state", "step", "seconds", "reason"), rows, numeric=("step", "seconds"))

@@ -1,0 +1,374 @@
+"""The one training loop: order of the data, logging, samples, checkpoints, resume, stop."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genlab.data import Dataset, pictures
+from genlab.engine import signals
+from genlab.engine.device import batch_normalisations
+from genlab.engine.files import write
+from genlab.engine.randomness import Keyed
+from genlab.errors import CheckpointError, NonFiniteError, Stopped, StorageError, reason
+from genlab.families.base import FAMILIES, Evaluates, Generates, Trains
+from genlab.recipe import Recipe, SampleLogging
+from genlab.runs import checkpoint, tensors
+from genlab.runs.directory import MetricLog, Row, RunDirectory
+
+CONDITIONAL_COLUMNS = 10
+UNCONDITIONAL_SAMPLES, UNCONDITIONAL_COLUMNS = 64, 8
+
+
+class Observer(Protocol):
+    """Watches a training, and cannot change it: it is given copies."""
+
+    def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
+        """Before the first step; `done` steps were made before, in a resumed run."""
+
+    def stepped(self, step: int, seconds: float) -> None:
+        """After each step; seconds of training so far."""
+
+    def logged(self, row: Row) -> None:
+        """After each metric row."""
+
+    def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
+        """After each sample grid (height, width, C)."""
+
+    def ended(self) -> None:
+        """After the last step, or after an error."""
+
+
+Evaluator = Callable[[int, Generates], dict[str, float]]
+"""Measures a model after a step, and leaves it as it was; what it returns is logged."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which images at which step. Steps count from 1; epoch e is over after step e * steps_per_epoch."""
+
+    images: int
+    batch: int
+    steps_per_epoch: int
+    total_steps: int
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that are begun."""
+        return -(-self.total_steps // self.steps_per_epoch)
+
+    @classmethod
+    def of(cls, recipe: Recipe, images: int) -> Plan:
+        batch = recipe.budget.batch
+        per_epoch = -(-images // batch) if recipe.data.last_batch == "keep" else images // batch
+        total = per_epoch * recipe.budget.epochs
+        return cls(images, batch, per_epoch, min(total, recipe.budget.max_steps or total))
+
+    def batches(self, keyed: Keyed, after: int) -> Iterator[tuple[int, Tensor]]:
+        """(step, indices of its images) for every step behind `after`; each epoch has an order of its own."""
+        for epoch in range(after // self.steps_per_epoch, -(-self.total_steps // self.steps_per_epoch)):
+            order = keyed.permutation("order", epoch, self.images)
+            for k in range(self.steps_per_epoch):
+                step = epoch * self.steps_per_epoch + k + 1
+                if after < step <= self.total_steps:
+                    yield step, order[k * self.batch : (k + 1) * self.batch]
+
+    def samples_at(self, step: int, recipe: Recipe) -> bool:
+        """Whether the fixed z are drawn after this step."""
+        logging, (epochs, rest) = recipe.logging, divmod(step, self.steps_per_epoch)
+        assert isinstance(logging, SampleLogging), "only families that make images are asked"
+        return (
+            step == self.total_steps
+            or (rest == 0 and epochs in logging.sample_epochs)
+            or (logging.sample_every is not None and step % logging.sample_every == 0)
+            or (step - 1) % self.steps_per_epoch in logging.sample_batches
+        )
+
+    def evaluates_at(self, step: int, recipe: Recipe) -> bool:
+        """Whether a family that evaluates itself does so after this step."""
+        over = step == self.total_steps or step % self.steps_per_epoch == 0
+        return over and FAMILIES[recipe.family].evaluates
+
+    def row_at(self, step: int, recipe: Recipe) -> bool:
+        """Whether a metric row is due after this step."""
+        logging = recipe.logging
+        measures = isinstance(logging, SampleLogging) and logging.evaluation != "none"
+        return (
+            step in (1, self.total_steps)
+            or step % logging.metrics_every == 0
+            or self.evaluates_at(step, recipe)
+            or (measures and self.samples_at(step, recipe))
+        )
+
+
+def missing_rows(run: RunDirectory, upto: int) -> list[int]:
+    """The steps up to `upto` (that of a checkpoint) whose metric row is missing or damaged."""
+    recipe = run.trained_by()
+    plan = Plan.of(recipe, run.provenance["data"]["images"])
+    there = {row["step"] for row in run.sound_rows()}
+    return [step for step in range(1, upto + 1) if plan.row_at(step, recipe) and step not in there]
+
+
+def fit(
+    model: Trains,
+    dataset: Dataset,
+    run: RunDirectory,
+    recipe: Recipe,
+    keyed: Keyed,
+    observers: Sequence[Observer] = (),
+    from_checkpoint: checkpoint.Checkpoint | None = None,
+    test: Dataset | None = None,
+    evaluator: Evaluator | None = None,
+) -> None:
+    """Train `model` on `dataset` (already in the recipe's size) by `recipe`, writing everything into `run`.
+
+    A family that evaluates is asked after each epoch how it does on `test`, if there is one; `evaluator` measures the
+    images of one that samples, whenever it does, and the time that this takes is not counted as training.
+
+    A first Ctrl-C or SIGTERM ends the step, saves and raises `Stopped`; a second one stops at once.
+
+    Raises:
+        Stopped: asked to stop; the run can be resumed.
+        NonFiniteError: a loss or gradient was not finite; the last checkpoint is from before.
+        StorageError: the disk refused.
+    """
+    plan = Plan.of(recipe, len(dataset))
+    images = torch.from_numpy(dataset.images)
+    labels = _tensor(dataset.labels)
+    done, seconds_before = 0, 0.0
+    if from_checkpoint:
+        restore(model, from_checkpoint, run)
+        done, seconds_before = from_checkpoint.step, from_checkpoint.state["seconds"]
+    else:
+        _real_picture(dataset, recipe, run)
+    classes = len(dataset.class_names)
+    books = _Bookkeeping(model, run, recipe, plan, keyed, observers, classes, test, evaluator, done, seconds_before)
+    with books.status(), run.appending(after=done) as log, signals.requests() as stop:
+        for observer in observers:
+            observer.started(plan, run, done)
+        for step, indices in plan.batches(keyed, after=done):
+            with keyed.scope("networks", step):
+                losses = model.step(images[indices], None if labels is None else labels[indices], step)
+            books.after_step(step, losses, log, stop)
+            if stop.heard and step < plan.total_steps:
+                raise Stopped(
+                    f"stopped at step {step} of {plan.total_steps}; go on with: genlab train --resume {run.path}",
+                    128 + stop.signal,
+                )
+
+
+class _Bookkeeping:
+    """What happens around the steps of one call of `fit`."""
+
+    def __init__(
+        self,
+        model: Trains,
+        run: RunDirectory,
+        recipe: Recipe,
+        plan: Plan,
+        keyed: Keyed,
+        observers: Sequence[Observer],
+        classes: int,
+        test: Dataset | None,
+        evaluator: Evaluator | None,
+        done: int,
+        seconds_before: float,
+    ) -> None:
+        self.model, self.run, self.recipe, self.plan, self.observers = model, run, recipe, plan, observers
+        self.test, self.evaluator, self.family = test, evaluator, FAMILIES[recipe.family]
+        if self.family.sampler:
+            self.previews = previews(recipe, keyed, classes)
+        self.start = time.monotonic() - seconds_before
+        self.saved_at = time.monotonic()
+        self.step = done
+
+    @property
+    def seconds(self) -> float:
+        """Of training, with samples and checkpoints, parts before a resume included."""
+        return time.monotonic() - self.start
+
+    @contextmanager
+    def status(self) -> Iterator[None]:
+        """Keep status.json and the observers up to date, however the training ends."""
+        self._note("running", pid=os.getpid())
+        try:
+            yield
+            self._note("finished")
+        except Stopped:
+            self._note("interrupted")
+            raise
+        except Exception as error:
+            with suppress(StorageError):  # A full disk has said so already.
+                self._note("failed", reason=reason(error))
+            raise
+        finally:
+            for observer in self.observers:
+                observer.ended()
+
+    def after_step(self, step: int, losses: dict[str, float], log: MetricLog, stop: signals.Stop) -> None:
+        """Log, sample, save: whatever is due after this step."""
+        self.step = step
+        last = step == self.plan.total_steps
+        for observer in self.observers:
+            observer.stepped(step, self.seconds)
+        if self.plan.evaluates_at(step, self.recipe):
+            losses = {**losses, **self._evaluate(step)}
+        sampling = self.family.sampler is not None and self.plan.samples_at(step, self.recipe)
+        if sampling:
+            self._check(step)
+            self._sample(step)
+        if sampling and self.evaluator:
+            losses = {**losses, **self._measure(step, self.evaluator)}
+        if self.plan.row_at(step, self.recipe):
+            self._log(step, losses, log)
+        overdue = time.monotonic() - self.saved_at >= self.recipe.logging.checkpoint_seconds
+        # Read the request once and last: a step that ends in a stop must be a step that was saved.
+        stop.heard = bool(stop.signal)
+        if last or sampling or overdue or stop.heard:
+            self._check(step)
+            log.sync()
+            self._save(step)
+
+    def _log(self, step: int, losses: dict[str, float], log: MetricLog) -> None:
+        per_epoch, partial = self.plan.steps_per_epoch, self.plan.images % self.plan.batch
+        kept = self.recipe.data.last_batch == "keep" and partial
+        images = step * self.plan.batch - (step // per_epoch * (self.plan.batch - partial) if kept else 0)
+        row = {"step": step, "epoch": round(step / per_epoch, 6), "images": images, "seconds": round(self.seconds, 3)}
+        log.append({**row, **losses})
+        for observer in self.observers:
+            observer.logged({**row, **losses})
+
+    def _evaluate(self, step: int) -> dict[str, float]:
+        assert isinstance(self.model, Evaluates)
+        if self.test is None:
+            return self.model.epoch_ended(None, None, step)
+        return self.model.epoch_ended(torch.from_numpy(self.test.images), _tensor(self.test.labels), step)
+
+    def _measure(self, step: int, evaluator: Evaluator) -> dict[str, float]:
+        assert isinstance(self.model, Generates)
+        before = time.monotonic()
+        found = evaluator(step, self.model)
+        self.start += time.monotonic() - before
+        return found
+
+    def _sample(self, step: int) -> None:
+        assert isinstance(self.model, Generates)
+        sampler = self.model.sampler
+        write(self.run.file("snapshots", step, ".safetensors"), tensors.pack(_tensors("", sampler)))
+        z, labels, columns = self.previews
+        picture = pictures.grid(self.model.generate(z, labels), columns)
+        # Nothing here may differ between two runs of the same recipe and seed: equal samples are equal files.
+        words = sampling_words(self.recipe, batchnorm=bool(batch_normalisations(sampler)))
+        text = {"genlab:step": str(step), "genlab:sampling": words}
+        write(self.run.file("samples", step, ".png"), pictures.png(picture, text))
+        for observer in self.observers:
+            observer.sampled(step, picture)
+
+    def _check(self, step: int) -> None:
+        """Refuse to write weights that are not finite."""
+        name = checkpoint.not_finite(_all_tensors(self.model))
+        if name:
+            raise NonFiniteError(
+                f"step {step}: {name} is not finite, and was not saved; a smaller learning rate may help"
+            )
+
+    def _save(self, step: int) -> None:
+        state: dict[str, Any] = {"model": self.model.training_state(), "seconds": self.seconds}
+        checkpoint.save(self.run.checkpoints, checkpoint.Checkpoint(step, _all_tensors(self.model), state))
+        self.saved_at = time.monotonic()
+        self._note("running", pid=os.getpid())
+
+    def _note(self, state: str, **more: Any) -> None:
+        self.run.set_status(
+            state=state, step=self.step, total_steps=self.plan.total_steps, seconds=round(self.seconds, 3), **more
+        )
+
+
+def sampling_words(recipe: Recipe, batchnorm: bool, averaged: bool = True, batch_statistics: bool = False) -> str:
+    """How samples are drawn, for captions: with which weights, which BatchNorm statistics, which precision.
+
+    Args:
+        batchnorm: whether the network has batch normalisation at all.
+    """
+    decay = recipe.ema_decay
+    weights = f"EMA weights (decay {decay:g})" if decay is not None and averaged else "last weights"
+    statistics = f"{'batch' if batch_statistics else 'running'} BatchNorm statistics" if batchnorm else "no BatchNorm"
+    return f"{weights}, {statistics}, float32"
+
+
+@torch.no_grad()
+def restore(model: Trains, saved: checkpoint.Checkpoint, run: RunDirectory) -> None:
+    """Put a checkpoint's tensors and state into `model`.
+
+    Raises:
+        CheckpointError: tensors are missing, too many, or of another shape; names the first five.
+    """
+    mine = _all_tensors(model)
+    differences = [
+        f"{key}: {_shape(mine.get(key))} here, {_shape(saved.tensors.get(key))} saved"
+        for key in sorted(mine.keys() | saved.tensors.keys())
+        if _shape(mine.get(key)) != _shape(saved.tensors.get(key))
+    ]
+    if differences:
+        raise CheckpointError(
+            "\n  ".join(
+                [f"{run.path}: the checkpoint is of another model ({len(differences)} differences):", *differences[:5]]
+            )
+        )
+    for key, value in mine.items():
+        value.copy_(saved.tensors[key])
+    try:
+        model.load_training_state(saved.state["model"])
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise CheckpointError(f"{run.path}: the checkpoint's training state is of another model ({error})") from None
+
+
+def _all_tensors(model: Trains) -> dict[str, Tensor]:
+    """Every network's tensors, under "network.path"."""
+    return {k: v for name, network in model.networks.items() for k, v in _tensors(f"{name}.", network).items()}
+
+
+def _tensors(prefix: str, network: nn.Module) -> dict[str, Tensor]:
+    return {prefix + key: value.detach() for key, value in network.state_dict().items()}
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "none" if tensor is None else f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def _tensor(array: NDArray[np.int64] | None) -> Tensor | None:
+    return None if array is None else torch.from_numpy(array)
+
+
+def previews(recipe: Recipe, keyed: Keyed, classes: int) -> tuple[Tensor, Tensor | None, int]:
+    """The fixed z of a run, their labels, and the columns of the grid.
+
+    Conditional: a row a class, a z a column. Unconditional: 64 different z.
+    """
+    latent = recipe.latent
+    if not recipe.conditional:
+        return keyed.normal("preview", 0, UNCONDITIONAL_SAMPLES, latent), None, UNCONDITIONAL_COLUMNS
+    z = keyed.normal("preview", 0, CONDITIONAL_COLUMNS, latent).repeat(classes, 1)
+    return z, torch.arange(classes).repeat_interleave(CONDITIONAL_COLUMNS), CONDITIONAL_COLUMNS
+
+
+def _real_picture(dataset: Dataset, recipe: Recipe, run: RunDirectory) -> None:
+    """Real images in the layout of the sample grids, each the first of its kind in the training set."""
+    if recipe.conditional and dataset.labels is not None:
+        rows = np.zeros((len(dataset.class_names), CONDITIONAL_COLUMNS, *dataset.images.shape[1:]), np.uint8)
+        for k, row in enumerate(rows):
+            found = dataset.images[np.flatnonzero(dataset.labels == k)[:CONDITIONAL_COLUMNS]]
+            row[: len(found)] = found
+        picture = pictures.grid(rows.reshape(-1, *rows.shape[2:]), CONDITIONAL_COLUMNS)
+    else:
+        picture = pictures.grid(dataset.images[:UNCONDITIONAL_SAMPLES], UNCONDITIONAL_COLUMNS)
+    write(run.path / "samples" / "real.png", pictures.png(picture, {"genlab:dataset": dataset.name}))

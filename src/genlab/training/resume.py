@@ -1,0 +1,204 @@
+"""When a run may go on, from which checkpoint, and whether what comes of it is exact.
+
+Exact means: the run ends with the very bits that it would have ended with, had it never been stopped. It is promised
+for the same machine, PyTorch and thread count. More epochs are exact where every learning rate is constant, and refused
+elsewhere: a falling schedule is laid out over the whole length, so a longer training has other rates from its start.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from genlab.api.run import Run
+from genlab.engine import device
+from genlab.engine.files import check_text
+from genlab.engine.randomness import Keyed
+from genlab.errors import CheckpointError, DataError, GenlabError, UsageError
+from genlab.families.base import FAMILIES
+from genlab.families.gan.losses import AdversarialLoss
+from genlab.recipe import Recipe, VaeRecipe, files
+from genlab.runs import checkpoint
+from genlab.runs.directory import RunDirectory
+from genlab.runs.provenance import (
+    SPLITS,
+    check_split,
+    data_is_there,
+    differences,
+    machine_of,
+    now,
+    split_facts,
+    split_of,
+    test_is_recorded,
+    versions,
+)
+from genlab.training import start
+from genlab.training.fit import Observer, Plan, missing_rows
+
+
+def resume(
+    run: Run,
+    objective: AdversarialLoss | None,
+    observers: Sequence[Observer],
+    epochs: int | None,
+    overrides: Mapping[str, Any],
+    strict: bool,
+) -> bool:
+    """Go on from the newest checkpoint that verifies; from the start, if none was written yet.
+
+    Args:
+        epochs: a longer training than the recipe's; None: as long as it.
+        overrides: of the recipe's `engine` section; no other is allowed.
+        strict: refuse where the newest checkpoint is damaged.
+
+    Returns:
+        Whether anything was left to train.
+
+    Raises:
+        UsageError: recipe or parts are not those of the run, or may not be changed.
+        DataError: the dataset is not the one of the run.
+        CheckpointError: no checkpoint is usable, or (`strict`) not the newest.
+        BusyError: another process writes to the run.
+    """
+    check_text(run.path, "run")
+    with run.locked():
+        provenance = run.provenance
+        _check_parts(run, provenance["own"], objective)
+        began = run.trained_by()
+        wanted = _changed(began, epochs, overrides)
+        _check_recipe(run, began, wanted)
+        saved = _saved(run, strict)
+        step, plan = (saved.step if saved else 0), Plan.of(wanted, provenance["data"]["images"])
+        if step >= plan.total_steps:
+            for split in SPLITS if data_is_there(run) else ():
+                split_of(run, split)
+            warnings.warn(f"run {run.path.name} is already finished; nothing was trained", stacklevel=4)
+            _heal_status(run, step, plan)
+            return False
+        test = split_of(run, "test")
+        recipe, dataset = start.prepare(wanted, {})
+        check_split(run, dataset, "train")
+        if not test_is_recorded(run):
+            warnings.warn(
+                f"run {run.path.name}: the test split was not recorded by the older version that began it; the one "
+                "that is there now is taken and recorded",
+                stacklevel=4,
+            )
+            provenance["data"]["test"] = split_facts(test)
+        _say_lost_rows(run, step)
+        keyed = Keyed(provenance["seed"])
+        made = FAMILIES[recipe.family].networks(recipe, len(dataset.class_names), keyed, run.own, provenance["own"])
+        if saved is None and isinstance(recipe, VaeRecipe) and recipe.init_encoder_from:
+            start.warm_start(made["encoder"], Run(RunDirectory.open(recipe.init_encoder_from).path), recipe)
+        resolved = device.resolve(
+            recipe.engine, FAMILIES[recipe.family].mergeable(made), device.convolves(made.values())
+        )
+        recipe = recipe.model_copy(update={"engine": resolved})
+        _note(run, provenance, began, recipe, step)
+        start.train_in(run, dataset, test, made, objective, observers, saved)
+        return True
+
+
+def _heal_status(run: Run, step: int, plan: Plan) -> None:
+    """Write down that the run is finished, with what the old status knew, if it can be read."""
+    known: dict[str, Any] = {"total_steps": plan.total_steps}
+    try:
+        known |= run.status
+    except DataError as error:
+        warnings.warn(f"{str(error).partition(';')[0]}; written anew", stacklevel=5)
+        with suppress(DataError, IndexError):
+            known["seconds"] = run.metrics()[-1]["seconds"]
+    run.set_status(**{**known, "state": "finished", "step": step})
+
+
+def _say_lost_rows(run: Run, step: int) -> None:
+    lost = missing_rows(run, step)
+    if lost:
+        warnings.warn(f"{run.path / 'metrics.jsonl'}: {len(lost)} rows are missing, from step {lost[0]}", stacklevel=5)
+
+
+def _check_parts(run: Run, own: Mapping[str, str], objective: AdversarialLoss | None) -> None:
+    if "objective" in own and objective is None:
+        raise UsageError("this run was trained with its own objective; pass it, from Python")
+    extra = sorted({*run.own, *(["objective"] if objective else [])} - own.keys())
+    if extra:
+        raise UsageError(f"run {run.path.name} was trained with the recipe's {' and '.join(extra)}; pass none")
+
+
+def _changed(began: Recipe, epochs: int | None, overrides: Mapping[str, Any]) -> Recipe:
+    """The run's recipe with what may be changed: more epochs, and its engine."""
+    fixed = [path for path in overrides if not path.startswith("engine.")]
+    if fixed:
+        raise UsageError(
+            f"a resumed run keeps its recipe; {', '.join(fixed)} cannot be changed (--epochs and --engine.FIELD can)"
+        )
+    changes = dict(overrides)
+    if epochs is not None and epochs != began.budget.epochs:
+        _check_longer(began, epochs)
+        changes["budget.epochs"] = epochs
+    return files.load(files.to_dict(began), changes) if changes else began
+
+
+def _check_longer(began: Recipe, epochs: int) -> None:
+    """Whether a training can be made longer as if it had been so from its start."""
+    if epochs < began.budget.epochs:
+        raise UsageError(f"the run is of {began.budget.epochs} epochs; a resumed one can only become longer")
+    if began.budget.max_steps is not None:
+        raise UsageError(f"the run ends at budget.max_steps {began.budget.max_steps}, whatever its epochs; start anew")
+    plain = files.to_dict(began)
+    sections = {f"optimisers.{name}": section for name, section in plain.get("optimisers", {}).items()}
+    sections |= {"optimiser": plain["optimiser"]} if "optimiser" in plain else {}
+    for path, section in sections.items():
+        if section["schedule"] != "constant":
+            raise UsageError(
+                f"{path}.schedule is {section['schedule']}: a training of {epochs} epochs would have had other "
+                f"learning rates from its first step; start anew with --epochs {epochs} (only a constant one can go on)"
+            )
+
+
+def _check_recipe(run: Run, began: Recipe, wanted: Recipe) -> None:
+    """Whether recipe.yaml is what the run began with; or what is wanted, as a kill while it is changed leaves it."""
+    file = run.path / "recipe.yaml"
+    try:
+        there = files.load(file)
+    except GenlabError as error:
+        warnings.warn(f"{str(error).splitlines()[0]}; written anew, as the run began", stacklevel=5)
+        run.set_recipe(began)
+        return
+    changed = files.diff(began, there)
+    if changed and files.diff(wanted, there):
+        words = files.in_words(changed)
+        raise UsageError(
+            f"{file} was changed since the run began: {words}; put it back, or delete it: it is then written anew"
+        )
+
+
+def _saved(run: Run, strict: bool) -> checkpoint.Checkpoint | None:
+    if not checkpoint.found(run.checkpoints):
+        return None
+    saved, damaged = checkpoint.newest(run.checkpoints)
+    if damaged and strict:
+        raise CheckpointError(f"{damaged[0].partition('; using ')[0]}; without --strict: step {saved.step}")
+    for line in damaged:
+        warnings.warn(line, stacklevel=5)
+    return saved
+
+
+def _note(run: Run, provenance: dict[str, Any], began: Recipe, recipe: Recipe, step: int) -> None:
+    """Write down that, where and with which changes the run goes on, and say so where it is no longer exact."""
+    changes = {path: [old, new] for path, (old, new) in files.diff(began, recipe).items()}
+    moved = differences(provenance, {"versions": versions(), "machine": machine_of(recipe)})
+    moved += [
+        f"{path} {old} -> {new}"
+        for path, (old, new) in changes.items()
+        if path.startswith("engine.") and path.rpartition(".")[2] not in ("device", "threads", "precision")
+    ]
+    if moved:
+        warnings.warn(f"going on, but not bit for bit as if never interrupted: {'; '.join(moved)}", stacklevel=5)
+    entry = {"at": now(), "step": step, "exact": not moved, "differences": moved, "changes": changes}
+    if changes:
+        run.set_recipe(recipe)
+    resumed = [*provenance.get("resumed", []), entry]
+    run.set_provenance({**provenance, "recipe": files.to_dict(recipe), "resumed": resumed})
