@@ -20,11 +20,11 @@ import genlab
 from genlab.api.run import Run
 from genlab.bench.timing import mean_interval
 from genlab.data.pictures import to_uint8
-from genlab.evaluation.image_set import Reference
+from genlab.data.preprocessing import Preprocessing
+from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.judge import load as load_judge
 from genlab.evaluation.measure import CHEAP, measure
-from genlab.evaluation.run import requests, way_of
-from genlab.evaluation.samples import Samples
+from genlab.evaluation.run import requests
 from genlab.report.text import floors
 
 SEEDS = range(5)
@@ -79,7 +79,7 @@ def seconds(run: Run) -> dict[str, float]:
     run.evaluate(seed=1)
     full = time.perf_counter() - start
     recipe = run.recipe
-    against = Reference(recipe.data.name, way_of(recipe), load_judge(recipe.data.name), CHEAP)
+    against = Reference(recipe.data.name, Preprocessing.of(recipe), load_judge(recipe.data.name), CHEAP)
 
     def cheap() -> float:
         start = time.perf_counter()

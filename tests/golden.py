@@ -29,11 +29,11 @@ import torch
 from genlab.data import Dataset
 from genlab.engine import device, threads
 from genlab.engine.optim import Descent, _flat
-from genlab.engine.randomness import Keyed
-from genlab.families.base import FAMILIES, Trains
+from genlab.families.base import Trains
 from genlab.recipe import files
-from genlab.training import start
-from genlab.training.fit import Plan
+from genlab.recipe.schedule import Schedule
+from genlab.training.assemble import assemble, prepare
+from genlab.training.fit import batches
 
 TRACES = Path(__file__).parent / "golden" / "traces.json"
 GIVEN = Path(__file__).parent / "golden" / "given.json"
@@ -99,17 +99,16 @@ def begun(
     if name == "s4-vae-warm":
         changes["init_encoder_from"] = None  # Its start is a training of its own; the steps are the same.
     recipe, dataset = files.load(name, changes), images_of(name)
-    family, keyed, classes = FAMILIES[recipe.family], Keyed(0), len(dataset.class_names)
-    made = family.build(recipe, classes, keyed)
-    resolved = device.resolve(recipe.engine, family.mergeable(made), device.convolves(made.values()))
-    recipe = recipe.model_copy(update={"engine": resolved})
+    assembly = assemble(recipe, dataset, 0)
+    recipe, keyed, family = assembly.recipe, assembly.keyed, assembly.family
+    resolved = recipe.engine
     before = torch.get_num_threads()
-    model = family.model(recipe, made, device.start(resolved), keyed, 1000, None)
+    model = family.model(recipe, assembly.networks, device.start(resolved), keyed, 1000, None)
     torch.set_num_threads(before)
     images, labels = torch.from_numpy(dataset.images), torch.from_numpy(dataset.labels)
 
     def rows() -> Iterator[dict[str, float]]:
-        for step, indices in Plan.of(recipe, len(dataset)).batches(keyed, after=0):
+        for step, indices in batches(Schedule.of(recipe, len(dataset)), keyed, after=0):
             before = torch.get_num_threads()
             torch.set_num_threads(int(resolved.threads))
             with keyed.scope("networks", step):
@@ -123,7 +122,7 @@ def begun(
 @cache
 def images_of(name: str) -> Dataset:
     """The first images of a recipe's data, in the recipe's size."""
-    return start.prepare(name, {"data.subset": IMAGES, "budget.batch": BATCH})[1]
+    return prepare(name, {"data.subset": IMAGES, "budget.batch": BATCH})[1]
 
 
 SCALES = (1.0, 0.125, 2.0, 0.25, 0.5)

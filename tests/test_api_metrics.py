@@ -20,6 +20,7 @@ from genlab.errors import CheckpointError, DataError, UsageError
 from genlab.evaluation import judge, judge_trial, kept
 from genlab.evaluation.catalogue import NAMES
 from genlab.evaluation.measure import NotStored
+from genlab.report.figures import evaluation as figures
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +86,7 @@ def test_trying_a_judge(own_judge: Run, few: Path, monkeypatch: pytest.MonkeyPat
     assert list(found.floors["noise"]) == ["0.02", "0.05", "0.1", "0.2", "0.3"]
     assert found.floors["noise"]["0.3"] > found.floors["noise"]["0.02"] >= 0
     assert found.accuracy.value == pytest.approx(own_judge.metrics()[-1]["test_accuracy"], abs=1e-6)
-    assert found.plot()[:4] == b"\x89PNG"
+    assert figures.judge_trial(found)[:4] == b"\x89PNG"
     with pytest.raises(UsageError, match="has no judge of its own; there are: mnist, fashion-mnist, or --judge RUN"):
         evaluate.try_judge(str(few))
     with pytest.raises(UsageError, match="stacked-mnist has no judge of its own"):

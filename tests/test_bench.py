@@ -20,10 +20,10 @@ import torch
 
 import genlab
 from genlab import data
-from genlab.api.run import fitted
 from genlab.bench import quality, records, timing
 from genlab.bench.loops import GenlabLoop, ReportLoop, _OneByOne, plain
 from genlab.bench.timing import STUDENT, mean_interval, median_interval
+from genlab.data.preprocessing import fitted
 from genlab.engine import calibrate
 from genlab.engine.randomness import Keyed
 from genlab.families.base import FAMILIES

@@ -22,6 +22,7 @@ import genlab
 from genlab.api.progress import Live, progress
 from genlab.api.run import Run
 from genlab.cli import main
+from genlab.cli.terminal import show_table
 from genlab.data import pictures
 from genlab.engine import console
 from genlab.recipe import GanRecipe, files
@@ -149,7 +150,7 @@ def test_a_page_and_a_picture_of_such_a_run(hostile: Path, finished: Run) -> Non
     assert not steers(page)
     assert pictures.png(np.zeros((2, 2, 1), np.uint8), {"genlab:title": HOSTILE})
     assert all(file.read_text("utf-8").isascii() for file in (path / "figures").glob("*.csv"))
-    assert looks.interpolate(Run(path), {}, sampling.How(), 2, 2).png
+    assert looks.interpolate(Run(path), sampling.How(), 2, 2).png
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
@@ -162,7 +163,7 @@ def test_any_encoding_takes_every_text(encoding: str, terminal: bool, monkeypatc
     console.prepare()
     console.say("Zürich あ \udcff")
     console.note("ö あ")
-    tables.show_table(tables.Table("Tafel あ", ("Spalte", "あ"), [("ü", "\udcff")]))
+    show_table(tables.Table("Tafel あ", ("Spalte", "あ"), [("ü", "\udcff")]))
     said = out.buffer.getvalue().decode(encoding)
     assert said.count(r"\u3042") == 4
     assert said.count(r"\udcff") == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genlab.engine import threads
+from genlab.engine import threads, waiting
 
 
 def places() -> dict[int, set[int]]:
@@ -21,7 +21,7 @@ PINNING = """
 import os, threading, time
 from pathlib import Path
 import torch
-from genlab import cores
+from genlab.engine import threads as cores
 
 def places():
     return {int(task.name): os.sched_getaffinity(int(task.name)) for task in Path("/proc/self/task").iterdir()}
@@ -68,7 +68,7 @@ def test_it_is_said_where_genlab_came_too_late_to_choose_how_threads_wait(
     first: str, environment: dict[str, str], told: bool
 ) -> None:
     given = {key: value for key, value in os.environ.items() if not key.startswith(("OMP", "GOMP"))}
-    code = f"import {first}; from genlab import cores; [cores.check_waiting() for _ in 'ab']; print(cores.waiting())"
+    code = f"import {first}; from genlab.engine import waiting; [waiting.check() for _ in 'ab']; print(waiting.words())"
     found = subprocess.run(
         [sys.executable, "-c", code], env={**given, **environment}, capture_output=True, text=True, check=True
     )
@@ -90,9 +90,9 @@ def test_all_threads_are_given_back() -> None:
 
 
 def test_nothing_is_said_where_the_choice_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "WAITING_IS_SET", True)
-    threads.check_waiting.cache_clear()
+    monkeypatch.setattr(waiting, "IS_SET", True)
+    waiting.check.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        threads.check_waiting()
-    threads.check_waiting.cache_clear()
+        waiting.check()
+    waiting.check.cache_clear()

@@ -18,13 +18,13 @@ from genlab import data
 from genlab.api import evaluate
 from genlab.api.run import Run
 from genlab.data.dataset import Images
+from genlab.data.preprocessing import Preprocessing
 from genlab.errors import UsageError
 from genlab.evaluation import judge, kept, metrics, models, sizes
 from genlab.evaluation.catalogue import NAMES
-from genlab.evaluation.image_set import Reference
+from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.live import COLUMNS
 from genlab.evaluation.measure import Evaluation, measure
-from genlab.evaluation.samples import Samples, Way
 from genlab.report import text
 from genlab.report.figures.evaluation import figures
 
@@ -54,10 +54,10 @@ def some_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def against(some_digits: Path) -> Reference:
-    return Reference(str(some_digits), Way(28, 1, "none"), judge.load("mnist"))
+    return Reference(str(some_digits), Preprocessing(28, 1, "none"), judge.load("mnist"))
 
 
-def measured(images: Images, against: Reference, requested: Any = None, way: Way | None = None) -> Evaluation:
+def measured(images: Images, against: Reference, requested: Any = None, way: Preprocessing | None = None) -> Evaluation:
     return measure(Samples(images, requested, {"of": "test"}, way or sizes.way_of(images, against.train)), against)
 
 
@@ -167,7 +167,7 @@ def test_degenerate_images_get_stated_results(kind: str, against: Reference) -> 
 
 
 def test_without_a_judge(some_digits: Path) -> None:
-    against = Reference(str(some_digits), Way(28, 1, "none"), judge.load(str(some_digits)))
+    against = Reference(str(some_digits), Preprocessing(28, 1, "none"), judge.load(str(some_digits)))
     train = against.training_images(100)
     record = measured(train.images, against, train.labels).record
     there = {name for name, found in record["metrics"].items() if found["value"] is not None}
@@ -178,7 +178,7 @@ def test_without_a_judge(some_digits: Path) -> None:
 
 def test_without_a_test_split(digits: Path) -> None:
     """Half of the training images are kept apart, and none of those is in the floor or among what could be copied."""
-    against = Reference(str(digits), Way(28, 1, "none"), judge.load("mnist"))
+    against = Reference(str(digits), Preprocessing(28, 1, "none"), judge.load("mnist"))
     assert against.split == "train"
     kept = {image.tobytes() for image in against.real.images}
     floor = against.training_images(1000)
@@ -206,7 +206,7 @@ def test_copies_are_found_in_any_dataset(kind: str, size: int, data_with: dict[s
     train = data.load(str(data_with[kind]))
     fresh = data.load("mnist", "test").images[4000:4400]
     resize: Literal["none", "bilinear"] = "none" if size == 28 else "bilinear"
-    way = Way(size, 1, resize)
+    way = Preprocessing(size, 1, resize)
     against = Reference(train.name, way, None)
     rng = np.random.default_rng(0)
 
@@ -228,7 +228,7 @@ def test_copies_are_found_in_any_dataset(kind: str, size: int, data_with: dict[s
 
 def test_duplicates_are_said(data_with: dict[str, Path]) -> None:
     train = data.load(str(data_with["duplicates"])).images
-    of_duplicates = Reference(str(data_with["duplicates"]), Way(28, 1, "none"), None)
+    of_duplicates = Reference(str(data_with["duplicates"]), Preprocessing(28, 1, "none"), None)
     record = measured(train, of_duplicates).record
     assert "50 of 200 test images are duplicates of training images" in " ".join(record["notes"])
     assert dict(text.summary(record))["memorised"].startswith(
@@ -236,14 +236,14 @@ def test_duplicates_are_said(data_with: dict[str, Path]) -> None:
     )
     fresh = measured(data.load("mnist", "test").images[4000:4400], of_duplicates).record
     assert "no more than of real images" in dict(text.summary(fresh))["memorised"]
-    twice = measured(train, Reference(str(data_with["twice"]), Way(28, 1, "none"), None)).record
+    twice = measured(train, Reference(str(data_with["twice"]), Preprocessing(28, 1, "none"), None)).record
     assert "800 of 800 training images are duplicates of other training images" in " ".join(twice["notes"])
 
 
 def test_a_subset_without_a_test_split_is_what_was_learned(data_with: dict[str, Path]) -> None:
     """The first images of the file, not of the half that they are measured against."""
     train = data.load(str(data_with["no-split"])).images
-    against = Reference(str(data_with["no-split"]), Way(28, 1, "none"), None, subset=60)
+    against = Reference(str(data_with["no-split"]), Preprocessing(28, 1, "none"), None, subset=60)
     assert (against.learned.images == train[:60]).all()
     assert measured(train[:60], against).record["metrics"]["memorised_fraction"]["value"] == 1
     assert measured(train[60:], against).record["metrics"]["memorised_fraction"]["value"] < 0.02
@@ -260,7 +260,7 @@ def test_a_subset_without_a_test_split_is_what_was_learned(data_with: dict[str, 
 def test_where_copies_cannot_be_told_it_is_said(train: Any, test: Any, why: str, tmp_path: Path) -> None:
     splits = {"x_train": train.astype(np.uint8)} | ({} if test is None else {"x_test": test.astype(np.uint8)})
     np.savez(tmp_path / "x.npz", **splits)
-    found = measured(splits["x_train"][:, None], Reference(str(tmp_path / "x.npz"), Way(4, 1, "none"), None))
+    found = measured(splits["x_train"][:, None], Reference(str(tmp_path / "x.npz"), Preprocessing(4, 1, "none"), None))
     record = found.record
     assert record["metrics"]["memorised_fraction"] == {"value": None, "interval": None, "floor": None, "n": len(train)}
     assert f"{why}: whether images are copies cannot be told" in " ".join(record["notes"])
@@ -271,7 +271,7 @@ def test_where_copies_cannot_be_told_it_is_said(train: Any, test: Any, why: str,
 
 def test_classes_that_the_training_images_lack(some_digits: Path) -> None:
     """Of the first 3 images alone the class divergence of most samples is infinite, which JSON has no word for."""
-    against = Reference(str(some_digits), Way(28, 1, "none"), judge.load("mnist"), subset=3)
+    against = Reference(str(some_digits), Preprocessing(28, 1, "none"), judge.load("mnist"), subset=3)
     record = measured(data.load("mnist").images[:60], against).record
     assert record["metrics"]["class_kl"]["value"] is None
     assert "are of classes of which the training images have none" in " ".join(record["notes"])
@@ -282,7 +282,7 @@ def test_folder_and_file_and_the_floor(some_digits: Path, tmp_path: Path, monkey
     """A folder of PNG files of the floor's images gives the floor, whatever the order of their names."""
     the_judge = judge.load("mnist")
     monkeypatch.setattr(judge, "load", lambda name: the_judge)  # of a few digits too: all of MNIST takes long
-    train = Reference(str(some_digits), Way(28, 1, "none"), the_judge).training_images(150)
+    train = Reference(str(some_digits), Preprocessing(28, 1, "none"), the_judge).training_images(150)
     folder = tmp_path / "pictures"
     for k, (image, label) in enumerate(zip(train.images, np.asarray(train.labels), strict=True)):
         (folder / str(label)).mkdir(parents=True, exist_ok=True)
@@ -480,7 +480,7 @@ def test_metrics_of_one_batch_or_many(against: Reference) -> None:
 
 def test_a_subset_is_what_could_be_copied(some_digits: Path) -> None:
     """A model that learned 50 images can have copied those, and no others; the floor is of all."""
-    against = Reference(str(some_digits), Way(28, 1, "none"), judge.load("mnist"), subset=50)
+    against = Reference(str(some_digits), Preprocessing(28, 1, "none"), judge.load("mnist"), subset=50)
     images = data.load(str(some_digits)).images
     assert len(against.learned) == 50
     assert len(against.training_images(400)) == 400
@@ -492,7 +492,7 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     train = data.load("mnist").images
     for part in (train[:60], train[60:120]):
         np.savez(tmp_path / "own.npz", x_train=part[:30], x_test=part[30:])
-        against = Reference(str(tmp_path / "own.npz"), Way(28, 1, "none"), None)
+        against = Reference(str(tmp_path / "own.npz"), Preprocessing(28, 1, "none"), None)
         assert (against.real.images == part[30:]).all()
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from genlab import data
 from genlab.data.folder import read_images
+from genlab.data.preprocessing import Preprocessing
 from genlab.errors import DataError
-from genlab.evaluation.samples import Way
 
 DIGITS = data.load("mnist", "test").images[:6]
 NAMES = data.BUILTIN["mnist"].class_names
@@ -117,11 +117,11 @@ def test_the_way_there_and_back() -> None:
     """A border comes off without a trace; interpolation leaves real images as soft as samples that went that way."""
     digits = data.load("mnist", "test")
     few = data.first(digits, 50)
-    padded = Way(32, 3, "pad")
+    padded = Preprocessing(32, 3, "pad")
     there = data.fit(few, 32, "pad", 3).images
     assert (padded.back(there, 28, 1) == few.images).all()
     assert padded.there_and_back(few) is few.images
-    soft = Way(32, 1, "bilinear")
+    soft = Preprocessing(32, 1, "bilinear")
     assert (soft.back(data.fit(few, 32, "bilinear", 1).images, 28, 1) == soft.there_and_back(few)).all()
     assert not (soft.there_and_back(few) == few.images).all()
 
@@ -129,5 +129,5 @@ def test_the_way_there_and_back() -> None:
 def test_colour_becomes_luma() -> None:
     red, green, blue = (np.zeros((1, 3, 2, 2), np.uint8) for _ in range(3))
     red[:, 0], green[:, 1], blue[:, 2] = 255, 255, 255
-    found = [int(Way(2, 3, "none").back(x, 2, 1)[0, 0, 0, 0]) for x in (red, green, blue)]
+    found = [int(Preprocessing(2, 3, "none").back(x, 2, 1)[0, 0, 0, 0]) for x in (red, green, blue)]
     assert found == pytest.approx([76, 150, 29], abs=1)

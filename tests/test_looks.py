@@ -45,7 +45,7 @@ def test_interpolation_in_a_conditional_run(finished: Run) -> None:
     assert look.arrays["z"].shape == (3, 4, 100)
     assert "as class 7" in look.caption
     # The ends are what a sampler draws from those z.
-    sampler = Sampler(finished, {}, How())
+    sampler = Sampler(finished, How())
     z = torch.from_numpy(look.arrays["z"])
     ends = sampler(z[:, -1], torch.full((3,), 7)).numpy()
     assert np.allclose(look.arrays["images"].reshape(3, 4, 1, 32, 32)[:, -1], ends, atol=1e-6)
@@ -118,7 +118,7 @@ def test_the_latent_map_encodes_the_images_it_shows(vae: Run, digits: Path) -> N
     assert np.allclose(look.arrays["z"], latent.plane(6).numpy())
     assert look.arrays["encoded"].shape == (100, 2)
     assert look.arrays["labels"].tolist() == genlab.load_dataset(str(digits)).labels.tolist()  # type: ignore[union-attr]
-    encoder = sampling.load_network(vae, {}, "encoder").eval()
+    encoder = sampling.load_network(vae, "encoder").eval()
     digits_again = genlab.load_dataset(str(digits)).images
     with torch.no_grad():
         mean, _ = encoder(torch.from_numpy(digits_again).float() * 2 / 255 - 1)
@@ -138,7 +138,7 @@ def test_the_timeline_takes_the_same_z_from_each_snapshot(finished: Run) -> None
     look = finished.timeline(n=5)
     assert look.arrays["images"].shape == (10, 1, 32, 32)
     z, labels = torch.from_numpy(look.arrays["z"]), torch.arange(5)
-    early = Sampler(finished, {}, How(step=6))(z, labels).numpy()
+    early = Sampler(finished, How(step=6))(z, labels).numpy()
     assert np.allclose(look.arrays["images"][:5], early, atol=1e-6)
     assert not np.allclose(look.arrays["images"][5:], early, atol=1e-3)
 

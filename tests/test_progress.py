@@ -10,7 +10,6 @@ from rich.console import Console
 import genlab
 from genlab.api.progress import Lines, Live, _losses, epoch_line, progress
 from genlab.recipe import GanRecipe
-from genlab.report import anatomy
 from genlab.training.fit import Observer
 
 
@@ -39,7 +38,7 @@ def test_a_long_training_says_at_its_start_how_long_it_will_take(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(anatomy, "expected_seconds", lambda *_: seconds)
+    monkeypatch.setattr(progress, "expected_seconds", lambda *_: seconds)
     stream = io.StringIO()
     genlab.train(small({"budget.max_steps": 1}), runs=tmp_path, observers=[progress(stream)], report=False)
     line = f"training quick-mnist takes about {words} on this machine, if nothing else runs"

@@ -11,8 +11,9 @@ import pytest
 
 import genlab
 from genlab import data
-from genlab.api.run import Run, as_tested
+from genlab.api.run import Run
 from genlab.data import Dataset
+from genlab.data.preprocessing import as_tested
 from genlab.recipe import Recipe, files
 from genlab.report.curves import plots
 from genlab.training import start

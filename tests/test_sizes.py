@@ -11,9 +11,9 @@ import pytest
 
 from genlab import data
 from genlab.data.dataset import Images
+from genlab.data.preprocessing import SHRINKING, Preprocessing, Resize, resampled
 from genlab.errors import UsageError
 from genlab.evaluation import judge, metrics
-from genlab.evaluation.samples import SHRINKING, Resize, Way, resampled
 from genlab.evaluation.sizes import way_of
 
 RNG = np.random.default_rng(0)
@@ -95,15 +95,15 @@ def test_shrunk_images_of_no_kernel_are_refused() -> None:
 def test_what_is_said_is_taken() -> None:
     big, small, same = (np.zeros((1, 1, side, side), np.uint8) for side in (32, 14, 28))
     real = data.load("mnist")
-    assert way_of(big, real, "bilinear") == Way(32, 1, "bilinear")
-    assert way_of(small, real, "box") == Way(14, 1, "box")
-    assert way_of(same, real) == Way(28, 1, "none")
+    assert way_of(big, real, "bilinear") == Preprocessing(32, 1, "bilinear")
+    assert way_of(small, real, "box") == Preprocessing(14, 1, "box")
+    assert way_of(same, real) == Preprocessing(28, 1, "none")
     with pytest.raises(UsageError, match="images of 14 pixels cannot be padded ones of 28; use --resize bilinear"):
         way_of(small, real, "pad")
     with pytest.raises(UsageError, match="images of 32 pixels cannot be cut ones of 28"):
         way_of(big, real, "crop")
-    assert Way(32, 1, "pad").words == "32 px, their border cut off"
-    assert "guessed from the images" in Way(32, 1, "pad", guessed=True).words
+    assert Preprocessing(32, 1, "pad").words == "32 px, their border cut off"
+    assert "guessed from the images" in Preprocessing(32, 1, "pad", guessed=True).words
 
 
 @pytest.mark.parametrize("way", ["pad", "crop", *SHRINKING])
@@ -112,9 +112,9 @@ def test_every_way_is_there_and_back(way: Resize) -> None:
     few = data.first(data.load("mnist", "test"), 20)
     for size in (12, 40):
         if size != {"pad": 12, "crop": 40}.get(way):
-            found = Way(size, 1, way).there_and_back(few)
+            found = Preprocessing(size, 1, way).there_and_back(few)
             assert found.shape == few.images.shape
-            assert (found == Way(size, 1, way).back(resampled(few.images, size, way), 28, 1)).all()
+            assert (found == Preprocessing(size, 1, way).back(resampled(few.images, size, way), 28, 1)).all()
 
 
 def test_real_images_of_another_size_are_near_their_floor() -> None:
@@ -128,5 +128,5 @@ def test_real_images_of_another_size_are_near_their_floor() -> None:
     floor = reader(way.there_and_back(data.first(data.load("mnist", "test"), 2000)))[0][1000:]
     distance = metrics.frechet_distance(real, reader(way.back(sent, 28, 1))[0])
     assert distance < 1.5 * metrics.frechet_distance(real, floor)
-    padded = reader(Way(64, 1, "pad").back(sent, 28, 1))[0]
+    padded = reader(Preprocessing(64, 1, "pad").back(sent, 28, 1))[0]
     assert metrics.frechet_distance(real, padded) > 10 * distance

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from genlab import errors
+from genlab.cli import terminal
 from genlab.report import tables
 
 WIDE = tables.Table("t", ("layer", "output shape", "parameters"), [("ConvTranspose2d", "32 x 16 x 16", "392,500")] * 2,
@@ -16,11 +18,11 @@ WIDE = tables.Table("t", ("layer", "output shape", "parameters"), [("ConvTranspo
 def test_numbers_stay_whole(columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", str(columns))
-    tables.show_table(WIDE)
+    terminal.show_table(WIDE)
     text = capsys.readouterr().out
     for cell in WIDE.rows[0]:
         assert text.count(cell) == 2, (columns, cell)
 
 
 def test_lines_are_aligned() -> None:
-    assert tables.aligned([("a", "bb"), ("ccc", "d")], numeric={1}) == "a    bb\nccc   d"
+    assert errors.aligned([("a", "bb"), ("ccc", "d")], numeric={1}) == "a    bb\nccc   d"

@@ -25,9 +25,10 @@ from genlab.errors import CheckpointError, NonFiniteError, Stopped, UsageError
 from genlab.families.gan import model
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.recipe import GanRecipe, files
+from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint
 from genlab.runs.directory import Row, RunDirectory
-from genlab.training.fit import Plan
+from genlab.training.fit import batches
 
 TIMINGS = {"seconds"}
 
@@ -57,7 +58,7 @@ class Watcher:
         self.at, self.act = at, act
         self.events: list[Any] = []
 
-    def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
+    def started(self, plan: Schedule, run: RunDirectory, done: int) -> None:
         self.events.append(("started", plan.total_steps, done))
 
     def stepped(self, step: int, seconds: float) -> None:
@@ -76,18 +77,18 @@ class Watcher:
 
 
 def test_every_image_is_seen_once_an_epoch_in_an_order_of_its_own() -> None:
-    plan = Plan(images=100, batch=16, steps_per_epoch=7, total_steps=14)
-    batches = [indices.tolist() for _, indices in plan.batches(Keyed(0), after=0)]
-    first, second = ([i for batch in batches[k : k + 7] for i in batch] for k in (0, 7))
+    plan = Schedule(images=100, batch=16, steps_per_epoch=7, total_steps=14)
+    order = [indices.tolist() for _, indices in batches(plan, Keyed(0), after=0)]
+    first, second = ([i for batch in order[k : k + 7] for i in batch] for k in (0, 7))
     assert sorted(first) == sorted(second) == list(range(100))
     assert first != second
 
 
 @pytest.mark.parametrize("after", [0, 1, 5, 6, 7, 13, 14])
 def test_a_resumed_order_goes_on_where_it_was(after: int) -> None:
-    plan = Plan(images=100, batch=16, steps_per_epoch=6, total_steps=14)
-    whole = [(step, indices.tolist()) for step, indices in plan.batches(Keyed(0), after=0)]
-    assert [(step, indices.tolist()) for step, indices in plan.batches(Keyed(0), after=after)] == whole[after:]
+    plan = Schedule(images=100, batch=16, steps_per_epoch=6, total_steps=14)
+    whole = [(step, indices.tolist()) for step, indices in batches(plan, Keyed(0), after=0)]
+    assert [(step, indices.tolist()) for step, indices in batches(plan, Keyed(0), after=after)] == whole[after:]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_a_resumed_order_goes_on_where_it_was(after: int) -> None:
     [({}, 6, 12), ({"data.last_batch": "keep"}, 7, 14), ({"budget.max_steps": 5}, 6, 5), ({"budget.batch": 20}, 5, 10)],
 )
 def test_plan(changes: dict[str, Any], per_epoch: int, total: int, small: Callable[..., GanRecipe]) -> None:
-    plan = Plan.of(small(changes), 100)
+    plan = Schedule.of(small(changes), 100)
     assert (plan.steps_per_epoch, plan.total_steps) == (per_epoch, total)
 
 

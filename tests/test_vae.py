@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import genlab
+from genlab.api import warm_start
 from genlab.api.run import Run
 from genlab.engine import device
 from genlab.engine.randomness import Keyed
@@ -22,7 +23,6 @@ from genlab.families.gan.losses import adversarial
 from genlab.families.vae import model as vae
 from genlab.recipe import VaeRecipe, files
 from genlab.runs.checkpoint import newest
-from genlab.training import start as launching
 from genlab.training.fit import Observer
 
 IMAGES = torch.randint(0, 256, (16, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -279,7 +279,7 @@ def test_a_classifier_is_found_by_recipe_and_seed(
     (root / "broken").mkdir()
     (root / "broken" / "recipe.yaml").write_text("family: old")
     # The fixture's classifier is a changed one, so that it does not count ...
-    assert launching._trained_before("s4-classifier", 0, root) is None
+    assert warm_start._trained_before("s4-classifier", 0, root) is None
     # ... until the built-in recipe is that one.
     load = files.load
     monkeypatch.setattr(
@@ -287,10 +287,10 @@ def test_a_classifier_is_found_by_recipe_and_seed(
         "load",
         lambda source, *rest: classifier_run.recipe if source == "s4-classifier" else load(source, *rest),
     )
-    found = launching._trained_before("s4-classifier", 0, root)
+    found = warm_start._trained_before("s4-classifier", 0, root)
     assert found is not None
     assert found.path.name == classifier_run.path.name
-    assert launching._trained_before("s4-classifier", 1, root) is None
+    assert warm_start._trained_before("s4-classifier", 1, root) is None
     warm = genlab.train(
         small_vae({"init_encoder_from": "s4-classifier", "budget.max_steps": 1}), runs=root, report=False
     )
@@ -303,24 +303,21 @@ def test_a_classifier_is_trained_first_where_there_is_none(
     """But only after everything else was found to be in order."""
     asked: list[tuple[str, int]] = []
 
-    def quickly(name: str, overrides: object, seed: int, *_: object) -> Run:
+    def quickly(name: str, seed: int) -> Run:
         asked.append((name, seed))
         return classifier_run
 
-    start = launching.start
-    monkeypatch.setattr(launching, "start", quickly)
-    monkeypatch.setattr(launching, "finish", lambda run: None)
     recipe = small_vae({"init_encoder_from": "s4-classifier", "budget.max_steps": 1})
     # s4-classifier has 500 hidden units, this encoder 12.
     with pytest.raises(UsageError, match="their bodies differ"):
-        start(recipe, {}, 7, tmp_path, None, {}, None, ())
+        genlab.train(recipe, seed=7, runs=tmp_path)
     (tmp_path / "taken").mkdir()
     with pytest.raises(UsageError, match="run 'taken' exists"):
-        start(recipe, {}, 7, tmp_path, "taken", {}, None, ())
-    assert asked == []
+        genlab.train(recipe, seed=7, runs=tmp_path, name="taken")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
     monkeypatch.setattr(vae, "check_bodies", lambda *_: None)
     with pytest.warns(UserWarning, match="no finished run of s4-classifier, unchanged and with seed 7"):
-        launching._trained_now("s4-classifier", nn.Linear(1, 1), 7, tmp_path, ())
+        warm_start.classifier_of("s4-classifier", nn.Linear(1, 1), 7, tmp_path, quickly)
     assert asked == [("s4-classifier", 7)]
 
 

@@ -13,22 +13,12 @@ for your own parts `genlab.AdversarialLoss` and `genlab.Observer`, are the publi
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
-from genlab.engine import places
+from genlab.engine import places, version, waiting
 
-__version__ = "0.1.0"
-
-# OpenMP's threads otherwise spin while they wait, which makes training several times slower as soon as anything else
-# runs on the machine; a short spin before they sleep keeps most of what waiting actively gains on an idle one. Both are
-# read once, when torch is loaded.
-WAITING_IS_SET = "torch" not in sys.modules or "OMP_WAIT_POLICY" in os.environ
-"""Whether genlab, or the user, has chosen how torch's threads wait."""
-if WAITING_IS_SET and "OMP_WAIT_POLICY" not in os.environ:
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+__version__ = version.VERSION
+waiting.prepare()
 places.prepare()
 
 _PUBLIC = {

@@ -21,7 +21,7 @@ code  meaning
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 
 class GenlabError(Exception):
@@ -131,3 +131,15 @@ def unknown(kind: str, name: str, names: Iterable[str]) -> str:
     guess = nearest(name, names)
     hint = f"; did you mean {guess!r}?" if guess else "."
     return f"unknown {kind} {name!r}{hint} Known: {', '.join(names[:20]) or 'none'}{' ...' if len(names) > 20 else ''}"
+
+
+def aligned(lines: Sequence[Sequence[str]], numeric: Collection[int] = ()) -> str:
+    """Lines of cells as text, each column as wide as its widest cell, the `numeric` ones aligned to the right."""
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(w) if k in numeric else cell.ljust(w)
+            for k, (cell, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

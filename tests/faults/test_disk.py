@@ -20,7 +20,7 @@ from genlab.api.run import Run
 from genlab.errors import StorageError
 from genlab.runs import checkpoint
 from genlab.runs.directory import RunDirectory
-from genlab.training.fit import missing_rows
+from genlab.runs.verify import missing_rows
 
 SHORT = {"budget__max_steps": 4, "logging__checkpoint_seconds": 1e-6, "logging__sample_epochs": []}
 EVERY = 1 if lab.LONG else 17

@@ -18,8 +18,7 @@ import genlab
 from genlab.errors import CheckpointError
 from genlab.runs import checkpoint
 from genlab.runs.directory import RunDirectory
-from genlab.runs.verify import verify
-from genlab.training.fit import missing_rows
+from genlab.runs.verify import missing_rows, verify
 
 KILLS = 1000 if lab.LONG else 10
 
@@ -155,7 +154,7 @@ def kill_when_the_run_is_named() -> None:
     def killed(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    pytest.MonkeyPatch().setattr(fit.Plan, "batches", killed)
+    pytest.MonkeyPatch().setattr(fit, "batches", killed)
 
 
 def test_killed_before_the_first_step(whole: Whole, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import genlab
 from genlab.errors import DataError, UsageError
 from genlab.families.base import Trains
 from genlab.recipe import files
+from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint
 from genlab.runs.directory import RunDirectory
 from genlab.training import fit, start
@@ -142,18 +143,18 @@ def test_every_image_once_an_epoch_over_resumes(
 ) -> None:
     """C5: the second half of an epoch has the images that its first half had not."""
     orders: list[list[int]] = []
-    batches = fit.Plan.batches
+    batches = fit.batches
 
-    def noted(self: fit.Plan, keyed: Any, after: int) -> Any:
-        for step, indices in batches(self, keyed, after):
+    def noted(schedule: Schedule, keyed: Any, after: int) -> Any:
+        for step, indices in batches(schedule, keyed, after):
             orders.append(indices.tolist())
             yield step, indices
 
-    monkeypatch.setattr(fit.Plan, "batches", noted)
+    monkeypatch.setattr(fit, "batches", noted)
     run = half("vae")  # The first nine steps were made in another process.
     genlab.train(resume=run, report=False)
     recipe = RunDirectory(run).recipe
-    plan = fit.Plan.of(recipe, 100)
+    plan = Schedule.of(recipe, 100)
     from genlab.engine.randomness import Keyed
 
     first = [indices.tolist() for step, indices in batches(plan, Keyed(0), 0) if step <= 9]

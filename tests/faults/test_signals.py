@@ -28,15 +28,16 @@ def raise_in(where: str, numbers: list[int]) -> None:
     import genlab.engine.optim
     import genlab.training.fit
     from genlab.evaluation.live import Watch
-    from genlab.training import start as launching
+    from genlab.recipe.schedule import Schedule
+    from genlab.training import assemble
 
     owner, name = {
         "a step": (genlab.engine.optim.Descent, "__call__"),
-        "loading": (launching, "load_data"),
-        "drawing a batch": (genlab.training.fit.Plan, "samples_at"),
+        "loading": (assemble, "load_data"),
+        "drawing a batch": (Schedule, "samples_at"),
         "a save": (checkpoint, "verify"),
         "an evaluation": (Watch, "_reference"),
-        "the first word": (genlab.training.fit.Plan, "batches"),
+        "the first word": (genlab.training.fit, "batches"),
         "the report": (genlab.api.run.Run, "look"),
     }[where]
     inner = getattr(owner, name)

@@ -7,7 +7,6 @@ what it needs by itself, since an import may be what is broken.
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import platform
 import shutil
@@ -16,11 +15,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-from genlab import WAITING_IS_SET, __version__
-from genlab.engine import places
+from genlab.engine import places, waiting
+from genlab.engine.version import VERSION
 from genlab.errors import first_line
 
 LIBRARIES = ["torch", "numpy", "pillow", "pydantic", "cyclopts", "pyyaml", "rich", "safetensors", "jinja2"]
@@ -42,7 +40,7 @@ def doctor() -> dict[str, Any]:
 
 
 def _versions() -> Facts:
-    found: Facts = {"python": platform.python_version(), "genlab": __version__}
+    found: Facts = {"python": platform.python_version(), "genlab": VERSION}
     return found | {name: _told(partial(metadata.version, name)) for name in LIBRARIES}
 
 
@@ -74,7 +72,7 @@ def _processor() -> Facts:
         "cores": os.cpu_count(),
         "cores allowed": _told(lambda: len(cores.allowed())),
         "threads": torch.get_num_threads(),
-        "threads wait": _told(cores.waiting),
+        "threads wait": _told(waiting.words),
         "gpu": _told(lambda: torch.cuda.get_device_name() if torch.cuda.is_available() else None),
         "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
@@ -150,11 +148,9 @@ def _judge(name: str) -> str:
 
 
 def _fonts() -> Facts:
-    from matplotlib import font_manager
+    from genlab.report.plots import fonts
 
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    used = font_manager.findfont(font_manager.FontProperties())
-    return {"used": Path(used).name, "found": len(font_manager.fontManager.ttflist)}
+    return fonts()
 
 
 def _terminal() -> Facts:
@@ -207,7 +203,7 @@ def _problems(found: Facts) -> Iterator[tuple[str, str]]:
         if name != "unknown" and isinstance(state, str) and state != "whole":
             yield f"{name}: {state}", REINSTALL
     processor, runs, caches = found["processor"], found["runs"], found["caches"]
-    if not WAITING_IS_SET:
+    if not waiting.IS_SET:
         yield "torch was imported before genlab: threads wait actively", "import genlab first"
     if caches.get("writable") is False:
         yield "the cache cannot be written: each training measures anew", "set XDG_CACHE_HOME to a folder of yours"

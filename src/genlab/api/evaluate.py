@@ -14,13 +14,13 @@ from genlab.api import train as api
 from genlab.api.run import Run
 from genlab.data import BUILTIN, Dataset
 from genlab.data.folder import read_images
+from genlab.data.preprocessing import Resize
 from genlab.engine.files import destination, write, write_json
 from genlab.errors import UsageError
 from genlab.evaluation import cas, judge, judge_trial, kept, sizes
-from genlab.evaluation.image_set import Reference
+from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.measure import FULL, Evaluation, NotStored, measure, storing
-from genlab.evaluation.samples import Resize, Samples
 from genlab.runs import sampling
 from genlab.runs.directory import RunDirectory, default_root, is_run
 from genlab.runs.sampling import HowOptions
@@ -239,7 +239,7 @@ def _judge_bytes(run: Run) -> bytes:
     recipe = run.recipe
     if recipe.family != "classifier":
         raise UsageError(f"{run.path.name} is a {recipe.family}; a judge is a classifier")
-    network = sampling.load_network(run, run.own, "classifier")
+    network = sampling.load_network(run, "classifier")
     return judge.to_bytes(network, recipe, tuple(run.provenance["data"]["class_names"]))
 
 

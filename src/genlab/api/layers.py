@@ -6,24 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from genlab.api.train import Shown
-from genlab.families.nets.describe import Description
-from genlab.report.tables import Table
-
-
-def as_table(description: Description) -> Table:
-    """One row a layer, totals at the end; shapes and multiply-adds for one image."""
-    rows = [
-        (layer.type, " x ".join(map(str, layer.output_shape)), f"{layer.parameters:,}", f"{layer.multiply_adds:,}")
-        for layer in description.layers
-    ]
-    columns = ("layer", "output shape", "parameters", "multiply-adds")
-    total = ("total", "", f"{description.parameters:,}", f"{description.multiply_adds:,}")
-    fixed = description.parameters - description.trainable
-    title = (
-        f"{description.name}: {description.parameters:,} parameters "
-        f"({description.trainable:,} trainable, {fixed:,} not; {description.buffers:,} running statistics)"
-    )
-    return Table(title, columns, rows, numeric=columns[1:], total=total)
 
 
 def as_json(shown: Shown) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from genlab.engine.console import hush, visible
-from genlab.report import anatomy
+from genlab.families.cost import expected_seconds
+from genlab.recipe.schedule import Schedule
 from genlab.runs.directory import Row, RunDirectory
-from genlab.training.fit import Observer, Plan
+from genlab.training.fit import Observer
 
 PLAIN_SECONDS = 10.0
 
@@ -80,10 +81,10 @@ class Live:
     def __init__(self, console: Console) -> None:
         self.console = console
 
-    def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
-        for line in _beginning(plan, run, done):
+    def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
+        for line in _beginning(schedule, run, done):
             self.console.print(visible(line), highlight=False, soft_wrap=True, markup=False)
-        self.speed, self.epochs = _Speed(plan.batch), plan.epochs
+        self.speed, self.epochs = _Speed(schedule.batch), schedule.epochs
         width = self.console.width
         self.bar = Progress(
             TextColumn("step"),
@@ -97,7 +98,7 @@ class Live:
             expand=width >= 60,
             speed_estimate_period=20,
         )
-        self.task = self.bar.add_task("training", total=plan.total_steps, completed=done, speed="", losses="")
+        self.task = self.bar.add_task("training", total=schedule.total_steps, completed=done, speed="", losses="")
         self.bar.start()
 
     def stepped(self, step: int, seconds: float) -> None:
@@ -123,25 +124,25 @@ class Lines:
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
-    def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
-        for line in _beginning(plan, run, done):
+    def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
+        for line in _beginning(schedule, run, done):
             self._say(visible(line))
-        self.speed, self.plan, self.rate = _Speed(plan.batch), plan, 0.0
+        self.speed, self.schedule, self.rate = _Speed(schedule.batch), schedule, 0.0
         self.printed = -PLAIN_SECONDS
 
     def stepped(self, step: int, seconds: float) -> None:
         self.rate = self.speed(seconds)
 
     def logged(self, row: Row) -> None:
-        total = self.plan.total_steps
-        line = epoch_line(row, self.plan.epochs)
+        total = self.schedule.total_steps
+        line = epoch_line(row, self.schedule.epochs)
         if line:
             self.printed = time.monotonic()
             self._say(line)
         if line or (row["step"] < total and time.monotonic() - self.printed < PLAIN_SECONDS):
             return
         self.printed = time.monotonic()
-        left = (total - row["step"]) * self.plan.batch / self.rate if self.rate else 0.0
+        left = (total - row["step"]) * self.schedule.batch / self.rate if self.rate else 0.0
         speed = f"  {self.rate:,.0f} images/s  {left:.0f} s left" if self.rate else ""
         self._say(f"step {row['step']}/{total}{speed}  {_losses(row)}")
 
@@ -155,12 +156,12 @@ class Lines:
         print(line, file=self.stream, flush=True)
 
 
-def _beginning(plan: Plan, run: RunDirectory, done: int) -> list[str]:
+def _beginning(schedule: Schedule, run: RunDirectory, done: int) -> list[str]:
     """Which run it is, and about how long it will take, if that is long and something was measured."""
     provenance, lines = run.provenance, [f"run {run.path}"]
-    seconds = anatomy.expected_seconds(run.recipe, provenance["networks"], plan.images)
+    seconds = expected_seconds(run.recipe, provenance["networks"], schedule.images)
     if seconds is not None:
-        seconds *= (plan.total_steps - done) / plan.total_steps
+        seconds *= (schedule.total_steps - done) / schedule.total_steps
     if seconds is not None and seconds >= 10:
         what = provenance["recipe"]["name"]
         lines.append(f"training {what} takes {in_words(seconds)} on this machine, if nothing else runs")

@@ -86,7 +86,7 @@ def _samples(run: Run, damages: list[str]) -> Iterator[str]:
     steps, largest = run.steps("snapshots", ".safetensors"), 0
     for step in steps:
         file = run.file("samples", step, ".png")
-        drawn = pictures.grid(Sampler(run, run.own, How(step=step))(z, labels), columns)
+        drawn = pictures.grid(Sampler(run, How(step=step))(z, labels), columns)
         drawn = drawn.repeat(pictures.SCALE, 0).repeat(pictures.SCALE, 1)
         there = _picture(run, file)
         if there is None or there.shape != drawn.shape:
@@ -131,7 +131,7 @@ def _evaluations(run: Run, damages: list[str]) -> Iterator[str]:
         if how is None or reason:
             yield f"{name}: not compared: {reason}"
             continue
-        again = of_run.evaluate(run, run.own, how, protocol["samples"], own).record
+        again = of_run.evaluate(run, how, protocol["samples"], own).record
         elsewhere = _elsewhere(protocol.get("measured_on"), run)
         numbers = list(_pairs(record, again))
         wrong = [

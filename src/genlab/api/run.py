@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,36 +14,33 @@ from torch import Tensor
 from genlab import data
 from genlab.data import pictures
 from genlab.data.dataset import Images, Labels
+from genlab.data.preprocessing import as_tested, fitted
 from genlab.engine import device
 from genlab.engine.randomness import Keyed
 from genlab.errors import UsageError
-from genlab.evaluation import kept, run
+from genlab.evaluation import kept
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.judge import load as load_judge
 from genlab.evaluation.measure import FULL, Evaluation, storing
-from genlab.families.base import FAMILIES, Own
-from genlab.families.vae import model
-from genlab.recipe import Recipe, VaeRecipe, files
+from genlab.evaluation.run import evaluate as evaluate_run
+from genlab.families.vae import model as vae
+from genlab.recipe import VaeRecipe, files
 from genlab.report.figures import looks
 from genlab.report.figures.evaluation import figures
 from genlab.report.figures.looks import Look
 from genlab.runs import sampling
-from genlab.runs.directory import RunDirectory
+from genlab.runs.open import OpenRun
 from genlab.runs.provenance import check_split, now, split_of
 from genlab.runs.sampling import How, HowOptions, Sampler
 
 
-class Run(RunDirectory):
-    """A run and what can be asked of it.
+class Run(OpenRun):
+    """A run and what can be asked of it: images, figures, numbers, its report.
 
     Attributes:
         path: its directory; see `genlab.runs.directory`.
-        own: networks of the caller's own that it was trained with, by name.
+        custom: networks of the caller's own that it was trained with, by name.
     """
-
-    def __init__(self, path: str | Path, own: Own | None = None) -> None:
-        super().__init__(path)
-        self.own = dict(own or {})
 
     @property
     def seconds(self) -> float:
@@ -116,11 +112,11 @@ class Run(RunDirectory):
         **how: Unpack[HowOptions],
     ) -> Look:
         """Images on the way from one z to another, `linear` or `spherical`, a row a pair; see `looks.interpolate`."""
-        return looks.interpolate(self, self.own, How(**how), pairs, steps, path, label)
+        return looks.interpolate(self, How(**how), pairs, steps, path, label)
 
     def grid(self, *, columns: int = 15, **how: Unpack[HowOptions]) -> Look:
         """One z a column, one class a row; see `looks.class_grid`."""
-        return looks.class_grid(self, self.own, How(**how), columns)
+        return looks.class_grid(self, How(**how), columns)
 
     def traverse(
         self,
@@ -132,23 +128,23 @@ class Run(RunDirectory):
         **how: Unpack[HowOptions],
     ) -> Look:
         """One z with one unit after the other moved from -span to span; see `looks.traverse`."""
-        return looks.traverse(self, self.own, How(**how), units, steps, span, label)
+        return looks.traverse(self, How(**how), units, steps, span, label)
 
     def latent_map(self, *, steps: int = 20, label: int | str | None = None, **how: Unpack[HowOptions]) -> Look:
         """A z of two dimensions, decoded all over, and the test images in it; see `looks.latent_map`."""
-        return looks.latent_map(self, self.own, How(**how), self.held_out(), steps, label)
+        return looks.latent_map(self, How(**how), self.held_out(), steps, label)
 
     def reconstruct(self, *, n: int = 20, **how: Unpack[HowOptions]) -> Look:
         """Test images over what the decoder makes of their posterior mean; see `looks.reconstruct`."""
-        return looks.reconstruct(self, self.own, How(**how), self.held_out(), n)
+        return looks.reconstruct(self, How(**how), self.held_out(), n)
 
     def timeline(self, *, epochs: Sequence[int] | None = None, n: int = 12, **how: Unpack[HowOptions]) -> Look:
         """The same z after several epochs, a row an epoch; see `looks.timeline`."""
-        return looks.timeline(self, self.own, How(**how), epochs, n)
+        return looks.timeline(self, How(**how), epochs, n)
 
     def confusion(self) -> Look:
         """How often each class was taken for each other one; see `looks.confusion`."""
-        return looks.confusion(self, self.own, self.held_out())
+        return looks.confusion(self, self.held_out())
 
     def log_likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0) -> Tensor:
         """log p(x) of the first test images, in nats, from below; see `vae.log_likelihood`. Shape (images,).
@@ -165,11 +161,11 @@ class Run(RunDirectory):
             raise UsageError(f"samples is {samples}, images {images}; allowed: 1 .. 10,000 samples, 1 image or more")
         held_out = data.first(self.held_out(), images)
         machine = device.start(device.here(recipe.engine))
-        networks = {name: sampling.load_network(self, self.own, name) for name in ("encoder", "decoder")}
+        networks = {name: sampling.load_network(self, name) for name in ("encoder", "decoder")}
         x, y = torch.from_numpy(held_out.images), None
         if recipe.conditional and held_out.labels is not None:
             y = torch.from_numpy(held_out.labels)
-        return model.log_likelihood(recipe, networks, machine, Keyed(seed), x, y, samples)
+        return vae.log_likelihood(recipe, networks, machine, Keyed(seed), x, y, samples)
 
     def likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0) -> dict[str, Any]:
         """`log_likelihood` as a mean with its standard error over images, and its protocol."""
@@ -207,7 +203,7 @@ class Run(RunDirectory):
         if not 1 <= n <= 1_000_000:
             raise UsageError(f"n is {n}; allowed: 1 .. 1,000,000")
         drawn = How(**how)
-        found = run.evaluate(self, self.own, drawn, n, judge or load_judge(self.recipe.data.name))
+        found = evaluate_run(self, drawn, n, judge or load_judge(self.recipe.data.name))
         if not keep:
             return found
         name = kept.file_of(n, drawn, judge)
@@ -257,7 +253,7 @@ class Run(RunDirectory):
             self.set_recipe(moved)
 
     def _sampler(self, how: How) -> Sampler:
-        return Sampler(self, self.own, how)
+        return Sampler(self, how)
 
     def held_out(self) -> data.Dataset:
         """The test images as the networks see them; where the dataset has none, the training images.
@@ -275,26 +271,11 @@ class Run(RunDirectory):
 
     def look(self) -> list[Path]:
         """Make the figures that a finished run of this family gets, in figures/, for the report; their paths."""
-        held_out = self.held_out() if FAMILIES[self.recipe.family].evaluates else None
-        return [look.keep(self) for look in looks.standard(self, self.own, held_out)]
+        held_out = self.held_out() if self.recipe.validates else None
+        return [look.keep(self) for look in looks.standard(self, held_out)]
 
     def report(self) -> Path:
         """Write report.html (and figures/) anew and return its path."""
         from genlab.report.html import write_report
 
         return write_report(self)
-
-
-def fitted(dataset: data.Dataset, recipe: Recipe) -> data.Dataset:
-    """The dataset as the recipe's networks see it."""
-    return data.fit(dataset, recipe.data.size, recipe.data.resize, recipe.data.channels)
-
-
-def as_tested(recipe: Recipe, test: data.Dataset | None) -> data.Dataset | None:
-    """A test split as the recipe's networks see it; None where there is none, or none with the labels needed."""
-    if test is None:
-        return None
-    if (recipe.conditional or recipe.family == "classifier") and test.labels is None:
-        warnings.warn(f"the test split of {recipe.data.name} has no labels (y_test): it cannot be used", stacklevel=1)
-        return None
-    return fitted(test, recipe)

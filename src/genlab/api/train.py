@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from genlab.api import warm_start
 from genlab.api.run import Run
+from genlab.engine import signals
 from genlab.engine.randomness import Keyed
-from genlab.errors import UsageError
+from genlab.errors import DataError, UsageError
+from genlab.evaluation.live import Watch
 from genlab.families.base import FAMILIES
+from genlab.families.cost import Cost, cost
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.nets.describe import Description
-from genlab.recipe import Recipe, files
+from genlab.recipe import Recipe, SampleLogging, files
+from genlab.recipe.equations import equations
 from genlab.recipe.files import RecipeSource
-from genlab.report import anatomy
+from genlab.runs import sampling
 from genlab.runs.directory import RunDirectory, default_root
+from genlab.runs.open import OpenRun
 from genlab.runs.provenance import describe_networks
 from genlab.training import resume as resuming
-from genlab.training import start
-from genlab.training.fit import Observer
+from genlab.training.assemble import prepare
+from genlab.training.fit import Evaluator, Observer
+from genlab.training.start import start
 
 
 def train(
@@ -53,7 +61,7 @@ def train(
         resume: a run to go on with, instead of `recipe`; it keeps its seed and recipe, but for more `epochs` and
             overrides of its `engine` section (which end exactness; see `resuming`).
         strict: a resume refuses where the newest checkpoint is damaged, instead of going on from the one before.
-        generator, discriminator: your own networks, with their weights (`genlab.families.nets` says how they are called).
+        generator, discriminator: your own networks with their weights, called as `genlab.families.nets` says.
         objective: your own pair of losses.
         observers: watch the training; see `training.Observer`.
         report: whether figures, the full evaluation (`logging.evaluation`) and report.html are made at the end.
@@ -65,24 +73,65 @@ def train(
         CheckpointError: no checkpoint of the run can be used.
         GenlabError: see `genlab.errors`.
     """
-    own = {k: v for k, v in (("generator", generator), ("discriminator", discriminator)) if v is not None}
+    custom = {k: v for k, v in (("generator", generator), ("discriminator", discriminator)) if v is not None}
     root = Path(runs) if runs else default_root()
     if resume is not None:
         if any(given is not None for given in (recipe, seed, name)):
             raise UsageError("a resumed run keeps its recipe, seed and name; leave out what would change them")
-        run = Run(RunDirectory.open(resume, root).path, own)
-        trained = resuming.resume(run, objective, observers, epochs, overrides or {}, strict)
-        report = report and (trained or not start.is_complete(run))
+        run = Run(RunDirectory.open(resume, root).path, custom)
+        trained = resuming.resume(run, objective, observers, evaluator_of, epochs, overrides or {}, strict)
+        report = report and (trained or not is_complete(run))
     elif recipe is not None:
         changes = dict(overrides or {})
         if epochs is not None and changes.setdefault("budget.epochs", epochs) != epochs:
             raise UsageError(f"epochs is {epochs}, but budget.epochs is {changes['budget.epochs']}; give one of them")
-        run = start.start(recipe, changes, 0 if seed is None else seed, root, name, own, objective, observers)
+        seed = 0 if seed is None else seed
+
+        def classifier(given: str, encoder: nn.Module) -> OpenRun:
+            return warm_start.classifier_of(given, encoder, seed, root, partial(train, runs=root, observers=observers))
+
+        started = start(recipe, changes, seed, root, name, custom, objective, observers, evaluator_of, classifier)
+        run = Run(started.path, custom)
     else:
         raise UsageError(f"which recipe? Known: {', '.join(files.names())}")
     if report:
-        start.finish(run)
+        finish(run)
     return run
+
+
+def finish(run: Run) -> None:
+    """Figures, the full evaluation and the report of a run; figures and evaluation only once it is trained."""
+    words = (
+        f"stopped after the training, which is finished and saved; for figures, evaluation and report: "
+        f"genlab train --resume {run.path}"
+    )
+    with signals.at_once(words):
+        if run.status["state"] == "finished":
+            run.look()
+            if _evaluates(run.recipe):
+                run.evaluate()
+        run.report()
+
+
+def is_complete(run: Run) -> bool:
+    """Whether `finish` has come to its end since the last step was made."""
+    try:
+        measured = run.is_measured()
+    except DataError:  # A damaged evaluation is measured again.
+        return False
+    return (run.path / "report.html").exists() and (measured or not _evaluates(run.trained_by()))
+
+
+def _evaluates(recipe: Recipe) -> bool:
+    return isinstance(recipe.logging, SampleLogging) and recipe.logging.evaluation == "full"
+
+
+def evaluator_of(run: OpenRun) -> Evaluator | None:
+    """The cheap evaluation during training, where the recipe asks for it."""
+    recipe = run.recipe
+    if not isinstance(recipe.logging, SampleLogging) or recipe.logging.evaluation == "none":
+        return None
+    return Watch(run, recipe, run.provenance["seed"], sampling.sampling_words(run))
 
 
 @dataclass(frozen=True)
@@ -98,7 +147,7 @@ class Shown:
     recipe: Recipe
     networks: list[Description]
     equations: list[str]
-    cost: anatomy.Cost
+    cost: Cost
 
     @property
     def drawing(self) -> str:
@@ -110,11 +159,11 @@ class Shown:
 
 def show(recipe: RecipeSource, overrides: Mapping[str, Any] | None = None) -> Shown:
     """A recipe's networks, objective and cost; nothing is trained."""
-    settled, dataset = start.prepare(recipe, overrides or {})
+    settled, dataset = prepare(recipe, overrides or {})
     family, classes = FAMILIES[settled.family], len(dataset.class_names)
     made = family.build(settled, classes, Keyed(0))
     described = describe_networks(family.examples(settled, classes), made)
-    return Shown(settled, described, anatomy.equations(settled), anatomy.cost(settled, described, len(dataset)))
+    return Shown(settled, described, equations(settled), cost(settled, described, len(dataset)))
 
 
 def open_run(run: str | Path, *, runs: str | Path | None = None, generator: nn.Module | None = None) -> Run:

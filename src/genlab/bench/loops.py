@@ -27,8 +27,8 @@ from genlab.engine.randomness import Keyed
 from genlab.families.base import FAMILIES
 from genlab.recipe import ClassifierRecipe, GanRecipe, Recipe, VaeRecipe
 from genlab.recipe.files import RecipeSource
-from genlab.training import start
-from genlab.training.fit import Plan
+from genlab.training.assemble import assemble, prepare
+from genlab.training.fit import batches
 
 
 class Loop(Protocol):
@@ -52,17 +52,12 @@ class GenlabLoop:
     """
 
     def __init__(self, source: RecipeSource, overrides: Mapping[str, Any] | None = None, seed: int = 0) -> None:
-        settled, dataset = start.prepare(source, overrides or {})
-        family, self.keyed = FAMILIES[settled.family], Keyed(seed)
-        made = family.build(settled, len(dataset.class_names), self.keyed)
-        resolved = device.resolve(settled.engine, family.mergeable(made), device.convolves(made.values()))
-        self.recipe = settled.model_copy(update={"engine": resolved})
-        self.plan = Plan.of(self.recipe, len(dataset))
-        machine = device.start(resolved)
-        self.model = family.model(self.recipe, made, machine, self.keyed, self.plan.total_steps, None)
+        assembly = assemble(*prepare(source, overrides or {}), seed)
+        self.recipe, self.keyed, dataset = assembly.recipe, assembly.keyed, assembly.dataset
+        self.model = assembly.model()
         self._images = torch.from_numpy(dataset.images)
         self._labels = None if dataset.labels is None else torch.from_numpy(dataset.labels)
-        self._batches = self.plan.batches(self.keyed, after=0)
+        self._batches = batches(assembly.schedule, self.keyed, after=0)
 
     def step(self) -> None:
         step, indices = next(self._batches)
@@ -82,7 +77,7 @@ class ReportLoop:
     """
 
     def __init__(self, source: RecipeSource, overrides: Mapping[str, Any] | None = None, seed: int = 0) -> None:
-        self.recipe, dataset = start.prepare(source, overrides or {})
+        self.recipe, dataset = prepare(source, overrides or {})
         device.start(device.resolve(self.recipe.engine.model_copy(update=_PLAIN), mergeable=False))
         made = FAMILIES[self.recipe.family].build(self.recipe, len(dataset.class_names), Keyed(seed))
         self.networks = {name: plain(network).train() for name, network in made.items()}

@@ -18,6 +18,7 @@ from typing import Any
 from genlab.bench.loops import Loop
 from genlab.bench.timing import child_of, loop_of
 from genlab.data import pictures
+from genlab.data.preprocessing import Preprocessing
 from genlab.engine.randomness import Keyed
 from genlab.errors import GenlabError
 from genlab.evaluation import metrics
@@ -25,7 +26,6 @@ from genlab.evaluation.image_set import Reference, Seen
 from genlab.evaluation.judge import load as load_judge
 from genlab.evaluation.measure import FULL
 from genlab.evaluation.run import requests
-from genlab.evaluation.samples import Way
 from genlab.recipe import Data
 
 
@@ -88,5 +88,5 @@ def reference(data: Data) -> tuple[Reference, float]:
     judge = load_judge(data.name)
     if judge is None:
         raise GenlabError(f"dataset {data.name} has no judge")
-    against = Reference(data.name, Way(data.size, data.channels, data.resize), judge)
+    against = Reference(data.name, Preprocessing(data.size, data.channels, data.resize), judge)
     return against, metrics.frechet_distance(against.real.features, against.floor(FULL).features)

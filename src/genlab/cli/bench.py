@@ -18,11 +18,12 @@ def bench(*, json: Json = False) -> None:
     with doing() as progress:
         progress("loading PyTorch")
         from genlab.bench.short import short
+        from genlab.cli import terminal
         from genlab.report import tables
 
         found = short(progress)
     if json:
-        tables.show_json(found)
+        terminal.show_json(found)
         return
     rows = [
         (
@@ -36,7 +37,7 @@ def bench(*, json: Json = False) -> None:
         for row in found["systems"]
     ]
     columns = ("system", "report's way, ms", "genlab, ms", "times faster", "recorded", "of the peak")
-    tables.show_table(tables.Table("", columns, rows))
+    terminal.show_table(tables.Table("", columns, rows))
     race, machine = found["speedrun"], found["speedrun"]["recorded_on"]
     if race["floors"] is None:
         reached, here = "not tried", f"its {race['steps']} steps would take about {race['seconds']:.0f} s"
@@ -59,8 +60,9 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show what `auto` means on this machine, and the measurement behind it."""
+    from genlab.cli import terminal
     from genlab.engine import calibrate as plans
-    from genlab.engine import device, threads
+    from genlab.engine import device, threads, waiting
     from genlab.report import tables
 
     found = plans.measured(device.best_device(), anew)
@@ -68,7 +70,7 @@ def plan(
     facts: dict[str, Any] = {
         "convolutional": convolutional,
         "linear": dense,
-        "waiting": threads.waiting(),
+        "waiting": waiting.words(),
         "left_out": found.left_out(),
         "instructions": threads.instructions(),
         "milliseconds": found.milliseconds,
@@ -76,15 +78,15 @@ def plan(
         "file": str(plans.cache_file()),
     }
     if json:
-        tables.show_json(facts)
+        terminal.show_json(facts)
         return
     rows = [(f"engine.{name}", str(value), str(dense[name])) for name, value in convolutional.items()]
-    tables.show_table(tables.Table("", ("field", "convolutions", "linear layers only"), rows))
+    terminal.show_table(tables.Table("", ("field", "convolutions", "linear layers only"), rows))
     say()
-    tables.show_table(
+    terminal.show_table(
         tables.Table("", ("measured", "milliseconds"), [(k, f"{v:.3f}") for k, v in found.milliseconds.items()])
     )
-    say(f"\nThreads wait: {threads.waiting()}. These times: {found.source}, {facts['file']}.")
+    say(f"\nThreads wait: {waiting.words()}. These times: {found.source}, {facts['file']}.")
     _show_left_out(found.left_out())
     say("Any field can be set: genlab train RECIPE --engine.threads 1")
 

@@ -16,11 +16,11 @@ LABEL = 12
 def doctor(*, json: Json = False) -> None:
     """Show what a bug report needs: versions, processor, plan, caches, disk, data, fonts, and what is wrong."""
     from genlab.api import doctor as checkup
-    from genlab.report import tables
+    from genlab.cli import terminal
 
     found = checkup.doctor()
     if json:
-        tables.show_json(found)
+        terminal.show_json(found)
     else:
         say("\n".join(line for label, text in _words(found) for line in _wrapped(label, text)))
 

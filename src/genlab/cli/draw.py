@@ -230,11 +230,11 @@ def likelihood(
 ) -> None:
     """Bound log p(x) of test images from below, by a VAE with importance-weighted samples."""
     from genlab.api import train
-    from genlab.report import tables
+    from genlab.cli import terminal
 
     facts = train.open_run(run, runs=runs).likelihood(samples=samples, images=images, seed=seed)
     if json:
-        tables.show_json(facts)
+        terminal.show_json(facts)
     else:
         mean, error = facts["log_likelihood"], facts["standard_error"]
         spread = "" if error is None else f" (standard error {error:.2f} over images)"

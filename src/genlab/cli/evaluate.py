@@ -73,12 +73,13 @@ def evaluate(
 
 def _print(found: dict[str, Any], json: bool) -> None:
     """A record for a person: table, protocol, notes; or as JSON."""
-    from genlab.report import tables, text
+    from genlab.cli import terminal
+    from genlab.report import text
 
     if json:
-        tables.show_json(found)
+        terminal.show_json(found)
         return
-    tables.show_table(text.table(found))
+    terminal.show_table(text.table(found))
     say(f"\n{text.protocol(found)}")
     for note in found["notes"]:
         say(f"note: {note}")
@@ -94,13 +95,14 @@ def compare(
 ) -> None:
     """Set the evaluations of runs beside each other; a run that has none is evaluated first."""
     from genlab.api import evaluate as api_metrics
-    from genlab.report import tables, text
+    from genlab.cli import terminal
+    from genlab.report import text
 
     found = api_metrics.compare([first, second, *others], runs=runs)
     if json:
-        tables.show_json(found)
+        terminal.show_json(found)
     else:
-        tables.show_table(text.comparison(found))
+        terminal.show_table(text.comparison(found))
         say("\nIntervals are of one run's images; they do not say what another seed would give.")
 
 
@@ -116,8 +118,8 @@ def judge_train(
     """Train the judge of a dataset by its recipe: a run, with judge.safetensors in it."""
     from genlab.api import evaluate as api_metrics
     from genlab.api import progress
+    from genlab.cli import terminal
     from genlab.evaluation.judge import PINNED
-    from genlab.report import tables
 
     run, made = api_metrics.train_judge(dataset, seed=seed, runs=runs, observers=[progress.progress()])
     last, pinned = run.metrics()[-1], PINNED.get(dataset)
@@ -129,7 +131,7 @@ def judge_train(
         "pinned": pinned,
     }
     if json:
-        tables.show_json(facts)
+        terminal.show_json(facts)
         return
     if facts["test_accuracy"] is not None:
         say(f"test accuracy {facts['test_accuracy']:.2%}, trained in {run.seconds:.0f} s")
@@ -155,21 +157,23 @@ def judge_test(
 ) -> None:
     """Try a judge: accuracy, calibration, and how the distance answers to disturbed real images."""
     from genlab.api import evaluate as api_metrics
+    from genlab.cli import terminal
     from genlab.engine import files
-    from genlab.evaluation.judge_trial import facts, table
+    from genlab.evaluation.judge_trial import facts
     from genlab.report import tables
+    from genlab.report.figures import evaluation as figures
 
     if output is not None:
         files.destination(output, ".png (the responses)")
     found = api_metrics.try_judge(dataset, run=judge, runs=runs, progress=waiting)
     if output is not None:
-        files.write(output, found.plot())
+        files.write(output, figures.judge_trial(found))
     if json:
-        tables.show_json(facts(found))
+        terminal.show_json(facts(found))
         return
     say("\n".join(f"{name}: {value}" for name, value in found.words()))
     say()
-    tables.show_table(table(found))
+    terminal.show_table(tables.of_judge_trial(found))
 
 
 COMMANDS = (evaluate, compare)

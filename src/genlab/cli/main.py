@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from genlab import __version__
-from genlab.cli import bench, doctor, draw, evaluate
+from genlab.cli import bench, doctor, draw, evaluate, terminal
 from genlab.cli import runs as cli_runs
 from genlab.cli.draw import Json, RunName, Runs, whole
 from genlab.engine import console
 from genlab.engine.console import say, visible
+from genlab.engine.version import VERSION
 from genlab.errors import GenlabError, UsageError, first_line, in_words
 from genlab.report import tables
 
@@ -25,7 +25,7 @@ app = App(
     help="A laboratory for small generative image models: train, look, compare, on two CPU cores.",
     help_epilogue="Start with: genlab train quick-mnist. Every command takes --help, and --debug for a traceback.",
     help_format="plaintext",  # Markdown would cost a fifth of the time that --help takes.
-    version=__version__,
+    version=VERSION,
     version_flags=["--version"],
 )
 data = App(name="data", help="Datasets: what there is, and whether a file is one.")
@@ -80,7 +80,7 @@ def train(
         }
         if run.evaluation:
             facts["metrics"] = run.evaluation["metrics"]
-        tables.show_json({"run": str(run.path), **facts})
+        terminal.show_json({"run": str(run.path), **facts})
     else:
         say(f"trained in {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s")
         said = words.summary(run.evaluation) if run.evaluation else []
@@ -96,10 +96,10 @@ def recipes(*, json: Json = False) -> None:
 
     found = [files.load(name) for name in files.names()]
     if json:
-        tables.show_json([{"name": r.name, "family": r.family, "description": r.description} for r in found])
+        terminal.show_json([{"name": r.name, "family": r.family, "description": r.description} for r in found])
     else:
         rows = [(r.name, r.family, r.description) for r in found]
-        tables.show_table(tables.Table("", ("recipe", "family", "what it is"), rows))
+        terminal.show_table(tables.Table("", ("recipe", "family", "what it is"), rows))
 
 
 @app.command
@@ -131,11 +131,11 @@ def show(
     if output is not None:
         write(output, shown.drawing.encode())
     if json:
-        tables.show_json(layers.as_json(shown))
+        terminal.show_json(layers.as_json(shown))
     else:
         say(f"{shown.recipe.name}: {visible(shown.recipe.description, keep='')}\n")
         for description in shown.networks:
-            tables.show_table(layers.as_table(description))
+            terminal.show_table(tables.of_layers(description))
             say()
         say("\n".join([*shown.equations, "", shown.cost.words]))
         if output is not None:
@@ -160,7 +160,7 @@ def data_list(*, json: Json = False) -> None:
     from genlab.data import BUILTIN
 
     if json:
-        tables.show_json(
+        terminal.show_json(
             [
                 {"name": k, "description": v.description, "classes": v.class_names, "source": v.source}
                 for k, v in BUILTIN.items()
@@ -168,7 +168,7 @@ def data_list(*, json: Json = False) -> None:
         )
     else:
         rows = [(name, builtin.description, builtin.source) for name, builtin in BUILTIN.items()]
-        tables.show_table(tables.Table("", ("dataset", "what it is", "source"), rows))
+        terminal.show_table(tables.Table("", ("dataset", "what it is", "source"), rows))
 
 
 @data.command(name="check")
@@ -180,9 +180,9 @@ def data_check(
 
     facts = datasets.facts(datasets.load(path))
     if json:
-        tables.show_json(facts)
+        terminal.show_json(facts)
     else:
-        tables.show_table(
+        terminal.show_table(
             tables.Table("", ("fact", "value"), [(key, datasets.fact_words(value)) for key, value in facts.items()])
         )
 

@@ -18,15 +18,16 @@ app = App(name="runs", help="List the runs and their state; see whether their fi
 def show(*, runs: Runs = None, json: Json = False) -> None:
     """List the runs and their state: created, running, finished, interrupted, failed, killed, damaged,
     unreadable."""
+    from genlab.cli import terminal
     from genlab.report import tables
     from genlab.runs import verify as verification
     from genlab.runs.directory import default_root, list_runs
 
     found = [verification.state_of(run) for run in list_runs(runs)]
     if json:
-        tables.show_json(found)
+        terminal.show_json(found)
     elif found:
-        tables.show_table(verification.table(found))
+        terminal.show_table(tables.of_runs(found))
     else:
         say(f"no runs in {runs or default_root()}; begin with: genlab train quick-mnist")
 
@@ -45,7 +46,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Read every file of a run again, against its hash; exit code 4 if one is damaged."""
-    from genlab.report import tables
+    from genlab.cli import terminal
     from genlab.runs import verify as verification
     from genlab.runs.directory import RunDirectory, list_runs
 
@@ -62,7 +63,7 @@ def verify(
         if damages:
             damaged.append(each.path.name)
     if json:
-        tables.show_json(facts)
+        terminal.show_json(facts)
     if damaged:
         raise CheckpointError(f"damaged: {', '.join(damaged)}")
 

@@ -12,15 +12,11 @@ import ctypes
 import os
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 
 import torch
-
-from genlab import WAITING_IS_SET
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
@@ -112,26 +108,6 @@ def keep_memory() -> None:
         return
     mallopt(M_MMAP_THRESHOLD, 1 << 30)
     mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
-
-
-@cache
-def check_waiting() -> None:
-    """Say once if torch was there before genlab could choose how its threads wait."""
-    if not WAITING_IS_SET:
-        warnings.warn(
-            "torch was imported before genlab, so its threads wait actively and a training suffers much from other "
-            "work on the machine; import genlab first, or set OMP_WAIT_POLICY=PASSIVE",
-            stacklevel=2,
-        )
-
-
-def waiting() -> str:
-    """How torch's threads wait for each other, in words."""
-    policy = os.environ.get("OMP_WAIT_POLICY", "").lower()
-    if not WAITING_IS_SET or not policy:
-        return "as PyTorch does by itself"
-    spins = os.environ.get("GOMP_SPINCOUNT")
-    return f"{policy}, after {int(spins):,} turns" if spins and spins.isdigit() else policy
 
 
 def processor() -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from genlab.data import Dataset
 from genlab.data.dataset import Images, Labels
-from genlab.engine import device
-from genlab.engine.randomness import Keyed
 from genlab.evaluation import metrics
 from genlab.evaluation.metrics import Estimate
-from genlab.families.classifier.model import Classifier, build_networks
+from genlab.families.classifier.model import Classifier
 from genlab.recipe import ClassifierRecipe, files
-from genlab.training.fit import Plan
+from genlab.training.assemble import assemble
+from genlab.training.fit import batches
 
 RECIPE, EPOCHS = "judge-mnist", 5
 """The network and optimiser are the judge's; the images are not disturbed, and it learns for so many epochs."""
@@ -60,15 +60,14 @@ def accuracy_score(
         progress: told (step, steps) now and then.
     """
     assert test.labels is not None
-    recipe = recipe_of(test)
-    keyed, plan = Keyed(seed), Plan.of(recipe, len(images))
-    machine = device.start(device.resolve(recipe.engine, mergeable=False))
-    networks = build_networks(recipe, classes, keyed)
-    model = Classifier(recipe, networks, machine, keyed, plan.total_steps)
-    x, y = torch.from_numpy(images), torch.from_numpy(np.ascontiguousarray(labels))
-    for step, rows in plan.batches(keyed, after=0):
+    learned = replace(test, images=images, labels=labels, class_names=tuple(map(str, range(classes))))
+    assembly = assemble(recipe_of(test), learned, seed)
+    model, schedule = assembly.model(), assembly.schedule
+    assert isinstance(model, Classifier)
+    x, y = torch.from_numpy(learned.images), torch.from_numpy(np.ascontiguousarray(labels))
+    for step, rows in batches(schedule, assembly.keyed, after=0):
         model.step(x[rows], y[rows], step)
         if progress and step % 20 == 0:
-            progress(step, plan.total_steps)
+            progress(step, schedule.total_steps)
     found = model.classify(torch.from_numpy(test.images)).argmax(1).numpy()
     return metrics.bootstrap(found == test.labels)

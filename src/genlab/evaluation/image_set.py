@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from genlab import data
 from genlab.data import BUILTIN, Dataset
 from genlab.data.dataset import Images, Labels
+from genlab.data.preprocessing import Preprocessing
 from genlab.data.stacked import shares as stacked_shares
 from genlab.errors import UsageError
 from genlab.evaluation import metrics
 from genlab.evaluation.judge import Judge
-from genlab.evaluation.samples import Way
 
 Floats = NDArray[np.float64]
 MOST = 10_000
@@ -117,7 +117,7 @@ class Reference:
     """
 
     def __init__(
-        self, dataset: str, way: Way, judge: Judge | None, most: int = MOST, subset: int | None = None
+        self, dataset: str, way: Preprocessing, judge: Judge | None, most: int = MOST, subset: int | None = None
     ) -> None:
         self.dataset, self.way, self.judge, self.most = dataset, way, judge, most
         self.train, test = _load(dataset)
@@ -230,3 +230,20 @@ def _shares(name: str, learned: Dataset) -> Floats | None:
     if name in BUILTIN and (of := BUILTIN[name].stacks):
         return stacked_shares(data.load(of))
     return None if learned.labels is None else metrics.class_shares(learned.labels, len(learned.class_names))
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Images to be measured.
+
+    Attributes:
+        images: uint8, (N, C, H, W).
+        requested: the class that each was asked for, int64 (N,); None where none was asked for.
+        words: where they come from and how they were drawn.
+        way: their form.
+    """
+
+    images: Images
+    requested: Labels | None
+    words: dict[str, object]
+    way: Preprocessing

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from genlab.data import Dataset, pictures
 from genlab.data.augmentation import blurred, shifted
 from genlab.data.dataset import Images
+from genlab.data.preprocessing import Preprocessing
 from genlab.errors import UsageError
 from genlab.evaluation import metrics
 from genlab.evaluation.image_set import Reference
 from genlab.evaluation.judge import Judge
-from genlab.evaluation.samples import Way
-from genlab.report import plots
-from genlab.report.tables import Table
 
 Disturbance = Callable[[NDArray[np.float32], NDArray[np.int64], float], NDArray[Any]]
 
@@ -48,11 +46,6 @@ class Response:
             ("calibration error", f"{self.calibration_error:.2%}"),
             ("floor", f"{self.floor:.4f} (Frechet distance of training images to test images)"),
         ]
-
-    def plot(self) -> bytes:
-        """A panel a disturbance, as PNG."""
-        lines = {name: (list(found), list(found.values())) for name, found in self.floors.items()}
-        return plots.png(plots.curves(lines, "Frechet distance, floors"), {})
 
 
 def background(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
@@ -105,7 +98,7 @@ def respond(judge: Judge, dataset: str, progress: Callable[[str], None] = lambda
     Raises:
         UsageError: test and training images do not differ, as the judge sees them.
     """
-    against = Reference(dataset, Way(judge.size, judge.channels, "none"), judge)
+    against = Reference(dataset, Preprocessing(judge.size, judge.channels, "none"), judge)
     real = against.real
     assert real.requested is not None
     chosen = against.training_images(len(real))
@@ -133,16 +126,6 @@ def disturbed(dataset: Dataset, name: str, strength: float) -> Images:
     assert dataset.labels is not None
     made = DISTURBANCES[name][0]((dataset.images / 255).astype(np.float32), dataset.labels, strength)
     return pictures.to_uint8(made)
-
-
-def table(response: Response) -> Table:
-    """A row a disturbance and strength: the distance in floors."""
-    rows = [
-        (name, strength, f"{floors:,.1f}")
-        for name, found in response.floors.items()
-        for strength, floors in found.items()
-    ]
-    return Table("", ("disturbance", "strength", "floors"), rows, numeric=("strength", "floors"))
 
 
 def facts(response: Response) -> dict[str, Any]:

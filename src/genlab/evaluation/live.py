@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 
 from genlab.data import pictures
+from genlab.data.preprocessing import Preprocessing
 from genlab.engine import seals
 from genlab.engine.files import write_json
 from genlab.engine.randomness import Keyed
 from genlab.evaluation import judge
-from genlab.evaluation.image_set import Reference
+from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.measure import CHEAP, measure
-from genlab.evaluation.samples import Samples, Way
 from genlab.families.base import Generates
 from genlab.recipe import Recipe
 from genlab.runs.directory import RunDirectory
@@ -40,7 +40,7 @@ class Watch:
         self.run, self.recipe, self.words = run, recipe, words
         self._keyed = Keyed(seed)
         data = recipe.data
-        self._way = Way(data.size, data.channels, data.resize)
+        self._way = Preprocessing(data.size, data.channels, data.resize)
         self._against: Reference | None = None
 
     def __call__(self, step: int, model: Generates) -> dict[str, float]:

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genlab import __version__
+from genlab.engine.version import VERSION
 from genlab.errors import StorageError
 from genlab.evaluation import catalogue, metrics
-from genlab.evaluation.image_set import Reference, Seen
+from genlab.evaluation.image_set import Reference, Samples, Seen
 from genlab.evaluation.metrics import Estimate
-from genlab.evaluation.samples import Samples, Way
 
 FULL, CHEAP = 10_000, 2_000
 """Samples of a full evaluation, and of one during training."""
-__all__ = ["CHEAP", "FULL", "Evaluation", "NotStored", "Reference", "Samples", "Seen", "Way", "measure", "storing"]
 
 
 @dataclass(frozen=True)
@@ -116,5 +114,5 @@ def _protocol(samples: Samples, against: Reference) -> dict[str, Any]:
         "neighbours": metrics.K,
         "intervals": f"95 %: jackknife over {metrics.BLOCKS} blocks; bootstrap for accuracy and legibility",
         "floor": "as many training images, drawn with seed 0, the samples' way, against the same real images",
-        "genlab": __version__,
+        "genlab": VERSION,
     }

@@ -12,21 +12,21 @@ from torch import Tensor
 from genlab import data
 from genlab.data import Dataset, pictures
 from genlab.data.dataset import Images
+from genlab.data.preprocessing import Preprocessing
 from genlab.engine import device, threads
 from genlab.evaluation import models
-from genlab.evaluation.image_set import Reference, drawn
+from genlab.evaluation.image_set import Reference, Samples, drawn
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.measure import Evaluation, measure
-from genlab.evaluation.samples import Samples, Way
-from genlab.families.base import Own
 from genlab.recipe import GanRecipe, Recipe, VaeRecipe
 from genlab.recipe.gan import CROSS_ENTROPIES
 from genlab.runs.directory import RunDirectory
+from genlab.runs.open import OpenRun
 from genlab.runs.provenance import check_split, machine_of, split_of, test_is_recorded, versions
 from genlab.runs.sampling import How, Sampler, load_network
 
 
-def evaluate(run: RunDirectory, own: Own, how: How, n: int, judge: Judge | None) -> Evaluation:
+def evaluate(run: OpenRun, how: How, n: int, judge: Judge | None) -> Evaluation:
     """All metrics of n images of a run.
 
     A conditional run is asked for the classes of as many training images, so that classes are as frequent as there.
@@ -36,10 +36,10 @@ def evaluate(run: RunDirectory, own: Own, how: How, n: int, judge: Judge | None)
         DataError: the dataset is not the one that the run began with.
     """
     recipe = run.recipe
-    sampler = Sampler(run, own, how)
+    sampler = Sampler(run, how)
     with threads.all_threads():
         held_out = split_of(run, "test")
-        against = Reference(recipe.data.name, way_of(recipe), judge, subset=recipe.data.subset)
+        against = Reference(recipe.data.name, Preprocessing.of(recipe), judge, subset=recipe.data.subset)
         check_split(run, against.train, "train")
         labels = requests(recipe, against, n)
         made = pictures.to_uint8(sampler(sampler.z("evaluation", n), labels))
@@ -56,20 +56,15 @@ def evaluate(run: RunDirectory, own: Own, how: How, n: int, judge: Judge | None)
                 "this run is of an older version, which did not record the test split: it may have been another one"
             )
         if isinstance(recipe, GanRecipe):
-            record |= _discriminator(run, own, how, recipe, against, held_out, made, requested, record)
+            record |= _discriminator(run, how, recipe, against, held_out, made, requested, record)
         if isinstance(recipe, VaeRecipe):
-            record |= _bound(run, own, how, recipe, held_out, record)
+            record |= _bound(run, how, recipe, held_out, record)
         if judge is not None:
             if (ways := _smoothness(recipe, sampler, against, judge)) is not None:
                 record["interpolation"] = ways
             else:
                 record["notes"].append("real images do not differ: ways between z cannot be measured by them")
     return evaluation
-
-
-def way_of(recipe: Recipe) -> Way:
-    """How images of its dataset reach the networks of a recipe."""
-    return Way(recipe.data.size, recipe.data.channels, recipe.data.resize)
 
 
 def requests(recipe: Recipe, against: Reference, n: int) -> Tensor | None:
@@ -103,8 +98,7 @@ def _smoothness(recipe: Recipe, sampler: Sampler, against: Reference, judge: Jud
 
 
 def _discriminator(
-    run: RunDirectory,
-    own: Own,
+    run: OpenRun,
     how: How,
     recipe: GanRecipe,
     against: Reference,
@@ -116,11 +110,11 @@ def _discriminator(
     """What D says of held-out, training and generated images; nothing of a snapshot, which has no D."""
     if how.step is not None or recipe.objective.players == "generator":
         return {}
-    if "discriminator" in run.provenance["own"] and "discriminator" not in own:
+    if "discriminator" in run.provenance["own"] and "discriminator" not in run.custom:
         record["notes"].append("the run's own discriminator was not given: nothing is said of it")
         return {}
     machine = device.start(device.here(recipe.engine))
-    network = machine.place(load_network(run, own, "discriminator"))
+    network = machine.place(load_network(run, "discriminator"))
     if held_out is None:
         record["notes"].append("no test split: what the discriminator says of images that it has not seen is unknown")
         return {}
@@ -141,9 +135,7 @@ def _discriminator(
     return {"discriminator": models.discriminator(real, known, fake, bordered)}
 
 
-def _bound(
-    run: RunDirectory, own: Own, how: How, recipe: VaeRecipe, test: Dataset | None, record: dict[str, Any]
-) -> dict[str, Any]:
+def _bound(run: OpenRun, how: How, recipe: VaeRecipe, test: Dataset | None, record: dict[str, Any]) -> dict[str, Any]:
     if how.step is not None:
         return {}
     if test is None or (recipe.conditional and test.labels is None):
@@ -151,7 +143,7 @@ def _bound(
         record["notes"].append(f"{lacks}: the bound of test images is unknown")
         return {}
     machine = device.start(device.here(recipe.engine))
-    networks = {name: load_network(run, own, name) for name in ("encoder", "decoder")}
+    networks = {name: load_network(run, name) for name in ("encoder", "decoder")}
     return {"vae": models.bound(recipe, networks, machine, _fitted(test, recipe), how.seed)}
 
 

@@ -22,10 +22,10 @@ from PIL import Image
 from genlab.data import Dataset
 from genlab.data.augmentation import blurred
 from genlab.data.dataset import Images
+from genlab.data.preprocessing import SHRINKING, Preprocessing, Resize, resampled
 from genlab.errors import UsageError
 from genlab.evaluation import metrics
 from genlab.evaluation.image_set import averaged, drawn_rows
-from genlab.evaluation.samples import SHRINKING, Resize, Way, resampled
 
 Floats = NDArray[np.float64]
 LOOKED_AT, REAL = 256, 2000
@@ -47,7 +47,7 @@ PIXELS = 2e8
 """At most so many are held at once: of very large images fewer are looked at."""
 
 
-def way_of(images: Images, real: Dataset, resize: Resize | None = None) -> Way:
+def way_of(images: Images, real: Dataset, resize: Resize | None = None) -> Preprocessing:
     """The way from the dataset's form to that of these images: as `resize` says, or as they show.
 
     Args:
@@ -58,13 +58,13 @@ def way_of(images: Images, real: Dataset, resize: Resize | None = None) -> Way:
     """
     size, channels = images.shape[2], images.shape[1]
     if size == real.side:
-        return Way(size, channels, "none")
+        return Preprocessing(size, channels, "none")
     if resize is None:
-        return Way(size, channels, _guess(_some(images, REAL, size), real), guessed=True)
+        return Preprocessing(size, channels, _guess(_some(images, REAL, size), real), guessed=True)
     if (resize == "pad" and size < real.side) or (resize == "crop" and size > real.side):
         done = "padded" if resize == "pad" else "cut"
         raise UsageError(f"images of {size} pixels cannot be {done} ones of {real.side}; use --resize bilinear")
-    return Way(size, channels, resize)
+    return Preprocessing(size, channels, resize)
 
 
 def _guess(images: Images, real: Dataset) -> Resize:

@@ -56,7 +56,7 @@ class Evaluates(Protocol):
         """What is to be logged of the epoch, and of the test split (uint8 images, int64 labels), where there is one."""
 
 
-Own = Mapping[str, nn.Module]
+CustomNetworks = Mapping[str, nn.Module]
 """Networks of the caller's, by name, that stand in for a recipe's."""
 Examples = dict[str, tuple[tuple[Tensor, ...], tuple[int, ...]]]
 """For each network two inputs, and the shape of what it makes of them."""
@@ -72,7 +72,6 @@ class Family:
         model: (recipe, networks, engine, random streams, total steps, own objective or None) -> a model in training.
         sampler: the network that makes images from z, and `encoder` the one that makes z from images; None: it cannot.
         to_images: (recipe, the sampler's output) -> images in [0, 1].
-        evaluates: whether its models are `Evaluates`.
         mergeable: whether networks treat each image by itself, so that passes may be merged.
     """
 
@@ -82,11 +81,10 @@ class Family:
     sampler: str | None = None
     encoder: str | None = None
     to_images: Callable[[Any, Tensor], Tensor] | None = None
-    evaluates: bool = False
     mergeable: Callable[[Mapping[str, nn.Module]], bool] = lambda networks: False
 
     def networks(
-        self, recipe: Recipe, classes: int, keyed: Keyed, own: Own, needed: Iterable[str]
+        self, recipe: Recipe, classes: int, keyed: Keyed, own: CustomNetworks, needed: Iterable[str]
     ) -> dict[str, nn.Module]:
         """The recipe's networks, or the caller's own in their place.
 
@@ -121,7 +119,6 @@ FAMILIES = {
         sampler="decoder",
         encoder="encoder",
         to_images=vae.to_images,
-        evaluates=True,
     ),
     "classifier": Family(
         build=classifier.build_networks,
@@ -129,6 +126,5 @@ FAMILIES = {
         model=lambda recipe, networks, engine, keyed, steps, _: classifier.Classifier(
             recipe, networks, engine, keyed, steps
         ),
-        evaluates=True,
     ),
 }

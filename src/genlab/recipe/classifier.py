@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -58,6 +58,7 @@ class Augmentation(Section):
 
 
 class ClassifierRecipe(BaseRecipe):
+    validates: ClassVar[bool] = True
     family: Literal["classifier"]
     augmentation: Augmentation | None = None
     networks: ClassifierNetworks

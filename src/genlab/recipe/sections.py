@@ -201,6 +201,8 @@ class BaseRecipe(Section):
     budget: Budget
     engine: Engine = Engine()
     logging: Logging = Logging()
+    validates: ClassVar[bool] = False
+    """Whether models of this family say after each epoch how they do on held-out images."""
 
     @property
     def latent(self) -> int:

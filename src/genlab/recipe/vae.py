@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -50,6 +50,7 @@ class VaeObjective(Section):
 
 
 class VaeRecipe(BaseRecipe):
+    validates: ClassVar[bool] = True
     family: Literal["vae"]
     networks: VaeNetworks
     objective: VaeObjective

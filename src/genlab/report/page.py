@@ -14,7 +14,8 @@ from genlab.errors import DataError, GenlabError
 from genlab.evaluation import kept
 from genlab.families.nets.describe import Description, Layer
 from genlab.recipe import Recipe, files
-from genlab.report import anatomy
+from genlab.recipe.equations import equations
+from genlab.recipe.schedule import Schedule
 from genlab.report import text as words
 from genlab.report.curves import Figure, draw
 from genlab.report.diagram import drawing
@@ -22,7 +23,7 @@ from genlab.report.figures import looks
 from genlab.runs import verify
 from genlab.runs.directory import Row, RunDirectory
 from genlab.runs.sampling import sampling_words
-from genlab.training.fit import Plan, missing_rows
+from genlab.runs.verify import missing_rows
 
 TIMELINE = 9
 
@@ -97,12 +98,12 @@ class RunPage:
 def run_page(run: RunDirectory) -> RunPage:
     """Read a run directory, draw its figures."""
     recipe, provenance, status, rows = run.trained_by(), run.provenance, _status(run), run.sound_rows()
-    plan = Plan.of(recipe, provenance["data"]["images"])
+    schedule = Schedule.of(recipe, provenance["data"]["images"])
     steps = [step for step in run.steps("samples", ".png") if _is_whole(run, run.file("samples", step, ".png"))]
     words = sampling_words(run)
-    grids = [Grid(_embed(run.file("samples", step, ".png")), _when(step, plan)) for step in steps]
+    grids = [Grid(_embed(run.file("samples", step, ".png")), _when(step, schedule)) for step in steps]
     last = rows[-1] if rows else None
-    final = Grid(grids[-1].source, f"Generated after {_when(steps[-1], plan)}: {words}.") if grids else None
+    final = Grid(grids[-1].source, f"Generated after {_when(steps[-1], schedule)}: {words}.") if grids else None
     real_file = run.path / "samples" / "real.png"
     return RunPage(
         title=run.path.name,
@@ -131,7 +132,7 @@ def run_page(run: RunDirectory) -> RunPage:
         figures=draw(run, rows, recipe, "objective" in provenance["own"]),
         networks=provenance["networks"],
         drawing=drawing(recipe, _described(provenance["networks"])),
-        equations=[] if "objective" in provenance["own"] else anatomy.equations(recipe),
+        equations=[] if "objective" in provenance["own"] else equations(recipe),
         recipe=files.dump(recipe),
         provenance=_provenance_lines(provenance),
     )
@@ -227,11 +228,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _when(step: int, plan: Plan) -> str:
-    epochs, rest = divmod(step, plan.steps_per_epoch)
+def _when(step: int, schedule: Schedule) -> str:
+    epochs, rest = divmod(step, schedule.steps_per_epoch)
     if rest == 0:
         return f"epoch {epochs} (step {step:,})"
-    return f"step {step:,} (epoch {step / plan.steps_per_epoch:.2f})"
+    return f"step {step:,} (epoch {step / schedule.steps_per_epoch:.2f})"
 
 
 def _spread(n: int, most: int) -> list[int]:

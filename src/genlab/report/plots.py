@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -141,3 +143,12 @@ def png(figure: Canvas, text: Mapping[str, str]) -> bytes:
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None, **text})
     return seals.seal_png(buffer.getvalue())
+
+
+def fonts() -> dict[str, Any]:
+    """Which font plots are written in, and how many are found here."""
+    from matplotlib import font_manager
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    used = font_manager.findfont(font_manager.FontProperties())
+    return {"used": Path(used).name, "found": len(font_manager.fontManager.ttflist)}

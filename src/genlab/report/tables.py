@@ -1,15 +1,14 @@
-"""Tables on the screen: rich for a person, plain aligned lines for a pipe, JSON where asked for."""
+"""Tables as data: what stands in which row and column. The command line prints them."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from genlab.engine.console import say, visible
+if TYPE_CHECKING:  # The command line loads this file, and neither of these needs.
+    from genlab.evaluation.judge_trial import Response
+    from genlab.families.nets.describe import Description
 
 
 @dataclass(frozen=True)
@@ -23,85 +22,42 @@ class Table:
     total: Sequence[str] | None = None
 
 
-def show_table(table: Table) -> None:
-    """Print a table in the form that suits standard output."""
-    table = _visible(table)
-    if sys.stdout.isatty() and _fits(table):
-        _rich(table)
-    else:
-        _plain(table)
+def of_runs(states: list[dict[str, Any]]) -> Table:
+    """A row a run."""
+
+    def step(state: dict[str, Any]) -> str:
+        if state["step"] is None:
+            return "-"
+        return f"{state['step']:,}" + (f" of {state['total_steps']:,}" if state["total_steps"] else "")
+
+    rows = [
+        (s["run"], s["state"], step(s), "-" if s["seconds"] is None else f"{s['seconds']:.0f}", s["reason"] or "")
+        for s in states
+    ]
+    return Table("", ("run", "state", "step", "seconds", "reason"), rows, numeric=("step", "seconds"))
 
 
-def show_json(value: Any) -> None:
-    """Print a value as one line of JSON."""
-    say(json.dumps(value, allow_nan=False))
-
-
-def _visible(table: Table) -> Table:
-    """The table with nothing in it that steers a terminal, each cell on a line."""
-
-    def line(cells: Sequence[str]) -> list[str]:
-        return [visible(cell, keep="") for cell in cells]
-
-    return replace(
-        table,
-        columns=line(table.columns),
-        rows=[line(row) for row in table.rows],
-        numeric=line(table.numeric),
-        total=line(table.total) if table.total else None,
+def of_layers(description: Description) -> Table:
+    """One row a layer, totals at the end; shapes and multiply-adds for one image."""
+    rows = [
+        (layer.type, " x ".join(map(str, layer.output_shape)), f"{layer.parameters:,}", f"{layer.multiply_adds:,}")
+        for layer in description.layers
+    ]
+    columns = ("layer", "output shape", "parameters", "multiply-adds")
+    total = ("total", "", f"{description.parameters:,}", f"{description.multiply_adds:,}")
+    fixed = description.parameters - description.trainable
+    title = (
+        f"{description.name}: {description.parameters:,} parameters "
+        f"({description.trainable:,} trainable, {fixed:,} not; {description.buffers:,} running statistics)"
     )
+    return Table(title, columns, rows, numeric=columns[1:], total=total)
 
 
-def _fits(table: Table) -> bool:
-    """Whether the columns that must not be cut leave room for the others; rich would cut numbers otherwise."""
-    lines = [table.columns, *table.rows, *([table.total] if table.total else [])]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(table.columns))]
-    fixed = [k == 0 or column in table.numeric for k, column in enumerate(table.columns)]
-    need = sum(width if keep else min(width, 16) for width, keep in zip(widths, fixed, strict=True))
-    return need + 3 * len(widths) + 1 <= shutil.get_terminal_size().columns
-
-
-def _rich(table: Table) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    drawn = RichTable(
-        title=Text(visible(table.title)),
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_footer=table.total is not None,
-    )
-    footer = table.total or [""] * len(table.columns)
-    for column, foot in zip(table.columns, footer, strict=True):
-        drawn.add_column(
-            Text(column),
-            Text(foot),
-            justify="right" if column in table.numeric else "left",
-            overflow="fold",
-            no_wrap=column in table.numeric or column == table.columns[0],
-        )
-    for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
-
-
-def aligned(lines: Sequence[Sequence[str]], numeric: Collection[int] = ()) -> str:
-    """Lines of cells as text, each column as wide as its widest cell, the `numeric` ones aligned to the right."""
-    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(w) if k in numeric else cell.ljust(w)
-            for k, (cell, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
-def _plain(table: Table) -> None:
-    if table.title:
-        say(table.title)
-    lines = [table.columns, *table.rows, *([table.total] if table.total else [])]
-    say(aligned(lines, {k for k, column in enumerate(table.columns) if column in table.numeric}))
+def of_judge_trial(response: Response) -> Table:
+    """A row a disturbance and strength: the distance in floors."""
+    rows = [
+        (name, strength, f"{floors:,.1f}")
+        for name, found in response.floors.items()
+        for strength, floors in found.items()
+    ]
+    return Table("", ("disturbance", "strength", "floors"), rows, numeric=("strength", "floors"))

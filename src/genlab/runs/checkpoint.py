@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genlab.runs import tensors as sealed
-from genlab.errors import CheckpointError
 from genlab.engine.files import clean, make_folder, patiently, refusals, sync_folder, write_synced
+from genlab.errors import CheckpointError
+from genlab.runs import tensors as sealed
 
 SCHEMA = 2
 KEEP = 2

@@ -27,11 +27,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from genlab.recipe import files
 from genlab.engine import seals
-from genlab.errors import BusyError, DataError, GenlabError, StorageError, UsageError, unknown
-from genlab.recipe import Recipe
 from genlab.engine.files import check_text, clean, make_folder, refusals, sync_folder, write, write_json
+from genlab.errors import BusyError, DataError, GenlabError, StorageError, UsageError, unknown
+from genlab.recipe import Recipe, files
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 FOLDERS = ("samples", "checkpoints", "snapshots", "evaluations", "figures")

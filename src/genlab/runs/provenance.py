@@ -17,14 +17,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from genlab import __version__, data
-from genlab.engine import threads
-from genlab.recipe import files
+from genlab import data
 from genlab.data import Dataset
+from genlab.engine import threads
+from genlab.engine.version import VERSION
 from genlab.errors import DataError, UsageError, first_line
 from genlab.families.base import Examples
 from genlab.families.nets.describe import Description, describe
-from genlab.recipe import Recipe
+from genlab.recipe import Recipe, files
 from genlab.runs.directory import RunDirectory
 
 Split = Literal["train", "test"]
@@ -119,7 +119,7 @@ def versions() -> dict[str, str]:
     """Of Python, genlab and what it computes with."""
     return {
         "python": platform.python_version(),
-        "genlab": __version__,
+        "genlab": VERSION,
         **{name: metadata.version(name) for name in ("torch", "numpy")},
     }
 

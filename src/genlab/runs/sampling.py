@@ -14,16 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genlab.runs import checkpoint, tensors as sealed
-from genlab.engine import device
-from genlab.families import latent
 from genlab.data import pictures
-from genlab.training import fit
-from genlab.errors import CheckpointError, UsageError
-from genlab.families.base import FAMILIES, Own
-from genlab.engine.randomness import Keyed
-from genlab.runs.directory import RunDirectory
+from genlab.engine import device
 from genlab.engine.files import write
+from genlab.engine.randomness import Keyed
+from genlab.errors import CheckpointError, UsageError
+from genlab.families import latent
+from genlab.families.base import FAMILIES
+from genlab.recipe import Recipe
+from genlab.runs import checkpoint
+from genlab.runs import tensors as sealed
+from genlab.runs.directory import RunDirectory
+from genlab.runs.open import OpenRun
 
 BLOCK = 1000
 """How many z are drawn from one key; see `Sampler.z`."""
@@ -69,14 +71,14 @@ class Sampler:
         CheckpointError: nothing was saved yet, or it is damaged.
     """
 
-    def __init__(self, run: RunDirectory, own: Own, how: How) -> None:
+    def __init__(self, run: OpenRun, how: How) -> None:
         self.run, self.recipe, self.how = run, run.recipe, how
         self._family = FAMILIES[self.recipe.family]
         if self._family.sampler is None:
             raise UsageError(f"{run.path.name} is a {self.recipe.family}: it makes no images")
         if how.truncation is not None and not 0 < how.truncation <= 100:
             raise UsageError(f"truncation is {how.truncation}; allowed: above 0, at most 100")
-        network = load_network(run, own, self._family.sampler, how.step, how.ema)
+        network = load_network(run, self._family.sampler, how.step, how.ema)
         self._engine = device.start(device.here(self.recipe.engine))
         self._network = self._engine.place(network)
         self._keyed = Keyed(how.seed)
@@ -107,7 +109,7 @@ class Sampler:
         return z if self.how.truncation is None else latent.truncated(z, self.how.truncation)
 
 
-def load_network(run: RunDirectory, own: Own, name: str, step: int | None = None, ema: bool = True) -> nn.Module:
+def load_network(run: OpenRun, name: str, step: int | None = None, ema: bool = True) -> nn.Module:
     """A network of a run with the weights of a snapshot (`step`) or of the newest checkpoint, averaged or not.
 
     Raises:
@@ -130,7 +132,7 @@ def load_network(run: RunDirectory, own: Own, name: str, step: int | None = None
         tensors, _ = sealed.unpack(sealed.read(path), path)
     needed = provenance.get("own", {}).keys() & {name}
     family, classes = FAMILIES[recipe.family], len(provenance["data"]["class_names"])
-    network = family.networks(recipe, classes, Keyed(0), own, needed)[name]
+    network = family.networks(recipe, classes, Keyed(0), run.custom, needed)[name]
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -186,7 +188,19 @@ def sampling_words(run: RunDirectory, how: How = How()) -> str:
     sampler = layers.get(FAMILIES[run.recipe.family].sampler, [])
     batchnorm = any(layer["type"].startswith("BatchNorm") for layer in sampler)
     cut = "" if how.truncation is None else f", z cut to +-{how.truncation:g}"
-    return fit.sampling_words(run.recipe, batchnorm, how.ema, how.batch_statistics) + cut
+    return drawn_with(run.recipe, batchnorm, how.ema, how.batch_statistics) + cut
+
+
+def drawn_with(recipe: Recipe, batchnorm: bool, averaged: bool = True, batch_statistics: bool = False) -> str:
+    """How samples are drawn, for captions: with which weights, which BatchNorm statistics, which precision.
+
+    Args:
+        batchnorm: whether the network has batch normalisation at all.
+    """
+    decay = recipe.ema_decay
+    weights = f"EMA weights (decay {decay:g})" if decay is not None and averaged else "last weights"
+    statistics = f"{'batch' if batch_statistics else 'running'} BatchNorm statistics" if batchnorm else "no BatchNorm"
+    return f"{weights}, {statistics}, float32"
 
 
 def class_index(label: int | str, class_names: Sequence[str]) -> int:

@@ -11,13 +11,12 @@ from typing import Any
 
 from PIL import Image
 
-from genlab.runs import checkpoint, tensors
 from genlab.engine import seals
 from genlab.errors import CheckpointError, DataError, GenlabError
 from genlab.families.base import FAMILIES
+from genlab.recipe.schedule import Schedule
+from genlab.runs import checkpoint, tensors
 from genlab.runs.directory import RunDirectory
-from genlab.report.tables import Table
-from genlab.training.fit import Plan, missing_rows
 
 
 @dataclass(frozen=True)
@@ -143,8 +142,8 @@ def _check_there(run: RunDirectory, folder: Path) -> None:
     recipe = run.trained_by()
     if FAMILIES[recipe.family].sampler is None:
         return
-    plan = Plan.of(recipe, run.provenance["data"]["images"])
-    due = [at for at in range(1, step + 1) if plan.samples_at(at, recipe)]
+    schedule = Schedule.of(recipe, run.provenance["data"]["images"])
+    due = [at for at in range(1, step + 1) if schedule.samples_at(at, recipe)]
     for kind, ending in (("snapshots", ".safetensors"), ("samples", ".png")):
         missing = sorted(set(due) - set(run.steps(kind, ending)))
         if missing:
@@ -188,16 +187,9 @@ def state_of(run: RunDirectory) -> dict[str, Any]:
     return {**found, "reason": found["reason"] or changed}
 
 
-def table(states: list[dict[str, Any]]) -> Table:
-    """A row a run."""
-
-    def step(state: dict[str, Any]) -> str:
-        if state["step"] is None:
-            return "-"
-        return f"{state['step']:,}" + (f" of {state['total_steps']:,}" if state["total_steps"] else "")
-
-    rows = [
-        (s["run"], s["state"], step(s), "-" if s["seconds"] is None else f"{s['seconds']:.0f}", s["reason"] or "")
-        for s in states
-    ]
-    return Table("", ("run", "state", "step", "seconds", "reason"), rows, numeric=("step", "seconds"))
+def missing_rows(run: RunDirectory, upto: int) -> list[int]:
+    """The steps up to `upto` (that of a checkpoint) whose metric row is missing or damaged."""
+    recipe = run.trained_by()
+    schedule = Schedule.of(recipe, run.provenance["data"]["images"])
+    there = {row["step"] for row in run.sound_rows()}
+    return [step for step in range(1, upto + 1) if schedule.row_at(step, recipe) and step not in there]

@@ -7,10 +7,10 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.engine import calibrate as plan
+from genlab.engine import calibrate
 from genlab.recipe import Engine
+from genlab.recipe.schedule import Schedule
 from genlab.runs.directory import Row, RunDirectory
-from genlab.training.fit import Plan
 
 AFTER = 3
 """Steps; the ones before warm up."""
@@ -30,23 +30,25 @@ class FirstSteps:
 
     def __init__(self, given: Engine, resolved: Engine, convolutional: bool) -> None:
         self.chosen, self.convolutional = resolved.model_dump(), convolutional
-        self.automatic = {field for field in plan.FIRST if given.plan == "auto" and getattr(given, field) == "auto"}
+        self.automatic = {
+            field for field in calibrate.FIRST if given.plan == "auto" and getattr(given, field) == "auto"
+        }
         self.steps = 0
 
     def stepped(self, step: int, seconds: float) -> None:
         self.steps += 1
         if self.steps != AFTER or self.chosen["device"] != "cpu":
             return
-        found = plan.slower(self.chosen, self.automatic, self.convolutional)
+        found = calibrate.slower(self.chosen, self.automatic, self.convolutional)
         if found:
-            plan.forget("cpu")
+            calibrate.forget("cpu")
             warnings.warn(
                 f"the plan remembered for this machine is wrong: {found}; it was forgotten, and this run keeps it. "
                 "A new run takes a new plan (genlab bench plan --anew measures it)",
                 stacklevel=2,
             )
 
-    def started(self, plan: Plan, run: RunDirectory, done: int) -> None: ...
+    def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None: ...
     def logged(self, row: Row) -> None: ...
     def sampled(self, step: int, picture: NDArray[np.uint8]) -> None: ...
     def ended(self) -> None: ...
@@ -54,7 +56,7 @@ class FirstSteps:
 
 def note_precision(settings: Engine) -> None:
     """Say that a run's precision is one that this machine has no instructions for."""
-    reason = plan.impossible(settings.device).get(settings.precision)
+    reason = calibrate.impossible(settings.device).get(settings.precision)
     if reason:
         warnings.warn(
             f"engine.precision {settings.precision}: {reason}; a step takes many times as long as in float32",

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,9 +20,11 @@ from genlab.engine.files import write
 from genlab.engine.randomness import Keyed
 from genlab.errors import CheckpointError, NonFiniteError, Stopped, StorageError, reason
 from genlab.families.base import FAMILIES, Evaluates, Generates, Trains
-from genlab.recipe import Recipe, SampleLogging
+from genlab.recipe import Recipe
+from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint, tensors
 from genlab.runs.directory import MetricLog, Row, RunDirectory
+from genlab.runs.sampling import drawn_with
 
 CONDITIONAL_COLUMNS = 10
 UNCONDITIONAL_SAMPLES, UNCONDITIONAL_COLUMNS = 64, 8
@@ -32,7 +33,7 @@ UNCONDITIONAL_SAMPLES, UNCONDITIONAL_COLUMNS = 64, 8
 class Observer(Protocol):
     """Watches a training, and cannot change it: it is given copies."""
 
-    def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
+    def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
         """Before the first step; `done` steps were made before, in a resumed run."""
 
     def stepped(self, step: int, seconds: float) -> None:
@@ -52,70 +53,14 @@ Evaluator = Callable[[int, Generates], dict[str, float]]
 """Measures a model after a step, and leaves it as it was; what it returns is logged."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Which images at which step. Steps count from 1; epoch e is over after step e * steps_per_epoch."""
-
-    images: int
-    batch: int
-    steps_per_epoch: int
-    total_steps: int
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that are begun."""
-        return -(-self.total_steps // self.steps_per_epoch)
-
-    @classmethod
-    def of(cls, recipe: Recipe, images: int) -> Plan:
-        batch = recipe.budget.batch
-        per_epoch = -(-images // batch) if recipe.data.last_batch == "keep" else images // batch
-        total = per_epoch * recipe.budget.epochs
-        return cls(images, batch, per_epoch, min(total, recipe.budget.max_steps or total))
-
-    def batches(self, keyed: Keyed, after: int) -> Iterator[tuple[int, Tensor]]:
-        """(step, indices of its images) for every step behind `after`; each epoch has an order of its own."""
-        for epoch in range(after // self.steps_per_epoch, -(-self.total_steps // self.steps_per_epoch)):
-            order = keyed.permutation("order", epoch, self.images)
-            for k in range(self.steps_per_epoch):
-                step = epoch * self.steps_per_epoch + k + 1
-                if after < step <= self.total_steps:
-                    yield step, order[k * self.batch : (k + 1) * self.batch]
-
-    def samples_at(self, step: int, recipe: Recipe) -> bool:
-        """Whether the fixed z are drawn after this step."""
-        logging, (epochs, rest) = recipe.logging, divmod(step, self.steps_per_epoch)
-        assert isinstance(logging, SampleLogging), "only families that make images are asked"
-        return (
-            step == self.total_steps
-            or (rest == 0 and epochs in logging.sample_epochs)
-            or (logging.sample_every is not None and step % logging.sample_every == 0)
-            or (step - 1) % self.steps_per_epoch in logging.sample_batches
-        )
-
-    def evaluates_at(self, step: int, recipe: Recipe) -> bool:
-        """Whether a family that evaluates itself does so after this step."""
-        over = step == self.total_steps or step % self.steps_per_epoch == 0
-        return over and FAMILIES[recipe.family].evaluates
-
-    def row_at(self, step: int, recipe: Recipe) -> bool:
-        """Whether a metric row is due after this step."""
-        logging = recipe.logging
-        measures = isinstance(logging, SampleLogging) and logging.evaluation != "none"
-        return (
-            step in (1, self.total_steps)
-            or step % logging.metrics_every == 0
-            or self.evaluates_at(step, recipe)
-            or (measures and self.samples_at(step, recipe))
-        )
-
-
-def missing_rows(run: RunDirectory, upto: int) -> list[int]:
-    """The steps up to `upto` (that of a checkpoint) whose metric row is missing or damaged."""
-    recipe = run.trained_by()
-    plan = Plan.of(recipe, run.provenance["data"]["images"])
-    there = {row["step"] for row in run.sound_rows()}
-    return [step for step in range(1, upto + 1) if plan.row_at(step, recipe) and step not in there]
+def batches(schedule: Schedule, keyed: Keyed, after: int) -> Iterator[tuple[int, Tensor]]:
+    """(step, indices of its images) for every step behind `after`; each epoch has an order of its own."""
+    for epoch in range(after // schedule.steps_per_epoch, schedule.epochs):
+        order = keyed.permutation("order", epoch, schedule.images)
+        for k in range(schedule.steps_per_epoch):
+            step = epoch * schedule.steps_per_epoch + k + 1
+            if after < step <= schedule.total_steps:
+                yield step, order[k * schedule.batch : (k + 1) * schedule.batch]
 
 
 def fit(
@@ -141,7 +86,7 @@ def fit(
         NonFiniteError: a loss or gradient was not finite; the last checkpoint is from before.
         StorageError: the disk refused.
     """
-    plan = Plan.of(recipe, len(dataset))
+    schedule = Schedule.of(recipe, len(dataset))
     images = torch.from_numpy(dataset.images)
     labels = _tensor(dataset.labels)
     done, seconds_before = 0, 0.0
@@ -151,17 +96,17 @@ def fit(
     else:
         _real_picture(dataset, recipe, run)
     classes = len(dataset.class_names)
-    books = _Bookkeeping(model, run, recipe, plan, keyed, observers, classes, test, evaluator, done, seconds_before)
+    books = _Bookkeeping(model, run, recipe, schedule, keyed, observers, classes, test, evaluator, done, seconds_before)
     with books.status(), run.appending(after=done) as log, signals.requests() as stop:
         for observer in observers:
-            observer.started(plan, run, done)
-        for step, indices in plan.batches(keyed, after=done):
+            observer.started(schedule, run, done)
+        for step, indices in batches(schedule, keyed, after=done):
             with keyed.scope("networks", step):
                 losses = model.step(images[indices], None if labels is None else labels[indices], step)
             books.after_step(step, losses, log, stop)
-            if stop.heard and step < plan.total_steps:
+            if stop.heard and step < schedule.total_steps:
                 raise Stopped(
-                    f"stopped at step {step} of {plan.total_steps}; go on with: genlab train --resume {run.path}",
+                    f"stopped at step {step} of {schedule.total_steps}; go on with: genlab train --resume {run.path}",
                     128 + stop.signal,
                 )
 
@@ -174,7 +119,7 @@ class _Bookkeeping:
         model: Trains,
         run: RunDirectory,
         recipe: Recipe,
-        plan: Plan,
+        schedule: Schedule,
         keyed: Keyed,
         observers: Sequence[Observer],
         classes: int,
@@ -183,7 +128,7 @@ class _Bookkeeping:
         done: int,
         seconds_before: float,
     ) -> None:
-        self.model, self.run, self.recipe, self.plan, self.observers = model, run, recipe, plan, observers
+        self.model, self.run, self.recipe, self.schedule, self.observers = model, run, recipe, schedule, observers
         self.test, self.evaluator, self.family = test, evaluator, FAMILIES[recipe.family]
         if self.family.sampler:
             self.previews = previews(recipe, keyed, classes)
@@ -217,18 +162,18 @@ class _Bookkeeping:
     def after_step(self, step: int, losses: dict[str, float], log: MetricLog, stop: signals.Stop) -> None:
         """Log, sample, save: whatever is due after this step."""
         self.step = step
-        last = step == self.plan.total_steps
+        last = step == self.schedule.total_steps
         for observer in self.observers:
             observer.stepped(step, self.seconds)
-        if self.plan.evaluates_at(step, self.recipe):
+        if self.schedule.evaluates_at(step, self.recipe):
             losses = {**losses, **self._evaluate(step)}
-        sampling = self.family.sampler is not None and self.plan.samples_at(step, self.recipe)
+        sampling = self.family.sampler is not None and self.schedule.samples_at(step, self.recipe)
         if sampling:
             self._check(step)
             self._sample(step)
         if sampling and self.evaluator:
             losses = {**losses, **self._measure(step, self.evaluator)}
-        if self.plan.row_at(step, self.recipe):
+        if self.schedule.row_at(step, self.recipe):
             self._log(step, losses, log)
         overdue = time.monotonic() - self.saved_at >= self.recipe.logging.checkpoint_seconds
         # Read the request once and last: a step that ends in a stop must be a step that was saved.
@@ -239,9 +184,9 @@ class _Bookkeeping:
             self._save(step)
 
     def _log(self, step: int, losses: dict[str, float], log: MetricLog) -> None:
-        per_epoch, partial = self.plan.steps_per_epoch, self.plan.images % self.plan.batch
+        per_epoch, partial = self.schedule.steps_per_epoch, self.schedule.images % self.schedule.batch
         kept = self.recipe.data.last_batch == "keep" and partial
-        images = step * self.plan.batch - (step // per_epoch * (self.plan.batch - partial) if kept else 0)
+        images = step * self.schedule.batch - (step // per_epoch * (self.schedule.batch - partial) if kept else 0)
         row = {"step": step, "epoch": round(step / per_epoch, 6), "images": images, "seconds": round(self.seconds, 3)}
         log.append({**row, **losses})
         for observer in self.observers:
@@ -267,7 +212,7 @@ class _Bookkeeping:
         z, labels, columns = self.previews
         picture = pictures.grid(self.model.generate(z, labels), columns)
         # Nothing here may differ between two runs of the same recipe and seed: equal samples are equal files.
-        words = sampling_words(self.recipe, batchnorm=bool(batch_normalisations(sampler)))
+        words = drawn_with(self.recipe, batchnorm=bool(batch_normalisations(sampler)))
         text = {"genlab:step": str(step), "genlab:sampling": words}
         write(self.run.file("samples", step, ".png"), pictures.png(picture, text))
         for observer in self.observers:
@@ -289,20 +234,8 @@ class _Bookkeeping:
 
     def _note(self, state: str, **more: Any) -> None:
         self.run.set_status(
-            state=state, step=self.step, total_steps=self.plan.total_steps, seconds=round(self.seconds, 3), **more
+            state=state, step=self.step, total_steps=self.schedule.total_steps, seconds=round(self.seconds, 3), **more
         )
-
-
-def sampling_words(recipe: Recipe, batchnorm: bool, averaged: bool = True, batch_statistics: bool = False) -> str:
-    """How samples are drawn, for captions: with which weights, which BatchNorm statistics, which precision.
-
-    Args:
-        batchnorm: whether the network has batch normalisation at all.
-    """
-    decay = recipe.ema_decay
-    weights = f"EMA weights (decay {decay:g})" if decay is not None and averaged else "last weights"
-    statistics = f"{'batch' if batch_statistics else 'running'} BatchNorm statistics" if batchnorm else "no BatchNorm"
-    return f"{weights}, {statistics}, float32"
 
 
 @torch.no_grad()

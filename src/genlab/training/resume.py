@@ -12,16 +12,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from genlab.api.run import Run
-from genlab.engine import device
 from genlab.engine.files import check_text
-from genlab.engine.randomness import Keyed
 from genlab.errors import CheckpointError, DataError, GenlabError, UsageError
-from genlab.families.base import FAMILIES
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.recipe import Recipe, VaeRecipe, files
+from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint
 from genlab.runs.directory import RunDirectory
+from genlab.runs.open import OpenRun
 from genlab.runs.provenance import (
     SPLITS,
     check_split,
@@ -34,14 +32,17 @@ from genlab.runs.provenance import (
     test_is_recorded,
     versions,
 )
-from genlab.training import start
-from genlab.training.fit import Observer, Plan, missing_rows
+from genlab.runs.verify import missing_rows
+from genlab.training.assemble import assemble, prepare
+from genlab.training.fit import Observer
+from genlab.training.start import MakeEvaluator, train_in, warm_start
 
 
 def resume(
-    run: Run,
+    run: OpenRun,
     objective: AdversarialLoss | None,
     observers: Sequence[Observer],
+    evaluator: MakeEvaluator,
     epochs: int | None,
     overrides: Mapping[str, Any],
     strict: bool,
@@ -70,15 +71,15 @@ def resume(
         wanted = _changed(began, epochs, overrides)
         _check_recipe(run, began, wanted)
         saved = _saved(run, strict)
-        step, plan = (saved.step if saved else 0), Plan.of(wanted, provenance["data"]["images"])
-        if step >= plan.total_steps:
+        step, schedule = (saved.step if saved else 0), Schedule.of(wanted, provenance["data"]["images"])
+        if step >= schedule.total_steps:
             for split in SPLITS if data_is_there(run) else ():
                 split_of(run, split)
             warnings.warn(f"run {run.path.name} is already finished; nothing was trained", stacklevel=4)
-            _heal_status(run, step, plan)
+            _heal_status(run, step, schedule)
             return False
         test = split_of(run, "test")
-        recipe, dataset = start.prepare(wanted, {})
+        recipe, dataset = prepare(wanted, {})
         check_split(run, dataset, "train")
         if not test_is_recorded(run):
             warnings.warn(
@@ -88,22 +89,19 @@ def resume(
             )
             provenance["data"]["test"] = split_facts(test)
         _say_lost_rows(run, step)
-        keyed = Keyed(provenance["seed"])
-        made = FAMILIES[recipe.family].networks(recipe, len(dataset.class_names), keyed, run.own, provenance["own"])
+        assembly = assemble(recipe, dataset, provenance["seed"], run.custom, provenance["own"])
+        recipe = assembly.recipe
         if saved is None and isinstance(recipe, VaeRecipe) and recipe.init_encoder_from:
-            start.warm_start(made["encoder"], Run(RunDirectory.open(recipe.init_encoder_from).path), recipe)
-        resolved = device.resolve(
-            recipe.engine, FAMILIES[recipe.family].mergeable(made), device.convolves(made.values())
-        )
-        recipe = recipe.model_copy(update={"engine": resolved})
+            source = OpenRun(RunDirectory.open(recipe.init_encoder_from).path)
+            warm_start(assembly.networks["encoder"], source, recipe)
         _note(run, provenance, began, recipe, step)
-        start.train_in(run, dataset, test, made, objective, observers, saved)
+        train_in(run, assembly, test, objective, observers, evaluator, saved)
         return True
 
 
-def _heal_status(run: Run, step: int, plan: Plan) -> None:
+def _heal_status(run: OpenRun, step: int, schedule: Schedule) -> None:
     """Write down that the run is finished, with what the old status knew, if it can be read."""
-    known: dict[str, Any] = {"total_steps": plan.total_steps}
+    known: dict[str, Any] = {"total_steps": schedule.total_steps}
     try:
         known |= run.status
     except DataError as error:
@@ -113,16 +111,16 @@ def _heal_status(run: Run, step: int, plan: Plan) -> None:
     run.set_status(**{**known, "state": "finished", "step": step})
 
 
-def _say_lost_rows(run: Run, step: int) -> None:
+def _say_lost_rows(run: OpenRun, step: int) -> None:
     lost = missing_rows(run, step)
     if lost:
         warnings.warn(f"{run.path / 'metrics.jsonl'}: {len(lost)} rows are missing, from step {lost[0]}", stacklevel=5)
 
 
-def _check_parts(run: Run, own: Mapping[str, str], objective: AdversarialLoss | None) -> None:
+def _check_parts(run: OpenRun, own: Mapping[str, str], objective: AdversarialLoss | None) -> None:
     if "objective" in own and objective is None:
         raise UsageError("this run was trained with its own objective; pass it, from Python")
-    extra = sorted({*run.own, *(["objective"] if objective else [])} - own.keys())
+    extra = sorted({*run.custom, *(["objective"] if objective else [])} - own.keys())
     if extra:
         raise UsageError(f"run {run.path.name} was trained with the recipe's {' and '.join(extra)}; pass none")
 
@@ -158,7 +156,7 @@ def _check_longer(began: Recipe, epochs: int) -> None:
             )
 
 
-def _check_recipe(run: Run, began: Recipe, wanted: Recipe) -> None:
+def _check_recipe(run: OpenRun, began: Recipe, wanted: Recipe) -> None:
     """Whether recipe.yaml is what the run began with; or what is wanted, as a kill while it is changed leaves it."""
     file = run.path / "recipe.yaml"
     try:
@@ -175,7 +173,7 @@ def _check_recipe(run: Run, began: Recipe, wanted: Recipe) -> None:
         )
 
 
-def _saved(run: Run, strict: bool) -> checkpoint.Checkpoint | None:
+def _saved(run: OpenRun, strict: bool) -> checkpoint.Checkpoint | None:
     if not checkpoint.found(run.checkpoints):
         return None
     saved, damaged = checkpoint.newest(run.checkpoints)
@@ -186,7 +184,7 @@ def _saved(run: Run, strict: bool) -> checkpoint.Checkpoint | None:
     return saved
 
 
-def _note(run: Run, provenance: dict[str, Any], began: Recipe, recipe: Recipe, step: int) -> None:
+def _note(run: OpenRun, provenance: dict[str, Any], began: Recipe, recipe: Recipe, step: int) -> None:
     """Write down that, where and with which changes the run goes on, and say so where it is no longer exact."""
     changes = {path: [old, new] for path, (old, new) in files.diff(began, recipe).items()}
     moved = differences(provenance, {"versions": versions(), "machine": machine_of(recipe)})

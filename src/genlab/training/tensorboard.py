@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab.engine.files import refusals
+from genlab.recipe.schedule import Schedule
 from genlab.runs.directory import Row, RunDirectory
-from genlab.training.fit import Plan
 
 TAGS = {
     "loss_d": "Loss/Discriminator",
@@ -47,7 +47,7 @@ TAGS = {
 class TensorBoard:
     """Writes runs/<name>/tensorboard; look with ``tensorboard --logdir runs``."""
 
-    def started(self, plan: Plan, run: RunDirectory, done: int) -> None:
+    def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         # Events behind a resumed step are hidden by TensorBoard's own rule.

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from genlab.engine.device import Engine
 from genlab.engine.optim import Descent, read
 from genlab.engine.randomness import Keyed
-from genlab.errors import UsageError
+from genlab.errors import UsageError, aligned
 from genlab.families.nets.autoencoder import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder
 from genlab.families.vae import elbo
 from genlab.recipe import VaeRecipe
-from genlab.report.tables import aligned
 
 ENCODERS: dict[str, type[nn.Module]] = {"mlp": MlpEncoder, "conv": ConvEncoder}
 DECODERS: dict[str, type[nn.Module]] = {"mlp": MlpDecoder, "conv": ConvDecoder}

@@ -8,6 +8,7 @@ import numpy as np
 
 from genlab.data import pictures
 from genlab.evaluation import metrics
+from genlab.evaluation.judge_trial import Response
 from genlab.evaluation.measure import Evaluation
 from genlab.report import plots
 from genlab.report.figures.looks import Look
@@ -70,3 +71,9 @@ def classes(evaluation: Evaluation) -> Look:
     columns = [key for key in rows[0] if key not in ("class", "share_in_data")]
     arrays = {key: np.array([row.get(key) for row in rows], np.float64) for key in columns}
     return Look("evaluation-classes", "Classes", caption, plots.png(plots.classes(rows), text), arrays)
+
+
+def judge_trial(response: Response) -> bytes:
+    """How far the distance moves with each disturbance of real images, a panel for each, as PNG."""
+    lines = {name: (list(found), list(found.values())) for name, found in response.floors.items()}
+    return plots.png(plots.curves(lines, "Frechet distance, floors"), {})

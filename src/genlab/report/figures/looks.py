@@ -21,14 +21,15 @@ from genlab.engine import device
 from genlab.engine.files import write
 from genlab.errors import DataError, UsageError, unknown
 from genlab.families import latent
-from genlab.families.base import FAMILIES, Own
+from genlab.families.base import FAMILIES
 from genlab.families.classifier.model import classify
 from genlab.families.vae import model
 from genlab.recipe import VaeRecipe
+from genlab.recipe.schedule import Schedule
 from genlab.report import plots
 from genlab.runs.directory import RunDirectory
+from genlab.runs.open import OpenRun
 from genlab.runs.sampling import How, Sampler, load_network, npz, sample_labels
-from genlab.training.fit import Plan
 
 EPOCHS = (1, 5, 10, 50, 100)
 WAYS = {"linear": "in a straight line", "spherical": "along an arc"}
@@ -88,7 +89,7 @@ def kept(run: RunDirectory) -> list[tuple[Path, str, str]]:
 
 
 def interpolate(
-    run: RunDirectory, own: Own, how: How, pairs: int = 8, steps: int = 10, path: str = "linear", label: Any = None
+    run: OpenRun, how: How, pairs: int = 8, steps: int = 10, path: str = "linear", label: Any = None
 ) -> Look:
     """Images along the way from one z to another, a row a pair; a conditional run keeps one class along a row.
 
@@ -98,7 +99,7 @@ def interpolate(
     if path not in latent.PATHS:
         raise UsageError(unknown("path", path, latent.PATHS))
     _check(pairs=pairs, steps=(steps, 2), figure=pairs * steps)
-    sampler = Sampler(run, own, how)
+    sampler = Sampler(run, how)
     start, end = sampler.z("interpolate", 2, pairs)
     z = latent.PATHS[path](start, end, steps)
     labels = sample_labels(run, pairs, label)
@@ -115,13 +116,13 @@ def interpolate(
     )
 
 
-def class_grid(run: RunDirectory, own: Own, how: How, columns: int = 15) -> Look:
+def class_grid(run: OpenRun, how: How, columns: int = 15) -> Look:
     """One z a column, one class a row (report S2).
 
     Raises:
         UsageError: the run is unconditional.
     """
-    sampler = Sampler(run, own, how)
+    sampler = Sampler(run, how)
     if not run.recipe.conditional:
         raise UsageError(f"{run.path.name} is unconditional: it has no classes to set against z; use sample")
     classes = run.provenance["data"]["class_names"]
@@ -134,8 +135,7 @@ def class_grid(run: RunDirectory, own: Own, how: How, columns: int = 15) -> Look
 
 
 def traverse(
-    run: RunDirectory,
-    own: Own,
+    run: OpenRun,
     how: How,
     units: Sequence[int] | None = None,
     steps: int = 9,
@@ -147,7 +147,7 @@ def traverse(
     Raises:
         UsageError: no such unit, or a class asked of an unconditional run.
     """
-    sampler = Sampler(run, own, how)
+    sampler = Sampler(run, how)
     chosen = list(range(min(sampler.recipe.latent, 10))) if units is None else list(units)
     wrong = [unit for unit in chosen if not 0 <= unit < sampler.recipe.latent]
     if wrong or not chosen:
@@ -171,15 +171,13 @@ def traverse(
     )
 
 
-def latent_map(
-    run: RunDirectory, own: Own, how: How, held_out: Dataset | None, steps: int = 20, label: Any = None
-) -> Look:
+def latent_map(run: OpenRun, how: How, held_out: Dataset | None, steps: int = 20, label: Any = None) -> Look:
     """A two-dimensional latent space: decoded all over, and, where there is an encoder, the test images in it.
 
     Raises:
         UsageError: z has another number of dimensions.
     """
-    sampler = Sampler(run, own, how)
+    sampler = Sampler(run, how)
     if sampler.recipe.latent != 2:
         raise UsageError(
             f"{run.path.name} has z of {sampler.recipe.latent}; a map needs 2 (--networks.latent 2); see traverse"
@@ -192,7 +190,7 @@ def latent_map(
     words, points, labels = "", None, None
     if held_out is not None and FAMILIES[run.recipe.family].encoder:
         _honours(how, "step", "truncation")
-        points = encode(run, own, held_out).numpy()
+        points = encode(run, held_out).numpy()
         labels = held_out.labels
         arrays |= {"encoded": points, **({} if labels is None else {"labels": labels})}
         words = f" Right: E[z|x] of {len(points):,} {held_out.split} images.{_encoded(run, how)}"
@@ -206,7 +204,7 @@ def latent_map(
     return _look("latent-map", "Map of the latent space", caption, figure, arrays)
 
 
-def reconstruct(run: RunDirectory, own: Own, how: How, held_out: Dataset, n: int = 20) -> Look:
+def reconstruct(run: OpenRun, how: How, held_out: Dataset, n: int = 20) -> Look:
     """Images over what the decoder makes of their posterior mean.
 
     Raises:
@@ -214,10 +212,10 @@ def reconstruct(run: RunDirectory, own: Own, how: How, held_out: Dataset, n: int
     """
     _check(n=n, figure=2 * n)
     _honours(how, "step", "truncation")
-    sampler = Sampler(run, own, how)
+    sampler = Sampler(run, how)
     shown = first(held_out, n)
     n = len(shown)
-    mean = encode(run, own, shown)
+    mean = encode(run, shown)
     labels = torch.from_numpy(shown.labels) if run.recipe.conditional and shown.labels is not None else None
     made = sampler(mean, labels).numpy()
     columns = min(n, 10)
@@ -235,7 +233,7 @@ def reconstruct(run: RunDirectory, own: Own, how: How, held_out: Dataset, n: int
     return _look("reconstruction", "Reconstructions", caption, picture, arrays)
 
 
-def timeline(run: RunDirectory, own: Own, how: How, epochs: Sequence[int] | None = None, n: int = 12) -> Look:
+def timeline(run: OpenRun, how: How, epochs: Sequence[int] | None = None, n: int = 12) -> Look:
     """The same n fixed z at several epochs, a row an epoch (report S4).
 
     Raises:
@@ -257,7 +255,7 @@ def timeline(run: RunDirectory, own: Own, how: How, epochs: Sequence[int] | None
     z = None
     for epoch in chosen:
         at = How(how.seed, epoch * per_epoch, True, how.batch_statistics, how.truncation)
-        sampler = Sampler(run, own, at)
+        sampler = Sampler(run, at)
         z, words = sampler.z("timeline", n), sampler.words
         rows.append(sampler(z, sample_labels(run, n, None)))
     assert z is not None
@@ -266,7 +264,7 @@ def timeline(run: RunDirectory, own: Own, how: How, epochs: Sequence[int] | None
     return _grid("timeline", "The same z over training", caption, torch.cat(rows), n, rows=names, z=z)
 
 
-def confusion(run: RunDirectory, own: Own, held_out: Dataset) -> Look:
+def confusion(run: OpenRun, held_out: Dataset) -> Look:
     """How often each class was taken for each other one: counts[true, predicted].
 
     Raises:
@@ -277,7 +275,7 @@ def confusion(run: RunDirectory, own: Own, held_out: Dataset) -> Look:
     if held_out.labels is None:
         raise DataError(f"{held_out.name} has no labels to compare with")
     machine = device.start(device.here(run.recipe.engine))
-    network = machine.place(load_network(run, own, "classifier"))
+    network = machine.place(load_network(run, "classifier"))
     predicted = classify(network, machine, torch.from_numpy(held_out.images)).argmax(1).numpy()
     names = run.provenance["data"]["class_names"]
     counts = np.zeros((len(names), len(names)), np.int64)
@@ -292,7 +290,7 @@ def confusion(run: RunDirectory, own: Own, held_out: Dataset) -> Look:
     return _look("confusion", "Confusion matrix", caption, figure, {"counts": counts, "predicted": predicted})
 
 
-def encode(run: RunDirectory, own: Own, images: Dataset) -> Tensor:
+def encode(run: OpenRun, images: Dataset) -> Tensor:
     """E[z|x] of the images (in the recipe's size), (N, latent), float32, with running batch statistics.
 
     Raises:
@@ -306,26 +304,26 @@ def encode(run: RunDirectory, own: Own, images: Dataset) -> Tensor:
         )
     machine = device.start(device.here(recipe.engine))
     labels = None if images.labels is None else torch.from_numpy(images.labels)
-    network = load_network(run, own, "encoder")
+    network = load_network(run, "encoder")
     return model.encode(recipe, network, machine, torch.from_numpy(images.images), labels)
 
 
-def standard(run: RunDirectory, own: Own, held_out: Dataset | None) -> list[Look]:
+def standard(run: OpenRun, held_out: Dataset | None) -> list[Look]:
     """The figures that a finished run gets by itself, as far as its family can be looked at in that way."""
     recipe, how, found = run.recipe, How(), []
     family = FAMILIES[recipe.family]
     if recipe.family == "classifier" and held_out is not None and held_out.labels is not None:
-        found.append(confusion(run, own, held_out))
+        found.append(confusion(run, held_out))
     if family.encoder and held_out is not None:
-        found.append(reconstruct(run, own, how, held_out, min(20, len(held_out))))
+        found.append(reconstruct(run, how, held_out, min(20, len(held_out))))
     if family.sampler:
         if family.encoder and recipe.latent == 2:
-            found.append(latent_map(run, own, how, held_out))
+            found.append(latent_map(run, how, held_out))
         if family.encoder:
-            found.append(traverse(run, own, how))
-        found.append(interpolate(run, own, how))
+            found.append(traverse(run, how))
+        found.append(interpolate(run, how))
         if len(_epochs_with_snapshots(run)[0]) > 1:
-            found.append(timeline(run, own, how))
+            found.append(timeline(run, how))
     return found
 
 
@@ -381,7 +379,7 @@ def _encoded(run: RunDirectory, how: How) -> str:
 
 def _epochs_with_snapshots(run: RunDirectory) -> tuple[list[int], int]:
     """The epochs at whose end a snapshot was kept, and the steps of an epoch."""
-    per_epoch = Plan.of(run.recipe, run.provenance["data"]["images"]).steps_per_epoch
+    per_epoch = Schedule.of(run.recipe, run.provenance["data"]["images"]).steps_per_epoch
     return [step // per_epoch for step in run.steps("snapshots", ".safetensors") if step % per_epoch == 0], per_epoch
 
 

@@ -11,22 +11,22 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import genlab
 from genlab.engine import calibrate
-from genlab.recipe import REFERENCE
+from genlab.families.cost import cost, expected_seconds
+from genlab.recipe import REFERENCE, equations
 from genlab.recipe.gan import GanObjective
-from genlab.report import anatomy
-from genlab.training.fit import Plan
+from genlab.recipe.schedule import Schedule
 
 
 def lines(recipe: str, **changes: Any) -> str:
     overrides = {key.replace("__", "."): value for key, value in changes.items()}
-    return "\n".join(anatomy.equations(genlab.load_recipe(recipe, overrides)))
+    return "\n".join(equations.equations(genlab.load_recipe(recipe, overrides)))
 
 
 def test_every_loss_and_penalty_has_its_equation() -> None:
     losses = set(get_args(GanObjective.model_fields["loss"].annotation))
     penalties = set(get_args(GanObjective.model_fields["penalty"].annotation)) - {"none"}
-    assert losses == anatomy.DISCRIMINATOR.keys() == anatomy.GENERATOR.keys()
-    assert penalties == anatomy.PENALTY.keys()
+    assert losses == equations.DISCRIMINATOR.keys() == equations.GENERATOR.keys()
+    assert penalties == equations.PENALTY.keys()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def passes(recipe: str, images: int, **changes: Any) -> tuple[float, float]:
     found = []
     for name in ("generator", "discriminator"):
         alone = [type(n)(**{**vars(n), "multiply_adds": 1000 if n.name == name else 0}) for n in shown.networks]
-        found.append(anatomy.cost(shown.recipe, alone, images).multiply_adds / 1000 / images)
+        found.append(cost(shown.recipe, alone, images).multiply_adds / 1000 / images)
     return found[0], found[1]
 
 
@@ -109,12 +109,12 @@ def test_the_time_that_a_training_takes_here(monkeypatch: pytest.MonkeyPatch) ->
         shown = genlab.show(name, {"engine.plan": "reference"})
         recipe = shown.recipe.model_copy(update={"engine": shown.recipe.engine.model_copy(update=REFERENCE)})
         networks = [asdict(network) for network in shown.networks]
-        steps = Plan.of(recipe, 60_000).total_steps
+        steps = Schedule.of(recipe, 60_000).total_steps
         passes = shown.cost.multiply_adds * recipe.budget.epochs / (3 * calibrate.WORK[work])
         expected = (passes * millisecond + steps * calibrate.STEP_MILLISECONDS) / 1000
-        assert anatomy.expected_seconds(recipe, networks, 60_000) == pytest.approx(expected)
+        assert expected_seconds(recipe, networks, 60_000) == pytest.approx(expected)
     monkeypatch.setattr(calibrate, "known", lambda device: None)
-    assert anatomy.expected_seconds(recipe, networks, 60_000) is None
+    assert expected_seconds(recipe, networks, 60_000) is None
 
 
 def test_the_multiply_adds_of_what_the_plan_times() -> None:

@@ -1,24 +1,12 @@
-"""What a recipe comes to: its objective as equations, what an epoch of it costs, and how long a training takes."""
+"""The objective of a recipe as equations: who minimises what."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from genlab.engine import calibrate
-from genlab.families.nets.describe import Description
 from genlab.recipe import ClassifierRecipe, GanRecipe, Recipe, VaeRecipe
-from genlab.training.fit import Plan
-
-FORWARD_BACKWARD = 3
-"""Forward passes that a forward and a backward pass cost together: the backward one computes two products a weight."""
-THROUGH = 2
-"""The same for a network held fixed: only the gradient of its input is computed."""
-TWICE = 6
-"""About the same for a gradient with respect to images that is itself differentiated."""
 
 SUM = "E[-log s(D(x))] + E[-log(1 - s(D(G(z))))]"
+
+
 DISCRIMINATOR = {
     "non-saturating": SUM,
     "saturating": SUM,
@@ -28,6 +16,8 @@ DISCRIMINATOR = {
     "hinge": "E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))]",
     "relativistic": "E[-log s(D(x) - D(G(z)))]",
 }
+
+
 GENERATOR = {
     "non-saturating": "E[-log s(D(G(z)))]",
     "saturating": "E[log(1 - s(D(G(z))))]",
@@ -37,13 +27,19 @@ GENERATOR = {
     "hinge": "-E[D(G(z))]",
     "relativistic": "E[-log s(D(G(z)) - D(x))]",
 }
+
+
 ENTROPY = ("-log s(D(x))", "-{rest} log s(D(x)) - {share} log(1 - s(D(x)))")
+
+
 SMOOTHED = {
     "non-saturating": ENTROPY,
     "saturating": ENTROPY,
     "bce-on-probabilities": ("-max(log p, -100)", "-{rest} max(log p, -100) - {share} max(log(1 - p), -100)"),
 }
 """The term of the real images without label smoothing and with it."""
+
+
 PENALTY = {
     "r1": "E|grad D(x)|^2 / 2",
     "r2": "E|grad D(G(z))|^2 / 2",
@@ -57,21 +53,6 @@ PENALTY = {
 }
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Of one epoch. `multiply_adds` count convolutions and linear layers, forward and backward, about."""
-
-    steps: int
-    images: int
-    multiply_adds: int
-
-    @property
-    def words(self) -> str:
-        """As one line."""
-        billions = self.multiply_adds / 1e9
-        return f"an epoch: {self.steps:,} steps, {self.images:,} images, about {billions:,.0f} billion multiply-adds"
-
-
 def equations(recipe: Recipe) -> list[str]:
     """The objective as lines of text: who minimises what."""
     if isinstance(recipe, GanRecipe):
@@ -82,36 +63,6 @@ def equations(recipe: Recipe) -> list[str]:
     smoothing = recipe.objective.label_smoothing
     target = f"  (targets {1 - smoothing:g} + {smoothing:g} / classes)" if smoothing else ""
     return [f"minimise  E[-log softmax(logits(x))[label]]{target}"]
-
-
-def cost(recipe: Recipe, described: Sequence[Description], images: int) -> Cost:
-    """What an epoch over so many images costs with these networks."""
-    adds = {description.name: description.multiply_adds for description in described}
-    steps = Plan.of(recipe, images).steps_per_epoch
-    used = min(images, steps * recipe.budget.batch)
-    if isinstance(recipe, GanRecipe):
-        total = _gan_passes(recipe, adds["generator"], adds["discriminator"] / recipe.objective.packing) * used
-    else:
-        total = FORWARD_BACKWARD * sum(adds.values()) * used
-    return Cost(steps, used, round(total))
-
-
-def expected_seconds(recipe: Recipe, networks: Sequence[Mapping[str, Any]], images: int) -> float | None:
-    """About how long a training takes on this machine's CPU, by its multiply-adds and the plan's measurement.
-
-    None where nothing was measured.
-
-    Args:
-        recipe: with its engine resolved.
-        networks: as they stand in a run's provenance.
-    """
-    measured = calibrate.known(recipe.engine.device) if recipe.engine.device == "cpu" else None
-    if measured is None:
-        return None
-    described = [Description(n["name"], (), n["parameters"], n["trainable"], n["multiply_adds"]) for n in networks]
-    convolutional = any(layer["type"].startswith("Conv") for network in networks for layer in network["layers"])
-    epoch, steps = cost(recipe, described, images), Plan.of(recipe, images).total_steps
-    return measured.seconds(epoch.multiply_adds / epoch.steps * steps, steps, recipe.engine.model_dump(), convolutional)
 
 
 def _gan_equations(recipe: GanRecipe) -> list[str]:
@@ -162,21 +113,3 @@ def _vae_equations(recipe: VaeRecipe) -> list[str]:
     if objective.free_bits:
         lines.append(f"the KL of each unit counts as {objective.free_bits:g} nats where it is less")
     return lines
-
-
-def _gan_passes(recipe: GanRecipe, g: int, d: float) -> float:
-    """Multiply-adds for each training image, for networks of g and d a sample."""
-    objective = recipe.objective
-    total = 0.0
-    d_learns, g_learns = objective.players != "generator", objective.players != "discriminator"
-    reuse = d_learns and objective.generator_noise == "reuse"
-    if d_learns:
-        kind = objective.penalty
-        batches = 2 + (kind.count("r1") + kind.count("r2") if kind.endswith("finite-difference") else 0)
-        exact = 0 if kind == "none" or kind.endswith("finite-difference") else 2 if kind == "r1-r2" else 1
-        total += g + (batches * FORWARD_BACKWARD + exact * TWICE) * d
-    if g_learns:
-        share = (objective.generator_batch or recipe.budget.batch) / recipe.budget.batch / objective.critic_steps
-        passes = (FORWARD_BACKWARD - (1 if reuse and objective.critic_steps == 1 else 0)) * g + THROUGH * d
-        total += share * (passes + (d if objective.loss == "relativistic" else 0))
-    return total

@@ -1,7 +1,8 @@
-"""What is measured: images from anywhere, and the way from the dataset's form to theirs and back."""
+"""How images of a dataset become those that networks and metrics see, and the way back."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,18 +10,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from genlab.data import Dataset
-from genlab.data.dataset import Images, Labels, resampled_by_pillow
-
-Resize = Literal["none", "pad", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"]
-"""`box` is the mean of the pixels underneath; `torch-bilinear` (torch, OpenCV) does not average where it shrinks; the
-others are Pillow's. A recipe knows `none`, `pad` and `bilinear`."""
-SHRINKING: tuple[Resize, ...] = ("bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear")
-"""Kernels that give different images where they make them smaller."""
+from genlab.data.dataset import Dataset, Images, fit, resampled_by_pillow
+from genlab.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Way:
+class Preprocessing:
     """How images of a dataset become those that are measured: as a recipe's data section says it, or `sizes` tells it.
 
     Real images go this way and back (`there_and_back`), generated ones only back, so that both have lost the same.
@@ -35,6 +30,11 @@ class Way:
     channels: int
     resize: Resize
     guessed: bool = False
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Preprocessing:
+        """How images of its dataset reach the networks of a recipe."""
+        return cls(recipe.data.size, recipe.data.channels, recipe.data.resize)
 
     def back(self, images: Images, side: int, channels: int) -> Images:
         """Images of this form in the dataset's: `side` pixels, `channels` channels. Colour becomes gray by luma
@@ -55,7 +55,7 @@ class Way:
         channels = max(self.channels, real.channels)
         there = resampled(real.images, self.size, self.resize)
         if self.channels < channels:
-            there = Way(self.size, 1, "none").back(there, self.size, 1)
+            there = Preprocessing(self.size, 1, "none").back(there, self.size, 1)
         return self.back(there, real.side, real.channels)
 
     @property
@@ -69,21 +69,28 @@ class Way:
         return f"{self.size} px, {changes.get(self.resize, interpolated)}{told}"
 
 
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Images to be measured.
+def fitted(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """The dataset as the recipe's networks see it."""
+    return fit(dataset, recipe.data.size, recipe.data.resize, recipe.data.channels)
 
-    Attributes:
-        images: uint8, (N, C, H, W).
-        requested: the class that each was asked for, int64 (N,); None where none was asked for.
-        words: where they come from and how they were drawn.
-        way: their form.
-    """
 
-    images: Images
-    requested: Labels | None
-    words: dict[str, object]
-    way: Way
+def as_tested(recipe: Recipe, test: Dataset | None) -> Dataset | None:
+    """A test split as the recipe's networks see it; None where there is none, or none with the labels needed."""
+    if test is None:
+        return None
+    if (recipe.conditional or recipe.family == "classifier") and test.labels is None:
+        warnings.warn(f"the test split of {recipe.data.name} has no labels (y_test): it cannot be used", stacklevel=1)
+        return None
+    return fitted(test, recipe)
+
+
+Resize = Literal["none", "pad", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"]
+"""`box` is the mean of the pixels underneath; `torch-bilinear` (torch, OpenCV) does not average where it shrinks; the
+others are Pillow's. A recipe knows `none`, `pad` and `bilinear`."""
+
+
+SHRINKING: tuple[Resize, ...] = ("bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear")
+"""Kernels that give different images where they make them smaller."""
 
 
 def resampled(images: Images, size: int, way: Resize) -> Images:

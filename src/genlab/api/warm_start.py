@@ -1,0 +1,83 @@
+"""The classifier that a VAE's encoder starts from (report S4): a run that is there, or one that is trained first."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from torch import nn
+
+from genlab.engine.randomness import Keyed
+from genlab.errors import GenlabError, UsageError, unknown
+from genlab.families.base import FAMILIES
+from genlab.families.vae import model as vae
+from genlab.recipe import files
+from genlab.runs.directory import RunDirectory, list_runs
+from genlab.runs.open import OpenRun
+from genlab.training.assemble import prepare
+
+Train = Callable[..., OpenRun]
+"""(recipe, seed=...) -> its finished run."""
+
+
+def classifier_of(given: str, encoder: nn.Module, seed: int, root: Path, train: Train) -> OpenRun:
+    """The run that an encoder starts from: the one of that path or name, else the newest finished one of that built-in
+    recipe, unchanged, with that seed; one is trained where there is none, after its layers were found to fit.
+
+    Raises:
+        UsageError: neither a run nor a recipe of a classifier, or one whose layers do not fit.
+    """
+    try:
+        run = OpenRun(RunDirectory.open(given, root).path)
+    except UsageError:
+        if given not in files.names():
+            known = [run.path.name for run in _readable(root) if run.trained_by().family == "classifier"]
+            raise UsageError(
+                f"init_encoder_from: {unknown('run or recipe', given, [*known, 's4-classifier'])} (in {root})"
+            ) from None
+        run = _trained_before(given, seed, root) or _trained_now(given, encoder, seed, root, train)
+    if run.recipe.family != "classifier":
+        raise UsageError(f"init_encoder_from: {run.path.name} is a {run.recipe.family}; a classifier is needed")
+    return run
+
+
+def _readable(root: Path) -> list[OpenRun]:
+    """The runs whose recipe and provenance can be read, oldest first."""
+    found = []
+    for run in list_runs(root):
+        with suppress(GenlabError):
+            _ = run.trained_by(), run.status
+            found.append((run.provenance["started"], run.path.name, run.path))
+    return [OpenRun(path) for _, _, path in sorted(found)]
+
+
+def _trained_before(name: str, seed: int, root: Path) -> OpenRun | None:
+    """The newest finished run of a built-in recipe with that seed, in which nothing was changed that matters."""
+
+    def unchanged(run: OpenRun) -> bool:
+        changes = files.diff(files.load(name), run.recipe)
+        return all(path.split(".")[0] in ("engine", "logging") for path in changes)
+
+    fitting = [
+        run
+        for run in _readable(root)
+        if run.recipe.name == name
+        and run.provenance["seed"] == seed
+        and run.status["state"] == "finished"
+        and unchanged(run)
+    ]
+    return fitting[-1] if fitting else None
+
+
+def _trained_now(name: str, encoder: nn.Module, seed: int, root: Path, train: Train) -> OpenRun:
+    settled, dataset = prepare(name, {})
+    if settled.family != "classifier":
+        raise UsageError(f"init_encoder_from: {name} is a {settled.family}; a classifier is needed")
+    network = FAMILIES["classifier"].build(settled, len(dataset.class_names), Keyed(seed))["classifier"]
+    vae.check_bodies(encoder, network.state_dict(), name)
+    warnings.warn(
+        f"no finished run of {name}, unchanged and with seed {seed}, in {root}; training it first", stacklevel=6
+    )
+    return train(name, seed=seed)

@@ -1,0 +1,42 @@
+"""How torch's threads wait for each other, which is settled once, before torch is loaded.
+
+OpenMP's threads otherwise spin while they wait, which makes a training several times slower as soon as anything else
+runs on the machine; a short spin before they sleep keeps most of what active waiting gains on an idle one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from functools import cache
+
+IS_SET = "torch" not in sys.modules or "OMP_WAIT_POLICY" in os.environ
+"""Whether genlab, or the user, has chosen how they wait."""
+
+
+def prepare() -> None:
+    """Choose, unless the user has, or it is too late."""
+    if IS_SET and "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+
+@cache
+def check() -> None:
+    """Say once if torch was there before genlab could choose how its threads wait."""
+    if not IS_SET:
+        warnings.warn(
+            "torch was imported before genlab, so its threads wait actively and a training suffers much from other "
+            "work on the machine; import genlab first, or set OMP_WAIT_POLICY=PASSIVE",
+            stacklevel=2,
+        )
+
+
+def words() -> str:
+    """How torch's threads wait for each other, in words."""
+    policy = os.environ.get("OMP_WAIT_POLICY", "").lower()
+    if not IS_SET or not policy:
+        return "as PyTorch does by itself"
+    spins = os.environ.get("GOMP_SPINCOUNT")
+    return f"{policy}, after {int(spins):,} turns" if spins and spins.isdigit() else policy

@@ -1,0 +1,106 @@
+"""From a recipe to a model in training: its data, its networks, its device, its random streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from genlab.data import BUILTIN, Dataset
+from genlab.data import first as first_images
+from genlab.data import load as load_data
+from genlab.data.preprocessing import fitted
+from genlab.engine import device
+from genlab.engine.files import check_text
+from genlab.engine.randomness import Keyed
+from genlab.errors import DataError
+from genlab.families.base import FAMILIES, CustomNetworks, Family, Trains
+from genlab.families.gan.losses import AdversarialLoss
+from genlab.recipe import Recipe, files
+from genlab.recipe.files import RecipeSource
+from genlab.recipe.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """All that a training needs, before it is placed on a device.
+
+    Attributes:
+        recipe: with every `auto` of its engine resolved for this machine.
+        dataset: in the recipe's size.
+        networks: by name, with their initial weights.
+        keyed: the run's random streams.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    networks: dict[str, nn.Module]
+    keyed: Keyed
+
+    @property
+    def family(self) -> Family:
+        return FAMILIES[self.recipe.family]
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule.of(self.recipe, len(self.dataset))
+
+    @property
+    def convolutional(self) -> bool:
+        """Whether any network has a convolution."""
+        return device.convolves(self.networks.values())
+
+    def model(self, objective: AdversarialLoss | None = None) -> Trains:
+        """The networks on the recipe's device, with their optimisers."""
+        machine, steps = device.start(self.recipe.engine), self.schedule.total_steps
+        return self.family.model(self.recipe, self.networks, machine, self.keyed, steps, objective)
+
+
+def prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe, Dataset]:
+    """The recipe and its dataset in the recipe's size, every problem of both named at once."""
+    draft = files.Draft(source, overrides)
+    dataset = None
+    if draft.data is not None:
+        try:
+            dataset = load_data(draft.data.name)
+        except DataError as error:
+            if not draft.problems:
+                raise
+            draft.problems.append(str(error))
+        else:
+            draft.against(len(dataset), dataset.side, dataset.channels, len(dataset.class_names))
+    settled = draft.settle()
+    assert dataset is not None
+    if settled.data.name not in BUILTIN:
+        # The run must find its data again from anywhere.
+        path = Path(settled.data.name).resolve()
+        check_text(path, "dataset")
+        data = settled.data.model_copy(update={"name": str(path)})
+        settled = settled.model_copy(update={"data": data})
+    return settled, fitted(first_images(dataset, settled.data.subset), settled)
+
+
+def assemble(
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int,
+    custom: CustomNetworks | None = None,
+    needed: Iterable[str] = (),
+) -> Assembly:
+    """Networks for a recipe and its dataset (in the recipe's size), and the engine as this machine resolves it.
+
+    Args:
+        seed: of everything random, the initial weights included.
+        custom: networks of the caller's own that take the place of the recipe's.
+        needed: names of networks that must be among them.
+
+    Raises:
+        UsageError: a custom network is missing or unknown, or the engine section asks for what is not there.
+    """
+    family, keyed = FAMILIES[recipe.family], Keyed(seed)
+    networks = family.networks(recipe, len(dataset.class_names), keyed, custom or {}, needed)
+    resolved = device.resolve(recipe.engine, family.mergeable(networks), device.convolves(networks.values()))
+    return Assembly(recipe.model_copy(update={"engine": resolved}), dataset, networks, keyed)
