@@ -194,7 +194,7 @@ def test_a_bar_is_drawn_of_what_the_encoding_has() -> None:
 def test_closed_streams_end_nothing() -> None:
     """As `>&- 2>&-` and pythonw leave them."""
     script = (
-        "import sys; from genlab import cli; sys.stdout = sys.stderr = None\n"
+        "import sys; from genlab.cli import main as cli; sys.stdout = sys.stderr = None\n"
         "try: cli.main(['recipes']); cli.main(['--no'])\n"
         "except SystemExit as stop: sys.__stdout__.write(f'ended {stop.code}')"
     )

@@ -20,7 +20,7 @@ NOBODY = """
 import os, pwd, sys
 def gone(*_): raise KeyError("getpwuid(): uid not found: 12345")
 pwd.getpwuid = pwd.getpwnam = gone
-from genlab import cli
+from genlab.cli import main as cli
 for line in sys.argv[1:]:
     try: cli.main(line.split())
     except SystemExit as stop: sys.exit(f"{line}: {stop.code}")

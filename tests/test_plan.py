@@ -120,7 +120,7 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(monkeypatch: pytest.Monkey
 def effective(**variables: str) -> tuple[dict[str, str], dict[str, float], str, dict[str, str]]:
     """What a process says of its instructions, what it measures and remembers that by, and what it leaves out."""
     code = (
-        "import json; from genlab import cores, plan; m = plan.measured('cpu');"
+        "import json; from genlab.engine import calibrate as plan, threads as cores; m = plan.measured('cpu');"
         "print(json.dumps([cores.instructions(), m.milliseconds, plan._key('cpu'), plan.impossible('cpu')]))"
     )
     # Without the limits of this process, which may itself imitate a smaller machine.

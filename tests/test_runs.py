@@ -195,7 +195,7 @@ def test_one_writer(run: RunDirectory) -> None:
     """A second process is refused with the first one's pid; when the first is gone, however, the run is free."""
     script = f"""
 import sys, time
-from genlab.runs import RunDirectory
+from genlab.runs.directory import RunDirectory
 with RunDirectory({str(run.path)!r}).locked():
     print("locked", flush=True)
     time.sleep(60)
