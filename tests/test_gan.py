@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -12,17 +12,16 @@ from torch import Tensor, nn
 
 from genlab.engine import device
 from genlab.engine.optim import Descent
-from genlab.engine.randomness import Keyed
+from genlab.engine.randomness import Draws, Keyed
 from genlab.errors import NonFiniteError
 from genlab.families.gan import model as gan
 from genlab.families.gan import penalties
 from genlab.families.gan.losses import ADVERSARIAL, AdversarialLoss
-from genlab.recipe import GanRecipe
-from genlab.recipe.gan import NEEDS_SIGMA, GanObjective
+from genlab.recipe import GanRecipe, objectives
 
 IMAGES = torch.randint(0, 256, (16, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.arange(16) % 10
-PENALTIES = [kind for kind in get_args(GanObjective.model_fields["penalty"].annotation) if kind != "none"]
+PENALTIES = list(objectives.PENALTIES)
 
 
 def make(recipe: GanRecipe, seed: int = 0, total_steps: int = 10) -> gan.Gan:
@@ -48,7 +47,13 @@ EVERY: list[tuple[str, dict[str, Any]]] = [
     *(("s2-dcgan", {"objective.loss": loss}) for loss in ADVERSARIAL),
     *(("quick-mnist", {"objective.loss": loss, **NO_PENALTY}) for loss in ADVERSARIAL),
     *(
-        ("quick-mnist", {"objective.penalty": penalty, "objective.sigma": 0.05 if penalty in NEEDS_SIGMA else None})
+        (
+            "quick-mnist",
+            {
+                "objective.penalty": penalty,
+                "objective.sigma": 0.05 if objectives.PENALTIES[penalty].needs_sigma else None,
+            },
+        )
         for penalty in PENALTIES
     ),
     ("quick-mnist", {"objective.clip": 0.01, **NO_PENALTY}),
@@ -275,26 +280,28 @@ def test_clipping_bounds_every_weight_of_d(small: Callable[..., GanRecipe]) -> N
 def test_packing_stacks_consecutive_images_as_channels(small: Callable[..., GanRecipe]) -> None:
     model = make(small({"objective.packing": 2}, "s2-dcgan"))
     x = torch.randn(4, 1, 32, 32)
-    model.D.eval()
-    logits = model._discriminate(x, None)
-    assert logits.shape == (2,)
-    by_hand = model.D(torch.stack([torch.cat([x[0], x[1]]), torch.cat([x[2], x[3]])]))
-    assert torch.allclose(logits, by_hand, atol=1e-6)
+    packed = gan.pack(x, model.recipe.objective.packing)
+    assert model.D(packed).shape == (2,)
+    assert torch.equal(packed, torch.stack([torch.cat([x[0], x[1]]), torch.cat([x[2], x[3]])]))
 
 
 def test_the_penalty_on_packed_images_is_of_the_whole_pack(small: Callable[..., GanRecipe]) -> None:
     """D = 3 times the sum over both images of a pack: |grad|^2 / 2 = 9 * 2 * 32 * 32 / 2."""
     changes = {"networks.discriminator": UNTOLD, "objective.penalty": "r1", "objective.sigma": None}
     model = make(small({**changes, "objective.packing": 2}))
-    model._logits = lambda x, y: 3 * x.sum((1, 2, 3))  # type: ignore[method-assign]
-    x = torch.randn(4, 1, 32, 32)
-    assert model._penalty(x, x, None, 1).item() == pytest.approx(9 * 2 * 1024 / 2)
+
+    class Sum(nn.Module):
+        weight = nn.Parameter(torch.tensor(3.0))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.weight * x.sum((1, 2, 3))
+
+    model.D = Sum()
+    assert model.step(IMAGES, CLASSES, 1)["penalty"] == pytest.approx(9 * 2 * 1024 / 2)
 
 
 @pytest.mark.parametrize("penalty", ["r1", "r2", "r1-r2", "gradient-penalty", "gradient-penalty-one-sided", "dragan"])
-def test_where_each_exact_penalty_looks(
-    penalty: str, small: Callable[..., GanRecipe], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_each_exact_penalty_looks(penalty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """R1 at real images (here all 0), R2 at generated ones (all 1), the others between them or around real ones."""
     seen: list[Tensor] = []
 
@@ -308,9 +315,12 @@ def test_where_each_exact_penalty_looks(
 
     monkeypatch.setattr(penalties, "squared_gradient_penalty", squared)
     monkeypatch.setattr(penalties, "unit_gradient_penalty", unit)
-    model = make(small({"objective.penalty": penalty, "objective.sigma": 0.1 if penalty == "dragan" else None}))
+    found = penalties.Penalty.of(penalty, 0.1)
+    assert found is not None
     real, fake = torch.zeros(200, 1, 4, 4), torch.ones(200, 1, 4, 4)
-    model._penalty(real, fake, None, 1)
+    draws = Draws(Keyed(0), "penalty", 1, torch.device("cpu"))
+    assert found.beside(real, fake, draws) == []
+    found(lambda x: (x.sum((1, 2, 3)),), real, fake, [], draws)
     if penalty.startswith("r"):
         expected = {"r1": [real], "r2": [fake], "r1-r2": [real, fake]}[penalty]
         assert len(seen) == len(expected)
@@ -325,20 +335,12 @@ def test_where_each_exact_penalty_looks(
         assert 0 <= shares.min() < 0.05 < 0.95 < shares.max() <= 1
 
 
-def test_the_generator_s_batch_has_its_own_size(
-    small: Callable[..., GanRecipe], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_generator_s_batch_has_its_own_size(small: Callable[..., GanRecipe]) -> None:
     """S1: 32 real and 32 generated images for D, 64 fresh z for G."""
     sizes: list[int] = []
     changes = {"objective.generator_noise": "fresh", "objective.generator_batch": 40}
     model = make(small({**changes, "objective.loss": "non-saturating"}))
-    generate = model._generate
-
-    def counted(z: Tensor, y: Tensor | None) -> Tensor:
-        sizes.append(len(z))
-        return generate(z, y)
-
-    monkeypatch.setattr(model, "_generate", counted)
+    model.G.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     model.step(IMAGES, CLASSES, 1)
     assert sizes == [16, 40]
 
@@ -347,8 +349,7 @@ def test_on_probabilities_a_saturated_d_teaches_nothing(small: Callable[..., Gan
     """The reports' loss at logits beyond float32's reach: 100 and no gradient, where logits keep theirs."""
     for loss, moved in (("bce-on-probabilities", False), ("non-saturating", True)):
         model = make(small({"objective.loss": loss, "objective.players": "generator"}, "s2-dcgan"))
-        discriminate = model._discriminate
-        model._discriminate = lambda x, y, inner=discriminate: inner(x, y) - 150.0  # type: ignore[method-assign, misc]
+        model.D.register_forward_hook(lambda _, inputs, logits: logits - 150.0)
         row = model.step(IMAGES, CLASSES, 1)
         assert row["loss_g"] == pytest.approx(150 if moved else 100, abs=2)
         assert (row["grad_norm_g"] > 0) == moved

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "genlab"
 ORDER = {
     "": "errors recipe engine data families runs training evaluation report api bench cli __main__ __init__",
-    "recipe": "sizes sections networks gan vae classifier __init__ schedule equations files",
+    "recipe": "sizes sections networks objectives gan vae classifier __init__ schedule equations files",
     "engine": "__init__ version places console seals waiting files signals randomness threads calibrate "
     "fast_layers device optim",
     "data": "pictures augmentation dataset stacked npz builtin __init__ preprocessing folder",

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from genlab.families.gan.losses import ADVERSARIAL, SMOOTHED, adversarial
+from genlab.families.gan.losses import ADVERSARIAL, adversarial
+from genlab.recipe.objectives import LOSSES
 
 LOGITS = [-110.0, -30.0, -1.5, 0.0, 0.7, 30.0, 110.0]
 MILD = [-1.5, -0.2, 0.0, 0.7, 2.5]
@@ -44,15 +45,15 @@ def close(found: tuple[float, float], value: float, slope: float) -> None:
 
 def of_real(name: str) -> Callable[[Tensor], Tensor]:
     """D's loss as a function of the real logit, the fake one so low that its term is 0."""
-    return lambda a: ADVERSARIAL[name].discriminator(a, torch.tensor([-200.0]))
+    return lambda a: adversarial(name).discriminator(a, torch.tensor([-200.0]))
 
 
 def of_fake(name: str) -> Callable[[Tensor], Tensor]:
-    return lambda a: ADVERSARIAL[name].discriminator(torch.tensor([200.0]), a)
+    return lambda a: adversarial(name).discriminator(torch.tensor([200.0]), a)
 
 
 def of_generator(name: str) -> Callable[[Tensor], Tensor]:
-    return lambda a: ADVERSARIAL[name].generator(a.detach(), a)
+    return lambda a: adversarial(name).generator(a.detach(), a)
 
 
 @pytest.mark.parametrize("a", LOGITS)
@@ -111,7 +112,7 @@ def test_on_mild_logits_both_forms_agree(a: float) -> None:
 @pytest.mark.parametrize("a", LOGITS)
 def test_relativistic(a: float) -> None:
     """D minimises -log sigma(real - fake), G the same with the players exchanged."""
-    pair = ADVERSARIAL["relativistic"]
+    pair = adversarial("relativistic")
     real, fake = torch.tensor([a]), torch.tensor([0.0])
     assert pair.discriminator(real, fake).item() == pytest.approx(-log_sigma(a), rel=1e-6, abs=1e-12)
     assert pair.generator(real, fake).item() == pytest.approx(-log_sigma(-a), rel=1e-6, abs=1e-12)
@@ -121,7 +122,7 @@ def test_relativistic(a: float) -> None:
 @pytest.mark.parametrize("name", ["relativistic", "wasserstein"])
 def test_some_losses_see_only_differences(name: str) -> None:
     real, fake = torch.randn(64), torch.randn(64)
-    loss = ADVERSARIAL[name].discriminator
+    loss = adversarial(name).discriminator
     assert loss(real + 5, fake + 5).item() == pytest.approx(loss(real, fake).item(), abs=1e-5)
 
 
@@ -134,13 +135,13 @@ def test_least_squares_wasserstein_hinge_in_closed_form(a: float) -> None:
         "hinge": (max(0.0, 1 - a) + 1.25, -0.25),
     }
     for name, (of_d, of_g) in forms.items():
-        assert ADVERSARIAL[name].discriminator(real, fake).item() == pytest.approx(of_d, abs=1e-6)
-        assert ADVERSARIAL[name].generator(real, fake).item() == pytest.approx(of_g, abs=1e-6)
+        assert adversarial(name).discriminator(real, fake).item() == pytest.approx(of_d, abs=1e-6)
+        assert adversarial(name).generator(real, fake).item() == pytest.approx(of_g, abs=1e-6)
 
 
 def test_hinge_leaves_what_is_beyond_the_margin() -> None:
     real, fake = leaf(1.5), leaf(-1.5)
-    ADVERSARIAL["hinge"].discriminator(real, fake).backward()  # type: ignore[no-untyped-call]
+    adversarial("hinge").discriminator(real, fake).backward()  # type: ignore[no-untyped-call]
     assert real.grad is not None
     assert fake.grad is not None
     assert (real.grad.item(), fake.grad.item()) == (0, 0)
@@ -161,48 +162,67 @@ def test_hinge_leaves_what_is_beyond_the_margin() -> None:
 def test_at_equal_logits_of_zero(name: str, of_d: float, of_g: float) -> None:
     """Where D says 0 to everything; for the entropies, where it cannot tell."""
     same = torch.zeros(10)
-    assert ADVERSARIAL[name].discriminator(same, same).item() == pytest.approx(of_d, abs=1e-6)
-    assert ADVERSARIAL[name].generator(same, same).item() == pytest.approx(of_g, abs=1e-6)
+    assert adversarial(name).discriminator(same, same).item() == pytest.approx(of_d, abs=1e-6)
+    assert adversarial(name).generator(same, same).item() == pytest.approx(of_g, abs=1e-6)
 
 
 def test_least_squares_where_d_cannot_tell() -> None:
     """At its own equilibrium, 1/2 for everything, 1/4 and 1/8."""
     half = torch.full((10,), 0.5)
-    assert ADVERSARIAL["least-squares"].discriminator(half, half).item() == pytest.approx(1 / 4)
-    assert ADVERSARIAL["least-squares"].generator(half, half).item() == pytest.approx(1 / 8)
+    assert adversarial("least-squares").discriminator(half, half).item() == pytest.approx(1 / 4)
+    assert adversarial("least-squares").generator(half, half).item() == pytest.approx(1 / 8)
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_each_player_pulls_its_own_way(name: str) -> None:
     """D's descent raises real and lowers fake logits, G's raises fake ones: swapped signs fail here."""
     real, fake = leaf(0.3, -0.2), leaf(0.1, 0.4)
-    ADVERSARIAL[name].discriminator(real, fake).backward()  # type: ignore[no-untyped-call]
+    adversarial(name).discriminator(real, fake).backward()  # type: ignore[no-untyped-call]
     assert real.grad is not None
     assert fake.grad is not None
     assert (real.grad < 0).all()
     assert (fake.grad > 0).all()
     fake = leaf(0.1, 0.4)
-    ADVERSARIAL[name].generator(real.detach(), fake).backward()  # type: ignore[no-untyped-call]
+    adversarial(name).generator(real.detach(), fake).backward()  # type: ignore[no-untyped-call]
     assert fake.grad is not None
     assert (fake.grad < 0).all()
+
+
+def test_every_loss_has_its_record_and_its_functions() -> None:
+    assert ADVERSARIAL.keys() == LOSSES.keys()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_record_says_where_a_loss_rests(name: str) -> None:
+    """Both losses where D gives every image one logit: no logit is better for D, and pairs do not notice which."""
+    pair, record = adversarial(name), LOSSES[name]
+    rest = torch.full((4,), record.rest_logit)
+    if record.rest_discriminator is not None:
+        assert pair.discriminator(rest, rest).item() == pytest.approx(record.rest_discriminator)
+        for logit in (-3.0, -0.3, 0.3, 3.0):
+            assert pair.discriminator(rest + logit, rest + logit).item() >= record.rest_discriminator - 1e-6
+    if record.rest_generator is not None:
+        assert pair.generator(rest, rest).item() == pytest.approx(record.rest_generator)
+    shifted = [pair.discriminator(rest + logit, rest + logit).item() for logit in (0.0, 5.0)]
+    assert (shifted[0] == pytest.approx(shifted[1])) == (record.pairs or name == "wasserstein")
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_losses_are_means(name: str) -> None:
     real, fake = torch.randn(8), torch.randn(8)
-    for loss in ADVERSARIAL[name][:2]:
+    for loss in adversarial(name)[:2]:
         assert loss(real.repeat(3), fake.repeat(3)).item() == pytest.approx(loss(real, fake).item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_what_a_generator_needs(name: str) -> None:
     """A loss that does not look at real logits gives the same whatever they are."""
-    pair, fake = ADVERSARIAL[name], torch.randn(8)
+    pair, fake = adversarial(name), torch.randn(8)
     same = torch.equal(pair.generator(torch.randn(8), fake), pair.generator(torch.randn(8), fake))
     assert same == (not pair.generator_needs_real)
 
 
-@pytest.mark.parametrize("name", SMOOTHED)
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.smoothed])
 @pytest.mark.parametrize("a", MILD)
 def test_one_sided_label_smoothing(name: str, a: float) -> None:
     """(1 - s) -log sigma(real) + s -log(1 - sigma(real)); the fake term and G's loss stay."""

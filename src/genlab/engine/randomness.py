@@ -50,6 +50,21 @@ class Keyed:
         return _GlobalScope(self._key(purpose, step))
 
 
+class Draws:
+    """The draws of one purpose and step, on a device; each call draws the same from the start."""
+
+    def __init__(self, keyed: Keyed, purpose: str, step: int, device: torch.device) -> None:
+        self._keyed, self._key, self._device = keyed, (purpose, step), device
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal draws, float32, of the given shape."""
+        return self._keyed.normal(*self._key, *shape).to(self._device)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform draws from [0, 1), float32, of the given shape."""
+        return self._keyed.uniform(*self._key, *shape).to(self._device)
+
+
 class _GlobalScope(AbstractContextManager[None]):
     def __init__(self, key: int) -> None:
         self._key = key

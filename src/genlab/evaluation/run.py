@@ -19,7 +19,7 @@ from genlab.evaluation.image_set import Reference, Samples, drawn
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.measure import Evaluation, measure
 from genlab.recipe import GanRecipe, Recipe, VaeRecipe
-from genlab.recipe.gan import CROSS_ENTROPIES
+from genlab.recipe.objectives import LOSSES
 from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
 from genlab.runs.provenance import check_split, machine_of, split_of, test_is_recorded, versions
@@ -127,7 +127,7 @@ def _discriminator(
         return {}
     held_out, trained_on = (_fitted(drawn(rows, models.SCORED), recipe) for rows in (held_out, against.learned))
     real, known = (models.scores(recipe, network, machine, rows.images, rows.labels) for rows in (held_out, trained_on))
-    bordered = recipe.objective.loss in CROSS_ENTROPIES and "objective" not in run.provenance["own"]
+    bordered = LOSSES[recipe.objective.loss].has_border and "objective" not in run.provenance["own"]
     fake = models.scores(recipe, network, machine, made, requested)
     if requested is not None and packing == 1:
         for k, row in enumerate(record["classes"]):

@@ -9,6 +9,7 @@ from typing import Any
 from genlab.engine import calibrate
 from genlab.families.nets.describe import Description
 from genlab.recipe import GanRecipe, Recipe
+from genlab.recipe.objectives import LOSSES, PENALTIES
 from genlab.recipe.schedule import Schedule
 
 FORWARD_BACKWARD = 3
@@ -71,12 +72,12 @@ def _gan_passes(recipe: GanRecipe, g: int, d: float) -> float:
     d_learns, g_learns = objective.players != "generator", objective.players != "discriminator"
     reuse = d_learns and objective.generator_noise == "reuse"
     if d_learns:
-        kind = objective.penalty
-        batches = 2 + (kind.count("r1") + kind.count("r2") if kind.endswith("finite-difference") else 0)
-        exact = 0 if kind == "none" or kind.endswith("finite-difference") else 2 if kind == "r1-r2" else 1
+        penalty = PENALTIES.get(objective.penalty)
+        points = len(penalty.at) if penalty else 0
+        batches, exact = (2 + points, 0) if penalty and penalty.by == "difference" else (2, points)
         total += g + (batches * FORWARD_BACKWARD + exact * TWICE) * d
     if g_learns:
         share = (objective.generator_batch or recipe.budget.batch) / recipe.budget.batch / objective.critic_steps
         passes = (FORWARD_BACKWARD - (1 if reuse and objective.critic_steps == 1 else 0)) * g + THROUGH * d
-        total += share * (passes + (d if objective.loss == "relativistic" else 0))
+        total += share * (passes + (d if LOSSES[objective.loss].pairs else 0))
     return total

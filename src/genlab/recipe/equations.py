@@ -3,54 +3,7 @@
 from __future__ import annotations
 
 from genlab.recipe import ClassifierRecipe, GanRecipe, Recipe, VaeRecipe
-
-SUM = "E[-log s(D(x))] + E[-log(1 - s(D(G(z))))]"
-
-
-DISCRIMINATOR = {
-    "non-saturating": SUM,
-    "saturating": SUM,
-    "bce-on-probabilities": "E[-max(log p, -100)] + E[-max(log(1 - q), -100)]",
-    "least-squares": "E[(D(x) - 1)^2] / 2 + E[D(G(z))^2] / 2",
-    "wasserstein": "E[D(G(z))] - E[D(x)]",
-    "hinge": "E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))]",
-    "relativistic": "E[-log s(D(x) - D(G(z)))]",
-}
-
-
-GENERATOR = {
-    "non-saturating": "E[-log s(D(G(z)))]",
-    "saturating": "E[log(1 - s(D(G(z))))]",
-    "bce-on-probabilities": "E[-max(log q, -100)]",
-    "least-squares": "E[(D(G(z)) - 1)^2] / 2",
-    "wasserstein": "-E[D(G(z))]",
-    "hinge": "-E[D(G(z))]",
-    "relativistic": "E[-log s(D(G(z)) - D(x))]",
-}
-
-
-ENTROPY = ("-log s(D(x))", "-{rest} log s(D(x)) - {share} log(1 - s(D(x)))")
-
-
-SMOOTHED = {
-    "non-saturating": ENTROPY,
-    "saturating": ENTROPY,
-    "bce-on-probabilities": ("-max(log p, -100)", "-{rest} max(log p, -100) - {share} max(log(1 - p), -100)"),
-}
-"""The term of the real images without label smoothing and with it."""
-
-
-PENALTY = {
-    "r1": "E|grad D(x)|^2 / 2",
-    "r2": "E|grad D(G(z))|^2 / 2",
-    "r1-r2": "(E|grad D(x)|^2 + E|grad D(G(z))|^2) / 2",
-    "r1-finite-difference": "E[(D(x) - D(x + {s} e))^2] / (2 {s}^2)",
-    "r2-finite-difference": "E[(D(u) - D(u + {s} e))^2] / (2 {s}^2),  u = G(z)",
-    "r1-r2-finite-difference": "sum over u = x, G(z) of E[(D(u) - D(u + {s} e))^2] / (2 {s}^2)",
-    "gradient-penalty": "E[(|grad D(u)| - 1)^2],  u = a x + (1 - a) G(z), a uniform",
-    "gradient-penalty-one-sided": "E[max(0, |grad D(u)| - 1)^2],  u = a x + (1 - a) G(z), a uniform",
-    "dragan": "E[(|grad D(u)| - 1)^2],  u = x + {s} e",
-}
+from genlab.recipe.objectives import LOSSES, PENALTIES
 
 
 def equations(recipe: Recipe) -> list[str]:
@@ -67,20 +20,23 @@ def equations(recipe: Recipe) -> list[str]:
 
 def _gan_equations(recipe: GanRecipe) -> list[str]:
     objective, lines = recipe.objective, []
-    loss = DISCRIMINATOR[objective.loss]
+    record = LOSSES[objective.loss]
+    loss = record.discriminator
     if objective.label_smoothing:
         rest, share = 1 - objective.label_smoothing, objective.label_smoothing
-        real, smoothed = SMOOTHED[objective.loss]
+        assert record.smoothed, "the recipe's rules refuse it"
+        real, smoothed = record.smoothed
         loss = loss.replace(real, smoothed.format(rest=f"{rest:g}", share=f"{share:g}"))
     if objective.discriminator_terms == "half-sum":
         loss = f"({loss}) / 2"
     if objective.penalty != "none":
-        loss += f"  +  {objective.lambda_:g} * {PENALTY[objective.penalty].format(s=f'{objective.sigma or 0:g}')}"
+        penalty = PENALTIES[objective.penalty].equation
+        loss += f"  +  {objective.lambda_:g} * {penalty.format(s=f'{objective.sigma or 0:g}')}"
     if objective.players != "generator":
         lines.append(f"D minimises  {loss}")
     if objective.players != "discriminator":
-        lines.append(f"G minimises  {GENERATOR[objective.loss]}")
-    notes = ["p = s(D(x)), q = s(D(G(z)))"] if objective.loss == "bce-on-probabilities" else []
+        lines.append(f"G minimises  {record.generator}")
+    notes = ["p = s(D(x)), q = s(D(G(z)))"] if "log p" in loss else []
     if notes or "s(" in "".join(lines):
         notes.append("s is the logistic function")
     if recipe.discriminator_conditional:

@@ -19,6 +19,7 @@ from genlab.recipe.networks import (
     ResidualGenerator,
     batch_normalised,
 )
+from genlab.recipe.objectives import LOSSES, PENALTIES, LossName, PenaltyName
 from genlab.recipe.sections import (
     AnyOptimiser,
     BaseRecipe,
@@ -35,10 +36,7 @@ from genlab.recipe.sections import (
     no_labels,
 )
 
-CROSS_ENTROPIES = ("non-saturating", "saturating", "bce-on-probabilities")
-ONE_TERM = ("relativistic",)
-FINITE_DIFFERENCES = ("r1-finite-difference", "r2-finite-difference", "r1-r2-finite-difference")
-NEEDS_SIGMA = (*FINITE_DIFFERENCES, "dragan")
+SMOOTHABLE = [name for name, loss in LOSSES.items() if loss.smoothed]
 
 
 class GanNetworks(Section):
@@ -57,15 +55,7 @@ class GanNetworks(Section):
 
 
 class GanObjective(Section):
-    loss: Literal[
-        "non-saturating",
-        "saturating",
-        "bce-on-probabilities",
-        "least-squares",
-        "wasserstein",
-        "hinge",
-        "relativistic",
-    ]
+    loss: LossName
     """`bce-on-probabilities` is the reports' non-saturating loss on clamped probabilities; all others use logits."""
     discriminator_terms: Literal["sum", "half-sum"] = "sum"
     """The discriminator's real and fake terms: added (S2, S3) or averaged (S0, S1)."""
@@ -83,18 +73,7 @@ class GanObjective(Section):
     """Images that the discriminator judges together, stacked as channels (Lin et al. 2018)."""
     clip: Positive | None = None
     """Weights of D are cut to [-clip, clip] after each of its steps (Arjovsky et al. 2017)."""
-    penalty: Literal[
-        "none",
-        "r1",
-        "r2",
-        "r1-r2",
-        "r1-finite-difference",
-        "r2-finite-difference",
-        "r1-r2-finite-difference",
-        "gradient-penalty",
-        "gradient-penalty-one-sided",
-        "dragan",
-    ] = "none"
+    penalty: PenaltyName = "none"
     lambda_: Positive | None = Field(default=None, alias="lambda")
     """Weight of the penalty. R1 and R2 are |grad D|^2 / 2 before it, so it is their papers' gamma; the gradient
     penalties are (|grad D| - 1)^2 before it."""
@@ -175,23 +154,23 @@ class GanRecipe(BaseRecipe):
 
     def _loss_rules(self) -> Iterator[Problem]:
         objective = self.objective
-        if objective.loss in ONE_TERM and objective.discriminator_terms != "sum":
+        if LOSSES[objective.loss].pairs and objective.discriminator_terms != "sum":
             yield (
                 ("objective.discriminator_terms", "objective.loss"),
                 f"objective.discriminator_terms is half-sum, but objective.loss {objective.loss} has one term; use sum",
             )
-        if objective.label_smoothing and objective.loss not in CROSS_ENTROPIES:
+        if objective.label_smoothing and not LOSSES[objective.loss].smoothed:
             yield (
                 ("objective.label_smoothing", "objective.loss"),
                 f"objective.label_smoothing is {objective.label_smoothing:g}, which has no effect with objective.loss "
-                f"{objective.loss}; it is for {', '.join(CROSS_ENTROPIES)}; set it to 0",
+                f"{objective.loss}; it is for {', '.join(SMOOTHABLE)}; set it to 0",
             )
 
     def _penalty_rules(self) -> Iterator[Problem]:
-        objective = self.objective
+        objective, penalty = self.objective, PENALTIES.get(self.objective.penalty)
         for value, path, needed in (
             (objective.lambda_, "objective.lambda", objective.penalty != "none"),
-            (objective.sigma, "objective.sigma", objective.penalty in NEEDS_SIGMA),
+            (objective.sigma, "objective.sigma", penalty is not None and penalty.needs_sigma),
         ):
             if value is not None and not needed:
                 yield (
@@ -208,7 +187,7 @@ class GanRecipe(BaseRecipe):
                 "mixes with others; set networks.discriminator.normalisation to none or spectral",
             )
         D = self.networks.discriminator
-        if objective.penalty in FINITE_DIFFERENCES:
+        if penalty and penalty.by == "difference":
             if D.normalisation == "spectral":
                 yield (
                     ("objective.penalty", "networks.discriminator.normalisation"),
@@ -249,11 +228,11 @@ class GanRecipe(BaseRecipe):
                 f"objective.generator_batch is {objective.generator_batch}, but objective.generator_noise reuse takes "
                 "the discriminator's images; set generator_noise to fresh",
             )
-        if objective.generator_batch is not None and objective.loss == "relativistic":
+        if objective.generator_batch is not None and LOSSES[objective.loss].pairs:
             yield (
                 ("objective.generator_batch", "objective.loss"),
-                f"objective.generator_batch is {objective.generator_batch}, but objective.loss relativistic compares "
-                "each generated image with a real one; set it to null",
+                f"objective.generator_batch is {objective.generator_batch}, but objective.loss {objective.loss} "
+                "compares each generated image with a real one; set it to null",
             )
         if objective.packing > 1 and self.discriminator_conditional:
             yield (

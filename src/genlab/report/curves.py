@@ -17,7 +17,7 @@ from matplotlib.figure import Figure as Canvas
 from genlab.engine import seals
 from genlab.engine.files import write
 from genlab.recipe import GanRecipe, Recipe, VaeRecipe
-from genlab.recipe.gan import CROSS_ENTROPIES
+from genlab.recipe.objectives import LN_2, LOSSES, PENALTIES
 from genlab.runs.directory import Row, RunDirectory
 
 POINTS = 400
@@ -112,13 +112,14 @@ def _quality_plots() -> list[Plot]:
 
 
 def _gan_plots(recipe: GanRecipe, own_objective: bool) -> list[Plot]:
+    penalty = PENALTIES.get(recipe.objective.penalty)
     return [
         Plot(
             "losses",
             "Losses",
             f"What discriminator (D) and generator (G) minimise. {MINIBATCH} "
             "A loss tells who is ahead in the game, not how good the images are.",
-            "loss, nats" if recipe.objective.loss in ENTROPIES and not own_objective else "loss",
+            "loss, nats" if LOSSES[recipe.objective.loss].logistic and not own_objective else "loss",
             (Curve("loss_d", "D"), Curve("loss_g", "G")),
             () if own_objective else _equilibrium(recipe),
         ),
@@ -129,12 +130,12 @@ def _gan_plots(recipe: GanRecipe, own_objective: bool) -> list[Plot]:
             + ("" if own_objective else f" {_score_words(recipe)}"),
             "mean score",
             (Curve("d_real", "D(x), real"), Curve("d_fake", "D(G(z)), generated")),
-            ((0.5, "1/2"),) if recipe.objective.loss in ENTROPIES and not own_objective else (),
+            ((0.5, "1/2"),) if LOSSES[recipe.objective.loss].logistic and not own_objective else (),
         ),
         Plot(
             "penalty",
             "Penalty",
-            f"{PENALTIES.get(recipe.objective.penalty, '')}, before its weight. {MINIBATCH}",
+            f"{penalty.words if penalty else ''}, before its weight. {MINIBATCH}",
             "penalty",
             (Curve("penalty", recipe.objective.penalty),),
         ),
@@ -278,42 +279,23 @@ def _figure(plot: Plot, values: dict[str, _Series]) -> Iterator[Canvas]:
 
 
 def _equilibrium(recipe: GanRecipe) -> tuple[tuple[float, str], ...]:
-    """The losses at which the discriminator cannot tell real from generated and gives all of them the logit 0.
-
-    No level is given where that logit may drift (Wasserstein).
-    """
-    half = 0.5 if recipe.objective.discriminator_terms == "half-sum" else 1.0
-    ln2 = math.log(2)
-    if recipe.objective.loss == "relativistic":
-        return ((ln2, "ln 2: D cannot tell"),)
-    if recipe.objective.loss in ("non-saturating", "bce-on-probabilities"):
-        if half == 0.5:
-            return ((ln2, "ln 2: D cannot tell"),)
-        return ((ln2, "ln 2: G, where D cannot tell"), (2 * ln2, "2 ln 2: D, where it cannot tell"))
-    if recipe.objective.loss == "saturating":
-        return (
-            (-ln2, "-ln 2: G, where D cannot tell"),
-            (2 * half * ln2, f"{2 * half:g} ln 2: D, where it cannot tell"),
-        )
-    if recipe.objective.loss == "hinge":
-        return ((2 * half, f"{2 * half:g}: D, where it cannot tell"),)
-    if recipe.objective.loss == "least-squares":
-        return ((half / 4, f"{half / 4:g}: D, where it cannot tell"), (1 / 8, "1/8: G, where D cannot tell"))
-    return ()
+    """The losses at which the discriminator cannot tell real from generated and gives all of them the logit 0."""
+    loss = LOSSES[recipe.objective.loss]
+    half = recipe.objective.discriminator_terms == "half-sum"
+    d, g = loss.rest_discriminator, loss.rest_generator
+    d = None if d is None else d / 2 if half else d
+    if d is not None and d == g:
+        return ((d, f"{_height(d)}: D cannot tell"),)
+    levels = [] if d is None else [(d, f"{_height(d)}: D, where it cannot tell")]
+    return (*levels, *([] if g is None else [(g, f"{_height(g)}: G, where D cannot tell")]))
 
 
-ENTROPIES = (*CROSS_ENTROPIES, "relativistic")
-PENALTIES = {
-    "r1": "R1: |grad D|^2 / 2 at real images",
-    "r2": "R2: |grad D|^2 / 2 at generated images",
-    "r1-r2": "R1 + R2: |grad D|^2 / 2 at real plus at generated images",
-    "r1-finite-difference": "R1 by finite differences: about |grad D|^2 / 2 at real images",
-    "r2-finite-difference": "R2 by finite differences: about |grad D|^2 / 2 at generated images",
-    "r1-r2-finite-difference": "R1 + R2 by finite differences: about |grad D|^2 / 2 at real plus at generated images",
-    "gradient-penalty": "(|grad D| - 1)^2 between real and generated images",
-    "gradient-penalty-one-sided": "max(0, |grad D| - 1)^2 between real and generated images",
-    "dragan": "(|grad D| - 1)^2 around real images",
-}
+def _height(value: float) -> str:
+    """A loss as a multiple of ln 2, where it is one."""
+    times = value / LN_2
+    if not times.is_integer():
+        return f"{value:g}"
+    return f"{'-' if times < 0 else ''}{'' if abs(times) == 1 else f'{abs(times):g} '}ln 2"
 
 
 def _mode_words(recipe: GanRecipe) -> str:
@@ -325,11 +307,11 @@ def _mode_words(recipe: GanRecipe) -> str:
 
 
 def _score_words(recipe: GanRecipe) -> str:
-    if recipe.objective.loss == "relativistic":
+    if LOSSES[recipe.objective.loss].pairs:
         return (
             "With relativistic pairing only the difference of the two means anything; their common level drifts freely."
         )
-    if recipe.objective.loss in ENTROPIES:
+    if LOSSES[recipe.objective.loss].logistic:
         return "Both at 1/2: D cannot tell. At 1 and 0: D is certain, and a saturated D teaches G little."
     return "This loss does not use the logistic function; it only brings the logits to one scale."
 

@@ -7,6 +7,7 @@ from html import escape
 
 from genlab.families.nets.describe import Description, Layer
 from genlab.recipe import GanRecipe, Recipe, VaeRecipe
+from genlab.recipe.objectives import LOSSES
 
 INK, SOFT, LINE = "#1c2430", "#5b6675", "#8a94a3"
 BLUE, ORANGE, HELD = "#dbeaf5", "#d55e00", "#eceff2"
@@ -75,7 +76,7 @@ def _gan(recipe: GanRecipe) -> tuple[str, int, int]:
     if players != "discriminator":
         again = " the same" if recipe.objective.generator_noise == "reuse" and players == "both" else " fresh"
         number = "Pass 2: the" if players == "both" else "One pass: the"
-        pairs = recipe.objective.loss == "relativistic"
+        pairs = LOSSES[recipe.objective.loss].pairs
         parts += [
             _heading(0, top + 14, f"{number} generator learns; the discriminator is held fixed"),
             _box(0, top + 40, 110, f"z{y_g}", f"noise,{again}"),

@@ -21,7 +21,7 @@ from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.vae import model as vae
 from genlab.recipe import GanRecipe, Recipe, VaeRecipe
 from genlab.recipe.files import RecipeSource
-from genlab.recipe.gan import FINITE_DIFFERENCES
+from genlab.recipe.objectives import PENALTIES
 from genlab.runs import checkpoint, sampling
 from genlab.runs.directory import RunDirectory, check_name
 from genlab.runs.open import OpenRun
@@ -91,7 +91,8 @@ def start(
 def _note_rounding(recipe: GanRecipe) -> None:
     """Say where bfloat16's rounding would outweigh a finite difference (docs/recipes/gan.md has the measurement)."""
     sigma, rounds = recipe.objective.sigma, recipe.engine.precision == "bfloat16"
-    if rounds and recipe.objective.penalty in FINITE_DIFFERENCES and sigma is not None and sigma < 0.05:
+    penalty = PENALTIES.get(recipe.objective.penalty)
+    if rounds and penalty and penalty.by == "difference" and sigma is not None and sigma < 0.05:
         warnings.warn(
             f"objective.sigma {sigma:g} is small for bfloat16, whose rounding adds to the penalty; take "
             "--engine.precision float32 with it",

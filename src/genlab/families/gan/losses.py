@@ -9,20 +9,26 @@ are minimised.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, relu, softplus
 
+from genlab.recipe.objectives import LOSSES
+
+Pair = Callable[[Tensor, Tensor], Tensor]
+"""(logits of real images (N,), of generated ones (N,)) -> scalar."""
+
 
 class AdversarialLoss(NamedTuple):
-    """(real logits (N,), fake logits (N,)) -> scalar, for each player."""
+    """What each player minimises, from the logits of real and of generated images, (N,) each."""
 
-    discriminator: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor, Tensor], Tensor]
+    discriminator: Pair
+    generator: Pair
     generator_needs_real: bool
-    """Whether the generator's loss looks at the real logits; if not, it is given the fake ones twice."""
+    """Whether the generator's loss looks at the real logits; if not, it is given the generated ones twice."""
 
 
 def adversarial(name: str, label_smoothing: float = 0.0) -> AdversarialLoss:
@@ -32,11 +38,16 @@ def adversarial(name: str, label_smoothing: float = 0.0) -> AdversarialLoss:
         label_smoothing: s in D's cross-entropy of real images, (1 - s) * -log sigma(a) + s * -log(1 - sigma(a)); for
             cross-entropies only (Salimans et al. 2016).
     """
-    pair = ADVERSARIAL[name]
-    if not label_smoothing:
-        return pair
-    smooth = SMOOTHED[name]
-    return pair._replace(discriminator=lambda real, fake: smooth(real, fake, label_smoothing))
+    discriminator, generator = ADVERSARIAL[name]
+    if label_smoothing:
+        assert LOSSES[name].smoothed, "the recipe's rules refuse it"
+        discriminator = partial(discriminator, smoothing=label_smoothing)
+    return AdversarialLoss(discriminator, generator, LOSSES[name].pairs)
+
+
+def halved(loss: AdversarialLoss) -> AdversarialLoss:
+    """The same with the mean of D's two terms instead of their sum (reports S0, S1)."""
+    return loss._replace(discriminator=lambda a, b: loss.discriminator(a, b) / 2)
 
 
 def cross_entropy_discriminator(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -111,18 +122,14 @@ def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
     return softplus(real - fake).mean()
 
 
-ADVERSARIAL = {
-    "non-saturating": AdversarialLoss(cross_entropy_discriminator, non_saturating_generator, False),
-    "saturating": AdversarialLoss(cross_entropy_discriminator, saturating_generator, False),
-    "bce-on-probabilities": AdversarialLoss(probability_discriminator, probability_generator, False),
-    "least-squares": AdversarialLoss(least_squares_discriminator, least_squares_generator, False),
-    "wasserstein": AdversarialLoss(wasserstein_discriminator, wasserstein_generator, False),
-    "hinge": AdversarialLoss(hinge_discriminator, wasserstein_generator, False),
-    "relativistic": AdversarialLoss(relativistic_discriminator, relativistic_generator, True),
+ADVERSARIAL: dict[str, tuple[Callable[..., Tensor], Pair]] = {
+    "non-saturating": (cross_entropy_discriminator, non_saturating_generator),
+    "saturating": (cross_entropy_discriminator, saturating_generator),
+    "bce-on-probabilities": (probability_discriminator, probability_generator),
+    "least-squares": (least_squares_discriminator, least_squares_generator),
+    "wasserstein": (wasserstein_discriminator, wasserstein_generator),
+    "hinge": (hinge_discriminator, wasserstein_generator),
+    "relativistic": (relativistic_discriminator, relativistic_generator),
 }
-SMOOTHED = {
-    "non-saturating": cross_entropy_discriminator,
-    "saturating": cross_entropy_discriminator,
-    "bce-on-probabilities": probability_discriminator,
-}
-"""The discriminator's losses that take a third argument, the smoothing."""
+"""What D and what G minimises. A discriminator's loss that can be smoothed takes the smoothing as its third argument;
+`recipe.objectives.LOSSES` says which can, and all else that is known of a loss."""

@@ -1,10 +1,15 @@
-"""How a GAN learns: its networks, its state, and `step`, the algorithm on one screen."""
+"""How a GAN learns: the game of a generator G and a discriminator D, and `step`, one round of it.
+
+    D minimises  L_D(D(x), D(G(z))) + lambda * penalty      over real images x and z ~ N(0, I)
+    G minimises  L_G(D(x), D(G(z)))                         with D held fixed
+
+D's output is a logit. The pairs (L_D, L_G) are in `losses`, the penalties in `penalties` (Goodfellow et al. 2014).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,11 +18,11 @@ from torch import Tensor, nn
 
 from genlab.engine.device import Engine, batch_normalisations
 from genlab.engine.optim import Descent, read
-from genlab.engine.randomness import Keyed
+from genlab.engine.randomness import Draws, Keyed
 from genlab.families.ema import Ema
-from genlab.families.gan import losses, penalties
+from genlab.families.gan import losses
 from genlab.families.gan.losses import AdversarialLoss
-from genlab.families.gan.penalties import finite_difference_penalty
+from genlab.families.gan.penalties import Penalty
 from genlab.families.nets.conditional import (
     ConditionalDcganDiscriminator,
     ConditionalDcganGenerator,
@@ -41,7 +46,7 @@ DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "mlp": MlpDiscriminator,
     "residual": ResidualDiscriminator,
 }
-TOLD = ("conditional-dcgan", "projection-dcgan")
+CONDITIONAL_KINDS = ("conditional-dcgan", "projection-dcgan")
 """The kinds that take the number of classes."""
 
 
@@ -50,11 +55,11 @@ def build_networks(recipe: GanRecipe, classes: int, keyed: Keyed) -> dict[str, n
     G, D = recipe.networks.generator, recipe.networks.discriminator
     channels, size = recipe.data.channels, recipe.data.size
     with keyed.scope("init/generator", 0):
-        told = {"classes": classes} if G.kind in TOLD else {}
+        told = {"classes": classes} if G.kind in CONDITIONAL_KINDS else {}
         flat = G.model_dump(exclude={"kind"})
         generator = GENERATORS[G.kind](latent=recipe.latent, channels=channels, size=size, **told, **flat)
     with keyed.scope("init/discriminator", 0):
-        told = {"classes": classes} if D.kind in TOLD else {}
+        told = {"classes": classes} if D.kind in CONDITIONAL_KINDS else {}
         flat = D.model_dump(exclude={"kind"})
         discriminator = DISCRIMINATORS[D.kind](channels=channels * recipe.objective.packing, size=size, **told, **flat)
     return {"generator": generator, "discriminator": discriminator}
@@ -72,9 +77,9 @@ def example_inputs(recipe: GanRecipe, classes: int) -> dict[str, tuple[tuple[Ten
 
 
 def mergeable(networks: Mapping[str, nn.Module]) -> bool:
-    """Whether each image's logit is its own affair, so that passes over real and fake images may be merged.
+    """Whether each logit depends only on its own image, so that passes over real and generated images may be merged.
 
-    Of a discriminator that is not ours nobody knows. Dropout would draw other masks in another pass.
+    Custom discriminators are assumed not to be mergeable. Dropout would draw other masks in another pass.
     """
     D = networks["discriminator"]
     ours = type(D) in DISCRIMINATORS.values()
@@ -87,6 +92,32 @@ def mergeable(networks: Mapping[str, nn.Module]) -> bool:
 def to_images(recipe: GanRecipe, output: Tensor) -> Tensor:
     """What a generator makes, in [-1, 1], as images in [0, 1]."""
     return ((output + 1) / 2).clamp(0, 1).contiguous()
+
+
+def pack(x: Tensor, packing: int) -> Tensor:
+    """(N, C, H, W) -> (N / packing, packing * C, H, W): consecutive images as one of so many channels (Lin et al.
+    2018)."""
+    return x if packing == 1 else x.reshape(len(x) // packing, packing * x.shape[1], *x.shape[2:])
+
+
+Discriminator = Callable[..., tuple[Tensor, ...]]
+"""Batches of images (N, C, H, W) -> the logits (N,) of each."""
+
+
+def discriminator_loss(
+    D: Discriminator, x: Tensor, fake: Tensor, loss: AdversarialLoss, penalty: Penalty | None, draws: Draws
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """What D minimises, L_D(a, b); the penalty before its weight; the logits a of real and b of generated images."""
+    logits = D(x, fake, *(penalty.beside(x, fake, draws) if penalty else []))
+    a, b = logits[:2]
+    return loss.discriminator(a, b), penalty(D, x, fake, logits, draws) if penalty else None, a, b
+
+
+def generator_loss(D: Discriminator, x: Tensor, fake: Tensor, loss: AdversarialLoss) -> tuple[Tensor, Tensor]:
+    """What G minimises, L_G(a, b), and the logits b of its images; D is held fixed by the caller."""
+    (b,) = D(fake)
+    (a,) = D(x) if loss.generator_needs_real else (b,)
+    return loss.generator(a, b), b
 
 
 class Gan:
@@ -121,9 +152,12 @@ class Gan:
         )
         self.ema = Ema(self.G, recipe.ema.decay) if recipe.ema else None
         self.loss = objective or losses.adversarial(recipe.objective.loss, recipe.objective.label_smoothing)
+        if recipe.objective.discriminator_terms == "half-sum":
+            self.loss = losses.halved(self.loss)
+        self.penalty = Penalty.of(recipe.objective.penalty, recipe.objective.sigma)
 
     def step(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
-        """One update of D on real and fake images, then one update of G; or of one of them, where the recipe says so.
+        """One update of D on real and generated images, then one of G; or of one of them, as the recipe says.
 
         Args:
             images: uint8, (N, C, H, W).
@@ -137,118 +171,83 @@ class Gan:
         Raises:
             NonFiniteError: a loss or gradient is NaN or infinite; that network was not updated.
         """
-        objective = self.recipe.objective
-        x, y = self.engine.tanh_range(images), None if labels is None else labels.to(self.engine.device)
-        d_learns = objective.players != "generator"
-        g_learns = objective.players != "discriminator" and step % objective.critic_steps == 0
-        reuse = d_learns and objective.generator_noise == "reuse"
-        logged: dict[str, Tensor | float] = {}
+        x, y = self._pack(self.engine.tanh_range(images)), None if labels is None else labels.to(self.engine.device)
+        d_learns, g_learns = self._who_learns(step)
+        reuse = d_learns and self.recipe.objective.generator_noise == "reuse"
+        row: dict[str, Tensor | float] = {}
 
-        # Discriminator: minimise L_D(D(x), D(G(z))) + lambda * penalty.
         if d_learns:
-            with nullcontext() if g_learns and reuse else torch.no_grad():
-                fake = self._generate(self._z("z", step, len(x)), y)
-            real_logits, fake_logits, penalty = self._scores(x, fake.detach(), y, step)
-            loss_d = self.loss.discriminator(real_logits, fake_logits)
-            if objective.discriminator_terms == "half-sum":
-                loss_d = loss_d / 2
-            total_d = loss_d if penalty is None else loss_d + (objective.lambda_ or 0) * penalty
-            norm_d = self.descent_d(total_d, step)
-            if objective.clip:
-                self._clip(objective.clip)
-            logged |= {"loss_d": loss_d, **({} if penalty is None else {"penalty": penalty})}
-            logged |= _score_columns("real", real_logits) | _score_columns("fake", fake_logits)
-            logged |= {"grad_norm_d": norm_d, "lr_d": self.descent_d.lr}
+            with torch.set_grad_enabled(g_learns and reuse):
+                fake = self._fake("z", step, len(images), y)
+            draws = Draws(self.keyed, "penalty", step, self.engine.device)
+            loss, penalty, a, b = discriminator_loss(self._logits(y), x, fake.detach(), self.loss, self.penalty, draws)
+            total = loss if penalty is None else loss + (self.recipe.objective.lambda_ or 0) * penalty
+            norm = self.descent_d(total, step)
+            self._clip()
+            row |= self._row_of_d(loss, penalty, a, b, norm)
 
-        # Generator: minimise L_G(D(x), D(G(z))) with D held fixed.
         if g_learns:
             with _frozen(self.D):
                 if not reuse:
-                    n = objective.generator_batch or len(x)
-                    y_g = None if y is None else y.repeat(-(-n // len(y)))[:n]
-                    fake = self._generate(self._z("z/generator", step, n), y_g)
-                else:
-                    y_g = y
-                fake_again = self._discriminate(fake, y_g)
-                real_again = self._discriminate(x, y) if self.loss.generator_needs_real else fake_again
-                loss_g = self.loss.generator(real_again, fake_again)
-            norm_g = self.descent_g(loss_g, step)
+                    n = self.recipe.objective.generator_batch or len(images)
+                    y = None if y is None else y.repeat(-(-n // len(y)))[:n]
+                    fake = self._fake("z/generator", step, n, y)
+                loss, b = generator_loss(self._logits(y), x, fake, self.loss)
+            norm = self.descent_g(loss, step)
             if self.ema:
                 self.ema.update()
-            logged |= {"loss_g": loss_g, "grad_norm_g": norm_g, "lr_g": self.descent_g.lr}
-            if not d_learns:
-                logged |= _score_columns("fake", fake_again)
-        return read(logged)
+            row |= {"loss_g": loss, "grad_norm_g": norm, "lr_g": self.descent_g.lr}
+            row |= {} if d_learns else _scores("fake", b)
+        return read(row)
 
-    def _scores(self, x: Tensor, fake: Tensor, y: Tensor | None, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """D(x), D(fake), and the penalty on D around them, where asked for."""
-        kind = self.recipe.objective.penalty
-        if kind.endswith("finite-difference"):
-            return self._scores_and_differences(x, fake, y, step)
-        real_logits, fake_logits = self._passes([x, fake], y)
-        if kind == "none":
-            return real_logits, fake_logits, None
-        return real_logits, fake_logits, self._penalty(x, fake, y, step)
+    def _who_learns(self, step: int) -> tuple[bool, bool]:
+        """Whether D, and whether G, is updated in this step."""
+        objective = self.recipe.objective
+        return objective.players != "generator", (
+            objective.players != "discriminator" and step % objective.critic_steps == 0
+        )
 
-    def _scores_and_differences(
-        self, x: Tensor, fake: Tensor, y: Tensor | None, step: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """D(x), D(fake), and the finite-difference R1, R2 or both between them and their neighbours."""
-        kind, sigma = self.recipe.objective.penalty, self.recipe.objective.sigma
-        assert sigma is not None, "the recipe's rules demand it"
-        noise = self.keyed.normal("penalty", step, 2, *x.shape).to(x.device)
-        on = [k for k, name in enumerate(("r1", "r2")) if name in kind]
-        batches = [x, fake]
-        logits = self._passes([*batches, *(batches[k] + sigma * noise[k] for k in on)], y)
-        parts = [finite_difference_penalty(logits[k], beside, sigma) for k, beside in zip(on, logits[2:], strict=True)]
-        return logits[0], logits[1], torch.stack(parts).sum()
-
-    def _penalty(self, x: Tensor, fake: Tensor, y: Tensor | None, step: int) -> Tensor:
-        """The exact penalties, each with passes of D of its own; of packed images the gradient is the whole pack's."""
-        kind, sigma = self.recipe.objective.penalty, self.recipe.objective.sigma
-        x, fake, scores = self._pack(x), self._pack(fake), partial(self._logits, y=y)
-        if kind in ("r1", "r2", "r1-r2"):
-            parts = [
-                penalties.squared_gradient_penalty(scores, at) for name, at in (("r1", x), ("r2", fake)) if name in kind
-            ]
-            return torch.stack(parts).sum()
-        if kind == "dragan":
-            assert sigma is not None, "the recipe's rules demand it"
-            at = x + sigma * self.keyed.normal("penalty", step, *x.shape).to(x.device)
-        else:
-            at = penalties.between(x, fake, self.keyed.uniform("penalty", step, len(x)).to(x.device))
-        return penalties.unit_gradient_penalty(scores, at, one_sided=kind == "gradient-penalty-one-sided")
-
-    def _passes(self, batches: list[Tensor], y: Tensor | None) -> tuple[Tensor, ...]:
-        """D of each batch, in one pass where the engine allows it."""
-        if not self.engine.settings.merged_passes:
-            return tuple(self._discriminate(batch, y) for batch in batches)
-        labels = None if y is None else y.repeat(len(batches))
-        return self._discriminate(torch.cat(batches), labels).chunk(len(batches))
-
-    def _generate(self, z: Tensor, y: Tensor | None) -> Tensor:
+    def _fake(self, purpose: str, step: int, n: int, y: Tensor | None) -> Tensor:
+        """G(z) for n fresh z, in packs."""
+        z = self.keyed.normal(purpose, step, n, self.recipe.latent).to(self.engine.device)
         with self.engine.autocast():
             images: Tensor = self.G(z, y) if self.recipe.conditional else self.G(z)
-        return images
+        return self._pack(images)
 
-    def _discriminate(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """Logits of images, (N / packing,), float32."""
-        return self._logits(self._pack(x), y)
+    def _logits(self, y: Tensor | None) -> Discriminator:
+        """D with its labels: batches of images in packs -> their logits, float32; in one pass where the engine merges
+        passes."""
+
+        def one(x: Tensor, y: Tensor | None) -> Tensor:
+            with self.engine.autocast():
+                logits: Tensor = self.D(x, y) if self.recipe.discriminator_conditional else self.D(x)
+            return logits.float()
+
+        def all_of(*batches: Tensor) -> tuple[Tensor, ...]:
+            if len(batches) == 1 or not self.engine.settings.merged_passes:
+                return tuple(one(batch, y) for batch in batches)
+            labels = None if y is None else y.repeat(len(batches))
+            return one(torch.cat(batches), labels).chunk(len(batches))
+
+        return all_of
 
     def _pack(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N / packing, packing * C, H, W): consecutive images as one of so many channels."""
-        packing = self.recipe.objective.packing
-        return x if packing == 1 else x.reshape(len(x) // packing, packing * x.shape[1], *x.shape[2:])
-
-    def _logits(self, x: Tensor, y: Tensor | None) -> Tensor:
-        with self.engine.autocast():
-            logits: Tensor = self.D(x, y) if self.recipe.discriminator_conditional else self.D(x)
-        return logits.float()
+        return pack(x, self.recipe.objective.packing)
 
     @torch.no_grad()
-    def _clip(self, limit: float) -> None:
-        for p in self.D.parameters():
-            p.clamp_(-limit, limit)
+    def _clip(self) -> None:
+        if limit := self.recipe.objective.clip:
+            for p in self.D.parameters():
+                p.clamp_(-limit, limit)
+
+    def _row_of_d(
+        self, loss: Tensor, penalty: Tensor | None, a: Tensor, b: Tensor, norm: Tensor
+    ) -> dict[str, Tensor | float]:
+        """What is logged of an update of D."""
+        row: dict[str, Tensor | float] = {"loss_d": loss}
+        if penalty is not None:
+            row["penalty"] = penalty
+        return row | _scores("real", a) | _scores("fake", b) | {"grad_norm_d": norm, "lr_d": self.descent_d.lr}
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images for z (N, latent) and, if conditional, labels (N,): float32, (N, C, H, W), in [0, 1].
@@ -282,11 +281,8 @@ class Gan:
         if self.ema:
             self.ema.updates = state["ema_updates"]
 
-    def _z(self, purpose: str, step: int, n: int) -> Tensor:
-        return self.keyed.normal(purpose, step, n, self.recipe.latent).to(self.engine.device)
 
-
-def _score_columns(of: str, logits: Tensor) -> dict[str, Tensor]:
+def _scores(of: str, logits: Tensor) -> dict[str, Tensor]:
     logits = logits.detach()
     return {f"d_{of}": logits.sigmoid().mean(), f"logit_{of}": logits.mean()}
 

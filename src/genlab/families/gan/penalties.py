@@ -1,18 +1,71 @@
 """Penalties on the discriminator's gradient with respect to images, before their weight.
 
+`Penalty` puts the functions below together as the record of that name in `recipe.objectives` says.
+
 R1 and R2 are |grad D|^2 / 2, so that their weight is the papers' gamma: lambda/2 |grad D|^2. The gradient penalties are
 (|grad D| - 1)^2. Norms are over all pixels of an image; all penalties are means over the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from genlab.engine.randomness import Draws
+from genlab.recipe import objectives
+
 Scores = Callable[[Tensor], Tensor]
-"""Images (N, C, H, W) -> logits (N,), each image's logit its own affair (no batch normalisation)."""
+"""Images (N, C, H, W) -> logits (N,), each logit depends only on its own image (no batch normalisation)."""
+
+
+D = Callable[..., tuple[Tensor, ...]]
+"""Batches of images (N, C, H, W) -> the logits (N,) of each."""
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty by name: it says at which further points it needs logits, and takes them."""
+
+    record: objectives.Penalty
+    sigma: float = 0.0
+
+    @classmethod
+    def of(cls, name: str, sigma: float | None) -> Penalty | None:
+        return None if name == "none" else cls(objectives.PENALTIES[name], sigma or 0.0)
+
+    def beside(self, x: Tensor, fake: Tensor, draws: Draws) -> list[Tensor]:
+        """The neighbours x + sigma e at which a finite difference needs logits; none for exact gradients."""
+        if self.record.by != "difference":
+            return []
+        noise = draws.normal(2, *x.shape)
+        points = {"real": x + self.sigma * noise[0], "generated": fake + self.sigma * noise[1]}
+        return [points[at] for at in self.record.at]
+
+    def __call__(self, D: D, x: Tensor, fake: Tensor, logits: Sequence[Tensor], draws: Draws) -> Tensor:
+        """The penalty, a scalar.
+
+        Args:
+            logits: of x, of fake, and of each image of `beside`.
+        """
+
+        def scores(u: Tensor) -> Tensor:
+            return D(u)[0]
+
+        points, record = {"real": x, "generated": fake}, self.record
+        if record.by == "difference":
+            at = {"real": logits[0], "generated": logits[1]}
+            pairs = zip(record.at, logits[2:], strict=True)
+            return torch.stack([finite_difference_penalty(at[u], beside, self.sigma) for u, beside in pairs]).sum()
+        if record.by == "squared":
+            return torch.stack([squared_gradient_penalty(scores, points[u]) for u in record.at]).sum()
+        if "around" in record.at:
+            u = x + self.sigma * draws.normal(*x.shape)
+        else:
+            u = between(x, fake, draws.uniform(len(x)))
+        return unit_gradient_penalty(scores, u, record.one_sided)
 
 
 def finite_difference_penalty(logits: Tensor, shifted_logits: Tensor, sigma: float) -> Tensor:
