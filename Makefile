@@ -33,7 +33,7 @@ imitated:
 	@XDG_CACHE_HOME=$(TRIED) $(BIN)/genlab bench
 	@XDG_CACHE_HOME=$(TRIED) $(BIN)/genlab train quick-mnist --budget.max_steps 20 --logging.evaluation cheap --runs $(TRIED)/runs
 
-faults: $(VENV)/dev.stamp           ## a thousand kills and all else that may go wrong; a quarter of an hour, into benchmarks/records
+faults: $(VENV)/dev.stamp           ## a thousand kills and all else that may go wrong; up to half an hour, into benchmarks/records
 	$(BIN)/python benchmarks/faults.py
 
 quality: $(VENV)/core.stamp         ## how good the recipes are, over seeds; an hour, into benchmarks/records
