@@ -26,7 +26,7 @@ from genlab.bench.timing import STUDENT, mean_interval, median_interval
 from genlab.data.preprocessing import fitted
 from genlab.engine import calibrate
 from genlab.engine.randomness import Keyed
-from genlab.families.base import FAMILIES
+from genlab.families.registry import FAMILIES
 from genlab.recipe import GanRecipe
 
 ROOT = Path(__file__).parent.parent
@@ -85,7 +85,7 @@ def test_both_ways_train_every_system(name: str) -> None:
     assert len(theirs.losses) == 3
     assert np.isfinite(theirs.losses).all()
     recipe = theirs.recipe
-    if FAMILIES[recipe.family].sampler:
+    if FAMILIES[recipe.family].sampling:
         z = Keyed(0).normal("z", 0, 4, recipe.latent)
         for loop in (theirs, mine):
             images = loop.generate(z, torch.arange(4) if recipe.conditional else None)

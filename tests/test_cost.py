@@ -12,13 +12,15 @@ from torch.utils.flop_counter import FlopCounterMode
 import genlab
 from genlab.engine import calibrate
 from genlab.families.cost import cost, expected_seconds
-from genlab.recipe import REFERENCE, equations
+from genlab.families.registry import FAMILIES
+from genlab.recipe import REFERENCE
 from genlab.recipe.schedule import Schedule
 
 
 def lines(recipe: str, **changes: Any) -> str:
     overrides = {key.replace("__", "."): value for key, value in changes.items()}
-    return "\n".join(equations.equations(genlab.load_recipe(recipe, overrides)))
+    loaded = genlab.load_recipe(recipe, overrides)
+    return "\n".join(FAMILIES[loaded.family].equations(loaded))
 
 
 @pytest.mark.parametrize(

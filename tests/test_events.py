@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 import genlab
+from genlab.families.gan.columns import COLUMNS
 from genlab.recipe import GanRecipe
-from genlab.training.tensorboard import TAGS
+
+TAGS = {column.name: column.tag for column in COLUMNS}
 
 
 def test_the_same_scalars_and_grids(small: Callable[..., GanRecipe], tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from rich.console import Console
 
 import genlab
 from genlab.api.progress import Lines, Live, _losses, epoch_line, progress
+from genlab.evaluation import live
+from genlab.families.registry import FAMILIES
 from genlab.recipe import GanRecipe
 from genlab.training.fit import Observer
 
@@ -71,16 +73,19 @@ def test_a_reader_that_is_gone_does_not_end_the_training(
     assert run.status["state"] == "finished"
 
 
+GAN, VAE, CLASSIFIER = (FAMILIES[name].columns for name in ("gan", "vae", "classifier"))
+
+
 def test_a_line_an_epoch_as_report_s4_prints_it() -> None:
     row = {
         "epoch": 3.0, "train_loss": 0.31234, "test_loss": 0.4, "train_accuracy": 0.8861, "test_accuracy": 0.87,
     }  # fmt: skip
-    assert epoch_line(row, 30) == (
+    assert epoch_line(row, 30, CLASSIFIER) == (
         "epoch 3/30  train loss 0.3123  test loss 0.4000  train accuracy 88.61%  test accuracy 87.00%"
     )
-    assert epoch_line({"epoch": 3.0, "loss": 0.3}, 30) is None
+    assert epoch_line({"epoch": 3.0, "loss": 0.3}, 30, CLASSIFIER) is None
     of_a_vae = {"epoch": 1.0, "test_reconstruction_sum": 130.0, "test_kl_sum": 0.001, "test_active_units": 0}
-    assert epoch_line(of_a_vae, 5) == "epoch 1/5  test reconstruction 130.00  test kl 0.00  test active units 0"
+    assert epoch_line(of_a_vae, 5, VAE) == "epoch 1/5  test reconstruction 130.00  test KL 0.00  test active units 0"
 
 
 def test_a_line_where_samples_were_measured() -> None:
@@ -88,8 +93,9 @@ def test_a_line_where_samples_were_measured() -> None:
         "epoch": 1.0, "loss_d": 0.5, "frechet_distance": 0.7946, "frechet_floor": 0.4363, "coverage": 0.883,
         "requested_class_accuracy": 0.9945, "missing_classes": 0,
     }  # fmt: skip
-    assert epoch_line(row, 2) == (
-        "epoch 1/2  frechet distance 0.795  floor 0.436  coverage 0.88  requested class 99.5%  missing classes 0"
+    assert epoch_line(row, 2, live.COLUMNS) == (
+        "epoch 1/2  Frechet distance 0.795  (real images 0.436)  coverage 0.88  conditional accuracy 99.5%  "
+        "missing classes 0"
     )
 
 
@@ -104,4 +110,4 @@ def test_a_classifier_prints_its_epochs(terminal: bool, digits: Path, tmp_path: 
 
 
 def test_a_loss_that_runs_away_fits_its_line() -> None:
-    assert _losses({"loss_d": -852712095744.0, "loss_g": 0.5}) == "D -8.53e+11  G 0.500"
+    assert _losses({"loss_d": -852712095744.0, "loss_g": 0.5}, GAN) == "D -8.53e+11  G 0.500"

@@ -21,6 +21,7 @@ from genlab.evaluation import cas, judge, judge_trial, kept, sizes
 from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.measure import FULL, Evaluation, NotStored, measure, storing
+from genlab.families.registry import FAMILIES
 from genlab.runs import sampling
 from genlab.runs.directory import RunDirectory, default_root, is_run
 from genlab.runs.sampling import HowOptions
@@ -237,7 +238,7 @@ def _remarks(run: Run) -> tuple[str, ...]:
 
 def _judge_bytes(run: Run) -> bytes:
     recipe = run.recipe
-    if recipe.family != "classifier":
+    if FAMILIES[recipe.family].naming is None:
         raise UsageError(f"{run.path.name} is a {recipe.family}; a judge is a classifier")
     network = sampling.load_network(run, "classifier")
     return judge.to_bytes(network, recipe, tuple(run.provenance["data"]["class_names"]))

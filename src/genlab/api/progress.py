@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
+from collections.abc import Sequence
 from typing import TextIO, cast
 
 import numpy as np
@@ -13,7 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from genlab.engine.console import hush, visible
+from genlab.evaluation import live
+from genlab.families.base import Column
 from genlab.families.cost import expected_seconds
+from genlab.families.registry import FAMILIES
 from genlab.recipe.schedule import Schedule
 from genlab.runs.directory import Row, RunDirectory
 from genlab.training.fit import Observer
@@ -84,6 +88,7 @@ class Live:
     def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
         for line in _beginning(schedule, run, done):
             self.console.print(visible(line), highlight=False, soft_wrap=True, markup=False)
+        self.columns = _columns(run)
         self.speed, self.epochs = _Speed(schedule.batch), schedule.epochs
         width = self.console.width
         self.bar = Progress(
@@ -105,8 +110,8 @@ class Live:
         self.bar.update(self.task, completed=step, speed=f"{self.speed(seconds):,.0f} images/s")
 
     def logged(self, row: Row) -> None:
-        self.bar.update(self.task, losses=_losses(row))
-        line = epoch_line(row, self.epochs)
+        self.bar.update(self.task, losses=_losses(row, self.columns))
+        line = epoch_line(row, self.epochs, self.columns)
         if line:
             self.console.print(line, highlight=False, soft_wrap=True)
 
@@ -127,6 +132,7 @@ class Lines:
     def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
         for line in _beginning(schedule, run, done):
             self._say(visible(line))
+        self.columns = _columns(run)
         self.speed, self.schedule, self.rate = _Speed(schedule.batch), schedule, 0.0
         self.printed = -PLAIN_SECONDS
 
@@ -135,7 +141,7 @@ class Lines:
 
     def logged(self, row: Row) -> None:
         total = self.schedule.total_steps
-        line = epoch_line(row, self.schedule.epochs)
+        line = epoch_line(row, self.schedule.epochs, self.columns)
         if line:
             self.printed = time.monotonic()
             self._say(line)
@@ -144,7 +150,7 @@ class Lines:
         self.printed = time.monotonic()
         left = (total - row["step"]) * self.schedule.batch / self.rate if self.rate else 0.0
         speed = f"  {self.rate:,.0f} images/s  {left:.0f} s left" if self.rate else ""
-        self._say(f"step {row['step']}/{total}{speed}  {_losses(row)}")
+        self._say(f"step {row['step']}/{total}{speed}  {_losses(row, self.columns)}")
 
     def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
         pass
@@ -177,45 +183,24 @@ def in_words(seconds: float) -> str:
     return f"about {seconds / 3600:.0f} hours"
 
 
-LOSSES = (("loss_d", "D"), ("loss_g", "G"), ("loss", "loss"), ("kl_sum", "KL"), ("accuracy", "accuracy"))
+def _columns(run: RunDirectory) -> list[Column]:
+    """What a run's rows may hold: of its family, and of the evaluation during training."""
+    return [*FAMILIES[run.recipe.family].columns, *live.COLUMNS]
 
 
-def _losses(row: Row) -> str:
-    return "  ".join(f"{name} {_number(row[key])}" for key, name in LOSSES if row.get(key) is not None)
+def _losses(row: Row, columns: Sequence[Column]) -> str:
+    shown = [c for c in columns if c.live and row.get(c.name) is not None]
+    return "  ".join(f"{c.live} {_number(row[c.name])}" for c in shown)
 
 
 def _number(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 1e4 else f"{value:.2e}"
 
 
-def epoch_line(row: Row, epochs: int) -> str | None:
+def epoch_line(row: Row, epochs: int, columns: Sequence[Column]) -> str | None:
     """What is said of an epoch that a row ends, or of a sample that was measured; None for any other row."""
-    if not any(key in row for key, _ in EPOCH):
+    ending = [column for column in columns if column.epoch and column.name in row]
+    if not ending:
         return None
-    words = [f"epoch {row['epoch']:.3g}/{epochs}"]
-    for key, form in EPOCH:
-        if row.get(key) is not None:
-            words.append(f"{NAMED.get(key, key.replace('_', ' '))} {format(row[key], form)}")
-    return "  ".join(words)
-
-
-EPOCH = (
-    ("train_loss", ".4f"),
-    ("test_loss", ".4f"),
-    ("train_accuracy", ".2%"),
-    ("test_accuracy", ".2%"),
-    ("test_reconstruction_sum", ".2f"),
-    ("test_kl_sum", ".2f"),
-    ("test_active_units", "d"),
-    ("frechet_distance", ".3g"),
-    ("frechet_floor", ".3g"),
-    ("coverage", ".2f"),
-    ("requested_class_accuracy", ".1%"),
-    ("missing_classes", "d"),
-)
-NAMED = {
-    "test_reconstruction_sum": "test reconstruction",
-    "test_kl_sum": "test kl",
-    "frechet_floor": "floor",
-    "requested_class_accuracy": "requested class",
-}
+    words = [column.epoch.format(row[column.name]) for column in ending if row[column.name] is not None]
+    return "  ".join([f"epoch {row['epoch']:.3g}/{epochs}", *words])

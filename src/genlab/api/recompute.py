@@ -21,7 +21,7 @@ from genlab.engine.randomness import Keyed
 from genlab.errors import GenlabError
 from genlab.evaluation import judge, kept
 from genlab.evaluation import run as of_run
-from genlab.families.base import FAMILIES
+from genlab.families.registry import FAMILIES
 from genlab.runs.provenance import differences, machine_of, versions
 from genlab.runs.sampling import How, Sampler
 from genlab.training import fit
@@ -56,7 +56,7 @@ def recompute(run: Run, progress: Callable[[str], None] = lambda words: None) ->
     damages: list[str] = []
     parts: tuple[tuple[str, Callable[..., Iterator[str]]], ...] = (
         (("samples", _samples), ("evaluations", _evaluations))
-        if FAMILIES[run.trained_by().family].sampler
+        if FAMILIES[run.trained_by().family].sampling
         else (("accuracy", _accuracy),)
     )
     for name, part in parts:

@@ -23,8 +23,8 @@ from genlab.evaluation.judge import Judge
 from genlab.evaluation.judge import load as load_judge
 from genlab.evaluation.measure import FULL, Evaluation, storing
 from genlab.evaluation.run import evaluate as evaluate_run
-from genlab.families.vae import model as vae
-from genlab.recipe import VaeRecipe, files
+from genlab.families.registry import FAMILIES
+from genlab.recipe import files
 from genlab.report.figures import looks
 from genlab.report.figures.evaluation import figures
 from genlab.report.figures.looks import Look
@@ -147,7 +147,7 @@ class Run(OpenRun):
         return looks.confusion(self, self.held_out())
 
     def log_likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0) -> Tensor:
-        """log p(x) of the first test images, in nats, from below; see `vae.log_likelihood`. Shape (images,).
+        """log p(x) of the first test images, in nats, from below; see `families.vae.model`. Shape (images,).
 
         Of a conditional VAE: log p(x | class).
 
@@ -155,22 +155,24 @@ class Run(OpenRun):
             UsageError: the run is no VAE, or an argument is out of range.
         """
         recipe = self.recipe
-        if not isinstance(recipe, VaeRecipe):
+        bounding = FAMILIES[recipe.family].bounding
+        if bounding is None:
             raise UsageError(f"{self.path.name} is a {recipe.family}: only a VAE bounds the likelihood of an image")
         if not (1 <= samples <= 10_000 and images >= 1):
             raise UsageError(f"samples is {samples}, images {images}; allowed: 1 .. 10,000 samples, 1 image or more")
         held_out = data.first(self.held_out(), images)
         machine = device.start(device.here(recipe.engine))
-        networks = {name: sampling.load_network(self, name) for name in ("encoder", "decoder")}
+        networks = {name: sampling.load_network(self, name) for name in bounding.networks}
         x, y = torch.from_numpy(held_out.images), None
         if recipe.conditional and held_out.labels is not None:
             y = torch.from_numpy(held_out.labels)
-        return vae.log_likelihood(recipe, networks, machine, Keyed(seed), x, y, samples)
+        return bounding.log_likelihood(recipe, networks, machine, Keyed(seed), x, y, samples)
 
     def likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0) -> dict[str, Any]:
         """`log_likelihood` as a mean with its standard error over images, and its protocol."""
         found = self.log_likelihood(samples=samples, images=images, seed=seed).double()
-        assert isinstance(self.recipe, VaeRecipe)
+        bounding = FAMILIES[self.recipe.family].bounding
+        assert bounding is not None
         return {
             "of": "log p(x | class)" if self.recipe.conditional else "log p(x)",
             "log_likelihood": found.mean().item(),
@@ -179,7 +181,7 @@ class Run(OpenRun):
             "split": self.held_out().split,
             "samples": samples,
             "seed": seed,
-            "likelihood": self.recipe.objective.likelihood,
+            "likelihood": bounding.facts(self.recipe)["likelihood"],
         }
 
     def evaluate(

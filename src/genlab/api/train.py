@@ -16,12 +16,11 @@ from genlab.engine import signals
 from genlab.engine.randomness import Keyed
 from genlab.errors import DataError, UsageError
 from genlab.evaluation.live import Watch
-from genlab.families.base import FAMILIES
 from genlab.families.cost import Cost, cost
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.nets.describe import Description
+from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, SampleLogging, files
-from genlab.recipe.equations import equations
 from genlab.recipe.files import RecipeSource
 from genlab.runs import sampling
 from genlab.runs.directory import RunDirectory, default_root
@@ -30,7 +29,7 @@ from genlab.runs.provenance import describe_networks
 from genlab.training import resume as resuming
 from genlab.training.assemble import prepare
 from genlab.training.fit import Evaluator, Observer
-from genlab.training.start import start
+from genlab.training.start import Check, start
 
 
 def train(
@@ -87,8 +86,8 @@ def train(
             raise UsageError(f"epochs is {epochs}, but budget.epochs is {changes['budget.epochs']}; give one of them")
         seed = 0 if seed is None else seed
 
-        def classifier(given: str, encoder: nn.Module) -> OpenRun:
-            return warm_start.classifier_of(given, encoder, seed, root, partial(train, runs=root, observers=observers))
+        def classifier(asked: str, check: Check) -> OpenRun:
+            return warm_start.classifier_of(asked, check, seed, root, partial(train, runs=root, observers=observers))
 
         started = start(recipe, changes, seed, root, name, custom, objective, observers, evaluator_of, classifier)
         run = Run(started.path, custom)
@@ -163,7 +162,7 @@ def show(recipe: RecipeSource, overrides: Mapping[str, Any] | None = None) -> Sh
     family, classes = FAMILIES[settled.family], len(dataset.class_names)
     made = family.build(settled, classes, Keyed(0))
     described = describe_networks(family.examples(settled, classes), made)
-    return Shown(settled, described, equations(settled), cost(settled, described, len(dataset)))
+    return Shown(settled, described, family.equations(settled), cost(settled, described, len(dataset)))
 
 
 def open_run(run: str | Path, *, runs: str | Path | None = None, generator: nn.Module | None = None) -> Run:

@@ -7,24 +7,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from torch import nn
-
-from genlab.engine.randomness import Keyed
 from genlab.errors import GenlabError, UsageError, unknown
-from genlab.families.base import FAMILIES
-from genlab.families.vae import model as vae
-from genlab.recipe import files
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe, files
 from genlab.runs.directory import RunDirectory, list_runs
 from genlab.runs.open import OpenRun
-from genlab.training.assemble import prepare
+from genlab.training.assemble import assemble, prepare
+from genlab.training.start import Check
 
 Train = Callable[..., OpenRun]
 """(recipe, seed=...) -> its finished run."""
 
 
-def classifier_of(given: str, encoder: nn.Module, seed: int, root: Path, train: Train) -> OpenRun:
+def classifier_of(given: str, check: Check, seed: int, root: Path, train: Train) -> OpenRun:
     """The run that an encoder starts from: the one of that path or name, else the newest finished one of that built-in
     recipe, unchanged, with that seed; one is trained where there is none, after its layers were found to fit.
+
+    Args:
+        check: holds a classifier's layers against the encoder's.
 
     Raises:
         UsageError: neither a run nor a recipe of a classifier, or one whose layers do not fit.
@@ -33,14 +33,19 @@ def classifier_of(given: str, encoder: nn.Module, seed: int, root: Path, train: 
         run = OpenRun(RunDirectory.open(given, root).path)
     except UsageError:
         if given not in files.names():
-            known = [run.path.name for run in _readable(root) if run.trained_by().family == "classifier"]
+            known = [run.path.name for run in _readable(root) if _names(run.trained_by())]
             raise UsageError(
                 f"init_encoder_from: {unknown('run or recipe', given, [*known, 's4-classifier'])} (in {root})"
             ) from None
-        run = _trained_before(given, seed, root) or _trained_now(given, encoder, seed, root, train)
-    if run.recipe.family != "classifier":
+        run = _trained_before(given, seed, root) or _trained_now(given, check, seed, root, train)
+    if not _names(run.recipe):
         raise UsageError(f"init_encoder_from: {run.path.name} is a {run.recipe.family}; a classifier is needed")
     return run
+
+
+def _names(recipe: Recipe) -> bool:
+    """Whether it is of a classifier."""
+    return FAMILIES[recipe.family].naming is not None
 
 
 def _readable(root: Path) -> list[OpenRun]:
@@ -71,12 +76,11 @@ def _trained_before(name: str, seed: int, root: Path) -> OpenRun | None:
     return fitting[-1] if fitting else None
 
 
-def _trained_now(name: str, encoder: nn.Module, seed: int, root: Path, train: Train) -> OpenRun:
+def _trained_now(name: str, check: Check, seed: int, root: Path, train: Train) -> OpenRun:
     settled, dataset = prepare(name, {})
-    if settled.family != "classifier":
+    if not _names(settled):
         raise UsageError(f"init_encoder_from: {name} is a {settled.family}; a classifier is needed")
-    network = FAMILIES["classifier"].build(settled, len(dataset.class_names), Keyed(seed))["classifier"]
-    vae.check_bodies(encoder, network.state_dict(), name)
+    check(assemble(settled, dataset, seed).networks["classifier"].state_dict(), name)
     warnings.warn(
         f"no finished run of {name}, unchanged and with seed {seed}, in {root}; training it first", stacklevel=6
     )

@@ -24,7 +24,7 @@ from genlab.data import Dataset
 from genlab.engine import device
 from genlab.engine.fast_layers import PointConvTranspose2d, WholeMapConv2d
 from genlab.engine.randomness import Keyed
-from genlab.families.base import FAMILIES
+from genlab.families.registry import FAMILIES
 from genlab.recipe import ClassifierRecipe, GanRecipe, Recipe, VaeRecipe
 from genlab.recipe.files import RecipeSource
 from genlab.training.assemble import assemble, prepare
@@ -96,14 +96,13 @@ class ReportLoop:
 
     @torch.no_grad()
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        family = FAMILIES[self.recipe.family]
-        assert family.sampler is not None
-        assert family.to_images is not None
-        network = self.networks[family.sampler].eval()
+        sampling = FAMILIES[self.recipe.family].sampling
+        assert sampling is not None
+        network = self.networks[sampling.network].eval()
         inputs = (z,) if labels is None else (z, labels)
         parts = [network(*(value[k : k + 500] for value in inputs)) for k in range(0, len(z), 500)]
         network.train()
-        return family.to_images(self.recipe, torch.cat(parts))
+        return sampling.to_images(self.recipe, torch.cat(parts))
 
 
 _PLAIN = {"device": "cpu", "precision": "float32", "memory_format": "contiguous", "fused_optimiser": False}

@@ -78,7 +78,7 @@ def as_tested(recipe: Recipe, test: Dataset | None) -> Dataset | None:
     """A test split as the recipe's networks see it; None where there is none, or none with the labels needed."""
     if test is None:
         return None
-    if (recipe.conditional or recipe.family == "classifier") and test.labels is None:
+    if recipe.needs_labels and test.labels is None:
         warnings.warn(f"the test split of {recipe.data.name} has no labels (y_test): it cannot be used", stacklevel=1)
         return None
     return fitted(test, recipe)

@@ -10,10 +10,10 @@ import torch
 
 from genlab.data import Dataset
 from genlab.data.dataset import Images, Labels
+from genlab.engine import device
 from genlab.evaluation import metrics
 from genlab.evaluation.metrics import Estimate
-from genlab.families.classifier.model import Classifier
-from genlab.recipe import ClassifierRecipe, files
+from genlab.recipe import Recipe, files
 from genlab.training.assemble import assemble
 from genlab.training.fit import batches
 
@@ -23,7 +23,7 @@ LEAST = 128
 """Images that it needs: its batch."""
 
 
-def recipe_of(images: Dataset) -> ClassifierRecipe:
+def recipe_of(images: Dataset) -> Recipe:
     """The classifier for images of this size and number of channels.
 
     Raises:
@@ -36,9 +36,7 @@ def recipe_of(images: Dataset) -> ClassifierRecipe:
         "budget.epochs": EPOCHS,
         "budget.batch": LEAST,
     }
-    recipe = files.load(RECIPE, changes)
-    assert isinstance(recipe, ClassifierRecipe)
-    return recipe
+    return files.load(RECIPE, changes)
 
 
 def accuracy_score(
@@ -63,11 +61,13 @@ def accuracy_score(
     learned = replace(test, images=images, labels=labels, class_names=tuple(map(str, range(classes))))
     assembly = assemble(recipe_of(test), learned, seed)
     model, schedule = assembly.model(), assembly.schedule
-    assert isinstance(model, Classifier)
     x, y = torch.from_numpy(learned.images), torch.from_numpy(np.ascontiguousarray(labels))
     for step, rows in batches(schedule, assembly.keyed, after=0):
         model.step(x[rows], y[rows], step)
         if progress and step % 20 == 0:
             progress(step, schedule.total_steps)
-    found = model.classify(torch.from_numpy(test.images)).argmax(1).numpy()
+    naming = assembly.family.naming
+    assert naming is not None
+    network, machine = model.networks[naming.network], device.start(assembly.recipe.engine)
+    found = naming.classify(network, machine, torch.from_numpy(test.images)).argmax(1).numpy()
     return metrics.bootstrap(found == test.labels)

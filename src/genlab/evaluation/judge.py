@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from genlab.engine.randomness import Keyed
 from genlab.engine.threads import all_threads
 from genlab.errors import DataError, UsageError
-from genlab.families.classifier.model import build_networks
-from genlab.recipe import ClassifierRecipe, Engine, files
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Engine, Recipe, files
 
 PINNED = {
     "mnist": "fd4f9689907e67ae7db075217b82145ee6ef455c4de3e0dc8ba39627317def6d",
@@ -139,7 +139,7 @@ def from_bytes(content: bytes, name: str, where: str = "judge") -> Judge:
         tensors = safetensors.torch.load(content)
     except SafetensorError:
         raise _damaged(where) from None
-    network = build_networks(recipe, len(class_names), Keyed(0))["classifier"]
+    (network,) = FAMILIES[recipe.family].build(recipe, len(class_names), Keyed(0)).values()
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -148,19 +148,19 @@ def from_bytes(content: bytes, name: str, where: str = "judge") -> Judge:
     return Judge(name, digest, class_names, recipe.data.size, recipe.data.channels, network.eval())
 
 
-def recipe_in(content: bytes, where: str = "judge") -> ClassifierRecipe:
+def recipe_in(content: bytes, where: str = "judge") -> Recipe:
     """The recipe in the header of a judge's file."""
     return _header(content, where)[0]
 
 
-def _header(content: bytes, where: str) -> tuple[ClassifierRecipe, tuple[str, ...]]:
+def _header(content: bytes, where: str) -> tuple[Recipe, tuple[str, ...]]:
     try:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         said = json.loads(header["__metadata__"]["judge"])
         recipe, class_names = files.load(said["recipe"]), tuple(said["class_names"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _damaged(where) from None
-    if not isinstance(recipe, ClassifierRecipe):
+    if FAMILIES[recipe.family].naming is None:
         raise DataError(f"{where}: its recipe is of family {recipe.family}; a judge is a classifier")
     return recipe, class_names
 
@@ -169,7 +169,7 @@ def _damaged(where: str) -> DataError:
     return DataError(f"{where}: damaged, or not a judge; genlab judge train makes one")
 
 
-def to_bytes(network: nn.Module, recipe: ClassifierRecipe, class_names: tuple[str, ...]) -> bytes:
+def to_bytes(network: nn.Module, recipe: Recipe, class_names: tuple[str, ...]) -> bytes:
     """A classifier as a judge's file. The same weights give the same bytes, on every machine."""
     plain: dict[str, Any] = files.to_dict(recipe.model_copy(update={"engine": Engine()}))
     del plain["engine"]["compile"]  # The pinned files are older than this field.

@@ -12,20 +12,22 @@ from genlab.engine.randomness import Keyed
 from genlab.evaluation import judge
 from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.measure import CHEAP, measure
-from genlab.families.base import Generates
+from genlab.families.base import Column, Generates
 from genlab.recipe import Recipe
 from genlab.runs.directory import RunDirectory
 
 COLUMNS = (
-    "frechet_distance",
-    "precision",
-    "recall",
-    "coverage",
-    "missing_classes",
-    "requested_class_accuracy",
-    "sharpness_ratio",
+    Column("frechet_distance", "Quality/Frechet distance", epoch="Frechet distance {:.3g}"),
+    Column("frechet_floor", "Quality/Frechet distance of real images", epoch="(real images {:.3g})"),
+    Column("precision", "Quality/precision"),
+    Column("recall", "Quality/recall"),
+    Column("coverage", "Quality/coverage", epoch="coverage {:.2f}"),
+    Column("requested_class_accuracy", "Quality/conditional accuracy", epoch="conditional accuracy {:.1%}"),
+    Column("missing_classes", "Quality/missing classes", epoch="missing classes {:d}"),
+    Column("sharpness_ratio", "Quality/sharpness ratio"),
 )
-"""What stands in the metric rows."""
+"""What is added to a metric row after an evaluation during training."""
+METRICS = [column.name for column in COLUMNS if column.name != "frechet_floor"]
 
 
 class Watch:
@@ -56,7 +58,7 @@ class Watch:
         record = measure(samples, against, memorisation=False).record
         write_json(self.run.file("evaluations", step, ".json"), seals.seal(record))
         found = record["metrics"]
-        row = {name: found[name]["value"] for name in COLUMNS if found[name]["value"] is not None}
+        row = {name: found[name]["value"] for name in METRICS if found[name]["value"] is not None}
         if found["frechet_distance"]["floor"] is not None:
             row["frechet_floor"] = found["frechet_distance"]["floor"]
         return row

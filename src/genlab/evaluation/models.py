@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,32 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genlab.data import Dataset, first
-from genlab.data.dataset import Images, Labels
+from genlab.data.dataset import Images
 from genlab.engine.device import Engine
 from genlab.engine.randomness import Keyed
 from genlab.evaluation import metrics
 from genlab.evaluation.judge import Judge
 from genlab.families import latent
-from genlab.families.vae import elbo, model
-from genlab.recipe import GanRecipe, VaeRecipe
+from genlab.families.base import Bounding
+from genlab.recipe import Recipe
 
 PATHS, PATH_STEPS = 100, 16
 SCORED = 10_000
 """Images of each kind that a discriminator is asked about."""
 LIKELIHOOD = {"images": 500, "samples": 64}
 """Of the importance-weighted bound."""
-
-
-def scores(
-    recipe: GanRecipe, network: nn.Module, machine: Engine, images: Images, labels: Labels | None
-) -> NDArray[np.float64]:
-    """A discriminator's logit of each uint8 image (or of each pack of consecutive ones), with running batch statistics
-    and no dropout; (N,) or (N // packing,)."""
-    packing = recipe.objective.packing
-    rows = len(images) // packing * packing
-    x = machine.tanh_range(torch.from_numpy(images[:rows])).reshape(-1, packing * images.shape[1], *images.shape[2:])
-    y = torch.from_numpy(labels) if recipe.discriminator_conditional and labels is not None else None
-    return machine.apply(network, x, y).double().numpy().ravel()
 
 
 def discriminator(
@@ -113,35 +101,38 @@ def smoothness(
 
 
 def bound(
-    recipe: VaeRecipe, networks: dict[str, nn.Module], machine: Engine, test: Dataset, seed: int
+    recipe: Recipe,
+    bounding: Bounding,
+    networks: Mapping[str, nn.Module],
+    machine: Engine,
+    test: Dataset,
+    seed: int,
 ) -> dict[str, Any]:
-    """The evidence bound of a VAE on test images, nats an image: its terms, active units, and log p(x) from below.
+    """The evidence bound on test images, in nats per image: its terms, active units, and log p(x) from below.
 
-    A Gaussian counts with its constant, in the reconstruction too, so that all numbers are of one density.
+    What a density adds is counted in the reconstruction too, so that all numbers are of one density.
     """
     keyed = Keyed(seed)
     images = torch.from_numpy(test.images)
     labels = None if test.labels is None else torch.from_numpy(test.labels)
-    found = model.bound(recipe, networks, machine, keyed, "evaluation", images, labels)
-    constant = elbo.gaussian_constant(images[0].numel()) if recipe.objective.likelihood == "gaussian" else 0.0
-    reconstruction, kl = found["reconstruction_sum"] + constant, found["kl_sum"]
+    found = bounding.bound(recipe, networks, machine, keyed, "evaluation", images, labels)
+    reconstruction = found["reconstruction_sum"] + bounding.constant(recipe, images[0].numel())
     few = first(test, LIKELIHOOD["images"])
     few_labels = None if labels is None else labels[: len(few)]
-    likelihood = model.log_likelihood(
+    likelihood = bounding.log_likelihood(
         recipe, networks, machine, keyed, torch.from_numpy(few.images), few_labels, LIKELIHOOD["samples"]
     )
     iwae = metrics.bootstrap(likelihood.double().numpy())
     return {
-        "negative_elbo": reconstruction + kl,
+        "negative_elbo": reconstruction + found["kl_sum"],
         "reconstruction": reconstruction,
-        "kl": kl,
+        "kl": found["kl_sum"],
         "active_units": found["active_units"],
-        "latent": recipe.latent,
         "negative_log_likelihood": -iwae.value,
         "negative_log_likelihood_interval": None if iwae.interval is None else (-iwae.interval[1], -iwae.interval[0]),
         "importance_samples": LIKELIHOOD["samples"],
-        "likelihood": recipe.objective.likelihood,
         "split": test.split,
         "n": len(test),
         "n_likelihood": len(few),
+        **bounding.facts(recipe),
     }

@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from genlab import data
 from genlab.data import Dataset, pictures
-from genlab.data.dataset import Images
-from genlab.data.preprocessing import Preprocessing
+from genlab.data.dataset import Images, Labels
+from genlab.data.preprocessing import Preprocessing, fitted
 from genlab.engine import device, threads
 from genlab.evaluation import models
 from genlab.evaluation.image_set import Reference, Samples, drawn
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.measure import Evaluation, measure
-from genlab.recipe import GanRecipe, Recipe, VaeRecipe
-from genlab.recipe.objectives import LOSSES
+from genlab.families.base import Bounding, Scoring
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe
 from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
 from genlab.runs.provenance import check_split, machine_of, split_of, test_is_recorded, versions
@@ -55,10 +56,11 @@ def evaluate(run: OpenRun, how: How, n: int, judge: Judge | None) -> Evaluation:
             record["notes"].append(
                 "this run is of an older version, which did not record the test split: it may have been another one"
             )
-        if isinstance(recipe, GanRecipe):
-            record |= _discriminator(run, how, recipe, against, held_out, made, requested, record)
-        if isinstance(recipe, VaeRecipe):
-            record |= _bound(run, how, recipe, held_out, record)
+        family = FAMILIES[recipe.family]
+        if family.scoring:
+            record |= _discriminator(run, family.scoring, how, against, held_out, made, requested, record)
+        if family.bounding:
+            record |= _bound(run, family.bounding, how, held_out, record)
         if judge is not None:
             if (ways := _smoothness(recipe, sampler, against, judge)) is not None:
                 record["interpolation"] = ways
@@ -99,8 +101,8 @@ def _smoothness(recipe: Recipe, sampler: Sampler, against: Reference, judge: Jud
 
 def _discriminator(
     run: OpenRun,
+    scoring: Scoring,
     how: How,
-    recipe: GanRecipe,
     against: Reference,
     held_out: Dataset | None,
     made: Images,
@@ -108,34 +110,41 @@ def _discriminator(
     record: dict[str, Any],
 ) -> dict[str, Any]:
     """What D says of held-out, training and generated images; nothing of a snapshot, which has no D."""
-    if how.step is not None or recipe.objective.players == "generator":
+    recipe, notes, name = run.recipe, record["notes"], scoring.network
+    if how.step is not None or not scoring.is_trained(recipe):
         return {}
-    if "discriminator" in run.provenance["own"] and "discriminator" not in run.custom:
-        record["notes"].append("the run's own discriminator was not given: nothing is said of it")
+    if name in run.provenance["own"] and name not in run.custom:
+        notes.append(f"the run's own {name} was not given: nothing is said of it")
         return {}
     machine = device.start(device.here(recipe.engine))
-    network = machine.place(load_network(run, "discriminator"))
+    network = machine.place(load_network(run, name))
     if held_out is None:
-        record["notes"].append("no test split: what the discriminator says of images that it has not seen is unknown")
+        notes.append(f"no test split: what the {name} says of images that it has not seen is unknown")
         return {}
-    if recipe.discriminator_conditional and held_out.labels is None:
-        record["notes"].append("the test split has no labels, which the discriminator needs: nothing is said of it")
+    if scoring.is_conditional(recipe) and held_out.labels is None:
+        notes.append(f"the test split has no labels, which the {name} needs: nothing is said of it")
         return {}
-    packing = recipe.objective.packing
+    packing = scoring.packing(recipe)
     if min(len(held_out), len(against.learned), len(made)) < packing:
-        record["notes"].append(f"the discriminator needs {packing} images of each kind: nothing is said of it")
+        notes.append(f"the {name} needs {packing} images of each kind: nothing is said of it")
         return {}
-    held_out, trained_on = (_fitted(drawn(rows, models.SCORED), recipe) for rows in (held_out, against.learned))
-    real, known = (models.scores(recipe, network, machine, rows.images, rows.labels) for rows in (held_out, trained_on))
-    bordered = LOSSES[recipe.objective.loss].has_border and "objective" not in run.provenance["own"]
-    fake = models.scores(recipe, network, machine, made, requested)
+
+    def scores(images: Images, labels: Labels | None) -> NDArray[np.float64]:
+        y = None if labels is None else torch.from_numpy(labels)
+        return scoring.scores(recipe, network, machine, torch.from_numpy(images), y).double().numpy()
+
+    held_out, trained_on = (fitted(drawn(rows, models.SCORED), recipe) for rows in (held_out, against.learned))
+    real, known = (scores(rows.images, rows.labels) for rows in (held_out, trained_on))
+    bordered = scoring.has_border(recipe) and "objective" not in run.provenance["own"]
+    fake = scores(made, requested)
     if requested is not None and packing == 1:
         for k, row in enumerate(record["classes"]):
             row["discriminator_score"] = float(fake[requested == k].mean()) if (requested == k).any() else None
     return {"discriminator": models.discriminator(real, known, fake, bordered)}
 
 
-def _bound(run: OpenRun, how: How, recipe: VaeRecipe, test: Dataset | None, record: dict[str, Any]) -> dict[str, Any]:
+def _bound(run: OpenRun, bounding: Bounding, how: How, test: Dataset | None, record: dict[str, Any]) -> dict[str, Any]:
+    recipe = run.recipe
     if how.step is not None:
         return {}
     if test is None or (recipe.conditional and test.labels is None):
@@ -143,9 +152,5 @@ def _bound(run: OpenRun, how: How, recipe: VaeRecipe, test: Dataset | None, reco
         record["notes"].append(f"{lacks}: the bound of test images is unknown")
         return {}
     machine = device.start(device.here(recipe.engine))
-    networks = {name: load_network(run, name) for name in ("encoder", "decoder")}
-    return {"vae": models.bound(recipe, networks, machine, _fitted(test, recipe), how.seed)}
-
-
-def _fitted(dataset: Dataset, recipe: Recipe) -> Dataset:
-    return data.fit(dataset, recipe.data.size, recipe.data.resize, recipe.data.channels)
+    networks = {name: load_network(run, name) for name in bounding.networks}
+    return {bounding.section: models.bound(recipe, bounding, networks, machine, fitted(test, recipe), how.seed)}

@@ -1,8 +1,11 @@
-"""What a family of models can do, as declared capabilities, and the families there are."""
+"""What a family of models is: how it is built and trained, and what else its models can do, as declared capabilities.
+
+A capability is a record, or None where the family has none: nothing asks which family it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,10 +14,7 @@ from torch import Tensor, nn
 from genlab.engine.device import Engine
 from genlab.engine.randomness import Keyed
 from genlab.errors import UsageError
-from genlab.families.classifier import model as classifier
-from genlab.families.gan import model as gan
-from genlab.families.gan.losses import AdversarialLoss
-from genlab.families.vae import model as vae
+from genlab.families.drawing import Diagram, Plot
 from genlab.recipe import Recipe
 
 
@@ -49,7 +49,7 @@ class Generates(Protocol):
 
 
 @runtime_checkable
-class Evaluates(Protocol):
+class Validates(Protocol):
     """A model that says after each epoch how it does on held-out data."""
 
     def epoch_ended(self, images: Tensor | None, labels: Tensor | None, step: int) -> dict[str, float]:
@@ -58,73 +58,191 @@ class Evaluates(Protocol):
 
 CustomNetworks = Mapping[str, nn.Module]
 """Networks of the caller's, by name, that stand in for a recipe's."""
+Networks = Mapping[str, nn.Module]
 Examples = dict[str, tuple[tuple[Tensor, ...], tuple[int, ...]]]
 """For each network two inputs, and the shape of what it makes of them."""
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Images from noise.
+
+    Attributes:
+        network: the one that makes them.
+        noise: (recipe) -> the shape of the noise that one image is made from.
+        to_images: (recipe, the network's output) -> images in [0, 1].
+        calls: how often the network is called for one image.
+        axes: whether single dimensions of the noise mean something, so that it is worth moving one alone.
+    """
+
+    network: str
+    noise: Callable[[Any], tuple[int, ...]]
+    to_images: Callable[[Any, Tensor], Tensor]
+    calls: int = 1
+    axes: bool = False
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The noise of given images.
+
+    Attributes:
+        network: the one that finds it.
+        encode: (recipe, network, engine, uint8 images, labels or None) -> (N, latent), float32.
+    """
+
+    network: str
+    encode: Callable[[Any, nn.Module, Engine, Tensor, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A discriminator: a logit that says real or generated.
+
+    Attributes:
+        network: the one that scores.
+        is_trained: (recipe) -> whether it learned anything.
+        is_conditional: (recipe) -> whether it is told the class.
+        packing: (recipe) -> how many consecutive images get one logit together.
+        has_border: (recipe) -> whether the logit's sign says "real" or "generated".
+        scores: (recipe, network, engine, uint8 images, labels or None) -> logits, (N // packing,).
+    """
+
+    network: str
+    is_trained: Callable[[Any], bool]
+    is_conditional: Callable[[Any], bool]
+    packing: Callable[[Any], int]
+    has_border: Callable[[Any], bool]
+    scores: Callable[[Any, nn.Module, Engine, Tensor, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True)
+class Bounding:
+    """A likelihood, bounded from below, in nats per image.
+
+    Attributes:
+        networks: those that it takes.
+        section: what it is called in an evaluation's record.
+        facts: (recipe) -> what must be said beside the numbers, as plain values.
+        bound: (recipe, networks, engine, streams, purpose, uint8 images, labels or None) -> `reconstruction_sum`,
+            `kl_sum`, `active_units`: the terms of the negative bound.
+        constant: (recipe, numbers in an image) -> what a density adds to the reconstruction.
+        log_likelihood: (recipe, networks, engine, streams, uint8 images, labels or None, samples) -> log p(x), (N,).
+    """
+
+    networks: tuple[str, ...]
+    section: str
+    facts: Callable[[Any], dict[str, Any]]
+    bound: Callable[[Any, Networks, Engine, Keyed, str, Tensor, Tensor | None], dict[str, float]]
+    constant: Callable[[Any, int], float]
+    log_likelihood: Callable[[Any, Networks, Engine, Keyed, Tensor, Tensor | None, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Naming:
+    """A classifier: the class of an image.
+
+    Attributes:
+        network: the one that names.
+        classify: (network, engine, uint8 images) -> logits (N, classes), float32.
+    """
+
+    network: str
+    classify: Callable[[nn.Module, Engine, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Weights of a classifier's run that a network starts from.
+
+    Attributes:
+        field: of the recipe, where it is asked for.
+        network: the one that starts so.
+        check: (network, the classifier's tensors, what messages call it): raises a UsageError where they do not fit.
+        start: the same, and takes them.
+    """
+
+    field: str
+    network: str
+    check: Callable[[nn.Module, Mapping[str, Tensor], str], None]
+    start: Callable[[nn.Module, Mapping[str, Tensor], str], None]
+
+    def asked(self, recipe: Recipe) -> str | None:
+        """The run or recipe that the weights come from; None where none is asked for."""
+        given: str | None = getattr(recipe, self.field)
+        return given
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the metric rows.
+
+    Attributes:
+        name: its key.
+        tag: its name in TensorBoard.
+        live: what the progress bar calls it; empty: it is not shown there.
+        epoch: how it is written in the line that ends an epoch, as a format; empty: it is not.
+    """
+
+    name: str
+    tag: str
+    live: str = ""
+    epoch: str = ""
+
+
+@dataclass(frozen=True)
 class Family:
-    """How a family is made from a recipe.
+    """How a family is made from a recipe, and all that others ask of it.
 
     Attributes:
         build: (recipe, number of classes, random streams) -> its networks, by name.
         examples: (recipe, number of classes) -> what its networks take and give.
-        model: (recipe, networks, engine, random streams, total steps, own objective or None) -> a model in training.
-        sampler: the network that makes images from z, and `encoder` the one that makes z from images; None: it cannot.
-        to_images: (recipe, the sampler's output) -> images in [0, 1].
-        mergeable: whether networks treat each image by itself, so that passes may be merged.
+        model: (recipe, networks, engine, random streams, total steps, custom objective or None) -> one in training.
+        equations: (recipe) -> the objective, a line each: who minimises what.
+        columns: of its metric rows, in order.
+        plots: (recipe, whether the objective is a custom one) -> curves over these columns.
+        diagram: (recipe) -> the system with its passes.
+        multiply_adds: (recipe, those of each network for one sample) -> those of a step, for each training image.
+        outcome: (recipe, last metric row) -> (what, how it stands) of a finished training.
+        cautions: (recipe, with its engine resolved) -> what is worth saying before a training.
+        mergeable: whether each output depends on its own image only, so that passes may be merged.
+        objective: the type of a custom objective; None: it takes none.
     """
 
     build: Callable[[Any, int, Keyed], dict[str, nn.Module]]
     examples: Callable[[Any, int], Examples]
-    model: Callable[[Any, Mapping[str, nn.Module], Engine, Keyed, int, AdversarialLoss | None], Trains]
-    sampler: str | None = None
-    encoder: str | None = None
-    to_images: Callable[[Any, Tensor], Tensor] | None = None
-    mergeable: Callable[[Mapping[str, nn.Module]], bool] = lambda networks: False
+    model: Callable[[Any, Networks, Engine, Keyed, int, Any], Trains]
+    equations: Callable[[Any], list[str]]
+    columns: tuple[Column, ...]
+    plots: Callable[[Any, bool], list[Plot]]
+    diagram: Callable[[Any], Diagram]
+    multiply_adds: Callable[[Any, Mapping[str, float]], float]
+    outcome: Callable[[Any, Mapping[str, Any]], list[tuple[str, str]]] = lambda recipe, row: []
+    cautions: Callable[[Any], Iterator[str]] = lambda recipe: iter(())
+    mergeable: Callable[[Networks], bool] = lambda networks: False
+    objective: type | None = None
+    sampling: Sampling | None = None
+    encoding: Encoding | None = None
+    scoring: Scoring | None = None
+    bounding: Bounding | None = None
+    naming: Naming | None = None
+    warm_start: WarmStart | None = None
 
     def networks(
-        self, recipe: Recipe, classes: int, keyed: Keyed, own: CustomNetworks, needed: Iterable[str]
+        self, recipe: Recipe, classes: int, keyed: Keyed, custom: CustomNetworks, needed: Iterable[str]
     ) -> dict[str, nn.Module]:
         """The recipe's networks, or the caller's own in their place.
 
         Raises:
-            UsageError: an own network is needed (the run was made with one) and not given, or the family has no such.
+            UsageError: a custom network is needed (the run was made with one) and not given, or the family has no such.
         """
         made = self.build(recipe, classes, keyed)
-        missing = sorted(set(needed) & made.keys() - set(own))
+        missing = sorted(set(needed) & made.keys() - set(custom))
         if missing:
             raise UsageError(
                 f"this run was trained with its own {' and '.join(missing)}; give it as an argument in Python"
             )
-        strange = sorted(set(own) - made.keys())
+        strange = sorted(set(custom) - made.keys())
         if strange:
             raise UsageError(f"family {recipe.family} has no {' or '.join(strange)}; it has {' and '.join(made)}")
-        return {**made, **own}
-
-
-FAMILIES = {
-    "gan": Family(
-        build=gan.build_networks,
-        examples=gan.example_inputs,
-        model=gan.Gan,
-        sampler="generator",
-        to_images=gan.to_images,
-        mergeable=gan.mergeable,
-    ),
-    "vae": Family(
-        build=vae.build_networks,
-        examples=vae.example_inputs,
-        model=lambda recipe, networks, engine, keyed, steps, _: vae.Vae(recipe, networks, engine, keyed, steps),
-        sampler="decoder",
-        encoder="encoder",
-        to_images=vae.to_images,
-    ),
-    "classifier": Family(
-        build=classifier.build_networks,
-        examples=classifier.example_inputs,
-        model=lambda recipe, networks, engine, keyed, steps, _: classifier.Classifier(
-            recipe, networks, engine, keyed, steps
-        ),
-    ),
-}
+        return {**made, **custom}

@@ -8,16 +8,9 @@ from typing import Any
 
 from genlab.engine import calibrate
 from genlab.families.nets.describe import Description
-from genlab.recipe import GanRecipe, Recipe
-from genlab.recipe.objectives import LOSSES, PENALTIES
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe
 from genlab.recipe.schedule import Schedule
-
-FORWARD_BACKWARD = 3
-"""Forward passes that a forward and a backward pass cost together: the backward one computes two products a weight."""
-THROUGH = 2
-"""The same for a network held fixed: only the gradient of its input is computed."""
-TWICE = 6
-"""About the same for a gradient with respect to images that is itself differentiated."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +33,7 @@ def cost(recipe: Recipe, described: Sequence[Description], images: int) -> Cost:
     adds = {description.name: description.multiply_adds for description in described}
     steps = Schedule.of(recipe, images).steps_per_epoch
     used = min(images, steps * recipe.budget.batch)
-    if isinstance(recipe, GanRecipe):
-        total = _gan_passes(recipe, adds["generator"], adds["discriminator"] / recipe.objective.packing) * used
-    else:
-        total = FORWARD_BACKWARD * sum(adds.values()) * used
-    return Cost(steps, used, round(total))
+    return Cost(steps, used, round(FAMILIES[recipe.family].multiply_adds(recipe, adds) * used))
 
 
 def expected_seconds(recipe: Recipe, networks: Sequence[Mapping[str, Any]], images: int) -> float | None:
@@ -63,21 +52,3 @@ def expected_seconds(recipe: Recipe, networks: Sequence[Mapping[str, Any]], imag
     convolutional = any(layer["type"].startswith("Conv") for network in networks for layer in network["layers"])
     epoch, steps = cost(recipe, described, images), Schedule.of(recipe, images).total_steps
     return measured.seconds(epoch.multiply_adds / epoch.steps * steps, steps, recipe.engine.model_dump(), convolutional)
-
-
-def _gan_passes(recipe: GanRecipe, g: int, d: float) -> float:
-    """Multiply-adds for each training image, for networks of g and d a sample."""
-    objective = recipe.objective
-    total = 0.0
-    d_learns, g_learns = objective.players != "generator", objective.players != "discriminator"
-    reuse = d_learns and objective.generator_noise == "reuse"
-    if d_learns:
-        penalty = PENALTIES.get(objective.penalty)
-        points = len(penalty.at) if penalty else 0
-        batches, exact = (2 + points, 0) if penalty and penalty.by == "difference" else (2, points)
-        total += g + (batches * FORWARD_BACKWARD + exact * TWICE) * d
-    if g_learns:
-        share = (objective.generator_batch or recipe.budget.batch) / recipe.budget.batch / objective.critic_steps
-        passes = (FORWARD_BACKWARD - (1 if reuse and objective.critic_steps == 1 else 0)) * g + THROUGH * d
-        total += share * (passes + (d if LOSSES[objective.loss].pairs else 0))
-    return total

@@ -66,6 +66,10 @@ class ClassifierRecipe(BaseRecipe):
     optimiser: AnyOptimiser
 
     @property
+    def needs_labels(self) -> bool:
+        return True
+
+    @property
     def batch_normalised(self) -> frozenset[str]:
         return batch_normalised(classifier=self.networks.classifier)
 

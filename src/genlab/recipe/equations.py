@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from genlab.recipe import ClassifierRecipe, GanRecipe, Recipe, VaeRecipe
+from genlab.recipe import ClassifierRecipe, GanRecipe, VaeRecipe
 from genlab.recipe.objectives import LOSSES, PENALTIES
 
 
-def equations(recipe: Recipe) -> list[str]:
-    """The objective as lines of text: who minimises what."""
-    if isinstance(recipe, GanRecipe):
-        return _gan_equations(recipe)
-    if isinstance(recipe, VaeRecipe):
-        return _vae_equations(recipe)
-    assert isinstance(recipe, ClassifierRecipe)
+def classifier(recipe: ClassifierRecipe) -> list[str]:
+    """The cross-entropy of the class."""
     smoothing = recipe.objective.label_smoothing
     target = f"  (targets {1 - smoothing:g} + {smoothing:g} / classes)" if smoothing else ""
     return [f"minimise  E[-log softmax(logits(x))[label]]{target}"]
 
 
-def _gan_equations(recipe: GanRecipe) -> list[str]:
+def gan(recipe: GanRecipe) -> list[str]:
+    """What D and what G minimises."""
     objective, lines = recipe.objective, []
     record = LOSSES[objective.loss]
     loss = record.discriminator
@@ -54,7 +50,8 @@ def _gan_equations(recipe: GanRecipe) -> list[str]:
     return [*lines, "; ".join(notes)] if notes else lines
 
 
-def _vae_equations(recipe: VaeRecipe) -> list[str]:
+def vae(recipe: VaeRecipe) -> list[str]:
+    """The negative evidence lower bound, as the recipe weighs it."""
     objective = recipe.objective
     gaussian, whole = objective.likelihood == "gaussian", objective.reconstruction == "sum"
     error = "(x - dec(z))^2" if gaussian else "cross-entropy(x, s(dec(z)))"

@@ -215,6 +215,11 @@ class BaseRecipe(Section):
         return False
 
     @property
+    def needs_labels(self) -> bool:
+        """Whether it cannot be trained, or tested, without the classes of images."""
+        return self.conditional
+
+    @property
     def ema_decay(self) -> float | None:
         """Of the averaged weights that sample; None where there are none."""
         return None

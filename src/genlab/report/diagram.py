@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from genlab.families.drawing import Arrow, Box, Diagram, Gradient, Heading
 from genlab.families.nets.describe import Description, Layer
-from genlab.recipe import GanRecipe, Recipe, VaeRecipe
-from genlab.recipe.objectives import LOSSES
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe
 
 INK, SOFT, LINE = "#1c2430", "#5b6675", "#8a94a3"
 BLUE, ORANGE, HELD = "#dbeaf5", "#d55e00", "#eceff2"
@@ -18,106 +19,29 @@ WEIGHTED = ("Conv2d", "ConvTranspose2d", "Linear")
 
 def drawing(recipe: Recipe, described: Sequence[Description]) -> str:
     """The system above, its networks below, as one SVG."""
-    system, width, height = _system(recipe)
+    diagram = FAMILIES[recipe.family].diagram(recipe)
     columns = [_network(description) for description in described]
-    top = height + 30
-    total_width = max(width, len(columns) * (COLUMN + GAP) - GAP)
+    top = diagram.height + 30
+    total_width = max(diagram.width, len(columns) * (COLUMN + GAP) - GAP)
     total_height = top + max(bottom for _, bottom in columns)
     parts = [f'<g transform="translate({k * (COLUMN + GAP)} {top})">{body}</g>' for k, (body, _) in enumerate(columns)]
     title = escape(f"{recipe.name}: the system and its networks")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-4 -4 {total_width + 8} {total_height + 8}" role="img" '
         f'width="{total_width + 8}" height="{total_height + 8}" font-family="system-ui, sans-serif" font-size="13">'
-        f"<title>{title}</title>{_heads()}{system}{''.join(parts)}</svg>"
+        f"<title>{title}</title>{_heads()}{_system(diagram)}{''.join(parts)}</svg>"
     )
 
 
-def _system(recipe: Recipe) -> tuple[str, int, int]:
-    """The whole system, its width and height."""
-    if isinstance(recipe, GanRecipe):
-        return _gan(recipe)
-    if isinstance(recipe, VaeRecipe):
-        return _vae(recipe)
-    parts = [
-        _heading(0, 14, "One pass: the classifier learns"),
-        _box(0, 40, 90, "x", "images"),
-        _box(160, 40, 130, "classifier", "learns"),
-        _box(360, 40, 90, "logits", "one a class"),
-        _box(520, 40, 150, "cross-entropy", "with the label"),
-        *(_arrow(x, 60, x + 70, 60) for x in (90, 290, 450)),
-        _back(595, 80, 225, 80, 112, "gradient"),
-    ]
-    return "".join(parts), 680, 130
-
-
-def _gan(recipe: GanRecipe) -> tuple[str, int, int]:
-    y_g = ", y" if recipe.conditional else ""
-    y_d = ", y" if recipe.discriminator_conditional else ""
-    players, parts, top = recipe.objective.players, [], 0
-    if players != "generator":
-        steps = recipe.objective.critic_steps
-        again = f", {steps} times" if steps > 1 else ""
-        parts += [
-            _heading(0, top + 14, f"Pass 1: the discriminator learns{again}; the generator is held fixed"),
-            _box(0, top + 40, 110, f"z{y_g}", "noise"),
-            _box(150, top + 40, 130, "generator G", "held fixed", HELD),
-            _box(340, top + 40, 100, f"G(z){y_d}", "generated"),
-            _box(340, top + 100, 100, f"x{y_d}", "real images"),
-            _box(510, top + 70, 140, "discriminator D", "learns"),
-            _box(720, top + 70, 130, "loss of D", "real from generated"),
-            _arrow(110, top + 60, 150, top + 60),
-            _arrow(280, top + 60, 340, top + 60),
-            _arrow(440, top + 60, 510, top + 82),
-            _arrow(440, top + 120, 510, top + 98),
-            _arrow(650, top + 90, 720, top + 90),
-            _back(785, top + 110, 580, top + 110, top + 140, "gradient, to D only"),
-        ]
-        top += 170
-    if players != "discriminator":
-        again = " the same" if recipe.objective.generator_noise == "reuse" and players == "both" else " fresh"
-        number = "Pass 2: the" if players == "both" else "One pass: the"
-        pairs = LOSSES[recipe.objective.loss].pairs
-        parts += [
-            _heading(0, top + 14, f"{number} generator learns; the discriminator is held fixed"),
-            _box(0, top + 40, 110, f"z{y_g}", f"noise,{again}"),
-            _box(150, top + 40, 130, "generator G", "learns"),
-            _box(340, top + 40, 100, "G(z)", "generated"),
-            _box(510, top + 40, 140, "discriminator D", "held fixed", HELD),
-            _box(720, top + 40, 130, "loss of G", "against real ones" if pairs else "taken for real"),
-            *(_arrow(x, top + 60, x + w, top + 60) for x, w in ((110, 40), (280, 60), (440, 70), (650, 70))),
-            _back(785, top + 80, 215, top + 80, top + 112, "gradient, through D and the image, to G only"),
-        ]
-        top += 140
-    return "".join(parts), 860, top
-
-
-def _vae(recipe: VaeRecipe) -> tuple[str, int, int]:
-    y = ", y" if recipe.conditional else ""
-    error = "squared error" if recipe.objective.likelihood == "gaussian" else "cross-entropy"
-    parts = [
-        _heading(0, 14, "One pass: encoder and decoder learn together"),
-        _box(0, 100, 80, f"x{y}", "images"),
-        _box(120, 100, 100, "encoder", "learns"),
-        _box(260, 70, 110, "mean(x)", f"{recipe.latent} numbers"),
-        _box(260, 130, 110, "variance(x)", f"{recipe.latent} numbers"),
-        _box(410, 100, 130, "z ~ q(z|x)", "mean + sd * noise"),
-        _box(410, 36, 130, "KL divergence", "of q from N(0, I)"),
-        _box(590, 100, 100, f"decoder{y}", "learns"),
-        _box(740, 100, 120, error, "of x by dec(z)"),
-        _arrow(80, 120, 120, 120),
-        _arrow(220, 112, 260, 92),
-        _arrow(220, 128, 260, 148),
-        _arrow(370, 92, 410, 112),
-        _arrow(370, 148, 410, 128),
-        _arrow(370, 84, 410, 60),
-        _arrow(370, 140, 412, 76),
-        _arrow(540, 120, 590, 120),
-        _arrow(690, 120, 740, 120),
-        _back(475, 36, 170, 100, 26, "gradient"),
-        _back(800, 140, 640, 140, 172, "gradient"),
-        _back(790, 140, 170, 140, 198, "gradient, through the decoder and z"),
-    ]
-    return f'{parts[0]}<g transform="translate(0 16)">{"".join(parts[1:])}</g>', 868, 228
+def _system(diagram: Diagram) -> str:
+    """The whole system."""
+    drawn = {
+        Heading: lambda p: _heading(p.x, p.y, p.text),
+        Box: lambda p: _box(p.x, p.y, p.width, p.title, p.below, HELD if p.held else BLUE),
+        Arrow: lambda p: _arrow(p.x1, p.y1, p.x2, p.y2),
+        Gradient: lambda p: _back(p.x1, p.y1, p.x2, p.y2, p.by, p.text),
+    }
+    return "".join(drawn[type(part)](part) for part in diagram.parts)
 
 
 def _network(description: Description) -> tuple[str, int]:

@@ -13,15 +13,15 @@ from typing import Any
 from genlab.errors import DataError, GenlabError
 from genlab.evaluation import kept
 from genlab.families.nets.describe import Description, Layer
+from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
-from genlab.recipe.equations import equations
 from genlab.recipe.schedule import Schedule
 from genlab.report import text as words
 from genlab.report.curves import Figure, draw
 from genlab.report.diagram import drawing
 from genlab.report.figures import looks
 from genlab.runs import verify
-from genlab.runs.directory import Row, RunDirectory
+from genlab.runs.directory import RunDirectory
 from genlab.runs.sampling import sampling_words
 from genlab.runs.verify import missing_rows
 
@@ -98,7 +98,7 @@ class RunPage:
 def run_page(run: RunDirectory) -> RunPage:
     """Read a run directory, draw its figures."""
     recipe, provenance, status, rows = run.trained_by(), run.provenance, _status(run), run.sound_rows()
-    schedule = Schedule.of(recipe, provenance["data"]["images"])
+    schedule, family = Schedule.of(recipe, provenance["data"]["images"]), FAMILIES[recipe.family]
     steps = [step for step in run.steps("samples", ".png") if _is_whole(run, run.file("samples", step, ".png"))]
     words = sampling_words(run)
     grids = [Grid(_embed(run.file("samples", step, ".png")), _when(step, schedule)) for step in steps]
@@ -118,7 +118,7 @@ def run_page(run: RunDirectory) -> RunPage:
             ("dataset", f"{recipe.data.name}, {provenance['data']['images']:,} images"),
             ("parameters", ", ".join(f"{n['name']} {n['parameters']:,}" for n in provenance["networks"])),
             ("seed", str(provenance["seed"])),
-            *_outcome(recipe, last or {}),
+            *family.outcome(recipe, last or {}),
             *_changes(recipe),
         ],
         final=final,
@@ -132,7 +132,7 @@ def run_page(run: RunDirectory) -> RunPage:
         figures=draw(run, rows, recipe, "objective" in provenance["own"]),
         networks=provenance["networks"],
         drawing=drawing(recipe, _described(provenance["networks"])),
-        equations=[] if "objective" in provenance["own"] else equations(recipe),
+        equations=[] if "objective" in provenance["own"] else family.equations(recipe),
         recipe=files.dump(recipe),
         provenance=_provenance_lines(provenance),
     )
@@ -189,18 +189,6 @@ def _quality(record: dict[str, Any] | None) -> Quality | None:
         protocol=words.protocol(record),
         notes=record["notes"],
     )
-
-
-def _outcome(recipe: Recipe, last: Row) -> list[tuple[str, str]]:
-    """What the last row says of a family that evaluates itself."""
-    found = []
-    if "test_accuracy" in last:
-        found.append(("test accuracy", f"{last['test_accuracy']:.2%}"))
-    units = last.get("test_active_units", last.get("active_units"))
-    if units is not None:
-        collapsed = ": collapsed, every z gives one image" if units == 0 else ""
-        found.append(("active units", f"{units} of {recipe.latent}{collapsed}"))
-    return found
 
 
 def _changes(recipe: Recipe) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from genlab.engine.files import write
 from genlab.engine.randomness import Keyed
 from genlab.errors import CheckpointError, UsageError
 from genlab.families import latent
-from genlab.families.base import FAMILIES
+from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.runs import checkpoint
 from genlab.runs import tensors as sealed
@@ -74,11 +74,11 @@ class Sampler:
     def __init__(self, run: OpenRun, how: How) -> None:
         self.run, self.recipe, self.how = run, run.recipe, how
         self._family = FAMILIES[self.recipe.family]
-        if self._family.sampler is None:
+        if self._family.sampling is None:
             raise UsageError(f"{run.path.name} is a {self.recipe.family}: it makes no images")
         if how.truncation is not None and not 0 < how.truncation <= 100:
             raise UsageError(f"truncation is {how.truncation}; allowed: above 0, at most 100")
-        network = load_network(run, self._family.sampler, how.step, how.ema)
+        network = load_network(run, self._family.sampling.network, how.step, how.ema)
         self._engine = device.start(device.here(self.recipe.engine))
         self._network = self._engine.place(network)
         self._keyed = Keyed(how.seed)
@@ -89,8 +89,8 @@ class Sampler:
         if self.how.batch_statistics and len(z) < 2:
             raise UsageError("batch statistics need 2 or more images")
         output = self._engine.apply(self._network, z, labels, batch_statistics=self.how.batch_statistics)
-        assert self._family.to_images is not None
-        return self._family.to_images(self.recipe, output)
+        assert self._family.sampling is not None
+        return self._family.sampling.to_images(self.recipe, output)
 
     def z(self, purpose: str, *shape: int) -> Tensor:
         """Latent points of the seed, (*shape, latent), truncated where asked for.
@@ -98,12 +98,14 @@ class Sampler:
         The last of `shape` is the number of images (or of pairs): z of image k is the same whatever that number is.
         torch fills an array in steps that depend on its size, so z are drawn in blocks of one size, each from its key.
         """
+        assert self._family.sampling is not None
         *lead, n = shape
+        shape_of_one = self._family.sampling.noise(self.recipe)
         blocks = [
-            self._truncated(self._keyed.normal(purpose, block, *lead, BLOCK, self.recipe.latent))
+            self._truncated(self._keyed.normal(purpose, block, *lead, BLOCK, *shape_of_one))
             for block in range(-(-n // BLOCK))
         ]
-        return torch.cat(blocks, dim=-2)[..., :n, :].contiguous()
+        return torch.cat(blocks, dim=len(lead)).narrow(len(lead), 0, n).contiguous()
 
     def _truncated(self, z: Tensor) -> Tensor:
         return z if self.how.truncation is None else latent.truncated(z, self.how.truncation)
@@ -117,7 +119,7 @@ def load_network(run: OpenRun, name: str, step: int | None = None, ema: bool = T
         CheckpointError: damaged, or weights of another network.
     """
     recipe, provenance = run.recipe, run.provenance
-    averaged = recipe.ema_decay is not None and name == FAMILIES[recipe.family].sampler
+    averaged = recipe.ema_decay is not None and name == _sampler_of(recipe)
     if step is None:
         saved, _ = checkpoint.newest(run.checkpoints)
         prefix = "ema." if ema and averaged else f"{name}."
@@ -139,6 +141,12 @@ def load_network(run: OpenRun, name: str, step: int | None = None, ema: bool = T
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{run.path}: weights of another {name}: {reason}") from None
     return network
+
+
+def _sampler_of(recipe: Recipe) -> str | None:
+    """The network that makes images."""
+    sampling = FAMILIES[recipe.family].sampling
+    return sampling.network if sampling else None
 
 
 def save_images(
@@ -185,7 +193,7 @@ def sample_labels(run: RunDirectory, n: int, label: int | str | None) -> Tensor 
 def sampling_words(run: RunDirectory, how: How = How()) -> str:
     """How images of a run are drawn, for captions and messages."""
     layers = {network["name"]: network["layers"] for network in run.provenance["networks"]}
-    sampler = layers.get(FAMILIES[run.recipe.family].sampler, [])
+    sampler = layers.get(_sampler_of(run.recipe) or "", [])
     batchnorm = any(layer["type"].startswith("BatchNorm") for layer in sampler)
     cut = "" if how.truncation is None else f", z cut to +-{how.truncation:g}"
     return drawn_with(run.recipe, batchnorm, how.ema, how.batch_statistics) + cut

@@ -13,7 +13,7 @@ from PIL import Image
 
 from genlab.engine import seals
 from genlab.errors import CheckpointError, DataError, GenlabError
-from genlab.families.base import FAMILIES
+from genlab.families.registry import FAMILIES
 from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint, tensors
 from genlab.runs.directory import RunDirectory
@@ -140,7 +140,7 @@ def _check_there(run: RunDirectory, folder: Path) -> None:
     if run.status["step"] > 0 and step == 0 and run.status["state"] == "finished":
         raise CheckpointError(f"{folder}: no checkpoint, although the run is finished")
     recipe = run.trained_by()
-    if FAMILIES[recipe.family].sampler is None:
+    if FAMILIES[recipe.family].sampling is None:
         return
     schedule = Schedule.of(recipe, run.provenance["data"]["images"])
     due = [at for at in range(1, step + 1) if schedule.samples_at(at, recipe)]

@@ -17,8 +17,9 @@ from genlab.engine import device
 from genlab.engine.files import check_text
 from genlab.engine.randomness import Keyed
 from genlab.errors import DataError
-from genlab.families.base import FAMILIES, CustomNetworks, Family, Trains
+from genlab.families.base import CustomNetworks, Family, Trains
 from genlab.families.gan.losses import AdversarialLoss
+from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
 from genlab.recipe.files import RecipeSource
 from genlab.recipe.schedule import Schedule

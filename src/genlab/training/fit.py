@@ -19,7 +19,8 @@ from genlab.engine.device import batch_normalisations
 from genlab.engine.files import write
 from genlab.engine.randomness import Keyed
 from genlab.errors import CheckpointError, NonFiniteError, Stopped, StorageError, reason
-from genlab.families.base import FAMILIES, Evaluates, Generates, Trains
+from genlab.families.base import Generates, Trains, Validates
+from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint, tensors
@@ -130,7 +131,7 @@ class _Bookkeeping:
     ) -> None:
         self.model, self.run, self.recipe, self.schedule, self.observers = model, run, recipe, schedule, observers
         self.test, self.evaluator, self.family = test, evaluator, FAMILIES[recipe.family]
-        if self.family.sampler:
+        if self.family.sampling:
             self.previews = previews(recipe, keyed, classes)
         self.start = time.monotonic() - seconds_before
         self.saved_at = time.monotonic()
@@ -167,7 +168,7 @@ class _Bookkeeping:
             observer.stepped(step, self.seconds)
         if self.schedule.evaluates_at(step, self.recipe):
             losses = {**losses, **self._evaluate(step)}
-        sampling = self.family.sampler is not None and self.schedule.samples_at(step, self.recipe)
+        sampling = self.family.sampling is not None and self.schedule.samples_at(step, self.recipe)
         if sampling:
             self._check(step)
             self._sample(step)
@@ -193,7 +194,7 @@ class _Bookkeeping:
             observer.logged({**row, **losses})
 
     def _evaluate(self, step: int) -> dict[str, float]:
-        assert isinstance(self.model, Evaluates)
+        assert isinstance(self.model, Validates)
         if self.test is None:
             return self.model.epoch_ended(None, None, step)
         return self.model.epoch_ended(torch.from_numpy(self.test.images), _tensor(self.test.labels), step)
@@ -287,10 +288,12 @@ def previews(recipe: Recipe, keyed: Keyed, classes: int) -> tuple[Tensor, Tensor
 
     Conditional: a row a class, a z a column. Unconditional: 64 different z.
     """
-    latent = recipe.latent
+    sampling = FAMILIES[recipe.family].sampling
+    assert sampling is not None, "only families that make images are asked"
+    noise = sampling.noise(recipe)
     if not recipe.conditional:
-        return keyed.normal("preview", 0, UNCONDITIONAL_SAMPLES, latent), None, UNCONDITIONAL_COLUMNS
-    z = keyed.normal("preview", 0, CONDITIONAL_COLUMNS, latent).repeat(classes, 1)
+        return keyed.normal("preview", 0, UNCONDITIONAL_SAMPLES, *noise), None, UNCONDITIONAL_COLUMNS
+    z = keyed.normal("preview", 0, CONDITIONAL_COLUMNS, *noise).repeat(classes, *[1] * len(noise))
     return z, torch.arange(classes).repeat_interleave(CONDITIONAL_COLUMNS), CONDITIONAL_COLUMNS
 
 

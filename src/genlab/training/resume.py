@@ -15,7 +15,7 @@ from typing import Any
 from genlab.engine.files import check_text
 from genlab.errors import CheckpointError, DataError, GenlabError, UsageError
 from genlab.families.gan.losses import AdversarialLoss
-from genlab.recipe import Recipe, VaeRecipe, files
+from genlab.recipe import Recipe, files
 from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint
 from genlab.runs.directory import RunDirectory
@@ -35,7 +35,7 @@ from genlab.runs.provenance import (
 from genlab.runs.verify import missing_rows
 from genlab.training.assemble import assemble, prepare
 from genlab.training.fit import Observer
-from genlab.training.start import MakeEvaluator, train_in, warm_start
+from genlab.training.start import MakeEvaluator, start_warm, train_in
 
 
 def resume(
@@ -91,9 +91,9 @@ def resume(
         _say_lost_rows(run, step)
         assembly = assemble(recipe, dataset, provenance["seed"], run.custom, provenance["own"])
         recipe = assembly.recipe
-        if saved is None and isinstance(recipe, VaeRecipe) and recipe.init_encoder_from:
-            source = OpenRun(RunDirectory.open(recipe.init_encoder_from).path)
-            warm_start(assembly.networks["encoder"], source, recipe)
+        warm = assembly.family.warm_start
+        if saved is None and warm and (asked := warm.asked(recipe)):
+            start_warm(warm, assembly, OpenRun(RunDirectory.open(asked).path))
         _note(run, provenance, began, recipe, step)
         train_in(run, assembly, test, objective, observers, evaluator, saved)
         return True

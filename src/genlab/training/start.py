@@ -5,23 +5,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from genlab.data import Dataset, load_test
 from genlab.data.preprocessing import as_tested
 from genlab.engine import threads, waiting
 from genlab.engine.files import check_text
 from genlab.errors import UsageError
-from genlab.families.base import CustomNetworks
+from genlab.families.base import CustomNetworks, WarmStart
 from genlab.families.gan.losses import AdversarialLoss
-from genlab.families.vae import model as vae
-from genlab.recipe import GanRecipe, Recipe, VaeRecipe
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe
 from genlab.recipe.files import RecipeSource
-from genlab.recipe.objectives import PENALTIES
 from genlab.runs import checkpoint, sampling
 from genlab.runs.directory import RunDirectory, check_name
 from genlab.runs.open import OpenRun
@@ -32,8 +32,10 @@ from genlab.training.fit import Evaluator, Observer, fit
 
 MakeEvaluator = Callable[[OpenRun], Evaluator | None]
 """What measures a run's images during training; None where its recipe asks for nothing."""
-FindClassifier = Callable[[str, nn.Module], OpenRun]
-"""(init_encoder_from, the encoder) -> the run of a classifier that it starts from."""
+Check = Callable[[Mapping[str, Tensor], str], None]
+"""(a classifier's tensors, its name): raises a UsageError where a network cannot start from them."""
+FindClassifier = Callable[[str, Check], OpenRun]
+"""(the run or recipe asked for, the check) -> the run of a classifier that a network starts from."""
 
 
 def start(
@@ -57,23 +59,20 @@ def start(
     settled, dataset = prepare(recipe, overrides)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise UsageError(f"seed is {seed!r}; allowed: a whole number, 0 .. 2^63 - 1")
-    if objective is not None and not isinstance(objective, AdversarialLoss):
-        raise UsageError(f"objective is a {type(objective).__name__}; expected genlab.AdversarialLoss")
-    if objective is not None and settled.family != "gan":
-        raise UsageError(f"an own objective is for GANs; {settled.name} is a {settled.family}, which would ignore it")
+    _check_objective(objective, settled)
     assembly = assemble(settled, dataset, seed, custom)
     watch = FirstSteps(settled.engine, assembly.recipe.engine, assembly.convolutional)
     settled = assembly.recipe
-    if isinstance(settled, GanRecipe):
-        _note_rounding(settled)
-        _note_unbounded(settled)
+    for caution in assembly.family.cautions(settled):
+        warnings.warn(caution, stacklevel=3)
     check_name(name, root, settled)
     source = None
-    if isinstance(settled, VaeRecipe) and settled.init_encoder_from:
-        source = classifier(settled.init_encoder_from, assembly.networks["encoder"])
-        check_text(source.path.resolve(), "init_encoder_from")
-        settled = settled.model_copy(update={"init_encoder_from": str(source.path.resolve())})
-        warm_start(assembly.networks["encoder"], source, settled)
+    warm = assembly.family.warm_start
+    if warm and (asked := warm.asked(settled)):
+        source = classifier(asked, partial(warm.check, assembly.networks[warm.network]))
+        check_text(source.path.resolve(), warm.field)
+        settled = settled.model_copy(update={warm.field: str(source.path.resolve())})
+        start_warm(warm, assembly, source)
         assembly = replace(assembly, recipe=settled)
     parts = {**custom, **({"objective": objective} if objective else {})}
     described = describe_networks(assembly.family.examples(settled, len(dataset.class_names)), assembly.networks)
@@ -86,30 +85,6 @@ def start(
     with run.locked():
         train_in(run, assembly, test, objective, [*observers, watch], evaluator)
     return run
-
-
-def _note_rounding(recipe: GanRecipe) -> None:
-    """Say where bfloat16's rounding would outweigh a finite difference (docs/recipes/gan.md has the measurement)."""
-    sigma, rounds = recipe.objective.sigma, recipe.engine.precision == "bfloat16"
-    penalty = PENALTIES.get(recipe.objective.penalty)
-    if rounds and penalty and penalty.by == "difference" and sigma is not None and sigma < 0.05:
-        warnings.warn(
-            f"objective.sigma {sigma:g} is small for bfloat16, whose rounding adds to the penalty; take "
-            "--engine.precision float32 with it",
-            stacklevel=4,
-        )
-
-
-def _note_unbounded(recipe: GanRecipe) -> None:
-    """Say that nothing bounds the slope of a Wasserstein critic."""
-    objective, D = recipe.objective, recipe.networks.discriminator
-    bounded = objective.penalty != "none" or objective.clip or D.normalisation == "spectral"
-    if objective.loss == "wasserstein" and objective.players != "generator" and not bounded:
-        warnings.warn(
-            "objective.loss wasserstein needs a bound on D's slope, and has none: the losses will run away; add "
-            "--objective.clip 0.01, or --objective.penalty gradient-penalty --objective.lambda 10",
-            stacklevel=4,
-        )
 
 
 def train_in(
@@ -137,13 +112,21 @@ def train_in(
         fit(model, assembly.dataset, run, recipe, assembly.keyed, observers, saved, usable, evaluator(run))
 
 
-def warm_start(encoder: nn.Module, source: OpenRun, recipe: Recipe) -> None:
-    """Give an encoder the body of a classifier's run (report S4)."""
+def start_warm(warm: WarmStart, assembly: Assembly, source: OpenRun) -> None:
+    """Give a network the weights of a classifier's run."""
     network = sampling.load_network(source, "classifier")
-    vae.start_encoder(encoder, network.state_dict(), source.path.name)
-    if source.recipe.data.name != recipe.data.name:
+    warm.start(assembly.networks[warm.network], network.state_dict(), source.path.name)
+    theirs, ours = source.recipe.data.name, assembly.recipe.data.name
+    if theirs != ours:
         warnings.warn(
-            f"the encoder starts from {source.path.name}, a classifier of {source.recipe.data.name}, not of "
-            f"{recipe.data.name}",
+            f"the {warm.network} starts from {source.path.name}, a classifier of {theirs}, not of {ours}",
             stacklevel=5,
         )
+
+
+def _check_objective(objective: object, recipe: Recipe) -> None:
+    kind = FAMILIES[recipe.family].objective
+    if objective is not None and kind is None:
+        raise UsageError(f"an own objective is for GANs; {recipe.name} is a {recipe.family}, which would ignore it")
+    if objective is not None and kind is not None and not isinstance(objective, kind):
+        raise UsageError(f"objective is a {type(objective).__name__}; expected genlab.{kind.__name__}")

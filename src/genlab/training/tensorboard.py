@@ -8,40 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab.engine.files import refusals
+from genlab.families.registry import FAMILIES
 from genlab.recipe.schedule import Schedule
 from genlab.runs.directory import Row, RunDirectory
-
-TAGS = {
-    "loss_d": "Loss/Discriminator",
-    "loss_g": "Loss/Generator",
-    "penalty": "Loss/Penalty",
-    "d_real": "D/real",
-    "d_fake": "D/fake",
-    "logit_real": "Logit/real",
-    "logit_fake": "Logit/fake",
-    "grad_norm_d": "GradientNorm/Discriminator",
-    "grad_norm_g": "GradientNorm/Generator",
-    "lr_d": "LearningRate/Discriminator",
-    "lr_g": "LearningRate/Generator",
-    "loss": "Loss/Training minibatch",
-    "reconstruction": "Loss/Reconstruction",
-    "kl": "Loss/KL",
-    "kl_weight": "KL/weight",
-    "effective_beta": "KL/effective beta",
-    "reconstruction_sum": "Reconstruction/training minibatch, nats",
-    "kl_sum": "KL/training minibatch, nats",
-    "active_units": "ActiveUnits/training minibatch",
-    "test_reconstruction_sum": "Reconstruction/test, nats",
-    "test_kl_sum": "KL/test, nats",
-    "test_active_units": "ActiveUnits/test",
-    "accuracy": "Accuracy/training minibatch",
-    "train_loss": "Loss/Training epoch",
-    "test_loss": "Loss/Test",
-    "train_accuracy": "Accuracy/training epoch",
-    "test_accuracy": "Accuracy/test",
-    "grad_norm": "GradientNorm",
-    "lr": "LearningRate",
-}
 
 
 class TensorBoard:
@@ -51,7 +20,7 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         # Events behind a resumed step are hidden by TensorBoard's own rule.
-        self.path = run.path / "tensorboard"
+        self.path, self.columns = run.path / "tensorboard", FAMILIES[run.recipe.family].columns
         with refusals(self.path):
             self.writer = SummaryWriter(str(self.path), purge_step=done + 1 if done else None)
 
@@ -60,9 +29,9 @@ class TensorBoard:
 
     def logged(self, row: Row) -> None:
         with refusals(self.path):
-            for key, tag in TAGS.items():
-                if key in row:
-                    self.writer.add_scalar(tag, row[key], row["step"])
+            for column in self.columns:
+                if column.name in row:
+                    self.writer.add_scalar(column.tag, row[column.name], row["step"])
 
     def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
         with refusals(self.path):

@@ -94,6 +94,14 @@ def to_images(recipe: GanRecipe, output: Tensor) -> Tensor:
     return ((output + 1) / 2).clamp(0, 1).contiguous()
 
 
+def scores(recipe: GanRecipe, network: nn.Module, engine: Engine, images: Tensor, labels: Tensor | None) -> Tensor:
+    """D's logit of each uint8 image, or of each pack of consecutive ones, with running batch statistics and no dropout:
+    (N // packing,)."""
+    packing = recipe.objective.packing
+    x = pack(engine.tanh_range(images[: len(images) // packing * packing]), packing)
+    return engine.apply(network, x, labels if recipe.discriminator_conditional else None).ravel()
+
+
 def pack(x: Tensor, packing: int) -> Tensor:
     """(N, C, H, W) -> (N / packing, packing * C, H, W): consecutive images as one of so many channels (Lin et al.
     2018)."""

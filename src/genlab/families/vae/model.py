@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from genlab.engine.device import Engine
 from genlab.engine.optim import Descent, read
 from genlab.engine.randomness import Keyed
-from genlab.errors import UsageError, aligned
 from genlab.families.nets.autoencoder import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder
 from genlab.families.vae import elbo
 from genlab.recipe import VaeRecipe
@@ -51,39 +50,6 @@ def to_images(recipe: VaeRecipe, output: Tensor) -> Tensor:
     if recipe.objective.likelihood == "bernoulli":
         return output.sigmoid().contiguous()
     return ((output + 1) / 2).clamp(0, 1).contiguous()
-
-
-@torch.no_grad()
-def start_encoder(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Give an encoder's body the weights of a classifier's body (report S4's warm start).
-
-    Args:
-        tensors: the classifier's, by name.
-        source: what messages call it.
-
-    Raises:
-        UsageError: other layers or shapes.
-    """
-    check_bodies(encoder, tensors, source)
-    theirs = {key: value for key, value in tensors.items() if key.startswith("body.")}
-    encoder.load_state_dict({**encoder.state_dict(), **theirs})
-
-
-def check_bodies(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """See whether an encoder's body has the layers and shapes of a classifier's.
-
-    Raises:
-        UsageError: it has not; shows both sides in a table.
-    """
-    mine = {key: value for key, value in encoder.state_dict().items() if key.startswith("body.")}
-    theirs = {key: value for key, value in tensors.items() if key.startswith("body.")}
-    rows = [
-        (key, *(tuple(side[key].shape) if key in side else "-" for side in (mine, theirs)))
-        for key in sorted(mine.keys() | theirs.keys())
-    ]
-    if any(here != there for _, here, there in rows):
-        table = aligned([("weights", "encoder", source), *([str(cell) for cell in row] for row in rows)])
-        raise UsageError(f"the encoder cannot start from {source}: their bodies differ\n{table}")
 
 
 class Vae:
@@ -241,6 +207,11 @@ def encode(recipe: VaeRecipe, encoder: nn.Module, engine: Engine, images: Tensor
     return torch.cat(means)
 
 
+def constant(recipe: VaeRecipe, numbers: int) -> float:
+    """What a Gaussian p(x|z) adds to the reconstruction of so many numbers, for it to be a density; nats per image."""
+    return elbo.gaussian_constant(numbers) if recipe.objective.likelihood == "gaussian" else 0.0
+
+
 @torch.no_grad()
 def log_likelihood(
     recipe: VaeRecipe,
@@ -266,7 +237,7 @@ def log_likelihood(
     encoder, decoder = (engine.place(networks[name]).eval() for name in ("encoder", "decoder"))
     gaussian = recipe.objective.likelihood == "gaussian"
     negative_log_likelihood = elbo.NEGATIVE_LOG_LIKELIHOODS[recipe.objective.likelihood]
-    constant = elbo.gaussian_constant(images[0].numel()) if gaussian else 0.0
+    of_density = constant(recipe, images[0].numel())
     found = []
     for k in range(0, len(images), 100):
         x = engine.tanh_range(images[k : k + 100])
@@ -279,7 +250,7 @@ def log_likelihood(
             error = negative_log_likelihood(_decode(decoder, z, y), x if gaussian else (x + 1) / 2)
             zeros = torch.zeros_like(z)
             log_ratio = elbo.log_normal(z, zeros, zeros) - elbo.log_normal(z, mean, log_variance)
-            log_weights.append(log_ratio - error - constant)
+            log_weights.append(log_ratio - error - of_density)
         found.append(elbo.importance_weighted(torch.stack(log_weights)).cpu())
     return torch.cat(found)
 

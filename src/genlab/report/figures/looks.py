@@ -21,10 +21,7 @@ from genlab.engine import device
 from genlab.engine.files import write
 from genlab.errors import DataError, UsageError, unknown
 from genlab.families import latent
-from genlab.families.base import FAMILIES
-from genlab.families.classifier.model import classify
-from genlab.families.vae import model
-from genlab.recipe import VaeRecipe
+from genlab.families.registry import FAMILIES
 from genlab.recipe.schedule import Schedule
 from genlab.report import plots
 from genlab.runs.directory import RunDirectory
@@ -188,7 +185,7 @@ def latent_map(run: OpenRun, how: How, held_out: Dataset | None, steps: int = 20
     images = sampler(z, None if one is None else one.repeat(len(z)))
     arrays = {"images": images.numpy(), "z": z.numpy()}
     words, points, labels = "", None, None
-    if held_out is not None and FAMILIES[run.recipe.family].encoder:
+    if held_out is not None and FAMILIES[run.recipe.family].encoding:
         _honours(how, "step", "truncation")
         points = encode(run, held_out).numpy()
         labels = held_out.labels
@@ -240,7 +237,7 @@ def timeline(run: OpenRun, how: How, epochs: Sequence[int] | None = None, n: int
         UsageError: no snapshot at the end of one of these epochs.
     """
     _check(n=n)
-    if FAMILIES[run.recipe.family].sampler is None:
+    if FAMILIES[run.recipe.family].sampling is None:
         raise UsageError(f"{run.path.name} is a {run.recipe.family}: it makes no images")
     _honours(how, "ema", "step")
     there, per_epoch = _epochs_with_snapshots(run)
@@ -270,13 +267,14 @@ def confusion(run: OpenRun, held_out: Dataset) -> Look:
     Raises:
         UsageError: the run is no classifier, or the images have no labels.
     """
-    if run.recipe.family != "classifier":
+    naming = FAMILIES[run.recipe.family].naming
+    if naming is None:
         raise UsageError(f"{run.path.name} is a {run.recipe.family}: it names no classes")
     if held_out.labels is None:
         raise DataError(f"{held_out.name} has no labels to compare with")
     machine = device.start(device.here(run.recipe.engine))
-    network = machine.place(load_network(run, "classifier"))
-    predicted = classify(network, machine, torch.from_numpy(held_out.images)).argmax(1).numpy()
+    network = machine.place(load_network(run, naming.network))
+    predicted = naming.classify(network, machine, torch.from_numpy(held_out.images)).argmax(1).numpy()
     names = run.provenance["data"]["class_names"]
     counts = np.zeros((len(names), len(names)), np.int64)
     np.add.at(counts, (held_out.labels, predicted), 1)
@@ -297,29 +295,30 @@ def encode(run: OpenRun, images: Dataset) -> Tensor:
         UsageError: the family has no encoder.
     """
     recipe = run.recipe
-    if not isinstance(recipe, VaeRecipe):
+    encoding = FAMILIES[recipe.family].encoding
+    if encoding is None:
         raise UsageError(
             f"{run.path.name} is a {recipe.family}: it has no encoder, so it cannot find the z of an image; "
             "a VAE can (conv-vae, cvae, s4-vae)"
         )
     machine = device.start(device.here(recipe.engine))
     labels = None if images.labels is None else torch.from_numpy(images.labels)
-    network = load_network(run, "encoder")
-    return model.encode(recipe, network, machine, torch.from_numpy(images.images), labels)
+    network = load_network(run, encoding.network)
+    return encoding.encode(recipe, network, machine, torch.from_numpy(images.images), labels)
 
 
 def standard(run: OpenRun, held_out: Dataset | None) -> list[Look]:
     """The figures that a finished run gets by itself, as far as its family can be looked at in that way."""
     recipe, how, found = run.recipe, How(), []
     family = FAMILIES[recipe.family]
-    if recipe.family == "classifier" and held_out is not None and held_out.labels is not None:
+    if family.naming and held_out is not None and held_out.labels is not None:
         found.append(confusion(run, held_out))
-    if family.encoder and held_out is not None:
+    if family.encoding and held_out is not None:
         found.append(reconstruct(run, how, held_out, min(20, len(held_out))))
-    if family.sampler:
-        if family.encoder and recipe.latent == 2:
+    if family.sampling:
+        if family.encoding and family.sampling.noise(recipe) == (2,):
             found.append(latent_map(run, how, held_out))
-        if family.encoder:
+        if family.sampling.axes:
             found.append(traverse(run, how))
         found.append(interpolate(run, how))
         if len(_epochs_with_snapshots(run)[0]) > 1:

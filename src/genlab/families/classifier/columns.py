@@ -1,0 +1,23 @@
+"""What a classifier's metric rows hold."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from genlab.families.base import Column
+from genlab.recipe import ClassifierRecipe
+
+COLUMNS = (
+    Column("loss", "Loss/Training minibatch", live="loss"),
+    Column("accuracy", "Accuracy/training minibatch", live="accuracy"),
+    Column("train_loss", "Loss/Training epoch", epoch="train loss {:.4f}"),
+    Column("test_loss", "Loss/Test", epoch="test loss {:.4f}"),
+    Column("train_accuracy", "Accuracy/training epoch", epoch="train accuracy {:.2%}"),
+    Column("test_accuracy", "Accuracy/test", epoch="test accuracy {:.2%}"),
+    Column("grad_norm", "GradientNorm"),
+    Column("lr", "LearningRate"),
+)
+
+
+def outcome(recipe: ClassifierRecipe, row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The share of test images that it names rightly."""
+    return [("test accuracy", f"{row['test_accuracy']:.2%}")] if "test_accuracy" in row else []

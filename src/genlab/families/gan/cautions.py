@@ -1,0 +1,27 @@
+"""What is worth saying of a GAN's recipe before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from genlab.recipe import GanRecipe
+from genlab.recipe.objectives import PENALTIES
+
+
+def cautions(recipe: GanRecipe) -> Iterator[str]:
+    """Where bfloat16's rounding would outweigh a finite difference (docs/recipes/gan.md has the measurement); where
+    nothing bounds the slope of a Wasserstein critic."""
+    objective, D = recipe.objective, recipe.networks.discriminator
+    sigma, penalty = objective.sigma, PENALTIES.get(objective.penalty)
+    differences = penalty is not None and penalty.by == "difference"
+    if recipe.engine.precision == "bfloat16" and differences and sigma is not None and sigma < 0.05:
+        yield (
+            f"objective.sigma {sigma:g} is small for bfloat16, whose rounding adds to the penalty; take "
+            "--engine.precision float32 with it"
+        )
+    bounded = objective.penalty != "none" or objective.clip or D.normalisation == "spectral"
+    if objective.loss == "wasserstein" and objective.players != "generator" and not bounded:
+        yield (
+            "objective.loss wasserstein needs a bound on D's slope, and has none: the losses will run away; add "
+            "--objective.clip 0.01, or --objective.penalty gradient-penalty --objective.lambda 10"
+        )

@@ -1,0 +1,17 @@
+"""What a GAN's metric rows hold."""
+
+from genlab.families.base import Column
+
+COLUMNS = (
+    Column("loss_d", "Loss/Discriminator", live="D"),
+    Column("loss_g", "Loss/Generator", live="G"),
+    Column("penalty", "Loss/Penalty"),
+    Column("d_real", "D/real"),
+    Column("d_fake", "D/fake"),
+    Column("logit_real", "Logit/real"),
+    Column("logit_fake", "Logit/fake"),
+    Column("grad_norm_d", "GradientNorm/Discriminator"),
+    Column("grad_norm_g", "GradientNorm/Generator"),
+    Column("lr_d", "LearningRate/Discriminator"),
+    Column("lr_g", "LearningRate/Generator"),
+)

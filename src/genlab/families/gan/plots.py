@@ -1,0 +1,86 @@
+"""What there is to draw of a GAN's training."""
+
+from __future__ import annotations
+
+from genlab.families.drawing import MINIBATCH, Curve, Plot
+from genlab.recipe import GanRecipe
+from genlab.recipe.objectives import LN_2, LOSSES, PENALTIES
+
+
+def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
+    """The curves of a run; of one with a custom objective no level is known."""
+    penalty = PENALTIES.get(recipe.objective.penalty)
+    return [
+        Plot(
+            "losses",
+            "Losses",
+            f"What discriminator (D) and generator (G) minimise. {MINIBATCH} "
+            "A loss tells who is ahead in the game, not how good the images are.",
+            "loss, nats" if LOSSES[recipe.objective.loss].logistic and not custom_objective else "loss",
+            (Curve("loss_d", "D"), Curve("loss_g", "G")),
+            () if custom_objective else _equilibrium(recipe),
+        ),
+        Plot(
+            "scores",
+            "D(x) and D(G(z))",
+            f"Mean logistic function of D's logits, before its update. {MINIBATCH}{_mode_words(recipe)}"
+            + ("" if custom_objective else f" {_score_words(recipe)}"),
+            "mean score",
+            (Curve("d_real", "D(x), real"), Curve("d_fake", "D(G(z)), generated")),
+            ((0.5, "1/2"),) if LOSSES[recipe.objective.loss].logistic and not custom_objective else (),
+        ),
+        Plot(
+            "penalty",
+            "Penalty",
+            f"{penalty.words if penalty else ''}, before its weight. {MINIBATCH}",
+            "penalty",
+            (Curve("penalty", recipe.objective.penalty),),
+        ),
+        Plot(
+            "gradients",
+            "Gradient norms",
+            f"Euclidean norm of the gradient over all weights of each network. {MINIBATCH} "
+            "A norm that falls to nothing means that this network has stopped learning.",
+            "norm",
+            (Curve("grad_norm_d", "D"), Curve("grad_norm_g", "G")),
+            log=True,
+        ),
+    ]
+
+
+def _equilibrium(recipe: GanRecipe) -> tuple[tuple[float, str], ...]:
+    """The losses at which the discriminator cannot tell real from generated and gives all of them the logit 0."""
+    loss = LOSSES[recipe.objective.loss]
+    half = recipe.objective.discriminator_terms == "half-sum"
+    d, g = loss.rest_discriminator, loss.rest_generator
+    d = None if d is None else d / 2 if half else d
+    if d is not None and d == g:
+        return ((d, f"{_height(d)}: D cannot tell"),)
+    levels = [] if d is None else [(d, f"{_height(d)}: D, where it cannot tell")]
+    return (*levels, *([] if g is None else [(g, f"{_height(g)}: G, where D cannot tell")]))
+
+
+def _height(value: float) -> str:
+    """A loss as a multiple of ln 2, where it is one."""
+    times = value / LN_2
+    if not times.is_integer():
+        return f"{value:g}"
+    return f"{'-' if times < 0 else ''}{'' if abs(times) == 1 else f'{abs(times):g} '}ln 2"
+
+
+def _mode_words(recipe: GanRecipe) -> str:
+    """In which mode D was, where it matters."""
+    D = recipe.networks.discriminator
+    parts = ["normalises by the statistics of each batch"] if D.normalisation == "batch" else []
+    parts += [f"drops {D.dropout:g} of its units"] if D.kind == "mlp" and D.dropout else []
+    return f" D as it trains: it {' and '.join(parts)}." if parts else ""
+
+
+def _score_words(recipe: GanRecipe) -> str:
+    if LOSSES[recipe.objective.loss].pairs:
+        return (
+            "With relativistic pairing only the difference of the two means anything; their common level drifts freely."
+        )
+    if LOSSES[recipe.objective.loss].logistic:
+        return "Both at 1/2: D cannot tell. At 1 and 0: D is certain, and a saturated D teaches G little."
+    return "This loss does not use the logistic function; it only brings the logits to one scale."

@@ -1,0 +1,32 @@
+"""What a VAE's metric rows hold."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from genlab.families.base import Column
+from genlab.recipe import VaeRecipe
+
+COLUMNS = (
+    Column("loss", "Loss/Training minibatch", live="loss"),
+    Column("reconstruction", "Loss/Reconstruction"),
+    Column("kl", "Loss/KL"),
+    Column("kl_weight", "KL/weight"),
+    Column("effective_beta", "KL/effective beta"),
+    Column("reconstruction_sum", "Reconstruction/training minibatch, nats"),
+    Column("kl_sum", "KL/training minibatch, nats", live="KL"),
+    Column("active_units", "ActiveUnits/training minibatch"),
+    Column("test_reconstruction_sum", "Reconstruction/test, nats", epoch="test reconstruction {:.2f}"),
+    Column("test_kl_sum", "KL/test, nats", epoch="test KL {:.2f}"),
+    Column("test_active_units", "ActiveUnits/test", epoch="test active units {:d}"),
+    Column("grad_norm", "GradientNorm"),
+    Column("lr", "LearningRate"),
+)
+
+
+def outcome(recipe: VaeRecipe, row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How many latent units carry information."""
+    units = row.get("test_active_units", row.get("active_units"))
+    if units is None:
+        return []
+    collapsed = ": collapsed, every z gives one image" if units == 0 else ""
+    return [("active units", f"{units} of {recipe.latent}{collapsed}")]

@@ -1,0 +1,57 @@
+"""What there is to draw of a VAE's training."""
+
+from __future__ import annotations
+
+from genlab.families.drawing import MINIBATCH, Curve, Plot, gradient_plot
+from genlab.recipe import VaeRecipe
+
+
+def plots(recipe: VaeRecipe, custom_objective: bool) -> list[Plot]:
+    """The curves of a run."""
+    latent = recipe.latent
+    return [
+        Plot(
+            "loss",
+            "Loss and its terms",
+            f"What is minimised: the reconstruction ({recipe.objective.reconstruction} over pixels) plus the weight "
+            f"times the KL divergence ({recipe.objective.kl} over latents). {MINIBATCH}",
+            "as reduced",
+            (Curve("loss", "loss"), Curve("reconstruction", "reconstruction"), Curve("kl", "KL")),
+        ),
+        Plot(
+            "bound",
+            "Reconstruction and KL, summed",
+            "Both terms of the bound in nats an image, whatever the recipe's reductions, one z an image: on the test "
+            "split after each epoch, on the training minibatch at each logged step. A KL that rises is information "
+            "about the image flowing into z; 0 is collapse.",
+            "nats an image",
+            (
+                Curve("test_reconstruction_sum", "reconstruction, test"),
+                Curve("reconstruction_sum", "minibatch"),
+                Curve("test_kl_sum", "KL, test"),
+                Curve("kl_sum", "KL, minibatch"),
+            ),
+            log=True,
+        ),
+        Plot(
+            "active-units",
+            "Active units",
+            f"Latent dimensions, of {latent}, in which the variance of E[z|x] exceeds 0.01 (Burda et al. 2016), over "
+            "the test split and over the training minibatch. At 0 the decoder ignores z: every z gives the same image "
+            "(posterior collapse).",
+            "units",
+            (Curve("test_active_units", "test"), Curve("active_units", "training minibatch")),
+            ((0, "collapse"), (latent, "all")),
+        ),
+        Plot(
+            "effective-beta",
+            "Effective beta",
+            "c in: summed negative log-likelihood + c times summed KL, to which the loss is proportional. 1 is the "
+            "bound itself; the larger, the less z may say.",
+            "c",
+            (Curve("effective_beta", "effective beta"),),
+            ((1, "1: the bound"),),
+            log=True,
+        ),
+        gradient_plot(),
+    ]
