@@ -25,7 +25,7 @@ from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.judge import load as load_judge
 from genlab.evaluation.measure import CHEAP, measure
 from genlab.evaluation.run import requests
-from genlab.report.text import floors
+from genlab.report.text import times_real
 
 SEEDS = range(5)
 RECORD = Path(__file__).parent / "records" / "quality.json"
@@ -48,7 +48,7 @@ def quick(recipe: str, root: Path) -> dict[str, Any]:
     assert all(record is not None for record in records)
     return {
         "frechet_distance": over_seeds([r["metrics"]["frechet_distance"]["value"] for r in records if r]),
-        "frechet_floors": over_seeds([floors(r) or float("nan") for r in records if r]),
+        "frechet_floors": over_seeds([times_real(r) or float("nan") for r in records if r]),
         **{
             name: over_seeds([r["metrics"][name]["value"] for r in records if r])
             for name in TOLD
@@ -68,7 +68,7 @@ def sharpness(root: Path) -> dict[str, Any]:
     """Report S2's DCGAN after two and five epochs: what a judge must not take for good."""
     run = genlab.train("s2-dcgan", seed=0, runs=root)
     return {
-        f"epoch {epoch}": {"seed": 0, "frechet_floors": floors(run.evaluate(step=469 * epoch).record)}
+        f"epoch {epoch}": {"seed": 0, "frechet_floors": times_real(run.evaluate(step=469 * epoch).record)}
         for epoch in (2, 5)
     }
 
@@ -105,7 +105,7 @@ def stacked(root: Path) -> dict[str, Any]:
         "training_seconds": round(run.seconds, 1),
         "modes": record["modes"],
         "frechet_distance": record["metrics"]["frechet_distance"],
-        "frechet_floors": floors(record),
+        "frechet_floors": times_real(record),
     }
 
 

@@ -21,7 +21,7 @@ import genlab
 from genlab import data
 from genlab.api.run import Run
 from genlab.recipe import GanRecipe
-from genlab.runs.directory import Row
+from genlab.runs.rows import Row
 
 if TYPE_CHECKING:
     import lab

@@ -28,8 +28,8 @@ from genlab.engine import console
 from genlab.recipe import GanRecipe, files
 from genlab.report import tables
 from genlab.report.figures import looks
-from genlab.runs import sampling
 from genlab.runs.directory import RunDirectory
+from genlab.runs.options import SamplingOptions
 
 ROOT = Path(genlab.__file__).parent
 RED, TURNED = "\x1b[31m", "\u202e"
@@ -150,7 +150,7 @@ def test_a_page_and_a_picture_of_such_a_run(hostile: Path, finished: Run) -> Non
     assert not steers(page)
     assert pictures.png(np.zeros((2, 2, 1), np.uint8), {"genlab:title": HOSTILE})
     assert all(file.read_text("utf-8").isascii() for file in (path / "figures").glob("*.csv"))
-    assert looks.interpolate(Run(path), sampling.How(), 2, 2).png
+    assert looks.interpolate(Run(path), SamplingOptions(), 2, 2).png
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])

@@ -25,7 +25,7 @@ def saved(path: Path, **arrays: Any) -> Path:
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 @pytest.mark.parametrize(("split", "n"), [("train", 60_000), ("test", 10_000)])
-def test_built_in_datasets(name: str, split: str, n: int) -> None:
+def test_built_in_datasets(name: str, split: data.Split, n: int) -> None:
     dataset = data.load(name, split)
     assert dataset.images.shape == (n, 1, 28, 28)
     assert dataset.images.dtype == np.uint8

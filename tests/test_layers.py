@@ -8,7 +8,8 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "genlab"
 ORDER = {
     "": "errors recipe engine data families runs training evaluation report api bench cli __main__ __init__",
-    "recipe": "sizes sections networks objectives gan vae classifier __init__ schedule equations files",
+    "recipe": "sizes sections networks objectives gan vae classifier __init__ schedule equations text source draft "
+    "files",
     "engine": "__init__ version places console seals waiting files signals randomness threads calibrate "
     "fast_layers device optim",
     "data": "pictures augmentation dataset stacked npz builtin __init__ preprocessing folder",
@@ -17,9 +18,10 @@ ORDER = {
     "families/gan": "losses penalties model columns plots diagram cost cautions __init__",
     "families/vae": "elbo model warm_start columns plots diagram __init__",
     "families/classifier": "model columns plots diagram __init__",
-    "runs": "__init__ tensors checkpoint directory open provenance verify sampling",
+    "runs": "__init__ tensors options checkpoint rows names lock directory open provenance verify sampling",
     "training": "__init__ fit tensorboard first_steps assemble start resume",
-    "evaluation": "metrics __init__ judge image_set sizes catalogue measure models live kept run cas judge_trial",
+    "evaluation": "metrics __init__ judge image_set sizes by_class notes catalogue measure models live kept run cas "
+    "judge_trial",
     "evaluation/metrics": "rows intervals frechet kernel neighbours paths classes spectrum __init__",
     "report": "__init__ tables text plots diagram curves figures page html",
     "report/figures": "__init__ looks evaluation",

@@ -17,7 +17,8 @@ from genlab.errors import UsageError
 from genlab.families import latent
 from genlab.report.figures import looks
 from genlab.runs import sampling
-from genlab.runs.sampling import How, Sampler
+from genlab.runs.options import SamplingOptions
+from genlab.runs.sampling import Sampler
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_interpolation_in_a_conditional_run(finished: Run) -> None:
     assert look.arrays["z"].shape == (3, 4, 100)
     assert "as class 7" in look.caption
     # The ends are what a sampler draws from those z.
-    sampler = Sampler(finished, How())
+    sampler = Sampler(finished, SamplingOptions())
     z = torch.from_numpy(look.arrays["z"])
     ends = sampler(z[:, -1], torch.full((3,), 7)).numpy()
     assert np.allclose(look.arrays["images"].reshape(3, 4, 1, 32, 32)[:, -1], ends, atol=1e-6)
@@ -56,7 +57,7 @@ def test_without_a_class_each_row_of_an_interpolation_keeps_one(finished: Run) -
     z = torch.from_numpy(look.arrays["z"])
     rows = look.arrays["images"].reshape(3, 4, 1, 32, 32)
     for label in range(3):
-        drawn = finished._sampler(How())(z[label], torch.full((4,), label)).numpy()
+        drawn = finished._sampler(SamplingOptions())(z[label], torch.full((4,), label)).numpy()
         assert np.allclose(rows[label], drawn, atol=1e-6)
     assert "each as one class" in look.caption
 
@@ -74,7 +75,7 @@ def test_the_class_grid_has_one_z_a_column_and_one_class_a_row(finished: Run) ->
     images = look.arrays["images"].reshape(10, 4, -1)
     for row, column in ((6, 2), (0, 3), (9, 0), (3, 1)):
         z = torch.from_numpy(look.arrays["z"][column : column + 1])
-        alone = finished._sampler(How())(z, torch.tensor([row]))
+        alone = finished._sampler(SamplingOptions())(z, torch.tensor([row]))
         assert np.allclose(images[row, column], alone.numpy().ravel(), atol=1e-6)
 
 
@@ -138,7 +139,7 @@ def test_the_timeline_takes_the_same_z_from_each_snapshot(finished: Run) -> None
     look = finished.timeline(n=5)
     assert look.arrays["images"].shape == (10, 1, 32, 32)
     z, labels = torch.from_numpy(look.arrays["z"]), torch.arange(5)
-    early = Sampler(finished, How(step=6))(z, labels).numpy()
+    early = Sampler(finished, SamplingOptions(step=6))(z, labels).numpy()
     assert np.allclose(look.arrays["images"][:5], early, atol=1e-6)
     assert not np.allclose(look.arrays["images"][5:], early, atol=1e-3)
 
@@ -178,7 +179,7 @@ def test_what_an_encoder_cannot_do(vae: Run) -> None:
 
 
 def test_samples_say_how_they_were_drawn(finished: Run, tmp_path: Path) -> None:
-    how = How(truncation=0.3, batch_statistics=True)
+    how = SamplingOptions(truncation=0.3, batch_statistics=True)
     sampling.save_images(finished.sample(4, truncation=0.3), tmp_path / "a.png", finished, how=how)
     with Image.open(tmp_path / "a.png") as image:
         words = image.text["genlab:sampling"]  # type: ignore[attr-defined]

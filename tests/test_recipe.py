@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from genlab.errors import RecipeError, UsageError
 from genlab.recipe import GanRecipe, files
+from genlab.recipe.draft import Draft
 
 
 def problems(changes: dict[str, Any], recipe: str = "quick-mnist") -> list[str]:
@@ -152,11 +153,11 @@ def test_an_optimiser_takes_its_own_defaults() -> None:
 
 def test_full_batch_descent_is_on_a_stated_subset() -> None:
     changes = {"optimisers.generator.name": "gradient-descent"}
-    draft = files.Draft("s3-mlp", changes)
+    draft = Draft("s3-mlp", changes)
     draft.against(60_000, 28, 1, 10)
     with pytest.raises(RecipeError, match=r"uses all 60,000 images in each step, but budget\.batch is 100"):
         draft.settle()
-    fits = files.Draft("s3-mlp", {**changes, "data.subset": 1000, "budget.batch": 1000})
+    fits = Draft("s3-mlp", {**changes, "data.subset": 1000, "budget.batch": 1000})
     fits.against(60_000, 28, 1, 10)
     assert fits.settle().data.subset == 1000
 
@@ -227,7 +228,7 @@ def test_lists_may_be_written_with_commas(given: Any) -> None:
     ],
 )
 def test_what_a_dataset_refuses(facts: dict[str, int], words: str) -> None:
-    draft = files.Draft("quick-mnist", {"budget.epochs": 0})
+    draft = Draft("quick-mnist", {"budget.epochs": 0})
     draft.against(**{"images": 60_000, "side": 28, "channels": 1, "classes": 10, **facts})
     with pytest.raises(RecipeError) as caught:
         draft.settle()

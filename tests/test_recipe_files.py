@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genlab.errors import RecipeError, UsageError
-from genlab.recipe import files
+from genlab.recipe import files, source
+from genlab.recipe.text import parse
 
 
 @pytest.mark.parametrize("name", files.names())
 def test_built_in_recipes_are_complete(name: str) -> None:
     """A built-in file names every field, in the order of the schema, so that nothing hides in a default."""
-    path = Path(str(files._folder())) / f"{name}.yaml"
+    path = Path(str(source._folder())) / f"{name}.yaml"
     written, full = yaml.safe_load(path.read_text("utf-8")), files.to_dict(files.load(name))
     assert list(files._leaves(written)) == list(files._leaves(full))
     assert written["name"] == name
@@ -85,7 +86,7 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "r.yaml").write_bytes(b"#" * (files.MAX_BYTES + 1))
+    (tmp_path / "r.yaml").write_bytes(b"#" * (source.MAX_BYTES + 1))
     with pytest.raises(UsageError, match="larger than"):
         files.load(tmp_path / "r.yaml")
 
@@ -151,7 +152,7 @@ def test_a_date_is_a_text(tmp_path: Path) -> None:
 def test_no_text_gets_anything_but_an_answer(text: str) -> None:
     told = ""
     try:
-        files._parse(text, "r")
+        parse(text, "r")
     except UsageError as error:
         told = str(error)
     assert told == "" or told.startswith("recipe r")

@@ -22,7 +22,7 @@ from genlab.runs.directory import RunDirectory
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> \u2028\u202e &amp;"
 
 
-class Seen(HTMLParser):
+class ImageSet(HTMLParser):
     """Every tag, every attribute, all text of a page."""
 
     def __init__(self, page: str) -> None:
@@ -38,8 +38,8 @@ class Seen(HTMLParser):
         self.text += data
 
 
-def report(run: Run) -> Seen:
-    return Seen((run.path / "report.html").read_text("utf-8"))
+def report(run: Run) -> ImageSet:
+    return ImageSet((run.path / "report.html").read_text("utf-8"))
 
 
 def test_the_page_holds_what_it_should(finished: Run) -> None:
@@ -98,7 +98,7 @@ def test_text_from_people_is_escaped(finished: Run, tmp_path: Path) -> None:
     run = RunDirectory(copy)
     text = run.recipe.model_copy(update={"description": HOSTILE})
     page = pages.run_page(run)
-    seen = Seen(render(pages.RunPage(**{**vars(page), "lead": text.description, "title": HOSTILE})))
+    seen = ImageSet(render(pages.RunPage(**{**vars(page), "lead": text.description, "title": HOSTILE})))
     assert not any(tag == "script" for tag, _ in seen.tags)
     assert not any("onerror" in attributes for _, attributes in seen.tags)
     assert sum(tag == "img" for tag, _ in seen.tags) == 2

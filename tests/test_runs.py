@@ -14,7 +14,9 @@ import genlab
 from genlab.api.run import Run
 from genlab.errors import BusyError, DataError, StorageError, UsageError
 from genlab.recipe import GanRecipe
-from genlab.runs.directory import LONGEST, MetricLog, RunDirectory, list_runs
+from genlab.runs.directory import RunDirectory, list_runs
+from genlab.runs.names import LONGEST
+from genlab.runs.rows import MetricLog
 
 
 @pytest.fixture

@@ -12,20 +12,23 @@ import torch
 from genlab.api.run import Run
 from genlab.data import pictures
 from genlab.engine.randomness import Keyed
-from genlab.runs.sampling import BLOCK, How, Sampler
+from genlab.runs.options import SamplingOptions
+from genlab.runs.sampling import BLOCK, Sampler
 
 
 class Draws(Sampler):
     """A sampler of nothing but z."""
 
-    def __init__(self, latent: int, how: How) -> None:
+    def __init__(self, latent: int, how: SamplingOptions) -> None:
         self.how, self._keyed = how, Keyed(how.seed)
         self.recipe = cast("Any", SimpleNamespace(latent=latent))
 
 
-@pytest.mark.parametrize("how", [How(), How(seed=3, truncation=0.7)], ids=["plain", "truncated"])
+@pytest.mark.parametrize(
+    "how", [SamplingOptions(), SamplingOptions(seed=3, truncation=0.7)], ids=["plain", "truncated"]
+)
 @pytest.mark.parametrize("latent", [1, 2, 3, 7, 16, 50, 100, 128])
-def test_z_of_an_image_does_not_depend_on_how_many_are_drawn(latent: int, how: How) -> None:
+def test_z_of_an_image_does_not_depend_on_how_many_are_drawn(latent: int, how: SamplingOptions) -> None:
     sampler = Draws(latent, how)
     many = sampler.z("sample", 2 * BLOCK + 3)
     assert many.shape == (2 * BLOCK + 3, latent)
@@ -39,7 +42,7 @@ def test_z_of_an_image_does_not_depend_on_how_many_are_drawn(latent: int, how: H
 
 
 def test_z_are_standard_normal() -> None:
-    z = Draws(20, How()).z("sample", 5000)
+    z = Draws(20, SamplingOptions()).z("sample", 5000)
     assert abs(z.mean().item()) < 4 / 100_000**0.5
     assert abs(z.var().item() - 1) < 4 * (2 / 100_000) ** 0.5
 

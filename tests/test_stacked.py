@@ -12,7 +12,7 @@ from genlab import data
 from genlab.data.stacked import SAMPLES, names, shares, stack
 from genlab.errors import DataError
 from genlab.evaluation import judge, metrics
-from genlab.evaluation.catalogue import modes
+from genlab.evaluation.by_class import modes
 
 
 def test_channels_are_digits_and_the_label_is_theirs() -> None:

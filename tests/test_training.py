@@ -27,7 +27,8 @@ from genlab.families.gan.losses import AdversarialLoss
 from genlab.recipe import GanRecipe, files
 from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint
-from genlab.runs.directory import Row, RunDirectory
+from genlab.runs.directory import RunDirectory
+from genlab.runs.rows import Row
 from genlab.training.fit import batches
 
 TIMINGS = {"seconds"}

@@ -23,7 +23,8 @@ import pytest
 import genlab
 from genlab.recipe import files
 from genlab.runs import checkpoint, tensors
-from genlab.runs.directory import Row, RunDirectory
+from genlab.runs.directory import RunDirectory
+from genlab.runs.rows import Row
 
 COUNTS = os.environ.get("GENLAB_FAULTS")
 """Where `make faults` wants its counts; set: the long form of every test."""

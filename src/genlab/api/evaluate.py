@@ -12,7 +12,7 @@ import numpy as np
 from genlab import data
 from genlab.api import train as api
 from genlab.api.run import Run
-from genlab.data import BUILTIN, Dataset
+from genlab.data import Dataset
 from genlab.data.folder import read_images
 from genlab.data.preprocessing import Resize
 from genlab.engine.files import destination, write, write_json
@@ -24,7 +24,7 @@ from genlab.evaluation.measure import FULL, Evaluation, NotStored, measure, stor
 from genlab.families.registry import FAMILIES
 from genlab.runs import sampling
 from genlab.runs.directory import RunDirectory, default_root, is_run
-from genlab.runs.sampling import HowOptions
+from genlab.runs.options import SamplingKeywords
 from genlab.training.fit import Observer
 
 CAS_IMAGES = 60_000
@@ -41,7 +41,7 @@ def evaluate(
     output: str | Path | None = None,
     runs: str | Path | None = None,
     progress: Callable[[str], None] = lambda words: None,
-    **how: Unpack[HowOptions],
+    **how: Unpack[SamplingKeywords],
 ) -> Evaluation:
     """Measure images against a dataset's test split: those of a run, of a folder of pictures, of an npz file.
 
@@ -154,7 +154,7 @@ def _check_score(dataset: str, train: Dataset, images: int) -> None:
     cas.recipe_of(train)
 
 
-def _add_accuracy_score(run: Run, found: Evaluation, store: bool, **how: Unpack[HowOptions]) -> None:
+def _add_accuracy_score(run: Run, found: Evaluation, store: bool, **how: Unpack[SamplingKeywords]) -> None:
     labels = found.against.training_images(CAS_IMAGES).labels
     assert labels is not None
     drawn = run.sample_classes(labels, **how)
@@ -259,7 +259,7 @@ def train_judge(
     name = judge.RECIPES.get(dataset)
     changes = dict(overrides or {})
     if name is None:
-        if dataset in BUILTIN:
+        if data.is_packaged(dataset):
             raise UsageError(f"{dataset} is judged channel by channel by the judge of {judge.EACH_CHANNEL[dataset]}")
         own = data.load(dataset)
         name = "judge-mnist"

@@ -19,7 +19,8 @@ from genlab.families.base import Column
 from genlab.families.cost import expected_seconds
 from genlab.families.registry import FAMILIES
 from genlab.recipe.schedule import Schedule
-from genlab.runs.directory import Row, RunDirectory
+from genlab.runs.directory import RunDirectory
+from genlab.runs.rows import Row
 from genlab.training.fit import Observer
 
 PLAIN_SECONDS = 10.0

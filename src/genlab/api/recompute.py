@@ -22,8 +22,9 @@ from genlab.errors import GenlabError
 from genlab.evaluation import judge, kept
 from genlab.evaluation import run as of_run
 from genlab.families.registry import FAMILIES
+from genlab.runs.options import SamplingOptions
 from genlab.runs.provenance import differences, machine_of, versions
-from genlab.runs.sampling import How, Sampler
+from genlab.runs.sampling import Sampler
 from genlab.training import fit
 
 PIXELS, NUMBERS, IMAGES = 2, 0.002, 5
@@ -86,7 +87,7 @@ def _samples(run: Run, damages: list[str]) -> Iterator[str]:
     steps, largest = run.steps("snapshots", ".safetensors"), 0
     for step in steps:
         file = run.file("samples", step, ".png")
-        drawn = pictures.grid(Sampler(run, How(step=step))(z, labels), columns)
+        drawn = pictures.grid(Sampler(run, SamplingOptions(step=step))(z, labels), columns)
         drawn = drawn.repeat(pictures.SCALE, 0).repeat(pictures.SCALE, 1)
         there = _picture(run, file)
         if there is None or there.shape != drawn.shape:
@@ -166,9 +167,9 @@ def _accuracy(run: Run, damages: list[str]) -> Iterator[str]:
     yield f"{again:.2%} of {counts.sum():,} test images: " + _agreement(off == 0, elsewhere, f"{off} images differ")
 
 
-def _how(run: Run, protocol: Mapping[str, Any]) -> How | None:
+def _how(run: Run, protocol: Mapping[str, Any]) -> SamplingOptions | None:
     try:
-        return How(**protocol["drawn"])
+        return SamplingOptions(**protocol["drawn"])
     except (KeyError, TypeError):
         return None
 

@@ -30,8 +30,9 @@ from genlab.report.figures.evaluation import figures
 from genlab.report.figures.looks import Look
 from genlab.runs import sampling
 from genlab.runs.open import OpenRun
+from genlab.runs.options import SamplingKeywords, SamplingOptions
 from genlab.runs.provenance import check_split, now, split_of
-from genlab.runs.sampling import How, HowOptions, Sampler
+from genlab.runs.sampling import Sampler
 
 
 class Run(OpenRun):
@@ -58,11 +59,7 @@ class Run(OpenRun):
         n: int = 64,
         *,
         label: int | str | None = None,
-        seed: int = 0,
-        step: int | None = None,
-        ema: bool = True,
-        batch_statistics: bool = False,
-        truncation: float | None = None,
+        **how: Unpack[SamplingKeywords],
     ) -> Tensor:
         """n new images: float32, shape (n, C, H, W), in [0, 1].
 
@@ -71,11 +68,7 @@ class Run(OpenRun):
 
         Args:
             label: a class, by number or name; without it a conditional run goes through its classes in turn.
-            seed: of the z.
-            step: of a snapshot (`run.steps("snapshots", ".safetensors")`); without it, the newest checkpoint.
-            ema: False takes the weights as they were trained (only at a checkpoint).
-            batch_statistics: True normalises by the statistics of this very batch.
-            truncation: draws z from the normal distribution cut at +-truncation: less varied, more typical.
+            how: see `SamplingOptions`: seed (0), step of a snapshot, ema (True), batch_statistics (False), truncation.
 
         Raises:
             UsageError: an argument does not fit this run; says what would.
@@ -83,10 +76,10 @@ class Run(OpenRun):
         """
         if not 1 <= n <= 100_000:
             raise UsageError(f"n is {n}; allowed: 1 .. 100,000")
-        sampler = self._sampler(How(seed, step, ema, batch_statistics, truncation))
+        sampler = self._sampler(SamplingOptions(**how))
         return sampler(sampler.z("sample", n), sampling.sample_labels(self, n, label))
 
-    def sample_classes(self, labels: Labels, **how: Unpack[HowOptions]) -> Images:
+    def sample_classes(self, labels: Labels, **how: Unpack[SamplingKeywords]) -> Images:
         """An image of each of these classes: labels (n,) -> uint8 (n, C, H, W); the z are others than `sample`'s.
 
         Raises:
@@ -94,7 +87,7 @@ class Run(OpenRun):
         """
         if not self.recipe.conditional:
             raise UsageError(f"{self.path.name} is unconditional: it cannot be asked for classes")
-        sampler = self._sampler(How(**how))
+        sampler = self._sampler(SamplingOptions(**how))
         z = sampler.z("sample/classes", len(labels))
         parts = [
             pictures.to_uint8(sampler(z[k : k + 5000], torch.from_numpy(labels[k : k + 5000])))
@@ -109,14 +102,14 @@ class Run(OpenRun):
         steps: int = 10,
         path: str = "linear",
         label: int | str | None = None,
-        **how: Unpack[HowOptions],
+        **how: Unpack[SamplingKeywords],
     ) -> Look:
         """Images on the way from one z to another, `linear` or `spherical`, a row a pair; see `looks.interpolate`."""
-        return looks.interpolate(self, How(**how), pairs, steps, path, label)
+        return looks.interpolate(self, SamplingOptions(**how), pairs, steps, path, label)
 
-    def grid(self, *, columns: int = 15, **how: Unpack[HowOptions]) -> Look:
+    def grid(self, *, columns: int = 15, **how: Unpack[SamplingKeywords]) -> Look:
         """One z a column, one class a row; see `looks.class_grid`."""
-        return looks.class_grid(self, How(**how), columns)
+        return looks.class_grid(self, SamplingOptions(**how), columns)
 
     def traverse(
         self,
@@ -125,22 +118,22 @@ class Run(OpenRun):
         steps: int = 9,
         span: float = 3.0,
         label: int | str | None = None,
-        **how: Unpack[HowOptions],
+        **how: Unpack[SamplingKeywords],
     ) -> Look:
         """One z with one unit after the other moved from -span to span; see `looks.traverse`."""
-        return looks.traverse(self, How(**how), units, steps, span, label)
+        return looks.traverse(self, SamplingOptions(**how), units, steps, span, label)
 
-    def latent_map(self, *, steps: int = 20, label: int | str | None = None, **how: Unpack[HowOptions]) -> Look:
+    def latent_map(self, *, steps: int = 20, label: int | str | None = None, **how: Unpack[SamplingKeywords]) -> Look:
         """A z of two dimensions, decoded all over, and the test images in it; see `looks.latent_map`."""
-        return looks.latent_map(self, How(**how), self.held_out(), steps, label)
+        return looks.latent_map(self, SamplingOptions(**how), self.held_out(), steps, label)
 
-    def reconstruct(self, *, n: int = 20, **how: Unpack[HowOptions]) -> Look:
+    def reconstruct(self, *, n: int = 20, **how: Unpack[SamplingKeywords]) -> Look:
         """Test images over what the decoder makes of their posterior mean; see `looks.reconstruct`."""
-        return looks.reconstruct(self, How(**how), self.held_out(), n)
+        return looks.reconstruct(self, SamplingOptions(**how), self.held_out(), n)
 
-    def timeline(self, *, epochs: Sequence[int] | None = None, n: int = 12, **how: Unpack[HowOptions]) -> Look:
+    def timeline(self, *, epochs: Sequence[int] | None = None, n: int = 12, **how: Unpack[SamplingKeywords]) -> Look:
         """The same z after several epochs, a row an epoch; see `looks.timeline`."""
-        return looks.timeline(self, How(**how), epochs, n)
+        return looks.timeline(self, SamplingOptions(**how), epochs, n)
 
     def confusion(self) -> Look:
         """How often each class was taken for each other one; see `looks.confusion`."""
@@ -185,7 +178,7 @@ class Run(OpenRun):
         }
 
     def evaluate(
-        self, *, n: int = FULL, judge: Judge | None = None, keep: bool = True, **how: Unpack[HowOptions]
+        self, *, n: int = FULL, judge: Judge | None = None, keep: bool = True, **how: Unpack[SamplingKeywords]
     ) -> Evaluation:
         """Every metric of n images, with interval and floor; see `genlab.evaluation`.
 
@@ -204,7 +197,7 @@ class Run(OpenRun):
         """
         if not 1 <= n <= 1_000_000:
             raise UsageError(f"n is {n}; allowed: 1 .. 1,000,000")
-        drawn = How(**how)
+        drawn = SamplingOptions(**how)
         found = evaluate_run(self, drawn, n, judge or load_judge(self.recipe.data.name))
         if not keep:
             return found
@@ -243,7 +236,7 @@ class Run(OpenRun):
         place = str(Path(dataset).resolve())
         with self.locked():
             recipe, told = self.trained_by(), self.provenance
-            if recipe.data.name in data.BUILTIN:
+            if data.is_packaged(recipe.data.name):
                 raise UsageError(f"{self.path.name} was trained on {recipe.data.name}, which is in the package")
             check_split(self, data.load(place), "train")
             check_split(self, data.load_test(place), "test")
@@ -254,7 +247,7 @@ class Run(OpenRun):
             self.set_provenance(told)
             self.set_recipe(moved)
 
-    def _sampler(self, how: How) -> Sampler:
+    def _sampler(self, how: SamplingOptions) -> Sampler:
         return Sampler(self, how)
 
     def held_out(self) -> data.Dataset:

@@ -21,7 +21,7 @@ from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.nets.describe import Description
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, SampleLogging, files
-from genlab.recipe.files import RecipeSource
+from genlab.recipe.source import RecipeSource
 from genlab.runs import sampling
 from genlab.runs.directory import RunDirectory, default_root
 from genlab.runs.open import OpenRun

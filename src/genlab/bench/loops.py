@@ -26,7 +26,7 @@ from genlab.engine.fast_layers import PointConvTranspose2d, WholeMapConv2d
 from genlab.engine.randomness import Keyed
 from genlab.families.registry import FAMILIES
 from genlab.recipe import ClassifierRecipe, GanRecipe, Recipe, VaeRecipe
-from genlab.recipe.files import RecipeSource
+from genlab.recipe.source import RecipeSource
 from genlab.training.assemble import assemble, prepare
 from genlab.training.fit import batches
 

@@ -22,7 +22,7 @@ from genlab.data.preprocessing import Preprocessing
 from genlab.engine.randomness import Keyed
 from genlab.errors import GenlabError
 from genlab.evaluation import metrics
-from genlab.evaluation.image_set import Reference, Seen
+from genlab.evaluation.image_set import ImageSet, Reference
 from genlab.evaluation.judge import load as load_judge
 from genlab.evaluation.measure import FULL
 from genlab.evaluation.run import requests
@@ -76,7 +76,7 @@ def score(loop: Loop, seed: int) -> dict[str, Any]:
     labels = requests(loop.recipe, against, FULL)
     made = pictures.to_uint8(loop.generate(Keyed(seed).normal("evaluation", 0, FULL, loop.recipe.latent), labels))
     side, channels = against.real.images.shape[2], against.real.images.shape[1]
-    fake = Seen(against.way.back(made, side, channels), None, against.judge, intervals=False)
+    fake = ImageSet(against.way.back(made, side, channels), None, against.judge, intervals=False)
     distance = metrics.frechet_distance(against.real.features, fake.features)
     met = None if labels is None else float((fake.classes == labels.numpy()).mean())
     return {"floors": distance / floor, "requested": met}

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter, Token
 
 from genlab.engine.console import say
+from genlab.runs.options import HELP, SamplingKeywords, SamplingOptions
 
 if TYPE_CHECKING:
     from genlab.api.run import Run
     from genlab.report.figures.looks import Look
-    from genlab.runs.sampling import HowOptions
 
 
 def whole(_: object, tokens: Sequence[Token]) -> int:
@@ -45,22 +45,18 @@ RunName = Annotated[str, Parameter(help="A run: its path, or its name under --ru
 class Drawing:
     """How images are drawn."""
 
-    seed: Annotated[int, Parameter(converter=whole, help="Of the noise.")] = 0
-    step: Annotated[int | None, Parameter(converter=whole, help="Of a snapshot; the newest checkpoint without it.")] = (
-        None
-    )
-    raw_weights: Annotated[bool, Parameter(negative="", help="The weights as trained, not their average.")] = False
-    batch_statistics: Annotated[
-        bool, Parameter(negative="", help="BatchNorm by the images drawn, not by running statistics.")
-    ] = False
-    truncation: Annotated[float | None, Parameter(help="Cut z to plus or minus so much.")] = None
+    seed: Annotated[int, Parameter(converter=whole, help=HELP["seed"])] = 0
+    step: Annotated[int | None, Parameter(converter=whole, help=HELP["step"])] = None
+    raw_weights: Annotated[bool, Parameter(negative="", help=HELP["raw_weights"])] = False
+    batch_statistics: Annotated[bool, Parameter(negative="", help=HELP["batch_statistics"])] = False
+    truncation: Annotated[float | None, Parameter(help=HELP["truncation"])] = None
 
-    def chosen(self) -> HowOptions:
+    def chosen(self) -> SamplingKeywords:
         """Those that were asked for."""
         plain = Drawing().options()
         return {k: v for k, v in self.options().items() if v != plain[k]}  # type: ignore[literal-required, return-value]
 
-    def options(self) -> HowOptions:
+    def options(self) -> SamplingKeywords:
         """As the library calls them."""
         return {
             "seed": self.seed,
@@ -102,7 +98,7 @@ def sample(
     files.destination(output, ".png (a grid)", ".npz (arrays)")
     opened = train.open_run(run, runs=runs)
     images = opened.sample(n, label=label, **how.options())
-    drawn = sampling.How(**how.options())
+    drawn = SamplingOptions(**how.options())
     sampling.save_images(images, output, opened, label, drawn)
     say(f"{output}: {n} images, {sampling.sampling_words(opened, drawn)}")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from genlab.data.dataset import Dataset
+from genlab.data.dataset import Dataset, Source, Split
 from genlab.data.npz import from_arrays, read_arrays
 from genlab.data.stacked import names, stack
 from genlab.errors import DataError
@@ -70,7 +70,7 @@ BUILTIN = {
 }  # fmt: skip
 
 
-def load_builtin(name: str, split: str = "train") -> Dataset:
+def load_builtin(name: str, split: Split = "train") -> Dataset:
     """One split of a built-in dataset.
 
     Raises:
@@ -104,3 +104,6 @@ def check_sha256(values: np.ndarray[Any, Any], expected: str, where: str) -> Non
 def file_of(name: str) -> Path:
     """Where a built-in dataset lies on this disk."""
     return Path(str(resources.files("genlab.data") / "files" / f"{name}.npz"))
+
+
+SOURCE = Source(claims=BUILTIN.__contains__, load=load_builtin, has_test=lambda name: True, packaged=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -55,6 +56,26 @@ def fingerprint(images: Images, labels: Labels | None) -> str:
     if labels is not None:
         digest.update(np.ascontiguousarray(labels).data)
     return digest.hexdigest()
+
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of place that datasets come from.
+
+    Attributes:
+        claims: (name or path) -> whether it is one of these.
+        load: (name or path, split) -> that split.
+        has_test: (name or path) -> whether there is a test split.
+        packaged: whether its datasets come with genlab.
+    """
+
+    claims: Callable[[str], bool]
+    load: Callable[[str, Split], Dataset]
+    has_test: Callable[[str], bool]
+    packaged: bool = False
 
 
 def first(dataset: Dataset, n: int | None) -> Dataset:

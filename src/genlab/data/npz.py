@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from genlab.data.dataset import Dataset, Images, Labels, fingerprint
+from genlab.data.dataset import Dataset, Images, Labels, Source, fingerprint
 from genlab.errors import DataError, nearest, unknown
 
 SPLITS = ("train", "test")
@@ -157,3 +157,10 @@ def _class_names(names: np.ndarray[Any, Any] | None, at_least: int, where: str) 
     if len(set(found)) < len(found):
         raise DataError(f"{where}: a name stands twice")
     return found
+
+
+def _has_test(name: str) -> bool:
+    return "x_test" in read_arrays(name, ("x_test",))
+
+
+SOURCE = Source(claims=lambda name: True, load=load_npz, has_test=_has_test)

@@ -1,99 +1,113 @@
-"""Every metric of one set of images against the reference, each with its interval and its floor."""
+"""The metrics there are: one record for each, with what it says and what it cannot see.
+
+Each measures one set of images against the reference. The Frechet distance is the formula of the FID and the kernel
+distance that of the KID, the classifier score that of the Inception Score, but in the features and classes of the
+dataset's own judge: those of Inception-v3 were learned from photographs and tell digits or clothes apart poorly, so
+such numbers compare only with others by the same judge.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.data import BUILTIN
-from genlab.data.stacked import SAMPLES as STACKED_SAMPLES
 from genlab.evaluation import metrics
-from genlab.evaluation.image_set import Reference, Seen
-from genlab.evaluation.judge import Judge
+from genlab.evaluation.by_class import MANY
+from genlab.evaluation.image_set import ImageSet, Reference
 from genlab.evaluation.metrics import Estimate
 
 Estimates = dict[str, Estimate | None]
-NAMES = (
-    "frechet_distance",
-    "kernel_distance",
-    "classifier_score",
-    "precision",
-    "recall",
-    "density",
-    "coverage",
-    "class_kl",
-    "missing_classes",
-    "requested_class_accuracy",
-    "within_class_diversity",
-    "legibility",
-    "memorised_fraction",
-    "sharpness_ratio",
-    "grain_ratio",
-)
-JUDGED = NAMES[:12]
-"""Those that need a judge."""
-MANY = 100
-"""Beyond so many classes no table of classes and no spread within them is made."""
+Measure = Callable[[ImageSet, Reference], Estimate | None]
+"""(what is measured, against what) -> a value with its interval; None where it cannot be had (`notes` says why)."""
 
 
-def estimates(fake: Seen, against: Reference, memorisation: bool = True) -> Estimates:
-    """All metrics of a set, by name; None where one cannot be had (see `notes`)."""
-    found: Estimates = dict.fromkeys(NAMES)
-    if fake.judge is not None:
-        found |= _of_features(fake, against.real) | _of_classes(fake, against)
-    if memorisation:
-        found["memorised_fraction"] = memorised(fake, against)
-    for name, band in (("sharpness_ratio", metrics.DETAIL), ("grain_ratio", metrics.GRAIN)):
-        real, power = against.real.band(band), fake.band(band)
-        if real.mean() > 0:
-            found[name] = _sure(fake, lambda r, f: float(f.mean() / r.mean()), real, power, low=0.0)
-    return found
+@dataclass(frozen=True)
+class Metric:
+    """A metric.
+
+    Attributes:
+        name: its key in records.
+        title: what people call it.
+        says, blind: a sentence each: what it says, and what it cannot see.
+        measure: None for the accuracy score, which trains a classifier and is added by itself.
+        floor: the same of real images, where that is not what `measure` gives for them.
+        acronym: what the formula is known as.
+        unit: a plain number, a share of 1 that is shown in per cent, or a count.
+        judged: whether it needs a judge.
+        live: how the line that ends an epoch shows it, as a format; it is measured during training, too. Empty: it
+            stands in metrics.jsonl without being printed; None: only in full evaluations.
+    """
+
+    name: str
+    title: str
+    says: str
+    blind: str
+    measure: Measure | None
+    floor: Measure | None = None
+    acronym: str = ""
+    unit: Literal["number", "share", "count"] = "number"
+    judged: bool = True
+    live: str | None = None
 
 
-def floor_of(seen: Seen, against: Reference, memorisation: bool = True) -> Estimates:
-    """The same of real images. Training images are all memorised; there the floor is that of real images that are not
-    copies of them, but for those that the dataset itself has twice."""
-    found = estimates(seen, against, memorisation=False)
-    if memorisation and len(against.real_distances[1]):
-        found["memorised_fraction"] = Estimate(metrics.memorised_fraction(*against.real_distances))
-    return found
+def _sure(fake: ImageSet, statistic: Callable[..., float], *sets: NDArray[Any], **bounds: float) -> Estimate:
+    return metrics.jackknife(statistic, *sets, **bounds) if fake.intervals else Estimate(float(statistic(*sets)))
 
 
-def _of_features(fake: Seen, real: Seen) -> Estimates:
-    found: Estimates = {}
-    if min(len(fake), len(real)) > 1:
-        found["frechet_distance"] = _sure(fake, metrics.frechet_distance, real.features, fake.features, low=0.0)
-        found["kernel_distance"] = metrics.kernel_distance(real.features, fake.features)
-    if min(len(fake), len(real)) > metrics.K:
-        found |= metrics.prdc_estimates(real.manifold, fake.manifold)
-    return found
+def _frechet_distance(fake: ImageSet, against: Reference) -> Estimate | None:
+    if min(len(fake), len(against.real)) < 2:
+        return None
+    return _sure(fake, metrics.frechet_distance, against.real.features, fake.features, low=0.0)
 
 
-def _of_classes(fake: Seen, against: Reference) -> Estimates:
-    shares, kinds = against.shares, fake.logits.shape[1]
-    probabilities = metrics.softmax(fake.logits)
-    # With thousands of columns leaving blocks out takes seconds; there the score stands alone.
-    sure = _sure if kinds <= MANY else _plain
-    found: Estimates = {
-        "classifier_score": sure(fake, metrics.classifier_score, probabilities, low=1.0, high=kinds),
-        "legibility": metrics.bootstrap(probabilities.max(1)),
-    }
-    if shares is not None and len(shares) == kinds:
-        divergence = _sure(fake, lambda y: metrics.class_divergence(y, shares), fake.classes, low=0.0)
-        found["class_kl"] = divergence if np.isfinite(divergence.value) else None
-        found["missing_classes"] = Estimate(len(metrics.missing_classes(fake.classes, shares)))
-    if fake.requested is not None:
-        found["requested_class_accuracy"] = metrics.bootstrap(fake.classes == fake.requested)
-    if kinds <= MANY:
-        found["within_class_diversity"] = _diversity(fake, against.real, kinds)
-    return found
+def _kernel_distance(fake: ImageSet, against: Reference) -> Estimate | None:
+    if min(len(fake), len(against.real)) < 2:
+        return None
+    return metrics.kernel_distance(against.real.features, fake.features)
 
 
-def _diversity(fake: Seen, real: Seen, kinds: int) -> Estimate | None:
+def _classifier_score(fake: ImageSet, against: Reference) -> Estimate:
+    probabilities, kinds = metrics.softmax(fake.logits), fake.logits.shape[1]
+    if kinds > MANY:  # With thousands of columns, leaving blocks out takes seconds; there the score stands alone.
+        return Estimate(float(metrics.classifier_score(probabilities)))
+    return _sure(fake, metrics.classifier_score, probabilities, low=1.0, high=kinds)
+
+
+def _neighbours(name: str) -> Measure:
+    def measure(fake: ImageSet, against: Reference) -> Estimate | None:
+        return fake.neighbours(against.real)[name] if min(len(fake), len(against.real)) > metrics.K else None
+
+    return measure
+
+
+def _class_kl(fake: ImageSet, against: Reference) -> Estimate | None:
+    shares = against.shares
+    if shares is None or len(shares) != fake.logits.shape[1]:
+        return None
+    found = _sure(fake, lambda y: metrics.class_divergence(y, shares), fake.classes, low=0.0)
+    return found if np.isfinite(found.value) else None
+
+
+def _missing_classes(fake: ImageSet, against: Reference) -> Estimate | None:
+    shares = against.shares
+    if shares is None or len(shares) != fake.logits.shape[1]:
+        return None
+    return Estimate(len(metrics.missing_classes(fake.classes, shares)))
+
+
+def _conditional_accuracy(fake: ImageSet, against: Reference) -> Estimate | None:
+    return None if fake.requested is None else metrics.bootstrap(fake.classes == fake.requested)
+
+
+def _diversity(fake: ImageSet, against: Reference) -> Estimate | None:
     """Mean over classes of the spread within a class, over the same of real images; classes that both have."""
+    real, kinds = against.real, fake.logits.shape[1]
+    if kinds > MANY:
+        return None
 
     def ratio(real_rows: NDArray[Any], real_kinds: NDArray[Any], rows: NDArray[Any], own: NDArray[Any]) -> float:
         there = metrics.within_class_spread(real_rows, real_kinds, kinds)
@@ -106,7 +120,11 @@ def _diversity(fake: Seen, real: Seen, kinds: int) -> Estimate | None:
     return found if np.isfinite(found.value) else None
 
 
-def memorised(fake: Seen, against: Reference) -> Estimate | None:
+def _confidence(fake: ImageSet, against: Reference) -> Estimate:
+    return metrics.bootstrap(metrics.softmax(fake.logits).max(1))
+
+
+def _memorised(fake: ImageSet, against: Reference) -> Estimate | None:
     """Share of samples nearer to a training image than all but a thousandth of real images are that are no copies;
     None where there is none of those."""
     real = against.real_distances[1]
@@ -117,138 +135,182 @@ def memorised(fake: Seen, against: Reference) -> Estimate | None:
     return metrics.of_share(found, len(fake))
 
 
-def _sure(fake: Seen, statistic: Callable[..., float], *sets: NDArray[Any], **bounds: float) -> Estimate:
-    return metrics.jackknife(statistic, *sets, **bounds) if fake.intervals else Estimate(float(statistic(*sets)))
+def _memorised_floor(real: ImageSet, against: Reference) -> Estimate | None:
+    """Training images are all memorised; the floor is that of real images that are not copies of them, but for those
+    that the dataset itself has twice."""
+    distances = against.real_distances
+    return Estimate(metrics.memorised_fraction(*distances)) if len(distances[1]) else None
 
 
-def _plain(fake: Seen, statistic: Callable[..., float], *sets: NDArray[Any], **_: float) -> Estimate:
-    return Estimate(float(statistic(*sets)))
+def _power_ratio(band: tuple[float, float]) -> Measure:
+    def measure(fake: ImageSet, against: Reference) -> Estimate | None:
+        real, power = against.real.band(band), fake.band(band)
+        if real.mean() <= 0:
+            return None
+        return _sure(fake, lambda r, f: float(f.mean() / r.mean()), real, power, low=0.0)
+
+    return measure
 
 
-def of_each_class(fake: Seen, against: Reference, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """A row a class: share found, share in the data, the judge's certainty, how often the request was met, spread."""
-    kinds = len(names)
-    if fake.judge is None or fake.logits.shape[1] != kinds or kinds > MANY:
-        return []
-    own = fake.classes if fake.requested is None else fake.requested
-    certain = metrics.softmax(fake.logits).max(1)
-    found = metrics.class_shares(fake.classes, kinds)
-    there = metrics.within_class_spread(against.real.features, against.real.classes, kinds)
-    here = metrics.within_class_spread(fake.features, own, kinds)
-    rows = []
-    for k, name in enumerate(names):
-        mine = own == k
-        rows.append(
-            {
-                "class": name,
-                "share": float(found[k]),
-                "share_in_data": None if against.shares is None else float(against.shares[k]),
-                "legibility": float(certain[mine].mean()) if mine.any() else None,
-                "requested_class_accuracy": float((fake.classes[mine] == k).mean())
-                if fake.requested is not None and mine.any()
-                else None,
-                "within_class_diversity": float(here[k] / there[k]) if np.isfinite(here[k]) and there[k] > 0 else None,
-            }
-        )
-    return rows
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "frechet_distance",
+            "Frechet distance",
+            "How far the means and covariances of features lie from those of real images; missing classes, blur, wrong "
+            "shares and odd shapes all raise it.",
+            "Copies of training images, and anything beyond second moments; about 1/N is added, so compare equal N.",
+            _frechet_distance,
+            acronym="FID",
+            live="Frechet distance {:.3g}",
+        ),
+        Metric(
+            "kernel_distance",
+            "kernel distance",
+            "The same with third moments, and without a bias that depends on N.",
+            "Copies of training images; it scatters more than the Frechet distance.",
+            _kernel_distance,
+            acronym="KID",
+        ),
+        Metric(
+            "classifier_score",
+            "classifier score",
+            "How clearly each image shows one class, and how evenly the classes are drawn.",
+            "Everything within a class: one perfect image of each class gets the best score.",
+            _classifier_score,
+            acronym="IS",
+        ),
+        Metric(
+            "precision",
+            "precision",
+            "How many samples look like something in the data.",
+            "Variety; and one outlier among real images has a huge ball.",
+            _neighbours("precision"),
+            live="",
+        ),
+        Metric(
+            "recall",
+            "recall",
+            "How much of the data lies near something that the model draws.",
+            "How often it is drawn; and one outlier among samples has a huge ball.",
+            _neighbours("recall"),
+            live="",
+        ),
+        Metric(
+            "density",
+            "density",
+            "The same as precision, robust against single outliers.",
+            "Variety.",
+            _neighbours("density"),
+        ),
+        Metric(
+            "coverage",
+            "coverage",
+            "The same as recall, robust against outliers among samples.",
+            "Quality beyond the nearest sample.",
+            _neighbours("coverage"),
+            live="coverage {:.2f}",
+        ),
+        Metric(
+            "class_kl",
+            "class KL",
+            "How far the shares of the classes lie from those in the training set.",
+            "Everything within a class.",
+            _class_kl,
+        ),
+        Metric(
+            "missing_classes",
+            "missing classes",
+            "How many classes are drawn less than a tenth as often as in the training set.",
+            "Everything within a class; a judge misreads a few images of every class, therefore a tenth and not none.",
+            _missing_classes,
+            unit="count",
+            live="missing classes {:d}",
+        ),
+        Metric(
+            "requested_class_accuracy",
+            "conditional accuracy",
+            "How many samples the judge reads as the class that was asked for.",
+            "Variety, and quality as long as the class is legible; the judge's own errors count, as for real images.",
+            _conditional_accuracy,
+            unit="share",
+            live="conditional accuracy {:.1%}",
+        ),
+        Metric(
+            "within_class_diversity",
+            "diversity in a class",
+            "How varied the images of one class are: below 1 they collapse, above 1 classes are unclear.",
+            "Whether the variety is the right one.",
+            _diversity,
+        ),
+        Metric(
+            "legibility",
+            "judge confidence",
+            "How sure the judge is of the class that it sees; images between classes lower it.",
+            "Confident nonsense.",
+            _confidence,
+            unit="share",
+        ),
+        Metric(
+            "memorised_fraction",
+            "memorisation",
+            "How many samples are copies of training images, pixel for pixel.",
+            "Copies that were moved or recoloured: distances are between images averaged over 2 x 2 pixels.",
+            _memorised,
+            floor=_memorised_floor,
+            unit="share",
+            judged=False,
+        ),
+        Metric(
+            "sharpness_ratio",
+            "sharpness ratio",
+            "How much detail there is: below 1 the images are blurred.",
+            "Where the detail is.",
+            _power_ratio(metrics.DETAIL),
+            judged=False,
+            live="",
+        ),
+        Metric(
+            "grain_ratio",
+            "grain ratio",
+            "How much of the finest grain there is: above 1 noise and checkerboards, below 1 blur.",
+            "Where the grain is.",
+            _power_ratio(metrics.GRAIN),
+            judged=False,
+        ),
+        Metric(
+            "classification_accuracy_score",
+            "accuracy score",
+            "What a classifier learns from the samples: right classes, variety, realism.",
+            "What no classifier needs; and only conditional models have it.",
+            None,
+            acronym="CAS",
+            unit="share",
+        ),
+    )
+}
+NAMES = [name for name, metric in METRICS.items() if metric.measure]
+"""Those that every evaluation holds."""
+SEARCHES = "memorised_fraction"
+"""The one that looks for the nearest training image of each sample, which takes longest."""
 
 
-def modes(fake: Seen, against: Reference) -> dict[str, Any] | None:
-    """Of a stacked dataset: classes found at all, and KL from their shares to the data's own and to uniform shares.
+def estimates(fake: ImageSet, against: Reference, memorisation: bool = True) -> Estimates:
+    """All metrics of a set, by name; None where one cannot be had (see `notes`)."""
+    return {name: _measured(METRICS[name].measure, name, fake, against, memorisation) for name in NAMES}
 
-    By convention over 26,000 samples; `n` says how many there were.
-    """
-    if against.dataset not in BUILTIN or not BUILTIN[against.dataset].stacks or fake.judge is None:
-        return None
-    assert against.shares is not None
-    kinds = len(against.shares)
-    n = min(len(fake), STACKED_SAMPLES)
-    labels = fake.classes[:n]
+
+def floor_of(real: ImageSet, against: Reference, memorisation: bool = True) -> Estimates:
+    """The same of real images."""
     return {
-        "found": int(np.count_nonzero(np.bincount(labels, minlength=kinds))),
-        "of": kinds,
-        "kl_to_data": metrics.class_divergence(labels, against.shares),
-        "kl_to_uniform": metrics.class_divergence(labels, np.full(kinds, 1 / kinds)),
-        "n": n,
+        name: _measured(METRICS[name].floor or METRICS[name].measure, name, real, against, memorisation)
+        for name in NAMES
     }
 
 
-def notes(fake: Seen, against: Reference, memorisation: bool = True) -> list[str]:
-    """What must be said beside the numbers: what is missing and why, where there are too few images, odd images."""
-    said = []
-    if fake.judge is None:
-        said.append(
-            f"{against.dataset} has no judge: only metrics of pixels (genlab judge train {against.dataset} makes one, "
-            "--judge RUN uses it)"
-        )
-    else:
-        said += _of_judge(fake.judge, against)
-        width = fake.features.shape[1]
-        if len(fake) < 5 * width:
-            said.append(
-                f"{len(fake)} images are few for {width} features: frechet_distance comes out too large, by about as "
-                f"much as its floor; take {5 * width:,} or more"
-            )
-        if len(fake) <= metrics.K:
-            said.append(
-                f"{len(fake)} images have no {metrics.K} nearest others: no precision, recall, density, coverage"
-            )
-        if against.shares is not None and fake.logits.shape[1] == len(against.shares):
-            strange = np.count_nonzero(against.shares[fake.classes] == 0)
-            if strange:
-                said.append(
-                    f"{strange:,} of {len(fake):,} images are of classes of which the training images have none: "
-                    "class_kl would be infinite"
-                )
-    if len(fake) < 2 * metrics.BLOCKS:
-        are = "1 image is" if len(fake) == 1 else f"{len(fake)} images are"
-        said.append(f"{are} too few for intervals; take {2 * metrics.BLOCKS} or more")
-    if len(against.train) < len(fake):
-        said.append(f"the floor is of {len(against.train):,} images only; there are no more training images")
-    if against.split == "train":
-        said.append(
-            f"{against.dataset} has no test split: measured against half of its training images, which a model may "
-            "have learned; copies are searched for among all of them"
-        )
-    if memorisation:
-        said += _duplicates(against)
-    distinct = len(np.unique(fake.images.reshape(len(fake), -1), axis=0))
-    if distinct == 1 and len(fake) > 1:
-        said.append("all images are the same")
-    elif distinct < 0.9 * len(fake):
-        said.append(f"only {distinct:,} of {len(fake):,} images are different")
-    known = {row.tobytes() for row in against.real.images}
-    same = sum(row.tobytes() in known for row in fake.images)
-    if same > len(fake) / 2:
-        said.append(
-            f"{same:,} of {len(fake):,} images are {against.split} images of {against.dataset}: they are the reference "
-            "itself"
-        )
-    return said
-
-
-def _of_judge(judge: Judge, against: Reference) -> list[str]:
-    """What a judge's own run says of it, and whether it learned other data than those that it judges."""
-    said = list(judge.remarks)
-    if judge.fingerprint not in (None, against.train.fingerprint):
-        said.append(
-            f"judge {judge.name} was trained on {judge.dataset}, other data than {against.dataset}: its features and "
-            "classes are of those, and numbers compare only with others by this same judge"
-        )
-    return said
-
-
-def _duplicates(against: Reference) -> list[str]:
-    """Where the dataset itself has images twice: the threshold of memorised_fraction is that of the others."""
-    distances, distinct = against.real_distances
-    twice = int(np.count_nonzero(distances == 0))
-    kind, others = ("test", "") if against.split == "test" else ("training", "other ")
-    if not len(distinct):
-        why = f"all {kind} images are duplicates of {others}training images" if twice else "there is 1 training image"
-        return [f"{why}: whether images are copies cannot be told (no memorised_fraction)"]
-    if twice:
-        return [
-            f"{twice:,} of {len(distances):,} {kind} images are duplicates of {others}training images: they are left "
-            "out of the threshold of memorised_fraction, and count in its floor"
-        ]
-    return []
+def _measured(
+    measure: Measure | None, name: str, images: ImageSet, against: Reference, memorisation: bool
+) -> Estimate | None:
+    asked = (memorisation or name != SEARCHES) and (images.judge is not None or not METRICS[name].judged)
+    return measure(images, against) if measure and asked else None

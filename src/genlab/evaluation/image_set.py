@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab import data
-from genlab.data import BUILTIN, Dataset
+from genlab.data import Dataset
 from genlab.data.dataset import Images, Labels
 from genlab.data.preprocessing import Preprocessing
 from genlab.data.stacked import shares as stacked_shares
@@ -24,7 +24,7 @@ SEARCHED = 16
 """Nearest training images are searched among images averaged down to at most so many pixels a side."""
 
 
-class Seen:
+class ImageSet:
     """A set of images; each view of it is computed when it is first asked for.
 
     Attributes:
@@ -37,6 +37,7 @@ class Seen:
     def __init__(self, images: Images, requested: Labels | None, judge: Judge | None, intervals: bool = True) -> None:
         self.images, self.requested, self.judge, self.intervals = images, requested, judge, intervals
         self.nearest: tuple[Floats, NDArray[np.int64]] | None = None
+        self._neighbours: tuple[ImageSet, dict[str, metrics.Estimate]] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -65,6 +66,13 @@ class Seen:
     def manifold(self) -> metrics.Manifold:
         """Its features as balls."""
         return metrics.Manifold.of(self.features, intervals=self.intervals and len(self) >= 2 * metrics.BLOCKS)
+
+    def neighbours(self, real: ImageSet) -> dict[str, metrics.Estimate]:
+        """Precision, recall, density and coverage against real images, which are found together; the last ones are
+        kept."""
+        if self._neighbours is None or self._neighbours[0] is not real:
+            self._neighbours = real, metrics.prdc_estimates(real.manifold, self.manifold)
+        return self._neighbours[1]
 
     @cached_property
     def spectra(self) -> Floats:
@@ -130,7 +138,7 @@ class Reference:
             rest = np.sort(order[half:]) if len(order) > 1 else order
             test, self.train = taken(self.train, order[:half]), taken(self.train, rest)
         self.split, chosen = test.split, drawn(test, most)
-        self.real = Seen(way.there_and_back(chosen), chosen.labels, judge)
+        self.real = ImageSet(way.there_and_back(chosen), chosen.labels, judge)
         self.shares = _shares(dataset, self.learned)
         self.floors: dict[tuple[int, bool], dict[str, metrics.Estimate | None]] = {}
 
@@ -138,16 +146,16 @@ class Reference:
         """n training images drawn with seed 0, in the order of the draw, or as many as there are."""
         return taken(self.train, np.random.default_rng(0).permutation(len(self.train))[:n])
 
-    def floor(self, n: int) -> Seen:
+    def floor(self, n: int) -> ImageSet:
         """Those images, by the samples' way: what the metrics say of real images."""
         chosen = self.training_images(n)
-        return Seen(self.way.there_and_back(chosen), chosen.labels, self.judge, intervals=False)
+        return ImageSet(self.way.there_and_back(chosen), chosen.labels, self.judge, intervals=False)
 
     @cached_property
     def _learned_pixels(self) -> NDArray[np.float32]:
         return averaged(self.way.there_and_back(self.learned))
 
-    def nearest(self, seen: Seen) -> tuple[Floats, NDArray[np.int64]]:
+    def nearest(self, seen: ImageSet) -> tuple[Floats, NDArray[np.int64]]:
         """Distance of each image of a set to the nearest learned one, and which of those it is."""
         if seen.nearest is None:
             seen.nearest = metrics.nearest(seen.pixels, self._learned_pixels)
@@ -218,7 +226,7 @@ def drawn_rows(n: int, most: int) -> NDArray[np.int64]:
 
 def _load(name: str) -> tuple[Dataset, Dataset | None]:
     """Both splits. Those in the package cannot change while the process runs, and are kept."""
-    return _kept(name) if name in BUILTIN else (data.load(name), data.load_test(name))
+    return _kept(name) if data.is_packaged(name) else (data.load(name), data.load_test(name))
 
 
 @lru_cache(maxsize=1)
@@ -227,7 +235,7 @@ def _kept(name: str) -> tuple[Dataset, Dataset | None]:
 
 
 def _shares(name: str, learned: Dataset) -> Floats | None:
-    if name in BUILTIN and (of := BUILTIN[name].stacks):
+    if of := data.stacks(name):
         return stacked_shares(data.load(of))
     return None if learned.labels is None else metrics.class_shares(learned.labels, len(learned.class_names))
 

@@ -22,19 +22,19 @@ from genlab.evaluation.catalogue import NAMES
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.measure import FULL
 from genlab.runs.directory import RunDirectory
-from genlab.runs.sampling import How
+from genlab.runs.options import SamplingOptions
 
 FULL_FILE = "evaluation.json"
 ACCURACY_SCORE = "classification_accuracy_score"
 
 
-def file_of(n: int, how: How, judge: Judge | None) -> str:
+def file_of(n: int, how: SamplingOptions, judge: Judge | None) -> str:
     """The name of the file for n images drawn in that way.
 
     Args:
         judge: the one that was chosen instead of the dataset's own.
     """
-    if n == FULL and how == How() and judge is None:
+    if n == FULL and how == SamplingOptions() and judge is None:
         return FULL_FILE
     parts = [f"n{n}"]
     if judge is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from genlab.data import pictures
@@ -9,25 +11,27 @@ from genlab.data.preprocessing import Preprocessing
 from genlab.engine import seals
 from genlab.engine.files import write_json
 from genlab.engine.randomness import Keyed
-from genlab.evaluation import judge
+from genlab.evaluation import catalogue, judge
 from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.measure import CHEAP, measure
 from genlab.families.base import Column, Generates
 from genlab.recipe import Recipe
 from genlab.runs.directory import RunDirectory
 
-COLUMNS = (
-    Column("frechet_distance", "Quality/Frechet distance", epoch="Frechet distance {:.3g}"),
-    Column("frechet_floor", "Quality/Frechet distance of real images", epoch="(real images {:.3g})"),
-    Column("precision", "Quality/precision"),
-    Column("recall", "Quality/recall"),
-    Column("coverage", "Quality/coverage", epoch="coverage {:.2f}"),
-    Column("requested_class_accuracy", "Quality/conditional accuracy", epoch="conditional accuracy {:.1%}"),
-    Column("missing_classes", "Quality/missing classes", epoch="missing classes {:d}"),
-    Column("sharpness_ratio", "Quality/sharpness ratio"),
-)
+METRICS = [name for name, metric in catalogue.METRICS.items() if metric.live is not None]
+FLOOR = Column("frechet_floor", "Quality/Frechet distance of real images", epoch="(real images {:.3g})")
+
+
+def _columns() -> Iterator[Column]:
+    for name in METRICS:
+        metric = catalogue.METRICS[name]
+        yield Column(name, f"Quality/{metric.title}", epoch=metric.live or "")
+        if name == "frechet_distance":
+            yield FLOOR
+
+
+COLUMNS = tuple(_columns())
 """What is added to a metric row after an evaluation during training."""
-METRICS = [column.name for column in COLUMNS if column.name != "frechet_floor"]
 
 
 class Watch:
@@ -60,7 +64,7 @@ class Watch:
         found = record["metrics"]
         row = {name: found[name]["value"] for name in METRICS if found[name]["value"] is not None}
         if found["frechet_distance"]["floor"] is not None:
-            row["frechet_floor"] = found["frechet_distance"]["floor"]
+            row[FLOOR.name] = found["frechet_distance"]["floor"]
         return row
 
     def _reference(self) -> Reference:

@@ -10,9 +10,10 @@ from typing import Any
 
 from genlab.engine.version import VERSION
 from genlab.errors import StorageError
-from genlab.evaluation import catalogue, metrics
-from genlab.evaluation.image_set import Reference, Samples, Seen
+from genlab.evaluation import by_class, catalogue, metrics
+from genlab.evaluation.image_set import ImageSet, Reference, Samples
 from genlab.evaluation.metrics import Estimate
+from genlab.evaluation.notes import notes
 
 FULL, CHEAP = 10_000, 2_000
 """Samples of a full evaluation, and of one during training."""
@@ -30,7 +31,7 @@ class Evaluation:
     """
 
     record: dict[str, Any]
-    fake: Seen
+    fake: ImageSet
     against: Reference
     file: Path | None = None
 
@@ -70,16 +71,16 @@ def measure(samples: Samples, against: Reference, memorisation: bool = True) -> 
     """
     real = against.real
     side, channels = real.images.shape[2], real.images.shape[1]
-    fake = Seen(samples.way.back(samples.images, side, channels), samples.requested, against.judge)
+    fake = ImageSet(samples.way.back(samples.images, side, channels), samples.requested, against.judge)
     found = catalogue.estimates(fake, against, memorisation)
     floor = _floor(against, len(fake), memorisation)
     record: dict[str, Any] = {
         "protocol": _protocol(samples, against),
         "metrics": {name: _entry(found[name], floor[name], len(fake)) for name in catalogue.NAMES},
-        "classes": catalogue.of_each_class(fake, against, against.train.class_names),
-        "notes": catalogue.notes(fake, against, memorisation),
+        "classes": by_class.of_each_class(fake, against, against.train.class_names),
+        "notes": notes(fake, against, memorisation),
     }
-    if (modes := catalogue.modes(fake, against)) is not None:
+    if (modes := by_class.modes(fake, against)) is not None:
         record["modes"] = modes
     return Evaluation(record, fake, against)
 

@@ -23,11 +23,12 @@ from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
+from genlab.runs.options import SamplingOptions
 from genlab.runs.provenance import check_split, machine_of, split_of, test_is_recorded, versions
-from genlab.runs.sampling import How, Sampler, load_network
+from genlab.runs.sampling import Sampler, load_network
 
 
-def evaluate(run: OpenRun, how: How, n: int, judge: Judge | None) -> Evaluation:
+def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) -> Evaluation:
     """All metrics of n images of a run.
 
     A conditional run is asked for the classes of as many training images, so that classes are as frequent as there.
@@ -77,7 +78,7 @@ def requests(recipe: Recipe, against: Reference, n: int) -> Tensor | None:
     return torch.from_numpy(np.resize(labels, n))
 
 
-def _words(run: RunDirectory, how: How, sampler: Sampler) -> dict[str, object]:
+def _words(run: RunDirectory, how: SamplingOptions, sampler: Sampler) -> dict[str, object]:
     step = how.step if how.step is not None else run.status["step"]
     return {
         "of": run.path.name,
@@ -102,7 +103,7 @@ def _smoothness(recipe: Recipe, sampler: Sampler, against: Reference, judge: Jud
 def _discriminator(
     run: OpenRun,
     scoring: Scoring,
-    how: How,
+    how: SamplingOptions,
     against: Reference,
     held_out: Dataset | None,
     made: Images,
@@ -143,7 +144,9 @@ def _discriminator(
     return {"discriminator": models.discriminator(real, known, fake, bordered)}
 
 
-def _bound(run: OpenRun, bounding: Bounding, how: How, test: Dataset | None, record: dict[str, Any]) -> dict[str, Any]:
+def _bound(
+    run: OpenRun, bounding: Bounding, how: SamplingOptions, test: Dataset | None, record: dict[str, Any]
+) -> dict[str, Any]:
     recipe = run.recipe
     if how.step is not None:
         return {}

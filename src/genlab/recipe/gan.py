@@ -151,6 +151,7 @@ class GanRecipe(BaseRecipe):
         yield from self._loss_rules()
         yield from self._penalty_rules()
         yield from self._step_rules()
+        yield from self._packing_rules()
 
     def _loss_rules(self) -> Iterator[Problem]:
         objective = self.objective
@@ -208,7 +209,7 @@ class GanRecipe(BaseRecipe):
             )
 
     def _step_rules(self) -> Iterator[Problem]:
-        objective, batch = self.objective, self.budget.batch
+        objective = self.objective
         no_discriminator_step = objective.players == "generator"
         for path, value, idle, reason in (
             ("clip", objective.clip, no_discriminator_step, "D is not trained"),
@@ -234,16 +235,19 @@ class GanRecipe(BaseRecipe):
                 f"objective.generator_batch is {objective.generator_batch}, but objective.loss {objective.loss} "
                 "compares each generated image with a real one; set it to null",
             )
+        if objective.generator_batch == 1 and "generator" in self.batch_normalised:
+            yield (
+                ("objective.generator_batch", "networks.generator.normalisation"),
+                "objective.generator_batch is 1, but batch normalisation needs 2 or more",
+            )
+
+    def _packing_rules(self) -> Iterator[Problem]:
+        objective, batch = self.objective, self.budget.batch
         if objective.packing > 1 and self.discriminator_conditional:
             yield (
                 ("objective.packing", "networks.discriminator.kind"),
                 f"objective.packing is {objective.packing}, but networks.discriminator.kind "
                 f"{self.networks.discriminator.kind} judges one image of one class; use dcgan, mlp or residual",
-            )
-        if objective.generator_batch == 1 and "generator" in self.batch_normalised:
-            yield (
-                ("objective.generator_batch", "networks.generator.normalisation"),
-                "objective.generator_batch is 1, but batch normalisation needs 2 or more",
             )
         if "discriminator" in self.batch_normalised and 1 < objective.packing == batch:
             yield (

@@ -19,7 +19,8 @@ from genlab.engine.files import write
 from genlab.families.drawing import Curve, Plot
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
-from genlab.runs.directory import Row, RunDirectory
+from genlab.runs.directory import RunDirectory
+from genlab.runs.rows import Row
 
 POINTS = 400
 """A curve shows at most so many points; beyond, each point is the mean of a block of rows."""

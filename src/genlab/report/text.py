@@ -2,106 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from genlab.evaluation.catalogue import METRICS
 from genlab.report.tables import Table
 
 Record = dict[str, Any]
-TITLES = {
-    "frechet_distance": "Frechet distance",
-    "kernel_distance": "kernel distance",
-    "classifier_score": "classifier score",
-    "precision": "precision",
-    "recall": "recall",
-    "density": "density",
-    "coverage": "coverage",
-    "class_kl": "class KL",
-    "missing_classes": "missing classes",
-    "requested_class_accuracy": "requested class met",
-    "within_class_diversity": "diversity in a class",
-    "legibility": "legibility",
-    "memorised_fraction": "memorised",
-    "sharpness_ratio": "sharpness ratio",
-    "grain_ratio": "grain ratio",
-    "classification_accuracy_score": "accuracy score (CAS)",
-}
-SHARES = (
-    "requested_class_accuracy",
-    "memorised_fraction",
-    "legibility",
-    "classification_accuracy_score",
-)
-"""Metrics that are told in per cent."""
 
 
 def number(name: str, value: float | None) -> str:
     """A metric's value as text."""
     if value is None:
         return "-"
-    if name == "missing_classes":
+    unit = METRICS[name].unit
+    if unit == "count":
         return f"{value:.0f}"
-    if name in SHARES:
+    if unit == "share":
         return f"{100 * value:.2f} %"
     return f"{value:.3g}" if abs(value) < 0.1 else f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def interval(name: str, pair: list[float] | None) -> str:
     """An interval as text."""
-    return "-" if pair is None else f"{number(name, pair[0])} .. {number(name, pair[1])}"
+    return "-" if pair is None else f"[{number(name, pair[0])}, {number(name, pair[1])}]"
+
+
+def title(name: str) -> str:
+    """What a metric is called, with the acronym that people search for."""
+    metric = METRICS[name]
+    return f"{metric.title} ({metric.acronym})" if metric.acronym else metric.title
 
 
 def table(record: Record) -> Table:
-    """Every metric that could be had, with its interval and floor."""
+    """Every metric that could be had, with its interval, beside what as many real images get."""
     rows = [
-        (TITLES[name], number(name, found["value"]), interval(name, found["interval"]), number(name, found["floor"]))
+        (title(name), number(name, found["value"]), interval(name, found["interval"]), number(name, found["floor"]))
         for name, found in record["metrics"].items()
         if found["value"] is not None
     ]
-    return Table("", ("metric", "value", "95 % interval", "floor"), rows, numeric=("value", "95 % interval", "floor"))
+    columns = ("metric", "value", "95 % interval", "real images")
+    return Table(_judged(record), columns, rows, numeric=columns[1:])
 
 
-def floors(record: Record) -> float | None:
-    """The Frechet distance in floors: 1 is as near as real images are."""
+def _judged(record: Record) -> str:
+    """In whose features the distances are, since these acronyms usually mean Inception's."""
+    judge = record["protocol"]["judge"]
+    return f"FID, KID and IS: in the features of the {judge['name']} judge, not Inception's" if judge else ""
+
+
+def times_real(record: Record) -> float | None:
+    """The Frechet distance over that of as many real images: 1 is as near as real images are."""
     found = record["metrics"]["frechet_distance"]
     return found["value"] / found["floor"] if found["value"] is not None and found["floor"] else None
 
 
 def summary(record: Record) -> list[tuple[str, str]]:
     """(what, how it stands): quality, classes, memorisation, in a line each."""
-    found, lines = record["metrics"], []
-    distance = found["frechet_distance"]
-    if distance["value"] is not None:
-        times = floors(record)
-        many = f", {times:.1f} times the floor" if times else ""
-        said = f"Frechet distance {number('frechet_distance', distance['value'])}"
-        if distance["interval"]:
-            said += f" ({interval('frechet_distance', distance['interval'])})"
-        lines.append(("quality", f"{said}{many} (real against real: {number('frechet_distance', distance['floor'])})"))
-    missing, asked = found["missing_classes"]["value"], found["requested_class_accuracy"]
-    if missing is not None:
-        total = len(record["classes"]) or record.get("modes", {}).get("of", 0)
-        lines.append(("classes", f"{total - missing:.0f} of {total} found"))
-    if "modes" in record:
-        m = record["modes"]
-        lines.append(
-            ("modes", f"{m['found']} of {m['of']} in {m['n']:,} samples; KL {m['kl_to_data']:.3f} to the data's, "
-             f"{m['kl_to_uniform']:.3f} to uniform shares")
-        )  # fmt: skip
+    found = record["metrics"]
+    lines = [*_quality(record), *_classes(record)]
+    asked, copied = found["requested_class_accuracy"], found["memorised_fraction"]
     if asked["value"] is not None:
-        name = "requested_class_accuracy"
-        lines.append(
-            ("requests", f"{number(name, asked['value'])} recognised (real images: {number(name, asked['floor'])})")
-        )
-    copied = found["memorised_fraction"]
+        mine, real = (number("requested_class_accuracy", asked[key]) for key in ("value", "floor"))
+        lines.append(("conditional accuracy", f"{mine} drawn as the class that was asked for (real images: {real})"))
     if copied["value"] is not None:
-        lines.append(("memorised", _memorised(copied)))
+        lines.append(("memorisation", _memorised(copied)))
     if "vae" in record:
         v = record["vae"]
         lines.append(
-            ("bound", f"-log p(x) at most {v['negative_log_likelihood']:.1f} nats, -ELBO {v['negative_elbo']:.1f}; "
-             f"{v['active_units']} of {v['latent']} units active")
+            ("likelihood", f"-log p(x) at most {v['negative_log_likelihood']:.1f} nats per image, -ELBO "
+             f"{v['negative_elbo']:.1f}; {v['active_units']} of {v['latent']} latent units active")
         )  # fmt: skip
     return lines
+
+
+def _quality(record: Record) -> Iterator[tuple[str, str]]:
+    name, times = "frechet_distance", times_real(record)
+    found = record["metrics"][name]
+    if found["value"] is not None:
+        within = f" {interval(name, found['interval'])}" if found["interval"] else ""
+        many = f", {times:.1f} x that of real images ({number(name, found['floor'])})" if times else ""
+        yield "quality", f"Frechet distance {number(name, found['value'])}{within}{many}"
+
+
+def _classes(record: Record) -> Iterator[tuple[str, str]]:
+    missing = record["metrics"]["missing_classes"]["value"]
+    if missing is not None:
+        total = len(record["classes"]) or record.get("modes", {}).get("of", 0)
+        yield "classes", f"{total - missing:.0f} of {total} found"
+    if "modes" in record:
+        m = record["modes"]
+        yield (
+            "modes",
+            f"{m['found']} of {m['of']} in {m['n']:,} samples; KL to the data's shares {m['kl_to_data']:.3f}, to "
+            f"uniform shares {m['kl_to_uniform']:.3f}",
+        )
 
 
 FEW_DUPLICATES = 0.01
@@ -116,66 +111,60 @@ def _memorised(found: dict[str, Any]) -> str:
     """
     name, value, floor = "memorised_fraction", found["value"], found["floor"]
     share, real = number(name, value), number(name, floor)
+    close = f"{share} of samples lie closer to a training image than the 0.1 % quantile of real images"
     if floor <= FEW_DUPLICATES:
-        if value <= 2 * max(floor, 0.001):  # Of few images the floor may be 0.
-            return f"none ({share} of the samples are nearly training images, {real} of real images are)"
-        return f"{share} of the samples are nearly training images"
+        return f"none detected ({close})" if value <= 2 * max(floor, 0.001) else close  # The floor may be 0.
     low = found["interval"][0] if found["interval"] else value
     more = "no more than" if low <= floor else "more than"
-    return f"{share} of the samples are nearly training images, {more} of real images ({real}: there are duplicates)"
+    return f"{close}, {more} real images do ({real}: the dataset has duplicates)"
 
 
 def more(record: Record) -> list[tuple[str, str]]:
-    """(what, how it stands) of what only a run can be asked: discriminator, bound, ways between z."""
-    lines = []
-    if "discriminator" in record:
-        d = record["discriminator"]
-        lines += [
-            (
-                "discriminator",
-                f"it ranks a held-out real image above a fresh generated one with chance {d['ranking']:.2f}, a "
-                f"training image above a held-out one with {d['ranking_of_training_over_held_out']:.2f} (0.5: it "
-                "cannot tell)",
-            ),
-        ]
-    if "discriminator" in record and record["discriminator"]["has_border"]:
-        lines += [
-            (
-                "its accuracy",
-                f"{d['accuracy']:.1%}, on held-out real {d['accuracy_on_held_out_real']:.1%} and on fresh generated "
-                f"images {d['accuracy_on_generated']:.1%}; on training images {d['accuracy_on_training_real']:.1%}, "
-                f"{100 * d['gap']:.1f} points more than on held-out ones",
-            ),
-            (
-                "its probability",
-                f"on average {d['mean_probability_of_held_out_real']:.2f} for held-out real images and "
-                f"{d['mean_probability_of_generated']:.2f} for generated ones; calibration error "
-                f"{d['calibration_error']:.1%}",
-            ),
-        ]
-    if "vae" in record:
-        v = record["vae"]
-        low, high = v["negative_log_likelihood_interval"] or (None, None)
-        within = f" ({low:.1f} .. {high:.1f})" if low is not None else ""
-        lines.append(
-            (
-                "bound",
-                f"-ELBO {v['negative_elbo']:.1f} nats = reconstruction {v['reconstruction']:.1f} + KL {v['kl']:.2f}, "
-                f"{v['n']:,} {v['split']} images; -log p(x) at most {v['negative_log_likelihood']:.1f}{within}, "
-                f"{v['importance_samples']} weighted z for each of {v['n_likelihood']:,}; {v['active_units']} of "
-                f"{v['latent']} units active",
-            )
+    """(what, how it stands) of what only a run can be asked: discriminator, likelihood, latent interpolation."""
+    parts = {"discriminator": _discriminator, "vae": _likelihood, "interpolation": _interpolation}
+    return [line for name, part in parts.items() if name in record for line in part(record[name])]
+
+
+def _discriminator(d: Record) -> Iterator[tuple[str, str]]:
+    yield (
+        "discriminator",
+        f"it ranks a held-out real image above a generated one with probability {d['ranking']:.2f}, and a training "
+        f"image above a held-out one with probability {d['ranking_of_training_over_held_out']:.2f} (0.5: it cannot "
+        "tell them apart)",
+    )
+    if d["has_border"]:
+        yield (
+            "its accuracy",
+            f"{d['accuracy']:.1%}: {d['accuracy_on_held_out_real']:.1%} on held-out real images and "
+            f"{d['accuracy_on_generated']:.1%} on generated ones; {d['accuracy_on_training_real']:.1%} on training "
+            f"images, {100 * d['gap']:.1f} points more than on held-out ones",
         )
-    if "interpolation" in record:
-        p = record["interpolation"]
-        lines.append(
-            (
-                "ways between z",
-                f"as long as {p['path_length_ratio']:.2f} times the distance of two real images; the roughest of 15 "
-                f"steps is {p['roughest_step']:.0%} of a way (even: {p['even_step']:.0%})",
-            )
+        yield (
+            "its probability",
+            f"on average {d['mean_probability_of_held_out_real']:.2f} for held-out real images and "
+            f"{d['mean_probability_of_generated']:.2f} for generated ones; calibration error "
+            f"{d['calibration_error']:.1%}",
         )
-    return lines
+
+
+def _likelihood(v: Record) -> Iterator[tuple[str, str]]:
+    low, high = v["negative_log_likelihood_interval"] or (None, None)
+    within = f" [{low:.1f}, {high:.1f}]" if low is not None else ""
+    yield (
+        "likelihood",
+        f"-ELBO {v['negative_elbo']:.1f} nats per image = reconstruction {v['reconstruction']:.1f} + KL {v['kl']:.2f} "
+        f"on {v['n']:,} {v['split']} images; -log p(x) at most {v['negative_log_likelihood']:.1f}{within} on "
+        f"{v['n_likelihood']:,} of them, with {v['importance_samples']} importance samples each; {v['active_units']} "
+        f"of {v['latent']} latent units active",
+    )
+
+
+def _interpolation(p: Record) -> Iterator[tuple[str, str]]:
+    yield (
+        "latent interpolation",
+        f"paths are {p['path_length_ratio']:.2f} x as long as the distance between two real images; the largest of 15 "
+        f"steps is {p['roughest_step']:.0%} of the path (even steps: {p['even_step']:.0%})",
+    )
 
 
 def protocol(record: Record) -> str:
@@ -186,21 +175,21 @@ def protocol(record: Record) -> str:
     judge = "no judge" if p["judge"] is None else f"judge {p['judge']['name']} {p['judge']['sha256'][:12]}"
     return (
         f"{p['samples']:,} images of {p['of']}{step}{drawn}; against {p['real_images']:,} {p['split']} images of "
-        f"{p['dataset']}; {judge}; size: {p['size']}. Floor: {p['floor']}. Intervals: {p['intervals']}."
+        f"{p['dataset']}; {judge}; size: {p['size']}. Real images: {p['floor']}. Intervals: {p['intervals']}."
     )
 
 
 def comparison(records: dict[str, Record]) -> Table:
     """A column a run, a row a metric: value and interval."""
     names = [
-        name for name in TITLES if any(r["metrics"].get(name, {}).get("value") is not None for r in records.values())
+        name for name in METRICS if any(r["metrics"].get(name, {}).get("value") is not None for r in records.values())
     ]
     rows = []
     for name in names:
         cells = [record["metrics"].get(name, {"value": None, "interval": None}) for record in records.values()]
         said = [
-            number(name, cell["value"]) + (f" ({interval(name, cell['interval'])})" if cell["interval"] else "")
+            number(name, cell["value"]) + (f" {interval(name, cell['interval'])}" if cell["interval"] else "")
             for cell in cells
         ]
-        rows.append((TITLES[name], *said))
-    return Table("", ("metric", *records), rows, numeric=tuple(records))
+        rows.append((title(name), *said))
+    return Table(_judged(next(iter(records.values()))), ("metric", *records), rows, numeric=tuple(records))

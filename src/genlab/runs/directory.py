@@ -20,7 +20,6 @@ import errno
 import json
 import math
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,20 +27,17 @@ from pathlib import Path
 from typing import Any
 
 from genlab.engine import seals
-from genlab.engine.files import check_text, clean, make_folder, refusals, sync_folder, write, write_json
+from genlab.engine.files import clean, make_folder, refusals, sync_folder, write, write_json
 from genlab.errors import BusyError, DataError, GenlabError, StorageError, UsageError, unknown
 from genlab.recipe import Recipe, files
+from genlab.runs.lock import _host, _lock
+from genlab.runs.names import _check_depth, _claim, check_name
+from genlab.runs.rows import MetricLog, Row, _checked
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 FOLDERS = ("samples", "checkpoints", "snapshots", "evaluations", "figures")
-RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-"""Names of devices on Windows, with any extension: no file may be called so."""
-LONGEST = 90
-"""Characters of the longest path in a run: an event file of TensorBoard with the name of its machine."""
 MARKS = ("recipe.yaml", "provenance.json", "status.json", "metrics.jsonl")
 """A directory that has one of these is a run."""
 STATES = ("created", "running", "finished", "interrupted", "failed")
-Row = dict[str, Any]
 
 
 def default_root() -> Path:
@@ -323,26 +319,6 @@ class RunDirectory:
         raise DataError(f"{path}: damaged (not a JSON object)")
 
 
-class MetricLog:
-    """An open metrics.jsonl."""
-
-    def __init__(self, path: Path, file: Any) -> None:
-        self._path, self._file = path, file
-
-    def append(self, row: Row) -> None:
-        """Add a row; a value that is not finite becomes null, since JSON has no other word for it."""
-        plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-        line = _sealed(plain).encode()
-        with refusals(self._path, len(line)):
-            if self._file.write(line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def sync(self) -> None:
-        """Wait until the disk has all rows."""
-        with refusals(self._path):
-            os.fsync(self._file.fileno())
-
-
 def is_run(path: Path) -> bool:
     """Whether a directory is a run: it has one of a run's files, damaged or not."""
     return any(os.path.lexists(path / name) for name in MARKS)
@@ -392,118 +368,3 @@ _STATUS: dict[str, Callable[[Any], bool]] = {
     "reason": lambda value: value is None or isinstance(value, str),
 }
 """What each entry of status.json must be."""
-
-
-def check_name(name: str | None, root: Path, recipe: Recipe | None = None) -> None:
-    """See whether a run under `root` may be called so on every system; None: it is called after its recipe.
-
-    Raises:
-        UsageError: not the name of a directory everywhere, taken (in capitals or not), or under an unusable root.
-    """
-    check_text(root, "runs folder")
-    if name is None and recipe is not None and _is_reserved(f"{recipe.name}-seed0-001"):
-        raise UsageError(
-            f"recipe name {recipe.name!r}: its runs would be called {recipe.name}-seed0-001, and Windows keeps such "
-            "names for devices; change `name` in the recipe, or give --name"
-        )
-    if name is None:
-        return
-    if not NAME.fullmatch(name) or name.endswith("."):
-        raise UsageError(
-            f"run name {name[:100]!r}: use at most 100 letters, digits, '.', '_', '-', a letter or digit first, no "
-            "'.' last"
-        )
-    if _is_reserved(name):
-        raise UsageError(f"run name {name!r}: Windows keeps such names for devices; take another")
-    with suppress(OSError):
-        for there in os.listdir(root):
-            if there.lower() == name.lower():
-                raise _exists(root, there)
-
-
-def _is_reserved(name: str) -> bool:
-    return name.split(".")[0].lower() in RESERVED
-
-
-def _exists(root: Path, name: str) -> UsageError:
-    return UsageError(f"run {name!r} exists in {root}; choose another name, or: genlab train --resume {root / name}")
-
-
-def _claim(root: Path, name: str | None, stem: str) -> Path:
-    """Make the directory; two processes that ask at once get different ones."""
-    if name is not None:
-        try:
-            (root / name).mkdir()
-        except FileExistsError:
-            raise _exists(root, name) from None
-        return root / name
-    for number in range(1, 1_000_000):
-        path = root / f"{stem}-{number:03d}"
-        try:
-            path.mkdir()
-        except FileExistsError:
-            continue
-        return path
-    raise StorageError(f"{root}: no free number for {stem}")
-
-
-def _check_depth(path: Path) -> None:
-    """See whether the longest path in a new run is possible, as on Windows beyond 259 characters it may not be."""
-    probe = path / ("x" * LONGEST)
-    try:
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        path.rmdir()
-        if error.errno in (errno.ENAMETOOLONG, errno.ENOENT):
-            raise UsageError(
-                f"{path.parent}: too deep for the paths of a run's files; take another with --runs"
-            ) from None
-        raise
-
-
-def _sealed(row: Row) -> str:
-    return json.dumps(seals.seal(row), allow_nan=False) + "\n"
-
-
-def _checked(line: bytes) -> Row | None:
-    try:
-        row: Row = json.loads(line)
-        del row["crc"]
-        sound = line == _sealed(row).encode() and isinstance(row["step"], int)
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        return None
-    return row if sound else None
-
-
-def _lock(file: Any) -> bool:
-    """Take the lock of an open file, if it is free."""
-    try:
-        import fcntl
-    except ImportError:
-        return _lock_byte(file)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _lock_byte(file: Any) -> bool:
-    """On Windows: one byte, always the same, and far behind the text, which nobody could read otherwise."""
-    import msvcrt
-
-    os.lseek(file.fileno(), 1 << 30, os.SEEK_SET)
-    try:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except OSError:
-        return False
-    finally:
-        os.lseek(file.fileno(), 0, os.SEEK_SET)
-    return True
-
-
-def _host() -> str:
-    import platform
-
-    return platform.node()

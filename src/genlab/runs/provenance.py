@@ -12,13 +12,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from genlab import data
-from genlab.data import Dataset
+from genlab.data import Dataset, Split
 from genlab.engine import threads
 from genlab.engine.version import VERSION
 from genlab.errors import DataError, UsageError, first_line
@@ -27,7 +27,6 @@ from genlab.families.nets.describe import Description, describe
 from genlab.recipe import Recipe, files
 from genlab.runs.directory import RunDirectory
 
-Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 
@@ -89,7 +88,7 @@ def split_of(run: RunDirectory, split: Split) -> Dataset | None:
 def data_is_there(run: RunDirectory) -> bool:
     """Whether something lies where the run's dataset was; it may be another one."""
     name = run.trained_by().data.name
-    return name in data.BUILTIN or Path(name).exists()
+    return data.is_packaged(name) or Path(name).exists()
 
 
 def check_split(run: RunDirectory, found: Dataset | None, split: Split) -> None:

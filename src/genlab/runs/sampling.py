@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,38 +25,11 @@ from genlab.runs import checkpoint
 from genlab.runs import tensors as sealed
 from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
+from genlab.runs.options import SamplingOptions
 
+AS_THE_RUN_DOES = SamplingOptions()
 BLOCK = 1000
 """How many z are drawn from one key; see `Sampler.z`."""
-
-
-@dataclass(frozen=True)
-class How:
-    """How images of a run are drawn; said in every caption.
-
-    Attributes:
-        seed: of the z.
-        step: of a snapshot; the newest checkpoint without it.
-        ema: the averaged weights, where the run keeps them; False takes those that were trained (only at a checkpoint).
-        batch_statistics: BatchNorm by the statistics of the very images that are drawn, not by running ones.
-        truncation: z from the normal distribution cut to [-truncation, truncation]; None: not cut.
-    """
-
-    seed: int = 0
-    step: int | None = None
-    ema: bool = True
-    batch_statistics: bool = False
-    truncation: float | None = None
-
-
-class HowOptions(TypedDict, total=False):
-    """`How` as keyword arguments."""
-
-    seed: int
-    step: int | None
-    ema: bool
-    batch_statistics: bool
-    truncation: float | None
 
 
 class Sampler:
@@ -71,7 +43,7 @@ class Sampler:
         CheckpointError: nothing was saved yet, or it is damaged.
     """
 
-    def __init__(self, run: OpenRun, how: How) -> None:
+    def __init__(self, run: OpenRun, how: SamplingOptions) -> None:
         self.run, self.recipe, self.how = run, run.recipe, how
         self._family = FAMILIES[self.recipe.family]
         if self._family.sampling is None:
@@ -150,7 +122,11 @@ def _sampler_of(recipe: Recipe) -> str | None:
 
 
 def save_images(
-    images: Tensor, path: Path, run: RunDirectory, label: int | str | None = None, how: How = How()
+    images: Tensor,
+    path: Path,
+    run: RunDirectory,
+    label: int | str | None = None,
+    how: SamplingOptions = AS_THE_RUN_DOES,
 ) -> None:
     """Save images of `Run.sample` as a grid (.png), or as arrays (.npz: images uint8 (N, C, H, W), labels int64).
 
@@ -190,7 +166,7 @@ def sample_labels(run: RunDirectory, n: int, label: int | str | None) -> Tensor 
     return torch.arange(n) % len(classes) if label is None else torch.full((n,), class_index(label, classes))
 
 
-def sampling_words(run: RunDirectory, how: How = How()) -> str:
+def sampling_words(run: RunDirectory, how: SamplingOptions = AS_THE_RUN_DOES) -> str:
     """How images of a run are drawn, for captions and messages."""
     layers = {network["name"]: network["layers"] for network in run.provenance["networks"]}
     sampler = layers.get(_sampler_of(run.recipe) or "", [])

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from genlab.data import BUILTIN, Dataset
+from genlab.data import Dataset, is_packaged
 from genlab.data import first as first_images
 from genlab.data import load as load_data
 from genlab.data.preprocessing import fitted
@@ -20,9 +20,10 @@ from genlab.errors import DataError
 from genlab.families.base import CustomNetworks, Family, Trains
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.registry import FAMILIES
-from genlab.recipe import Recipe, files
-from genlab.recipe.files import RecipeSource
+from genlab.recipe import Recipe
+from genlab.recipe.draft import Draft
 from genlab.recipe.schedule import Schedule
+from genlab.recipe.source import RecipeSource
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Assembly:
 
 def prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe, Dataset]:
     """The recipe and its dataset in the recipe's size, every problem of both named at once."""
-    draft = files.Draft(source, overrides)
+    draft = Draft(source, overrides)
     dataset = None
     if draft.data is not None:
         try:
@@ -75,7 +76,7 @@ def prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe,
             draft.against(len(dataset), dataset.side, dataset.channels, len(dataset.class_names))
     settled = draft.settle()
     assert dataset is not None
-    if settled.data.name not in BUILTIN:
+    if not is_packaged(settled.data.name):
         # The run must find its data again from anywhere.
         path = Path(settled.data.name).resolve()
         check_text(path, "dataset")

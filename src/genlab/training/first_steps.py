@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from genlab.engine import calibrate
 from genlab.recipe import Engine
 from genlab.recipe.schedule import Schedule
-from genlab.runs.directory import Row, RunDirectory
+from genlab.runs.directory import RunDirectory
+from genlab.runs.rows import Row
 
 AFTER = 3
 """Steps; the ones before warm up."""

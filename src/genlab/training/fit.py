@@ -24,7 +24,8 @@ from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint, tensors
-from genlab.runs.directory import MetricLog, Row, RunDirectory
+from genlab.runs.directory import RunDirectory
+from genlab.runs.rows import MetricLog, Row
 from genlab.runs.sampling import drawn_with
 
 CONDITIONAL_COLUMNS = 10

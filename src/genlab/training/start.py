@@ -21,9 +21,10 @@ from genlab.families.base import CustomNetworks, WarmStart
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
-from genlab.recipe.files import RecipeSource
+from genlab.recipe.source import RecipeSource
 from genlab.runs import checkpoint, sampling
-from genlab.runs.directory import RunDirectory, check_name
+from genlab.runs.directory import RunDirectory
+from genlab.runs.names import check_name
 from genlab.runs.open import OpenRun
 from genlab.runs.provenance import describe_networks, provenance_of
 from genlab.training.assemble import Assembly, assemble, prepare

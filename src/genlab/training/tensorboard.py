@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from genlab.engine.files import refusals
 from genlab.families.registry import FAMILIES
 from genlab.recipe.schedule import Schedule
-from genlab.runs.directory import Row, RunDirectory
+from genlab.runs.directory import RunDirectory
+from genlab.runs.rows import Row
 
 
 class TensorBoard:

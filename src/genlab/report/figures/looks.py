@@ -26,7 +26,8 @@ from genlab.recipe.schedule import Schedule
 from genlab.report import plots
 from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
-from genlab.runs.sampling import How, Sampler, load_network, npz, sample_labels
+from genlab.runs.options import SamplingOptions
+from genlab.runs.sampling import Sampler, load_network, npz, sample_labels
 
 EPOCHS = (1, 5, 10, 50, 100)
 WAYS = {"linear": "in a straight line", "spherical": "along an arc"}
@@ -86,7 +87,7 @@ def kept(run: RunDirectory) -> list[tuple[Path, str, str]]:
 
 
 def interpolate(
-    run: OpenRun, how: How, pairs: int = 8, steps: int = 10, path: str = "linear", label: Any = None
+    run: OpenRun, how: SamplingOptions, pairs: int = 8, steps: int = 10, path: str = "linear", label: Any = None
 ) -> Look:
     """Images along the way from one z to another, a row a pair; a conditional run keeps one class along a row.
 
@@ -113,7 +114,7 @@ def interpolate(
     )
 
 
-def class_grid(run: OpenRun, how: How, columns: int = 15) -> Look:
+def class_grid(run: OpenRun, how: SamplingOptions, columns: int = 15) -> Look:
     """One z a column, one class a row (report S2).
 
     Raises:
@@ -133,7 +134,7 @@ def class_grid(run: OpenRun, how: How, columns: int = 15) -> Look:
 
 def traverse(
     run: OpenRun,
-    how: How,
+    how: SamplingOptions,
     units: Sequence[int] | None = None,
     steps: int = 9,
     span: float = 3.0,
@@ -168,7 +169,9 @@ def traverse(
     )
 
 
-def latent_map(run: OpenRun, how: How, held_out: Dataset | None, steps: int = 20, label: Any = None) -> Look:
+def latent_map(
+    run: OpenRun, how: SamplingOptions, held_out: Dataset | None, steps: int = 20, label: Any = None
+) -> Look:
     """A two-dimensional latent space: decoded all over, and, where there is an encoder, the test images in it.
 
     Raises:
@@ -201,7 +204,7 @@ def latent_map(run: OpenRun, how: How, held_out: Dataset | None, steps: int = 20
     return _look("latent-map", "Map of the latent space", caption, figure, arrays)
 
 
-def reconstruct(run: OpenRun, how: How, held_out: Dataset, n: int = 20) -> Look:
+def reconstruct(run: OpenRun, how: SamplingOptions, held_out: Dataset, n: int = 20) -> Look:
     """Images over what the decoder makes of their posterior mean.
 
     Raises:
@@ -230,7 +233,7 @@ def reconstruct(run: OpenRun, how: How, held_out: Dataset, n: int = 20) -> Look:
     return _look("reconstruction", "Reconstructions", caption, picture, arrays)
 
 
-def timeline(run: OpenRun, how: How, epochs: Sequence[int] | None = None, n: int = 12) -> Look:
+def timeline(run: OpenRun, how: SamplingOptions, epochs: Sequence[int] | None = None, n: int = 12) -> Look:
     """The same n fixed z at several epochs, a row an epoch (report S4).
 
     Raises:
@@ -251,7 +254,7 @@ def timeline(run: OpenRun, how: How, epochs: Sequence[int] | None = None, n: int
     rows, words = [], ""
     z = None
     for epoch in chosen:
-        at = How(how.seed, epoch * per_epoch, True, how.batch_statistics, how.truncation)
+        at = SamplingOptions(how.seed, epoch * per_epoch, True, how.batch_statistics, how.truncation)
         sampler = Sampler(run, at)
         z, words = sampler.z("timeline", n), sampler.words
         rows.append(sampler(z, sample_labels(run, n, None)))
@@ -309,7 +312,7 @@ def encode(run: OpenRun, images: Dataset) -> Tensor:
 
 def standard(run: OpenRun, held_out: Dataset | None) -> list[Look]:
     """The figures that a finished run gets by itself, as far as its family can be looked at in that way."""
-    recipe, how, found = run.recipe, How(), []
+    recipe, how, found = run.recipe, SamplingOptions(), []
     family = FAMILIES[recipe.family]
     if family.naming and held_out is not None and held_out.labels is not None:
         found.append(confusion(run, held_out))
@@ -360,18 +363,18 @@ def _classes(run: RunDirectory, labels: Tensor | None) -> str:
     return f", as class {_names(run, labels[:1])[0]}" if len(kinds) == 1 else ", each as one class"
 
 
-def _honours(how: How, *ignored: str) -> None:
+def _honours(how: SamplingOptions, *ignored: str) -> None:
     """Refuse what a figure cannot do, rather than draw it in another way than asked for.
 
     An encoder is kept in checkpoints only, so none goes with a snapshot's decoder; z of the posterior are not cut.
     """
     for name in ignored:
-        if getattr(how, name) != getattr(How(), name):
+        if getattr(how, name) != getattr(SamplingOptions(), name):
             words = {"ema": "raw weights", "step": "a step", "truncation": "a truncation"}[name]
             raise UsageError(f"this figure cannot be drawn with {words}; leave it out")
 
 
-def _encoded(run: RunDirectory, how: How) -> str:
+def _encoded(run: RunDirectory, how: SamplingOptions) -> str:
     """Of an encoder beside a decoder that uses the statistics of its batch."""
     return " Encoded with running BatchNorm statistics." if how.batch_statistics and run.recipe.batch_normalised else ""
 

@@ -1,0 +1,98 @@
+"""What must be said beside the numbers of an evaluation: what is missing and why, too few images, odd images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from genlab.evaluation import metrics
+from genlab.evaluation.image_set import ImageSet, Reference
+
+
+def notes(fake: ImageSet, against: Reference, memorisation: bool = True) -> list[str]:
+    """All that must be said, a line each."""
+    return [
+        *_of_judge(fake, against),
+        *_of_numbers(fake, against),
+        *(_of_duplicates(against) if memorisation else []),
+        *_of_images(fake, against),
+    ]
+
+
+def _of_judge(fake: ImageSet, against: Reference) -> Iterator[str]:
+    """What a judge's own run says of it, whether it learned other data than those that it judges, and which metrics
+    it cannot give."""
+    judge = fake.judge
+    if judge is None:
+        yield (
+            f"{against.dataset} has no judge: only metrics of pixels (genlab judge train {against.dataset} makes one, "
+            "--judge RUN uses it)"
+        )
+        return
+    yield from judge.remarks
+    if judge.fingerprint not in (None, against.train.fingerprint):
+        yield (
+            f"judge {judge.name} was trained on {judge.dataset}, other data than {against.dataset}: its features and "
+            "classes are of those, and numbers compare only with others by this same judge"
+        )
+    width = fake.features.shape[1]
+    if len(fake) < 5 * width:
+        yield (
+            f"{len(fake)} images are few for {width} features: frechet_distance comes out too large, by about as "
+            f"much as its floor; take {5 * width:,} or more"
+        )
+    if len(fake) <= metrics.K:
+        yield f"{len(fake)} images have no {metrics.K} nearest others: no precision, recall, density, coverage"
+    if against.shares is not None and fake.logits.shape[1] == len(against.shares):
+        strange = np.count_nonzero(against.shares[fake.classes] == 0)
+        if strange:
+            yield (
+                f"{strange:,} of {len(fake):,} images are of classes of which the training images have none: "
+                "class_kl would be infinite"
+            )
+
+
+def _of_numbers(fake: ImageSet, against: Reference) -> Iterator[str]:
+    """Too few images of either kind, or no test split."""
+    if len(fake) < 2 * metrics.BLOCKS:
+        are = "1 image is" if len(fake) == 1 else f"{len(fake)} images are"
+        yield f"{are} too few for intervals; take {2 * metrics.BLOCKS} or more"
+    if len(against.train) < len(fake):
+        yield f"the floor is of {len(against.train):,} images only; there are no more training images"
+    if against.split == "train":
+        yield (
+            f"{against.dataset} has no test split: measured against half of its training images, which a model may "
+            "have learned; copies are searched for among all of them"
+        )
+
+
+def _of_duplicates(against: Reference) -> Iterator[str]:
+    """Where the dataset itself has images twice: the threshold of memorised_fraction is that of the others."""
+    distances, distinct = against.real_distances
+    twice = int(np.count_nonzero(distances == 0))
+    kind, others = ("test", "") if against.split == "test" else ("training", "other ")
+    if not len(distinct):
+        why = f"all {kind} images are duplicates of {others}training images" if twice else "there is 1 training image"
+        yield f"{why}: whether images are copies cannot be told (no memorised_fraction)"
+    elif twice:
+        yield (
+            f"{twice:,} of {len(distances):,} {kind} images are duplicates of {others}training images: they are left "
+            "out of the threshold of memorised_fraction, and count in its floor"
+        )
+
+
+def _of_images(fake: ImageSet, against: Reference) -> Iterator[str]:
+    """Images that repeat each other, or the reference."""
+    distinct = len(np.unique(fake.images.reshape(len(fake), -1), axis=0))
+    if distinct == 1 and len(fake) > 1:
+        yield "all images are the same"
+    elif distinct < 0.9 * len(fake):
+        yield f"only {distinct:,} of {len(fake):,} images are different"
+    known = {row.tobytes() for row in against.real.images}
+    same = sum(row.tobytes() in known for row in fake.images)
+    if same > len(fake) / 2:
+        yield (
+            f"{same:,} of {len(fake):,} images are {against.split} images of {against.dataset}: they are the reference "
+            "itself"
+        )

@@ -1,0 +1,230 @@
+"""A recipe under examination: everything that is wrong with it is collected before anybody is told.
+
+Types and ranges, rules between fields, what the dataset says: one message names every problem.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from genlab.errors import RecipeError, nearest, unknown
+from genlab.recipe import FAMILIES, Data, GanRecipe, Problem, Recipe
+from genlab.recipe.source import RecipeSource, read
+
+SHOWN = 120
+
+
+CHOICES = ("kind", "name")
+"""The fields that choose between forms of a section: of a network, of an optimiser."""
+
+
+GOOD = {"gan": "quick-mnist", "vae": "s4-vae", "classifier": "s4-classifier"}
+"""A recipe of each family whose values stand in for invalid ones, so that the rest can be examined."""
+
+
+TYPES = {"int_parsing": "a whole number", "bool_parsing": "true or false", "float_parsing": "a number"}
+
+
+class Draft:
+    """A recipe under examination.
+
+    Attributes:
+        title: how messages call it: its name or its file.
+        recipe: the recipe, in which an invalid field stands at a valid value, so that the rest can be examined.
+        problems: what was found up to now, one line each.
+    """
+
+    def __init__(self, source: RecipeSource, overrides: Mapping[str, Any] | None = None) -> None:
+        self.title, raw = read(source)
+        self.problems: list[str] = []
+        self._invalid: set[str] = set()
+        self._overridden = dict(overrides or {})
+        # Choices first: what else may be overridden depends on them.
+        for path in sorted(self._overridden, key=lambda path: path.rpartition(".")[2] not in CHOICES):
+            self._override(raw, path, self._overridden[path])
+        family = raw.get("family")
+        if not isinstance(family, str) or family not in FAMILIES:
+            raise RecipeError(self.title, [*self.problems, f"family: {unknown('family', str(family), FAMILIES)}"])
+        self.recipe = self._validate(FAMILIES[family], raw)
+        self.add(self.recipe.rules())
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Take note of problems between fields, unless one of the fields is itself invalid."""
+        self.problems += [line for about, line in problems if not any(map(self._is_invalid, about))]
+
+    def against(self, images: int, side: int, channels: int, classes: int) -> None:
+        """Hold the recipe against a dataset of `images` training images of `side` pixels, with `classes` classes."""
+        self.add(self.recipe.against(images, side, channels, classes))
+
+    @property
+    def data(self) -> Data | None:
+        """The data section, or None if it is invalid."""
+        return None if any(path.split(".")[0] == "data" for path in self._invalid) else self.recipe.data
+
+    def settle(self) -> Recipe:
+        """The recipe, or one error that names every problem."""
+        if self.problems:
+            raise RecipeError(self.title, self.problems)
+        return self.recipe
+
+    def _is_invalid(self, path: str) -> bool:
+        return any(path == invalid or path.startswith(f"{invalid}.") for invalid in self._invalid)
+
+    def _override(self, raw: dict[str, Any], path: str, value: Any) -> None:
+        *sections, field = path.split(".")
+        model = FAMILIES.get(str(raw.get("family")), GanRecipe)
+        known = list(paths(model, raw))
+        if path not in known:
+            self.problems.append(_unknown_field(path, known))
+            return
+        place = raw
+        for section in sections:
+            if not isinstance(place.get(section), dict):
+                place[section] = {}
+            place = place[section]
+        before = _form(model, raw, sections)
+        place[field] = value
+        after = _form(model, raw, sections)
+        if field in CHOICES and after is not None and after is not before:
+            _keep_what_both_have(place, before, after, field)
+
+    def _validate(self, model: type[Recipe], raw: dict[str, Any]) -> Recipe:
+        """The recipe of `raw`; every invalid field is noted and replaced by the value of a recipe known to be good."""
+        repaired, known = copy.deepcopy(raw), list(paths(model, raw))
+        for _ in range(20):
+            try:
+                return model.model_validate(repaired)
+            except ValidationError as error:
+                found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+                for detail in error.errors(include_url=False):
+                    location = _located(detail, repaired)
+                    found.setdefault(location, []).append(dict(detail))
+                for location, details in found.items():
+                    path = ".".join(location)
+                    if not self._is_invalid(path):
+                        self._invalid.add(path)
+                        self.problems.append(_explain(path, details, known))
+                        good = read(GOOD[raw["family"]])[1]
+                        _repair(repaired, location, good, remove=details[0]["type"] == "extra_forbidden")
+        raise RecipeError(self.title, self.problems)
+
+
+def paths(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str]:
+    """Every dotted path that may be set in `raw`, sections included; of a union of kinds, those of the kind chosen."""
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        yield key
+        value = raw.get(key)
+        section = _chosen(field.annotation, value if isinstance(value, Mapping) else {})
+        if section is not None:
+            for path in paths(section, value if isinstance(value, Mapping) else {}):
+                yield f"{key}.{path}"
+
+
+def _chosen(annotation: Any, raw: Mapping[str, Any]) -> type[BaseModel] | None:
+    """The form of a section that `raw` chooses by its kind or name; the first, if it chooses none."""
+    sections = [option for option in _options(annotation) if isinstance(option, type) and issubclass(option, BaseModel)]
+    for section in sections:
+        for choice in CHOICES:
+            field = section.model_fields.get(choice)
+            if field is not None and raw.get(choice) in get_args(field.annotation):
+                return section
+    return sections[0] if sections else None
+
+
+def _options(annotation: Any) -> list[Any]:
+    """The members of a union, also of an annotated one."""
+    if get_origin(annotation) is None:
+        return [annotation]
+    return [option for argument in get_args(annotation) for option in _options(argument)]
+
+
+def _form(model: type[BaseModel], raw: Mapping[str, Any], sections: list[str]) -> type[BaseModel] | None:
+    """The form of the section at that path which `raw` chooses."""
+    form: type[BaseModel] | None = model
+    for name in sections:
+        field = form.model_fields.get(name) if form else None
+        inner = raw.get(name)
+        raw = inner if isinstance(inner, Mapping) else {}
+        form = _chosen(field.annotation, raw) if field else None
+    return form
+
+
+def _keep_what_both_have(
+    section: dict[str, Any], before: type[BaseModel] | None, after: type[BaseModel], choice: str
+) -> None:
+    """Of a section that takes another form: leave out what the new one does not know, and of an optimiser also what
+    has another default there (AdamW's weight decay is not Adam's)."""
+    for name in [name for name in section if name != choice]:
+        old, new = (form.model_fields.get(name) if form else None for form in (before, after))
+        if new is None or (choice == "name" and old is not None and old.default != new.default):
+            del section[name]
+
+
+def _located(detail: Any, raw: Any) -> tuple[str, ...]:
+    """pydantic's location as a path into `raw`: without the tags of unions and the positions in lists."""
+    path: list[str] = []
+    for depth, part in enumerate(detail["loc"], start=1):
+        if not isinstance(raw, dict):
+            break
+        if part in raw or (detail["type"] == "missing" and depth == len(detail["loc"])):
+            path.append(str(part))
+            raw = raw.get(part)
+    return tuple(path)
+
+
+def _repair(raw: dict[str, Any], path: tuple[str, ...], good: Any, remove: bool) -> None:
+    """Put the field of a `good` recipe at `path`, or none if the field may be left out."""
+    *sections, field = path
+    for section in sections:
+        raw, good = raw[section], good.get(section, {}) if isinstance(good, dict) else {}
+    if (field in raw and remove) or not isinstance(good, dict) or field not in good:
+        raw.pop(field, None)
+    else:
+        raw[field] = good[field]
+
+
+def _explain(path: str, details: list[dict[str, Any]], known: list[str]) -> str:
+    """One line about what pydantic says of a field: what was given, what is allowed.
+
+    A field that takes several types has an error for each.
+    """
+    detail = details[0]
+    kind, given, context = detail["type"], _short(detail.get("input")), detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown_field(path, known)
+    if kind.startswith("union_tag"):
+        path = f"{path}.{context['discriminator'].strip(chr(39))}"
+    if kind in ("missing", "union_tag_not_found"):
+        return f"{path} is missing"
+    if kind in ("literal_error", "union_tag_invalid"):
+        allowed = str(context.get("expected") or context.get("expected_tags"))
+        allowed += "".join(f", or {TYPES.get(other['type'], other['msg'].lower())}" for other in details[1:])
+        word = context["tag"] if kind == "union_tag_invalid" else detail["input"]
+        guess = nearest(str(word), [option.strip(" '") for option in allowed.replace(" or ", ",").split(",")])
+        return f"{path} is {_short(word)}; allowed: {allowed}" + (f"; did you mean {guess!r}?" if guess else "")
+    if kind == "string_unicode":
+        return f"{path} is {given}: bytes that are not UTF-8, which a recipe cannot hold; rename it"
+    message = str(detail["msg"])
+    return f"{path} is {given}: {message[0].lower()}{message[1:]}"
+
+
+def _unknown_field(path: str, known: list[str]) -> str:
+    guess = nearest(path, known)
+    if guess is None:
+        field = path.rpartition(".")[2]
+        guess = next((path for path in known if nearest(field, [path.rpartition(".")[2]])), None)
+    return f"unknown field {path}" + (f"; did you mean {guess}?" if guess else f". Sections: {_sections(known)}")
+
+
+def _sections(known: list[str]) -> str:
+    return ", ".join(path for path in known if "." not in path)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

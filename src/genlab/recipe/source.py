@@ -1,0 +1,75 @@
+"""Where a recipe comes from: a built-in name, a YAML file, a mapping, or a recipe; as plain values."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from genlab.errors import UsageError, unknown
+from genlab.recipe import BaseRecipe
+from genlab.recipe.text import parse
+
+RecipeSource = str | Path | Mapping[str, Any] | BaseRecipe
+"""A built-in recipe's name, a YAML file, a mapping in the same form, or a recipe."""
+
+
+MAX_BYTES = 1_000_000
+
+
+def names() -> list[str]:
+    """The built-in recipes, quick ones first."""
+    found = [Path(entry.name).stem for entry in _folder().iterdir() if entry.name.endswith(".yaml")]
+    return sorted(found, key=lambda name: (not name.startswith("quick-"), name))
+
+
+def to_dict(recipe: BaseRecipe) -> dict[str, Any]:
+    """The complete recipe as plain values, in the order and under the names of the file."""
+    plain: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True)
+    first = (
+        "schema",
+        "name",
+        "description",
+        "family",
+        "data",
+        "augmentation",
+        "networks",
+        "init_encoder_from",
+        "objective",
+    )
+    then = ("optimisers", "optimiser", "ema", "budget")
+    return {key: plain[key] for key in (*first, *then, *plain) if key in plain}
+
+
+def read(source: RecipeSource) -> tuple[str, dict[str, Any]]:
+    """(what messages call it, plain values).
+
+    Raises:
+        UsageError: no such recipe, or a file that is not YAML.
+    """
+    if isinstance(source, BaseRecipe):
+        return source.name, to_dict(source)
+    if isinstance(source, Mapping):
+        return str(source.get("name", "(mapping)")), copy.deepcopy(dict(source))
+    text = str(source)
+    if text in names():
+        return text, parse((_folder() / f"{text}.yaml").read_text("utf-8"), text)
+    path = Path(text)
+    if path.suffix not in (".yaml", ".yml") and len(path.parts) < 2:
+        raise UsageError(f"{unknown('recipe', text, names())}. Your own recipe: give the path of its .yaml file.")
+    try:
+        if path.exists() and not path.is_file():  # A device or pipe may never end.
+            raise UsageError(f"recipe {path}: not a file")
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"recipe {path}: larger than {MAX_BYTES:,} bytes, which no recipe is")
+        return text, parse(path.read_text("utf-8-sig"), text)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"recipe {path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise UsageError(f"recipe {path}: {error.strerror}. Built-in recipes: {', '.join(names())}") from None
+
+
+def _folder() -> Any:
+    return resources.files("genlab.recipe") / "builtin"

@@ -1,0 +1,117 @@
+"""YAML as text: what stands in a recipe file as plain values, and back; what is wrong with it, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from genlab.errors import UsageError
+
+
+def parse(text: str, title: str) -> dict[str, Any]:
+    try:
+        parsed = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        where, reason = _reason(error, text)
+        raise UsageError(f"recipe {title}{where}: {reason}") from None
+    if not isinstance(parsed, dict):
+        raise UsageError(f"recipe {title}: a recipe is a mapping of sections (see `genlab show quick-mnist --yaml`)")
+    return parsed
+
+
+def _reason(error: Exception, text: str) -> tuple[str, str]:
+    """Where YAML stops being a recipe (" line 3", or nothing where that is not known), and why, in plain words."""
+    if isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return f" line {line}", f"the character {chr(int(error.character))!a} is not allowed in YAML"
+    mark = getattr(error, "problem_mark", None)
+    where = f" line {mark.line + 1}" if mark else ""
+    if isinstance(error, _RefusedError):
+        return where, str(error.problem)
+    said = str(getattr(error, "problem", None) or "")
+    known = (ours for theirs, ours in YAML_WORDS if theirs in said)
+    return where, next(known, f"not YAML ({said})" if said else "a number that is malformed or too long")
+
+
+YAML_WORDS = (
+    ("'\\t' that cannot start", "a tab; YAML is indented by spaces"),
+    ("cannot start any token", "a text that begins with a special character; put it in quotes"),
+    (
+        "mapping values are not allowed",
+        "a second ':' in a line, or a line indented too far; put texts with ':' in quotes",
+    ),
+    ("found unexpected end of stream", "a quote that is never closed"),
+    ("another document", "a second document (---); a recipe is one"),
+    ("could not find expected ':'", "a line without ':'"),
+    ("expected <block end>", "a line that is indented otherwise than those around it"),
+    ("expected ',' or", "a bracket that is never closed, or a comma is missing"),
+    ("expected the node content", "a bracket that is never closed"),
+)
+"""What PyYAML says of the commonest mistakes, by a part of it, and what it means."""
+
+
+DEEPEST = 20
+"""Sections in sections; a recipe has four at most."""
+
+
+class _RefusedError(yaml.MarkedYAMLError):
+    """YAML, but not what stands in recipes; `problem` says why in words of ours."""
+
+    def __init__(self, problem: str, mark: Any) -> None:
+        super().__init__(problem=problem, problem_mark=mark)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loading that also refuses duplicate keys, tags, depths, and aliases (which can grow without bound).
+
+    Dates are texts, as whoever types one as a name means it.
+    """
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: int) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _RefusedError("aliases (*name) are not used in recipes", event.start_mark)
+        if getattr(event, "tag", None) is not None:
+            raise _RefusedError("tags (!name) are not used in recipes", event.start_mark)
+        if self.depth >= DEEPEST:
+            raise _RefusedError(f"lists or sections nested more than {DEEPEST} deep", event.start_mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _RefusedError("a key is not a plain word", key.start_mark)
+            if key.value in seen:
+                raise _RefusedError(f"{key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block mappings, lists in one line."""
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
+        return super().represent_sequence(tag, sequence, flow_style=True)
+
+
+_Dumper.add_representer(list, _Dumper.represent_list)
+
+
+def dump(plain: Mapping[str, Any], ascii: bool) -> str:
+    """Plain values as YAML, in their order; `ascii`: with every other character as its escape."""
+    return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=not ascii, width=118)

@@ -1,0 +1,49 @@
+"""The metric log: rows of JSON, each with its CRC-32, that are only ever appended."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from genlab.engine import seals
+from genlab.engine.files import refusals
+
+Row = dict[str, Any]
+
+
+class MetricLog:
+    """An open metrics.jsonl."""
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self._path, self._file = path, file
+
+    def append(self, row: Row) -> None:
+        """Add a row; a value that is not finite becomes null, since JSON has no other word for it."""
+        plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        line = _sealed(plain).encode()
+        with refusals(self._path, len(line)):
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def sync(self) -> None:
+        """Wait until the disk has all rows."""
+        with refusals(self._path):
+            os.fsync(self._file.fileno())
+
+
+def _sealed(row: Row) -> str:
+    return json.dumps(seals.seal(row), allow_nan=False) + "\n"
+
+
+def _checked(line: bytes) -> Row | None:
+    try:
+        row: Row = json.loads(line)
+        del row["crc"]
+        sound = line == _sealed(row).encode() and isinstance(row["step"], int)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return None
+    return row if sound else None
