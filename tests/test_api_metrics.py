@@ -115,7 +115,7 @@ def test_evaluate_prints_a_table_or_json(
     table = run(capsys, *arguments)
     assert "95 % interval" in table
     assert "Frechet distance" in table
-    assert "Floor: as many training images" in table
+    assert "Real images: as many training images" in table
     assert "note: 60 images are few for 64 features" in table
     found = json.loads(run(capsys, *arguments, "--json"))
     assert set(found["metrics"]["frechet_distance"]) == {"value", "interval", "floor", "n"}
@@ -205,7 +205,7 @@ def test_the_numbers_are_printed_before_they_are_stored(
         genlab.evaluate(tmp_path / "x.npz", against=str(few))
     assert refused.value.found.record["metrics"]["memorised_fraction"]["value"] == 1
     table = run(capsys, *arguments, "-o", str(tmp_path / "there.json"))
-    assert "memorised" in table
+    assert "memorisation" in table
     assert json.loads((tmp_path / "there.json").read_text())["protocol"]["samples"] == 60
 
 

@@ -69,7 +69,7 @@ def test_only_the_console_prints() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     }
-    assert prints == {"console.py", "progress.py", "bench/timing.py", "bench/quality.py"}
+    assert prints == {"engine/console.py", "api/progress.py", "bench/timing.py", "bench/quality.py"}
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from genlab.engine import calibrate
 from genlab.evaluation import judge, judge_trial
 from genlab.recipe import files
 from genlab.runs import checkpoint
-from genlab.training import start
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -120,7 +119,7 @@ def test_commands_in_the_docs_run(
         arguments += [part for key, value in quick(arguments[1]).items() for part in (f"--{key}", str(value))]
         arguments += [] if "--data.name" in arguments else ["--data.name", str(digits)]
     if arguments[0] == "train" and arguments[1:2] != ["quick-fashion"]:
-        monkeypatch.setattr(start, "finish", lambda run: None)
+        monkeypatch.setattr("genlab.api.train.finish", lambda run: None)
     main.main(arguments)
     assert capsys.readouterr().out
 

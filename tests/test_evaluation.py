@@ -231,11 +231,12 @@ def test_duplicates_are_said(data_with: dict[str, Path]) -> None:
     of_duplicates = Reference(str(data_with["duplicates"]), Preprocessing(28, 1, "none"), None)
     record = measured(train, of_duplicates).record
     assert "50 of 200 test images are duplicates of training images" in " ".join(record["notes"])
-    assert dict(text.summary(record))["memorised"].startswith(
-        "100.00 % of the samples are nearly training images, more than of real images (25.50 %"
+    assert dict(text.summary(record))["memorisation"].startswith(
+        "100.00 % of samples lie closer to a training image than the 0.1 % quantile of real images, more than real "
+        "images do (25.50 %"
     )
     fresh = measured(data.load("mnist", "test").images[4000:4400], of_duplicates).record
-    assert "no more than of real images" in dict(text.summary(fresh))["memorised"]
+    assert "no more than real images do" in dict(text.summary(fresh))["memorisation"]
     twice = measured(train, Reference(str(data_with["twice"]), Preprocessing(28, 1, "none"), None)).record
     assert "800 of 800 training images are duplicates of other training images" in " ".join(twice["notes"])
 
@@ -264,7 +265,7 @@ def test_where_copies_cannot_be_told_it_is_said(train: Any, test: Any, why: str,
     record = found.record
     assert record["metrics"]["memorised_fraction"] == {"value": None, "interval": None, "floor": None, "n": len(train)}
     assert f"{why}: whether images are copies cannot be told" in " ".join(record["notes"])
-    assert "memorised" not in dict(text.summary(record))
+    assert "memorisation" not in dict(text.summary(record))
     json.dumps(record, allow_nan=False)
     assert [look.name for look in figures(found)] == ["evaluation-spectrum", "evaluation-nearest"]
 
@@ -328,7 +329,7 @@ def test_evaluations_do_not_change_the_training(watched: dict[str, Run]) -> None
         [{k: v for k, v in row.items() if k != "seconds"} for row in watched[kind].metrics()]
         for kind in ("none", "cheap")
     )
-    assert [{k: v for k, v in row.items() if k not in (*COLUMNS, "frechet_floor")} for row in cheap] == plain
+    assert [{k: v for k, v in row.items() if k not in {column.name for column in COLUMNS}} for row in cheap] == plain
 
 
 def test_the_cheap_evaluation_is_in_the_rows_and_on_disk(watched: dict[str, Run]) -> None:
@@ -445,11 +446,13 @@ def test_summary_in_words(against: Reference) -> None:
     train = against.training_images(300)
     copies = measured(train.images, against, train.labels).record
     said = dict(text.summary(copies))
-    assert "1.0 times the floor" in said["quality"]
+    assert "1.0 x that of real images" in said["quality"]
     assert said["classes"] == "10 of 10 found"
-    assert said["memorised"] == "100.00 % of the samples are nearly training images"
+    assert said["memorisation"] == (
+        "100.00 % of samples lie closer to a training image than the 0.1 % quantile of real images"
+    )
     noise = np.random.default_rng(0).integers(0, 256, (100, 1, 28, 28), np.uint8)
-    assert dict(text.summary(measured(noise, against).record))["memorised"].startswith("none")
+    assert dict(text.summary(measured(noise, against).record))["memorisation"].startswith("none")
 
 
 @pytest.mark.slow

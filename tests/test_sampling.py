@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
-
 import numpy as np
 import pytest
 import torch
@@ -20,8 +17,7 @@ class Draws(Sampler):
     """A sampler of nothing but z."""
 
     def __init__(self, latent: int, how: SamplingOptions) -> None:
-        self.how, self._keyed = how, Keyed(how.seed)
-        self.recipe = cast("Any", SimpleNamespace(latent=latent))
+        self.how, self._keyed, self._noise = how, Keyed(how.seed), (latent,)
 
 
 @pytest.mark.parametrize(

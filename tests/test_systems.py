@@ -134,15 +134,15 @@ POSIX_ONLY = re.compile(
     r"|^time\.(tzset|clock_gettime)$|^/proc\b|^/dev\b|^/sys\b|^/tmp\b"
 )
 ALLOWED = {
-    "storage": {"os.kill"},  # behind WINDOWS
-    "cores": {
+    "engine.files": {"os.kill"},  # behind WINDOWS
+    "engine.threads": {
         "os.sched_getaffinity",
         "os.sched_setaffinity",
         "/proc/self/task",
         "/proc/cpuinfo",
     },  # hasattr, linux, OSError
-    "runs": {"fcntl"},  # ImportError
-    "places": {"os.getuid"},  # hasattr
+    "runs.lock": {"fcntl"},  # ImportError
+    "engine.places": {"os.getuid"},  # hasattr
     "bench.timing": {"resource"},  # ImportError
 }
 """Each has its other branch, which a test runs."""

@@ -27,13 +27,11 @@ def evaluate(
     ] = None,
     resize: Annotated[
         Literal["pad", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"] | None,
-        Parameter(
-            help="How images in a folder or file got their size from the dataset's, if it is another; guessed without."
-        ),
+        Parameter(help="How images from a folder or file were resized from the dataset's size (default: guessed)."),
     ] = None,
     judge: Judge = None,
     cas: Annotated[
-        bool, Parameter(negative="", help="Also train a classifier on the images and test it on real ones; minutes.")
+        bool, Parameter(negative="", help="Also train a classifier on the images (accuracy score); takes minutes.")
     ] = False,
     output: Annotated[
         Path | None,

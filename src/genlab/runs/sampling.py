@@ -45,15 +45,16 @@ class Sampler:
 
     def __init__(self, run: OpenRun, how: SamplingOptions) -> None:
         self.run, self.recipe, self.how = run, run.recipe, how
-        self._family = FAMILIES[self.recipe.family]
-        if self._family.sampling is None:
+        sampling = FAMILIES[self.recipe.family].sampling
+        if sampling is None:
             raise UsageError(f"{run.path.name} is a {self.recipe.family}: it makes no images")
         if how.truncation is not None and not 0 < how.truncation <= 100:
             raise UsageError(f"truncation is {how.truncation}; allowed: above 0, at most 100")
-        network = load_network(run, self._family.sampling.network, how.step, how.ema)
+        network = load_network(run, sampling.network, how.step, how.ema)
         self._engine = device.start(device.here(self.recipe.engine))
         self._network = self._engine.place(network)
         self._keyed = Keyed(how.seed)
+        self._noise, self._to_images = sampling.noise(self.recipe), sampling.to_images
         self.words = sampling_words(run, how)
 
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -61,8 +62,7 @@ class Sampler:
         if self.how.batch_statistics and len(z) < 2:
             raise UsageError("batch statistics need 2 or more images")
         output = self._engine.apply(self._network, z, labels, batch_statistics=self.how.batch_statistics)
-        assert self._family.sampling is not None
-        return self._family.sampling.to_images(self.recipe, output)
+        return self._to_images(self.recipe, output)
 
     def z(self, purpose: str, *shape: int) -> Tensor:
         """Latent points of the seed, (*shape, latent), truncated where asked for.
@@ -70,11 +70,9 @@ class Sampler:
         The last of `shape` is the number of images (or of pairs): z of image k is the same whatever that number is.
         torch fills an array in steps that depend on its size, so z are drawn in blocks of one size, each from its key.
         """
-        assert self._family.sampling is not None
         *lead, n = shape
-        shape_of_one = self._family.sampling.noise(self.recipe)
         blocks = [
-            self._truncated(self._keyed.normal(purpose, block, *lead, BLOCK, *shape_of_one))
+            self._truncated(self._keyed.normal(purpose, block, *lead, BLOCK, *self._noise))
             for block in range(-(-n // BLOCK))
         ]
         return torch.cat(blocks, dim=len(lead)).narrow(len(lead), 0, n).contiguous()
