@@ -22,7 +22,7 @@ from genlab.runs.directory import RunDirectory
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> \u2028\u202e &amp;"
 
 
-class ImageSet(HTMLParser):
+class Parsed(HTMLParser):
     """Every tag, every attribute, all text of a page."""
 
     def __init__(self, page: str) -> None:
@@ -38,8 +38,8 @@ class ImageSet(HTMLParser):
         self.text += data
 
 
-def report(run: Run) -> ImageSet:
-    return ImageSet((run.path / "report.html").read_text("utf-8"))
+def report(run: Run) -> Parsed:
+    return Parsed((run.path / "report.html").read_text("utf-8"))
 
 
 def test_the_page_holds_what_it_should(finished: Run) -> None:
@@ -98,7 +98,7 @@ def test_text_from_people_is_escaped(finished: Run, tmp_path: Path) -> None:
     run = RunDirectory(copy)
     text = run.recipe.model_copy(update={"description": HOSTILE})
     page = pages.run_page(run)
-    seen = ImageSet(render(pages.RunPage(**{**vars(page), "lead": text.description, "title": HOSTILE})))
+    seen = Parsed(render(pages.RunPage(**{**vars(page), "lead": text.description, "title": HOSTILE})))
     assert not any(tag == "script" for tag, _ in seen.tags)
     assert not any("onerror" in attributes for _, attributes in seen.tags)
     assert sum(tag == "img" for tag, _ in seen.tags) == 2
@@ -133,9 +133,9 @@ def test_a_curve_has_the_rows_that_have_its_column() -> None:
 def test_long_runs_are_thinned_and_say_so(finished: Run, tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
     rows = [{"step": k, "epoch": k / 10, "loss_d": 1.0, "loss_g": 2.0} for k in range(1, 2001)]
-    (figure,) = curves.draw(RunDirectory(tmp_path), rows, finished.recipe)
+    (figure,) = curves.draw(rows, finished.recipe)
     assert figure.block == 5
-    assert len((tmp_path / "figures" / "losses.csv").read_text().splitlines()) == 2001
+    assert len(figure.csv.decode().splitlines()) == 2001
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,17 @@ def test_durations(seconds: float, words: str) -> None:
 
 
 def test_reports_are_pure(finished: Run) -> None:
-    """Rendering twice gives the same bytes."""
-    first = render(pages.run_page(finished))
-    assert render(pages.run_page(finished)) == first
-    assert re.search(r"<title>.* - genlab</title>", first)
+    """A page is a function of the run: the same bytes twice, and nothing is written, not even the same again."""
+
+    def files_of(run: Run) -> dict[Path, tuple[int, int]]:
+        return {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in run.path.rglob("*") if p.is_file()}
+
+    before = files_of(finished)
+    first, again = pages.run_page(finished), pages.run_page(finished)
+    assert render(first) == render(again)
+    assert [(f.png, f.csv) for f in first.figures] == [(f.png, f.csv) for f in again.figures]
+    assert files_of(finished) == before
+    assert re.search(r"<title>.* - genlab</title>", render(first))
 
 
 def test_a_run_says_what_was_changed(finished: Run) -> None:

@@ -16,6 +16,7 @@ from genlab.data import pictures
 from genlab.data.dataset import Images, Labels
 from genlab.data.preprocessing import as_tested, fitted
 from genlab.engine import device
+from genlab.engine.files import write
 from genlab.engine.randomness import Keyed
 from genlab.errors import UsageError
 from genlab.evaluation import kept
@@ -271,6 +272,14 @@ class Run(OpenRun):
 
     def report(self) -> Path:
         """Write report.html (and figures/) anew and return its path."""
-        from genlab.report.html import write_report
+        from genlab.report.html import render
+        from genlab.report.page import run_page
 
-        return write_report(self)
+        page = run_page(self)
+        for figure in page.figures:
+            name = self.path / "figures" / figure.plot.name
+            write(name.with_suffix(".csv"), figure.csv)
+            write(name.with_suffix(".png"), figure.png)
+        path = self.path / "report.html"
+        write(path, render(page).encode())
+        return path

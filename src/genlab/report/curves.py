@@ -1,4 +1,4 @@
-"""Figures of a run: drawn as SVG for the page and PNG for a text, their numbers saved as CSV beside them."""
+"""Curves over the metric rows of a run: as SVG for the page, as PNG for a text, and their numbers as CSV."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from genlab.engine import seals
-from genlab.engine.files import write
 from genlab.families.drawing import Curve, Plot
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
-from genlab.runs.directory import RunDirectory
 from genlab.runs.rows import Row
 
 POINTS = 400
@@ -30,10 +28,19 @@ STYLES = ("-", "--", "-.", ":")
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn plot: `svg` holds no text from outside genlab."""
+    """A drawn plot.
+
+    Attributes:
+        svg: for the page; it holds no text from outside genlab.
+        png: for a text.
+        csv: its numbers.
+        block: of how many rows each point is the mean.
+    """
 
     plot: Plot
     svg: str
+    png: bytes
+    csv: bytes
     block: int
 
 
@@ -84,27 +91,31 @@ def _quality_plots() -> list[Plot]:
     ]
 
 
-def draw(run: RunDirectory, rows: list[Row], recipe: Recipe, custom_objective: bool = False) -> list[Figure]:
-    """Draw every plot that has rows; PNG and CSV go into the run's figures/."""
+def draw(rows: list[Row], recipe: Recipe, custom_objective: bool = False) -> list[Figure]:
+    """Draw every plot that has rows."""
     drawn = []
     for plot in plots(recipe, custom_objective):
         # A player that is not trained has no curve, one that learns in some steps only has a curve over those.
         there = tuple(curve for curve in plot.curves if any(curve.column in row for row in rows))
-        if not there:
-            continue
-        plot = replace(plot, curves=there)
-        columns = ["step", "epoch", *(curve.column for curve in there)]
-        write(run.path / "figures" / f"{plot.name}.csv", _csv(columns, rows))
-        values = {curve.column: _series(rows, curve.column) for curve in there}
-        block = max(series.block for series in values.values())
-        with _figure(plot, values) as figure:
-            svg, png = io.StringIO(), io.BytesIO()
-            figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-            figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
-        write(run.path / "figures" / f"{plot.name}.png", seals.seal_png(png.getvalue()))
-        text = svg.getvalue()
-        drawn.append(Figure(plot, text[text.index("<svg") :], block))
+        if there:
+            drawn.append(_drawn(replace(plot, curves=there), rows))
     return drawn
+
+
+def _drawn(plot: Plot, rows: list[Row]) -> Figure:
+    values = {curve.column: _series(rows, curve.column) for curve in plot.curves}
+    with _figure(plot, values) as figure:
+        svg, png = io.StringIO(), io.BytesIO()
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
+    text = svg.getvalue()
+    return Figure(
+        plot,
+        svg=text[text.index("<svg") :],
+        png=seals.seal_png(png.getvalue()),
+        csv=_csv(["step", "epoch", *values], rows),
+        block=max(series.block for series in values.values()),
+    )
 
 
 @contextmanager

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from genlab.engine.console import visible
-from genlab.engine.files import write
-from genlab.report.page import RunPage, run_page
-from genlab.runs.directory import RunDirectory
+from genlab.report.page import RunPage
 
 
 def render(page: RunPage) -> str:
@@ -25,10 +21,3 @@ def render(page: RunPage) -> str:
     )
     environment.filters["ours"] = Markup
     return environment.get_template("run.html").render(page=page)
-
-
-def write_report(run: RunDirectory) -> Path:
-    """Write the run's report.html and its figures; returns its path."""
-    path = run.path / "report.html"
-    write(path, render(run_page(run)).encode())
-    return path

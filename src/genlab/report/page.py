@@ -96,7 +96,7 @@ class RunPage:
 
 
 def run_page(run: RunDirectory) -> RunPage:
-    """Read a run directory, draw its figures."""
+    """What a run's page shows; nothing is written."""
     recipe, provenance, status, rows = run.trained_by(), run.provenance, _status(run), run.sound_rows()
     schedule, family = Schedule.of(recipe, provenance["data"]["images"]), FAMILIES[recipe.family]
     steps = [step for step in run.steps("samples", ".png") if _is_whole(run, run.file("samples", step, ".png"))]
@@ -129,7 +129,7 @@ def run_page(run: RunDirectory) -> RunPage:
         timeline=[grids[k] for k in _spread(len(grids), TIMELINE)],
         quality=_quality(kept.read(run, kept.FULL_FILE)),
         looks=[Grid(_embed(path), caption, title) for path, title, caption in looks.kept(run) if _is_whole(run, path)],
-        figures=draw(run, rows, recipe, "objective" in provenance["own"]),
+        figures=draw(rows, recipe, "objective" in provenance["own"]),
         networks=provenance["networks"],
         drawing=drawing(recipe, _described(provenance["networks"])),
         equations=[] if "objective" in provenance["own"] else family.equations(recipe),
