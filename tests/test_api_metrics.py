@@ -179,7 +179,7 @@ def test_the_accuracy_score_of_a_run(few: Path, tmp_path: Path) -> None:
     assert score["n"] == 300
     assert score["value"] < score["floor"]
     assert score["interval"][0] <= score["value"] <= score["interval"][1]
-    stored = kept.load(conditional, "n20.json")
+    stored = kept.load(conditional.directory, "n20.json")
     assert stored is not None
     assert stored["metrics"]["classification_accuracy_score"]["value"] == score["value"]
     assert conditional.evaluation is None
@@ -313,7 +313,7 @@ def test_a_judge_of_another_form_is_refused_before_the_work(
 def test_an_unfinished_judge_says_so(own_judge: Run, tmp_path: Path) -> None:
     copy = Run(tmp_path / "copy")
     shutil.copytree(own_judge.path, copy.path)
-    copy.set_status(state="interrupted", step=7, total_steps=30)
+    copy.directory.set_status(state="interrupted", step=7, total_steps=30)
     (copy.path / "metrics.jsonl").unlink()
     said = evaluate.judge_of(copy.path).remarks
     assert said[0] == "judge copy is not trained to its end: interrupted, step 7 of 30"

@@ -36,7 +36,7 @@ def test_a_former_run_is_whole(kind: str, tmp_path: Path) -> None:
     shutil.copytree(FORMER / kind, tmp_path / kind)
     run = genlab.open_run(tmp_path / kind)
     assert (run.recipe.family, run.status["state"], run.status["step"]) == (kind, "interrupted", 11)
-    assert verify(run).damages == []
+    assert verify(run.directory).damages == []
     if FAMILIES[kind].sampling:
         assert run.sample(10).shape == (10, 1, 32, 32)
     assert f"<h1>{kind}</h1>" in run.report().read_text("utf-8")
@@ -51,6 +51,6 @@ def test_a_former_run_goes_on(kind: str, tmp_path: Path) -> None:
         run = genlab.train(resume=tmp_path / kind, report=False)
     if golden.machine() == ENDS["machine"]:
         assert run.provenance["resumed"][-1]["exact"]
-        assert lab.digest(run) == ENDS["ends"][kind]
+        assert lab.digest(run.directory) == ENDS["ends"][kind]
     assert (run.status["state"], run.status["step"]) == ("finished", 20)
     assert [row["step"] for row in run.metrics()] == list(range(1, 21))

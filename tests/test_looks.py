@@ -204,7 +204,7 @@ def test_looks_are_saved_with_their_words_and_numbers(vae: Run, tmp_path: Path) 
 
 
 def test_a_finished_run_keeps_its_looks_and_the_report_shows_them(vae: Run) -> None:
-    kept = {path.stem: (title, caption) for path, title, caption in looks.kept(vae)}
+    kept = {path.stem: (title, caption) for path, title, caption in looks.kept(vae.directory)}
     assert set(kept) == {"interpolation", "latent-map", "reconstruction", "timeline", "traversal"}
     text = (vae.path / "report.html").read_text("utf-8")
     for title, caption in kept.values():

@@ -178,7 +178,7 @@ def test_reports_are_pure(finished: Run) -> None:
         return {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in run.path.rglob("*") if p.is_file()}
 
     before = files_of(finished)
-    first, again = pages.run_page(finished), pages.run_page(finished)
+    first, again = pages.run_page(finished.directory), pages.run_page(finished.directory)
     assert render(first) == render(again)
     assert [(f.png, f.csv) for f in first.figures] == [(f.png, f.csv) for f in again.figures]
     assert files_of(finished) == before

@@ -368,7 +368,7 @@ def test_a_changed_recipe_is_refused_with_old_and_new(small: Callable[..., GanRe
 
 def test_a_run_that_ended_before_its_last_note_is_set_right(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     run = genlab.train(small({"budget.max_steps": 2}), runs=tmp_path, report=False)
-    run.set_status(**{**run.status, "state": "running", "step": 1})
+    run.directory.set_status(**{**run.status, "state": "running", "step": 1})
     assert run.status["state"] == "killed"
     with pytest.warns(UserWarning, match="already finished"):
         genlab.train(resume=run.path, report=False)

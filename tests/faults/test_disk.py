@@ -35,7 +35,7 @@ def recipe(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def expected(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Any]]:
     run = genlab.train(str(recipe), runs=tmp_path_factory.mktemp("runs"), report=False)
-    return lab.digest(run), lab.rows(run)
+    return lab.digest(run.directory), lab.rows(run.directory)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_call_k_fails(code: int, half: Run, expected: tuple[str, list[Any]], tmp
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("warnings.warn", lambda *_, **__: None)
             train()
-        assert (lab.digest(half), lab.rows(half)) == expected, f"call {k}, {calls[k]}"
+        assert (lab.digest(half.directory), lab.rows(half.directory)) == expected, f"call {k}, {calls[k]}"
         lab.count("calls that failed")
 
 
@@ -158,7 +158,7 @@ def test_killed_at_call_k(half: Run, recipe: Path, expected: tuple[str, list[Any
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("warnings.warn", lambda *_, **__: None)
             genlab.train(resume=half.path, report=False)
-        assert (lab.digest(half), lab.rows(half)) == expected
+        assert (lab.digest(half.directory), lab.rows(half.directory)) == expected
         assert not list(half.path.rglob("*.tmp-*"))
         lab.count("calls that were killed")
 
@@ -229,7 +229,7 @@ def test_the_systems_own_refusal(half: Run, expected: tuple[str, list[Any]], tmp
     assert not list(half.path.rglob("*.tmp-*"))
     assert half.status["state"] == "failed"
     genlab.train(resume=half.path, report=False)
-    assert (lab.digest(half), lab.rows(half)) == expected
+    assert (lab.digest(half.directory), lab.rows(half.directory)) == expected
 
 
 def test_a_full_disk_is_told_with_bytes(half: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,4 +322,4 @@ def test_a_clock_that_jumps(recipe: Path, expected: tuple[str, list[Any]], tmp_p
     assert checkpoint.newest(run.checkpoints)[0].step == 4
     assert [row["seconds"] for row in run.metrics()] == sorted(row["seconds"] for row in run.metrics())
     assert run.metrics()[0]["seconds"] >= 0
-    assert (lab.digest(run), lab.rows(run)) == expected
+    assert (lab.digest(run.directory), lab.rows(run.directory)) == expected

@@ -77,7 +77,7 @@ def test_a_step_that_is_not_finite(
     for line in (run.path / "metrics.jsonl").read_text("utf-8").splitlines():
         json.loads(line, parse_constant=pytest.fail)
     genlab.train(resume=run.path, report=False)  # The cause is gone: it ends as if it had never been.
-    assert (lab.digest(run), lab.rows(run)) == (expected, rows)
+    assert (lab.digest(run.directory), lab.rows(run.directory)) == (expected, rows)
 
 
 @pytest.mark.parametrize("name", ["ema", "generator"])
@@ -109,7 +109,7 @@ def test_a_rate_that_diverges(whole: Whole, tmp_path: Path) -> None:
     with pytest.raises(NonFiniteError, match=r"try a smaller optimiser\.lr"):
         genlab.train(str(recipe), overrides=changes, runs=tmp_path)
     run = genlab.train(str(recipe), runs=tmp_path, report=False)
-    assert lab.digest(run) == expected
+    assert lab.digest(run.directory) == expected
 
 
 def test_what_could_be_infinite_is_guarded_or_seen(whole: Whole) -> None:
@@ -161,8 +161,8 @@ def test_the_same_seed(whole: Whole, tmp_path: Path) -> None:
     recipe, expected, rows = whole("gan")
     same = genlab.train(str(recipe), runs=tmp_path, report=False)
     other = genlab.train(str(recipe), seed=1, runs=tmp_path, report=False)
-    assert (lab.digest(same), lab.rows(same)) == (expected, rows)
-    assert lab.digest(other) != expected
+    assert (lab.digest(same.directory), lab.rows(same.directory)) == (expected, rows)
+    assert lab.digest(other.directory) != expected
 
 
 def spin() -> None:

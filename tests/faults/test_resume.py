@@ -260,14 +260,14 @@ def test_finished_and_longer(digits: Path, tmp_path: Path) -> None:
     """C9: constant rates: more epochs end as if there had been so many from the start."""
     short = lab.recipe_file(tmp_path, digits, "constant-gan", budget__epochs=2)
     run = genlab.train(str(short), runs=tmp_path, name="grown", report=False)
-    before = lab.digest(run)
+    before = lab.digest(run.directory)
     with pytest.warns(UserWarning, match="already finished; nothing was trained"):
         genlab.train(resume=run.path, report=False)
-    assert lab.digest(run) == before
+    assert lab.digest(run.directory) == before
     grown = genlab.train(resume=run.path, epochs=4, report=False)
     long = genlab.train(str(short), epochs=4, runs=tmp_path, name="long", report=False)
-    assert lab.digest(grown) == lab.digest(long)
-    assert lab.rows(grown) == lab.rows(long)
+    assert lab.digest(grown.directory) == lab.digest(long.directory)
+    assert lab.rows(grown.directory) == lab.rows(long.directory)
     assert grown.recipe.budget.epochs == 4
     assert grown.provenance["resumed"][-1]["changes"] == {"budget.epochs": [2, 4]}
     assert grown.status["total_steps"] == long.status["total_steps"]
@@ -345,7 +345,7 @@ def test_logging_changes_no_weight(changes: dict[str, Any], whole: Whole, digits
     """C10."""
     recipe = lab.recipe_file(tmp_path, digits, "gan", **changes)
     run = genlab.train(str(recipe), runs=tmp_path, report=False)
-    assert lab.digest(run) == whole("gan")[1]
+    assert lab.digest(run.directory) == whole("gan")[1]
 
 
 def test_rows_behind_the_checkpoint_are_cut(whole: Whole, half: Callable[[str], Path]) -> None:

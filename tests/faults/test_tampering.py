@@ -190,7 +190,7 @@ def test_the_last_row_may_not_be_lost_silently(whole: lab.Whole, tmp_path: Path,
     file = run.path / "metrics.jsonl"
     rows = file.read_bytes().splitlines(keepends=True)
     assert json.loads(rows[-1])["step"] % 5
-    assert verify(run).damages == []
+    assert verify(run.directory).damages == []
     file.write_bytes(b"".join(rows)[:-9] + b"x" + b"".join(rows)[-8:])
     code, out, _ = call("runs", "verify", run.path)
     assert code == 4
@@ -317,7 +317,7 @@ def test_runs_of_older_versions_are_unsealed_not_damaged(root: Path, call: Call)
     run = Run(root / "a")
     told = run.provenance
     del told["seals"], told["data"]["test"]
-    run.set_provenance(told)
+    run.directory.set_provenance(told)
     for name in ("status.json", "evaluations/evaluation.json"):
         document, _ = seals.unseal(json.loads((run.path / name).read_text("utf-8")))
         (run.path / name).write_text(json.dumps(document), "utf-8")
@@ -368,17 +368,17 @@ def test_an_accuracy_score_survives_the_next_evaluation(root: Path) -> None:
     record = run.evaluation
     assert record is not None
     record["metrics"][kept.ACCURACY_SCORE] = {"value": 0.5, "interval": None, "floor": 0.9, "n": 100}
-    kept.keep(run, kept.FULL_FILE, record)
+    kept.keep(run.directory, kept.FULL_FILE, record)
     run.evaluate(n=SMALL)
     assert run.evaluation is not None
     assert run.evaluation["metrics"][kept.ACCURACY_SCORE]["value"] == 0.5
     longer = json.loads(json.dumps(record))
     longer["protocol"]["step"] += 1
     del longer["metrics"][kept.ACCURACY_SCORE]
-    kept.keep(run, kept.FULL_FILE, longer)
+    kept.keep(run.directory, kept.FULL_FILE, longer)
     assert kept.ACCURACY_SCORE not in run.evaluation["metrics"]
     step = record["protocol"]["step"]
-    earlier = kept.load(run, f"evaluation-step-{step:06d}.json")
+    earlier = kept.load(run.directory, f"evaluation-step-{step:06d}.json")
     assert earlier is not None
     assert earlier["metrics"] == record["metrics"]
 
@@ -394,19 +394,19 @@ def test_recompute(root: Path, call: Call) -> None:
     record = run.evaluation
     assert record is not None
     record["metrics"]["sharpness_ratio"]["value"] *= 1.001
-    kept.keep(run, kept.FULL_FILE, record)
+    kept.keep(run.directory, kept.FULL_FILE, record)
     (damage,) = recompute(run).damages
     assert "evaluation.json: metrics.sharpness_ratio.value is" in damage
     # Recorded on another machine, a thousandth is rounding; a half is not.
     record["protocol"]["measured_on"]["machine"]["processor"] = "another one"
-    kept.keep(run, kept.FULL_FILE, record)
+    kept.keep(run.directory, kept.FULL_FILE, record)
     found = recompute(run)
     assert found.damages == []
     assert any("all within 0.2% or 5 images" in line and "processor another one -> " in line for _, line in found.said)
     record["metrics"]["sharpness_ratio"]["value"] += 0.5
-    kept.keep(run, kept.FULL_FILE, record)
+    kept.keep(run.directory, kept.FULL_FILE, record)
     assert len(recompute(run).damages) == 1
-    kept.keep(run, kept.FULL_FILE, {**record, "metrics": Run(root / "b").evaluate(n=SMALL).record["metrics"]})
+    kept.keep(run.directory, kept.FULL_FILE, {**record, "metrics": Run(root / "b").evaluate(n=SMALL).record["metrics"]})
     shutil.copy(root / "a" / "samples" / "real.png", next((root / "a" / "samples").glob("step-*.png")))
     assert any("not what the snapshot draws" in line for line in recompute(run).damages)
 
@@ -474,13 +474,13 @@ def test_a_run_whose_dataset_was_moved(movable: Path, root: Path, call: Call) ->
     code, out, _ = call("runs", "relocate", "a", there, "--runs", root)
     assert (code, out) == (0, f"a: dataset {there}\n")
     assert call("evaluate", "a", "-n", 20, "--runs", root)[0] == 0
-    assert verify(Run(root / "a")).damages == []
+    assert verify(Run(root / "a").directory).damages == []
     moved = Run(root / "a").provenance["moved"][-1]
     assert (moved["from"], moved["to"]) == (str(movable), str(there))
     run = Run(root / "b")
     told = run.provenance
     told["recipe"]["data"]["name"] = "mnist"
-    run.set_provenance(told)
+    run.directory.set_provenance(told)
     with pytest.raises(UsageError, match="which is in the package"):
         run.relocate(there)
 
@@ -492,7 +492,7 @@ def test_a_run_of_an_older_version_records_its_test_split_when_it_goes_on(
     run = genlab.train(str(recipe), runs=tmp_path, name="a", overrides={"budget.max_steps": 4}, report=False)
     told = run.provenance
     del told["data"]["test"]
-    run.set_provenance(told)
+    run.directory.set_provenance(told)
     assert not provenance.test_is_recorded(run)
     shutil.rmtree(run.path / "checkpoints")
     with pytest.warns(UserWarning, match="the test split was not recorded"):

@@ -162,7 +162,7 @@ def _add_accuracy_score(run: Run, found: Evaluation, store: bool, **how: Unpack[
     _with_score(found, found.against.way.back(drawn, real.shape[2], real.shape[1]), labels)
     if store and found.file is not None:
         with storing(found):
-            kept.keep(run, found.file.name, found.record)
+            kept.keep(run.directory, found.file.name, found.record)
 
 
 def _with_score(found: Evaluation, images: Any, labels: Any) -> None:

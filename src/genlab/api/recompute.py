@@ -57,7 +57,7 @@ def recompute(run: Run, progress: Callable[[str], None] = lambda words: None) ->
     damages: list[str] = []
     parts: tuple[tuple[str, Callable[..., Iterator[str]]], ...] = (
         (("samples", _samples), ("evaluations", _evaluations))
-        if FAMILIES[run.trained_by().family].sampling
+        if FAMILIES[run.directory.trained_by().family].sampling
         else (("accuracy", _accuracy),)
     )
     for name, part in parts:
@@ -73,12 +73,12 @@ def _elsewhere(then: Mapping[str, Any] | None, run: Run) -> list[str]:
     """What of the machine that matters for rounding has changed."""
     if then is None:
         return ["an older version, which did not record where"]
-    return differences(then, {"versions": versions(), "machine": machine_of(run.trained_by())})
+    return differences(then, {"versions": versions(), "machine": machine_of(run.directory.trained_by())})
 
 
 def _samples(run: Run, damages: list[str]) -> Iterator[str]:
     """The sample grids, each from its snapshot."""
-    recipe, provenance = run.trained_by(), run.provenance
+    recipe, provenance = run.directory.trained_by(), run.provenance
     z, labels, columns = fit.previews(recipe, Keyed(provenance["seed"]), len(provenance["data"]["class_names"]))
     resumed = provenance.get("resumed", [])
     elsewhere = _elsewhere(provenance, run) + [
@@ -113,10 +113,10 @@ def _picture(run: Run, file: Any) -> Any:
 
 def _evaluations(run: Run, damages: list[str]) -> Iterator[str]:
     """Every evaluation that the run keeps, of the weights that it still has."""
-    own = judge.load(run.trained_by().data.name)
-    for name in kept.names(run):
+    own = judge.load(run.directory.trained_by().data.name)
+    for name in kept.names(run.directory):
         try:
-            record = kept.load(run, name)
+            record = kept.load(run.directory, name)
         except GenlabError as error:
             damages.append(str(error))
             continue

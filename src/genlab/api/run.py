@@ -204,7 +204,7 @@ class Run(OpenRun):
             return found
         name = kept.file_of(n, drawn, judge)
         with storing(found):
-            found = replace(found, file=kept.keep(self, name, found.record))
+            found = replace(found, file=kept.keep(self.directory, name, found.record))
             for figure in figures(found) if name == kept.FULL_FILE else ():
                 figure.keep(self)
         return found
@@ -216,7 +216,7 @@ class Run(OpenRun):
         Raises:
             DataError: it is damaged or was edited.
         """
-        return kept.load(self, kept.FULL_FILE)
+        return kept.load(self.directory, kept.FULL_FILE)
 
     def is_measured(self) -> bool:
         """Whether there is a full evaluation of the weights that the run has now.
@@ -235,8 +235,8 @@ class Run(OpenRun):
             BusyError: another process writes to the run.
         """
         place = str(Path(dataset).resolve())
-        with self.locked():
-            recipe, told = self.trained_by(), self.provenance
+        with self.directory.locked():
+            recipe, told = self.directory.trained_by(), self.directory.provenance
             if data.is_packaged(recipe.data.name):
                 raise UsageError(f"{self.path.name} was trained on {recipe.data.name}, which is in the package")
             check_split(self, data.load(place), "train")
@@ -245,8 +245,9 @@ class Run(OpenRun):
             entry = {"at": now(), "from": recipe.data.name, "to": place}
             told["data"] = {**told["data"], "name": place}
             told |= {"recipe": files.to_dict(moved), "moved": [*told.get("moved", []), entry]}
-            self.set_provenance(told)
-            self.set_recipe(moved)
+            self.directory.set_provenance(told)
+            self.directory.set_recipe(moved)
+            self.reread()
 
     def _sampler(self, how: SamplingOptions) -> Sampler:
         return Sampler(self, how)
@@ -275,7 +276,7 @@ class Run(OpenRun):
         from genlab.report.html import render
         from genlab.report.page import run_page
 
-        page = run_page(self)
+        page = run_page(self.directory)
         for figure in page.figures:
             name = self.path / "figures" / figure.plot.name
             write(name.with_suffix(".csv"), figure.csv)

@@ -118,7 +118,7 @@ def is_complete(run: Run) -> bool:
         measured = run.is_measured()
     except DataError:  # A damaged evaluation is measured again.
         return False
-    return (run.path / "report.html").exists() and (measured or not _evaluates(run.trained_by()))
+    return (run.path / "report.html").exists() and (measured or not _evaluates(run.recipe))
 
 
 def _evaluates(recipe: Recipe) -> bool:
@@ -130,7 +130,7 @@ def evaluator_of(run: OpenRun) -> Evaluator | None:
     recipe = run.recipe
     if not isinstance(recipe.logging, SampleLogging) or recipe.logging.evaluation == "none":
         return None
-    return Watch(run, recipe, run.provenance["seed"], sampling.sampling_words(run))
+    return Watch(run.directory, recipe, run.provenance["seed"], sampling.sampling_words(run))
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def classifier_of(given: str, check: Check, seed: int, root: Path, train: Train)
         run = OpenRun(RunDirectory.open(given, root).path)
     except UsageError:
         if given not in files.names():
-            known = [run.path.name for run in _readable(root) if _names(run.trained_by())]
+            known = [run.path.name for run in _readable(root) if _names(run.directory.trained_by())]
             raise UsageError(
                 f"init_encoder_from: {unknown('run or recipe', given, [*known, 's4-classifier'])} (in {root})"
             ) from None

@@ -96,4 +96,4 @@ def relocate(
 
     found = train.open_run(run, runs=runs)
     found.relocate(dataset)
-    say(f"{found.path.name}: dataset {found.trained_by().data.name}")
+    say(f"{found.path.name}: dataset {found.directory.trained_by().data.name}")

@@ -21,7 +21,6 @@ from genlab.evaluation.measure import Evaluation, measure
 from genlab.families.base import Bounding, Scoring
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
-from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
 from genlab.runs.options import SamplingOptions
 from genlab.runs.provenance import check_split, machine_of, split_of, test_is_recorded, versions
@@ -78,7 +77,7 @@ def requests(recipe: Recipe, against: Reference, n: int) -> Tensor | None:
     return torch.from_numpy(np.resize(labels, n))
 
 
-def _words(run: RunDirectory, how: SamplingOptions, sampler: Sampler) -> dict[str, object]:
+def _words(run: OpenRun, how: SamplingOptions, sampler: Sampler) -> dict[str, object]:
     step = how.step if how.step is not None else run.status["step"]
     return {
         "of": run.path.name,

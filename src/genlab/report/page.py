@@ -22,6 +22,7 @@ from genlab.report.diagram import drawing
 from genlab.report.figures import looks
 from genlab.runs import verify
 from genlab.runs.directory import RunDirectory
+from genlab.runs.open import OpenRun
 from genlab.runs.sampling import sampling_words
 from genlab.runs.verify import missing_rows
 
@@ -100,7 +101,7 @@ def run_page(run: RunDirectory) -> RunPage:
     recipe, provenance, status, rows = run.trained_by(), run.provenance, _status(run), run.sound_rows()
     schedule, family = Schedule.of(recipe, provenance["data"]["images"]), FAMILIES[recipe.family]
     steps = [step for step in run.steps("samples", ".png") if _is_whole(run, run.file("samples", step, ".png"))]
-    words = sampling_words(run)
+    words = sampling_words(OpenRun(run))
     grids = [Grid(_embed(run.file("samples", step, ".png")), _when(step, schedule)) for step in steps]
     last = rows[-1] if rows else None
     final = Grid(grids[-1].source, f"Generated after {_when(steps[-1], schedule)}: {words}.") if grids else None

@@ -2,20 +2,73 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Self
 
 from genlab.families.base import CustomNetworks
+from genlab.recipe import Recipe
 from genlab.runs.directory import RunDirectory
+from genlab.runs.rows import Row
 
 
-class OpenRun(RunDirectory):
-    """A run directory and the custom networks that its weights belong to.
+class OpenRun:
+    """A run: its directory, and the custom networks that its weights belong to. Recipe and provenance are read once.
 
     Attributes:
-        path: its directory; see `genlab.runs.directory`.
+        directory: its files; see `genlab.runs.directory`.
         custom: networks of the caller's own that it was trained with, by name.
     """
 
-    def __init__(self, path: str | Path, custom: CustomNetworks | None = None) -> None:
-        super().__init__(path)
+    def __init__(self, directory: RunDirectory | str | Path, custom: CustomNetworks | None = None) -> None:
+        self.directory = directory if isinstance(directory, RunDirectory) else RunDirectory(directory)
         self.custom = dict(custom or {})
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    @classmethod
+    def at(cls, given: str | Path, root: Path | None = None, custom: CustomNetworks | None = None) -> Self:
+        """The run of that path, or of that name under `root`; see `RunDirectory.open`."""
+        return cls(RunDirectory.open(given, root), custom)
+
+    @property
+    def path(self) -> Path:
+        """Its directory."""
+        return self.directory.path
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The complete recipe that it was trained by, every `auto` resolved; see `RunDirectory.recipe`."""
+        return self.directory.recipe
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """What made it: versions, machine, seed, data, networks; see `RunDirectory.provenance`."""
+        return self.directory.provenance
+
+    def reread(self) -> None:
+        """Forget recipe and provenance, which were replaced on disk."""
+        for known in ("recipe", "provenance"):
+            self.__dict__.pop(known, None)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """Where it stands; see `RunDirectory.status`."""
+        return self.directory.status
+
+    def metrics(self) -> list[Row]:
+        """All metric rows; see `RunDirectory.metrics`."""
+        return self.directory.metrics()
+
+    def steps(self, folder: str, suffix: str) -> list[int]:
+        """The steps that have a file in a folder, in order."""
+        return self.directory.steps(folder, suffix)
+
+    def file(self, folder: str, step: int, suffix: str) -> Path:
+        """The file of a step, as in ``samples/step-000938.png``."""
+        return self.directory.file(folder, step, suffix)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.directory.checkpoints

@@ -25,7 +25,7 @@ from genlab.errors import DataError, UsageError, first_line
 from genlab.families.base import Examples
 from genlab.families.nets.describe import Description, describe
 from genlab.recipe import Recipe, files
-from genlab.runs.directory import RunDirectory
+from genlab.runs.open import OpenRun
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 
@@ -64,7 +64,7 @@ def split_facts(test: Dataset | None) -> dict[str, Any] | None:
     return None if test is None else {"images": len(test), "fingerprint": test.fingerprint}
 
 
-def split_of(run: RunDirectory, split: Split) -> Dataset | None:
+def split_of(run: OpenRun, split: Split) -> Dataset | None:
     """A split of the run's dataset, as it was when the run began; None for a test split that there is not.
 
     A test split of which nothing was recorded (`test_is_recorded`) is taken as it is.
@@ -72,7 +72,7 @@ def split_of(run: RunDirectory, split: Split) -> Dataset | None:
     Raises:
         DataError: the dataset is not where it was, or it was changed.
     """
-    name = run.trained_by().data.name
+    name = run.directory.trained_by().data.name
     try:
         found = data.load(name) if split == "train" else data.load_test(name)
     except DataError as error:
@@ -85,13 +85,13 @@ def split_of(run: RunDirectory, split: Split) -> Dataset | None:
     return found
 
 
-def data_is_there(run: RunDirectory) -> bool:
+def data_is_there(run: OpenRun) -> bool:
     """Whether something lies where the run's dataset was; it may be another one."""
-    name = run.trained_by().data.name
+    name = run.directory.trained_by().data.name
     return data.is_packaged(name) or Path(name).exists()
 
 
-def check_split(run: RunDirectory, found: Dataset | None, split: Split) -> None:
+def check_split(run: OpenRun, found: Dataset | None, split: Split) -> None:
     """Hold a split against the one that the run began with.
 
     Raises:
@@ -109,7 +109,7 @@ def check_split(run: RunDirectory, found: Dataset | None, split: Split) -> None:
         raise DataError(f"{what} is not the one that run {run.path.name} began with: {hashes}; put it back")
 
 
-def test_is_recorded(run: RunDirectory) -> bool:
+def test_is_recorded(run: OpenRun) -> bool:
     """Whether the run knows the test split that it began with; runs of older versions do not."""
     return "test" in run.provenance["data"]
 

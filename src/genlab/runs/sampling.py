@@ -23,7 +23,6 @@ from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.runs import checkpoint
 from genlab.runs import tensors as sealed
-from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
 from genlab.runs.options import SamplingOptions
 
@@ -122,7 +121,7 @@ def _sampler_of(recipe: Recipe) -> str | None:
 def save_images(
     images: Tensor,
     path: Path,
-    run: RunDirectory,
+    run: OpenRun,
     label: int | str | None = None,
     how: SamplingOptions = AS_THE_RUN_DOES,
 ) -> None:
@@ -150,7 +149,7 @@ def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def sample_labels(run: RunDirectory, n: int, label: int | str | None) -> Tensor | None:
+def sample_labels(run: OpenRun, n: int, label: int | str | None) -> Tensor | None:
     """The classes of n samples, int64 (n,): the one asked for, or all in turn; None for an unconditional run.
 
     Raises:
@@ -164,7 +163,7 @@ def sample_labels(run: RunDirectory, n: int, label: int | str | None) -> Tensor 
     return torch.arange(n) % len(classes) if label is None else torch.full((n,), class_index(label, classes))
 
 
-def sampling_words(run: RunDirectory, how: SamplingOptions = AS_THE_RUN_DOES) -> str:
+def sampling_words(run: OpenRun, how: SamplingOptions = AS_THE_RUN_DOES) -> str:
     """How images of a run are drawn, for captions and messages."""
     layers = {network["name"]: network["layers"] for network in run.provenance["networks"]}
     sampler = layers.get(_sampler_of(run.recipe) or "", [])

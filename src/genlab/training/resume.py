@@ -64,10 +64,10 @@ def resume(
         BusyError: another process writes to the run.
     """
     check_text(run.path, "run")
-    with run.locked():
-        provenance = run.provenance
+    with run.directory.locked():
+        provenance = run.directory.provenance
         _check_parts(run, provenance["own"], objective)
-        began = run.trained_by()
+        began = run.directory.trained_by()
         wanted = _changed(began, epochs, overrides)
         _check_recipe(run, began, wanted)
         saved = _saved(run, strict)
@@ -95,6 +95,7 @@ def resume(
         if saved is None and warm and (asked := warm.asked(recipe)):
             start_warm(warm, assembly, OpenRun(RunDirectory.open(asked).path))
         _note(run, provenance, began, recipe, step)
+        run.reread()
         train_in(run, assembly, test, objective, observers, evaluator, saved)
         return True
 
@@ -108,11 +109,11 @@ def _heal_status(run: OpenRun, step: int, schedule: Schedule) -> None:
         warnings.warn(f"{str(error).partition(';')[0]}; written anew", stacklevel=5)
         with suppress(DataError, IndexError):
             known["seconds"] = run.metrics()[-1]["seconds"]
-    run.set_status(**{**known, "state": "finished", "step": step})
+    run.directory.set_status(**{**known, "state": "finished", "step": step})
 
 
 def _say_lost_rows(run: OpenRun, step: int) -> None:
-    lost = missing_rows(run, step)
+    lost = missing_rows(run.directory, step)
     if lost:
         warnings.warn(f"{run.path / 'metrics.jsonl'}: {len(lost)} rows are missing, from step {lost[0]}", stacklevel=5)
 
@@ -163,7 +164,7 @@ def _check_recipe(run: OpenRun, began: Recipe, wanted: Recipe) -> None:
         there = files.load(file)
     except GenlabError as error:
         warnings.warn(f"{str(error).splitlines()[0]}; written anew, as the run began", stacklevel=5)
-        run.set_recipe(began)
+        run.directory.set_recipe(began)
         return
     changed = files.diff(began, there)
     if changed and files.diff(wanted, there):
@@ -197,6 +198,6 @@ def _note(run: OpenRun, provenance: dict[str, Any], began: Recipe, recipe: Recip
         warnings.warn(f"going on, but not bit for bit as if never interrupted: {'; '.join(moved)}", stacklevel=5)
     entry = {"at": now(), "step": step, "exact": not moved, "differences": moved, "changes": changes}
     if changes:
-        run.set_recipe(recipe)
+        run.directory.set_recipe(recipe)
     resumed = [*provenance.get("resumed", []), entry]
-    run.set_provenance({**provenance, "recipe": files.to_dict(recipe), "resumed": resumed})
+    run.directory.set_provenance({**provenance, "recipe": files.to_dict(recipe), "resumed": resumed})

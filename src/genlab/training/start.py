@@ -83,7 +83,7 @@ def start(
     if source:
         provenance["encoder_from"] = {"run": str(source.path.resolve()), "step": source.status["step"]}
     run = OpenRun(RunDirectory.create(root, settled, seed, provenance, name).path, custom)
-    with run.locked():
+    with run.directory.locked():
         train_in(run, assembly, test, objective, [*observers, watch], evaluator)
     return run
 
@@ -110,7 +110,7 @@ def train_in(
     if recipe.engine.device == "cpu" and torch.get_num_threads() > 1:
         waiting.check()
     with threads.pinned():
-        fit(model, assembly.dataset, run, recipe, assembly.keyed, observers, saved, usable, evaluator(run))
+        fit(model, assembly.dataset, run.directory, recipe, assembly.keyed, observers, saved, usable, evaluator(run))
 
 
 def start_warm(warm: WarmStart, assembly: Assembly, source: OpenRun) -> None:

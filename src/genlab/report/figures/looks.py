@@ -64,7 +64,7 @@ class Look:
             raise UsageError(f"{path}: the ending says the form; allowed: .png (the figure), .npz (its numbers)")
         write(path, forms[path.suffix.lower()]())
 
-    def keep(self, run: RunDirectory) -> Path:
+    def keep(self, run: OpenRun) -> Path:
         """Write both into the run's figures/; returns the drawing's path."""
         path = run.path / "figures" / f"{self.name}.png"
         self.save(path)
@@ -350,12 +350,12 @@ def _look(name: str, title: str, caption: str, drawing: Any, arrays: dict[str, N
     return Look(name, title, caption, drawn, arrays)
 
 
-def _names(run: RunDirectory, labels: Tensor | None) -> list[str]:
+def _names(run: OpenRun, labels: Tensor | None) -> list[str]:
     """The class of each row."""
     return [] if labels is None else [run.provenance["data"]["class_names"][k] for k in labels.tolist()]
 
 
-def _classes(run: RunDirectory, labels: Tensor | None) -> str:
+def _classes(run: OpenRun, labels: Tensor | None) -> str:
     """Which class is drawn, as a part of a sentence."""
     if labels is None:
         return ""
@@ -374,12 +374,12 @@ def _honours(how: SamplingOptions, *ignored: str) -> None:
             raise UsageError(f"this figure cannot be drawn with {words}; leave it out")
 
 
-def _encoded(run: RunDirectory, how: SamplingOptions) -> str:
+def _encoded(run: OpenRun, how: SamplingOptions) -> str:
     """Of an encoder beside a decoder that uses the statistics of its batch."""
     return " Encoded with running BatchNorm statistics." if how.batch_statistics and run.recipe.batch_normalised else ""
 
 
-def _epochs_with_snapshots(run: RunDirectory) -> tuple[list[int], int]:
+def _epochs_with_snapshots(run: OpenRun) -> tuple[list[int], int]:
     """The epochs at whose end a snapshot was kept, and the steps of an epoch."""
     per_epoch = Schedule.of(run.recipe, run.provenance["data"]["images"]).steps_per_epoch
     return [step // per_epoch for step in run.steps("snapshots", ".safetensors") if step % per_epoch == 0], per_epoch
