@@ -18,7 +18,7 @@ ORDER = {
     "families/gan": "losses penalties model columns plots diagram cost cautions __init__",
     "families/vae": "elbo model warm_start columns plots diagram __init__",
     "families/classifier": "model columns plots diagram __init__",
-    "runs": "__init__ tensors options checkpoint rows names lock directory open provenance verify sampling",
+    "runs": "__init__ tensors options checkpoint record rows names lock directory open provenance verify sampling",
     "training": "__init__ fit tensorboard first_steps assemble start resume",
     "evaluation": "metrics __init__ judge image_set sizes by_class notes catalogue measure models live kept run cas "
     "judge_trial",

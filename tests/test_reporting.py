@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -195,5 +196,7 @@ def test_a_run_says_what_was_changed(finished: Run) -> None:
 
 
 def test_a_warm_start_stands_under_provenance() -> None:
-    assert pages._encoder_from({}) == []
-    assert pages._encoder_from({"encoder_from": {"run": "a", "step": 1407}}) == [("encoder from", "a, step 1,407")]
+    cold: Any = {}
+    warm: Any = {"encoder_from": {"run": "a", "step": 1407}}
+    assert pages._encoder_from(cold) == []
+    assert pages._encoder_from(warm) == [("encoder from", "a, step 1,407")]

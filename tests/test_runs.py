@@ -18,23 +18,27 @@ from genlab.runs.directory import RunDirectory, list_runs
 from genlab.runs.names import LONGEST
 from genlab.runs.rows import MetricLog
 
+NOTHING: Any = {"seed": 0}
+"""A provenance of a run that is not looked at."""
+
 
 @pytest.fixture
 def run(tmp_path: Path, small: Callable[..., GanRecipe]) -> RunDirectory:
-    return RunDirectory.create(tmp_path, small(), 0, {"seed": 0}, None)
+    return RunDirectory.create(tmp_path, small(), 0, NOTHING, None)
 
 
 def test_names_count_up(tmp_path: Path, small: Callable[..., GanRecipe]) -> None:
-    names = [RunDirectory.create(tmp_path, small(), seed, {}, None).path.name for seed in (0, 0, 1)]
+    names = [RunDirectory.create(tmp_path, small(), seed, NOTHING, None).path.name for seed in (0, 0, 1)]
     assert names == ["quick-mnist-seed0-001", "quick-mnist-seed0-002", "quick-mnist-seed1-001"]
     assert [run.path.name for run in list_runs(tmp_path)] == names
 
 
 def test_a_name_that_exists_is_refused(tmp_path: Path, small: Callable[..., GanRecipe]) -> None:
-    first = RunDirectory.create(tmp_path, small(), 0, {"mine": True}, "a")
+    mine: Any = {"mine": True}
+    first = RunDirectory.create(tmp_path, small(), 0, mine, "a")
     with pytest.raises(UsageError, match="--resume"):
-        RunDirectory.create(tmp_path, small(), 0, {}, "a")
-    assert first.provenance == {"mine": True}
+        RunDirectory.create(tmp_path, small(), 0, NOTHING, "a")
+    assert first.provenance == mine
 
 
 @pytest.mark.parametrize(
@@ -62,7 +66,7 @@ def test_a_name_that_exists_is_refused(tmp_path: Path, small: Callable[..., GanR
 )
 def test_a_name_that_is_no_name_is_refused(name: str, tmp_path: Path, small: Callable[..., GanRecipe]) -> None:
     with pytest.raises(UsageError, match="run name"):
-        RunDirectory.create(tmp_path / "runs", small(), 0, {}, name)
+        RunDirectory.create(tmp_path / "runs", small(), 0, NOTHING, name)
     assert not (tmp_path / "runs").exists()
 
 
@@ -75,16 +79,16 @@ def test_a_recipe_called_as_a_device_of_windows(
     with pytest.raises(UsageError, match=r"recipe name .* Windows keeps such names for devices; .* --name"):
         genlab.train(named, runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
-    assert RunDirectory.create(tmp_path / "runs", named, 0, {}, "mine").path.name == "mine"
+    assert RunDirectory.create(tmp_path / "runs", named, 0, NOTHING, "mine").path.name == "mine"
     bare = small().model_copy(update={"name": recipe.split(".")[0]})
-    assert RunDirectory.create(tmp_path / "runs", bare, 0, {}, None).path.name == f"{bare.name}-seed0-001"
+    assert RunDirectory.create(tmp_path / "runs", bare, 0, NOTHING, None).path.name == f"{bare.name}-seed0-001"
 
 
 def test_names_that_differ_in_capitals_are_one_name(tmp_path: Path, small: Callable[..., GanRecipe]) -> None:
     """As they are on Windows and macOS, where the run may be carried to."""
-    RunDirectory.create(tmp_path, small(), 0, {}, "Mine")
+    RunDirectory.create(tmp_path, small(), 0, NOTHING, "Mine")
     with pytest.raises(UsageError, match=r"run 'Mine' exists in .*/Mine$"):
-        RunDirectory.create(tmp_path, small(), 0, {}, "mINE")
+        RunDirectory.create(tmp_path, small(), 0, NOTHING, "mINE")
 
 
 def test_a_place_too_deep_for_the_paths_in_a_run(
@@ -100,9 +104,9 @@ def test_a_place_too_deep_for_the_paths_in_a_run(
 
     monkeypatch.setattr(Path, "touch", short)
     with pytest.raises(UsageError, match=r"too deep for the paths of a run's files; take another with --runs"):
-        RunDirectory.create(tmp_path, small(), 0, {}, "a" * 20)
+        RunDirectory.create(tmp_path, small(), 0, NOTHING, "a" * 20)
     assert list(tmp_path.iterdir()) == []
-    assert list(RunDirectory.create(tmp_path, small(), 0, {}, "a").path.glob("x*")) == []
+    assert list(RunDirectory.create(tmp_path, small(), 0, NOTHING, "a").path.glob("x*")) == []
 
 
 def test_no_path_in_a_run_is_longer_than_was_tried(finished: Run) -> None:

@@ -211,7 +211,8 @@ def test_signals_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_metrics_are_cut_before_they_are_opened(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     """Windows renames nothing over a file that is open: none of a run is while another takes its place."""
-    run = RunDirectory.create(tmp_path, small(), 0, {"seed": 0}, None)
+    nothing: Any = {"seed": 0}
+    run = RunDirectory.create(tmp_path, small(), 0, nothing, None)
     opened: list[Path] = []
     with run.appending(after=0) as log:
         log.append({"step": 1})

@@ -136,7 +136,8 @@ def test_a_metric_that_is_not_finite_is_null(tmp_path: Path, whole: Whole) -> No
     """E3: in a row it is null, and the row is JSON."""
     run = Run(tmp_path)
     recipe = genlab.load_recipe(str(whole("gan")[0]))
-    made = genlab.runs.directory.RunDirectory.create(tmp_path, recipe, 0, {}, "run")
+    nothing: Any = {}
+    made = genlab.runs.directory.RunDirectory.create(tmp_path, recipe, 0, nothing, "run")
     with made.appending(after=0) as log:
         log.append({"step": 1, "loss_d": math.nan, "loss_g": -math.inf, "d_real": 0.5})
     (row,) = made.metrics()

@@ -181,7 +181,7 @@ def test_elsewhere_it_goes_on_and_says_that_it_is_not_exact(
 ) -> None:
     """C6."""
     run = RunDirectory(half("gan"))
-    provenance = run.provenance
+    provenance: Any = run.provenance
     for section, values in changed.items():
         provenance[section] |= values
     run.set_provenance(provenance)

@@ -23,6 +23,7 @@ from genlab.report.figures import looks
 from genlab.runs import verify
 from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
+from genlab.runs.record import Provenance, Resumed
 from genlab.runs.sampling import sampling_words
 from genlab.runs.verify import missing_rows
 
@@ -241,7 +242,7 @@ def _state_words(status: dict[str, Any]) -> str:
     return words.get(status["state"], "")
 
 
-def _provenance_lines(provenance: dict[str, Any]) -> list[tuple[str, str]]:
+def _provenance_lines(provenance: Provenance) -> list[tuple[str, str]]:
     machine, data = provenance["machine"], provenance["data"]
     versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
     return [
@@ -274,7 +275,7 @@ def _described(networks: list[dict[str, Any]]) -> list[Description]:
     return [Description(**{**network, "layers": rows}) for network, rows in zip(networks, layers, strict=True)]
 
 
-def _resumed(entry: dict[str, Any]) -> str:
+def _resumed(entry: Resumed) -> str:
     words = [f"{entry['at']} at step {entry['step']:,}"]
     words += [f"{path} {old} -> {new}" for path, (old, new) in entry["changes"].items()]
     if not entry["exact"]:
@@ -282,7 +283,7 @@ def _resumed(entry: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _encoder_from(provenance: dict[str, Any]) -> list[tuple[str, str]]:
+def _encoder_from(provenance: Provenance) -> list[tuple[str, str]]:
     source = provenance.get("encoder_from")
     return [("encoder from", f"{source['run']}, step {source['step']:,}")] if source else []
 

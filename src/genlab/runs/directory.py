@@ -24,7 +24,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from genlab.engine import seals
 from genlab.engine.files import clean, make_folder, refusals, sync_folder, write, write_json
@@ -32,6 +32,7 @@ from genlab.errors import BusyError, DataError, GenlabError, StorageError, Usage
 from genlab.recipe import Recipe, files
 from genlab.runs.lock import _host, _lock
 from genlab.runs.names import _check_depth, _claim, check_name
+from genlab.runs.record import Provenance
 from genlab.runs.rows import MetricLog, Row, _checked
 
 FOLDERS = ("samples", "checkpoints", "snapshots", "evaluations", "figures")
@@ -60,9 +61,7 @@ class RunDirectory:
         return f"{type(self).__name__}({str(self.path)!r})"
 
     @classmethod
-    def create(
-        cls, root: Path, recipe: Recipe, seed: int, provenance: dict[str, Any], name: str | None
-    ) -> RunDirectory:
+    def create(cls, root: Path, recipe: Recipe, seed: int, provenance: Provenance, name: str | None) -> RunDirectory:
         """A new directory with its recipe and provenance; named recipe-seedS-NNN unless `name` is given.
 
         Raises:
@@ -147,7 +146,7 @@ class RunDirectory:
         write(self.path / "recipe.yaml", files.dump(recipe).encode())
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> Provenance:
         """What made this run: versions, device, threads, seed, data fingerprint; each time that it was resumed.
 
         Raises:
@@ -156,9 +155,9 @@ class RunDirectory:
         provenance, seal = self._document("provenance.json")
         if seal != "whole":
             raise DataError(f"{self.path / 'provenance.json'}: damaged (its crc does not match)")
-        return provenance
+        return cast("Provenance", provenance)
 
-    def set_provenance(self, provenance: dict[str, Any]) -> None:
+    def set_provenance(self, provenance: Provenance) -> None:
         """Replace the provenance."""
         write_json(self.path / "provenance.json", seals.seal(provenance))
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 from genlab.families.base import CustomNetworks
 from genlab.recipe import Recipe
 from genlab.runs.directory import RunDirectory
+from genlab.runs.record import Provenance
 from genlab.runs.rows import Row
 
 
@@ -43,7 +44,7 @@ class OpenRun:
         return self.directory.recipe
 
     @cached_property
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> Provenance:
         """What made it: versions, machine, seed, data, networks; see `RunDirectory.provenance`."""
         return self.directory.provenance
 

@@ -26,6 +26,7 @@ from genlab.families.base import Examples
 from genlab.families.nets.describe import Description, describe
 from genlab.recipe import Recipe, files
 from genlab.runs.open import OpenRun
+from genlab.runs.record import Provenance, SplitFacts
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 
@@ -37,7 +38,7 @@ def provenance_of(
     test: Dataset | None,
     described: list[Description],
     own: dict[str, str],
-) -> dict[str, Any]:
+) -> Provenance:
     """What made this run, as far as it can be known when it begins."""
     return {
         "seed": seed,
@@ -59,7 +60,7 @@ def provenance_of(
     }
 
 
-def split_facts(test: Dataset | None) -> dict[str, Any] | None:
+def split_facts(test: Dataset | None) -> SplitFacts | None:
     """What is recorded of a test split; None where the dataset has none."""
     return None if test is None else {"images": len(test), "fingerprint": test.fingerprint}
 

@@ -32,6 +32,7 @@ from genlab.runs.provenance import (
     test_is_recorded,
     versions,
 )
+from genlab.runs.record import Provenance, Resumed
 from genlab.runs.verify import missing_rows
 from genlab.training.assemble import assemble, prepare
 from genlab.training.fit import Observer
@@ -185,7 +186,7 @@ def _saved(run: OpenRun, strict: bool) -> checkpoint.Checkpoint | None:
     return saved
 
 
-def _note(run: OpenRun, provenance: dict[str, Any], began: Recipe, recipe: Recipe, step: int) -> None:
+def _note(run: OpenRun, provenance: Provenance, began: Recipe, recipe: Recipe, step: int) -> None:
     """Write down that, where and with which changes the run goes on, and say so where it is no longer exact."""
     changes = {path: [old, new] for path, (old, new) in files.diff(began, recipe).items()}
     moved = differences(provenance, {"versions": versions(), "machine": machine_of(recipe)})
@@ -196,7 +197,7 @@ def _note(run: OpenRun, provenance: dict[str, Any], began: Recipe, recipe: Recip
     ]
     if moved:
         warnings.warn(f"going on, but not bit for bit as if never interrupted: {'; '.join(moved)}", stacklevel=5)
-    entry = {"at": now(), "step": step, "exact": not moved, "differences": moved, "changes": changes}
+    entry: Resumed = {"at": now(), "step": step, "exact": not moved, "differences": moved, "changes": changes}
     if changes:
         run.directory.set_recipe(recipe)
     resumed = [*provenance.get("resumed", []), entry]

@@ -1,0 +1,54 @@
+"""What a run's provenance.json holds."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+
+class SplitFacts(TypedDict):
+    """A split of a dataset, as it was when the run began."""
+
+    images: int
+    fingerprint: str
+
+
+class DataFacts(TypedDict):
+    """The run's dataset. `test` is None where there is no test split; runs of older versions do not have it."""
+
+    name: str
+    split: str
+    images: int
+    fingerprint: str
+    class_names: list[str]
+    test: NotRequired[SplitFacts | None]
+
+
+class Resumed(TypedDict):
+    """That a run went on: where, whether bit for bit as if never interrupted, and with which changes of its recipe."""
+
+    at: str
+    step: int
+    exact: bool
+    differences: list[str]
+    changes: dict[str, Any]
+
+
+class Provenance(TypedDict):
+    """What made a run, as far as it could be known when it began.
+
+    `own` has the custom parts and their types, `networks` the layer tables, `recipe` the recipe with every `auto`
+    resolved, `seals` that all files of the run carry one. A moved dataset and a warm start are recorded, too.
+    """
+
+    seed: int
+    started: str
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    data: DataFacts
+    networks: list[dict[str, Any]]
+    own: dict[str, str]
+    recipe: NotRequired[dict[str, Any]]
+    seals: NotRequired[bool]
+    resumed: NotRequired[list[Resumed]]
+    moved: NotRequired[list[dict[str, Any]]]
+    encoder_from: NotRequired[dict[str, Any]]
