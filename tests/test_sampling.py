@@ -17,7 +17,7 @@ class Draws(Sampler):
     """A sampler of nothing but z."""
 
     def __init__(self, latent: int, how: SamplingOptions) -> None:
-        self.how, self._keyed, self._noise = how, Keyed(how.seed), (latent,)
+        self.how, self._keyed, self.size = how, Keyed(how.seed), latent
 
 
 @pytest.mark.parametrize(

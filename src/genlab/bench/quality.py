@@ -74,7 +74,8 @@ def score(loop: Loop, seed: int) -> dict[str, Any]:
     """How good its images are now: `floors` and `requested`, see `curve`."""
     against, floor = reference(loop.recipe.data)
     labels = requests(loop.recipe, against, FULL)
-    made = pictures.to_uint8(loop.generate(Keyed(seed).normal("evaluation", 0, FULL, loop.recipe.latent), labels))
+    z = Keyed(seed).normal("evaluation", 0, FULL, loop.recipe.latent)
+    made = pictures.to_uint8(loop.generate(z, labels))
     side, channels = against.real.images.shape[2], against.real.images.shape[1]
     fake = ImageSet(against.way.back(made, side, channels), None, against.judge, intervals=False)
     distance = metrics.frechet_distance(against.real.features, fake.features)

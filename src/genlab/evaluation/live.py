@@ -15,6 +15,7 @@ from genlab.evaluation import catalogue, judge
 from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.measure import CHEAP, measure
 from genlab.families.base import Column, Generates
+from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.runs.directory import RunDirectory
 
@@ -48,6 +49,9 @@ class Watch:
         data = recipe.data
         self._way = Preprocessing(data.size, data.channels, data.resize)
         self._against: Reference | None = None
+        sampling = FAMILIES[recipe.family].sampling
+        assert sampling is not None, "only families that make images are measured"
+        self._noise = sampling.noise(recipe)
 
     def __call__(self, step: int, model: Generates) -> dict[str, float]:
         """Metrics of `CHEAP` images, the same z and classes at each step; what is to be logged."""
@@ -55,7 +59,7 @@ class Watch:
         images, labels = against.training_images(CHEAP), None
         if self.recipe.conditional and images.labels is not None:
             labels = torch.from_numpy(images.labels)
-        z = self._keyed.normal("evaluation", 0, CHEAP if labels is None else len(labels), self.recipe.latent)
+        z = self._keyed.normal("evaluation", 0, CHEAP if labels is None else len(labels), *self._noise)
         made = pictures.to_uint8(model.generate(z, labels))
         words: dict[str, object] = {"of": self.run.path.name, "step": step, "drawn_with": self.words}
         samples = Samples(made, None if labels is None else labels.numpy(), words, self._way)

@@ -1,10 +1,12 @@
 """The schema of a recipe: one complete, frozen description of a training.
 
 A recipe is made of sections; a section is a frozen pydantic model that forbids unknown keys. A field that has no
-effect cannot be set: either its family or its network kind does not have it, or a rule refuses it. `fields` has what
+effect cannot be set: either its family or its network kind does not have it, or a rule refuses it. `sections` has what
 all families share, `networks` a section for each kind of network, and `gan`, `vae`, `classifier` their families.
-Reading, writing, overriding and comparing recipes is in `recipe_files`. Nothing here imports torch.
+Reading, writing, overriding and comparing recipes is in `files`. Nothing here imports torch.
 """
+
+from typing import get_args
 
 from genlab.recipe.classifier import ClassifierRecipe
 from genlab.recipe.gan import GanRecipe
@@ -14,10 +16,8 @@ from genlab.recipe.vae import VaeRecipe
 Recipe = GanRecipe | VaeRecipe | ClassifierRecipe
 """A recipe of any family."""
 
-FAMILIES: dict[str, type[GanRecipe] | type[VaeRecipe] | type[ClassifierRecipe]] = {
-    "gan": GanRecipe,
-    "vae": VaeRecipe,
-    "classifier": ClassifierRecipe,
+FAMILIES: dict[str, type[Recipe]] = {
+    get_args(family.model_fields["family"].annotation)[0]: family for family in get_args(Recipe)
 }
 
 __all__ = [

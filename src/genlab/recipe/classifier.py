@@ -58,6 +58,7 @@ class Augmentation(Section):
 
 
 class ClassifierRecipe(BaseRecipe):
+    example: ClassVar[str] = "s4-classifier"
     validates: ClassVar[bool] = True
     family: Literal["classifier"]
     augmentation: Augmentation | None = None

@@ -22,10 +22,6 @@ CHOICES = ("kind", "name")
 """The fields that choose between forms of a section: of a network, of an optimiser."""
 
 
-GOOD = {"gan": "quick-mnist", "vae": "s4-vae", "classifier": "s4-classifier"}
-"""A recipe of each family whose values stand in for invalid ones, so that the rest can be examined."""
-
-
 TYPES = {"int_parsing": "a whole number", "bool_parsing": "true or false", "float_parsing": "a number"}
 
 
@@ -108,7 +104,7 @@ class Draft:
                     if not self._is_invalid(path):
                         self._invalid.add(path)
                         self.problems.append(_explain(path, details, known))
-                        good = read(GOOD[raw["family"]])[1]
+                        good = read(model.example)[1]
                         _repair(repaired, location, good, remove=details[0]["type"] == "extra_forbidden")
         raise RecipeError(self.title, self.problems)
 

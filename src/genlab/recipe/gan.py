@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -87,6 +87,7 @@ class GanOptimisers(Section):
 
 
 class GanRecipe(BaseRecipe):
+    example: ClassVar[str] = "quick-mnist"
     family: Literal["gan"]
     networks: GanNetworks
     objective: GanObjective

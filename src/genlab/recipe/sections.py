@@ -201,6 +201,8 @@ class BaseRecipe(Section):
     budget: Budget
     engine: Engine = Engine()
     logging: Logging = Logging()
+    example: ClassVar[str]
+    """A built-in recipe of the family whose values stand in for invalid ones, so that the rest can be examined."""
     validates: ClassVar[bool] = False
     """Whether models of this family say after each epoch how they do on held-out images."""
 

@@ -50,6 +50,7 @@ class VaeObjective(Section):
 
 
 class VaeRecipe(BaseRecipe):
+    example: ClassVar[str] = "s4-vae"
     validates: ClassVar[bool] = True
     family: Literal["vae"]
     networks: VaeNetworks

@@ -35,6 +35,7 @@ class Sampler:
     """What makes images in a run: its generator or decoder, and the z and labels to give it.
 
     Attributes:
+        size: numbers in the noise of one image; z are flat, whatever the shape of that noise.
         words: how its images are drawn, for captions.
 
     Raises:
@@ -54,27 +55,30 @@ class Sampler:
         self._network = self._engine.place(network)
         self._keyed = Keyed(how.seed)
         self._noise, self._to_images = sampling.noise(self.recipe), sampling.to_images
+        self.size = math.prod(self._noise)
         self.words = sampling_words(run, how)
 
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images for z (N, latent) and, if conditional, labels (N,): float32, (N, C, H, W), in [0, 1]."""
+        """Images for z (N, size) and, if conditional, labels (N,): float32, (N, C, H, W), in [0, 1]."""
         if self.how.batch_statistics and len(z) < 2:
             raise UsageError("batch statistics need 2 or more images")
-        output = self._engine.apply(self._network, z, labels, batch_statistics=self.how.batch_statistics)
+        output = self._engine.apply(
+            self._network, z.reshape(len(z), *self._noise), labels, batch_statistics=self.how.batch_statistics
+        )
         return self._to_images(self.recipe, output)
 
     def z(self, purpose: str, *shape: int) -> Tensor:
-        """Latent points of the seed, (*shape, latent), truncated where asked for.
+        """Latent points of the seed, (*shape, size), truncated where asked for.
 
         The last of `shape` is the number of images (or of pairs): z of image k is the same whatever that number is.
         torch fills an array in steps that depend on its size, so z are drawn in blocks of one size, each from its key.
         """
         *lead, n = shape
         blocks = [
-            self._truncated(self._keyed.normal(purpose, block, *lead, BLOCK, *self._noise))
+            self._truncated(self._keyed.normal(purpose, block, *lead, BLOCK, self.size))
             for block in range(-(-n // BLOCK))
         ]
-        return torch.cat(blocks, dim=len(lead)).narrow(len(lead), 0, n).contiguous()
+        return torch.cat(blocks, dim=-2)[..., :n, :].contiguous()
 
     def _truncated(self, z: Tensor) -> Tensor:
         return z if self.how.truncation is None else latent.truncated(z, self.how.truncation)

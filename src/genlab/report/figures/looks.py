@@ -146,10 +146,10 @@ def traverse(
         UsageError: no such unit, or a class asked of an unconditional run.
     """
     sampler = Sampler(run, how)
-    chosen = list(range(min(sampler.recipe.latent, 10))) if units is None else list(units)
-    wrong = [unit for unit in chosen if not 0 <= unit < sampler.recipe.latent]
+    chosen = list(range(min(sampler.size, 10))) if units is None else list(units)
+    wrong = [unit for unit in chosen if not 0 <= unit < sampler.size]
     if wrong or not chosen:
-        raise UsageError(f"units {wrong}: allowed: 0 .. {sampler.recipe.latent - 1}")
+        raise UsageError(f"units {wrong}: allowed: 0 .. {sampler.size - 1}")
     _check(steps=(steps, 2), figure=steps * len(chosen))
     if not 0 < span <= 100:
         raise UsageError(f"span is {span}; allowed: above 0, at most 100")
@@ -178,10 +178,8 @@ def latent_map(
         UsageError: z has another number of dimensions.
     """
     sampler = Sampler(run, how)
-    if sampler.recipe.latent != 2:
-        raise UsageError(
-            f"{run.path.name} has z of {sampler.recipe.latent}; a map needs 2 (--networks.latent 2); see traverse"
-        )
+    if sampler.size != 2:
+        raise UsageError(f"{run.path.name} has z of {sampler.size}; a map needs 2 (--networks.latent 2); see traverse")
     _check(steps=(steps, 2), figure=steps**2)
     z = latent.plane(steps)
     one = sample_labels(run, 1, label)
