@@ -27,7 +27,7 @@ ORDER = {
     "report/figures": "__init__ looks evaluation",
     "api": "__init__ run warm_start progress train layers evaluate recompute doctor",
     "bench": "__init__ loops timing quality records short",
-    "cli": "__init__ terminal draw evaluate runs bench doctor main",
+    "cli": "__init__ options terminal train draw evaluate data judge runs bench doctor main",
 }
 LOADED_BY = {"torch": "engine data families runs training evaluation report api bench", "rich": "cli/ api/progress",
              "cyclopts": "cli", "matplotlib": "report", "jinja2": "report"}  # fmt: skip

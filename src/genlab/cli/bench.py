@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from genlab.cli.draw import Json
+from genlab.cli.options import Json
 from genlab.engine.console import doing, say
 
 app = App(name="bench", help="Benchmark this machine in two minutes; or show the plan that was measured on it.")

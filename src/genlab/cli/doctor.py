@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from genlab.cli.draw import Json
+from genlab.cli.options import Json
 from genlab.engine.console import say, visible
 
 WIDTH = 60

@@ -1,74 +1,21 @@
-"""The commands that look at a run: each a thin call of a method of `Run`. `cli` puts them on the command line."""
+"""The commands that look at a run: each a thin call of a method of `Run`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter
 
+from genlab.cli.options import AS_THE_RUN_DOES, Draw, Json, Label, RunName, Runs, whole, wholes
 from genlab.engine.console import say
-from genlab.runs.options import HELP, SamplingKeywords, SamplingOptions
+from genlab.runs.options import SamplingOptions
 
 if TYPE_CHECKING:
     from genlab.api.run import Run
     from genlab.report.figures.looks import Look
 
 
-def whole(_: object, tokens: Sequence[Token]) -> int:
-    """A whole number as it was typed; 0.7 is none (and would otherwise be rounded)."""
-    return wholes(_, tokens)[0]
-
-
-def wholes(_: object, tokens: Sequence[Token]) -> list[int]:
-    """Several of them."""
-    try:
-        return [int(token.value) for token in tokens]
-    except ValueError:
-        given = " ".join(token.value for token in tokens)
-        raise ValueError(f"{given!r} is given; a whole number is needed") from None
-
-
-def _several(help: str) -> Parameter:
-    """Whole numbers behind one flag."""
-    return Parameter(consume_multiple=True, negative="", converter=wholes, help=help)
-
-
-Runs = Annotated[Path | None, Parameter(name="--runs", help="Folder of the runs (GENLAB_RUNS, or ./runs).")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for a program.")]
-RunName = Annotated[str, Parameter(help="A run: its path, or its name under --runs.")]
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """How images are drawn."""
-
-    seed: Annotated[int, Parameter(converter=whole, help=HELP["seed"])] = 0
-    step: Annotated[int | None, Parameter(converter=whole, help=HELP["step"])] = None
-    raw_weights: Annotated[bool, Parameter(negative="", help=HELP["raw_weights"])] = False
-    batch_statistics: Annotated[bool, Parameter(negative="", help=HELP["batch_statistics"])] = False
-    truncation: Annotated[float | None, Parameter(help=HELP["truncation"])] = None
-
-    def chosen(self) -> SamplingKeywords:
-        """Those that were asked for."""
-        plain = Drawing().options()
-        return {k: v for k, v in self.options().items() if v != plain[k]}  # type: ignore[literal-required, return-value]
-
-    def options(self) -> SamplingKeywords:
-        """As the library calls them."""
-        return {
-            "seed": self.seed,
-            "step": self.step,
-            "ema": not self.raw_weights,
-            "batch_statistics": self.batch_statistics,
-            "truncation": self.truncation,
-        }
-
-
-Draw = Annotated[Drawing, Parameter(name="*")]
-Label = Annotated[str | None, Parameter(name="--class", help="One class, by number or name.")]
 Output = Annotated[
     Path | None,
     Parameter(name=["-o", "--output"], help="A .png, or an .npz of the numbers; the run's report without it."),
@@ -87,7 +34,7 @@ def sample(
         str | None,
         Parameter(name="--class", help="One class, by number or name; without it all in turn, a column each."),
     ] = None,
-    how: Draw = Drawing(),
+    how: Draw = AS_THE_RUN_DOES,
     runs: Runs = None,
 ) -> None:
     """Draw new images from a run."""
@@ -111,7 +58,7 @@ def interpolate(
     steps: Annotated[int, Parameter(converter=whole, help="Images in a row.")] = 10,
     path: Annotated[str, Parameter(help="linear or spherical.")] = "linear",
     label: Label = None,
-    how: Draw = Drawing(),
+    how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
@@ -125,7 +72,7 @@ def grid(
     /,
     *,
     columns: Annotated[int, Parameter(converter=whole, help="How many z.")] = 15,
-    how: Draw = Drawing(),
+    how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
@@ -147,7 +94,7 @@ def traverse(
     steps: Annotated[int, Parameter(converter=whole, help="Images in a row.")] = 9,
     span: Annotated[float, Parameter(help="How far each unit is moved, either way.")] = 3.0,
     label: Label = None,
-    how: Draw = Drawing(),
+    how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
@@ -162,7 +109,7 @@ def latent_map(
     *,
     steps: Annotated[int, Parameter(converter=whole, help="Images a side.")] = 20,
     label: Label = None,
-    how: Draw = Drawing(),
+    how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
@@ -176,7 +123,7 @@ def reconstruct(
     /,
     *,
     n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="How many images.")] = 20,
-    how: Draw = Drawing(),
+    how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
@@ -199,7 +146,7 @@ def timeline(
         ),
     ] = None,
     n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="How many z.")] = 12,
-    how: Draw = Drawing(),
+    how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
@@ -270,6 +217,5 @@ COMMANDS = (
     reconstruct,
     timeline,
     confusion,
-    likelihood,
 )
 """In the order of the help text."""

@@ -1,4 +1,4 @@
-"""The commands about runs on disk: which there are, and whether they are whole. `cli` puts them on the command line."""
+"""The commands about runs on disk: which there are, and whether they are whole."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from genlab.cli.draw import Json, RunName, Runs
+from genlab.cli.options import Json, RunName, Runs
 from genlab.engine.console import say, waiting
 from genlab.errors import CheckpointError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,12 @@ def show_table(table: Table) -> None:
         _rich(table)
     else:
         _plain(table)
+
+
+def wrapped(text: str, label: str = "") -> str:
+    """A text behind a label, in lines that fit the terminal, at most 100 characters."""
+    width = min(shutil.get_terminal_size().columns, 100)
+    return textwrap.fill(text, width, initial_indent=label, subsequent_indent=" " * len(label))
 
 
 def show_json(value: Any) -> None:

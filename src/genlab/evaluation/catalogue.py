@@ -1,10 +1,4 @@
-"""The metrics there are: one record for each, with what it says and what it cannot see.
-
-Each measures one set of images against the reference. The Frechet distance is the formula of the FID and the kernel
-distance that of the KID, the classifier score that of the Inception Score, but in the features and classes of the
-dataset's own judge: those of Inception-v3 were learned from photographs and tell digits or clothes apart poorly, so
-such numbers compare only with others by the same judge.
-"""
+"""The metrics there are: one record for each, with what it says and what it cannot see."""
 
 from __future__ import annotations
 
@@ -20,6 +14,11 @@ from genlab.evaluation.by_class import MANY
 from genlab.evaluation.image_set import ImageSet, Reference
 from genlab.evaluation.metrics import Estimate
 
+IN_FEATURES = (
+    "FID, KID and IS are computed in the features and classes of the dataset's own judge, not in Inception's, which were "
+    "learned from photographs and tell digits or clothes apart poorly: compare such numbers by the same judge only."
+)
+"""What must be known of the metrics that are usually computed with Inception-v3."""
 Estimates = dict[str, Estimate | None]
 Measure = Callable[[ImageSet, Reference], Estimate | None]
 """(what is measured, against what) -> a value with its interval; None where it cannot be had (`notes` says why)."""

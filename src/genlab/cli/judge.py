@@ -1,0 +1,83 @@
+"""The commands about judges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from genlab.cli.options import Dataset, Json, Judge, Runs, whole
+from genlab.engine.console import say, waiting
+
+app = App(name="judge", help="Judges: the frozen classifiers that the metrics use.")
+
+
+@app.command(name="train")
+def judge_train(
+    dataset: Dataset,
+    /,
+    *,
+    seed: Annotated[int, Parameter(converter=whole, help="Of everything random.")] = 0,
+    runs: Runs = None,
+    json: Json = False,
+) -> None:
+    """Train the judge of a dataset by its recipe: a run, with judge.safetensors in it."""
+    from genlab.api import evaluate as api_metrics
+    from genlab.api import progress
+    from genlab.cli import terminal
+    from genlab.evaluation.judge import PINNED
+
+    run, made = api_metrics.train_judge(dataset, seed=seed, runs=runs, observers=[progress.progress()])
+    last, pinned = run.metrics()[-1], PINNED.get(dataset)
+    facts = {
+        "run": str(run.path),
+        "test_accuracy": last.get("test_accuracy"),
+        "seconds": run.seconds,
+        "sha256": made.sha256,
+        "pinned": pinned,
+    }
+    if json:
+        terminal.show_json(facts)
+        return
+    if facts["test_accuracy"] is not None:
+        say(f"test accuracy {facts['test_accuracy']:.2%}, trained in {run.seconds:.0f} s")
+    say(f"judge   {run.path / 'judge.safetensors'}\nsha256  {made.sha256}")
+    if pinned:
+        same = "the same, bit for bit" if pinned == made.sha256 else "other bits: another machine rounds otherwise"
+        say(f"pinned  {pinned}\n        {same}; the metrics go on with the pinned one")
+    else:
+        say(f"use it  genlab evaluate RUN --judge {run.path.name}")
+
+
+@app.command(name="test")
+def judge_test(
+    dataset: Dataset,
+    /,
+    *,
+    judge: Judge = None,
+    output: Annotated[
+        Path | None, Parameter(name=["-o", "--output"], help="Draw the responses into this .png file.")
+    ] = None,
+    runs: Runs = None,
+    json: Json = False,
+) -> None:
+    """Try a judge: accuracy, calibration, and how the distance answers to disturbed real images."""
+    from genlab.api import evaluate as api_metrics
+    from genlab.cli import terminal
+    from genlab.engine import files
+    from genlab.evaluation.judge_trial import facts
+    from genlab.report import tables
+    from genlab.report.figures import evaluation as figures
+
+    if output is not None:
+        files.destination(output, ".png (the responses)")
+    found = api_metrics.try_judge(dataset, run=judge, runs=runs, progress=waiting)
+    if output is not None:
+        files.write(output, figures.judge_trial(found))
+    if json:
+        terminal.show_json(facts(found))
+        return
+    say("\n".join(f"{name}: {value}" for name, value in found.words()))
+    say()
+    terminal.show_table(tables.of_judge_trial(found))

@@ -1,0 +1,81 @@
+"""Parameters that several commands share: each flag, with its help, is written once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter, Token
+
+from genlab.runs.options import HELP, SamplingKeywords
+
+
+def whole(_: object, tokens: Sequence[Token]) -> int:
+    """A whole number as it was typed; 0.7 is none (and would otherwise be rounded)."""
+    return wholes(_, tokens)[0]
+
+
+def wholes(_: object, tokens: Sequence[Token]) -> list[int]:
+    """Several of them."""
+    try:
+        return [int(token.value) for token in tokens]
+    except ValueError:
+        given = " ".join(token.value for token in tokens)
+        raise ValueError(f"{given!r} is given; a whole number is needed") from None
+
+
+def several(help: str) -> Parameter:
+    """Whole numbers behind one flag."""
+    return Parameter(consume_multiple=True, negative="", converter=wholes, help=help)
+
+
+Runs = Annotated[Path | None, Parameter(name="--runs", help="Folder of the runs (GENLAB_RUNS, or ./runs).")]
+
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for a program.")]
+
+
+RunName = Annotated[str, Parameter(help="A run: its path, or its name under --runs.")]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How images are drawn."""
+
+    seed: Annotated[int, Parameter(converter=whole, help=HELP["seed"])] = 0
+    step: Annotated[int | None, Parameter(converter=whole, help=HELP["step"])] = None
+    raw_weights: Annotated[bool, Parameter(negative="", help=HELP["raw_weights"])] = False
+    batch_statistics: Annotated[bool, Parameter(negative="", help=HELP["batch_statistics"])] = False
+    truncation: Annotated[float | None, Parameter(help=HELP["truncation"])] = None
+
+    def chosen(self) -> SamplingKeywords:
+        """Those that were asked for."""
+        plain = Drawing().options()
+        return {k: v for k, v in self.options().items() if v != plain[k]}  # type: ignore[literal-required, return-value]
+
+    def options(self) -> SamplingKeywords:
+        """As the library calls them."""
+        return {
+            "seed": self.seed,
+            "step": self.step,
+            "ema": not self.raw_weights,
+            "batch_statistics": self.batch_statistics,
+            "truncation": self.truncation,
+        }
+
+
+Draw = Annotated[Drawing, Parameter(name="*")]
+
+
+Label = Annotated[str | None, Parameter(name="--class", help="One class, by number or name.")]
+
+
+Judge = Annotated[str | None, Parameter(help="A run of a classifier, instead of the dataset's own judge.")]
+
+
+AS_THE_RUN_DOES = Drawing()
+
+
+Dataset = Annotated[str, Parameter(help="A built-in dataset, or the path of an npz file.")]
