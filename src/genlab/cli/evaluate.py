@@ -106,9 +106,11 @@ def metrics(*, json: Json = False) -> None:
     from genlab.report import text
 
     if json:
-        terminal.show_json(
-            [{"name": m.name, "title": m.title, "says": m.says, "blind": m.blind} for m in METRICS.values()]
-        )
+        said = [{"name": m.name, "title": m.title, "says": m.says, "blind": m.blind} for m in METRICS.values()]
+        terminal.show_json(said)
         return
     for metric in METRICS.values():
-        say(f"{text.title(metric.name)}\n  says       {metric.says}\n  blind to   {metric.blind}\n")
+        say(f"{text.title(metric.name)}  {metric.name}")
+        say(terminal.wrapped(metric.says, "  says      "))
+        say(terminal.wrapped(metric.blind, "  blind to  ") + "\n")
+    say(terminal.wrapped(IN_FEATURES))

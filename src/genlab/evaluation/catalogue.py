@@ -15,8 +15,8 @@ from genlab.evaluation.image_set import ImageSet, Reference
 from genlab.evaluation.metrics import Estimate
 
 IN_FEATURES = (
-    "FID, KID and IS are computed in the features and classes of the dataset's own judge, not in Inception's, which were "
-    "learned from photographs and tell digits or clothes apart poorly: compare such numbers by the same judge only."
+    "FID, KID and IS are computed in the features and classes of the dataset's own judge, not in Inception's, which "
+    "were learned from photographs and tell digits or clothes apart poorly: compare numbers by the same judge only."
 )
 """What must be known of the metrics that are usually computed with Inception-v3."""
 Estimates = dict[str, Estimate | None]
