@@ -102,7 +102,7 @@ def compare(
 def metrics(*, json: Json = False) -> None:
     """Say of every metric what it says, and what it cannot see."""
     from genlab.cli import terminal
-    from genlab.evaluation.catalogue import METRICS
+    from genlab.evaluation.catalogue import IN_FEATURES, METRICS
     from genlab.report import text
 
     if json:
