@@ -490,12 +490,13 @@ def test_a_run_of_an_older_version_records_its_test_split_when_it_goes_on(
 ) -> None:
     recipe = lab.recipe_file(tmp_path, original / "own.npz", "gan", budget__epochs=2)
     run = genlab.train(str(recipe), runs=tmp_path, name="a", overrides={"budget.max_steps": 4}, report=False)
-    told = run.provenance
+    told = run.directory.provenance
     del told["data"]["test"]
     run.directory.set_provenance(told)
+    run.reread()
     assert not provenance.test_is_recorded(run)
     shutil.rmtree(run.path / "checkpoints")
     with pytest.warns(UserWarning, match="the test split was not recorded"):
-        genlab.train(resume=run.path, report=False)
+        run = genlab.train(resume=run.path, report=False)
     assert provenance.test_is_recorded(run)
     assert provenance.split_of(run, "test") is not None

@@ -110,6 +110,8 @@ def _readers(run: RunDirectory) -> Iterator[tuple[Path, Reader]]:
         try:
             os.listdir(path / folder)  # Path.glob passes over a folder that may not be read.
             files = sorted(names(path / folder))
+        except FileNotFoundError:
+            continue  # An empty folder gets lost in a copy; `_check_there` says which files are missing.
         except OSError:
             yield path / folder, os.listdir
         else:
