@@ -278,7 +278,7 @@ class Run(OpenRun):
 
         page = run_page(self.directory)
         for figure in page.figures:
-            name = self.path / "figures" / figure.plot.name
+            name = self.directory.folder("figures") / figure.plot.name
             write(name.with_suffix(".csv"), figure.csv)
             write(name.with_suffix(".png"), figure.png)
         path = self.path / "report.html"

@@ -192,7 +192,7 @@ def _open(run: str, runs: Path | None, output: Path | None) -> Run:
 
     opened = train.open_run(run, runs=runs)
     if output is None:
-        files.destination(opened.path / "figures" / "look.png")
+        files.destination(opened.directory.folder("figures") / "look.png")
     else:
         files.destination(output, ".png (the figure)", ".npz (its numbers)")
     return opened

@@ -61,7 +61,7 @@ def keep(run: RunDirectory, name: str, record: dict[str, Any]) -> Path:
     Raises:
         StorageError: the disk refuses.
     """
-    path = run.path / "evaluations" / name
+    path = run.folder("evaluations") / name
     earlier = read(run, name)
     if earlier is not None and _weights(earlier) != _weights(record):
         step = earlier["protocol"].get("step", 0)

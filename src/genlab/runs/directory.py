@@ -187,6 +187,12 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    def folder(self, name: str) -> Path:
+        """One of the run's folders, made where it is missing: an empty one gets lost in many kinds of copies."""
+        with refusals(self.path):
+            make_folder(self.path / name)
+        return self.path / name
+
     def file(self, folder: str, step: int, suffix: str) -> Path:
         """The file of a step, as in ``samples/step-000938.png``."""
         return self.path / folder / f"step-{step:06d}{suffix}"
@@ -256,7 +262,7 @@ class RunDirectory:
             file.truncate(0)
             file.write(f"pid {os.getpid()} on {_host()}\n")
             file.flush()
-            for folder in (self.path, *(self.path / name for name in FOLDERS)):
+            for folder in (self.path, *map(self.folder, FOLDERS)):
                 clean(folder)
             yield
 

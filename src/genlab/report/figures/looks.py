@@ -66,7 +66,7 @@ class Look:
 
     def keep(self, run: OpenRun) -> Path:
         """Write both into the run's figures/; returns the drawing's path."""
-        path = run.path / "figures" / f"{self.name}.png"
+        path = run.directory.folder("figures") / f"{self.name}.png"
         self.save(path)
         self.save(path.with_suffix(".npz"))
         return path
