@@ -7,7 +7,11 @@ BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip install -qq --disable-pip-version-check --root-user-action=ignore $(PIP_ARGS)
 TORCH    := $(shell sed -n 's/^torch==//p' constraints.txt)
 
-.PHONY: demo test slow imitation imitated faults quality throughput speedrun waiting bench check lint format clean
+help:                               ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
+		printf '%-11s %s\n' "$$name" "$$words"; done
+
+.PHONY: help demo test slow imitation imitated faults quality throughput speedrun waiting bench check lint docs format clean
 
 demo: $(VENV)/core.stamp            ## train quick-mnist on this machine; it says how long that takes
 	@$(BIN)/genlab train quick-mnist
@@ -56,6 +60,9 @@ lint: $(VENV)/dev.stamp             ## style and types
 	$(BIN)/mypy
 
 check: lint test                    ## all that main must pass
+
+docs: $(VENV)/core.stamp            ## docs/api.md from the docstrings
+	$(BIN)/python docs/api.py
 
 format: $(VENV)/dev.stamp           ## let ruff write the style
 	$(BIN)/ruff check --fix src tests benchmarks

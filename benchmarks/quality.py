@@ -129,7 +129,8 @@ def table(record: dict[str, Any]) -> str:
         return " | ".join([*cells, f"{low:.0f} .. {high:.0f} s"])
 
     lines = [
-        "recipe | Frechet distance, floors | requested class met | precision | recall | coverage | accuracy score "
+        "recipe | Frechet distance / that of real images | conditional accuracy | precision | recall | coverage | "
+        "accuracy score "
         "| training",
         "|".join(["---"] * 8),
         *[row(name) for name in QUICK if name in record],

@@ -191,7 +191,7 @@ def picture(rows: list[dict[str, Any]]) -> bytes:
                 alpha=0.8,
             )
             colours[name] = line.get_color()
-    axes.set(xlabel="seconds of training", ylabel="Frechet distance, floors")
+    axes.set(xlabel="seconds of training", ylabel="Frechet distance over that of real images")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     written = io.BytesIO()
@@ -278,7 +278,7 @@ mean over the seeds was at the target (MNIST to report S2's quality, without lab
 540; Fashion-MNIST to report S4's, without: 1,250, 3,000, 3,600; with: 540, 1,250, and 1,100 in vain), on MNIST within
 half an hour of the reference, whose curves are those beside the first try. The intervals know nothing of that choice.
 
-![Frechet distance in floors against seconds of training, both axes logarithmic](records.png)
+![Frechet distance over that of real images against seconds of training, both axes logarithmic](records.png)
 
 *Every seed of every run. A schedule that falls to 0 at the end is better at its end than on its way.*
 

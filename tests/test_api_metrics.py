@@ -82,9 +82,9 @@ def test_trying_a_judge(own_judge: Run, few: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(judge_trial, "DISTURBANCES", some)
     heard: list[str] = []
     found = evaluate.try_judge(str(few), run=own_judge.path, progress=heard.append)
-    assert heard == list(found.floors) == ["noise", "classes dropped"]
-    assert list(found.floors["noise"]) == ["0.02", "0.05", "0.1", "0.2", "0.3"]
-    assert found.floors["noise"]["0.3"] > found.floors["noise"]["0.02"] >= 0
+    assert heard == list(found.ratios) == ["noise", "classes dropped"]
+    assert list(found.ratios["noise"]) == ["0.02", "0.05", "0.1", "0.2", "0.3"]
+    assert found.ratios["noise"]["0.3"] > found.ratios["noise"]["0.02"] >= 0
     assert found.accuracy.value == pytest.approx(own_judge.metrics()[-1]["test_accuracy"], abs=1e-6)
     assert figures.judge_trial(found)[:4] == b"\x89PNG"
     with pytest.raises(UsageError, match="has no judge of its own; there are: mnist, fashion-mnist, or --judge RUN"):
@@ -328,7 +328,7 @@ def test_trying_a_judge_on_few_images(own_judge: Run, few: Path, tmp_path: Path)
     arrays = dict(np.load(few))
     np.savez(tmp_path / "ten.npz", **{**arrays, "x_test": arrays["x_test"][:20], "y_test": arrays["y_test"][:20]})
     found = evaluate.try_judge(str(tmp_path / "ten.npz"), run=own_judge.path)
-    assert list(found.floors["repeated"]) == ["2", "10"]
+    assert list(found.ratios["repeated"]) == ["2", "10"]
     black = {k: v * 0 if k.startswith("x") else v for k, v in arrays.items()}
     np.savez(tmp_path / "black.npz", **black)
     with pytest.raises(UsageError, match="test and training images do not differ"):

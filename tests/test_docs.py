@@ -25,6 +25,7 @@ from genlab.runs import checkpoint
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXERCISES = ROOT / "docs" / "extending.md"  # Its Python runs in copies of the source; see test_extending.
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -124,7 +125,7 @@ def test_commands_in_the_docs_run(
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != EXERCISES], ids=lambda page: page.name)
 def test_python_in_the_docs_runs(page: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As written, but that every training is a small one."""
     monkeypatch.chdir(tmp_path)
@@ -139,10 +140,12 @@ def test_python_in_the_docs_runs(page: Path, digits: Path, tmp_path: Path, monke
         exec(compile(block, page.name, "exec"), {})
 
 
-def test_the_readme_lists_every_recipe_and_dataset() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    for name in [*files.names(), *BUILTIN]:
-        assert f"`{name}`" in text
+def test_every_recipe_and_dataset_is_listed() -> None:
+    recipes, readme = ((ROOT / page).read_text("utf-8") for page in ("docs/recipes.md", "README.md"))
+    for name in files.names():
+        assert f"`{name}`" in recipes
+    for name in BUILTIN:
+        assert f"`{name}`" in readme
 
 
 def test_links_lead_somewhere() -> None:
@@ -189,3 +192,15 @@ def test_the_record_of_quality_is_of_these_judges() -> None:
     assert record["s2-dcgan"]["epoch 5"]["frechet_floors"] >= 20
     assert record["seconds"]["full"] <= 30
     assert record["seconds"]["cheap"] <= record["seconds"]["first_cheap"] <= 3
+
+
+def test_the_page_of_the_library_is_that_of_its_docstrings() -> None:
+    """`make docs` writes it."""
+    spec = importlib.util.spec_from_file_location("api_page", ROOT / "docs" / "api.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text("utf-8") == module.page()
+    for name in genlab.__all__:
+        assert name.startswith("__") or f"## genlab.{name}\n" in module.page()

@@ -49,14 +49,14 @@ def evaluate(
     or to `output`. Beside images, too, a record of another protocol is never replaced (`evaluation.kept`).
 
     Args:
-        source: a run (path or name), a folder, or an npz file; see `data.foreign.read_images`.
-        against: the dataset; a run's own without it.
+        source: a run (path or name), a folder, or an npz file; see `data.folder.read_images`.
+        against: the dataset (default: the run's own).
         n: images to draw from a run; of a folder or file all are taken.
         resize: how images from a folder or file got their size from the dataset's, if it is another one.
         judge: a run of a classifier to judge instead of the dataset's own judge.
         accuracy_score: whether a classifier is trained on the images, which takes minutes.
         output: the .json file for the record, instead of the place beside what was measured.
-        how: how a run's images are drawn; see `sampling.How`.
+        how: how a run's images are drawn; see `SamplingOptions`.
 
     Raises:
         UsageError: no such thing, or one that cannot be measured in this way.

@@ -105,11 +105,11 @@ class Run(OpenRun):
         label: int | str | None = None,
         **how: Unpack[SamplingKeywords],
     ) -> Look:
-        """Images on the way from one z to another, `linear` or `spherical`, a row a pair; see `looks.interpolate`."""
+        """Images on the path from one z to another, one pair per row; see `looks.interpolate`."""
         return looks.interpolate(self, SamplingOptions(**how), pairs, steps, path, label)
 
     def grid(self, *, columns: int = 15, **how: Unpack[SamplingKeywords]) -> Look:
-        """One z a column, one class a row; see `looks.class_grid`."""
+        """One z per column, one class per row; see `looks.class_grid`."""
         return looks.class_grid(self, SamplingOptions(**how), columns)
 
     def traverse(
@@ -133,7 +133,7 @@ class Run(OpenRun):
         return looks.reconstruct(self, SamplingOptions(**how), self.held_out(), n)
 
     def timeline(self, *, epochs: Sequence[int] | None = None, n: int = 12, **how: Unpack[SamplingKeywords]) -> Look:
-        """The same z after several epochs, a row an epoch; see `looks.timeline`."""
+        """The same z after several epochs, one epoch per row; see `looks.timeline`."""
         return looks.timeline(self, SamplingOptions(**how), epochs, n)
 
     def confusion(self) -> Look:

@@ -51,18 +51,18 @@ def train(
     """Train a recipe into a new run, or go on with one.
 
     Args:
-        recipe: a built-in name (`recipe_files.names()`), a YAML file, a mapping or a recipe.
+        recipe: a built-in name (`genlab recipes`), a YAML file, a mapping or a recipe.
         epochs: short for overrides={"budget.epochs": ...}.
-        seed: of everything random, 0 .. 2^63 - 1; 0 without it.
+        seed: random seed, 0 .. 2^63 - 1 (default 0).
         overrides: dotted schema path -> value.
-        name: of the run; recipe-seedS-NNN without it.
-        runs: the folder of the runs; GENLAB_RUNS or ./runs without it.
+        name: of the run (default: recipe-seedS-NNN).
+        runs: the folder of the runs (default: GENLAB_RUNS or ./runs).
         resume: a run to go on with, instead of `recipe`; it keeps its seed and recipe, but for more `epochs` and
-            overrides of its `engine` section (which end exactness; see `resuming`).
+            overrides of its `engine` section (which end exactness; see `training.resume`).
         strict: a resume refuses where the newest checkpoint is damaged, instead of going on from the one before.
         generator, discriminator: your own networks with their weights, called as `genlab.families.nets` says.
         objective: your own pair of losses.
-        observers: watch the training; see `training.Observer`.
+        observers: watch the training; see `genlab.Observer`.
         report: whether figures, the full evaluation (`logging.evaluation`) and report.html are made at the end.
 
     Raises:

@@ -48,7 +48,7 @@ class GenlabLoop:
 
     Args:
         overrides: of the recipe, by dotted path.
-        seed: of everything random.
+        seed: random seed.
     """
 
     def __init__(self, source: RecipeSource, overrides: Mapping[str, Any] | None = None, seed: int = 0) -> None:

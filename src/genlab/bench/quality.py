@@ -1,8 +1,8 @@
 """Time to quality: how good the images of a training are after how many seconds.
 
 Only steps are timed, from the first batch on: waiting for a batch, transforming it, and the update. Scoring (10,000
-images against the 10,000 test images, the Frechet distance in floors, see `genlab.evaluation`) stops the clock; nothing
-is trained or compiled before it runs.
+images against the 10,000 test images, the Frechet distance over that of real images) stops the clock; nothing is
+trained or compiled before it runs.
 """
 
 from __future__ import annotations

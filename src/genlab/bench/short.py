@@ -77,6 +77,6 @@ def _race(known: dict[str, Any], seconds_left: float, progress: Callable[[str], 
     }
     if a_step * (steps + SCORING_STEPS) > seconds_left:
         return {**row, "floors": None, "seconds": a_step * steps}
-    progress(f"{recipe}: {steps} steps to {record['floors_wanted']:.0f} floors")
+    progress(f"{recipe}: {steps} steps to {record['floors_wanted']:.0f} x real images")
     last = quality.curve(recipe, "auto", 0, [steps], overrides)[-1]
     return {**row, "floors": last["floors"], "seconds": last["seconds"]}

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from genlab.cli.options import Json
 from genlab.engine.console import doing, say
 
-app = App(name="bench", help="Benchmark this machine in two minutes; or show the plan that was measured on it.")
+app = App(name="bench", help="Benchmark this machine in two minutes; show its calibration.")
 
 
 @app.default
@@ -44,8 +44,11 @@ def bench(*, json: Json = False) -> None:
         here += f" of training ({race['milliseconds']:.0f} ms a step, measured), too long for this command"
     else:
         reached = "reached" if race["floors"] <= race["floors_wanted"] else "not reached"
-        here = f"{race['floors']:.0f} floors in {race['seconds']:.1f} s of training (with labels, seed 0)"
-    say(f"\nFrechet distance of report S2's DCGAN after 5 epochs, {race['floors_wanted']:.0f} floors: {reached}")
+        here = f"{race['floors']:.0f} x real images in {race['seconds']:.1f} s of training (with labels, seed 0)"
+    say(
+        f"\nFrechet distance of report S2's DCGAN after 5 epochs, {race['floors_wanted']:.0f} x that of real images: "
+        f"{reached}"
+    )
     say(f"  here      {here}")
     say(f"  recorded  {race['recorded_seconds']:.1f} s on {machine['cores']} cores, {machine['processor']}")
     peak = ", ".join(f"{name} {value:,.0f}" for name, value in found["peak_gflops"].items())
@@ -56,10 +59,10 @@ def bench(*, json: Json = False) -> None:
 @app.command
 def plan(
     *,
-    anew: Annotated[bool, Parameter(negative="", help="Measure again, whatever was remembered.")] = False,
+    anew: Annotated[bool, Parameter(negative="", help="Measure again, even if measurements are remembered.")] = False,
     json: Json = False,
 ) -> None:
-    """Show what `auto` means on this machine, and the measurement behind it."""
+    """Show what `auto` means on this machine, and the measurements behind it."""
     from genlab.cli import terminal
     from genlab.engine import calibrate as plans
     from genlab.engine import device, threads, waiting

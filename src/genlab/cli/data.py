@@ -10,7 +10,7 @@ from genlab.cli import terminal
 from genlab.cli.options import Json
 from genlab.report import tables
 
-app = App(name="data", help="Datasets: what there is, and whether a file is one.")
+app = App(name="data", help="List the built-in datasets; check your own.")
 
 
 @app.command(name="list")
@@ -32,9 +32,12 @@ def data_list(*, json: Json = False) -> None:
 
 @app.command(name="check")
 def data_check(
-    path: Annotated[str, Parameter(help="An npz file, or a built-in name.")], /, *, json: Json = False
+    path: Annotated[str, Parameter(help="Path of an npz file, or name of a built-in dataset.")],
+    /,
+    *,
+    json: Json = False,
 ) -> None:
-    """Read a dataset as a training would, and say what is in it."""
+    """Read a dataset as a training would, and describe it."""
     from genlab import data as datasets
 
     facts = datasets.facts(datasets.load(path))

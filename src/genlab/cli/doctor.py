@@ -14,7 +14,7 @@ LABEL = 12
 
 
 def doctor(*, json: Json = False) -> None:
-    """Show what a bug report needs: versions, processor, plan, caches, disk, data, fonts, and what is wrong."""
+    """Show what a bug report needs, and what is wrong on this machine."""
     from genlab.api import doctor as checkup
     from genlab.cli import terminal
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 Output = Annotated[
     Path | None,
-    Parameter(name=["-o", "--output"], help="A .png, or an .npz of the numbers; the run's report without it."),
+    Parameter(
+        name=["-o", "--output"], help="File for the figure: .png, or .npz for its numbers (default: the run's report)."
+    ),
 ]
 
 
@@ -26,13 +28,13 @@ def sample(
     run: RunName,
     /,
     *,
-    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="How many images.")] = 64,
-    output: Annotated[Path, Parameter(name=["-o", "--output"], help="A .png grid or an .npz of the images.")] = Path(
-        "samples.png"
-    ),
+    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="Number of images.")] = 64,
+    output: Annotated[
+        Path, Parameter(name=["-o", "--output"], help="File for the images: .png (a grid) or .npz (arrays).")
+    ] = Path("samples.png"),
     label: Annotated[
         str | None,
-        Parameter(name="--class", help="One class, by number or name; without it all in turn, a column each."),
+        Parameter(name="--class", help="Class to draw, by number or name (default: all classes, one per column)."),
     ] = None,
     how: Draw = AS_THE_RUN_DOES,
     runs: Runs = None,
@@ -54,15 +56,15 @@ def interpolate(
     run: RunName,
     /,
     *,
-    pairs: Annotated[int, Parameter(converter=whole, help="Rows, each from one z to another.")] = 8,
-    steps: Annotated[int, Parameter(converter=whole, help="Images in a row.")] = 10,
-    path: Annotated[str, Parameter(help="linear or spherical.")] = "linear",
+    pairs: Annotated[int, Parameter(converter=whole, help="Number of rows, each from one z to another.")] = 8,
+    steps: Annotated[int, Parameter(converter=whole, help="Images per row.")] = 10,
+    path: Annotated[str, Parameter(help="Path between two z: linear or spherical.")] = "linear",
     label: Label = None,
     how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
-    """Draw the way from one z to another."""
+    """Draw images along the path from one z to another."""
     opened = _open(run, runs, output)
     _show(opened, opened.interpolate(pairs=pairs, steps=steps, path=path, label=label, **how.options()), output)
 
@@ -71,12 +73,12 @@ def grid(
     run: RunName,
     /,
     *,
-    columns: Annotated[int, Parameter(converter=whole, help="How many z.")] = 15,
+    columns: Annotated[int, Parameter(converter=whole, help="Number of z.")] = 15,
     how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
-    """Draw one z a column, one class a row."""
+    """Draw every class from the same z: one class per row, one z per column."""
     opened = _open(run, runs, output)
     _show(opened, opened.grid(columns=columns, **how.options()), output)
 
@@ -88,17 +90,17 @@ def traverse(
     units: Annotated[
         list[int] | None,
         Parameter(
-            consume_multiple=True, negative="", converter=wholes, help="Which units of z; the first ten without it."
+            consume_multiple=True, negative="", converter=wholes, help="Latent units to move (default: the first ten)."
         ),
     ] = None,
-    steps: Annotated[int, Parameter(converter=whole, help="Images in a row.")] = 9,
+    steps: Annotated[int, Parameter(converter=whole, help="Images per row.")] = 9,
     span: Annotated[float, Parameter(help="How far each unit is moved, either way.")] = 3.0,
     label: Label = None,
     how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
-    """Draw one z with one unit after the other moved, a row a unit."""
+    """Move one latent unit after the other, one per row."""
     opened = _open(run, runs, output)
     _show(opened, opened.traverse(units=units, steps=steps, span=span, label=label, **how.options()), output)
 
@@ -107,13 +109,13 @@ def latent_map(
     run: RunName,
     /,
     *,
-    steps: Annotated[int, Parameter(converter=whole, help="Images a side.")] = 20,
+    steps: Annotated[int, Parameter(converter=whole, help="Images per side.")] = 20,
     label: Label = None,
     how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
-    """Draw a two-dimensional latent space, and the test images in it."""
+    """Draw a two-dimensional latent space and where test images lie in it."""
     opened = _open(run, runs, output)
     _show(opened, opened.latent_map(steps=steps, label=label, **how.options()), output)
 
@@ -122,12 +124,12 @@ def reconstruct(
     run: RunName,
     /,
     *,
-    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="How many images.")] = 20,
+    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="Number of images.")] = 20,
     how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
-    """Draw test images over what a VAE makes of them."""
+    """Draw test images and, below each, what a VAE reconstructs."""
     opened = _open(run, runs, output)
     _show(opened, opened.reconstruct(n=n, **how.options()), output)
 
@@ -142,21 +144,21 @@ def timeline(
             consume_multiple=True,
             negative="",
             converter=wholes,
-            help="Which; 1 5 10 50 100 and the last without it, as far as kept.",
+            help="Epochs to show (default 1 5 10 50 100 and the last, where a snapshot exists).",
         ),
     ] = None,
-    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="How many z.")] = 12,
+    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="Number of z.")] = 12,
     how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
-    """Draw the same z after several epochs, a row an epoch."""
+    """Draw the same z after several epochs, one epoch per row."""
     opened = _open(run, runs, output)
     _show(opened, opened.timeline(epochs=epochs, n=n, **how.options()), output)
 
 
 def confusion(run: RunName, /, *, output: Output = None, runs: Runs = None) -> None:
-    """Draw how often a classifier takes each class for each other one."""
+    """Draw a classifier's confusion matrix."""
     opened = _open(run, runs, output)
     _show(opened, opened.confusion(), output)
 
@@ -165,13 +167,13 @@ def likelihood(
     run: RunName,
     /,
     *,
-    samples: Annotated[int, Parameter(converter=whole, help="z drawn for each image (K).")] = 64,
-    images: Annotated[int, Parameter(converter=whole, help="Test images.")] = 1000,
-    seed: Annotated[int, Parameter(converter=whole, help="Of the z.")] = 0,
+    samples: Annotated[int, Parameter(converter=whole, help="Importance samples per image (K).")] = 64,
+    images: Annotated[int, Parameter(converter=whole, help="Number of test images.")] = 1000,
+    seed: Annotated[int, Parameter(converter=whole, help="Random seed of the noise.")] = 0,
     json: Json = False,
     runs: Runs = None,
 ) -> None:
-    """Bound log p(x) of test images from below, by a VAE with importance-weighted samples."""
+    """Estimate log p(x) of test images with a VAE: an importance-weighted lower bound."""
     from genlab.api import train
     from genlab.cli import terminal
 
@@ -181,7 +183,7 @@ def likelihood(
     else:
         mean, error = facts["log_likelihood"], facts["standard_error"]
         spread = "" if error is None else f" (standard error {error:.2f} over images)"
-        say(f"{facts['of']} at least {mean:.2f} nats an image{spread}")
+        say(f"{facts['of']} at least {mean:.2f} nats per image{spread}")
         say(f"{facts['images']:,} {facts['split']} images, K = {samples}, seed {seed}, {facts['likelihood']}")
 
 

@@ -11,32 +11,35 @@ from cyclopts import Parameter
 from genlab.cli.options import AS_THE_RUN_DOES, Draw, Json, Judge, RunName, Runs, whole
 from genlab.engine.console import say, waiting
 
+Output = Annotated[
+    Path | None,
+    Parameter(name=["-o", "--output"], help="Write the record to this .json file (default: beside the images)."),
+]
+
 
 def evaluate(
-    source: Annotated[str, Parameter(help="A run, a folder of pictures, or an npz file with `images`.")],
+    source: Annotated[str, Parameter(help="Run, folder of pictures, or npz file with `images`.")],
     /,
     *,
-    against: Annotated[str | None, Parameter(help="The dataset; a run's own without it.")] = None,
+    against: Annotated[str | None, Parameter(help="Dataset to measure against (default: the run's own).")] = None,
     n: Annotated[
-        int | None, Parameter(converter=whole, name=["-n", "--number"], help="Images to draw from a run; 10,000.")
+        int | None,
+        Parameter(converter=whole, name=["-n", "--number"], help="Images to draw from a run (default: 10,000)."),
     ] = None,
     resize: Annotated[
         Literal["pad", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"] | None,
-        Parameter(help="How images from a folder or file were resized from the dataset's size (default: guessed)."),
+        Parameter(help="How the images of a folder or file were resized (default: guessed)."),
     ] = None,
     judge: Judge = None,
     cas: Annotated[
         bool, Parameter(negative="", help="Also train a classifier on the images (accuracy score); takes minutes.")
     ] = False,
-    output: Annotated[
-        Path | None,
-        Parameter(name=["-o", "--output"], help="Write the record to this .json file; without it, beside the images."),
-    ] = None,
+    output: Output = None,
     draw: Draw = AS_THE_RUN_DOES,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Measure images against real ones: quality, classes, diversity, copies; each number with interval and floor."""
+    """Measure images against real ones: quality, classes, diversity, copies."""
     from genlab.api import evaluate as api_metrics
     from genlab.evaluation import kept
     from genlab.evaluation.measure import FULL, NotStored
@@ -82,11 +85,11 @@ def compare(
     first: RunName,
     second: RunName,
     /,
-    *others: Annotated[str, Parameter(help="More runs.")],
+    *others: Annotated[str, Parameter(help="Further runs.")],
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Set the evaluations of runs beside each other; a run that has none is evaluated first."""
+    """Compare the evaluations of runs; a run without one is evaluated first."""
     from genlab.api import evaluate as api_metrics
     from genlab.cli import terminal
     from genlab.report import text
@@ -100,7 +103,7 @@ def compare(
 
 
 def metrics(*, json: Json = False) -> None:
-    """Say of every metric what it says, and what it cannot see."""
+    """Explain every metric: what it says, and what it cannot see."""
     from genlab.cli import terminal
     from genlab.evaluation.catalogue import IN_FEATURES, METRICS
     from genlab.report import text

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from genlab.cli.options import Dataset, Json, Judge, Runs, whole
 from genlab.engine.console import say, waiting
 
-app = App(name="judge", help="Judges: the frozen classifiers that the metrics use.")
+app = App(name="judge", help="Train and test judges, the frozen classifiers that the metrics use.")
 
 
 @app.command(name="train")
@@ -18,11 +18,11 @@ def judge_train(
     dataset: Dataset,
     /,
     *,
-    seed: Annotated[int, Parameter(converter=whole, help="Of everything random.")] = 0,
+    seed: Annotated[int, Parameter(converter=whole, help="Random seed.")] = 0,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Train the judge of a dataset by its recipe: a run, with judge.safetensors in it."""
+    """Train a judge for a dataset: a run with judge.safetensors in it."""
     from genlab.api import evaluate as api_metrics
     from genlab.api import progress
     from genlab.cli import terminal
@@ -44,7 +44,11 @@ def judge_train(
         say(f"test accuracy {facts['test_accuracy']:.2%}, trained in {run.seconds:.0f} s")
     say(f"judge   {run.path / 'judge.safetensors'}\nsha256  {made.sha256}")
     if pinned:
-        same = "the same, bit for bit" if pinned == made.sha256 else "other bits: another machine rounds otherwise"
+        same = (
+            "the same, bit for bit"
+            if pinned == made.sha256
+            else "differs from the pinned judge (floating-point rounding varies between machines)"
+        )
         say(f"pinned  {pinned}\n        {same}; the metrics go on with the pinned one")
     else:
         say(f"use it  genlab evaluate RUN --judge {run.path.name}")
@@ -62,7 +66,7 @@ def judge_test(
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Try a judge: accuracy, calibration, and how the distance answers to disturbed real images."""
+    """Test a judge: accuracy, calibration, and how its distance responds to disturbed real images."""
     from genlab.api import evaluate as api_metrics
     from genlab.cli import terminal
     from genlab.engine import files

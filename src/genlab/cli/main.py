@@ -18,7 +18,7 @@ from genlab.errors import GenlabError, UsageError, first_line, in_words
 app = App(
     name="genlab",
     help="A laboratory for small generative image models: train, look, measure, compare, on two CPU cores.",
-    help_epilogue="Start with: genlab train quick-mnist. Every command takes --help, and --debug for a traceback.",
+    help_epilogue="Start with: genlab train quick-mnist. Every command takes --help; --debug shows a traceback.",
     help_format="plaintext",  # Markdown would cost a fifth of the time that --help takes.
     version=VERSION,
     version_flags=["--version"],

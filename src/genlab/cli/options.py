@@ -31,13 +31,13 @@ def several(help: str) -> Parameter:
     return Parameter(consume_multiple=True, negative="", converter=wholes, help=help)
 
 
-Runs = Annotated[Path | None, Parameter(name="--runs", help="Folder of the runs (GENLAB_RUNS, or ./runs).")]
+Runs = Annotated[Path | None, Parameter(name="--runs", help="Folder of the runs (default: GENLAB_RUNS or ./runs).")]
 
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for a program.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 
 
-RunName = Annotated[str, Parameter(help="A run: its path, or its name under --runs.")]
+RunName = Annotated[str, Parameter(help="Run: its path, or its name under --runs.")]
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class Drawing:
 Draw = Annotated[Drawing, Parameter(name="*")]
 
 
-Label = Annotated[str | None, Parameter(name="--class", help="One class, by number or name.")]
+Label = Annotated[str | None, Parameter(name="--class", help="Class to draw, by number or name (default: all).")]
 
 
-Judge = Annotated[str | None, Parameter(help="A run of a classifier, instead of the dataset's own judge.")]
+Judge = Annotated[str | None, Parameter(help="Run of a classifier to use as judge (default: the dataset's own judge).")]
 
 
 AS_THE_RUN_DOES = Drawing()
 
 
-Dataset = Annotated[str, Parameter(help="A built-in dataset, or the path of an npz file.")]
+Dataset = Annotated[str, Parameter(help="Built-in dataset, or path of an npz file.")]

@@ -11,7 +11,7 @@ from genlab.cli.options import Json, RunName, Runs
 from genlab.engine.console import say, waiting
 from genlab.errors import CheckpointError
 
-app = App(name="runs", help="List the runs and their state; see whether their files are whole.")
+app = App(name="runs", help="List runs; check that their files are intact.")
 
 
 @app.default
@@ -34,18 +34,16 @@ def show(*, runs: Runs = None, json: Json = False) -> None:
 
 @app.command
 def verify(
-    run: Annotated[
-        str | None, Parameter(help="A run: its path, or its name under --runs; all runs without it.")
-    ] = None,
+    run: Annotated[str | None, Parameter(help="Run: its path, or its name under --runs (default: all runs).")] = None,
     /,
     *,
     recompute: Annotated[
-        bool, Parameter(negative="", help="Also draw the samples again and measure again, and compare; minutes.")
+        bool, Parameter(negative="", help="Also draw and measure the samples again, and compare; takes minutes.")
     ] = False,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Read every file of a run again, against its hash; exit code 4 if one is damaged."""
+    """Check every file of a run against its hash; exit code 4 if one is damaged."""
     from genlab.cli import terminal
     from genlab.runs import verify as verification
     from genlab.runs.directory import RunDirectory, list_runs
@@ -86,12 +84,12 @@ def _recompute(path: Path, facts: dict[str, Any], json: bool) -> list[str]:
 @app.command
 def relocate(
     run: RunName,
-    dataset: Annotated[str, Parameter(help="Where its dataset lies now: the path of an npz file.")],
+    dataset: Annotated[str, Parameter(help="Path of the npz file.")],
     /,
     *,
     runs: Runs = None,
 ) -> None:
-    """Tell a run where its dataset was moved to; it is recognised by its fingerprint."""
+    """Tell a run where its dataset is now; it is recognised by its fingerprint."""
     from genlab.api import train
 
     found = train.open_run(run, runs=runs)

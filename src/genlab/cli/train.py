@@ -15,19 +15,23 @@ from genlab.report import tables
 
 
 def train(
-    recipe: Annotated[str | None, Parameter(help="A built-in recipe (genlab recipes) or a .yaml file.")] = None,
+    recipe: Annotated[str | None, Parameter(help="Built-in recipe (see genlab recipes) or .yaml file.")] = None,
     /,
     *,
-    epochs: Annotated[int | None, Parameter(converter=whole, help="Short for --budget.epochs.")] = None,
-    seed: Annotated[int | None, Parameter(converter=whole, help="Of everything random; 0 without it.")] = None,
-    name: Annotated[str | None, Parameter(help="Of the run, instead of RECIPE-seedS-NNN.")] = None,
-    resume: Annotated[str | None, Parameter(help="Go on with this run, instead of starting a recipe.")] = None,
-    strict: Annotated[bool, Parameter(negative="", help="Resume from the newest checkpoint, or not at all.")] = False,
+    epochs: Annotated[
+        int | None, Parameter(converter=whole, help="Epochs to train; short for --budget.epochs.")
+    ] = None,
+    seed: Annotated[int | None, Parameter(converter=whole, help="Random seed (default 0).")] = None,
+    name: Annotated[str | None, Parameter(help="Name of the run (default: RECIPE-seedS-NNN).")] = None,
+    resume: Annotated[str | None, Parameter(help="Run to go on with, instead of starting a recipe.")] = None,
+    strict: Annotated[
+        bool, Parameter(negative="", help="Refuse to resume from any but the newest checkpoint.")
+    ] = False,
     runs: Runs = None,
     json: Json = False,
     overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
 ) -> None:
-    """Train a recipe, live, and write a run with its report.
+    """Train a recipe with live progress, and write a run with its report.
 
     Any field of the recipe is a flag by its path: --objective.lambda 0.1
     --data.name my.npz --ema null --init-encoder-from RUN (genlab show RECIPE
@@ -80,17 +84,17 @@ def recipes(*, json: Json = False) -> None:
 
 
 def show(
-    recipe: Annotated[str, Parameter(help="A built-in recipe or a .yaml file.")],
+    recipe: Annotated[str, Parameter(help="Built-in recipe or .yaml file.")],
     /,
     *,
-    yaml: Annotated[bool, Parameter(negative="", help="Print the complete recipe instead.")] = False,
+    yaml: Annotated[bool, Parameter(negative="", help="Print the complete recipe as YAML instead.")] = False,
     output: Annotated[
-        Path | None, Parameter(name=["-o", "--output"], help="Write a drawing of system and networks (.svg).")
+        Path | None, Parameter(name=["-o", "--output"], help="Draw the system and its networks into this .svg file.")
     ] = None,
     json: Json = False,
     overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
 ) -> None:
-    """Show a recipe before it is trained: layers, parameters, multiply-adds, objective, cost of an epoch."""
+    """Show what a recipe would train: layers, parameters, multiply-adds, objective, cost of an epoch."""
     from genlab.api import layers
     from genlab.api import train as api
     from genlab.engine.files import destination, write
@@ -119,7 +123,7 @@ def show(
 
 
 def report(run: RunName, /, *, runs: Runs = None) -> None:
-    """Write a run's report.html anew."""
+    """Write a run's report.html again."""
     from genlab.api import train as api
 
     say(api.open_run(run, runs=runs).report())

@@ -30,7 +30,7 @@ class Linear(nn.Linear):
 
     Attributes:
         updates_are_told: whether every change of the weight moves its version, so that its rounded form may be kept.
-            PyTorch's fused optimisers do not; `descent` does it for them.
+            PyTorch's fused optimisers do not; `optim` does it for them.
     """
 
     updates_are_told = False

@@ -2,7 +2,7 @@
 
 JSON documents carry it as their last entry, `crc`; pictures as a text chunk just before their end, over all bytes
 before it. It notices damage and edits by hand. It is no signature: whoever wants to can write a matching one.
-Weights and optimiser state have sha256 instead (`sealed`).
+Weights and optimiser state have sha256 instead (`runs.tensors`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ MANY = 100
 
 
 def of_each_class(fake: ImageSet, against: Reference, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """A row a class: share found, share in the data, the judge's certainty, how often the request was met, spread."""
+    """One row per class: share found and in the data, the judge's confidence, conditional accuracy, diversity."""
     kinds = len(names)
     if fake.judge is None or fake.logits.shape[1] != kinds or kinds > MANY:
         return []

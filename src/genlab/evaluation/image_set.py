@@ -118,7 +118,7 @@ class Reference:
         train: the training set, without those (a single image is both).
         learned: what a model may have copied: the whole training set, or the subset of it.
         shares: of each class in `learned`; None without labels.
-        floors: metrics of real images that were worked out before, by their number and whether memorisation was asked.
+        known: metrics of real images that were worked out before, by their number and whether memorisation was asked.
 
     Raises:
         UsageError: the judge is one of other images or classes.
@@ -140,7 +140,7 @@ class Reference:
         self.split, chosen = test.split, drawn(test, most)
         self.real = ImageSet(way.there_and_back(chosen), chosen.labels, judge)
         self.shares = _shares(dataset, self.learned)
-        self.floors: dict[tuple[int, bool], dict[str, metrics.Estimate | None]] = {}
+        self.known: dict[tuple[int, bool], dict[str, metrics.Estimate | None]] = {}
 
     def training_images(self, n: int) -> Dataset:
         """n training images drawn with seed 0, in the order of the draw, or as many as there are."""

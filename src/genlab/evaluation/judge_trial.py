@@ -30,13 +30,13 @@ class Response:
         accuracy: on the test split, with its interval.
         calibration_error: of its probabilities there.
         floor: Frechet distance of undisturbed training images.
-        floors: disturbance -> strength -> Frechet distance over the floor.
+        ratios: disturbance -> strength -> Frechet distance over that of undisturbed images.
     """
 
     accuracy: metrics.Estimate
     calibration_error: float
     floor: float
-    floors: dict[str, dict[str, float]]
+    ratios: dict[str, dict[str, float]]
 
     def words(self) -> list[tuple[str, str]]:
         """(what, value) in text."""
@@ -135,5 +135,5 @@ def facts(response: Response) -> dict[str, Any]:
         "accuracy_interval": response.accuracy.interval,
         "calibration_error": response.calibration_error,
         "floor": response.floor,
-        "floors": response.floors,
+        "floors": response.ratios,
     }

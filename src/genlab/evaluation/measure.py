@@ -88,9 +88,9 @@ def measure(samples: Samples, against: Reference, memorisation: bool = True) -> 
 def _floor(against: Reference, n: int, memorisation: bool) -> catalogue.Estimates:
     """The floor of n images; computed once for a reference."""
     key = (n, memorisation)
-    if key not in against.floors:
-        against.floors[key] = catalogue.floor_of(against.floor(n), against, memorisation)
-    return against.floors[key]
+    if key not in against.known:
+        against.known[key] = catalogue.floor_of(against.floor(n), against, memorisation)
+    return against.known[key]
 
 
 def _entry(found: Estimate | None, floor: Estimate | None, n: int) -> dict[str, Any]:

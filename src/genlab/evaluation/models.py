@@ -68,7 +68,7 @@ def smoothness(
     judge: Judge,
     real: NDArray[np.float32],
 ) -> dict[str, Any] | None:
-    """How even the ways between z are, in the judge's features; None where no two real images differ.
+    """How even latent interpolation is, in the judge's features; None where no two real images differ.
 
     Args:
         generate: (z, labels) -> uint8 images in the judge's form.

@@ -65,7 +65,7 @@ def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) ->
             if (ways := _smoothness(recipe, sampler, against, judge)) is not None:
                 record["interpolation"] = ways
             else:
-                record["notes"].append("real images do not differ: ways between z cannot be measured by them")
+                record["notes"].append("real images do not differ: latent interpolation cannot be measured by them")
     return evaluation
 
 

@@ -78,14 +78,14 @@ def _quality_plots() -> list[Plot]:
         ),
         Plot(
             "support",
-            "Precision, recall, coverage, requests",
+            "Precision, recall, coverage, conditional accuracy",
             f"Precision: are the images like real ones; recall and coverage: are all kinds there. {words}",
             "share",
             (
                 Curve("precision", "precision"),
                 Curve("recall", "recall"),
                 Curve("coverage", "coverage"),
-                Curve("requested_class_accuracy", "requested class"),
+                Curve("requested_class_accuracy", "conditional accuracy"),
             ),
         ),
     ]

@@ -46,7 +46,7 @@ class Quality:
     Attributes:
         summary: (what, how it stands).
         columns, rows: every metric with value, interval, floor.
-        more: (what, how it stands) of the discriminator, the bound, the ways between z.
+        more: (what, how it stands) of the discriminator, the likelihood, latent interpolation.
         protocol: how the numbers came about.
         notes: what must be said beside them.
     """
@@ -69,9 +69,9 @@ class RunPage:
         final, real: the last sample grid, and real images in the same layout.
         row_names: what each row of a grid shows; empty if rows mean nothing.
         quality: the full evaluation, if there was one.
-        looks: figures that were made of the run (`genlab.looks`).
+        looks: figures that were made of the run (`report.figures.looks`).
         timeline: grids over the course of training, same z throughout.
-        networks: as `nets.describe` gives them, as plain values.
+        networks: as `families.nets.describe` gives them, as plain values.
         drawing: SVG of the system and its networks.
         equations: the objective; empty for an own one.
         recipe: YAML.
@@ -114,7 +114,7 @@ def run_page(run: RunDirectory) -> RunPage:
         notes=_notes(run),
         facts=[
             ("training", duration(last["seconds"]) if last else "none yet"),
-            ("images a second", f"{last['images'] / last['seconds']:,.0f}" if last and last["seconds"] else "-"),
+            ("images/s", f"{last['images'] / last['seconds']:,.0f}" if last and last["seconds"] else "-"),
             ("epochs", f"{last['epoch']:.3g}" if last else "0"),
             ("steps", f"{last['step']:,}" if last else "0"),
             ("dataset", f"{recipe.data.name}, {provenance['data']['images']:,} images"),

@@ -69,7 +69,7 @@ def confusion(counts: Array, class_names: Sequence[str]) -> Canvas:
 
 
 def spectrum(frequencies: Array, generated: Array, real: Array, bands: Sequence[tuple[float, float]]) -> Canvas:
-    """Power over frequency, cycles a pixel, of generated and real images; bands are shaded."""
+    """Power over frequency, cycles per pixel, of generated and real images; bands are shaded."""
     with matplotlib.rc_context(STYLE):
         figure = Canvas(figsize=(6.4, 3.4), layout="constrained")
         axes = figure.subplots()
@@ -79,7 +79,7 @@ def spectrum(frequencies: Array, generated: Array, real: Array, bands: Sequence[
         axes.plot(frequencies, generated, "-", color="#0072b2", label="generated", linewidth=1.6)
         if min(real.min(), generated.min()) > 0:
             axes.set_yscale("log")
-        axes.set(xlabel="frequency, cycles a pixel", ylabel="power")
+        axes.set(xlabel="frequency, cycles per pixel", ylabel="power")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
         return figure
@@ -94,7 +94,7 @@ PANELS = (
 
 
 def classes(rows: Sequence[Mapping[str, Any]]) -> Canvas:
-    """Bars a class, in a panel a quantity; rows as in an evaluation's `classes`."""
+    """Bars for each class, one panel per quantity; rows as in an evaluation's `classes`."""
     panels = [(key, title) for key, title in PANELS if any(row.get(key) is not None for row in rows)]
     names = _plain([row["class"] for row in rows])
     with matplotlib.rc_context(STYLE):

@@ -54,10 +54,10 @@ def of_layers(description: Description) -> Table:
 
 
 def of_judge_trial(response: Response) -> Table:
-    """A row a disturbance and strength: the distance in floors."""
+    """One row per disturbance and strength: the distance over that of undisturbed images."""
     rows = [
-        (name, strength, f"{floors:,.1f}")
-        for name, found in response.floors.items()
-        for strength, floors in found.items()
+        (name, strength, f"{ratio:,.1f}")
+        for name, found in response.ratios.items()
+        for strength, ratio in found.items()
     ]
-    return Table("", ("disturbance", "strength", "floors"), rows, numeric=("strength", "floors"))
+    return Table("", ("disturbance", "strength", "x real images"), rows, numeric=("strength", "x real images"))

@@ -180,7 +180,7 @@ def protocol(record: Record) -> str:
 
 
 def comparison(records: dict[str, Record]) -> Table:
-    """A column a run, a row a metric: value and interval."""
+    """One column per run, one row per metric: value and interval."""
     names = [
         name for name in METRICS if any(r["metrics"].get(name, {}).get("value") is not None for r in records.values())
     ]

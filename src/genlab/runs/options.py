@@ -7,10 +7,10 @@ from typing import TypedDict
 
 HELP = {
     "seed": "Random seed of the noise.",
-    "step": "Step of a snapshot (default: the newest checkpoint).",
-    "raw_weights": "The weights as trained instead of their average (EMA); only at a checkpoint.",
-    "batch_statistics": "BatchNorm by the statistics of the images that are drawn, not by running ones.",
-    "truncation": "Draw z from the normal distribution cut at plus and minus so much: less varied, more typical.",
+    "step": "Use the snapshot of this step (default: the newest checkpoint).",
+    "raw_weights": "Use the weights as trained, not their average (EMA); only at a checkpoint.",
+    "batch_statistics": "Normalise by the statistics of the images that are drawn, not by running ones.",
+    "truncation": "Cut the distribution of z at plus and minus this value: less varied, more typical images.",
 }
 
 

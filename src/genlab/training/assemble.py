@@ -95,7 +95,7 @@ def assemble(
     """Networks for a recipe and its dataset (in the recipe's size), and the engine as this machine resolves it.
 
     Args:
-        seed: of everything random, the initial weights included.
+        seed: random seed, of the initial weights too.
         custom: networks of the caller's own that take the place of the recipe's.
         needed: names of networks that must be among them.
 

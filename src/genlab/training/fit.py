@@ -287,7 +287,7 @@ def _tensor(array: NDArray[np.int64] | None) -> Tensor | None:
 def previews(recipe: Recipe, keyed: Keyed, classes: int) -> tuple[Tensor, Tensor | None, int]:
     """The fixed z of a run, their labels, and the columns of the grid.
 
-    Conditional: a row a class, a z a column. Unconditional: 64 different z.
+    Conditional: one class per row, one z per column. Unconditional: 64 different z.
     """
     sampling = FAMILIES[recipe.family].sampling
     assert sampling is not None, "only families that make images are asked"

@@ -1,4 +1,4 @@
-"""Smoothness of a way through latent space, seen in the features of its images."""
+"""Smoothness of a path through latent space, in the features of its images."""
 
 from __future__ import annotations
 

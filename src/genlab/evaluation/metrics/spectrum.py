@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from genlab.evaluation.metrics.rows import Floats, rows_of
 
 DETAIL = (0.15, 0.30)
-"""Frequencies of edges and strokes, cycles a pixel: too little power here is blur."""
+"""Frequencies of edges and strokes, cycles per pixel: too little power here is blur."""
 GRAIN = (0.36, 0.50)
 """The finest frequencies, of which smooth images have little: too much power here is noise."""
 
 
 def frequencies(side: int) -> Floats:
-    """The rings of `power_spectrum` of images of `side` pixels, in cycles a pixel: 0 .. 0.5, (side // 2 + 1,)."""
+    """The rings of `power_spectrum` of images of `side` pixels, in cycles per pixel: 0 .. 0.5, (side // 2 + 1,)."""
     return np.arange(side // 2 + 1) / side
 
 

@@ -1,4 +1,4 @@
-"""What a network is made of: a row a layer with output shape, parameters and multiply-adds, found by running it."""
+"""What a network is made of: one row per layer with output shape, parameters and multiply-adds, found by running it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The evidence lower bound of a VAE, term by term (Kingma and Welling 2014).
 
-Shapes: images and decoder outputs (N, C, H, W); means, log-variances and z (N, latent). Sums are in nats an image.
+Shapes: images and decoder outputs (N, C, H, W); means, log-variances and z (N, latent). Sums are in nats per image.
 `negative_...` is minimised. z has the prior N(0, I), the encoder gives N(mean, exp(log_variance)).
 """
 

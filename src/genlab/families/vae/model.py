@@ -81,7 +81,7 @@ class Vae:
 
         Returns:
             The loss, its reconstruction and KL as reduced by the recipe, the KL's weight and the effective beta, both
-            terms summed in nats an image, and the active units of this batch.
+            terms summed in nats per image, and the active units of this batch.
 
         Raises:
             NonFiniteError: loss or gradient is NaN or infinite; nothing was updated.
@@ -126,7 +126,7 @@ class Vae:
         )
 
     def epoch_ended(self, images: Tensor | None, labels: Tensor | None, step: int) -> dict[str, float]:
-        """The bound on held-out images, one z each: reconstruction and KL summed in nats an image, active units."""
+        """The bound on held-out images, one z each: reconstruction and KL summed in nats per image, active units."""
         if images is None:
             return {}
         networks = {"encoder": self.encoder, "decoder": self.decoder}
@@ -168,7 +168,7 @@ def bound(
     images: Tensor,
     labels: Tensor | None,
 ) -> dict[str, float]:
-    """Both terms of the bound, one z an image, summed in nats an image, mean over uint8 images (N, C, H, W), and the
+    """Both terms of the bound, one z per image, summed in nats per image, mean over uint8 images (N, C, H, W), and the
     active units; with running batch statistics. A Gaussian's constant is not counted.
 
     Args:

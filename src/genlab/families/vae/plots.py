@@ -21,10 +21,10 @@ def plots(recipe: VaeRecipe, custom_objective: bool) -> list[Plot]:
         Plot(
             "bound",
             "Reconstruction and KL, summed",
-            "Both terms of the bound in nats an image, whatever the recipe's reductions, one z an image: on the test "
+            "Both terms of the bound in nats per image, whatever the recipe's reductions, one z per image: on the test "
             "split after each epoch, on the training minibatch at each logged step. A KL that rises is information "
             "about the image flowing into z; 0 is collapse.",
-            "nats an image",
+            "nats per image",
             (
                 Curve("test_reconstruction_sum", "reconstruction, test"),
                 Curve("reconstruction_sum", "minibatch"),

@@ -75,5 +75,5 @@ def classes(evaluation: Evaluation) -> Look:
 
 def judge_trial(response: Response) -> bytes:
     """How far the distance moves with each disturbance of real images, a panel for each, as PNG."""
-    lines = {name: (list(found), list(found.values())) for name, found in response.floors.items()}
-    return plots.png(plots.curves(lines, "Frechet distance, floors"), {})
+    lines = {name: (list(found), list(found.values())) for name, found in response.ratios.items()}
+    return plots.png(plots.curves(lines, "Frechet distance over that of real images"), {})

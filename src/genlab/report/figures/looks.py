@@ -89,7 +89,7 @@ def kept(run: RunDirectory) -> list[tuple[Path, str, str]]:
 def interpolate(
     run: OpenRun, how: SamplingOptions, pairs: int = 8, steps: int = 10, path: str = "linear", label: Any = None
 ) -> Look:
-    """Images along the way from one z to another, a row a pair; a conditional run keeps one class along a row.
+    """Images along the path from one z to another, one pair per row; a conditional run keeps one class along a row.
 
     Raises:
         UsageError: an argument does not fit this run.
@@ -115,7 +115,7 @@ def interpolate(
 
 
 def class_grid(run: OpenRun, how: SamplingOptions, columns: int = 15) -> Look:
-    """One z a column, one class a row (report S2).
+    """One z per column, one class per row (report S2).
 
     Raises:
         UsageError: the run is unconditional.
@@ -140,7 +140,7 @@ def traverse(
     span: float = 3.0,
     label: Any = None,
 ) -> Look:
-    """One z with one unit after the other moved from -span to span, a row a unit.
+    """One z with one unit after the other moved from -span to span, one unit per row.
 
     Raises:
         UsageError: no such unit, or a class asked of an unconditional run.
@@ -232,7 +232,7 @@ def reconstruct(run: OpenRun, how: SamplingOptions, held_out: Dataset, n: int = 
 
 
 def timeline(run: OpenRun, how: SamplingOptions, epochs: Sequence[int] | None = None, n: int = 12) -> Look:
-    """The same n fixed z at several epochs, a row an epoch (report S4).
+    """The same n fixed z at several epochs, one epoch per row (report S4).
 
     Raises:
         UsageError: no snapshot at the end of one of these epochs.
