@@ -20,6 +20,7 @@ from genlab.errors import CheckpointError, DataError, UsageError
 from genlab.evaluation import judge, judge_trial, kept
 from genlab.evaluation.catalogue import NAMES
 from genlab.evaluation.measure import NotStored
+from genlab.evaluation.metrics import frechet_distance
 from genlab.report.figures import evaluation as figures
 
 
@@ -66,7 +67,10 @@ def test_own_judge_measures(own_judge: Run, few: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", images=images)
     found = genlab.evaluate(tmp_path / "x.npz", against=str(few), judge=own_judge.path).record
     assert found["protocol"]["judge"]["name"] == own_judge.path.name
-    assert found["metrics"]["frechet_distance"]["value"] >= 0
+    own, test = evaluate.judge_of(own_judge.path), data.load_test(str(few)) or data.load(str(few))
+    by_hand = frechet_distance(own(test.images)[0], own(images)[0])
+    assert found["metrics"]["frechet_distance"]["value"] == pytest.approx(by_hand, rel=1e-6)
+    assert by_hand > 0
     plain = genlab.evaluate(tmp_path / "x.npz", against=str(few)).record
     assert plain["metrics"]["frechet_distance"]["value"] is None
     assert plain["metrics"]["memorised_fraction"]["value"] == 1

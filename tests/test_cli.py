@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -182,11 +183,26 @@ print("loaded", [m for m in ("torch", "numpy", "pydantic", "matplotlib", "tensor
     assert "train" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "recipes", "show", "sample", "report", "data"])
-def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = call([command, "--help"], capsys)
-    assert code == 0
-    assert "Usage: genlab" in out
+def commands_in(text: str) -> list[str]:
+    """The commands that a help text lists."""
+    return re.findall(r"^│ ([a-z][a-z-]*)  ", text, re.MULTILINE)
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """A sentence that says what it does, and one for each parameter; no command is in two groups, or in none."""
+    _, text, _ = call(["--help"], capsys)
+    names = commands_in(text)
+    assert len(names) == len(set(names)) == sum(map(len, main.COMMANDS.values()))
+    assert all(f"─ {title} ─" in text for title in main.COMMANDS)
+    for name in names:
+        code, text, _ = call([name, "--help"], capsys)
+        for words in ([name], *([name, inner] for inner in commands_in(text))):
+            code, text, _ = call([*words, "--help"], capsys)
+            assert code == 0
+            usage, sentence = text.split("\n\n")[:2]
+            assert usage.startswith(f"Usage: genlab {' '.join(words)}")
+            assert sentence[0].isupper(), words
+            assert not re.search(r"^│ +(\* +)?(--[\w-]+( -\w)?|[A-Z]+)( [A-Z.]+)? +│$", text, re.MULTILINE), words
 
 
 def test_waiting_is_passive_before_torch_is_loaded() -> None:

@@ -70,7 +70,14 @@ TRUTHS: dict[Callable[[np.random.Generator], Estimate], float | None] = {
 }
 
 
-@pytest.mark.parametrize("draw", TRUTHS, ids=lambda draw: draw.__name__)
+KEPT = (frechet, precision)
+"""Of a jackknife over moments, and one over neighbours; the others are slow tests."""
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [pytest.param(d, marks=[] if d in KEPT else [pytest.mark.slow], id=d.__name__) for d in TRUTHS],
+)
 def test_about_95_of_100_contain_the_truth(draw: Callable[[np.random.Generator], Estimate]) -> None:
     """The truth is the closed form, or the mean of 200 draws. Of 200 exact ones 180 or more hold it with 99.8 %."""
     found = [draw(np.random.default_rng(seed)) for seed in range(200)]

@@ -104,8 +104,9 @@ def test_degenerate_sets_have_stated_results(what: str) -> None:
     real = RNG.normal(size=(60, 4))
     if what == "constant":
         found = prdc(real, np.zeros((60, 4)))
+        assert found == pytest.approx(brute(real, np.zeros((60, 4)), 5))
         assert found["recall"] == 0
-        assert 0 <= found["coverage"] <= 1
+        assert 0 < found["coverage"] < 1  # Only balls around the origin hold a sample, and all sixty are in each.
     elif what == "duplicates":
         twice = np.repeat(real[:6], 10, axis=0)
         found = prdc(twice, twice + 0)  # radii are 0: only copies are inside, and they are
