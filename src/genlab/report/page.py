@@ -45,15 +45,19 @@ class Quality:
 
     Attributes:
         summary: (what, how it stands).
-        columns, rows: every metric with value, interval, floor.
+        judged: in whose features the distances are.
+        columns, rows: every metric with value, interval, and what real images get.
+        explained: (metric, what it says, what it cannot see) of each.
         more: (what, how it stands) of the discriminator, the likelihood, latent interpolation.
         protocol: how the numbers came about.
         notes: what must be said beside them.
     """
 
     summary: list[tuple[str, str]]
+    judged: str
     columns: list[str]
     rows: list[list[str]]
+    explained: list[tuple[str, str, str]]
     more: list[tuple[str, str]]
     protocol: str
     notes: list[str]
@@ -185,8 +189,10 @@ def _quality(record: dict[str, Any] | None) -> Quality | None:
     table = words.table(record)
     return Quality(
         summary=words.summary(record),
+        judged=table.title,
         columns=list(table.columns),
         rows=[list(row) for row in table.rows],
+        explained=words.explained(record),
         more=words.more(record),
         protocol=words.protocol(record),
         notes=record["notes"],

@@ -51,6 +51,12 @@ def _judged(record: Record) -> str:
     return f"FID, KID and IS: in the features of the {judge['name']} judge, not Inception's" if judge else ""
 
 
+def explained(record: Record) -> list[tuple[str, str, str]]:
+    """(metric, what it says, what it cannot see) of each metric that could be had."""
+    there = [name for name, found in record["metrics"].items() if found["value"] is not None]
+    return [(title(name), METRICS[name].says, METRICS[name].blind) for name in there]
+
+
 def times_real(record: Record) -> float | None:
     """The Frechet distance over that of as many real images: 1 is as near as real images are."""
     found = record["metrics"]["frechet_distance"]
