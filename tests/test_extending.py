@@ -48,7 +48,8 @@ def test_an_exercise_works(title: str, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     shutil.copytree(ROOT / "src", tree / "src", ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "tests").mkdir()
-    shutil.copy(ROOT / "tests" / "test_layers.py", tree / "tests")
+    for name in ("test_layers.py", "layers.txt"):
+        shutil.copy(ROOT / "tests" / name, tree / "tests")
     (diff,), (code,) = blocks(SECTIONS[title], "diff"), blocks(SECTIONS[title], "python")
     applied = subprocess.run(["git", "apply", "-"], input=diff, cwd=tree, capture_output=True, text=True)
     assert applied.returncode == 0, applied.stderr
