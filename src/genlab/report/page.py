@@ -209,8 +209,9 @@ def _changes(recipe: Recipe) -> list[tuple[str, str]]:
 
 
 def _told(path: str) -> bool:
-    """The engine's values are resolved on every machine; a warm start's run stands under provenance."""
-    return not path.startswith(("engine.", "init_encoder_from"))
+    """The engine's values are resolved on every machine; a warm start's run stands under provenance; a description may
+    be another one in another version."""
+    return not path.startswith(("engine.", "init_encoder_from", "description"))
 
 
 def duration(seconds: float) -> str:

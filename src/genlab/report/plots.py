@@ -87,9 +87,9 @@ def spectrum(frequencies: Array, generated: Array, real: Array, bands: Sequence[
 
 PANELS = (
     ("share", "share of samples"),
-    ("legibility", "legibility"),
-    ("requested_class_accuracy", "request met"),
-    ("within_class_diversity", "spread, real = 1"),
+    ("legibility", "judge confidence"),
+    ("requested_class_accuracy", "conditional accuracy"),
+    ("within_class_diversity", "diversity, real = 1"),
 )
 
 
@@ -117,7 +117,7 @@ def classes(rows: Sequence[Mapping[str, Any]]) -> Canvas:
 
 
 def curves(lines: Mapping[str, tuple[Sequence[str], Sequence[float]]], y_label: str) -> Canvas:
-    """A panel a disturbance: what is measured at each strength, over the same scale, logarithmic."""
+    """One panel per disturbance: what is measured at each strength, over the same scale, logarithmic."""
     with matplotlib.rc_context(STYLE):
         figure = Canvas(figsize=(1 + 2.0 * len(lines), 2.9), layout="constrained")
         grid = figure.subplots(1, len(lines), squeeze=False, sharey=True)[0]

@@ -48,8 +48,12 @@ def nearest(evaluation: Evaluation) -> Look:
     below = against.learned_view(which[closest])
     both = np.concatenate([fake.images[closest], below])
     found = evaluation.value("memorised_fraction")
-    others = "test images" if against.split == "test" else "training images to another one"
-    share = "" if found is None else f" Of all samples {found:.2%} are nearer than all but 0.1 % of {others}."
+    others = "test images" if against.split == "test" else "training images (to another one)"
+    share = (
+        ""
+        if found is None
+        else f" {found:.2%} of samples lie closer to a training image than the 0.1 % quantile of {others}."
+    )
     caption = (
         f"The {len(closest)} of {len(fake):,} samples that are nearest to a training image (top), over that image "
         f"(bottom). Copies would look the same, pixel for pixel.{share}"
@@ -64,8 +68,8 @@ def classes(evaluation: Evaluation) -> Look:
     """How often each class was drawn, how certain the judge is, how varied each is."""
     rows = evaluation.record["classes"]
     caption = (
-        "By class, as the judge reads the samples: their share (line: in the training set), the judge's mean "
-        "certainty, how often a request was met, and the spread within the class over that of real images."
+        "By class: share of the samples that the judge reads as it (line: share in the training set), the judge's mean "
+        "confidence, conditional accuracy, and diversity over that of real images."
     )
     text = {"genlab:title": "Classes", "genlab:caption": caption}
     columns = [key for key in rows[0] if key not in ("class", "share_in_data")]
