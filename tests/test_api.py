@@ -158,7 +158,7 @@ def test_own_networks(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     assert run.provenance["networks"][0]["parameters"] == 101 * 1024
     images = run.sample(5)
     assert images.shape == (5, 1, 32, 32)
-    with pytest.raises(UsageError, match="trained with its own generator"):
+    with pytest.raises(UsageError, match="trained with a custom generator"):
         genlab.open_run(run.path).sample(5)
     assert torch.equal(genlab.open_run(run.path, generator=OwnGenerator()).sample(5), images)
 

@@ -131,7 +131,7 @@ def test_evaluate_prints_a_table_or_json(
     [
         (["evaluate", "nothing"], 2, "unknown run 'nothing'"),
         (["evaluate", "nothing.npz", "--against", "mnist"], 3, "nothing.npz: no such run, folder or file"),
-        (["evaluate", "{folder}"], 2, "say against which dataset, as in --against mnist"),
+        (["evaluate", "{folder}"], 2, "name the dataset to measure against, as in --against mnist"),
         (["evaluate", "{folder}", "--against", "mnits"], 3, "did you mean 'mnist'?"),
         (["evaluate", "{folder}", "--against", "mnist"], 3, "no pictures in it"),
         (["evaluate", "{folder}", "--against", "mnist", "--step", "3"], 2, "step cannot be chosen"),
@@ -265,7 +265,7 @@ def test_where_it_goes_is_looked_at_before_the_work(
     told = fails(capsys, 5, *(part.format(**places) for part in command))
     assert "there is no folder" in told or "is a folder; a file is needed" in told
     wrong = [part.format(**places) for part in command[:-1]] + [str(tmp_path / "x.txt")]
-    assert "the ending says the form; allowed: ." in fails(capsys, 2, *wrong)
+    assert "the file's ending chooses its format; allowed: ." in fails(capsys, 2, *wrong)
 
 
 def test_a_judge_of_other_data_is_said(own_judge: Run, few: Path, tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_trying_a_judge_on_few_images(own_judge: Run, few: Path, tmp_path: Path)
     ("source", "against", "words"),
     [
         ({"labels": 100}, {}, "needs 128 images or more, generated and real: here are 100 and 300"),
-        ({"labels": 0}, {}, "needs the class that each image was meant as"),
+        ({"labels": 0}, {}, "needs the class that each image was meant to show"),
         ({"labels": 200}, {"y_test": None}, "has no test split with labels"),
     ],
 )

@@ -75,7 +75,7 @@ def test_colour_in_either_order(tmp_path: Path) -> None:
         ({"x_train": PIXELS, "y_train": LABELS - 1}, "y_train[0] is -1"),
         ({"x_train": PIXELS, "y_train": LABELS * 1.0}, "expected integers"),
         ({"x_train": PIXELS, "y_train": LABELS, "class_names": np.array(["a"])}, "at least 3 strings"),
-        ({"x_train": PIXELS, "y_train": LABELS, "class_names": np.array(["a", "b", "a"])}, "stands twice"),
+        ({"x_train": PIXELS, "y_train": LABELS, "class_names": np.array(["a", "b", "a"])}, "appears twice"),
         ({"x_train": PIXELS, "y_train": LABELS, "class_names": np.array(["a", "b", "\x1b[2J"])}, "can be printed"),
         ({"x_train": PIXELS, "y_train": LABELS.astype("m8[s]")}, "expected integers"),
         ({"x_train": np.array([{}], dtype=object)}, "Python objects"),

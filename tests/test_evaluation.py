@@ -290,7 +290,7 @@ def test_folder_and_file_and_the_floor(some_digits: Path, tmp_path: Path, monkey
         Image.fromarray(image[0]).save(folder / str(label) / f"{(k * 37) % 150:03d}.png")
     arguments: dict[str, Any] = {"against": str(some_digits)}
     np.savez(tmp_path / "file.npz", images=train.images, labels=train.labels)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="say against which dataset"):
+    with pytest.raises(UsageError, match="name the dataset to measure against"):
         genlab.evaluate(folder)
     found = genlab.evaluate(tmp_path / "file.npz", **arguments).record
     same = genlab.evaluate(folder, **arguments).record

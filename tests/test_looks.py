@@ -157,7 +157,7 @@ def test_the_timeline_takes_the_same_z_from_each_snapshot(finished: Run) -> None
         (lambda run: run.traverse(span=0), "span is 0"),
         (lambda run: run.latent_map(), "has z of 100; a map needs 2"),
         (lambda run: run.reconstruct(), "is a gan: it has no encoder"),
-        (lambda run: run.confusion(), "is a gan: it names no classes"),
+        (lambda run: run.confusion(), "is a gan: it does not classify images"),
         (lambda run: run.timeline(epochs=[1, 7]), "no snapshot after epoch 7; there are: 1, 2"),
         (lambda run: run.grid(truncation=0.0), "truncation is 0"),
         (lambda run: run.grid(step=5), "no snapshot of step 5; there are: 6, 12"),
@@ -199,7 +199,7 @@ def test_looks_are_saved_with_their_words_and_numbers(vae: Run, tmp_path: Path) 
         assert image.text["genlab:caption"] == look.caption  # type: ignore[attr-defined]
     with np.load(tmp_path / "a.npz") as arrays:
         assert np.array_equal(arrays["images"], look.arrays["images"])
-    with pytest.raises(UsageError, match="the ending says the form"):
+    with pytest.raises(UsageError, match="the file's ending chooses its format"):
         look.save(tmp_path / "a.gif")
 
 

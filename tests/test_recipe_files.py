@@ -61,7 +61,7 @@ def test_loading_does_not_change_the_mapping_given() -> None:
     [
         ("a: [", "line 1"),
         ("- 1\n- 2\n", "a recipe is a mapping"),
-        ("name: a\nname: b\n", "'name' stands twice"),
+        ("name: a\nname: b\n", "'name' appears twice"),
         ("a: &x [1]\nb: *x\n", "aliases"),
         ("a: !!python/object/apply:os.system [ls]\n", "tags (!name) are not used"),
         ("? [a, b]\n: 1\n", "a key is not a plain word"),

@@ -344,7 +344,7 @@ def test_a_conditional_vae_without_test_labels(small_vae: Small, digits: Path, t
 
 
 def test_an_own_objective_is_refused(small_vae: Small, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="an own objective is for GANs"):
+    with pytest.raises(UsageError, match="a custom objective is only for GANs"):
         genlab.train(small_vae(), objective=adversarial("hinge"), runs=tmp_path)
 
 

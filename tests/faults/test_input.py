@@ -144,7 +144,7 @@ def test_few_samples_are_said(digits: Path, tmp_path: Path, monkeypatch: pytest.
 RECIPES: dict[str, tuple[str | bytes, str]] = {
     "typo": ("{base}\nobjektive: 1\n", "unknown field objektive; did you mean objective?"),
     "seed": ("{base}\nseed: 1\n", "unknown field seed"),
-    "twice": ("name: a\nname: b\n", "stands twice"),
+    "twice": ("name: a\nname: b\n", "appears twice"),
     "tag": ("!!python/object/apply:os.system ['touch canary']\n", "tags (!name) are not used in recipes"),
     "object": ("name: !!python/object:os.system {}\n", "tags (!name) are not used in recipes"),
     "laughs": (

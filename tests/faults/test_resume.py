@@ -306,7 +306,7 @@ def test_longer_where_the_schedule_falls_is_refused(whole: Whole, half: Callable
     run = half("gan")
     with pytest.raises(UsageError, match=r"optimisers\.generator\.schedule is linear: a training of 9 epochs would"):
         genlab.train(resume=run, epochs=9, report=False)
-    with pytest.raises(UsageError, match="can only become longer"):
+    with pytest.raises(UsageError, match="can only make it longer"):
         genlab.train(resume=run, epochs=1, report=False)
     genlab.train(resume=run, epochs=4, report=False)
     assert lab.digest(run) == whole("gan")[1]

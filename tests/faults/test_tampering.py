@@ -137,7 +137,7 @@ def test_a_broken_file_hides_nothing(name: str, root: Path, call: Call) -> None:
     ],
 )
 def test_a_status_that_is_none(status: dict[str, Any], root: Path, call: Call) -> None:
-    """With a right seal too: listed as damaged; resume writes it anew."""
+    """With a right seal too: listed as damaged; resume writes it again."""
     (root / "a" / "status.json").write_text(json.dumps(seals.seal(status)))
     states = {state["run"]: state for state in map(state_of, list_runs(root))}
     assert states["a"]["state"] == "damaged"
@@ -258,7 +258,7 @@ def test_an_edited_evaluation_is_not_believed(root: Path, call: Call) -> None:
     file.write_text(json.dumps(record), "utf-8")
     code, _, err = call("compare", "a", "b", "--runs", root)
     assert code == 3
-    assert f"{file}: damaged or edited (its crc does not match); genlab evaluate {root / 'a'} measures anew" in err
+    assert f"{file}: damaged or edited (its crc does not match); genlab evaluate {root / 'a'} measures again" in err
     del record["crc"]
     file.write_text(json.dumps(record), "utf-8")
     assert call("compare", "a", "b", "--runs", root)[0] == 3

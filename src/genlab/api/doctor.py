@@ -206,7 +206,7 @@ def _problems(found: Facts) -> Iterator[tuple[str, str]]:
     if not waiting.IS_SET:
         yield "torch was imported before genlab: threads wait actively", "import genlab first"
     if caches.get("writable") is False:
-        yield "the cache cannot be written: each training measures anew", "set XDG_CACHE_HOME to a folder of yours"
+        yield "the cache cannot be written: each training measures again", "set XDG_CACHE_HOME to a folder of yours"
     if runs.get("writable") is False:
         yield f"{runs['folder']} cannot be written", "take another folder: --runs, or GENLAB_RUNS"
     if isinstance(runs.get("free GB"), float) and runs["free GB"] < ROOM_GB:

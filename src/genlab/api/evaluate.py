@@ -74,11 +74,11 @@ def evaluate(
         own = run.recipe.data.name
         if against not in (None, own):
             raise UsageError(
-                f"{run.path.name} learned {own} and is measured against it; for another dataset save its images "
+                f"{run.path.name} was trained on {own} and is measured against it; for another dataset save its images "
                 f"(genlab sample {run.path.name} -n 10000 -o FILE.npz) and evaluate that file"
             )
         if resize is not None:
-            raise UsageError("how a run's images were resized stands in its recipe; leave resize out")
+            raise UsageError("a run's recipe says how its images were resized; leave resize out")
         if accuracy_score:
             _check_accuracy_score(run)
         try:
@@ -96,9 +96,9 @@ def evaluate(
                 found = replace(found, file=place)
         return found
     if against is None:
-        raise UsageError(f"{source} is no run: say against which dataset, as in --against mnist")
+        raise UsageError(f"{source} is not a run: name the dataset to measure against, as in --against mnist")
     if how:
-        raise UsageError(f"{source} is no run: {', '.join(sorted(how))} cannot be chosen")
+        raise UsageError(f"{source} is not a run, so {', '.join(sorted(how))} cannot be set")
     return _evaluate_images(Path(source), against, resize, chosen, accuracy_score, place)
 
 
@@ -109,7 +109,7 @@ def _evaluate_images(
     images, requested = read_images(path, train.class_names)
     if accuracy_score:
         if requested is None:
-            raise UsageError(f"{path}: the accuracy score needs the class that each image was meant as")
+            raise UsageError(f"{path}: the accuracy score needs the class that each image was meant to show")
         _check_score(dataset, train, len(images))
     way = sizes.way_of(images, train, resize)
     reference = Reference(dataset, way, chosen or judge.load(dataset))
@@ -197,7 +197,7 @@ def compare(names: Sequence[str | Path], *, runs: str | Path | None = None) -> d
         known = run.evaluation if run.is_measured() else None
         found[run.path.name] = known or run.evaluate().record
     if len(found) < 2:
-        raise UsageError("two runs or more are needed")
+        raise UsageError("compare needs two runs or more")
     for key in ("dataset", "split", "real_images", "judge", "samples", "fingerprints"):
         said = {name: record["protocol"][key] for name, record in found.items() if key in record["protocol"]}
         if len({str(value) for value in said.values()}) > 1:

@@ -87,10 +87,10 @@ def _picture(file: Path) -> Images:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as image:
                 if image.mode.startswith(("I", "F")):
-                    raise DataError(f"{file}: more than 8 bits a channel; save it with 8")
+                    raise DataError(f"{file}: more than 8 bits per channel; save it with 8")
                 drawn = image.convert("RGBA")
     except Image.DecompressionBombWarning:
-        raise DataError(f"{file}: more pixels than a picture has; it is not read") from None
+        raise DataError(f"{file}: too many pixels for a picture; it is not read") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         reason = getattr(error, "strerror", None)  # What the system says; of what Pillow says, nothing helps.
         raise DataError(f"{file}: {reason or 'damaged, or no picture'}") from None

@@ -136,7 +136,7 @@ def _labels(y: np.ndarray[Any, Any] | None, n: int, where: str) -> Labels | None
     if y is None:
         return None
     if y.shape != (n,):
-        raise DataError(f"{where} has shape {y.shape}; expected ({n},), one label an image")
+        raise DataError(f"{where} has shape {y.shape}; expected ({n},), one label per image")
     if y.dtype.kind not in "iu":
         raise DataError(f"{where} is {y.dtype}; expected integers 0 .. K-1")
     bad = np.flatnonzero((y < 0) | (y >= 1000))
@@ -155,7 +155,7 @@ def _class_names(names: np.ndarray[Any, Any] | None, at_least: int, where: str) 
     if bad is not None:
         raise DataError(f"{where}: {bad!r} is not a name that can be printed")
     if len(set(found)) < len(found):
-        raise DataError(f"{where}: a name stands twice")
+        raise DataError(f"{where}: a name appears twice")
     return found
 
 

@@ -163,7 +163,7 @@ def _measured(device: str, anew: bool) -> Measured:
     milliseconds = _milliseconds(device, threads)
     if device == "cpu" and time.process_time() - cpu < 0.9 * (time.perf_counter() - start):
         return Measured(device, threads, milliseconds, "measured on a busy machine")
-    with suppress(OSError):  # A machine without a writable home measures anew each time.
+    with suppress(OSError):  # A machine without a writable home measures again each time.
         _keep({**known, key: milliseconds})
     return Measured(device, threads, milliseconds, "measured")
 
@@ -175,7 +175,7 @@ def remembered(device: str) -> Measured | None:
 
 
 def forget(device: str) -> None:
-    """Remove what is remembered of this machine, so that the next run measures anew."""
+    """Remove what is remembered of this machine, so that the next run measures again."""
     known = _remembered()
     if known.pop(_key(device), None) is not None:
         with suppress(OSError):

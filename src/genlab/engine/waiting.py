@@ -27,8 +27,8 @@ def check() -> None:
     """Say once if torch was there before genlab could choose how its threads wait."""
     if not IS_SET:
         warnings.warn(
-            "torch was imported before genlab, so its threads wait actively and a training suffers much from other "
-            "work on the machine; import genlab first, or set OMP_WAIT_POLICY=PASSIVE",
+            "torch was imported before genlab, so its threads wait actively and a training slows down a lot beside "
+            "other work on the machine; import genlab first, or set OMP_WAIT_POLICY=PASSIVE",
             stacklevel=2,
         )
 

@@ -105,7 +105,7 @@ def respond(judge: Judge, dataset: str, progress: Callable[[str], None] = lambda
     enough = min(len(real), len(chosen)) > 1
     floor = metrics.frechet_distance(real.features, judge(chosen.images)[0]) if enough else 0.0
     if floor == 0:
-        raise UsageError(f"{dataset}: its test and training images do not differ: there is no floor to measure by")
+        raise UsageError(f"{dataset}: its test and training images do not differ, so distances have no scale")
     certain = metrics.softmax(real.logits)
     right = real.classes == real.requested
     found: dict[str, dict[str, float]] = {}

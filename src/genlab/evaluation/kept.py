@@ -136,10 +136,10 @@ def load(run: RunDirectory, name: str) -> dict[str, Any] | None:
     try:
         record = run.read_json(f"evaluations/{name}")
     except DataError as error:
-        raise DataError(f"{error}; genlab evaluate {run.path} measures anew") from None
+        raise DataError(f"{error}; genlab evaluate {run.path} measures again") from None
     if not _is_record(record):
         raise DataError(
-            f"{run.path / 'evaluations' / name}: not an evaluation; genlab evaluate {run.path} measures anew"
+            f"{run.path / 'evaluations' / name}: not an evaluation; genlab evaluate {run.path} measures again"
         )
     return record
 

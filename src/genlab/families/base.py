@@ -240,7 +240,7 @@ class Family:
         missing = sorted(set(needed) & made.keys() - set(custom))
         if missing:
             raise UsageError(
-                f"this run was trained with its own {' and '.join(missing)}; give it as an argument in Python"
+                f"this run was trained with a custom {' and '.join(missing)}; pass it as an argument in Python"
             )
         strange = sorted(set(custom) - made.keys())
         if strange:

@@ -91,7 +91,7 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise _RefusedError("a key is not a plain word", key.start_mark)
             if key.value in seen:
-                raise _RefusedError(f"{key.value!r} stands twice", key.start_mark)
+                raise _RefusedError(f"{key.value!r} appears twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 

@@ -146,7 +146,7 @@ def _verified(path: Path) -> tuple[int, dict[str, bytes]]:
         raise CheckpointError(_difference(path, written, contents))
     strange = sorted({entry.name for entry in path.iterdir()} - {*contents, MANIFEST})
     if strange:
-        raise CheckpointError(f"{path / strange[0]}: not part of a checkpoint; take it away")
+        raise CheckpointError(f"{path / strange[0]}: not part of a checkpoint; remove it")
     return int(name[1]), contents
 
 

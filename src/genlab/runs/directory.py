@@ -114,7 +114,7 @@ class RunDirectory:
         except GenlabError as error:
             changed = str(error).splitlines()[0]
         if changed:
-            warnings.warn(f"{changed}; what the run was trained with is used", stacklevel=1)
+            warnings.warn(f"{changed}; using the recipe that the run was trained with", stacklevel=1)
         return recipe
 
     def trained_by(self) -> Recipe:
@@ -173,7 +173,7 @@ class RunDirectory:
         if wrong:
             raise DataError(
                 f"{self.path / 'status.json'}: damaged ({wrong[0]} is {str(status.get(wrong[0]))[:40]!r}); "
-                f"genlab train --resume {self.path} writes it anew"
+                f"genlab train --resume {self.path} writes it again"
             )
         if status["state"] == "running" and not self._locked():
             status["state"] = "killed"

@@ -112,7 +112,7 @@ def load_network(run: OpenRun, name: str, step: int | None = None, ema: bool = T
         network.load_state_dict(tensors)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"{run.path}: weights of another {name}: {reason}") from None
+        raise CheckpointError(f"{run.path}: the weights are of another {name}: {reason}") from None
     return network
 
 
@@ -142,7 +142,7 @@ def save_images(
         arrays = {"images": array} if labels is None else {"images": array, "labels": labels.numpy()}
         content = npz(arrays)
     else:
-        raise UsageError(f"{path}: the ending says the form; allowed: .png (a grid), .npz (arrays)")
+        raise UsageError(f"{path}: the file's ending chooses its format; allowed: .png (a grid), .npz (arrays)")
     write(path, content)
 
 

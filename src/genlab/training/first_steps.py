@@ -21,7 +21,7 @@ class FirstSteps:
     """An observer: what the plan has chosen is timed once more beside what it has left for it.
 
     Where that takes clearly longer, the plan was measured on another machine or in a bad moment: it is forgotten, so
-    that the next run measures anew. This run keeps it, since another one would give other bits.
+    that the next run measures again. This run keeps it, since another one would give other bits.
 
     Args:
         given: the engine section as the recipe has it.
@@ -44,8 +44,8 @@ class FirstSteps:
         if found:
             calibrate.forget("cpu")
             warnings.warn(
-                f"the plan remembered for this machine is wrong: {found}; it was forgotten, and this run keeps it. "
-                "A new run takes a new plan (genlab bench plan --anew measures it)",
+                f"the calibration remembered for this machine is wrong: {found}. It was forgotten; this run keeps its "
+                "settings. The next run calibrates again (genlab bench plan --anew does it now)",
                 stacklevel=2,
             )
 

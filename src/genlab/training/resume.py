@@ -107,7 +107,7 @@ def _heal_status(run: OpenRun, step: int, schedule: Schedule) -> None:
     try:
         known |= run.status
     except DataError as error:
-        warnings.warn(f"{str(error).partition(';')[0]}; written anew", stacklevel=5)
+        warnings.warn(f"{str(error).partition(';')[0]}; written again", stacklevel=5)
         with suppress(DataError, IndexError):
             known["seconds"] = run.metrics()[-1]["seconds"]
     run.directory.set_status(**{**known, "state": "finished", "step": step})
@@ -121,7 +121,7 @@ def _say_lost_rows(run: OpenRun, step: int) -> None:
 
 def _check_parts(run: OpenRun, own: Mapping[str, str], objective: AdversarialLoss | None) -> None:
     if "objective" in own and objective is None:
-        raise UsageError("this run was trained with its own objective; pass it, from Python")
+        raise UsageError("this run was trained with a custom objective; pass it from Python")
     extra = sorted({*run.custom, *(["objective"] if objective else [])} - own.keys())
     if extra:
         raise UsageError(f"run {run.path.name} was trained with the recipe's {' and '.join(extra)}; pass none")
@@ -144,9 +144,11 @@ def _changed(began: Recipe, epochs: int | None, overrides: Mapping[str, Any]) ->
 def _check_longer(began: Recipe, epochs: int) -> None:
     """Whether a training can be made longer as if it had been so from its start."""
     if epochs < began.budget.epochs:
-        raise UsageError(f"the run is of {began.budget.epochs} epochs; a resumed one can only become longer")
+        raise UsageError(f"the run has {began.budget.epochs} epochs; resuming can only make it longer")
     if began.budget.max_steps is not None:
-        raise UsageError(f"the run ends at budget.max_steps {began.budget.max_steps}, whatever its epochs; start anew")
+        raise UsageError(
+            f"the run ends at budget.max_steps {began.budget.max_steps}, however many epochs; start a new run"
+        )
     plain = files.to_dict(began)
     sections = {f"optimisers.{name}": section for name, section in plain.get("optimisers", {}).items()}
     sections |= {"optimiser": plain["optimiser"]} if "optimiser" in plain else {}
@@ -154,7 +156,8 @@ def _check_longer(began: Recipe, epochs: int) -> None:
         if section["schedule"] != "constant":
             raise UsageError(
                 f"{path}.schedule is {section['schedule']}: a training of {epochs} epochs would have had other "
-                f"learning rates from its first step; start anew with --epochs {epochs} (only a constant one can go on)"
+                f"learning rates from its first step; start a new run with --epochs {epochs} (only a constant one can go "
+                "on)"
             )
 
 
@@ -164,14 +167,14 @@ def _check_recipe(run: OpenRun, began: Recipe, wanted: Recipe) -> None:
     try:
         there = files.load(file)
     except GenlabError as error:
-        warnings.warn(f"{str(error).splitlines()[0]}; written anew, as the run began", stacklevel=5)
+        warnings.warn(f"{str(error).splitlines()[0]}; written again, as the run began", stacklevel=5)
         run.directory.set_recipe(began)
         return
     changed = files.diff(began, there)
     if changed and files.diff(wanted, there):
         words = files.in_words(changed)
         raise UsageError(
-            f"{file} was changed since the run began: {words}; put it back, or delete it: it is then written anew"
+            f"{file} was changed since the run began: {words}; put it back, or delete it: it is then written again"
         )
 
 

@@ -128,6 +128,8 @@ def start_warm(warm: WarmStart, assembly: Assembly, source: OpenRun) -> None:
 def _check_objective(objective: object, recipe: Recipe) -> None:
     kind = FAMILIES[recipe.family].objective
     if objective is not None and kind is None:
-        raise UsageError(f"an own objective is for GANs; {recipe.name} is a {recipe.family}, which would ignore it")
+        raise UsageError(
+            f"a custom objective is only for GANs; {recipe.name} is a {recipe.family}, which would ignore it"
+        )
     if objective is not None and kind is not None and not isinstance(objective, kind):
         raise UsageError(f"objective is a {type(objective).__name__}; expected genlab.{kind.__name__}")

@@ -61,7 +61,9 @@ class Look:
         path = Path(path)
         forms: dict[str, Callable[[], bytes]] = {".png": lambda: self.png, ".npz": lambda: npz(self.arrays)}
         if path.suffix.lower() not in forms:
-            raise UsageError(f"{path}: the ending says the form; allowed: .png (the figure), .npz (its numbers)")
+            raise UsageError(
+                f"{path}: the file's ending chooses its format; allowed: .png (the figure), .npz (its numbers)"
+            )
         write(path, forms[path.suffix.lower()]())
 
     def keep(self, run: OpenRun) -> Path:
@@ -270,7 +272,7 @@ def confusion(run: OpenRun, held_out: Dataset) -> Look:
     """
     naming = FAMILIES[run.recipe.family].naming
     if naming is None:
-        raise UsageError(f"{run.path.name} is a {run.recipe.family}: it names no classes")
+        raise UsageError(f"{run.path.name} is a {run.recipe.family}: it does not classify images")
     if held_out.labels is None:
         raise DataError(f"{held_out.name} has no labels to compare with")
     machine = device.start(device.here(run.recipe.engine))
