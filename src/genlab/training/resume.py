@@ -156,8 +156,8 @@ def _check_longer(began: Recipe, epochs: int) -> None:
         if section["schedule"] != "constant":
             raise UsageError(
                 f"{path}.schedule is {section['schedule']}: a training of {epochs} epochs would have had other "
-                f"learning rates from its first step; start a new run with --epochs {epochs} (only a constant one can go "
-                "on)"
+                f"learning rates from its first step; start a new run with --epochs {epochs} (only constant rates can "
+                "go on)"
             )
 
 
