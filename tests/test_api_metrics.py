@@ -265,7 +265,7 @@ def test_where_it_goes_is_looked_at_before_the_work(
     told = fails(capsys, 5, *(part.format(**places) for part in command))
     assert "there is no folder" in told or "is a folder; a file is needed" in told
     wrong = [part.format(**places) for part in command[:-1]] + [str(tmp_path / "x.txt")]
-    assert "the file's ending chooses its format; allowed: ." in fails(capsys, 2, *wrong)
+    assert "the extension sets the format; allowed: ." in fails(capsys, 2, *wrong)
 
 
 def test_a_judge_of_other_data_is_said(own_judge: Run, few: Path, tmp_path: Path) -> None:

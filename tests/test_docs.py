@@ -22,6 +22,7 @@ from genlab.data import BUILTIN
 from genlab.engine import calibrate
 from genlab.evaluation import judge, judge_trial
 from genlab.recipe import files
+from genlab.recipe.objectives import LOSSES, PENALTIES
 from genlab.runs import checkpoint
 
 ROOT = Path(__file__).parent.parent
@@ -208,3 +209,9 @@ def test_the_page_of_the_library_is_that_of_its_docstrings() -> None:
     assert module.PAGE.read_text("utf-8") == module.page()
     for name in genlab.__all__:
         assert name.startswith("__") or f"## genlab.{name}\n" in module.page()
+
+
+def test_the_page_of_gans_lists_every_loss_and_penalty() -> None:
+    text = (ROOT / "docs" / "recipes" / "gan.md").read_text("utf-8")
+    for name in (*LOSSES, *PENALTIES):
+        assert f"`{name}`" in text, name

@@ -199,7 +199,7 @@ def test_looks_are_saved_with_their_words_and_numbers(vae: Run, tmp_path: Path) 
         assert image.text["genlab:caption"] == look.caption  # type: ignore[attr-defined]
     with np.load(tmp_path / "a.npz") as arrays:
         assert np.array_equal(arrays["images"], look.arrays["images"])
-    with pytest.raises(UsageError, match="the file's ending chooses its format"):
+    with pytest.raises(UsageError, match="the extension sets the format"):
         look.save(tmp_path / "a.gif")
 
 

@@ -102,7 +102,7 @@ def test_what_is_said_is_taken() -> None:
         way_of(small, real, "pad")
     with pytest.raises(UsageError, match="images of 32 pixels cannot be cut ones of 28"):
         way_of(big, real, "crop")
-    assert Preprocessing(32, 1, "pad").words == "32 px, their border cut off"
+    assert Preprocessing(32, 1, "pad").words == "32 px, border cropped"
     assert "guessed from the images" in Preprocessing(32, 1, "pad", guessed=True).words
 
 

@@ -130,7 +130,8 @@ def unknown(kind: str, name: str, names: Iterable[str]) -> str:
     names = list(names)
     guess = nearest(name, names)
     hint = f"; did you mean {guess!r}?" if guess else "."
-    return f"unknown {kind} {name!r}{hint} Known: {', '.join(names[:20]) or 'none'}{' ...' if len(names) > 20 else ''}"
+    more = " and more" if len(names) > 30 else ""
+    return f"unknown {kind} {name!r}{hint} Known: {', '.join(names[:30]) or 'none'}{more}"
 
 
 def aligned(lines: Sequence[Sequence[str]], numeric: Collection[int] = ()) -> str:

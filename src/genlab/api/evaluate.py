@@ -78,7 +78,7 @@ def evaluate(
                 f"(genlab sample {run.path.name} -n 10000 -o FILE.npz) and evaluate that file"
             )
         if resize is not None:
-            raise UsageError("a run's recipe says how its images were resized; leave resize out")
+            raise UsageError("a run's resize rule comes from its recipe; leave --resize out")
         if accuracy_score:
             _check_accuracy_score(run)
         try:
@@ -189,21 +189,25 @@ def compare(names: Sequence[str | Path], *, runs: str | Path | None = None) -> d
         DataError: an evaluation is damaged or was edited.
     """
     root = Path(runs) if runs else default_root()
-    found: dict[str, dict[str, Any]] = {}
-    for name in names:
-        run = Run(RunDirectory.open(name, root).path)
-        if run.path.name in found:
+    opened = [Run.at(name, root) for name in names]
+    for k, run in enumerate(opened):
+        if run.path.name in (other.path.name for other in opened[:k]):
             raise UsageError(f"{run.path.name} is named twice")
-        known = run.evaluation if run.is_measured() else None
-        found[run.path.name] = known or run.evaluate().record
-    if len(found) < 2:
+    if len(opened) < 2:
         raise UsageError("compare needs two runs or more")
+    found = {run.path.name: _full_evaluation(run) for run in opened}
     for key in ("dataset", "split", "real_images", "judge", "samples", "fingerprints"):
         said = {name: record["protocol"][key] for name, record in found.items() if key in record["protocol"]}
         if len({str(value) for value in said.values()}) > 1:
             words = "; ".join(f"{name}: {value}" for name, value in said.items())
             raise UsageError(f"these runs cannot be compared, their {key} differs: {words}")
     return found
+
+
+def _full_evaluation(run: Run) -> dict[str, Any]:
+    """The record of the run's full evaluation, made now if there is none of its present weights."""
+    known = run.evaluation if run.is_measured() else None
+    return known or run.evaluate().record
 
 
 def judge_of(run: str | Path, root: Path | None = None) -> Judge:

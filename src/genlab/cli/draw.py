@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Output = Annotated[
     Path | None,
     Parameter(
-        name=["-o", "--output"], help="File for the figure: .png, or .npz for its numbers (default: the run's report)."
+        name=["-o", "--output"], help="File for the figure: .png, or .npz for its numbers (default: the run's figures)."
     ),
 ]
 
@@ -58,7 +58,7 @@ def interpolate(
     *,
     pairs: Annotated[int, Parameter(converter=whole, help="Number of rows, each from one z to another.")] = 8,
     steps: Annotated[int, Parameter(converter=whole, help="Images per row.")] = 10,
-    path: Annotated[str, Parameter(help="Path between two z: linear or spherical.")] = "linear",
+    path: Annotated[Literal["linear", "spherical"], Parameter(help="Path between two z.")] = "linear",
     label: Label = None,
     how: Draw = AS_THE_RUN_DOES,
     output: Output = None,

@@ -63,7 +63,8 @@ def evaluate(
         raise
     _print(found.record, json)
     if found.file is not None and not json:
-        beside = found.file.parent.name == "evaluations" and found.file.name != kept.FULL_FILE
+        full = found.file.with_name(kept.FULL_FILE)
+        beside = found.file.parent.name == "evaluations" and found.file != full and full.exists()
         say(f"kept  {found.file}" + ("; the report keeps the full evaluation, evaluation.json" if beside else ""))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
     except (GenlabError, CycloptsError) as error:
         if debug:
-            raise
+            traceback.print_exc()
         _fail(str(error), error.exit_code if isinstance(error, GenlabError) else UsageError.exit_code)
     except BrokenPipeError:
         console.hush(sys.stdout)  # Whoever read our output has seen enough.

@@ -69,7 +69,10 @@ class Drawing:
 Draw = Annotated[Drawing, Parameter(name="*")]
 
 
-Label = Annotated[str | None, Parameter(name="--class", help="Class to draw, by number or name (default: all).")]
+Label = Annotated[
+    str | None,
+    Parameter(name="--class", help="Class to draw, by number or name (default: all, or the first where one is drawn)."),
+]
 
 
 Judge = Annotated[str | None, Parameter(help="Run of a classifier to use as judge (default: the dataset's own judge).")]

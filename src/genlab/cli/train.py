@@ -23,7 +23,7 @@ def train(
     ] = None,
     seed: Annotated[int | None, Parameter(converter=whole, help="Random seed (default 0).")] = None,
     name: Annotated[str | None, Parameter(help="Name of the run (default: RECIPE-seedS-NNN).")] = None,
-    resume: Annotated[str | None, Parameter(help="Run to go on with, instead of starting a recipe.")] = None,
+    resume: Annotated[str | None, Parameter(help="Run to resume, instead of starting a recipe.")] = None,
     strict: Annotated[
         bool, Parameter(negative="", help="Refuse to resume from any but the newest checkpoint.")
     ] = False,
@@ -33,10 +33,10 @@ def train(
 ) -> None:
     """Train a recipe with live progress, and write a run with its report.
 
-    Any field of the recipe is a flag by its path: --objective.lambda 0.1
-    --data.name my.npz --ema null --init-encoder-from RUN (genlab show RECIPE
-    --yaml prints them all). With --resume only --epochs and --engine.FIELD may
-    be given.
+    Every field of the recipe is a flag by its path, such as
+    --objective.lambda 0.1, --data.name my.npz, --ema null;
+    genlab show RECIPE --yaml prints them all. With --resume
+    only --epochs and --engine.FIELD may be given.
     """
     from genlab.api import progress
     from genlab.api import train as api
@@ -64,7 +64,7 @@ def train(
             facts["metrics"] = run.evaluation["metrics"]
         terminal.show_json({"run": str(run.path), **facts})
     else:
-        say(f"trained in {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s")
+        say(f"training took {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s")
         said = words.summary(run.evaluation) if run.evaluation else []
         width = max(8, *(len(name) + 2 for name, _ in said)) if said else 8
         for name, line in [*said, ("run", str(run.path)), ("report", str(report))]:
@@ -113,7 +113,10 @@ def show(
     if json:
         terminal.show_json(layers.as_json(shown))
     else:
-        say(f"{shown.recipe.name}: {visible(shown.recipe.description, keep='')}\n")
+        say(f"{shown.recipe.name}: {visible(shown.recipe.description, keep='')}")
+        if overrides:
+            say("changed: " + ", ".join(f"{path} {value}" for path, value in overrides.items()))
+        say()
         for description in shown.networks:
             terminal.show_table(tables.of_layers(description))
             say()
@@ -123,7 +126,7 @@ def show(
 
 
 def report(run: RunName, /, *, runs: Runs = None) -> None:
-    """Write a run's report.html again."""
+    """Rebuild a run's report.html."""
     from genlab.api import train as api
 
     say(api.open_run(run, runs=runs).report())

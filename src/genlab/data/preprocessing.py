@@ -63,7 +63,7 @@ class Preprocessing:
         """For the protocol."""
         if self.resize == "none":
             return "as they are"
-        changes = {"pad": "their border cut off", "crop": "cut out of the middle, a black border added"}
+        changes = {"pad": "border cropped", "crop": "cut out of the middle, a black border added"}
         interpolated = f"interpolated ({self.resize}), and back (bilinear)"
         told = "; guessed from the images (--resize overrides it)" if self.guessed else ""
         return f"{self.size} px, {changes.get(self.resize, interpolated)}{told}"

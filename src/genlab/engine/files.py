@@ -48,7 +48,7 @@ def destination(path: Path, *endings: str) -> None:
         StorageError: no such folder, or one that may not be written.
     """
     if endings and path.suffix.lower() not in {words.split()[0] for words in endings}:
-        raise UsageError(f"{path}: the file's ending chooses its format; allowed: {', '.join(endings)}")
+        raise UsageError(f"{path}: the extension sets the format; allowed: {', '.join(endings)}")
     reason = None
     if not path.parent.is_dir():
         reason = f"there is no folder {path.parent}"

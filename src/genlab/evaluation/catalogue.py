@@ -16,7 +16,7 @@ from genlab.evaluation.metrics import Estimate
 
 IN_FEATURES = (
     "FID, KID and IS are computed in the features and classes of the dataset's own judge, not in Inception's, which "
-    "were learned from photographs and tell digits or clothes apart poorly: compare numbers by the same judge only."
+    "were trained on photographs and separate digits or clothes poorly: compare numbers by the same judge only."
 )
 """What must be known of the metrics that are usually computed with Inception-v3."""
 Estimates = dict[str, Estimate | None]
@@ -158,8 +158,8 @@ METRICS = {
             "frechet_distance",
             "Frechet distance",
             "How far the means and covariances of features lie from those of real images; missing classes, blur, wrong "
-            "shares and odd shapes all raise it.",
-            "Copies of training images, and anything beyond second moments; about 1/N is added, so compare equal N.",
+            "class proportions and malformed shapes all raise it.",
+            "Copies of training images, and anything beyond second moments; its bias is of order 1/N: compare equal N.",
             _frechet_distance,
             acronym="FID",
             live="Frechet distance {:.3g}",
@@ -167,8 +167,8 @@ METRICS = {
         Metric(
             "kernel_distance",
             "kernel distance",
-            "The same with third moments, and without a bias that depends on N.",
-            "Copies of training images; it scatters more than the Frechet distance.",
+            "How far the moments of features, up to the third, lie from those of real images; without bias.",
+            "Copies of training images; it is noisier than the Frechet distance.",
             _kernel_distance,
             acronym="KID",
         ),
@@ -183,30 +183,30 @@ METRICS = {
         Metric(
             "precision",
             "precision",
-            "How many samples look like something in the data.",
-            "Variety; and one outlier among real images has a huge ball.",
+            "What fraction of samples look like something in the data.",
+            "Variety; a single real outlier has a very large neighbourhood.",
             _neighbours("precision"),
             live="",
         ),
         Metric(
             "recall",
             "recall",
-            "How much of the data lies near something that the model draws.",
-            "How often it is drawn; and one outlier among samples has a huge ball.",
+            "What fraction of the data lies near something that the model draws; it depends on N.",
+            "How often it is drawn; a single outlier among samples has a very large neighbourhood.",
             _neighbours("recall"),
             live="",
         ),
         Metric(
             "density",
             "density",
-            "The same as precision, robust against single outliers.",
+            "As precision, robust against single outliers; it may exceed 1.",
             "Variety.",
             _neighbours("density"),
         ),
         Metric(
             "coverage",
             "coverage",
-            "The same as recall, robust against outliers among samples.",
+            "What fraction of real images have a sample in their neighbourhood; it depends on N.",
             "Quality beyond the nearest sample.",
             _neighbours("coverage"),
             live="coverage {:.2f}",
@@ -222,7 +222,7 @@ METRICS = {
             "missing_classes",
             "missing classes",
             "How many classes are drawn less than a tenth as often as in the training set.",
-            "Everything within a class; a judge misreads a few images of every class, therefore a tenth and not none.",
+            "Everything within a class; a judge misreads a few images of every class, hence the threshold of a tenth.",
             _missing_classes,
             unit="count",
             live="missing classes {:d}",
@@ -230,7 +230,7 @@ METRICS = {
         Metric(
             "requested_class_accuracy",
             "conditional accuracy",
-            "How many samples the judge reads as the class that was asked for.",
+            "What fraction of samples the judge reads as the class that was asked for.",
             "Variety, and quality as long as the class is legible; the judge's own errors count, as for real images.",
             _conditional_accuracy,
             unit="share",
@@ -254,7 +254,7 @@ METRICS = {
         Metric(
             "memorised_fraction",
             "memorisation",
-            "How many samples are copies of training images, pixel for pixel.",
+            "What fraction of samples are near-copies of training images.",
             "Copies that were moved or recoloured: distances are between images averaged over 2 x 2 pixels.",
             _memorised,
             floor=_memorised_floor,

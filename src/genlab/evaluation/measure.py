@@ -113,7 +113,8 @@ def _protocol(samples: Samples, against: Reference) -> dict[str, Any]:
         "size": samples.way.words,
         "judge": None if judge is None else {"name": judge.name, "sha256": judge.sha256},
         "neighbours": metrics.K,
-        "intervals": f"95 %: jackknife over {metrics.BLOCKS} blocks; bootstrap for accuracy and legibility",
-        "floor": "as many training images, drawn with seed 0, the samples' way, against the same real images",
+        "intervals": f"95 %: jackknife over {metrics.BLOCKS} blocks; bootstrap for accuracy and confidence",
+        "floor": "the same number of training images, drawn with seed 0 and processed like the samples, against the "
+        "same real images (memorisation: those real images themselves)",
         "genlab": VERSION,
     }

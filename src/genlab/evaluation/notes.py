@@ -37,19 +37,25 @@ def _of_judge(fake: ImageSet, against: Reference) -> Iterator[str]:
             "classes are of those, and numbers compare only with others by this same judge"
         )
     width = fake.features.shape[1]
-    if len(fake) < 5 * width:
+    if 1 < len(fake) < 5 * width:
         yield (
-            f"{len(fake)} images are few for {width} features: frechet_distance comes out too large, by about as "
-            f"much as its floor; take {5 * width:,} or more"
+            f"{len(fake)} images are few for {width} features: the Frechet distance comes out too large, by about as "
+            f"much as that of real images; take {5 * width:,} or more"
         )
     if len(fake) <= metrics.K:
-        yield f"{len(fake)} images have no {metrics.K} nearest others: no precision, recall, density, coverage"
+        has = "1 image has" if len(fake) == 1 else f"{len(fake)} images have"
+        yield f"{has} no {metrics.K} nearest others: no precision, recall, density, coverage"
+    elif len(fake) < len(against.real):
+        yield (
+            f"recall and coverage depend on the number of images, here {len(fake):,} against {len(against.real):,}: "
+            "compare them with those of real images beside them"
+        )
     if against.shares is not None and fake.logits.shape[1] == len(against.shares):
         strange = np.count_nonzero(against.shares[fake.classes] == 0)
         if strange:
             yield (
                 f"{strange:,} of {len(fake):,} images are of classes of which the training images have none: "
-                "class_kl would be infinite"
+                "class KL would be infinite"
             )
 
 
@@ -57,9 +63,9 @@ def _of_numbers(fake: ImageSet, against: Reference) -> Iterator[str]:
     """Too few images of either kind, or no test split."""
     if len(fake) < 2 * metrics.BLOCKS:
         are = "1 image is" if len(fake) == 1 else f"{len(fake)} images are"
-        yield f"{are} too few for intervals; take {2 * metrics.BLOCKS} or more"
+        yield f"{are} too few for most intervals; take {2 * metrics.BLOCKS} or more"
     if len(against.train) < len(fake):
-        yield f"the floor is of {len(against.train):,} images only; there are no more training images"
+        yield f"the column of real images is of {len(against.train):,} only; there are no more training images"
     if against.split == "train":
         yield (
             f"{against.dataset} has no test split: measured against half of its training images, which a model may "
@@ -74,11 +80,11 @@ def _of_duplicates(against: Reference) -> Iterator[str]:
     kind, others = ("test", "") if against.split == "test" else ("training", "other ")
     if not len(distinct):
         why = f"all {kind} images are duplicates of {others}training images" if twice else "there is 1 training image"
-        yield f"{why}: whether images are copies cannot be told (no memorised_fraction)"
+        yield f"{why}: whether images are copies cannot be told (no memorisation)"
     elif twice:
         yield (
             f"{twice:,} of {len(distances):,} {kind} images are duplicates of {others}training images: they are left "
-            "out of the threshold of memorised_fraction, and count in its floor"
+            "out of the threshold of memorisation, and count among the real images beside it"
         )
 
 

@@ -22,6 +22,19 @@ CHOICES = ("kind", "name")
 """The fields that choose between forms of a section: of a network, of an optimiser."""
 
 
+ALLOWED = {
+    "greater_than_equal": "allowed: {ge} or more",
+    "less_than_equal": "allowed: {le} or less",
+    "greater_than": "allowed: more than {gt}",
+    "less_than": "allowed: less than {lt}",
+    "int_parsing": "a whole number is needed",
+    "int_from_float": "a whole number is needed",
+    "int_type": "a whole number is needed",
+    "float_parsing": "a number is needed",
+    "float_type": "a number is needed",
+    "finite_number": "a finite number is needed",
+    "bool_parsing": "true or false is needed",
+}
 TYPES = {"int_parsing": "a whole number", "bool_parsing": "true or false", "float_parsing": "a number"}
 
 
@@ -205,6 +218,8 @@ def _explain(path: str, details: list[dict[str, Any]], known: list[str]) -> str:
         return f"{path} is {_short(word)}; allowed: {allowed}" + (f"; did you mean {guess!r}?" if guess else "")
     if kind == "string_unicode":
         return f"{path} is {given}: bytes that are not UTF-8, which a recipe cannot hold; rename it"
+    if kind in ALLOWED:
+        return f"{path} is {given}; {ALLOWED[kind].format(**context)}"
     message = str(detail["msg"])
     return f"{path} is {given}: {message[0].lower()}{message[1:]}"
 

@@ -21,19 +21,21 @@ class Loss:
         discriminator, generator: the two as equations.
         source: authors and year.
         logistic: whether it reads logits through the logistic function, so that 0 means "cannot tell".
+        nats: whether it is a sum of cross-entropies, whose unit is the nat.
         pairs: whether it compares each real image with a generated one, in a single term, for both players; the common
             level of all logits then means nothing.
         smoothed: D's term of real images as it stands in `discriminator`, and the same with label smoothing ({share} of
             it, {rest} the remainder); None: it cannot be smoothed.
-        rest_logit: what D gives every image where it cannot tell real from generated.
-        rest_discriminator, rest_generator: the losses there; None where no level is worth knowing, since that logit
-            may drift.
+        rest_logit: the logit of every image at the equilibrium, where D cannot tell real from generated.
+        rest_discriminator, rest_generator: the two losses there, of the sum of D's terms; None where that logit may
+            drift, so that no level is worth drawing.
     """
 
     discriminator: str
     generator: str
     source: str
     logistic: bool = False
+    nats: bool = False
     pairs: bool = False
     smoothed: tuple[str, str] | None = None
     rest_logit: float = 0.0
@@ -55,6 +57,7 @@ LOSSES: dict[str, Loss] = {
         "E[-log s(D(G(z)))]",
         "Goodfellow et al. 2014, section 3",
         logistic=True,
+        nats=True,
         smoothed=_SMOOTHED,
         rest_discriminator=2 * LN_2,
         rest_generator=LN_2,
@@ -64,6 +67,7 @@ LOSSES: dict[str, Loss] = {
         "E[log(1 - s(D(G(z))))]",
         "Goodfellow et al. 2014, equation 1",
         logistic=True,
+        nats=True,
         smoothed=_SMOOTHED,
         rest_discriminator=2 * LN_2,
         rest_generator=-LN_2,
@@ -73,6 +77,7 @@ LOSSES: dict[str, Loss] = {
         "E[-max(log q, -100)]",
         "the five reports",
         logistic=True,
+        nats=True,
         smoothed=("-max(log p, -100)", "-{rest} max(log p, -100) - {share} max(log(1 - p), -100)"),
         rest_discriminator=2 * LN_2,
         rest_generator=LN_2,
@@ -94,6 +99,7 @@ LOSSES: dict[str, Loss] = {
         "E[-log s(D(G(z)) - D(x))]",
         "Jolicoeur-Martineau 2019",
         logistic=True,
+        nats=True,
         pairs=True,
         rest_discriminator=LN_2,
         rest_generator=LN_2,

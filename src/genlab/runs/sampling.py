@@ -142,7 +142,7 @@ def save_images(
         arrays = {"images": array} if labels is None else {"images": array, "labels": labels.numpy()}
         content = npz(arrays)
     else:
-        raise UsageError(f"{path}: the file's ending chooses its format; allowed: .png (a grid), .npz (arrays)")
+        raise UsageError(f"{path}: the extension sets the format; allowed: .png (a grid), .npz (arrays)")
     write(path, content)
 
 

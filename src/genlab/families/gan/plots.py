@@ -16,7 +16,7 @@ def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
             "Losses",
             f"What discriminator (D) and generator (G) minimise. {MINIBATCH} "
             "A loss tells who is ahead in the game, not how good the images are.",
-            "loss, nats" if LOSSES[recipe.objective.loss].logistic and not custom_objective else "loss",
+            "loss, nats" if LOSSES[recipe.objective.loss].nats and not custom_objective else "loss",
             (Curve("loss_d", "D"), Curve("loss_g", "G")),
             () if custom_objective else _equilibrium(recipe),
         ),

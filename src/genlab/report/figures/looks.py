@@ -61,9 +61,7 @@ class Look:
         path = Path(path)
         forms: dict[str, Callable[[], bytes]] = {".png": lambda: self.png, ".npz": lambda: npz(self.arrays)}
         if path.suffix.lower() not in forms:
-            raise UsageError(
-                f"{path}: the file's ending chooses its format; allowed: .png (the figure), .npz (its numbers)"
-            )
+            raise UsageError(f"{path}: the extension sets the format; allowed: .png (the figure), .npz (its numbers)")
         write(path, forms[path.suffix.lower()]())
 
     def keep(self, run: OpenRun) -> Path:
