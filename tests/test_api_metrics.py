@@ -119,7 +119,7 @@ def test_evaluate_prints_a_table_or_json(
     table = run(capsys, *arguments)
     assert "95 % interval" in table
     assert "Frechet distance" in table
-    assert "Real images: as many training images" in table
+    assert "Real images: the same number of training images" in table
     assert "note: 60 images are few for 64 features" in table
     found = json.loads(run(capsys, *arguments, "--json"))
     assert set(found["metrics"]["frechet_distance"]) == {"value", "interval", "floor", "n"}
@@ -134,10 +134,10 @@ def test_evaluate_prints_a_table_or_json(
         (["evaluate", "{folder}"], 2, "name the dataset to measure against, as in --against mnist"),
         (["evaluate", "{folder}", "--against", "mnits"], 3, "did you mean 'mnist'?"),
         (["evaluate", "{folder}", "--against", "mnist"], 3, "no pictures in it"),
-        (["evaluate", "{folder}", "--against", "mnist", "--step", "3"], 2, "step cannot be chosen"),
+        (["evaluate", "{folder}", "--against", "mnist", "--step", "3"], 2, "step cannot be set"),
         (["evaluate", "{run}", "-n", "0"], 2, "n is 0; allowed: 1 .. 1,000,000"),
         (["evaluate", "{run}", "--step", "5"], 2, "no snapshot of step 5"),
-        (["evaluate", "{run}", "--resize", "pad"], 2, "leave resize out"),
+        (["evaluate", "{run}", "--resize", "pad"], 2, "leave --resize out"),
         (["compare", "{run}", "{run}"], 2, "named twice"),
         (["judge", "train", "stacked-mnist"], 2, "channel by channel"),
         (["judge", "test", "nothing"], 2, "nothing has no judge of its own"),

@@ -310,8 +310,8 @@ def test_a_benchmark_says_what_was_reached(
         assert "s4-classifier" in told[-1]
         assert "Left out: bfloat16: no instructions for it here" in told[-1]
     assert "x that of real images: reached" in told[0]
-    assert "floors: not reached" in told[1]
-    assert "floors: not tried" in told[2]  # a slow machine
+    assert "x that of real images: not reached" in told[1]
+    assert "x that of real images: not tried" in told[2]  # a slow machine
     assert "its 540 steps would take about 54 s of training (100 ms a step, measured), too long for" in told[2]
 
 

@@ -90,7 +90,7 @@ def test_text_from_people_is_escaped(finished: Run, tmp_path: Path) -> None:
     (copy / "figures").mkdir()
     for name in ("metrics.jsonl", "recipe.yaml", "samples/real.png", "samples/step-000012.png"):
         (copy / name).write_bytes((finished.path / name).read_bytes())
-    provenance = finished.provenance
+    provenance = finished.directory.provenance
     provenance["data"]["class_names"] = [HOSTILE] * 10
     provenance["data"]["name"] = HOSTILE
     provenance["machine"]["processor"] = HOSTILE
