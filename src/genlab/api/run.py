@@ -80,6 +80,19 @@ class Run(OpenRun):
         sampler = self._sampler(SamplingOptions(**how))
         return sampler(sampler.z("sample", n), sampling.sample_labels(self, n, label))
 
+    def save(
+        self, images: Tensor, path: str | Path, *, label: int | str | None = None, **how: Unpack[SamplingKeywords]
+    ) -> None:
+        """Save images of `sample` as a grid (.png) or as arrays (.npz: images uint8 (N, C, H, W), labels int64).
+
+        Args:
+            label, how: as they were given to `sample`; a PNG says how it was drawn.
+
+        Raises:
+            UsageError: another ending.
+        """
+        sampling.save_images(images, Path(path), self, label, SamplingOptions(**how))
+
     def sample_classes(self, labels: Labels, **how: Unpack[SamplingKeywords]) -> Images:
         """An image of each of these classes: labels (n,) -> uint8 (n, C, H, W); the z are others than `sample`'s.
 

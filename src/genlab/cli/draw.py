@@ -47,8 +47,8 @@ def sample(
     files.destination(output, ".png (a grid)", ".npz (arrays)")
     opened = train.open_run(run, runs=runs)
     images = opened.sample(n, label=label, **how.options())
+    opened.save(images, output, label=label, **how.options())
     drawn = SamplingOptions(**how.options())
-    sampling.save_images(images, output, opened, label, drawn)
     say(f"{output}: {n} images, {sampling.sampling_words(opened, drawn)}")
 
 
