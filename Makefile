@@ -22,7 +22,7 @@ test: $(VENV)/dev.stamp             ## the tests; nine minutes on two cores with
 
 slow: $(VENV)/dev.stamp             ## the tests that take long: 200 steps of every recipe, the wheel in a notebook; half an hour
 	@$(BIN)/python tests/instructions.py
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow -q
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m slow -q
 
 IMITATED := tests/test_golden.py tests/test_engine.py tests/test_plan.py tests/test_bench.py tests/test_provenance.py
 TRIED    := .pytest_cache/imitation
