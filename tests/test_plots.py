@@ -65,7 +65,7 @@ def test_classes_have_a_panel_for_each_quantity_that_is_there() -> None:
         {"class": "b", "share": 0.4, "share_in_data": 0.5, "legibility": None, "requested_class_accuracy": None},
     ]
     figure = plots.classes(rows)
-    assert [axes.get_title() for axes in figure.axes] == ["share of samples", "legibility"]
+    assert [axes.get_title() for axes in figure.axes] == ["share of samples", "judge confidence"]
     assert [bar.get_width() for bar in figure.axes[0].patches] == [0.6, 0.4]  # type: ignore[attr-defined]
     assert [np.asarray(line.get_xdata()).tolist() for line in figure.axes[0].lines] == [[0.5, 0.5]] * 2
     assert figure.axes[0].yaxis_inverted()  # the first class on top
