@@ -119,14 +119,14 @@ def table(record: dict[str, Any]) -> str:
             if name not in found:
                 return "-"
             low, high = found[name]["interval"]
-            return f"{format(found[name]['mean'], form)} ({format(low, form)} .. {format(high, form)})"
+            return f"{format(found[name]['mean'], form)} [{format(low, form)}, {format(high, form)}]"
 
         cells = [f"`{recipe}`", span("frechet_floors", ".1f"), span("requested_class_accuracy", ".1%")]
         cells += [f"{found[name]['mean']:.2f}" for name in ("precision", "recall", "coverage")]
         score = record.get(f"score {recipe}")
         cells.append(f"{score['value']:.1%} (real images: {score['floor']:.1%})" if score else "-")
         low, high = min(found["training_seconds"]), max(found["training_seconds"])
-        return " | ".join([*cells, f"{low:.0f} .. {high:.0f} s"])
+        return " | ".join([*cells, f"{low:.0f} to {high:.0f} s"])
 
     lines = [
         "recipe | Frechet distance / that of real images | conditional accuracy | precision | recall | coverage | "

@@ -49,7 +49,7 @@ class Entry:
 
     Attributes:
         data, track: the dataset, and whether it is told the labels.
-        target: a key of `REFERENCES`, or a number of floors.
+        target: a key of `REFERENCES`, or a multiple of the Frechet distance of real images.
         recipe, overrides: what is trained.
         steps: for how long.
         seeds: fewer where the target is out of reach.
@@ -133,9 +133,9 @@ def words(found: dict[str, Any]) -> str:
     def span(value: float | None, interval: list[float] | None, form: str) -> str:
         if value is None:
             return "-"
-        return format(value, form) + (f" ({interval[0]:{form}} .. {interval[1]:{form}})" if interval else "")
+        return format(value, form) + (f" [{interval[0]:{form}}, {interval[1]:{form}}]" if interval else "")
 
-    target = f"{found['floors_wanted']:.1f} floors" + (
+    target = f"{found['floors_wanted']:.1f} x real images" + (
         f" (report {found['target'].upper()})" if found["target"] in REFERENCES else ""
     )
     seconds = span(found["seconds"], found["seconds_interval"], ".1f") + (
@@ -151,7 +151,7 @@ def words(found: dict[str, Any]) -> str:
         "-"
         if found["ratio"] is None
         else f"**{found['ratio']:.0f}x** "
-        + (f"({found['interval'][0]:.0f} .. {found['interval'][1]:.0f})" if found["interval"] else ""),
+        + (f"[{found['interval'][0]:.0f}, {found['interval'][1]:.0f}]" if found["interval"] else ""),
         f"`{found['recipe']}`, {found['steps']:,} steps",
         str(found["seeds"]),
     ]
@@ -160,7 +160,7 @@ def words(found: dict[str, Any]) -> str:
 
 def table(found: list[dict[str, Any]]) -> str:
     """All rows."""
-    head = ["track", "target", "training", "floors then", "reference", "ratio", "entry", "seeds"]
+    head = ["track", "target", "training", "distance then", "reference", "ratio", "entry", "seeds"]
     return "\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(words(each) for each in found)])
 
 
@@ -233,7 +233,7 @@ class Measurement:
         return self._curves[target, seed]
 
     def wanted(self, target: str) -> float:
-        """The floors of a target: the mean of the reference's last scores, or the number that it is."""
+        """The target, over the distance of real images: the mean of the reference's last scores, or the number that it is."""
         if target not in REFERENCES:
             return float(target)
         seeds = range(self.seeds if target == "s2" else 1)
@@ -251,7 +251,7 @@ class Measurement:
 
 
 def _last(curve: list[dict[str, Any]]) -> str:
-    return f"{curve[-1]['floors']:.1f} floors after {curve[-1]['seconds']:.1f} s"
+    return f"{curve[-1]['floors']:.1f} x real images after {curve[-1]['seconds']:.1f} s"
 
 
 def page(rows: list[dict[str, Any]]) -> str:
@@ -261,15 +261,15 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 {table(rows)}
 
-Training only, mean over the seeds with 95 % intervals over them (Student's t); floors: Frechet distance of 10,000
-images to the 10,000 test images over that of 10,000 training images, by genlab's judges. Clock: from the first batch to
+Training only, mean over the seeds with 95 % intervals over them (Student's t); distance: Frechet
+distance of 10,000 images to the 10,000 test images over that of 10,000 training images, by genlab's judges. Clock: from the first batch to
 the last step; scoring stands still. {rows[0]["date"]}, {machine["cores"]} cores of an {machine["processor"]} (a shared
 virtual machine), {machine["threads"]} threads, {machine["precision"]}, PyTorch {versions["torch"]}.
 
 The reference "report S2" is that report's loop, written as it stands there (`genlab.bench.loops`), on its system for
 its 5 epochs: its mean quality is the target. "Report S4" is that report's DCGAN after 10 epochs, trained by genlab's
 loop, one seed; its seconds are its steps at the speed of the report's loop, timed in the run that made the row, and the
-interval of the ratio knows only the entry's seeds. A number of floors is a target by itself and has no reference.
+interval of the ratio knows only the entry's seeds. A round number is a target by itself and has no reference.
 Conditional entries use labels, which the reports' systems do not. Networks, batch and settings of an entry: its recipe,
 with the overrides in records.json.
 

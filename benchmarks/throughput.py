@@ -87,7 +87,7 @@ def table(record: dict[str, Any]) -> str:
                 cells.append("left out by the plan")
                 continue
             low, high = row[way]["interval"]
-            cells.append(f"{row[way]['milliseconds']:.1f} ms: **{row[way]['ratio']:.2f}x** ({low:.2f} .. {high:.2f})")
+            cells.append(f"{row[way]['milliseconds']:.1f} ms: **{row[way]['ratio']:.2f}x** [{low:.2f}, {high:.2f}]")
         cells += [f"{row['gflops']:.0f}", f"{row['peak_fraction']:.0%}", f"{row['peak_memory_mb']:.0f} MB"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -105,7 +105,7 @@ def busy_table(record: dict[str, Any]) -> str:
     for name, words in (("spinning", "one spinning process"), ("training", "another training, two threads")):
         cells = [
             f"{found['alone']:.0f} -> {found['beside']:.0f} ms: {found['ratio']:.1f}x "
-            f"({found['lowest']:.1f} .. {found['highest']:.1f})"
+            f"[{found['lowest']:.1f}, {found['highest']:.1f}]"
             if found
             else "left out by the plan"
             for found in (record["busy"][name].get(way) for way in (REPORT, *calibrate.PRECISIONS))

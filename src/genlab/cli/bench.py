@@ -30,7 +30,7 @@ def bench(*, json: Json = False) -> None:
             row["system"],
             f"{row['report_milliseconds']:.1f}",
             f"{row['milliseconds']:.1f}",
-            f"{row['ratio']:.2f} ({row['interval'][0]:.2f} .. {row['interval'][1]:.2f})",
+            f"{row['ratio']:.2f} [{row['interval'][0]:.2f}, {row['interval'][1]:.2f}]",
             f"{row['recorded_ratio']:.2f}",
             f"{row['peak_fraction']:.0%}",
         )

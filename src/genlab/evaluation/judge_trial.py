@@ -42,7 +42,7 @@ class Response:
         """(what, value) in text."""
         low, high = self.accuracy.interval or (self.accuracy.value, self.accuracy.value)
         return [
-            ("test accuracy", f"{self.accuracy.value:.2%} ({low:.2%} .. {high:.2%})"),
+            ("test accuracy", f"{self.accuracy.value:.2%} [{low:.2%}, {high:.2%}]"),
             ("calibration error", f"{self.calibration_error:.2%}"),
             ("floor", f"{self.floor:.4f} (Frechet distance of training images to test images)"),
         ]
