@@ -24,7 +24,7 @@ slow: $(VENV)/dev.stamp             ## the tests that take long: 200 steps of ev
 	@$(BIN)/python tests/instructions.py
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m slow -q
 
-IMITATED := tests/test_golden.py tests/test_engine.py tests/test_plan.py tests/test_bench.py tests/test_provenance.py
+IMITATED := tests/test_golden.py tests/engine/test_engine.py tests/engine/test_calibrate.py tests/bench/test_bench.py tests/runs/test_provenance.py
 TRIED    := .pytest_cache/imitation
 
 imitation: $(VENV)/dev.stamp        ## some tests, the benchmark and a training, as on a smaller processor

@@ -50,7 +50,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def trained(name: str, steps: int, classifier: Run, folder: Path, **smaller: Any) -> Run:
     changes: dict[str, Any] = {"budget.max_steps": steps, "logging.metrics_every": 1, **smaller}
     if files.load(name).family != "classifier":
-        changes["logging.evaluation"] = "none"  # tests/test_evaluation.py has those
+        changes["logging.evaluation"] = "none"  # tests/evaluation/test_evaluation.py has those
     if name == "s4-vae-warm":
         changes["init_encoder_from"] = str(classifier.path)
     return genlab.train(name, overrides=changes, runs=folder)

@@ -29,7 +29,7 @@ from genlab.engine.randomness import Keyed
 from genlab.families.registry import FAMILIES
 from genlab.recipe import GanRecipe
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SYSTEMS = ["s0-dcgan", "s1-mlp", "s2-dcgan", "s2-cdcgan", "s3-mlp", "s4-dcgan", "s4-vae", "s4-classifier"]
 FEW = {"data.subset": 512, "engine.plan": "reference"}
 
