@@ -233,7 +233,7 @@ class Measurement:
         return self._curves[target, seed]
 
     def wanted(self, target: str) -> float:
-        """The target, over the distance of real images: the mean of the reference's last scores, or the number that it is."""
+        """The target, as a multiple of real images' distance: a number, or the mean of the reference's last scores."""
         if target not in REFERENCES:
             return float(target)
         seeds = range(self.seeds if target == "s2" else 1)
@@ -261,10 +261,11 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 {table(rows)}
 
-Training only, mean over the seeds with 95 % intervals over them (Student's t); distance: Frechet
-distance of 10,000 images to the 10,000 test images over that of 10,000 training images, by genlab's judges. Clock: from the first batch to
-the last step; scoring stands still. {rows[0]["date"]}, {machine["cores"]} cores of an {machine["processor"]} (a shared
-virtual machine), {machine["threads"]} threads, {machine["precision"]}, PyTorch {versions["torch"]}.
+Training only: mean over the seeds with 95 % intervals (Student's t). Distance: the Frechet distance of 10,000 images
+to the 10,000 test images, by genlab's judges, over that of 10,000 training images. The clock runs from the first batch
+to the last step and stands still during scoring. {rows[0]["date"]}, {machine["cores"]} cores of an
+{machine["processor"]} (a shared virtual machine), {machine["threads"]} threads, {machine["precision"]},
+PyTorch {versions["torch"]}.
 
 The reference "report S2" is that report's loop, written as it stands there (`genlab.bench.loops`), on its system for
 its 5 epochs: its mean quality is the target. "Report S4" is that report's DCGAN after 10 epochs, trained by genlab's

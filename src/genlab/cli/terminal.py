@@ -1,4 +1,4 @@
-"""TODO."""
+"""Tables and texts on a terminal, as wide as it is."""
 
 from __future__ import annotations
 
