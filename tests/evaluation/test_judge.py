@@ -75,12 +75,12 @@ def test_a_changed_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     content[-1000] ^= 1
     (tmp_path / "mnist.safetensors").write_bytes(content)
     monkeypatch.setattr(judge, "file_of", lambda name: tmp_path / f"{name}.safetensors")
-    judge.load.cache_clear()
+    judge._load.cache_clear()
     try:
         with pytest.raises(DataError, match=r"was changed: sha256 .* install genlab again"):
             judge.load("mnist")
     finally:
-        judge.load.cache_clear()
+        judge._load.cache_clear()
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", b"\xff" * 100, b"\x02\0\0\0\0\0\0\0{}"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from genlab.bench import quality, records
 from genlab.bench.timing import REPORT, Stepper, paired, peak_gflops
 from genlab.engine import calibrate
+from genlab.engine.stages import stage
 
 SYSTEMS = ("s2-dcgan", "s3-mlp", "s4-vae", "s4-classifier")
 ROUNDS, BLOCK_SECONDS = 6, 0.3
@@ -21,7 +21,7 @@ SCORING_STEPS = 160
 """Its images are drawn and judged in about as long as so many steps take."""
 
 
-def short(progress: Callable[[str], None] = lambda words: None) -> dict[str, Any]:
+def short() -> dict[str, Any]:
     """Speed of some systems beside the report's way, and the seconds to report S2's quality, seed 0.
 
     Returns:
@@ -30,14 +30,14 @@ def short(progress: Callable[[str], None] = lambda words: None) -> dict[str, Any
         and `seconds` are expected from `milliseconds`, which a step takes).
     """
     start, known = time.monotonic(), records.load()
-    progress("what this machine is good at")
-    measured = calibrate.measured("cpu")
+    with stage("what this machine is good at"):
+        measured = calibrate.measured("cpu")
     found: dict[str, Any] = {"plan": measured.choice(convolutional=True), "left_out": measured.left_out()}
-    progress("its peak")
-    found |= {"peak_gflops": peak_gflops(), "systems": []}
+    with stage("its peak"):
+        found |= {"peak_gflops": peak_gflops(), "systems": []}
     for name in SYSTEMS:
-        progress(f"{name}: steps in turns")
-        pairs = paired(name, [REPORT, *measured.precisions()], ROUNDS, BLOCK_SECONDS, SYSTEM_SECONDS)
+        with stage(f"{name}: steps in turns"):
+            pairs = paired(name, [REPORT, *measured.precisions()], ROUNDS, BLOCK_SECONDS, SYSTEM_SECONDS)
         way = min(measured.precisions(), key=pairs.median)
         ratio, interval = pairs.ratio(way)
         gflops = pairs.facts[way]["flops"] / pairs.median(way) / 1e6
@@ -54,17 +54,16 @@ def short(progress: Callable[[str], None] = lambda words: None) -> dict[str, Any
                 "recorded_ratio": known["throughput"][name],
             }
         )
-    found["speedrun"] = _race(known, LIMIT_SECONDS - (time.monotonic() - start), progress)
+    found["speedrun"] = _race(known, LIMIT_SECONDS - (time.monotonic() - start))
     return found
 
 
-def _race(known: dict[str, Any], seconds_left: float, progress: Callable[[str], None]) -> dict[str, Any]:
+def _race(known: dict[str, Any], seconds_left: float) -> dict[str, Any]:
     """One training to a quality that was reached before, if there is time for it."""
     record = next(row for row in known["speedrun"] if all(row[key] == value for key, value in TRACK.items()))
     recipe, steps = record["recipe"], record["steps"]
     overrides = {**record["overrides"], "budget.max_steps": steps, "budget.epochs": 1000}
-    progress(f"{recipe}: what a step takes")
-    with Stepper(recipe, "auto", overrides) as stepper:
+    with stage(f"{recipe}: what a step takes"), Stepper(recipe, "auto", overrides) as stepper:
         a_step = stepper.seconds(5) / 5
     row = {
         **TRACK,
@@ -77,6 +76,6 @@ def _race(known: dict[str, Any], seconds_left: float, progress: Callable[[str], 
     }
     if a_step * (steps + SCORING_STEPS) > seconds_left:
         return {**row, "floors": None, "seconds": a_step * steps}
-    progress(f"{recipe}: {steps} steps to {record['floors_wanted']:.0f} x real images")
-    last = quality.curve(recipe, "auto", 0, [steps], overrides)[-1]
+    with stage(f"{recipe}: {steps} steps to {record['floors_wanted']:.0f} x real images"):
+        last = quality.curve(recipe, "auto", 0, [steps], overrides)[-1]
     return {**row, "floors": last["floors"], "seconds": last["seconds"]}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from genlab.cli.options import Json
-from genlab.engine.console import doing, say
+from genlab.engine.console import say
 
 app = App(name="bench", help="Benchmark this machine in two minutes; show its calibration.")
 
@@ -15,13 +15,11 @@ app = App(name="bench", help="Benchmark this machine in two minutes; show its ca
 @app.default
 def bench(*, json: Json = False) -> None:
     """Time some of the reports' systems beside the report's own way, and a race to a quality; in two minutes."""
-    with doing() as progress:
-        progress("loading PyTorch")
-        from genlab.bench.short import short
-        from genlab.cli import terminal
-        from genlab.report import tables
+    from genlab.bench.short import short
+    from genlab.cli import terminal
+    from genlab.report import tables
 
-        found = short(progress)
+    found = short()
     if json:
         terminal.show_json(found)
         return

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from genlab.cli.options import Dataset, Json, Judge, Runs, whole
-from genlab.engine.console import say, waiting
+from genlab.engine.console import say
 
 app = App(name="judge", help="Train and test judges, the frozen classifiers that the metrics use.")
 
@@ -24,11 +24,10 @@ def judge_train(
 ) -> None:
     """Train a judge for a dataset: a run with judge.safetensors in it."""
     from genlab.api import evaluate as api_metrics
-    from genlab.api import progress
     from genlab.cli import terminal
     from genlab.evaluation.judge import PINNED
 
-    run, made = api_metrics.train_judge(dataset, seed=seed, runs=runs, observers=[progress.progress()])
+    run, made = api_metrics.train_judge(dataset, seed=seed, runs=runs)
     last, pinned = run.metrics()[-1], PINNED.get(dataset)
     facts = {
         "run": str(run.path),
@@ -76,7 +75,7 @@ def judge_test(
 
     if output is not None:
         files.destination(output, ".png (the responses)")
-    found = api_metrics.try_judge(dataset, run=judge, runs=runs, progress=waiting)
+    found = api_metrics.try_judge(dataset, run=judge, runs=runs)
     if output is not None:
         files.write(output, figures.judge_trial(found))
     if json:

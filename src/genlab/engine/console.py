@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
+
+from genlab.engine import stages
 
 
 def visible(text: str, keep: str = "\n") -> str:
@@ -44,56 +47,115 @@ def shows(text: str) -> bool:
 
 def say(text: Any = "", end: str = "\n") -> None:
     """Print on standard output; every line that genlab prints for people goes through here or `note`."""
-    print(visible(str(text)), end=end)
+    with _status.cleared():
+        print(visible(str(text)), end=end)
+
+
+def paint(lines: Sequence[str]) -> None:
+    """Print lines of genlab's own making as they are, with what colours them."""
+    with _status.cleared():
+        print("\n".join(lines))
 
 
 def note(text: str) -> None:
     """Print on standard error; one that was closed hears nothing, and ends nothing."""
+    with _status.cleared():
+        _note(text)
+
+
+def _note(text: str, end: str = "\n") -> None:
     try:
-        print(visible(text), file=sys.stderr, flush=True)
+        print(text if end == "" else visible(text), end=end, file=sys.stderr, flush=True)
     except OSError:
         hush(sys.stderr)
 
 
-def waiting(words: str) -> None:
-    """What is going on, for a person who waits."""
-    if sys.stderr.isatty():
-        note(f"{words} ...")
+def ask(question: str) -> bool | None:
+    """Whether a person at the terminal says yes; None where nobody can be asked."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    with _status.cleared():
+        _note(f"{visible(question)} [y/N] ", end="")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-@contextmanager
-def doing() -> Iterator[Callable[[str], None]]:
-    """Inside, a terminal shows what is going on and for how long, anew every second, in one line; nothing else is
-    written to. What is going on is told to the function that this gives."""
-    if not sys.stderr.isatty():
-        yield lambda words: None
-        return
-    what, began, ended = [""], [time.monotonic()], threading.Event()
+class _Status:
+    """What is going on (`engine.stages`), on standard error: on a terminal as its last line, drawn anew twice a
+    second and gone in the end; in a pipe as a line for what takes longer than two seconds, and another every ten."""
 
-    def show() -> None:
-        while not ended.wait(1.0):
-            _overwrite(f"{what[0]} ... {time.monotonic() - began[0]:.0f} s")
+    TICK, FIRST, NEXT = 0.5, 2.0, 10.0
 
-    def progress(words: str) -> None:
-        what[0], began[0] = words, time.monotonic()
-        _overwrite(f"{words} ...")
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._users, self._held, self._there = 0, 0, False
+        self._ended = threading.Event()
+        self._ticker: threading.Thread | None = None
 
-    teller = threading.Thread(target=show, daemon=True)
-    teller.start()
-    try:
-        yield progress
-    finally:
-        ended.set()
-        teller.join()
-        _overwrite("")
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._ended = threading.Event()
+                self._ticker = threading.Thread(target=self._show, args=(self._ended,), daemon=True)
+                self._ticker.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                last, ticker = self._users == 0, self._ticker
+            if last and ticker:
+                self._ended.set()
+                ticker.join()
+                with self.cleared():
+                    pass
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, something else shows what is going on."""
+        with self.cleared():
+            self._held += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held -= 1
+
+    @contextmanager
+    def cleared(self) -> Iterator[None]:
+        """Inside, the status is not on the terminal, and will not be drawn."""
+        with self._lock:
+            if self._there:
+                self._there = False
+                _note("\r\x1b[K", end="")
+            yield
+
+    def _show(self, ended: threading.Event) -> None:
+        terminal, told, begun = sys.stderr.isatty(), 0.0, time.monotonic()
+        known: list[stages.Stage] = []
+        while not ended.wait(self.TICK):
+            with self._lock:
+                if self._held:
+                    continue
+                if stages.now() != known:
+                    known, begun, told = stages.now(), time.monotonic(), 0.0
+                lasted = time.monotonic() - begun
+                words = stages.in_words()
+                if terminal and lasted >= self.TICK:
+                    self._draw(words or f"working: {lasted:.0f} s")
+                elif not terminal and words and lasted >= (told + self.NEXT if told else self.FIRST):
+                    told = lasted
+                    _note(words)
+
+    def _draw(self, words: str) -> None:
+        text, width = visible(words, keep=""), shutil.get_terminal_size().columns - 1
+        self._there = True
+        _note("\r\x1b[K" + (text if len(text) <= width else text[: width - 3] + "..."), end="")
 
 
-def _overwrite(text: str) -> None:
-    """Put a text in the place of the terminal's last line."""
-    try:
-        print(f"\r\x1b[K{visible(text)}", end="", file=sys.stderr, flush=True)
-    except OSError:
-        hush(sys.stderr)
+_status = _Status()
+showing, cleared, held = _status.shown, _status.cleared, _status.held
 
 
 def prepare() -> None:

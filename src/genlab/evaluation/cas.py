@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from genlab.data import Dataset
 from genlab.data.dataset import Images, Labels
 from genlab.engine import device
+from genlab.engine.stages import advance
 from genlab.evaluation import metrics
 from genlab.evaluation.metrics import Estimate
 from genlab.recipe import Recipe, files
@@ -45,7 +45,6 @@ def accuracy_score(
     test: Dataset,
     classes: int,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Estimate:
     """Accuracy on the test split of a CNN trained on `images` with `labels` (Ravuri and Vinyals 2019).
 
@@ -55,7 +54,6 @@ def accuracy_score(
         test: real images with labels.
         classes: of the training set; the test split may lack some.
         seed: of initial weights and order.
-        progress: told (step, steps) now and then.
     """
     assert test.labels is not None
     learned = replace(test, images=images, labels=labels, class_names=tuple(map(str, range(classes))))
@@ -64,8 +62,7 @@ def accuracy_score(
     x, y = torch.from_numpy(learned.images), torch.from_numpy(np.ascontiguousarray(labels))
     for step, rows in batches(schedule, assembly.keyed, after=0):
         model.step(x[rows], y[rows], step)
-        if progress and step % 20 == 0:
-            progress(step, schedule.total_steps)
+        advance(1 / schedule.total_steps)
     naming = assembly.family.naming
     assert naming is not None
     network, machine = model.networks[naming.network], device.start(assembly.recipe.engine)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from genlab.engine.stages import advance
 from genlab.evaluation import metrics
 from genlab.evaluation.by_class import MANY
 from genlab.evaluation.image_set import ImageSet, Reference
@@ -33,6 +34,7 @@ class Metric:
         title: what people call it.
         says, blind: a sentence each: what it says, and what it cannot see.
         measure: None for the accuracy score, which trains a classifier and is added by itself.
+        seconds: roughly, of 10,000 images on two ordinary cores, for showing how far an evaluation is.
         floor: the same of real images, where that is not what `measure` gives for them.
         acronym: what the formula is known as.
         unit: a plain number, a share of 1 that is shown in per cent, or a count.
@@ -47,6 +49,7 @@ class Metric:
     blind: str
     measure: Measure | None
     floor: Measure | None = None
+    seconds: float = 0.1
     acronym: str = ""
     unit: Literal["number", "share", "count"] = "number"
     judged: bool = True
@@ -161,6 +164,7 @@ METRICS = {
             "class proportions and malformed shapes all raise it.",
             "Copies of training images, and anything beyond second moments; its bias is of order 1/N: compare equal N.",
             _frechet_distance,
+            seconds=8,
             acronym="FID",
             live="Frechet distance {:.3g}",
         ),
@@ -170,6 +174,7 @@ METRICS = {
             "How far the moments of features, up to the third, lie from those of real images; without bias.",
             "Copies of training images; it is noisier than the Frechet distance.",
             _kernel_distance,
+            seconds=4,
             acronym="KID",
         ),
         Metric(
@@ -186,6 +191,7 @@ METRICS = {
             "What fraction of samples look like something in the data.",
             "Variety; a single real outlier has a very large neighbourhood.",
             _neighbours("precision"),
+            seconds=5,
             live="",
         ),
         Metric(
@@ -258,6 +264,7 @@ METRICS = {
             "Copies that were moved or recoloured: distances are between images averaged over 2 x 2 pixels.",
             _memorised,
             floor=_memorised_floor,
+            seconds=10,
             unit="share",
             judged=False,
         ),
@@ -295,6 +302,12 @@ SEARCHES = "memorised_fraction"
 """The one that looks for the nearest training image of each sample, which takes longest."""
 
 
+FLOOR_SECONDS = 0.4
+"""What the same of real images takes, over that of samples: no intervals, and half of it is known by then."""
+SECONDS = (1 + FLOOR_SECONDS) * sum(METRICS[name].seconds for name in NAMES)
+"""Roughly, of everything that `measure` computes of 10,000 images."""
+
+
 def estimates(fake: ImageSet, against: Reference, memorisation: bool = True) -> Estimates:
     """All metrics of a set, by name; None where one cannot be had (see `notes`)."""
     return {name: _measured(METRICS[name].measure, name, fake, against, memorisation) for name in NAMES}
@@ -303,13 +316,15 @@ def estimates(fake: ImageSet, against: Reference, memorisation: bool = True) -> 
 def floor_of(real: ImageSet, against: Reference, memorisation: bool = True) -> Estimates:
     """The same of real images."""
     return {
-        name: _measured(METRICS[name].floor or METRICS[name].measure, name, real, against, memorisation)
+        name: _measured(METRICS[name].floor or METRICS[name].measure, name, real, against, memorisation, FLOOR_SECONDS)
         for name in NAMES
     }
 
 
 def _measured(
-    measure: Measure | None, name: str, images: ImageSet, against: Reference, memorisation: bool
+    measure: Measure | None, name: str, images: ImageSet, against: Reference, memorisation: bool, work: float = 1.0
 ) -> Estimate | None:
     asked = (memorisation or name != SEARCHES) and (images.judge is not None or not METRICS[name].judged)
-    return measure(images, against) if measure and asked else None
+    found = measure(images, against) if measure and asked else None
+    advance(work * METRICS[name].seconds)
+    return found

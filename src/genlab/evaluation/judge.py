@@ -100,13 +100,17 @@ class Judge:
         return features.reshape(n, -1), joint
 
 
-@lru_cache
 def load(dataset: str) -> Judge | None:
-    """The judge of a built-in dataset; None where a dataset has none.
+    """The judge of a built-in dataset; None where a dataset has none. `judge(images)` gives features and logits.
 
     Raises:
         DataError: the file in the package is not the pinned one.
     """
+    return _load(dataset)
+
+
+@lru_cache
+def _load(dataset: str) -> Judge | None:
     name = EACH_CHANNEL.get(dataset, dataset)
     if name not in PINNED:
         return None

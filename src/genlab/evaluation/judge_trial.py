@@ -14,6 +14,7 @@ from genlab.data import Dataset, pictures
 from genlab.data.augmentation import blurred, shifted
 from genlab.data.dataset import Images
 from genlab.data.preprocessing import Preprocessing
+from genlab.engine.stages import advance, stage
 from genlab.errors import UsageError
 from genlab.evaluation import metrics
 from genlab.evaluation.image_set import Reference
@@ -90,7 +91,7 @@ DISTURBANCES: dict[str, tuple[Disturbance, tuple[float, ...]]] = {
 """Name -> (what is done to images in [0, 1], strengths from weak to strong)."""
 
 
-def respond(judge: Judge, dataset: str, progress: Callable[[str], None] = lambda name: None) -> Response:
+def respond(judge: Judge, dataset: str) -> Response:
     """Try a judge on a dataset of its own form, with test split and labels.
 
     A strength that leaves fewer than two images (of few images, few classes) is passed over.
@@ -109,14 +110,15 @@ def respond(judge: Judge, dataset: str, progress: Callable[[str], None] = lambda
     certain = metrics.softmax(real.logits)
     right = real.classes == real.requested
     found: dict[str, dict[str, float]] = {}
-    for name, (_, strengths) in DISTURBANCES.items():
-        progress(name)
-        made = {strength: disturbed(chosen, name, strength) for strength in strengths}
-        found[name] = {
-            f"{strength:g}": metrics.frechet_distance(real.features, judge(images)[0]) / floor
-            for strength, images in made.items()
-            if len(images) > 1
-        }
+    with stage("judging disturbed images", sum(len(strengths) for _, strengths in DISTURBANCES.values())):
+        for name, (_, strengths) in DISTURBANCES.items():
+            found[name] = {}
+            for strength in strengths:
+                images = disturbed(chosen, name, strength)
+                if len(images) > 1:
+                    distance = metrics.frechet_distance(real.features, judge(images)[0])
+                    found[name][f"{strength:g}"] = distance / floor
+                advance(1)
     found = {name: by_strength for name, by_strength in found.items() if by_strength}
     return Response(metrics.bootstrap(right), metrics.calibration_error(certain.max(1), right), floor, found)
 

@@ -11,6 +11,7 @@ from genlab.data.preprocessing import Preprocessing
 from genlab.engine import seals
 from genlab.engine.files import write_json
 from genlab.engine.randomness import Keyed
+from genlab.engine.stages import stage
 from genlab.evaluation import catalogue, judge
 from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.measure import CHEAP, measure
@@ -43,6 +44,8 @@ class Watch:
         words: how the samples are drawn, for the protocol.
     """
 
+    columns = COLUMNS
+
     def __init__(self, run: RunDirectory, recipe: Recipe, seed: int, words: str) -> None:
         self.run, self.recipe, self.words = run, recipe, words
         self._keyed = Keyed(seed)
@@ -55,6 +58,10 @@ class Watch:
 
     def __call__(self, step: int, model: Generates) -> dict[str, float]:
         """Metrics of `CHEAP` images, the same z and classes at each step; what is to be logged."""
+        with stage(f"measuring {CHEAP:,} images", catalogue.SECONDS):
+            return self._measure(step, model)
+
+    def _measure(self, step: int, model: Generates) -> dict[str, float]:
         against = self._reference()
         images, labels = against.training_images(CHEAP), None
         if self.recipe.conditional and images.labels is not None:

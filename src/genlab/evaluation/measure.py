@@ -35,6 +35,13 @@ class Evaluation:
     against: Reference
     file: Path | None = None
 
+    def __repr__(self) -> str:
+        found = self.record["metrics"]["frechet_distance"]
+        distance = "none" if found["value"] is None else f"{found['value']:.3g}"
+        real = "" if found["floor"] is None else f", real images {found['floor']:.3g}"
+        of = self.record["protocol"]["of"]
+        return f"Evaluation({len(self.fake):,} images of {of}: Frechet distance {distance}{real})"
+
     def value(self, name: str) -> float | None:
         """A metric's value; None where it could not be had."""
         found = self.record["metrics"][name]["value"]

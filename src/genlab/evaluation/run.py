@@ -14,7 +14,8 @@ from genlab.data import Dataset, pictures
 from genlab.data.dataset import Images, Labels
 from genlab.data.preprocessing import Preprocessing, fitted
 from genlab.engine import device, threads
-from genlab.evaluation import models
+from genlab.engine.stages import advance, stage
+from genlab.evaluation import catalogue, models
 from genlab.evaluation.image_set import Reference, Samples, drawn
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.measure import Evaluation, measure
@@ -25,6 +26,9 @@ from genlab.runs.open import OpenRun
 from genlab.runs.options import SamplingOptions
 from genlab.runs.provenance import check_split, machine_of, split_of, test_is_recorded, versions
 from genlab.runs.sampling import Sampler, load_network
+
+DRAWING, BEYOND = 3.0, 5.0
+"""Roughly the seconds of 10,000 images on two ordinary cores: to draw them, and what is not in the catalogue."""
 
 
 def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) -> Evaluation:
@@ -38,12 +42,13 @@ def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) ->
     """
     recipe = run.recipe
     sampler = Sampler(run, how)
-    with threads.all_threads():
+    with threads.all_threads(), stage(f"measuring {n:,} images", catalogue.SECONDS + DRAWING + BEYOND):
         held_out = split_of(run, "test")
         against = Reference(recipe.data.name, Preprocessing.of(recipe), judge, subset=recipe.data.subset)
         check_split(run, against.train, "train")
         labels = requests(recipe, against, n)
         made = pictures.to_uint8(sampler(sampler.z("evaluation", n), labels))
+        advance(DRAWING)
         requested = None if labels is None else labels.numpy()
         evaluation = measure(Samples(made, requested, _words(run, how, sampler), against.way), against)
         record = evaluation.record

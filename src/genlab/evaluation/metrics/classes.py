@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.evaluation.metrics.rows import Floats, rows_of
+from genlab.evaluation.metrics.rows import Floats, features_of
 
 Ints = NDArray[np.int64]
 MISSING = 0.1
@@ -16,7 +16,7 @@ MISSING = 0.1
 
 def softmax(logits: NDArray[Any]) -> Floats:
     """Probabilities (N, K) of logits (N, K)."""
-    z = rows_of(logits, "logits")
+    z = features_of(logits, "logits")
     powers = np.exp(z - z.max(1, keepdims=True))
     shares: Floats = powers / powers.sum(1, keepdims=True)
     return shares
@@ -28,7 +28,7 @@ def classifier_score(probabilities: NDArray[Any]) -> float:
     The inception score (Salimans et al. 2016) with a judge of the data in Inception's place, in one split. 1: every
     image gives the same probabilities; K: all are certain, and all classes equally frequent.
     """
-    p = np.asarray(probabilities, np.float64)
+    p = features_of(probabilities, "probabilities")
     return float(np.exp(divergence(p, p.mean(0, keepdims=True)).mean()))
 
 
@@ -65,9 +65,9 @@ def within_class_spread(features: NDArray[Any], labels: NDArray[Any], classes: i
 
     Twice the sum of the class's variances (with n - 1), so no pair has to be visited.
     """
-    found = np.full(classes, np.nan)
+    values, found = features_of(features), np.full(classes, np.nan)
     for k in range(classes):
-        rows = np.asarray(features, np.float64)[np.asarray(labels) == k]
+        rows = values[np.asarray(labels) == k]
         if len(rows) >= 2:
             found[k] = 2 * rows.var(0, ddof=1).sum()
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.evaluation.metrics.rows import Floats, rows_of
+from genlab.evaluation.metrics.rows import Floats, features_of
 
 
 def frechet_distance(real: NDArray[Any], fake: NDArray[Any]) -> float:
@@ -21,7 +21,7 @@ def frechet_distance(real: NDArray[Any], fake: NDArray[Any]) -> float:
 
 def moments(features: NDArray[Any]) -> tuple[Floats, Floats]:
     """Mean (d,) and covariance (d, d) of features (N, d), N >= 2."""
-    rows = rows_of(features)
+    rows = features_of(features)
     mean = rows.mean(0)
     centred = rows - mean
     return mean, centred.T @ centred / (len(rows) - 1)

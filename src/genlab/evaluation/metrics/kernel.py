@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab.evaluation.metrics.intervals import BLOCKS, Estimate, blocks_of, from_replicates
-from genlab.evaluation.metrics.rows import Floats, rows_of
+from genlab.evaluation.metrics.rows import Floats, features_of
 
 
 def kernel_distance(real: NDArray[Any], fake: NDArray[Any]) -> Estimate:
@@ -18,7 +18,7 @@ def kernel_distance(real: NDArray[Any], fake: NDArray[Any]) -> Estimate:
     2018). 0 in expectation where both sets have one distribution, at any N; it may come out below 0. All pairs are
     used, which is the mean over all subsets of a given size; `kernel_distances` has single subsets.
     """
-    real, fake = rows_of(real), rows_of(fake)
+    real, fake = features_of(real), features_of(fake)
     own, other = (
         blocks_of(len(rows)) if len(rows) >= 2 * BLOCKS else np.zeros(len(rows), np.int64) for rows in (real, fake)
     )
@@ -52,7 +52,7 @@ def kernel_distances(real: NDArray[Any], fake: NDArray[Any], subsets: int, size:
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(subsets):
-        x, y = (rows_of(rows)[rng.choice(len(rows), size, replace=False)] for rows in (real, fake))
+        x, y = (features_of(rows)[rng.choice(len(rows), size, replace=False)] for rows in (real, fake))
         rr, ff = _kernel(x, x), _kernel(y, y)
         own = (rr.sum() - np.trace(rr) + ff.sum() - np.trace(ff)) / (size * (size - 1))
         found.append(own - 2 * _kernel(x, y).mean())

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from genlab.evaluation.metrics.intervals import BLOCKS, Estimate, blocks_of, from_replicates, of_share
-from genlab.evaluation.metrics.rows import Floats, rows_of
+from genlab.evaluation.metrics.rows import Floats, features_of, rows_of
 
 Ints = NDArray[np.int64]
 K = 5
@@ -37,7 +37,7 @@ class Manifold:
     @classmethod
     def of(cls, features: NDArray[Any], k: int = K, intervals: bool = True) -> Manifold:
         """Raises ValueError with k rows or fewer."""
-        rows = np.ascontiguousarray(rows_of(features))
+        rows = np.ascontiguousarray(features_of(features))
         n = len(rows)
         if n <= k:
             raise ValueError(f"{n} rows have no {k} nearest others; take more images, or a smaller k")

@@ -10,6 +10,22 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
+def features_of(values: NDArray[Any], name: str = "features") -> Floats:
+    """Features (N, d), or probabilities or logits (N, K), as float64.
+
+    Raises:
+        ValueError: of another shape, as images are; no rows, or a row that is not finite.
+    """
+    shape = np.shape(values)
+    if len(shape) != 2:
+        made = "genlab.features(images, 'mnist')" if name == "features" else "genlab.load_judge('mnist')(images)"
+        raise ValueError(
+            f"{name}: expected N x d (a row for each image), not {' x '.join(map(str, shape)) or 'a number'}; "
+            f"{made} gives those of images"
+        )
+    return rows_of(values, name)
+
+
 def rows_of(values: NDArray[Any], name: str = "features") -> Floats:
     """The values (N, ...) as float64.
 
