@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import warnings
 
-import numpy as np
-from numpy.typing import NDArray
-
 from genlab.engine import calibrate
 from genlab.recipe import Engine
-from genlab.recipe.schedule import Schedule
-from genlab.runs.directory import RunDirectory
-from genlab.runs.rows import Row
 
 AFTER = 3
 """Steps; the ones before warm up."""
@@ -48,11 +42,6 @@ class FirstSteps:
                 "settings. The next run calibrates again (genlab bench plan --anew does it now)",
                 stacklevel=2,
             )
-
-    def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None: ...
-    def logged(self, row: Row) -> None: ...
-    def sampled(self, step: int, picture: NDArray[np.uint8]) -> None: ...
-    def ended(self) -> None: ...
 
 
 def note_precision(settings: Engine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
@@ -18,8 +18,8 @@ from genlab.engine import signals
 from genlab.engine.device import batch_normalisations
 from genlab.engine.files import write
 from genlab.engine.randomness import Keyed
-from genlab.errors import CheckpointError, NonFiniteError, Stopped, StorageError, reason
-from genlab.families.base import Generates, Trains, Validates
+from genlab.errors import CheckpointError, NonFiniteError, Stopped, StorageError, UsageError, reason
+from genlab.families.base import Column, Generates, Trains, Validates
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.recipe.schedule import Schedule
@@ -32,8 +32,11 @@ CONDITIONAL_COLUMNS = 10
 UNCONDITIONAL_SAMPLES, UNCONDITIONAL_COLUMNS = 64, 8
 
 
-class Observer(Protocol):
-    """Watches a training, and cannot change it: it is given copies."""
+class Observer:
+    """Watches a training, and cannot change it: it is given copies. Override the methods that you want.
+
+    It need not be a subclass: any object with one of these methods or more will do.
+    """
 
     def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
         """Before the first step; `done` steps were made before, in a resumed run."""
@@ -51,8 +54,42 @@ class Observer(Protocol):
         """After the last step, or after an error."""
 
 
-Evaluator = Callable[[int, Generates], dict[str, float]]
-"""Measures a model after a step, and leaves it as it was; what it returns is logged."""
+EVENTS = ("started", "stepped", "logged", "sampled", "ended")
+
+
+def check_observers(observers: Sequence[object]) -> None:
+    """See whether each observer can be told anything.
+
+    Raises:
+        UsageError: it has none of the methods of `Observer`, or is a class instead of an object.
+    """
+    for observer in observers:
+        if isinstance(observer, type):
+            raise UsageError(f"observer {observer.__name__} is a class; give an object of it: {observer.__name__}()")
+        if not any(callable(getattr(observer, event, None)) for event in EVENTS):
+            raise UsageError(
+                f"observer {type(observer).__name__} would hear nothing; it needs one or more of the methods "
+                f"{', '.join(EVENTS)} (see genlab.Observer)"
+            )
+
+
+def _tell(observers: Sequence[object], event: str, *facts: Any) -> None:
+    """Tell those that want to know."""
+    for observer in observers:
+        hear = getattr(observer, event, None)
+        if hear is not None:
+            hear(*facts)
+
+
+class Evaluator(Protocol):
+    """Measures a model in training."""
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """What it adds to a metric row."""
+
+    def __call__(self, step: int, model: Generates) -> dict[str, float]:
+        """What is to be logged of the model after a step; the model is left as it was."""
 
 
 def batches(schedule: Schedule, keyed: Keyed, after: int) -> Iterator[tuple[int, Tensor]]:
@@ -71,7 +108,7 @@ def fit(
     run: RunDirectory,
     recipe: Recipe,
     keyed: Keyed,
-    observers: Sequence[Observer] = (),
+    observers: Sequence[object] = (),
     from_checkpoint: checkpoint.Checkpoint | None = None,
     test: Dataset | None = None,
     evaluator: Evaluator | None = None,
@@ -100,8 +137,7 @@ def fit(
     classes = len(dataset.class_names)
     books = _Bookkeeping(model, run, recipe, schedule, keyed, observers, classes, test, evaluator, done, seconds_before)
     with books.status(), run.appending(after=done) as log, signals.requests() as stop:
-        for observer in observers:
-            observer.started(schedule, run, done)
+        _tell(observers, "started", schedule, run, done)
         for step, indices in batches(schedule, keyed, after=done):
             with keyed.scope("networks", step):
                 losses = model.step(images[indices], None if labels is None else labels[indices], step)
@@ -123,7 +159,7 @@ class _Bookkeeping:
         recipe: Recipe,
         schedule: Schedule,
         keyed: Keyed,
-        observers: Sequence[Observer],
+        observers: Sequence[object],
         classes: int,
         test: Dataset | None,
         evaluator: Evaluator | None,
@@ -158,15 +194,13 @@ class _Bookkeeping:
                 self._note("failed", reason=reason(error))
             raise
         finally:
-            for observer in self.observers:
-                observer.ended()
+            _tell(self.observers, "ended")
 
     def after_step(self, step: int, losses: dict[str, float], log: MetricLog, stop: signals.Stop) -> None:
         """Log, sample, save: whatever is due after this step."""
         self.step = step
         last = step == self.schedule.total_steps
-        for observer in self.observers:
-            observer.stepped(step, self.seconds)
+        _tell(self.observers, "stepped", step, self.seconds)
         if self.schedule.evaluates_at(step, self.recipe):
             losses = {**losses, **self._evaluate(step)}
         sampling = self.family.sampling is not None and self.schedule.samples_at(step, self.recipe)
@@ -191,8 +225,7 @@ class _Bookkeeping:
         images = step * self.schedule.batch - (step // per_epoch * (self.schedule.batch - partial) if kept else 0)
         row = {"step": step, "epoch": round(step / per_epoch, 6), "images": images, "seconds": round(self.seconds, 3)}
         log.append({**row, **losses})
-        for observer in self.observers:
-            observer.logged({**row, **losses})
+        _tell(self.observers, "logged", {**row, **losses})
 
     def _evaluate(self, step: int) -> dict[str, float]:
         assert isinstance(self.model, Validates)
@@ -217,8 +250,7 @@ class _Bookkeeping:
         words = drawn_with(self.recipe, batchnorm=bool(batch_normalisations(sampler)))
         text = {"genlab:step": str(step), "genlab:sampling": words}
         write(self.run.file("samples", step, ".png"), pictures.png(picture, text))
-        for observer in self.observers:
-            observer.sampled(step, picture)
+        _tell(self.observers, "sampled", step, picture)
 
     def _check(self, step: int) -> None:
         """Refuse to write weights that are not finite."""

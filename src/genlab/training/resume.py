@@ -19,6 +19,7 @@ from genlab.recipe import Recipe, files
 from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint
 from genlab.runs.directory import RunDirectory
+from genlab.runs.housekeeping import check_trainable
 from genlab.runs.open import OpenRun
 from genlab.runs.provenance import (
     SPLITS,
@@ -35,14 +36,13 @@ from genlab.runs.provenance import (
 from genlab.runs.record import Provenance, Resumed
 from genlab.runs.verify import missing_rows
 from genlab.training.assemble import assemble, prepare
-from genlab.training.fit import Observer
 from genlab.training.start import MakeEvaluator, start_warm, train_in
 
 
 def resume(
     run: OpenRun,
     objective: AdversarialLoss | None,
-    observers: Sequence[Observer],
+    observers: Sequence[object],
     evaluator: MakeEvaluator,
     epochs: int | None,
     overrides: Mapping[str, Any],
@@ -79,6 +79,8 @@ def resume(
             warnings.warn(f"run {run.path.name} is already finished; nothing was trained", stacklevel=4)
             _heal_status(run, step, schedule)
             return False
+        if saved:
+            check_trainable(saved, run.directory)
         test = split_of(run, "test")
         recipe, dataset = prepare(wanted, {})
         check_split(run, dataset, "train")

@@ -29,7 +29,7 @@ from genlab.runs.open import OpenRun
 from genlab.runs.provenance import describe_networks, provenance_of
 from genlab.training.assemble import Assembly, assemble, prepare
 from genlab.training.first_steps import FirstSteps, note_precision
-from genlab.training.fit import Evaluator, Observer, fit
+from genlab.training.fit import Evaluator, fit
 
 MakeEvaluator = Callable[[OpenRun], Evaluator | None]
 """What measures a run's images during training; None where its recipe asks for nothing."""
@@ -47,7 +47,7 @@ def start(
     name: str | None,
     custom: CustomNetworks,
     objective: AdversarialLoss | None,
-    observers: Sequence[Observer],
+    observers: Sequence[object],
     evaluator: MakeEvaluator,
     classifier: FindClassifier,
 ) -> OpenRun:
@@ -93,7 +93,7 @@ def train_in(
     assembly: Assembly,
     test: Dataset | None,
     objective: AdversarialLoss | None,
-    observers: Sequence[Observer],
+    observers: Sequence[object],
     evaluator: MakeEvaluator,
     saved: checkpoint.Checkpoint | None = None,
 ) -> None:
@@ -102,15 +102,16 @@ def train_in(
     note_precision(recipe.engine)
     (run.path / "report.html").unlink(missing_ok=True)  # It tells of an earlier end, and is written last.
     model = assembly.model(objective)
+    measured = evaluator(run)
     if recipe.logging.tensorboard:
         from genlab.training.tensorboard import TensorBoard
 
-        observers = [*observers, TensorBoard()]
+        observers = [*observers, TensorBoard(measured.columns if measured else ())]
     usable = as_tested(recipe, test) if recipe.validates else None
     if recipe.engine.device == "cpu" and torch.get_num_threads() > 1:
         waiting.check()
     with threads.pinned():
-        fit(model, assembly.dataset, run.directory, recipe, assembly.keyed, observers, saved, usable, evaluator(run))
+        fit(model, assembly.dataset, run.directory, recipe, assembly.keyed, observers, saved, usable, measured)
 
 
 def start_warm(warm: WarmStart, assembly: Assembly, source: OpenRun) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genlab.engine.files import refusals
+from genlab.families.base import Column
 from genlab.families.registry import FAMILIES
 from genlab.recipe.schedule import Schedule
 from genlab.runs.directory import RunDirectory
@@ -15,18 +17,23 @@ from genlab.runs.rows import Row
 
 
 class TensorBoard:
-    """Writes runs/<name>/tensorboard; look with ``tensorboard --logdir runs``."""
+    """Writes runs/<name>/tensorboard; look with ``tensorboard --logdir runs``.
+
+    Args:
+        columns: what a row may hold beside the columns of the family.
+    """
+
+    def __init__(self, columns: Sequence[Column] = ()) -> None:
+        self.columns = list(columns)
 
     def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         # Events behind a resumed step are hidden by TensorBoard's own rule.
-        self.path, self.columns = run.path / "tensorboard", FAMILIES[run.recipe.family].columns
+        self.path = run.path / "tensorboard"
+        self.columns = [*FAMILIES[run.recipe.family].columns, *self.columns]
         with refusals(self.path):
             self.writer = SummaryWriter(str(self.path), purge_step=done + 1 if done else None)
-
-    def stepped(self, step: int, seconds: float) -> None:
-        pass
 
     def logged(self, row: Row) -> None:
         with refusals(self.path):
