@@ -14,6 +14,7 @@ import genlab
 from genlab.api.run import Run
 from genlab.errors import BusyError, DataError, StorageError, UsageError
 from genlab.recipe import GanRecipe
+from genlab.recipe.files import load
 from genlab.runs.directory import RunDirectory, list_runs
 from genlab.runs.names import LONGEST
 from genlab.runs.rows import MetricLog
@@ -27,10 +28,24 @@ def run(tmp_path: Path, small: Callable[..., GanRecipe]) -> RunDirectory:
     return RunDirectory.create(tmp_path, small(), 0, NOTHING, None)
 
 
-def test_names_count_up(tmp_path: Path, small: Callable[..., GanRecipe]) -> None:
-    names = [RunDirectory.create(tmp_path, small(), seed, NOTHING, None).path.name for seed in (0, 0, 1)]
-    assert names == ["quick-mnist-seed0-001", "quick-mnist-seed0-002", "quick-mnist-seed1-001"]
-    assert [run.path.name for run in list_runs(tmp_path)] == names
+def test_names_say_what_was_changed_and_count_up(tmp_path: Path) -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {},
+        {"optimisers.generator.betas": [0.9, 0.99], "optimisers.discriminator.betas": [0.9, 0.99]},
+        {"logging.tensorboard": False},
+    ]
+    recipes = [load("quick-mnist", overrides) for overrides in changes]
+    names = [RunDirectory.create(tmp_path, recipe, 0, NOTHING, None).path.name for recipe in recipes]
+    assert names == [
+        "quick-mnist-seed0-001",
+        "quick-mnist-seed0-002",
+        "quick-mnist-beta1-0.9-seed0-001",
+        "quick-mnist-seed0-003",
+    ]
+    assert sorted(run.path.name for run in list_runs(tmp_path)) == sorted(names)
+    own = recipes[2].model_copy(update={"name": "mine"})
+    assert RunDirectory.create(tmp_path, own, 7, NOTHING, None).path.name == "mine-seed7-001"
 
 
 def test_a_name_that_exists_is_refused(tmp_path: Path, small: Callable[..., GanRecipe]) -> None:
@@ -225,7 +240,7 @@ def test_open_finds_by_path_and_by_name(run: RunDirectory) -> None:
     assert RunDirectory.open(run.path).path == run.path
     assert RunDirectory.open(run.path.name, run.path.parent).path == run.path
     with pytest.raises(UsageError, match=f"did you mean '{run.path.name}'"):
-        RunDirectory.open("quick-mnist-seed0-01", run.path.parent)
+        RunDirectory.open(run.path.name[:-1], run.path.parent)
 
 
 def test_damaged_status_is_said(run: RunDirectory) -> None:

@@ -34,6 +34,9 @@ ALLOWED = {
     "float_type": "a number is needed",
     "finite_number": "a finite number is needed",
     "bool_parsing": "true or false is needed",
+    "tuple_type": "a list is needed, as in [0.5, 0.999]",
+    "too_long": "at most {max_length} numbers are allowed",
+    "too_short": "{min_length} or more are needed",
 }
 TYPES = {"int_parsing": "a whole number", "bool_parsing": "true or false", "float_parsing": "a number"}
 
@@ -51,7 +54,7 @@ class Draft:
         self.title, raw = read(source)
         self.problems: list[str] = []
         self._invalid: set[str] = set()
-        self._overridden = dict(overrides or {})
+        self._overridden = _for_both(overrides or {}, raw)
         # Choices first: what else may be overridden depends on them.
         for path in sorted(self._overridden, key=lambda path: path.rpartition(".")[2] not in CHOICES):
             self._override(raw, path, self._overridden[path])
@@ -120,6 +123,22 @@ class Draft:
                         good = read(model.example)[1]
                         _repair(repaired, location, good, remove=details[0]["type"] == "extra_forbidden")
         raise RecipeError(self.title, self.problems)
+
+
+BOTH = "both"
+"""In the place of a network's name in a path: generator and discriminator alike."""
+
+
+def _for_both(overrides: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The overrides with `optimisers.both.lr` and its like as one for each network that there is."""
+    spread: dict[str, Any] = {}
+    for path, value in overrides.items():
+        section, _, rest = path.partition(f".{BOTH}.")
+        there = raw.get(section)
+        names = list(there) if rest and isinstance(there, Mapping) else []
+        mine = [name for name in names if isinstance(there[name], Mapping)] if isinstance(there, Mapping) else []
+        spread |= {f"{section}.{name}.{rest}": value for name in mine} if len(mine) > 1 else {path: value}
+    return spread
 
 
 def paths(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str]:
@@ -208,6 +227,8 @@ def _explain(path: str, details: list[dict[str, Any]], known: list[str]) -> str:
         return _unknown_field(path, known)
     if kind.startswith("union_tag"):
         path = f"{path}.{context['discriminator'].strip(chr(39))}"
+    if kind == "missing" and isinstance(detail["loc"][-1], int):  # Of a list with a fixed number of values.
+        return f"{path} is {given}; more numbers are needed, as in [0.5, 0.999]"
     if kind in ("missing", "union_tag_not_found"):
         return f"{path} is missing"
     if kind in ("literal_error", "union_tag_invalid"):

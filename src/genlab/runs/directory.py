@@ -16,7 +16,6 @@ then raises a `DataError` that names it, and hides nothing else.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -31,13 +30,14 @@ from genlab.engine.files import clean, make_folder, refusals, sync_folder, write
 from genlab.errors import BusyError, DataError, GenlabError, StorageError, UsageError, unknown
 from genlab.recipe import Recipe, files
 from genlab.runs.lock import _host, _lock
-from genlab.runs.names import _check_depth, _claim, check_name
+from genlab.runs.names import _check_depth, _claim, check_name, stem_of
 from genlab.runs.record import Provenance
 from genlab.runs.rows import MetricLog, Row, _checked
+from genlab.runs.search import DEEPEST, found, is_run, refusal
 
 FOLDERS = ("samples", "checkpoints", "snapshots", "evaluations", "figures")
-MARKS = ("recipe.yaml", "provenance.json", "status.json", "metrics.jsonl")
-"""A directory that has one of these is a run."""
+TAIL = 20_000
+"""Bytes of metrics.jsonl that hold more than two rows."""
 STATES = ("created", "running", "finished", "interrupted", "failed")
 
 
@@ -62,7 +62,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, root: Path, recipe: Recipe, seed: int, provenance: Provenance, name: str | None) -> RunDirectory:
-        """A new directory with its recipe and provenance; named recipe-seedS-NNN unless `name` is given.
+        """A new directory with its recipe and provenance; named after recipe, changes and seed unless `name` is given.
 
         Raises:
             UsageError: `name` exists already, or cannot be the name of a directory everywhere; or `root` lies so deep
@@ -72,7 +72,7 @@ class RunDirectory:
         check_name(name, root, recipe)
         with refusals(root):
             make_folder(root)
-            run = cls(_claim(root, name, f"{recipe.name}-seed{seed}"))
+            run = cls(_claim(root, name, stem_of(recipe, seed)))
             _check_depth(run.path)
             for folder in FOLDERS:
                 (run.path / folder).mkdir()
@@ -95,9 +95,10 @@ class RunDirectory:
             with suppress(OSError, ValueError):  # A name too long for the disk, or with a NUL, is no run's.
                 if is_run(path):
                     return cls(path)
-                if path.is_dir() and (refused := _refusal(path)):
+                if path.is_dir() and (refused := refusal(path)):
                     raise StorageError(f"{path}: {refused}; let its owner change its permissions")
-        raise UsageError(f"{unknown('run', str(given)[:100], [run.path.name for run in list_runs(root)])} (in {root})")
+        names = [run.path.relative_to(root).as_posix() for run in list_runs(root, deep=True)]
+        raise UsageError(f"{unknown('run', str(given)[:100], names)} (in {root})")
 
     @property
     def recipe(self) -> Recipe:
@@ -218,6 +219,15 @@ class RunDirectory:
                 )
         return [row for _, _, row in lines if row is not None]
 
+    def last_row(self) -> Row | None:
+        """The last sound metric row, found without reading all of them; None where there is none."""
+        with suppress(OSError), (self.path / "metrics.jsonl").open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - TAIL))
+            rows = (_checked(line) for line in reversed(file.read().splitlines(keepends=True)))
+            return next((row for row in rows if row is not None), None)
+        return None
+
     def sound_rows(self) -> list[Row]:
         """The metric rows that are not damaged."""
         return [row for _, _, row in self._lines() if row is not None]
@@ -324,13 +334,12 @@ class RunDirectory:
         raise DataError(f"{path}: damaged (not a JSON object)")
 
 
-def is_run(path: Path) -> bool:
-    """Whether a directory is a run: it has one of a run's files, damaged or not."""
-    return any(os.path.lexists(path / name) for name in MARKS)
+def list_runs(root: Path | None = None, deep: bool = False) -> list[RunDirectory]:
+    """The runs in `root`, in order of their names: damaged ones, and directories that may not be read, too.
 
-
-def list_runs(root: Path | None = None) -> list[RunDirectory]:
-    """The runs under `root`, in order of their names: damaged ones, and directories that may not be read, too.
+    Args:
+        deep: those in folders of `root`, at most `DEEPEST` of them in one another, as well. Links and hidden folders
+            are not followed.
 
     Raises:
         StorageError: `root` itself may not be read.
@@ -339,17 +348,19 @@ def list_runs(root: Path | None = None) -> list[RunDirectory]:
     if not root.is_dir():
         return []
     with refusals(root):
-        folders = sorted(path for path in root.iterdir() if path.is_dir())
-    return [RunDirectory(path) for path in folders if is_run(path) or _refusal(path)]
+        os.listdir(root)
+    return [RunDirectory(path) for path in found(root, DEEPEST if deep else 0)]
 
 
-def _refusal(folder: Path) -> str | None:
-    """Why a folder may not be read; None where it may."""
-    try:
-        with os.scandir(folder):
-            return None if os.access(folder, os.X_OK) else os.strerror(errno.EACCES)
-    except OSError as error:
-        return error.strerror
+def newest(root: Path | None = None) -> RunDirectory | None:
+    """The run under `root` that was written to last; None where there is none."""
+
+    def written(run: RunDirectory) -> float:
+        with suppress(OSError):
+            return (run.path / "status.json").stat().st_mtime
+        return 0.0
+
+    return max(list_runs(root, deep=True), key=written, default=None)
 
 
 @contextmanager

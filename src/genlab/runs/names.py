@@ -11,6 +11,7 @@ from pathlib import Path
 from genlab.engine.files import check_text
 from genlab.errors import StorageError, UsageError
 from genlab.recipe import Recipe
+from genlab.recipe.changes import changes, short
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -21,6 +22,12 @@ RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt"
 
 LONGEST = 90
 """Characters of the longest path in a run: an event file of TensorBoard with the name of its machine."""
+
+
+def stem_of(recipe: Recipe, seed: int) -> str:
+    """What a run is called, but for its number: the recipe, what was changed in it, the seed."""
+    changed = short(changes(recipe))
+    return f"{recipe.name}{'-' if changed else ''}{changed}-seed{seed}"
 
 
 def check_name(name: str | None, root: Path, recipe: Recipe | None = None) -> None:

@@ -19,10 +19,13 @@ class OpenRun:
     Attributes:
         directory: its files; see `genlab.runs.directory`.
         custom: networks of the caller's own that it was trained with, by name.
+
+    Raises:
+        UsageError: no such run; names the nearest.
     """
 
     def __init__(self, directory: RunDirectory | str | Path, custom: CustomNetworks | None = None) -> None:
-        self.directory = directory if isinstance(directory, RunDirectory) else RunDirectory(directory)
+        self.directory = directory if isinstance(directory, RunDirectory) else RunDirectory.open(directory)
         self.custom = dict(custom or {})
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -57,6 +58,7 @@ def provenance_of(
         "own": own,
         "recipe": files.to_dict(recipe),
         "seals": True,
+        "id": secrets.token_hex(8),
     }
 
 

@@ -37,7 +37,8 @@ class Provenance(TypedDict):
     """What made a run, as far as it could be known when it began.
 
     `own` has the custom parts and their types, `networks` the layer tables, `recipe` the recipe with every `auto`
-    resolved, `seals` that all files of the run carry one. A moved dataset and a warm start are recorded, too.
+    resolved, `seals` that all files of the run carry one, `id` what a copy of the run has alike, `pruned` that what
+    only further training needs was taken away. A moved dataset and a warm start are recorded, too.
     """
 
     seed: int
@@ -49,6 +50,8 @@ class Provenance(TypedDict):
     own: dict[str, str]
     recipe: NotRequired[dict[str, Any]]
     seals: NotRequired[bool]
+    id: NotRequired[str]
+    pruned: NotRequired[bool]
     resumed: NotRequired[list[Resumed]]
     moved: NotRequired[list[dict[str, Any]]]
     encoder_from: NotRequired[dict[str, Any]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from genlab.data import pictures
 from genlab.engine import device
-from genlab.engine.files import write
+from genlab.engine.files import make_folder, write
 from genlab.engine.randomness import Keyed
 from genlab.errors import CheckpointError, UsageError
 from genlab.families import latent
@@ -27,6 +28,8 @@ from genlab.runs.open import OpenRun
 from genlab.runs.options import SamplingOptions
 
 AS_THE_RUN_DOES = SamplingOptions()
+LARGEST = 32
+"""Pixels of a PNG for a pixel of an image."""
 BLOCK = 1000
 """How many z are drawn from one key; see `Sampler.z`."""
 
@@ -128,22 +131,50 @@ def save_images(
     run: OpenRun,
     label: int | str | None = None,
     how: SamplingOptions = AS_THE_RUN_DOES,
+    columns: int | None = None,
+    scale: int | None = None,
 ) -> None:
-    """Save images of `Run.sample` as a grid (.png), or as arrays (.npz: images uint8 (N, C, H, W), labels int64).
+    """Save images of `Run.sample`; see `Run.save`.
 
     Raises:
-        UsageError: another ending.
+        UsageError: another ending, an argument out of range, or a folder that holds something.
     """
+    if scale is None:  # Files may be measured, and enlarged ones would be other images.
+        scale = pictures.SCALE if path.suffix else 1
+    if not 1 <= scale <= LARGEST:
+        raise UsageError(f"scale is {scale}; allowed: 1 .. {LARGEST}")
+    if columns is not None and not 1 <= columns <= len(images):
+        raise UsageError(f"columns is {columns}; allowed: 1 .. {len(images)}, the number of images")
     array, labels = pictures.to_uint8(images), sample_labels(run, len(images), label)
+    text = {"genlab:sampling": sampling_words(run, how)}
     if path.suffix.lower() == ".png":
-        columns = math.ceil(math.sqrt(len(array))) if labels is None or label is not None else int(labels.max()) + 1
-        content = pictures.png(pictures.grid(array, columns), {"genlab:sampling": sampling_words(run, how)})
+        each = math.ceil(math.sqrt(len(array))) if labels is None or label is not None else int(labels.max()) + 1
+        write(path, pictures.png(pictures.grid(array, min(columns or each, len(array))), text, scale))
     elif path.suffix.lower() == ".npz":
-        arrays = {"images": array} if labels is None else {"images": array, "labels": labels.numpy()}
-        content = npz(arrays)
+        write(path, npz({"images": array} if labels is None else {"images": array, "labels": labels.numpy()}))
+    elif not path.suffix:
+        _save_files(array, labels, path, run.provenance["data"]["class_names"], text, scale)
     else:
-        raise UsageError(f"{path}: the extension sets the format; allowed: .png (a grid), .npz (arrays)")
-    write(path, content)
+        raise UsageError(f"{path}: the extension sets the format; allowed: .png (a grid), .npz (arrays), or a folder")
+
+
+def _save_files(
+    images: NDArray[np.uint8],
+    labels: Tensor | None,
+    folder: Path,
+    class_names: Sequence[str],
+    text: Mapping[str, str],
+    scale: int,
+) -> None:
+    """A PNG file for each image; those of a conditional run in folders by class, as `genlab evaluate` reads them."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: exists; give a new folder, so that nothing in it is mixed with these images")
+    plain = all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _-]*", name) for name in class_names)
+    for k, image in enumerate(images):
+        kind = None if labels is None else int(labels[k])
+        place = folder if kind is None else folder / (class_names[kind] if plain else str(kind))
+        make_folder(place)
+        write(place / f"{k:06d}.png", pictures.png(image.transpose(1, 2, 0), text, scale))
 
 
 def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -1,4 +1,4 @@
-"""Whether the files of a run are what was written, and how the runs stand."""
+"""Whether the files of a run are what was written."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _check_there(run: RunDirectory, folder: Path) -> None:
     if run.status["step"] > 0 and step == 0 and run.status["state"] == "finished":
         raise CheckpointError(f"{folder}: no checkpoint, although the run is finished")
     recipe = run.trained_by()
-    if FAMILIES[recipe.family].sampling is None:
+    if FAMILIES[recipe.family].sampling is None or run.provenance.get("pruned"):
         return
     schedule = Schedule.of(recipe, run.provenance["data"]["images"])
     due = [at for at in range(1, step + 1) if schedule.samples_at(at, recipe)]
@@ -170,23 +170,6 @@ def check_picture(run: RunDirectory, file: Path) -> seals.Seal:
     if seal == "damaged" or (seal == "unsealed" and run.carries_seals()):
         raise DataError(f"{file}: edited: its pixels are not those that were drawn")
     return seal
-
-
-def state_of(run: RunDirectory) -> dict[str, Any]:
-    """How a run stands, at a glance: `state` (as in `RunDirectory.status`; `damaged`; `unreadable`, where permission is
-    missing), step, seconds, reason."""
-    found: dict[str, Any] = {"run": run.path.name, "state": "damaged", "step": None, "total_steps": None}
-    found |= {"seconds": None, "reason": None}
-    try:
-        os.listdir(run.path)
-    except OSError as error:
-        return {**found, "state": "unreadable", "reason": f"{run.path}: {error.strerror}"}
-    try:
-        found |= {key: value for key, value in run.status.items() if key in found}
-        changed = run.recipe_changes()
-    except GenlabError as error:
-        return {**found, "state": "damaged", "reason": str(error).splitlines()[0]}
-    return {**found, "reason": found["reason"] or changed}
 
 
 def missing_rows(run: RunDirectory, upto: int) -> list[int]:

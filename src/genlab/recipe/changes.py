@@ -1,0 +1,85 @@
+"""What sets a recipe apart from the built-in one of its name: in full, and short enough for the name of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from genlab.recipe import BaseRecipe
+from genlab.recipe.files import diff, load, names
+
+UNTOLD = ("engine.", "init_encoder_from", "description")
+"""Paths that are resolved on every machine, or say nothing of what is trained."""
+LONGEST = 48
+"""Characters of a short form; what does not fit is counted."""
+ALONE = ("name", "kind", "loss")
+"""Fields whose value says by itself what it is of."""
+WORDS = {"max_steps": "steps", "lambda": "lambda", "name": "data"}
+NETWORKS = {"generator": "g", "discriminator": "d", "encoder": "enc", "decoder": "dec", "classifier": ""}
+
+Changes = Mapping[str, tuple[Any, Any]]
+
+
+def changes(recipe: BaseRecipe) -> dict[str, tuple[Any, Any]]:
+    """Dotted path -> (built-in value, value of this recipe); empty for a recipe of the user's own name."""
+    if recipe.name not in names():
+        return {}
+    found = diff(load(recipe.name), recipe)
+    return {path: values for path, values in found.items() if not path.startswith(UNTOLD)}
+
+
+def short(found: Changes) -> str:
+    """Changes in a few characters of a file's name.
+
+    >>> short({"optimisers.generator.lr": (2e-4, 1e-3), "optimisers.discriminator.lr": (2e-4, 1e-3)})
+    'lr-0.001'
+    >>> short({"optimisers.generator.betas": ([0.5, 0.999], [0.9, 0.999]), "objective.loss": ("relativistic", "hinge")})
+    'beta1_g-0.9-hinge'
+    """
+    parts: dict[str, list[str]] = {}
+    for path, (old, new) in found.items():
+        if path.startswith("logging."):
+            continue
+        for word, value in _words(path, old, new):
+            parts.setdefault(f"{word}\0{value}", []).append(_owner(path))
+    said = []
+    for key, owners in parts.items():
+        word, value = key.split("\0")
+        both = {"g", "d"} <= set(owners) or len(owners) > 1
+        owner = "" if both or not owners[0] else f"_{owners[0]}"
+        said.append(f"{word}{owner}-{value}" if word else f"{value}{owner}")
+    while len("-".join(said)) > LONGEST and len(said) > 1:
+        said.pop()
+    left = len(parts) - len(said)
+    text = "-".join(said)[:LONGEST] + (f"-and-{left}-more" if left else "")
+    return text.strip("-._")
+
+
+def _words(path: str, old: Any, new: Any) -> list[tuple[str, str]]:
+    """(word, value) of a changed field."""
+    *sections, field = path.split(".")
+    if field == "betas" and isinstance(new, list) and len(new) == 2:
+        before = old if isinstance(old, list) and len(old) == 2 else [None, None]
+        return [(f"beta{k + 1}", _safe(new[k])) for k in range(2) if new[k] != before[k]]
+    if field in ALONE and new is not None:
+        return [("", _safe(PurePath(str(new)).stem if sections == ["data"] else new))]
+    return [(_safe(WORDS.get(field, field)), _safe(new))]
+
+
+def _owner(path: str) -> str:
+    """The network that a field is of, as a letter; empty where there is one or none."""
+    if path.endswith((".ngf", ".ndf")):  # Only one of them has such.
+        return ""
+    return next((NETWORKS[part] for part in path.split(".") if part in NETWORKS), "")
+
+
+def _safe(value: Any) -> str:
+    """A value as a part of a file's name."""
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return "-".join(map(_safe, value))
+    text = f"{value:g}".replace("e-0", "e-") if isinstance(value, float) else str(value)
+    return re.sub("[^a-z0-9._]+", "-", text.lower()).strip("-.") or "changed"

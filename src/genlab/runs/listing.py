@@ -1,0 +1,124 @@
+"""Runs at a glance: what each is, how it stands, how good it is, which are copies of others. Loads no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from genlab.errors import DataError, GenlabError, UsageError
+from genlab.recipe.changes import changes, short
+from genlab.runs.directory import RunDirectory, default_root, list_runs
+
+FACTS = (
+    *("step", "total_steps", "seconds", "reason", "id", "recipe", "family", "changed", "started"),
+    *("times_real", "accuracy", "bytes", "weights", "copy_of", "equal_weights"),
+)
+ORDERS = ("name", "date", "quality", "state", "size")
+
+
+def overview(root: Path | None = None, order: str = "name") -> list[dict[str, Any]]:
+    """`state_of` of each run in a folder and the folders below it, copies marked.
+
+    Args:
+        order: one of `ORDERS`; `date` and `size` with the largest first, `quality` with the best first and runs that
+            were not measured last.
+
+    Raises:
+        UsageError: no such order.
+        StorageError: the folder may not be read.
+    """
+    if order not in ORDERS:
+        raise UsageError(f"sort is {order!r}; allowed: {', '.join(ORDERS)}")
+    place = root or default_root()
+    found = [state_of(run, place) for run in list_runs(place, deep=True)]
+    _mark(found, "id", "copy_of")
+    _mark([facts for facts in found if facts["copy_of"] is None], "weights", "equal_weights")
+    keys: dict[str, Any] = {
+        "name": lambda facts: facts["run"],
+        "date": lambda facts: facts["started"] or "",
+        "quality": _badness,
+        "state": lambda facts: (facts["state"], facts["run"]),
+        "size": lambda facts: facts["bytes"] or 0,
+    }
+    return sorted(found, key=keys[order], reverse=order in ("date", "size"))
+
+
+def state_of(run: RunDirectory, root: Path | None = None) -> dict[str, Any]:
+    """How a run stands, at a glance.
+
+    `state` as in `RunDirectory.status`, or `damaged`, or `unreadable` where permission is missing; `run`, its name
+    (with the folders under `root`); `step`, `total_steps`, `seconds`, `reason`; `id`, `recipe`, `family`, `changed`,
+    `started`; `times_real` (Frechet distance over that of real images), `accuracy` (of a classifier); `bytes`, and
+    `weights`, the sha256 of its newest weights. What cannot be known is None.
+    """
+    facts: dict[str, Any] = {"run": _name(run.path, root), "state": "damaged", **dict.fromkeys(FACTS)}
+    try:
+        os.listdir(run.path)
+    except OSError as error:
+        return {**facts, "state": "unreadable", "reason": f"{run.path}: {error.strerror}"}
+    facts |= {"bytes": size(run.path), "weights": _weights(run.path)}
+    with suppress(GenlabError, KeyError):
+        recipe, provenance = run.trained_by(), run.provenance
+        facts |= {"recipe": recipe.name, "family": recipe.family, "changed": short(changes(recipe)) or None}
+        facts |= {"started": provenance["started"], "id": provenance.get("id")}
+    with suppress(GenlabError):
+        facts |= _quality(run)
+    try:
+        facts |= {key: run.status.get(key) for key in ("state", "step", "total_steps", "seconds", "reason")}
+        changed = run.recipe_changes()
+    except GenlabError as error:
+        return {**facts, "state": "damaged", "reason": str(error).splitlines()[0]}
+    return {**facts, "reason": facts["reason"] or changed}
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files in a folder, links not followed."""
+    total = 0
+    for place, _, files in os.walk(folder):
+        for name in files:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_size
+    return total
+
+
+def _name(path: Path, root: Path | None) -> str:
+    """Of a run, with the folders between it and the root."""
+    if root is not None and path.is_relative_to(root) and path != root:
+        return path.relative_to(root).as_posix()
+    return path.name
+
+
+def _quality(run: RunDirectory) -> dict[str, Any]:
+    """The distance of the full evaluation over that of real images, or the last accuracy of a classifier."""
+    with suppress(DataError, KeyError, TypeError, ZeroDivisionError):
+        found = run.read_json("evaluations/evaluation.json")["metrics"]["frechet_distance"]
+        return {"times_real": found["value"] / found["floor"]}
+    row = run.last_row() or {}
+    return {"accuracy": row.get("test_accuracy")}
+
+
+def _weights(path: Path) -> str | None:
+    """The sha256 of the newest checkpoint's weights, as its manifest has it."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        newest = max(p for p in (path / "checkpoints").iterdir() if p.name[5:].isdigit())
+        return str(json.loads((newest / "manifest.json").read_bytes())["files"]["model.safetensors"]["sha256"])
+    return None
+
+
+def _mark(found: Iterable[dict[str, Any]], key: str, mark: str) -> None:
+    """Name, in each that has the same `key` as an earlier one, that earlier one; the oldest stands first."""
+    first: dict[Any, str] = {}
+    for facts in sorted(found, key=lambda facts: (facts["started"] or "", facts["run"])):
+        if facts[key] is not None:
+            other = first.setdefault(facts[key], facts["run"])
+            facts[mark] = other if other != facts["run"] else None
+
+
+def _badness(facts: dict[str, Any]) -> tuple[bool, float, str]:
+    distance, accuracy = facts["times_real"], facts["accuracy"]
+    value = distance if distance is not None else None if accuracy is None else -accuracy
+    return value is None, value or 0.0, facts["run"]
