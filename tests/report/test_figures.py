@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import torch
 from PIL import Image
 
 import genlab
+from genlab import data
 from genlab.api.run import Run
 from genlab.errors import UsageError
 from genlab.families import latent
-from genlab.report.figures import looks
+from genlab.recipe import GanRecipe
+from genlab.report.figures import look
 from genlab.runs import sampling
 from genlab.runs.options import SamplingOptions
 from genlab.runs.sampling import Sampler
@@ -77,6 +80,24 @@ def test_the_class_grid_has_one_z_a_column_and_one_class_a_row(finished: Run) ->
         z = torch.from_numpy(look.arrays["z"][column : column + 1])
         alone = finished._sampler(SamplingOptions())(z, torch.tensor([row]))
         assert np.allclose(images[row, column], alone.numpy().ravel(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("classes", "rows", "columns"), [(27, 27, 14), (1000, 40, 10)])
+def test_a_grid_of_many_classes_finds_its_form(
+    classes: int, rows: int, columns: int, small: Callable[..., GanRecipe], tmp_path: Path
+) -> None:
+    """All of 27; of 1,000 so many, from the first to the last, that the figure can be looked at."""
+    digits = data.load("mnist").images[:classes, 0]
+    np.savez(tmp_path / "many.npz", x_train=digits, y_train=np.arange(classes))
+    run = genlab.train(
+        small({"data.name": str(tmp_path / "many.npz"), "budget.max_steps": 1}), runs=tmp_path, report=False
+    )
+    look = run.grid()
+    labels = look.arrays["labels"].reshape(rows, columns)
+    assert (labels == labels[:, :1]).all()
+    assert labels[[0, -1], 0].tolist() == [0, classes - 1]
+    assert (np.diff(labels[:, 0]) > 0).all()
+    assert (f"{rows} of {classes} classes" in look.caption) == (rows < classes)
 
 
 def test_batch_statistics_are_said_and_act(finished: Run) -> None:
@@ -204,7 +225,7 @@ def test_looks_are_saved_with_their_words_and_numbers(vae: Run, tmp_path: Path) 
 
 
 def test_a_finished_run_keeps_its_looks_and_the_report_shows_them(vae: Run) -> None:
-    kept = {path.stem: (title, caption) for path, title, caption in looks.kept(vae.directory)}
+    kept = {path.stem: (title, caption) for path, title, caption in look.kept(vae.directory)}
     assert set(kept) == {"interpolation", "latent-map", "reconstruction", "timeline", "traversal"}
     text = (vae.path / "report.html").read_text("utf-8")
     for title, caption in kept.values():

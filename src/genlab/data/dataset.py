@@ -11,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from genlab.data import pictures
+
+SHOWN = 64
+"""Images in a picture of a dataset."""
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
@@ -39,6 +43,15 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        kinds = f", {len(self.class_names)} classes" if self.labels is not None else ""
+        form = " x ".join(map(str, self.images.shape[1:]))
+        return f"Dataset({self.name!r}, {self.split}: {len(self):,} images of {form}{kinds})"
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows of it: its first images."""
+        return pictures.png(pictures.grid(self.images[:SHOWN], SHOWN // 4))
 
     @property
     def channels(self) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from genlab.data.dataset import Images, Labels
@@ -37,6 +38,21 @@ def read_images(path: str | Path, class_names: Sequence[str]) -> tuple[Images, L
     return images, labels if class_names else None
 
 
+def from_array(x: NDArray[Any], where: str) -> Images:
+    """Images of an array that is uint8, or float in [0, 1]: N x H x W, N x C x H x W or N x H x W x C -> uint8
+    (N, C, H, W).
+
+    Raises:
+        DataError: not such an array; begins with `where`.
+    """
+    if x.dtype.kind == "f":
+        bad = np.flatnonzero(~((x >= 0) & (x <= 1)).reshape(len(x), -1).all(1)) if x.size else np.array([], int)
+        if len(bad):
+            raise DataError(f"{where}[{bad[0]}] has values outside of [0, 1] or NaN; from [-1, 1] take (x + 1) / 2")
+        x = np.rint(x.astype(np.float64) * 255).astype(np.uint8)
+    return as_images(x, where, [])
+
+
 def _arrays(path: Path) -> tuple[Images, Labels | None]:
     if path.exists() and path.suffix.lower() != ".npz":
         raise DataError(f"{path}: a folder of pictures or an .npz file is needed")
@@ -47,15 +63,7 @@ def _arrays(path: Path) -> tuple[Images, Labels | None]:
         raise DataError(
             f"{path}: no array `images`; expected images (uint8, or float in [0, 1]) and, if wanted, labels"
         )
-    x, y = arrays["images"], arrays.get("labels")
-    if x.dtype.kind == "f":
-        bad = np.flatnonzero(~((x >= 0) & (x <= 1)).reshape(len(x), -1).all(1)) if x.size else np.array([], int)
-        if len(bad):
-            raise DataError(
-                f"{path}: images[{bad[0]}] has values outside of [0, 1] or NaN; from [-1, 1] take (x + 1) / 2"
-            )
-        x = np.rint(x.astype(np.float64) * 255).astype(np.uint8)
-    images = as_images(x, f"{path}: images", [])
+    y, images = arrays.get("labels"), from_array(arrays["images"], f"{path}: images")
     if y is not None and (y.shape != (len(images),) or y.dtype.kind not in "iu"):
         raise DataError(f"{path}: labels are {y.dtype} of shape {y.shape}; expected integers ({len(images)},)")
     return images, None if y is None else y.astype(np.int64)

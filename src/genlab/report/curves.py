@@ -22,6 +22,10 @@ from genlab.runs.rows import Row
 
 POINTS = 400
 """A curve shows at most so many points; beyond, each point is the mean of a block of rows."""
+WIDTHS = (3.0, 2.1, 1.5, 1.0)
+"""A curve under another one of the same values is seen at both its sides."""
+LEGEND = 68
+"""Characters of labels, and of the strokes beside them, that fit above a figure in one line."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 STYLES = ("-", "--", "-.", ":")
 
@@ -31,8 +35,9 @@ class Figure:
     """A drawn plot.
 
     Attributes:
-        svg: for the page; it holds no text from outside genlab.
-        png: for a text.
+        svg: for the page; it holds no text from outside genlab. Empty where `numbers` say all.
+        png: for a text; empty likewise.
+        numbers: (curve, its value) where no curve has more than one point, which is no curve.
         csv: its numbers.
         block: of how many rows each point is the mean.
     """
@@ -42,6 +47,7 @@ class Figure:
     png: bytes
     csv: bytes
     block: int
+    numbers: tuple[tuple[str, float], ...] = ()
 
 
 Array = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -59,10 +65,10 @@ class _Series:
 def plots(recipe: Recipe, custom_objective: bool = False) -> list[Plot]:
     """The plots of a run of this recipe, or of one with a custom objective, of which no level is known."""
     family = FAMILIES[recipe.family]
-    return [*(_quality_plots() if family.sampling else []), *family.plots(recipe, custom_objective)]
+    return [*(_quality_plots(recipe.conditional) if family.sampling else []), *family.plots(recipe, custom_objective)]
 
 
-def _quality_plots() -> list[Plot]:
+def _quality_plots(conditional: bool) -> list[Plot]:
     words = (
         "2,000 new images against 2,000 test images after each sample epoch, same z throughout; few images, so only "
         "good for the course of a training (numbers and intervals: evaluations/)."
@@ -78,14 +84,14 @@ def _quality_plots() -> list[Plot]:
         ),
         Plot(
             "support",
-            "Precision, recall, coverage, conditional accuracy",
+            "Precision, recall, coverage" + (", conditional accuracy" if conditional else ""),
             f"Precision: are the images like real ones; recall and coverage: are all kinds there. {words}",
             "share",
             (
                 Curve("precision", "precision"),
                 Curve("recall", "recall"),
                 Curve("coverage", "coverage"),
-                Curve("requested_class_accuracy", "conditional accuracy"),
+                *((Curve("requested_class_accuracy", "conditional accuracy"),) if conditional else ()),
             ),
         ),
     ]
@@ -104,6 +110,10 @@ def draw(rows: list[Row], recipe: Recipe, custom_objective: bool = False) -> lis
 
 def _drawn(plot: Plot, rows: list[Row]) -> Figure:
     values = {curve.column: _series(rows, curve.column) for curve in plot.curves}
+    table = _csv(["step", "epoch", *values], rows)
+    if all(len(series.steps) == 1 for series in values.values()):
+        numbers = tuple((curve.label, float(values[curve.column].values[0])) for curve in plot.curves)
+        return Figure(plot, "", b"", table, 1, numbers)
     with _figure(plot, values) as figure:
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
@@ -113,7 +123,7 @@ def _drawn(plot: Plot, rows: list[Row]) -> Figure:
         plot,
         svg=text[text.index("<svg") :],
         png=seals.seal_png(png.getvalue()),
-        csv=_csv(["step", "epoch", *values], rows),
+        csv=table,
         block=max(series.block for series in values.values()),
     )
 
@@ -124,10 +134,13 @@ def _figure(plot: Plot, values: dict[str, _Series]) -> Iterator[Canvas]:
     with matplotlib.rc_context(style):
         figure = Canvas(figsize=(6.4, 3.0), layout="constrained")
         axes = figure.subplots()
-        for curve, colour, line in zip(plot.curves, COLOURS, STYLES, strict=False):
+        widths = WIDTHS if len(plot.curves) > 1 else (1.6,)
+        for curve, colour, line, width in zip(plot.curves, COLOURS, STYLES, widths, strict=False):
             series = values[curve.column]
             marker = "o" if len(series.steps) < 3 else None
-            axes.plot(series.steps, series.values, line, color=colour, label=curve.label, linewidth=1.6, marker=marker)
+            axes.plot(
+                series.steps, series.values, line, color=colour, label=curve.label, linewidth=width, marker=marker
+            )
         for height, meaning in plot.levels:
             axes.axhline(height, color="#777777", linewidth=0.8, linestyle=(0, (1, 2)))
             axes.annotate(
@@ -145,7 +158,9 @@ def _figure(plot: Plot, values: dict[str, _Series]) -> Iterator[Canvas]:
         axes.set_ylabel(plot.y_label)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
-        axes.legend(frameon=False, ncols=len(plot.curves), loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0)
+        long = sum(len(curve.label) + 6 for curve in plot.curves) > LEGEND
+        columns = 2 if long else len(plot.curves)
+        axes.legend(frameon=False, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0)
         yield figure
 
 

@@ -15,11 +15,12 @@ from genlab.evaluation import kept
 from genlab.families.nets.describe import Description, Layer
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
+from genlab.recipe.changes import changes
 from genlab.recipe.schedule import Schedule
 from genlab.report import text as words
 from genlab.report.curves import Figure, draw
 from genlab.report.diagram import drawing
-from genlab.report.figures import looks
+from genlab.report.figures import look
 from genlab.runs import verify
 from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
@@ -37,6 +38,33 @@ class Grid:
     source: str
     caption: str
     title: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A run in a few lines: `facts` are (label, value), `picture` is a data: address or empty."""
+
+    title: str
+    state: str
+    picture: str
+    facts: list[tuple[str, str]]
+
+
+def run_card(run: RunDirectory) -> Card:
+    """What a notebook shows of a run: where it stands, its last samples, its quality; nothing is written."""
+    status = _status(run)
+    steps = [step for step in run.steps("samples", ".png") if _is_whole(run, run.file("samples", step, ".png"))]
+    picture = _embed(run.file("samples", steps[-1], ".png")) if steps else ""
+    record = kept.read(run, kept.FULL_FILE)
+    facts = words.summary(record) if record else []
+    try:
+        recipe, last = run.trained_by(), run.last_row() or {}
+        outcome = FAMILIES[recipe.family].outcome(recipe, last)
+        facts = [("recipe", recipe.description), *_changes(recipe), *{**dict(outcome), **dict(facts)}.items()]
+    except GenlabError as error:
+        facts = [("damaged", str(error).splitlines()[0])]
+    total = f" of {status['total_steps']:,}" if status.get("total_steps") else ""
+    return Card(run.path.name, f"{status['state']}, step {status['step']:,}{total}", picture, facts)
 
 
 @dataclass(frozen=True)
@@ -134,7 +162,7 @@ def run_page(run: RunDirectory) -> RunPage:
         row_names=provenance["data"]["class_names"] if recipe.conditional else [],
         timeline=[grids[k] for k in _spread(len(grids), TIMELINE)],
         quality=_quality(kept.read(run, kept.FULL_FILE)),
-        looks=[Grid(_embed(path), caption, title) for path, title, caption in looks.kept(run) if _is_whole(run, path)],
+        looks=[Grid(_embed(path), caption, title) for path, title, caption in look.kept(run) if _is_whole(run, path)],
         figures=draw(rows, recipe, "objective" in provenance["own"]),
         networks=provenance["networks"],
         drawing=drawing(recipe, _described(provenance["networks"])),
@@ -158,9 +186,9 @@ def _notes(run: RunDirectory) -> list[str]:
     looked: list[Callable[[], object]] = [lambda: run.status, lambda: kept.load(run, kept.FULL_FILE)]
     pictures = [*sorted((run.path / "samples").glob("*.png")), *sorted((run.path / "figures").glob("*.png"))]
     looked += [partial(verify.check_picture, run, file) for file in pictures]
-    for look in looked:
+    for read in looked:
         try:
-            look()
+            read()
         except GenlabError as error:
             found.append(str(error).splitlines()[0])
     try:
@@ -201,17 +229,8 @@ def _quality(record: dict[str, Any] | None) -> Quality | None:
 
 def _changes(recipe: Recipe) -> list[tuple[str, str]]:
     """What sets this run apart from the built-in recipe of its name."""
-    if recipe.name not in files.names():
-        return []
-    different = files.diff(files.load(recipe.name), recipe)
-    said = [f"{path} {'null' if new is None else new}" for path, (_, new) in different.items() if _told(path)]
+    said = [f"{path} {'null' if new is None else new}" for path, (_, new) in changes(recipe).items()]
     return [(f"changed from {recipe.name}", ", ".join(said))] if said else []
-
-
-def _told(path: str) -> bool:
-    """The engine's values are resolved on every machine; a warm start's run stands under provenance; a description may
-    be another one in another version."""
-    return not path.startswith(("engine.", "init_encoder_from", "description"))
 
 
 def duration(seconds: float) -> str:

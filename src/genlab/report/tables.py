@@ -23,18 +23,52 @@ class Table:
 
 
 def of_runs(states: list[dict[str, Any]]) -> Table:
-    """A row a run."""
+    """One row per run."""
 
     def step(state: dict[str, Any]) -> str:
         if state["step"] is None:
             return "-"
         return f"{state['step']:,}" + (f" of {state['total_steps']:,}" if state["total_steps"] else "")
 
+    def quality(state: dict[str, Any]) -> str:
+        if state["times_real"] is not None:
+            return f"{state['times_real']:.1f} x"
+        return "-" if state["accuracy"] is None else f"{state['accuracy']:.1%}".replace("%", " %")
+
+    def more(state: dict[str, Any]) -> str:
+        what = ", ".join(filter(None, (state["recipe"], state["changed"])))
+        named = state["run"].rpartition("/")[2].startswith(what.replace(", ", "-") + "-")
+        said = [what] if what and not named else []
+        said += [f"copy of {state['copy_of']}"] if state["copy_of"] else []
+        said += [f"same weights as {state['equal_weights']}"] if state["equal_weights"] else []
+        return "; ".join([*said, *([state["reason"]] if state["reason"] else [])])
+
     rows = [
-        (s["run"], s["state"], step(s), "-" if s["seconds"] is None else f"{s['seconds']:.0f}", s["reason"] or "")
+        (
+            s["run"],
+            s["state"],
+            step(s),
+            quality(s),
+            "-" if s["bytes"] is None else f"{s['bytes'] / 1e6:.1f} MB",
+            (s["started"] or "-")[:10],
+            more(s),
+        )
         for s in states
     ]
-    return Table("", ("run", "state", "step", "seconds", "reason"), rows, numeric=("step", "seconds"))
+    columns = ("run", "state", "step", "quality", "size", "began", "")
+    return Table("", columns, rows, numeric=("step", "quality", "size"))
+
+
+def csv(states: list[dict[str, Any]]) -> str:
+    """Every fact of each run (`runs.listing.state_of`), one row per run; "" for what is not known."""
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(states[0]) if states else ["run"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(states)
+    return text.getvalue()
 
 
 def of_layers(description: Description) -> Table:

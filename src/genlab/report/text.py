@@ -75,10 +75,10 @@ def summary(record: Record) -> list[tuple[str, str]]:
         lines.append(("memorisation", _memorised(copied)))
     if "vae" in record:
         v = record["vae"]
-        lines.append(
-            ("likelihood", f"-log p(x) at most {v['negative_log_likelihood']:.1f} nats per image, -ELBO "
-             f"{v['negative_elbo']:.1f}; {v['active_units']} of {v['latent']} latent units active")
-        )  # fmt: skip
+        words = f"-log p(x) at most {v['negative_log_likelihood']:.1f} nats per image, -ELBO {v['negative_elbo']:.1f}"
+        lines.append(("likelihood", words))
+        collapsed = ": collapsed, every z gives one image" if v["active_units"] == 0 else ""
+        lines.append(("latent units", f"{v['active_units']} of {v['latent']} active{collapsed}"))
     return lines
 
 

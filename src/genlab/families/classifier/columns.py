@@ -20,4 +20,4 @@ COLUMNS = (
 
 def outcome(recipe: ClassifierRecipe, row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The share of test images that it names rightly."""
-    return [("test accuracy", f"{row['test_accuracy']:.2%}")] if "test_accuracy" in row else []
+    return [("test accuracy", f"{100 * row['test_accuracy']:.2f} %")] if "test_accuracy" in row else []

@@ -13,11 +13,11 @@ COLUMNS = (
     Column("kl_weight", "KL/weight"),
     Column("effective_beta", "KL/effective beta"),
     Column("reconstruction_sum", "Reconstruction/training minibatch, nats"),
-    Column("kl_sum", "KL/training minibatch, nats", live="KL"),
+    Column("kl_sum", "KL/training minibatch, nats", live="KL (nats)"),
     Column("active_units", "ActiveUnits/training minibatch"),
-    Column("test_reconstruction_sum", "Reconstruction/test, nats", epoch="test reconstruction {:.2f}"),
-    Column("test_kl_sum", "KL/test, nats", epoch="test KL {:.2f}"),
-    Column("test_active_units", "ActiveUnits/test", epoch="test active units {:d}"),
+    Column("test_reconstruction_sum", "Reconstruction/test, nats", epoch="test reconstruction {:.2f} nats"),
+    Column("test_kl_sum", "KL/test, nats", epoch="test KL {:.2f} nats"),
+    Column("test_active_units", "ActiveUnits/test", epoch="active units {:d}"),
     Column("grad_norm", "GradientNorm"),
     Column("lr", "LearningRate"),
 )
@@ -29,4 +29,4 @@ def outcome(recipe: VaeRecipe, row: Mapping[str, Any]) -> list[tuple[str, str]]:
     if units is None:
         return []
     collapsed = ": collapsed, every z gives one image" if units == 0 else ""
-    return [("active units", f"{units} of {recipe.latent}{collapsed}")]
+    return [("latent units", f"{units} of {recipe.latent} active{collapsed}")]

@@ -11,7 +11,7 @@ from genlab.evaluation import metrics
 from genlab.evaluation.judge_trial import Response
 from genlab.evaluation.measure import Evaluation
 from genlab.report import plots
-from genlab.report.figures.looks import Look
+from genlab.report.figures.look import Look
 
 PAIRS = 16
 
@@ -67,9 +67,10 @@ def nearest(evaluation: Evaluation) -> Look:
 def classes(evaluation: Evaluation) -> Look:
     """How often each class was drawn, how certain the judge is, how varied each is."""
     rows = evaluation.record["classes"]
+    asked = "conditional accuracy, " if any(row.get("requested_class_accuracy") is not None for row in rows) else ""
     caption = (
         "By class: share of the samples that the judge reads as it (line: share in the training set), the judge's mean "
-        "confidence, conditional accuracy, and diversity over that of real images."
+        f"confidence, {asked}and diversity over that of real images."
     )
     text = {"genlab:title": "Classes", "genlab:caption": caption}
     columns = [key for key in rows[0] if key not in ("class", "share_in_data")]

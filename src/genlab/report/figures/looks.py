@@ -1,89 +1,35 @@
 """Looking at a model: figures of a trained run, each with its numbers and with words that say how it was drawn.
 
-A look is saved as PNG and npz; those in a run's figures/ stand in its report.
+What each of them returns, and how it is kept, is in `look`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from genlab.data import Dataset, first, pictures
 from genlab.engine import device
-from genlab.engine.files import write
 from genlab.errors import DataError, UsageError, unknown
 from genlab.families import latent
 from genlab.families.registry import FAMILIES
 from genlab.recipe.schedule import Schedule
 from genlab.report import plots
-from genlab.runs.directory import RunDirectory
+from genlab.report.figures.look import Look, look
 from genlab.runs.open import OpenRun
 from genlab.runs.options import SamplingOptions
-from genlab.runs.sampling import Sampler, load_network, npz, sample_labels
+from genlab.runs.sampling import Sampler, load_network, sample_labels
 
 EPOCHS = (1, 5, 10, 50, 100)
 WAYS = {"linear": "in a straight line", "spherical": "along an arc"}
+COLUMNS, ROWS = 15, 40
+"""Of a class grid, where nothing else is asked."""
 MOST = 400
 """Images that one figure may show."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """A figure of a run.
-
-    Attributes:
-        name: its file's name, without the ending.
-        caption: what it shows and how it was drawn.
-        png: the drawing.
-        arrays: what it shows, as numbers; `images` are float32, (N, C, H, W), in [0, 1].
-    """
-
-    name: str
-    title: str
-    caption: str
-    png: bytes
-    arrays: dict[str, NDArray[Any]]
-
-    def save(self, path: str | Path) -> None:
-        """Write the drawing (.png) or the numbers (.npz).
-
-        Raises:
-            UsageError: another ending.
-        """
-        path = Path(path)
-        forms: dict[str, Callable[[], bytes]] = {".png": lambda: self.png, ".npz": lambda: npz(self.arrays)}
-        if path.suffix.lower() not in forms:
-            raise UsageError(f"{path}: the extension sets the format; allowed: .png (the figure), .npz (its numbers)")
-        write(path, forms[path.suffix.lower()]())
-
-    def keep(self, run: OpenRun) -> Path:
-        """Write both into the run's figures/; returns the drawing's path."""
-        path = run.directory.folder("figures") / f"{self.name}.png"
-        self.save(path)
-        self.save(path.with_suffix(".npz"))
-        return path
-
-
-def kept(run: RunDirectory) -> list[tuple[Path, str, str]]:
-    """(path, title, caption) of every look in the run's figures/."""
-    found = []
-    for path in sorted((run.path / "figures").glob("*.png")):
-        try:
-            with Image.open(path, formats=["PNG"]) as image:
-                text = getattr(image, "text", {})
-        except (OSError, SyntaxError, ValueError):
-            continue  # Damaged: `verify` names it.
-        if "genlab:title" in text:
-            found.append((path, text["genlab:title"], text["genlab:caption"]))
-    return found
 
 
 def interpolate(
@@ -114,8 +60,11 @@ def interpolate(
     )
 
 
-def class_grid(run: OpenRun, how: SamplingOptions, columns: int = 15) -> Look:
-    """One z per column, one class per row (report S2).
+def class_grid(run: OpenRun, how: SamplingOptions, columns: int | None = None) -> Look:
+    """One z per column, one class per row (report S2); of more than `ROWS` classes so many, evenly spread.
+
+    Args:
+        columns: how many z (default: 15, or as many as fit into a figure).
 
     Raises:
         UsageError: the run is unconditional.
@@ -124,12 +73,18 @@ def class_grid(run: OpenRun, how: SamplingOptions, columns: int = 15) -> Look:
     if not run.recipe.conditional:
         raise UsageError(f"{run.path.name} is unconditional: it has no classes to set against z; use sample")
     classes = run.provenance["data"]["class_names"]
-    _check(columns=columns, figure=columns * len(classes))
+    shown = np.unique(np.linspace(0, len(classes) - 1, min(ROWS, len(classes))).round().astype(np.int64))
+    columns = min(COLUMNS, MOST // len(shown)) if columns is None else columns
+    _check(columns=columns, figure=columns * len(shown))
     z = sampler.z("grid", columns)
-    labels = torch.arange(len(classes)).repeat_interleave(columns)
-    images = sampler(z.repeat(len(classes), 1), labels)
-    caption = f"A row is a class, a column one z: the same noise drawn as every class. Drawn with {sampler.words}."
-    return _grid("class-grid", "Class grid", caption, images, columns, rows=classes, z=z, labels=labels)
+    labels = torch.from_numpy(shown).repeat_interleave(columns)
+    images = sampler(z.repeat(len(shown), 1), labels)
+    some = f"{len(shown)} of {len(classes)} classes, evenly spread. " if len(shown) < len(classes) else ""
+    caption = (
+        f"{some}One class per row, one z per column: the same noise drawn as every class. Drawn with {sampler.words}."
+    )
+    rows = [classes[k] for k in shown]
+    return _grid("class-grid", "Class grid", caption, images, columns, rows=rows, z=z, labels=labels)
 
 
 def traverse(
@@ -199,7 +154,7 @@ def latent_map(
     )
     names = run.provenance["data"]["class_names"]
     figure = plots.latent_map(pictures.grid(images, steps), points, labels, names, limit)
-    return _look("latent-map", "Map of the latent space", caption, figure, arrays)
+    return look("latent-map", "Map of the latent space", caption, figure, arrays)
 
 
 def reconstruct(run: OpenRun, how: SamplingOptions, held_out: Dataset, n: int = 20) -> Look:
@@ -228,7 +183,7 @@ def reconstruct(run: OpenRun, how: SamplingOptions, held_out: Dataset, n: int = 
     )
     picture = pictures.labelled(pictures.grid(np.concatenate(rows), columns), ["image", "decoded"] * (-(-n // columns)))
     arrays = {"originals": shown.images / np.float32(255), "images": made, "z": mean.numpy()}
-    return _look("reconstruction", "Reconstructions", caption, picture, arrays)
+    return look("reconstruction", "Reconstructions", caption, picture, arrays)
 
 
 def timeline(run: OpenRun, how: SamplingOptions, epochs: Sequence[int] | None = None, n: int = 12) -> Look:
@@ -286,7 +241,7 @@ def confusion(run: OpenRun, held_out: Dataset) -> Look:
         "there are any, float32."
     )
     figure = plots.confusion(counts, names)
-    return _look("confusion", "Confusion matrix", caption, figure, {"counts": counts, "predicted": predicted})
+    return look("confusion", "Confusion matrix", caption, figure, {"counts": counts, "predicted": predicted})
 
 
 def encode(run: OpenRun, images: Dataset) -> Tensor:
@@ -339,13 +294,7 @@ def _grid(
     **arrays: Tensor,
 ) -> Look:
     picture = pictures.labelled(pictures.grid(images, columns), rows, column_names)
-    return _look(name, title, caption, picture, {"images": images.numpy(), **{k: v.numpy() for k, v in arrays.items()}})
-
-
-def _look(name: str, title: str, caption: str, drawing: Any, arrays: dict[str, NDArray[Any]]) -> Look:
-    text = {"genlab:title": title, "genlab:caption": caption}
-    drawn = pictures.png(drawing, text, scale=1) if isinstance(drawing, np.ndarray) else plots.png(drawing, text)
-    return Look(name, title, caption, drawn, arrays)
+    return look(name, title, caption, picture, {"images": images.numpy(), **{k: v.numpy() for k, v in arrays.items()}})
 
 
 def _names(run: OpenRun, labels: Tensor | None) -> list[str]:
