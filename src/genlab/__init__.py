@@ -5,9 +5,8 @@
     >>> run.sample(64).shape
     torch.Size([64, 1, 32, 32])
 
-Nothing heavy is imported until a function is used. `genlab.train`, `genlab.show`, `genlab.open_run`, `genlab.Run`,
-`genlab.evaluate`, `genlab.compare`, `genlab.load_recipe`, `genlab.load_dataset`, `genlab.doctor`, `genlab.errors`, and
-for your own parts `genlab.AdversarialLoss` and `genlab.Observer`, are the public surface.
+The public surface are the functions and classes in `__all__` and four modules: `genlab.errors`, and for your own parts
+`genlab.metrics`, `genlab.losses` and `genlab.nets`. Nothing heavy is imported until one of them is used.
 """
 
 from __future__ import annotations
@@ -27,12 +26,21 @@ _PUBLIC = {
     "Run": ("genlab.api.run", "Run"),
     "doctor": ("genlab.api.doctor", "doctor"),
     "compare": ("genlab.api.evaluate", "compare"),
+    "features": ("genlab.api.evaluate", "features"),
     "evaluate": ("genlab.api.evaluate", "evaluate"),
+    "list_runs": ("genlab.api.run", "list_runs"),
     "load_dataset": ("genlab.data", "load"),
+    "load_judge": ("genlab.evaluation.judge", "load"),
     "load_recipe": ("genlab.recipe.files", "load"),
     "open_run": ("genlab.api.train", "open_run"),
     "show": ("genlab.api.train", "show"),
     "train": ("genlab.api.train", "train"),
+}
+_MODULES = {
+    "errors": "genlab.errors",
+    "losses": "genlab.families.gan.losses",
+    "metrics": "genlab.evaluation.metrics",
+    "nets": "genlab.families.nets",
 }
 __all__ = [
     "AdversarialLoss",
@@ -42,7 +50,10 @@ __all__ = [
     "compare",
     "doctor",
     "evaluate",
+    "features",
+    "list_runs",
     "load_dataset",
+    "load_judge",
     "load_recipe",
     "open_run",
     "show",
@@ -50,17 +61,24 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from genlab import errors as errors
     from genlab.api.doctor import doctor
-    from genlab.api.evaluate import compare, evaluate
-    from genlab.api.run import Run
+    from genlab.api.evaluate import compare, evaluate, features
+    from genlab.api.run import Run, list_runs
     from genlab.api.train import open_run, show, train
     from genlab.data import load as load_dataset
+    from genlab.evaluation import metrics as metrics
+    from genlab.evaluation.judge import load as load_judge
+    from genlab.families import nets as nets
+    from genlab.families.gan import losses as losses
     from genlab.families.gan.losses import AdversarialLoss
     from genlab.recipe.files import load as load_recipe
     from genlab.training.fit import Observer
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     if name not in _PUBLIC:
         raise AttributeError(f"module 'genlab' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]
@@ -68,4 +86,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_MODULES])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import genlab
 from genlab.api.run import Run
+from genlab.data import pictures
 from genlab.engine import calibrate
 from genlab.errors import CheckpointError, DataError, RecipeError, UsageError
 from genlab.recipe import GanRecipe
@@ -79,6 +80,32 @@ def test_a_grid_file(label: str | None, size: tuple[int, int], finished: Run, tm
     sampling.save_images(finished.sample(100, label=label), tmp_path / "a.png", finished, label)
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == size
+
+
+def test_the_form_of_a_grid_file(finished: Run, tmp_path: Path) -> None:
+    images = finished.sample(7)
+    finished.save(images, tmp_path / "a.png", columns=7, scale=12)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (12 * (7 * (32 + pictures.GAP) - pictures.GAP), 12 * 32)
+    with pytest.raises(UsageError, match=r"columns is 8; allowed: 1 \.\. 7"):
+        finished.save(images, tmp_path / "b.png", columns=8)
+    with pytest.raises(UsageError, match=r"scale is 0; allowed: 1 \.\. 32"):
+        finished.save(images, tmp_path / "b.png", scale=0)
+
+
+def test_files_are_what_was_sampled(finished: Run, tmp_path: Path) -> None:
+    """Measured, they give the numbers that the same images give as arrays."""
+    images = finished.sample(40)
+    finished.save(images, tmp_path / "files")
+    finished.save(images, tmp_path / "same.npz")
+    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == [str(k) for k in range(10)]
+    with Image.open(tmp_path / "files" / "3" / "000013.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), pictures.to_uint8(images)[13, 0])
+    a, b = (genlab.evaluate(tmp_path / name, against="mnist").record["metrics"] for name in ("files", "same.npz"))
+    for name in ("frechet_distance", "recall", "requested_class_accuracy", "memorised_fraction"):
+        assert a[name]["value"] == pytest.approx(b[name]["value"], rel=1e-6), name
+    with pytest.raises(UsageError, match="exists; give a new folder"):
+        finished.save(images, tmp_path / "files")
 
 
 def test_an_array_file(finished: Run, tmp_path: Path) -> None:

@@ -85,7 +85,9 @@ def test_a_line_an_epoch_as_report_s4_prints_it() -> None:
     )
     assert epoch_line({"epoch": 3.0, "loss": 0.3}, 30, CLASSIFIER) is None
     of_a_vae = {"epoch": 1.0, "test_reconstruction_sum": 130.0, "test_kl_sum": 0.001, "test_active_units": 0}
-    assert epoch_line(of_a_vae, 5, VAE) == "epoch 1/5  test reconstruction 130.00  test KL 0.00  test active units 0"
+    assert epoch_line(of_a_vae, 5, VAE) == (
+        "epoch 1/5  test reconstruction 130.00 nats  test KL 0.00 nats  active units 0"
+    )
 
 
 def test_a_line_where_samples_were_measured() -> None:

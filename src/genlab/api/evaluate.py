@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from genlab import data
 from genlab.api import train as api
+from genlab.api.progress import shown
 from genlab.api.run import Run
 from genlab.data import Dataset
-from genlab.data.folder import read_images
+from genlab.data.folder import from_array, read_images
 from genlab.data.preprocessing import Resize
 from genlab.engine.files import destination, write, write_json
+from genlab.engine.stages import stage
 from genlab.errors import UsageError
-from genlab.evaluation import cas, judge, judge_trial, kept, sizes
+from genlab.evaluation import cas, catalogue, judge, judge_trial, kept, sizes
 from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.judge import Judge
+from genlab.evaluation.judge import load as load_judge
 from genlab.evaluation.measure import FULL, Evaluation, NotStored, measure, storing
 from genlab.families.registry import FAMILIES
 from genlab.runs import sampling
-from genlab.runs.directory import RunDirectory, default_root, is_run
+from genlab.runs.directory import RunDirectory, default_root
 from genlab.runs.options import SamplingKeywords
-from genlab.training.fit import Observer
+from genlab.runs.search import is_run
 
 CAS_IMAGES = 60_000
 
 
 def evaluate(
-    source: str | Path,
+    source: str | Path | Run,
     *,
     against: str | None = None,
     n: int = FULL,
@@ -40,7 +46,7 @@ def evaluate(
     accuracy_score: bool = False,
     output: str | Path | None = None,
     runs: str | Path | None = None,
-    progress: Callable[[str], None] = lambda words: None,
+    progress: bool = True,
     **how: Unpack[SamplingKeywords],
 ) -> Evaluation:
     """Measure images against a dataset's test split: those of a run, of a folder of pictures, of an npz file.
@@ -49,13 +55,14 @@ def evaluate(
     or to `output`. Beside images, too, a record of another protocol is never replaced (`evaluation.kept`).
 
     Args:
-        source: a run (path or name), a folder, or an npz file; see `data.folder.read_images`.
+        source: a run (itself, its path or its name), a folder, or an npz file; see `data.folder.read_images`.
         against: the dataset (default: the run's own).
         n: images to draw from a run; of a folder or file all are taken.
         resize: how images from a folder or file got their size from the dataset's, if it is another one.
         judge: a run of a classifier to judge instead of the dataset's own judge.
         accuracy_score: whether a classifier is trained on the images, which takes minutes.
         output: the .json file for the record, instead of the place beside what was measured.
+        progress: whether a terminal, a notebook or standard error shows how far it is.
         how: how a run's images are drawn; see `SamplingOptions`.
 
     Raises:
@@ -69,37 +76,50 @@ def evaluate(
     if place is not None:
         destination(place, ".json (the record)")
     chosen = None if judge is None else judge_of(judge, root)
-    if _is_run(source, root):
-        run = Run(RunDirectory.open(source, root).path)
-        own = run.recipe.data.name
-        if against not in (None, own):
-            raise UsageError(
-                f"{run.path.name} was trained on {own} and is measured against it; for another dataset save its images "
-                f"(genlab sample {run.path.name} -n 10000 -o FILE.npz) and evaluate that file"
-            )
-        if resize is not None:
-            raise UsageError("a run's resize rule comes from its recipe; leave --resize out")
-        if accuracy_score:
-            _check_accuracy_score(run)
-        try:
-            found, refused = run.evaluate(n=n, judge=chosen, keep=place is None, **how), None
-        except NotStored as error:
-            found, refused = error.found, error
-        if accuracy_score:
-            progress("classifiers are trained on generated and on real images")
-            _add_accuracy_score(run, found, store=place is None and refused is None, **how)
-        if refused is not None:
-            raise refused
-        if place is not None:
-            with storing(found):
-                write_json(place, found.record)
-                found = replace(found, file=place)
-        return found
-    if against is None:
-        raise UsageError(f"{source} is not a run: name the dataset to measure against, as in --against mnist")
-    if how:
-        raise UsageError(f"{source} is not a run, so {', '.join(sorted(how))} cannot be set")
-    return _evaluate_images(Path(source), against, resize, chosen, accuracy_score, place)
+    with shown(progress):
+        if isinstance(source, Run) or _is_run(source, root):
+            run = source if isinstance(source, Run) else Run.at(source, root)
+            return _evaluate_run(run, against, n, resize, chosen, accuracy_score, place, how)
+        if against is None:
+            raise UsageError(f"{source} is not a run: name the dataset to measure against, as in --against mnist")
+        if how:
+            raise UsageError(f"{source} is not a run, so {', '.join(sorted(how))} cannot be set")
+        return _evaluate_images(Path(source), against, resize, chosen, accuracy_score, place)
+
+
+def _evaluate_run(
+    run: Run,
+    against: str | None,
+    n: int,
+    resize: Resize | None,
+    chosen: Judge | None,
+    accuracy_score: bool,
+    place: Path | None,
+    how: SamplingKeywords,
+) -> Evaluation:
+    own = run.recipe.data.name
+    if against not in (None, own):
+        raise UsageError(
+            f"{run.path.name} was trained on {own} and is measured against it; for another dataset save its images "
+            f"(genlab sample {run.path.name} -n 10000 -o FILE.npz) and evaluate that file"
+        )
+    if resize is not None:
+        raise UsageError("a run's resize rule comes from its recipe; leave --resize out")
+    if accuracy_score:
+        _check_accuracy_score(run)
+    try:
+        found, refused = run.evaluate(n=n, judge=chosen, keep=place is None, **how), None
+    except NotStored as error:
+        found, refused = error.found, error
+    if accuracy_score:
+        _add_accuracy_score(run, found, store=place is None and refused is None, **how)
+    if refused is not None:
+        raise refused
+    if place is not None:
+        with storing(found):
+            write_json(place, found.record)
+            found = replace(found, file=place)
+    return found
 
 
 def _evaluate_images(
@@ -113,7 +133,8 @@ def _evaluate_images(
         _check_score(dataset, train, len(images))
     way = sizes.way_of(images, train, resize)
     reference = Reference(dataset, way, chosen or judge.load(dataset))
-    found = measure(Samples(images, requested, {"of": str(path)}, way), reference)
+    with stage(f"measuring {len(images):,} images", catalogue.SECONDS):
+        found = measure(Samples(images, requested, {"of": str(path)}, way), reference)
     with storing(found):
         if accuracy_score:
             _with_score(found, found.fake.images, requested)
@@ -171,8 +192,9 @@ def _with_score(found: Evaluation, images: Any, labels: Any) -> None:
     assert test is not None, "was checked before"
     real = found.against.training_images(len(images))
     classes = len(real.class_names)
-    mine = cas.accuracy_score(images, labels, test, classes)
-    floor = cas.accuracy_score(real.images, np.asarray(real.labels), test, classes)
+    with stage("training classifiers on generated and on real images", 2):
+        mine = cas.accuracy_score(images, labels, test, classes)
+        floor = cas.accuracy_score(real.images, np.asarray(real.labels), test, classes)
     found.record["metrics"]["classification_accuracy_score"] = {
         "value": mine.value,
         "interval": None if mine.interval is None else list(mine.interval),
@@ -181,21 +203,41 @@ def _with_score(found: Evaluation, images: Any, labels: Any) -> None:
     }
 
 
-def compare(names: Sequence[str | Path], *, runs: str | Path | None = None) -> dict[str, dict[str, Any]]:
-    """The full evaluations of several runs, by name; a run that has none of its present weights is evaluated first.
+def compare(
+    names: Sequence[str | Path | Run], *, n: int = FULL, runs: str | Path | None = None, progress: bool = True
+) -> dict[str, dict[str, Any]]:
+    """Evaluations of several runs, by name; a run that has none of its present weights is evaluated first.
+
+    Args:
+        names: two runs or more, by name or path, or themselves. One that was trained with a network of your own is
+            given as the run itself (`genlab.train` returns it, `genlab.open_run` opens it).
+        n: images of each.
+        runs: the folder of the runs (default: GENLAB_RUNS or ./runs).
+        progress: whether a terminal, a notebook or standard error shows how far it is.
 
     Raises:
-        UsageError: fewer than two runs, one twice, or runs that were measured in different ways.
+        UsageError: fewer than two runs, one twice, one that makes no images or lacks its own network, or runs that
+            were measured in different ways; all but the last are known before anything is measured.
         DataError: an evaluation is damaged or was edited.
     """
     root = Path(runs) if runs else default_root()
-    opened = [Run.at(name, root) for name in names]
+    opened = [run if isinstance(run, Run) else Run.at(run, root) for run in names]
     for k, run in enumerate(opened):
-        if run.path.name in (other.path.name for other in opened[:k]):
+        if run.path.resolve() in (other.path.resolve() for other in opened[:k]):
             raise UsageError(f"{run.path.name} is named twice")
     if len(opened) < 2:
         raise UsageError("compare needs two runs or more")
-    found = {run.path.name: _full_evaluation(run) for run in opened}
+    alike = len({run.path.name for run in opened}) < len(opened)
+    by_name = {run.path.as_posix() if alike else run.path.name: run for run in opened}
+    known = {name: run.measured(n) for name, run in by_name.items()}
+    for name, run in by_name.items():
+        if known[name] is None:
+            run.check_samples()
+    with shown(progress):
+        found = {}
+        for name, run in by_name.items():
+            with stage(name):
+                found[name] = known[name] or run.evaluate(n=n).record
     for key in ("dataset", "split", "real_images", "judge", "samples", "fingerprints"):
         said = {name: record["protocol"][key] for name, record in found.items() if key in record["protocol"]}
         if len({str(value) for value in said.values()}) > 1:
@@ -204,10 +246,29 @@ def compare(names: Sequence[str | Path], *, runs: str | Path | None = None) -> d
     return found
 
 
-def _full_evaluation(run: Run) -> dict[str, Any]:
-    """The record of the run's full evaluation, made now if there is none of its present weights."""
-    known = run.evaluation if run.is_measured() else None
-    return known or run.evaluate().record
+def features(
+    images: NDArray[Any] | Tensor, dataset: str, *, resize: Resize | None = None, judge: str | Path | None = None
+) -> NDArray[np.float32]:
+    """Features (N, d) of images in a judge's sense, for the functions of `genlab.metrics`; 64 for each image of MNIST.
+
+    Args:
+        images: uint8, or float in [0, 1] as `Run.sample` gives them; N x H x W, N x C x H x W or N x H x W x C.
+        dataset: the one whose judge reads them, such as "mnist"; images of another size are brought to its own.
+        resize: how the images got their size from the dataset's (default: told from them).
+        judge: a run of a classifier to read them instead of the dataset's own judge.
+
+    Raises:
+        UsageError: the dataset has no judge, or the size cannot be understood.
+        DataError: the images are not such an array.
+    """
+    x = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+    chosen = load_judge(dataset) if judge is None else judge_of(judge)
+    if chosen is None:
+        raise UsageError(f"{dataset} has no judge of its own; genlab judge train {dataset} trains one (judge=RUN)")
+    train = data.load(dataset)
+    known = from_array(x, "images")
+    way = sizes.way_of(known, train, resize)
+    return chosen(way.back(known, train.side, train.channels))[0]
 
 
 def judge_of(run: str | Path, root: Path | None = None) -> Judge:
@@ -254,7 +315,8 @@ def train_judge(
     seed: int = 0,
     runs: str | Path | None = None,
     overrides: dict[str, Any] | None = None,
-    observers: Sequence[Observer] = (),
+    observers: Sequence[object] = (),
+    progress: bool = True,
 ) -> tuple[Run, Judge]:
     """Train the judge of a dataset by its recipe; its file is judge.safetensors in the run.
 
@@ -268,7 +330,7 @@ def train_judge(
         own = data.load(dataset)
         name = "judge-mnist"
         changes = {"data.name": dataset, "data.size": own.side, "data.channels": own.channels, **changes}
-    run = api.train(name, seed=seed, runs=runs, overrides=changes, observers=observers)
+    run = api.train(name, seed=seed, runs=runs, overrides=changes, observers=observers, progress=progress)
     content = _judge_bytes(run)
     write(run.path / "judge.safetensors", content)
     return run, judge.from_bytes(content, dataset)
@@ -279,7 +341,7 @@ def try_judge(
     *,
     run: str | Path | None = None,
     runs: str | Path | None = None,
-    progress: Callable[[str], None] = lambda name: None,
+    progress: bool = True,
 ) -> judge_trial.Response:
     """What the judge of a dataset (or a classifier's run in its place) makes of the test split and of disturbed images.
 
@@ -293,5 +355,6 @@ def try_judge(
     if test is None or test.labels is None:
         raise UsageError(f"{dataset} has no test split with labels")
     if chosen.fingerprint not in (None, data.load(dataset).fingerprint):
-        progress(f"judge {chosen.name} was trained on {chosen.dataset}, other data than {dataset}")
-    return judge_trial.respond(chosen, dataset, progress)
+        warnings.warn(f"judge {chosen.name} was trained on {chosen.dataset}, other data than {dataset}", stacklevel=2)
+    with shown(progress):
+        return judge_trial.respond(chosen, dataset)

@@ -1,19 +1,23 @@
-"""Progress of a training on the screen: a live display for a person, plain lines for a pipe."""
+"""Progress on the screen: a live display for a person, in a terminal or a notebook, and plain lines for a pipe."""
 
 from __future__ import annotations
 
 import io
 import sys
+import threading
 import time
-from collections.abc import Sequence
-from typing import TextIO, cast
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import copy_context
+from typing import Any, TextIO, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
+from genlab.engine import console, stages
 from genlab.engine.console import hush, visible
+from genlab.engine.stages import about
 from genlab.evaluation import live
 from genlab.families.base import Column
 from genlab.families.cost import expected_seconds
@@ -24,6 +28,31 @@ from genlab.runs.rows import Row
 from genlab.training.fit import Observer
 
 PLAIN_SECONDS = 10.0
+
+
+_shown = False
+
+
+@contextmanager
+def shown(wanted: bool = True) -> Iterator[list[Observer]]:
+    """Inside, a person is told what is going on; what this gives is the observer that shows a training.
+
+    Nothing more is shown where it is not `wanted`, or where a function that called this one shows it already.
+    """
+    global _shown
+    if not wanted or _shown:
+        yield []
+        return
+    _shown = True
+    try:
+        if (display := _notebook()) is not None:
+            with display.watching():
+                yield [display]
+        else:
+            with console.showing():
+                yield [progress()]
+    finally:
+        _shown = False
 
 
 def progress(stream: TextIO | None = None) -> Observer:
@@ -80,8 +109,8 @@ class _Speed:
         return (self._steps - steps) * self.batch / (seconds - start) if seconds > start else 0.0
 
 
-class Live:
-    """A bar with step, images/s, time left, losses."""
+class Live(Observer):
+    """A bar with step, images/s, time left, and under it the losses, or what is going on instead of a step."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -91,40 +120,48 @@ class Live:
             self.console.print(visible(line), highlight=False, soft_wrap=True, markup=False)
         self.columns = _columns(run)
         self.speed, self.epochs = _Speed(schedule.batch), schedule.epochs
-        width = self.console.width
-        self.bar = Progress(
+        self.bar = _Bar(
             TextColumn("step"),
             MofNCompleteColumn(),
-            *([BarColumn(bar_width=None)] if width >= 60 else []),
+            *([BarColumn(bar_width=None)] if self.console.width >= 60 else []),
             TextColumn("{task.fields[speed]}"),
-            *([TimeElapsedColumn(), TextColumn("left")] if width >= 80 else []),
-            TimeRemainingColumn(),
-            *([TextColumn("{task.fields[losses]}")] if width >= 50 else []),
+            TimeRemainingColumn(compact=True),
+            *([TextColumn("left")] if self.console.width >= 60 else []),
             console=self.console,
-            expand=width >= 60,
+            expand=self.console.width >= 60,
             speed_estimate_period=20,
         )
-        self.task = self.bar.add_task("training", total=schedule.total_steps, completed=done, speed="", losses="")
+        self.task = self.bar.add_task("training", total=schedule.total_steps, completed=done, speed="")
+        self.held = console.held()
+        self.held.__enter__()
         self.bar.start()
 
     def stepped(self, step: int, seconds: float) -> None:
         self.bar.update(self.task, completed=step, speed=f"{self.speed(seconds):,.0f} images/s")
 
     def logged(self, row: Row) -> None:
-        self.bar.update(self.task, losses=_losses(row, self.columns))
+        self.bar.losses = _losses(row, self.columns)
         line = epoch_line(row, self.epochs, self.columns)
         if line:
             self.console.print(line, highlight=False, soft_wrap=True)
 
-    def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
-        pass
-
     def ended(self) -> None:
         if hasattr(self, "bar"):
             self.bar.stop()
+            self.held.__exit__(None, None, None)
 
 
-class Lines:
+class _Bar(Progress):
+    """Two lines: the bar, and what stands under it."""
+
+    losses = ""
+
+    def get_renderables(self) -> Any:
+        yield from super().get_renderables()
+        yield Text(visible(stages.in_words() or self.losses, keep=""), no_wrap=True, overflow="ellipsis")
+
+
+class Lines(Observer):
     """A line every ten seconds, and at the first and last step."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -153,14 +190,72 @@ class Lines:
         speed = f"  {self.rate:,.0f} images/s  {left:.0f} s left" if self.rate else ""
         self._say(f"step {row['step']}/{total}{speed}  {_losses(row, self.columns)}")
 
-    def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
-        pass
-
-    def ended(self) -> None:
-        pass
-
     def _say(self, line: str) -> None:
         print(line, file=self.stream, flush=True)
+
+
+class Notebook(Observer):
+    """One output of a notebook, replaced as a training or another stage goes on: text, at most twice a second."""
+
+    EVERY = 0.5
+
+    def __init__(self, show: Any) -> None:
+        self._show, self._at = show, 0.0
+        self._handle: Any = None
+        self._head = self._training = ""
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        ended = threading.Event()
+        # In this context the thread writes into the cell that is being executed.
+        ticker = threading.Thread(target=copy_context().run, args=(self._tick, ended), daemon=True)
+        ticker.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            ticker.join()
+            self._update()
+
+    def _tick(self, ended: threading.Event) -> None:
+        while not ended.wait(self.EVERY):
+            if stages.now():
+                self._update()
+
+    def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
+        self._head = "\n".join(visible(line) for line in _beginning(schedule, run, done))
+        self.columns, self.speed, self.schedule = _columns(run), _Speed(schedule.batch), schedule
+        self._losses = ""
+
+    def stepped(self, step: int, seconds: float) -> None:
+        rate, total = self.speed(seconds), self.schedule.total_steps
+        left = (total - step) * self.schedule.batch / rate if rate else 0.0
+        remains = f", {about(left)} left" if left else ""
+        self._training = f"step {step:,} of {total:,}, {rate:,.0f} images/s{remains}  {self._losses}"
+        if time.monotonic() - self._at >= self.EVERY or step == total:
+            self._update()
+
+    def logged(self, row: Row) -> None:
+        self._losses = _losses(row, self.columns)
+
+    def _update(self) -> None:
+        self._at = time.monotonic()
+        text = "\n".join(line for line in (self._head, self._training, visible(stages.in_words())) if line)
+        if self._handle is None:
+            if text:
+                self._handle = self._show({"text/plain": text}, raw=True, display_id=True)
+        else:
+            self._handle.update({"text/plain": text}, raw=True)
+
+
+def _notebook() -> Notebook | None:
+    """A display for the notebook that this runs in; None where it runs in none."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    from IPython.display import display
+
+    return Notebook(display)
 
 
 def _beginning(schedule: Schedule, run: RunDirectory, done: int) -> list[str]:
@@ -171,17 +266,8 @@ def _beginning(schedule: Schedule, run: RunDirectory, done: int) -> list[str]:
         seconds *= (schedule.total_steps - done) / schedule.total_steps
     if seconds is not None and seconds >= 10:
         what = provenance["recipe"]["name"]
-        lines.append(f"training {what} takes {in_words(seconds)} on this machine, if nothing else runs")
+        lines.append(f"training {what} takes {about(seconds)} on this machine, if nothing else runs")
     return lines
-
-
-def in_words(seconds: float) -> str:
-    """A time that is not known better: "about 40 s", "about 4 minutes", "about 3 hours"."""
-    if seconds < 95:
-        return f"about {round(seconds, -1):.0f} s"
-    if seconds < 95 * 60:
-        return f"about {seconds / 60:.0f} minutes"
-    return f"about {seconds / 3600:.0f} hours"
 
 
 def _columns(run: RunDirectory) -> list[Column]:

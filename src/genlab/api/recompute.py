@@ -18,6 +18,7 @@ from PIL import Image
 from genlab.api.run import Run
 from genlab.data import pictures
 from genlab.engine.randomness import Keyed
+from genlab.engine.stages import stage
 from genlab.errors import GenlabError
 from genlab.evaluation import judge, kept
 from genlab.evaluation import run as of_run
@@ -47,7 +48,7 @@ class Recomputed:
     damages: list[str]
 
 
-def recompute(run: Run, progress: Callable[[str], None] = lambda words: None) -> Recomputed:
+def recompute(run: Run) -> Recomputed:
     """Draw every sample grid of a run again from its snapshot, and measure its evaluations again.
 
     The accuracy score, which trains a classifier, and evaluations by another judge than the dataset's own are not
@@ -61,9 +62,9 @@ def recompute(run: Run, progress: Callable[[str], None] = lambda words: None) ->
         else (("accuracy", _accuracy),)
     )
     for name, part in parts:
-        progress(f"{run.path.name}: {name}")
         try:
-            said += [(name, line) for line in part(run, damages)]
+            with stage(f"{run.path.name}: {name}"):
+                said += [(name, line) for line in part(run, damages)]
         except GenlabError as error:
             said.append((name, f"not compared: {str(error).splitlines()[0]}"))
     return Recomputed(said, damages)

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from genlab import data
+from genlab.api.progress import shown
 from genlab.data import pictures
 from genlab.data.dataset import Images, Labels
 from genlab.data.preprocessing import as_tested, fitted
 from genlab.engine import device
 from genlab.engine.files import write
 from genlab.engine.randomness import Keyed
+from genlab.engine.stages import stage
 from genlab.errors import UsageError
 from genlab.evaluation import kept
 from genlab.evaluation.judge import Judge
@@ -28,8 +30,8 @@ from genlab.families.registry import FAMILIES
 from genlab.recipe import files
 from genlab.report.figures import looks
 from genlab.report.figures.evaluation import figures
-from genlab.report.figures.looks import Look
-from genlab.runs import sampling
+from genlab.report.figures.look import Look
+from genlab.runs import directory, sampling
 from genlab.runs.open import OpenRun
 from genlab.runs.options import SamplingKeywords, SamplingOptions
 from genlab.runs.provenance import check_split, now, split_of
@@ -43,6 +45,13 @@ class Run(OpenRun):
         path: its directory; see `genlab.runs.directory`.
         custom: networks of the caller's own that it was trained with, by name.
     """
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from genlab.report.html import card
+        from genlab.report.page import run_card
+
+        return card(run_card(self.directory))
 
     @property
     def seconds(self) -> float:
@@ -81,17 +90,27 @@ class Run(OpenRun):
         return sampler(sampler.z("sample", n), sampling.sample_labels(self, n, label))
 
     def save(
-        self, images: Tensor, path: str | Path, *, label: int | str | None = None, **how: Unpack[SamplingKeywords]
+        self,
+        images: Tensor,
+        path: str | Path,
+        *,
+        label: int | str | None = None,
+        columns: int | None = None,
+        scale: int | None = None,
+        **how: Unpack[SamplingKeywords],
     ) -> None:
-        """Save images of `sample` as a grid (.png) or as arrays (.npz: images uint8 (N, C, H, W), labels int64).
+        """Save images of `sample` as a grid (.png), as arrays (.npz: images uint8 (N, C, H, W), labels int64), or,
+        where `path` has no ending, as a folder of PNG files.
 
         Args:
             label, how: as they were given to `sample`; a PNG says how it was drawn.
+            columns: of a grid (default: one per class, or as many as rows).
+            scale: pixels of a PNG for each pixel of an image, 1 .. 32 (default: 2 in a grid, 1 in a folder of files).
 
         Raises:
-            UsageError: another ending.
+            UsageError: another ending, an argument out of range, or a folder that holds something.
         """
-        sampling.save_images(images, Path(path), self, label, SamplingOptions(**how))
+        sampling.save_images(images, Path(path), self, label, SamplingOptions(**how), columns, scale)
 
     def sample_classes(self, labels: Labels, **how: Unpack[SamplingKeywords]) -> Images:
         """An image of each of these classes: labels (n,) -> uint8 (n, C, H, W); the z are others than `sample`'s.
@@ -121,7 +140,7 @@ class Run(OpenRun):
         """Images on the path from one z to another, one pair per row; see `looks.interpolate`."""
         return looks.interpolate(self, SamplingOptions(**how), pairs, steps, path, label)
 
-    def grid(self, *, columns: int = 15, **how: Unpack[SamplingKeywords]) -> Look:
+    def grid(self, *, columns: int | None = None, **how: Unpack[SamplingKeywords]) -> Look:
         """One z per column, one class per row; see `looks.class_grid`."""
         return looks.class_grid(self, SamplingOptions(**how), columns)
 
@@ -192,7 +211,13 @@ class Run(OpenRun):
         }
 
     def evaluate(
-        self, *, n: int = FULL, judge: Judge | None = None, keep: bool = True, **how: Unpack[SamplingKeywords]
+        self,
+        *,
+        n: int = FULL,
+        judge: Judge | None = None,
+        keep: bool = True,
+        progress: bool = True,
+        **how: Unpack[SamplingKeywords],
     ) -> Evaluation:
         """Every metric of n images, with interval and floor; see `genlab.evaluation`.
 
@@ -203,6 +228,7 @@ class Run(OpenRun):
         Args:
             judge: another judge than the dataset's own.
             keep: False only returns it.
+            progress: whether a terminal, a notebook or standard error shows how far it is.
 
         Raises:
             UsageError: the run makes no images, or not in that way.
@@ -212,14 +238,15 @@ class Run(OpenRun):
         if not 1 <= n <= 1_000_000:
             raise UsageError(f"n is {n}; allowed: 1 .. 1,000,000")
         drawn = SamplingOptions(**how)
-        found = evaluate_run(self, drawn, n, judge or load_judge(self.recipe.data.name))
-        if not keep:
-            return found
-        name = kept.file_of(n, drawn, judge)
-        with storing(found):
-            found = replace(found, file=kept.keep(self.directory, name, found.record))
-            for figure in figures(found) if name == kept.FULL_FILE else ():
-                figure.keep(self)
+        with shown(progress):
+            found = evaluate_run(self, drawn, n, judge or load_judge(self.recipe.data.name))
+            if not keep:
+                return found
+            name = kept.file_of(n, drawn, judge)
+            with storing(found), stage("drawing figures"):
+                found = replace(found, file=kept.keep(self.directory, name, found.record))
+                for figure in figures(found) if name == kept.FULL_FILE else ():
+                    figure.keep(self)
         return found
 
     @property
@@ -237,8 +264,26 @@ class Run(OpenRun):
         Raises:
             DataError: it, or the run's status, is damaged or was edited.
         """
-        evaluation = self.evaluation
-        return evaluation is not None and evaluation["protocol"].get("step") == self.status["step"]
+        return self.measured() is not None
+
+    def measured(self, n: int = FULL) -> dict[str, Any] | None:
+        """The record of n images, drawn as the run samples by default, of the weights that it has now; None where
+        there is none.
+
+        Raises:
+            DataError: it, or the run's status, is damaged or was edited.
+        """
+        record = kept.load(self.directory, kept.file_of(n, SamplingOptions(), None))
+        return record if record is not None and record["protocol"].get("step") == self.status["step"] else None
+
+    def check_samples(self) -> None:
+        """See whether this run can make images here.
+
+        Raises:
+            UsageError: it makes none, or needs a network of the caller's own that was not given.
+            CheckpointError: nothing was saved yet, or it is damaged.
+        """
+        self._sampler(SamplingOptions())
 
     def relocate(self, dataset: str | Path) -> None:
         """Tell the run where its dataset lies now; it is recognised by its fingerprint.
@@ -293,7 +338,16 @@ class Run(OpenRun):
         for figure in page.figures:
             name = self.directory.folder("figures") / figure.plot.name
             write(name.with_suffix(".csv"), figure.csv)
-            write(name.with_suffix(".png"), figure.png)
+            if figure.png:
+                write(name.with_suffix(".png"), figure.png)
         path = self.path / "report.html"
         write(path, render(page).encode())
         return path
+
+
+def list_runs(runs: str | Path | None = None) -> list[Run]:
+    """The runs in a folder (default: GENLAB_RUNS or ./runs) and in folders below it, in order of their names.
+
+    One that is damaged is listed too: it says so when what is damaged is asked for.
+    """
+    return [Run(found) for found in directory.list_runs(Path(runs) if runs else None, deep=True)]

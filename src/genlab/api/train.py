@@ -11,9 +11,11 @@ from typing import Any
 from torch import nn
 
 from genlab.api import warm_start
+from genlab.api.progress import shown
 from genlab.api.run import Run
 from genlab.engine import signals
 from genlab.engine.randomness import Keyed
+from genlab.engine.stages import stage
 from genlab.errors import DataError, UsageError
 from genlab.evaluation.live import Watch
 from genlab.families.cost import Cost, cost
@@ -23,12 +25,12 @@ from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, SampleLogging, files
 from genlab.recipe.source import RecipeSource
 from genlab.runs import sampling
-from genlab.runs.directory import RunDirectory, default_root
+from genlab.runs.directory import default_root
 from genlab.runs.open import OpenRun
 from genlab.runs.provenance import describe_networks
 from genlab.training import resume as resuming
 from genlab.training.assemble import prepare
-from genlab.training.fit import Evaluator, Observer
+from genlab.training.fit import Evaluator, check_observers
 from genlab.training.start import Check, start
 
 
@@ -45,8 +47,9 @@ def train(
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
     objective: AdversarialLoss | None = None,
-    observers: Sequence[Observer] = (),
+    observers: Sequence[object] = (),
     report: bool = True,
+    progress: bool = True,
 ) -> Run:
     """Train a recipe into a new run, or go on with one.
 
@@ -55,15 +58,16 @@ def train(
         epochs: short for overrides={"budget.epochs": ...}.
         seed: random seed, 0 .. 2^63 - 1 (default 0).
         overrides: dotted schema path -> value.
-        name: of the run (default: recipe-seedS-NNN).
+        name: of the run (default: recipe, what was changed in it, seed and a number).
         runs: the folder of the runs (default: GENLAB_RUNS or ./runs).
         resume: a run to go on with, instead of `recipe`; it keeps its seed and recipe, but for more `epochs` and
             overrides of its `engine` section (which end exactness; see `training.resume`).
         strict: a resume refuses where the newest checkpoint is damaged, instead of going on from the one before.
         generator, discriminator: your own networks with their weights, called as `genlab.families.nets` says.
         objective: your own pair of losses.
-        observers: watch the training; see `genlab.Observer`.
+        observers: watch the training; objects with one or more of the methods of `genlab.Observer`.
         report: whether figures, the full evaluation (`logging.evaluation`) and report.html are made at the end.
+        progress: whether a terminal, a notebook or standard error shows how far it is.
 
     Raises:
         RecipeError: every problem of the recipe at once.
@@ -72,29 +76,36 @@ def train(
         CheckpointError: no checkpoint of the run can be used.
         GenlabError: see `genlab.errors`.
     """
-    custom = {k: v for k, v in (("generator", generator), ("discriminator", discriminator)) if v is not None}
+    check_observers(observers)
+    custom = _custom(generator, discriminator)
     root = Path(runs) if runs else default_root()
-    if resume is not None:
-        if any(given is not None for given in (recipe, seed, name)):
-            raise UsageError("a resumed run keeps its recipe, seed and name; leave out what would change them")
-        run = Run(RunDirectory.open(resume, root).path, custom)
-        trained = resuming.resume(run, objective, observers, evaluator_of, epochs, overrides or {}, strict)
-        report = report and (trained or not is_complete(run))
-    elif recipe is not None:
-        changes = dict(overrides or {})
-        if epochs is not None and changes.setdefault("budget.epochs", epochs) != epochs:
-            raise UsageError(f"epochs is {epochs}, but budget.epochs is {changes['budget.epochs']}; give one of them")
-        seed = 0 if seed is None else seed
+    with shown(progress) as mine:
+        observers = [*observers, *mine]
+        if resume is not None:
+            if any(given is not None for given in (recipe, seed, name)):
+                raise UsageError("a resumed run keeps its recipe, seed and name; leave out what would change them")
+            run = Run.at(resume, root, custom)
+            trained = resuming.resume(run, objective, observers, evaluator_of, epochs, overrides or {}, strict)
+            report = report and (trained or not is_complete(run))
+        elif recipe is not None:
+            changes = dict(overrides or {})
+            if epochs is not None and changes.setdefault("budget.epochs", epochs) != epochs:
+                raise UsageError(
+                    f"epochs is {epochs}, but budget.epochs is {changes['budget.epochs']}; give one of them"
+                )
+            seed = 0 if seed is None else seed
 
-        def classifier(asked: str, check: Check) -> OpenRun:
-            return warm_start.classifier_of(asked, check, seed, root, partial(train, runs=root, observers=observers))
+            def classifier(asked: str, check: Check) -> OpenRun:
+                return warm_start.classifier_of(
+                    asked, check, seed, root, partial(train, runs=root, observers=observers, progress=False)
+                )
 
-        started = start(recipe, changes, seed, root, name, custom, objective, observers, evaluator_of, classifier)
-        run = Run(started.path, custom)
-    else:
-        raise UsageError(f"which recipe? Known: {', '.join(files.names())}")
-    if report:
-        finish(run)
+            started = start(recipe, changes, seed, root, name, custom, objective, observers, evaluator_of, classifier)
+            run = Run(started.directory, custom)
+        else:
+            raise UsageError(f"which recipe? Known: {', '.join(files.names())}")
+        if report:
+            finish(run)
     return run
 
 
@@ -106,10 +117,12 @@ def finish(run: Run) -> None:
     )
     with signals.at_once(words):
         if run.status["state"] == "finished":
-            run.look()
+            with stage("drawing figures"):
+                run.look()
             if _evaluates(run.recipe):
                 run.evaluate()
-        run.report()
+        with stage("writing the report"):
+            run.report()
 
 
 def is_complete(run: Run) -> bool:
@@ -148,6 +161,13 @@ class Shown:
     equations: list[str]
     cost: Cost
 
+    def __repr__(self) -> str:
+        return f"Shown({self.recipe.name!r}: {self.cost.words})"
+
+    def _repr_svg_(self) -> str:
+        """What a notebook shows of it."""
+        return self.drawing
+
     @property
     def drawing(self) -> str:
         """The system with its passes, and the networks, as SVG."""
@@ -165,8 +185,21 @@ def show(recipe: RecipeSource, overrides: Mapping[str, Any] | None = None) -> Sh
     return Shown(settled, described, family.equations(settled), cost(settled, described, len(dataset)))
 
 
-def open_run(run: str | Path, *, runs: str | Path | None = None, generator: nn.Module | None = None) -> Run:
-    """A run by path or name; one that was trained with your own generator needs a module of that kind again."""
-    return Run(
-        RunDirectory.open(run, Path(runs) if runs else None).path, {"generator": generator} if generator else None
-    )
+def open_run(
+    run: str | Path,
+    *,
+    runs: str | Path | None = None,
+    generator: nn.Module | None = None,
+    discriminator: nn.Module | None = None,
+) -> Run:
+    """A run by path or name; one that was trained with networks of your own needs modules of that kind again.
+
+    Raises:
+        UsageError: no such run; names the nearest.
+    """
+    return Run.at(run, Path(runs) if runs else None, _custom(generator, discriminator))
+
+
+def _custom(generator: nn.Module | None, discriminator: nn.Module | None) -> dict[str, nn.Module]:
+    given = {"generator": generator, "discriminator": discriminator}
+    return {name: network for name, network in given.items() if network is not None}
