@@ -9,11 +9,12 @@ from cyclopts import Parameter
 
 from genlab.cli.options import AS_THE_RUN_DOES, Draw, Json, Label, RunName, Runs, whole, wholes
 from genlab.engine.console import say
+from genlab.errors import UsageError
 from genlab.runs.options import SamplingOptions
 
 if TYPE_CHECKING:
     from genlab.api.run import Run
-    from genlab.report.figures.looks import Look
+    from genlab.report.figures.look import Look
 
 
 Output = Annotated[
@@ -30,8 +31,17 @@ def sample(
     *,
     n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="Number of images.")] = 64,
     output: Annotated[
-        Path, Parameter(name=["-o", "--output"], help="File for the images: .png (a grid) or .npz (arrays).")
-    ] = Path("samples.png"),
+        Path | None,
+        Parameter(name=["-o", "--output"], help="File: .png (a grid) or .npz (arrays) (default: samples.png)."),
+    ] = None,
+    as_files: Annotated[Path | None, Parameter(help="New folder for a PNG file of each image, instead.")] = None,
+    columns: Annotated[
+        int | None, Parameter(converter=whole, help="Columns of the grid (default: one per class, or a square).")
+    ] = None,
+    scale: Annotated[
+        int | None,
+        Parameter(converter=whole, help="Pixels in the PNG for each pixel of an image (default: 2; files: 1)."),
+    ] = None,
     label: Annotated[
         str | None,
         Parameter(name="--class", help="Class to draw, by number or name (default: all classes, one per column)."),
@@ -44,12 +54,18 @@ def sample(
     from genlab.engine import files
     from genlab.runs import sampling
 
-    files.destination(output, ".png (a grid)", ".npz (arrays)")
+    if output is not None and as_files is not None:
+        raise UsageError("-o and --as-files are two places for the same images; give one of them")
+    place = as_files or output or Path("samples.png")
+    if as_files is None:
+        files.destination(place, ".png (a grid)", ".npz (arrays)")
+    elif as_files.suffix:
+        raise UsageError(f"--as-files {as_files}: a folder is needed, not a file")
     opened = train.open_run(run, runs=runs)
     images = opened.sample(n, label=label, **how.options())
-    opened.save(images, output, label=label, **how.options())
+    opened.save(images, place, label=label, columns=columns, scale=scale, **how.options())
     drawn = SamplingOptions(**how.options())
-    say(f"{output}: {n} images, {sampling.sampling_words(opened, drawn)}")
+    say(f"{place}: {n} images, {sampling.sampling_words(opened, drawn)}")
 
 
 def interpolate(
@@ -73,7 +89,9 @@ def grid(
     run: RunName,
     /,
     *,
-    columns: Annotated[int, Parameter(converter=whole, help="Number of z.")] = 15,
+    columns: Annotated[
+        int | None, Parameter(converter=whole, help="Number of z (default: 15, or as many as fit).")
+    ] = None,
     how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,

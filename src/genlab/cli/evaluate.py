@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from genlab.cli.options import AS_THE_RUN_DOES, Draw, Json, Judge, RunName, Runs, whole
-from genlab.engine.console import say, waiting
+from genlab.engine.console import say
 
 Output = Annotated[
     Path | None,
@@ -54,7 +54,6 @@ def evaluate(
             accuracy_score=cas,
             output=output,
             runs=runs,
-            progress=waiting,
             **draw.chosen(),
         )
     except NotStored as error:
@@ -77,9 +76,9 @@ def _print(found: dict[str, Any], json: bool) -> None:
         terminal.show_json(found)
         return
     terminal.show_table(text.table(found))
-    say(f"\n{text.protocol(found)}")
+    say("\n" + terminal.wrapped(text.protocol(found)))
     for note in found["notes"]:
-        say(f"note: {note}")
+        say(terminal.wrapped(note, "note: "))
 
 
 def compare(
@@ -87,20 +86,26 @@ def compare(
     second: RunName,
     /,
     *others: Annotated[str, Parameter(help="Further runs.")],
+    n: Annotated[
+        int | None,
+        Parameter(converter=whole, name=["-n", "--number"], help="Images to draw from each run (default: 10,000)."),
+    ] = None,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
     """Compare the evaluations of runs; a run without one is evaluated first."""
     from genlab.api import evaluate as api_metrics
     from genlab.cli import terminal
+    from genlab.evaluation.measure import FULL
     from genlab.report import text
 
-    found = api_metrics.compare([first, second, *others], runs=runs)
+    found = api_metrics.compare([first, second, *others], n=FULL if n is None else n, runs=runs)
     if json:
         terminal.show_json(found)
     else:
         terminal.show_table(text.comparison(found))
-        say("\nIntervals are of one run's images; they do not say what another seed would give.")
+        words = "Intervals are of one run's images; they do not say what another seed would give."
+        say("\n" + terminal.wrapped(words))
 
 
 def metrics(*, json: Json = False) -> None:

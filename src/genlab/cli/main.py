@@ -7,14 +7,21 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from cyclopts import App, CycloptsError, Group
+from cyclopts import (
+    App,
+    CycloptsError,
+    Group,
+    MissingArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
-from genlab.cli import bench, data, doctor, draw, evaluate, judge, runs, train
+from genlab.cli import bench, data, doctor, draw, evaluate, fields, judge, runs, train
 from genlab.engine import console
 from genlab.engine.version import VERSION
-from genlab.errors import GenlabError, UsageError, first_line, in_words
+from genlab.errors import GenlabError, UsageError, first_line, in_words, unknown
 
 app = App(
     name="genlab",
@@ -26,7 +33,7 @@ app = App(
 )
 COMMANDS: dict[str, tuple[App | Callable[..., None], ...]] = {
     "Train and watch": (train.train, train.recipes, train.show, bench.app),
-    "Look": (train.report, *draw.COMMANDS),
+    "Look": (train.open, train.report, *draw.COMMANDS),
     "Measure": (evaluate.evaluate, evaluate.compare, draw.likelihood, evaluate.metrics),
     "Data and judges": (data.app, judge.app),
     "Runs": (runs.app, doctor.doctor),
@@ -49,16 +56,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.showwarning = lambda message, *_: console.note(f"genlab: note: {message}")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # It tells how long it looks for fonts.
     try:
-        tokens, overrides = _take_overrides([token for token in tokens if token != "--debug"])
+        tokens, overrides = fields.take([token for token in tokens if token != "--debug"])
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
         if overrides:
             bound.arguments["overrides"] = overrides
-        command(*bound.args, **bound.kwargs)
-        sys.stdout.flush()
-    except (GenlabError, CycloptsError) as error:
+        with console.showing():
+            command(*bound.args, **bound.kwargs)
+            sys.stdout.flush()
+    except CycloptsError as error:
         if debug:
             traceback.print_exc()
-        _fail(str(error), error.exit_code if isinstance(error, GenlabError) else UsageError.exit_code)
+        _fail(_in_words(error, tokens), UsageError.exit_code)
+    except GenlabError as error:
+        if debug:
+            traceback.print_exc()
+        _fail(str(error), error.exit_code)
     except BrokenPipeError:
         console.hush(sys.stdout)  # Whoever read our output has seen enough.
     except KeyboardInterrupt:
@@ -80,33 +92,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
 
 
-TOP_LEVEL = ("augmentation", "ema", "init-encoder-from")
-"""The fields of a recipe that are set as a whole and have no dot."""
-
-
-def _take_overrides(tokens: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """Split off the recipe's fields: --section.field VALUE or --section.field=VALUE, values read as YAML."""
-    if not tokens or tokens[0] not in ("train", "show"):
-        return tokens, {}
-    import yaml
-
-    rest, overrides = tokens[:1], {}
-    queue = iter(tokens[1:])
-    for token in queue:
-        flag, equals, value = token.removeprefix("--").partition("=")
-        if not token.startswith("--") or ("." not in flag and flag not in TOP_LEVEL):
-            rest.append(token)
-            continue
-        if not equals and (value := next(queue, "--")).startswith("--"):
-            raise UsageError(f"--{flag} needs a value, as in --{flag} VALUE")
-        try:
-            read = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError, RecursionError):
-            read = value
-        # Anything but a number, a list and the like is the text as it was typed (dates, `a #b`).
-        plain = read is None or isinstance(read, bool | int | float | list | dict)
-        overrides[flag.replace("-", "_")] = read if plain else value.strip("'\"")
-    return rest, overrides
+def _in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
+    """What is wrong with a command, and what would be right."""
+    command = " ".join(error.command_chain or ())
+    if isinstance(error, UnknownOptionError):
+        there = [argument for argument in error.argument_collection if argument.parse]
+        options = [name for argument in there for name in argument.names if name.startswith("--")]
+        flag = (error.token.keyword or error.token.value).partition("=")[0]
+        guess = fields.mistyped(flag.lstrip("-"), [name.lstrip("-") for name in options])
+        if guess is None and command in fields.WITH_FIELDS and (paths := fields.meant(flag, tokens)):
+            return f"{command} has no option {flag}; the recipe's field is {paths}"
+        hint = f"; did you mean --{guess}?" if guess else "."
+        more = ", and the recipe's fields, as in --budget.epochs 3" if command in fields.WITH_FIELDS else ""
+        listed = ", ".join(sorted(options)) or "none"
+        return f"{command or 'genlab'} has no option {flag}{hint} Options: {listed}{more}"
+    if isinstance(error, UnknownCommandError | UnusedCliTokensError):
+        group = app
+        for name in error.command_chain or ():
+            group = group[name]
+        known = [name for name in group if not name.startswith("-")]
+        if known:
+            return unknown("command", (error.unused_tokens or [""])[0], known)
+        return f"{command} got more than it takes: {' '.join(error.unused_tokens or [])}; see genlab {command} --help"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.argument.name
+        what = f"{name} needs a value" if name.startswith("-") else f"{command} needs {name}"
+        help = error.argument.parameter.help
+        return f"{what}{f' ({help.rstrip(chr(46))})' if help else ''}; see genlab {command} --help"
+    return str(error)
 
 
 def _fail(message: str, code: int) -> None:

@@ -3,33 +3,101 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from genlab.cli.options import Json, RunName, Runs
-from genlab.engine.console import say, waiting
-from genlab.errors import CheckpointError
+from genlab.engine.console import ask, say
+from genlab.errors import CheckpointError, UsageError
 
-app = App(name="runs", help="List runs; check that their files are intact.")
+if TYPE_CHECKING:
+    from genlab.runs.directory import RunDirectory
+
+app = App(name="runs", help="List, check, prune and remove runs.")
+
+
+Names = Annotated[list[str], Parameter(help="Runs: their paths, or their names under --runs.")]
+Yes = Annotated[bool, Parameter(negative="", help="Do not ask.")]
 
 
 @app.default
-def show(*, runs: Runs = None, json: Json = False) -> None:
-    """List the runs and their state: created, running, finished, interrupted, failed, killed, damaged,
-    unreadable."""
+def show(
+    *,
+    sort: Annotated[str, Parameter(help="Order: name, date, quality, state or size.")] = "name",
+    csv: Annotated[Path | None, Parameter(help="Write the list to this .csv file.")] = None,
+    runs: Runs = None,
+    json: Json = False,
+) -> None:
+    """List the runs in a folder and in the folders below it: state, quality (Frechet distance over that of real
+    images, or accuracy), size, what was changed; copies are marked."""
     from genlab.cli import terminal
+    from genlab.engine import files
     from genlab.report import tables
-    from genlab.runs import verify as verification
-    from genlab.runs.directory import default_root, list_runs
+    from genlab.runs.directory import default_root
+    from genlab.runs.listing import overview
 
-    found = [verification.state_of(run) for run in list_runs(runs)]
+    if csv is not None:
+        files.destination(csv, ".csv (the list)")
+    found = overview(runs, sort)
+    if csv is not None:
+        files.write(csv, tables.csv(found).encode())
     if json:
         terminal.show_json(found)
+    elif csv is not None:
+        say(f"{csv}: {len(found)} runs")
     elif found:
         terminal.show_table(tables.of_runs(found))
     else:
         say(f"no runs in {runs or default_root()}; begin with: genlab train quick-mnist")
+
+
+@app.command
+def rm(names: Names, /, *, yes: Yes = False, runs: Runs = None) -> None:
+    """Remove runs for good."""
+    from genlab.runs import housekeeping
+
+    chosen = _chosen(names, runs)
+    _confirm(f"remove {_counted(chosen)}?", yes)
+    for run in chosen:
+        say(f"{run.path}: removed, {housekeeping.remove(run) / 1e6:.1f} MB")
+
+
+@app.command
+def prune(names: Names, /, *, yes: Yes = False, runs: Runs = None) -> None:
+    """Make finished runs smaller; they can be sampled, explored and reported as before, but not trained on."""
+    from genlab.runs import housekeeping
+
+    chosen = _chosen(names, runs)
+    for run in chosen:
+        housekeeping.check_finished(run)
+    _confirm(f"remove what only further training needs from {_counted(chosen)}?", yes)
+    for run in chosen:
+        freed = housekeeping.prune(run)
+        say(f"{run.path}: {freed / 1e6:.1f} MB removed")
+
+
+def _chosen(names: list[str], root: Path | None) -> list[RunDirectory]:
+    from genlab.runs.directory import RunDirectory
+
+    return list({run.path.resolve(): run for run in (RunDirectory.open(name, root) for name in names)}.values())
+
+
+def _counted(chosen: list[RunDirectory]) -> str:
+    from genlab.runs.listing import size
+
+    what = str(chosen[0].path) if len(chosen) == 1 else f"{len(chosen)} runs"
+    return f"{what} ({sum(size(run.path) for run in chosen) / 1e6:.1f} MB)"
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if yes:
+        return
+    answer = ask(question)
+    if answer is None:
+        raise UsageError("nobody can be asked here; add --yes")
+    if not answer:
+        raise UsageError("nothing was removed")
 
 
 @app.command
@@ -48,7 +116,7 @@ def verify(
     from genlab.runs import verify as verification
     from genlab.runs.directory import RunDirectory, list_runs
 
-    chosen = [RunDirectory.open(run, runs)] if run is not None else list_runs(runs)
+    chosen = [RunDirectory.open(run, runs)] if run is not None else list_runs(runs, deep=True)
     facts, damaged = [], []
     for each in chosen:
         found = verification.verify(each)
@@ -71,7 +139,7 @@ def _recompute(path: Path, facts: dict[str, Any], json: bool) -> list[str]:
     from genlab.api.recompute import recompute
     from genlab.api.run import Run
 
-    found = recompute(Run(path), waiting)
+    found = recompute(Run(path))
     facts["recomputed"] = {"said": [f"{name}: {line}" for name, line in found.said], "damages": found.damages}
     if not json:
         for name, line in found.said:

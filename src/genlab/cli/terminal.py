@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,19 +15,86 @@ from genlab.engine.console import say, visible
 from genlab.errors import aligned
 from genlab.report.tables import Table
 
+GAP = 2
+"""Spaces between two columns."""
+NO_BREAK = "\u00a0"
+
 
 def show_table(table: Table) -> None:
-    """Print a table in the form that suits standard output."""
+    """Print a table; on a terminal as wide as that is, in a pipe with each row in one line."""
     table = _visible(table)
-    if sys.stdout.isatty() and _fits(table):
-        _rich(table)
-    else:
-        _plain(table)
+    numeric = {k for k, column in enumerate(table.columns) if column in table.numeric}
+    lines = [list(table.columns), *map(list, table.rows), *([list(table.total)] if table.total else [])]
+    if not sys.stdout.isatty():
+        say(f"{table.title}\n" if table.title else "", end="")
+        say(aligned(lines, numeric))
+        return
+    if table.title:
+        say(wrapped(table.title))
+    remarks = [line.pop() for line in lines] if table.columns[-1] == "" else [""] * len(lines)
+    filled = [k for k in range(len(lines[0])) if any(line[k] for line in lines)]
+    lines, numeric = [[line[k] for k in filled] for line in lines], {filled.index(k) for k in numeric & {*filled}}
+    width = shutil.get_terminal_size().columns - 1
+    widths = _widths(lines, width)
+    for line, remark in zip(lines, remarks, strict=True):
+        if widths is None:
+            say(_stacked(lines[0], line, width) if line is not lines[0] else "", end="")
+        else:
+            say("\n".join(_folded(line, widths, numeric)))
+        if remark:
+            say(textwrap.fill(remark, width, initial_indent="  ", subsequent_indent="  "))
+
+
+def _widths(lines: list[list[str]], width: int) -> list[int] | None:
+    """Of the columns, so that all fit: the widest give way first, at spaces, then at hyphens; None where none can."""
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    for pattern in (r"[^ ]+", r"[^ -]+-?"):
+        least = [
+            max((len(part) for line in lines for part in re.findall(pattern, _bound(line[k]))), default=0)
+            for k in range(len(widths))
+        ]
+        while sum(widths) + GAP * (len(widths) - 1) > width:
+            room = [k for k in range(len(widths)) if widths[k] > least[k]]
+            if not room:
+                break
+            widths[max(room, key=lambda k: widths[k])] -= 1
+        else:
+            return widths
+    return None
+
+
+def _bound(cell: str) -> str:
+    """A cell in which intervals do not break: their spaces are hard ones."""
+    return re.sub(r"(?<=,) (?=[^\[]*\])|(?<=\d) (?=[%x]|MB|s\b|of )|(?<=of) (?=\d)|(?<=x) (?=\d)", NO_BREAK, cell)
+
+
+def _folded(line: list[str], widths: list[int], numeric: Collection[int]) -> Iterator[str]:
+    """A row as lines of the terminal."""
+    cells = [
+        textwrap.wrap(_bound(cell), width, break_long_words=False) or [""]
+        for cell, width in zip(line, widths, strict=True)
+    ]
+    for k in range(max(map(len, cells))):
+        parts = [cell[k] if k < len(cell) else "" for cell in cells]
+        padded = [
+            part.rjust(width) if n in numeric else part.ljust(width)
+            for n, (part, width) in enumerate(zip(parts, widths, strict=True))
+        ]
+        yield (" " * GAP).join(padded).replace(NO_BREAK, " ").rstrip()
+
+
+def _stacked(names: list[str], line: list[str], width: int) -> str:
+    """A row as a paragraph under its first cell: for terminals that are too narrow for its columns."""
+    cells = [f"{name} {cell}".replace(" ", NO_BREAK) for name, cell in zip(names[1:], line[1:], strict=True) if cell]
+    text = textwrap.fill(", ".join(cells), width, initial_indent="  ", subsequent_indent="  ", break_long_words=False)
+    return f"{textwrap.fill(line[0], width)}\n{text.replace(NO_BREAK, ' ')}\n"
 
 
 def wrapped(text: str, label: str = "") -> str:
-    """A text behind a label, in lines that fit the terminal, at most 100 characters."""
-    width = min(shutil.get_terminal_size().columns, 100)
+    """A text behind a label, in lines that fit the terminal, at most 100 characters; in a pipe in one line."""
+    if not sys.stdout.isatty():
+        return label + text
+    width = min(shutil.get_terminal_size().columns - 1, 100)
     return textwrap.fill(text, width, initial_indent=label, subsequent_indent=" " * len(label))
 
 
@@ -48,46 +116,3 @@ def _visible(table: Table) -> Table:
         numeric=line(table.numeric),
         total=line(table.total) if table.total else None,
     )
-
-
-def _fits(table: Table) -> bool:
-    """Whether the columns that must not be cut leave room for the others; rich would cut numbers otherwise."""
-    lines = [table.columns, *table.rows, *([table.total] if table.total else [])]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(table.columns))]
-    fixed = [k == 0 or column in table.numeric for k, column in enumerate(table.columns)]
-    need = sum(width if keep else min(width, 16) for width, keep in zip(widths, fixed, strict=True))
-    return need + 3 * len(widths) + 1 <= shutil.get_terminal_size().columns
-
-
-def _rich(table: Table) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    drawn = RichTable(
-        title=Text(visible(table.title)),
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_footer=table.total is not None,
-    )
-    footer = table.total or [""] * len(table.columns)
-    for column, foot in zip(table.columns, footer, strict=True):
-        drawn.add_column(
-            Text(column),
-            Text(foot),
-            justify="right" if column in table.numeric else "left",
-            overflow="fold",
-            no_wrap=column in table.numeric or column == table.columns[0],
-        )
-    for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
-
-
-def _plain(table: Table) -> None:
-    if table.title:
-        say(table.title)
-    lines = [table.columns, *table.rows, *([table.total] if table.total else [])]
-    say(aligned(lines, {k for k, column in enumerate(table.columns) if column in table.numeric}))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import webbrowser
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -11,7 +14,15 @@ from genlab.cli import terminal
 from genlab.cli.options import Json, RunName, Runs, whole
 from genlab.engine import console
 from genlab.engine.console import say, visible
+from genlab.errors import UsageError
 from genlab.report import tables
+
+if TYPE_CHECKING:
+    from genlab.api.run import Run
+
+
+SHOWN = 5
+"""Samples that are drawn on the terminal after a training."""
 
 
 def train(
@@ -22,7 +33,7 @@ def train(
         int | None, Parameter(converter=whole, help="Epochs to train; short for --budget.epochs.")
     ] = None,
     seed: Annotated[int | None, Parameter(converter=whole, help="Random seed (default 0).")] = None,
-    name: Annotated[str | None, Parameter(help="Name of the run (default: RECIPE-seedS-NNN).")] = None,
+    name: Annotated[str | None, Parameter(help="Name of the run (default: RECIPE-CHANGES-seedS-NNN).")] = None,
     resume: Annotated[str | None, Parameter(help="Run to resume, instead of starting a recipe.")] = None,
     strict: Annotated[
         bool, Parameter(negative="", help="Refuse to resume from any but the newest checkpoint.")
@@ -38,8 +49,8 @@ def train(
     genlab show RECIPE --yaml prints them all. With --resume
     only --epochs and --engine.FIELD may be given.
     """
-    from genlab.api import progress
     from genlab.api import train as api
+    from genlab.families.registry import FAMILIES
     from genlab.report import text as words
 
     run = api.train(
@@ -51,7 +62,6 @@ def train(
         runs=runs,
         resume=resume,
         strict=strict,
-        observers=[progress.progress()],
     )
     report = run.path / "report.html"
     if json:
@@ -64,11 +74,25 @@ def train(
             facts["metrics"] = run.evaluation["metrics"]
         terminal.show_json({"run": str(run.path), **facts})
     else:
+        _draw_some(run)
         say(f"training took {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s")
-        said = words.summary(run.evaluation) if run.evaluation else []
-        width = max(8, *(len(name) + 2 for name, _ in said)) if said else 8
-        for name, line in [*said, ("run", str(run.path)), ("report", str(report))]:
-            say(f"{name:{width}}{line}")
+        said = dict(FAMILIES[run.recipe.family].outcome(run.recipe, run.directory.last_row() or {}))
+        said |= words.summary(run.evaluation) if run.evaluation else []
+        width = max(8, *(len(name) + 2 for name in said)) if said else 8
+        for name, line in said.items():
+            say(terminal.wrapped(line, f"{name:{width}}"))
+        for name, path in (("run", run.path), ("report", report)):  # To be copied: whole, whatever the width.
+            say(f"{name:{width}}{path}")
+
+
+def _draw_some(run: Run) -> None:
+    """A few samples of a run, on a terminal that can show them."""
+    from genlab.cli import half_blocks
+    from genlab.data.pictures import to_uint8
+    from genlab.families.registry import FAMILIES
+
+    if FAMILIES[run.recipe.family].sampling and half_blocks.can_draw():
+        half_blocks.draw(to_uint8(run.sample(SHOWN)))
 
 
 def recipes(*, json: Json = False) -> None:
@@ -123,6 +147,32 @@ def show(
         say("\n".join([*shown.equations, "", shown.cost.words]))
         if output is not None:
             say(f"drawing  {output}")
+
+
+def open(
+    run: Annotated[str | None, Parameter(help="Run: its path, or its name under --runs (default: the newest).")] = None,
+    /,
+    *,
+    runs: Runs = None,
+) -> None:
+    """Open a run's report in the browser; where there is none, its path is printed."""
+    from genlab.runs.directory import RunDirectory, default_root, newest
+
+    chosen = RunDirectory.open(run, runs) if run is not None else newest(runs)
+    if chosen is None:
+        raise UsageError(f"no runs in {runs or default_root()}; begin with: genlab train quick-mnist")
+    page = chosen.path / "report.html"
+    if not page.exists():
+        from genlab.api import train as api
+
+        api.open_run(chosen.path).report()
+    shown = has_browser() and webbrowser.open(page.resolve().as_uri())
+    say(f"{page}: {'opened in the browser' if shown else 'open this file in a browser'}")
+
+
+def has_browser() -> bool:
+    """Whether a browser with windows can be expected here; one for terminals would take this one over."""
+    return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def report(run: RunName, /, *, runs: Runs = None) -> None:

@@ -1,0 +1,135 @@
+"""A recipe's fields on the command line: taking them off it, and what somebody meant who typed only a part of one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from typing import Any
+
+from genlab.errors import GenlabError, UsageError
+
+WITH_FIELDS = ("train", "show")
+"""The commands that take a recipe's fields as flags."""
+TOP_LEVEL = ("augmentation", "ema", "init-encoder-from")
+"""The fields of a recipe that are set as a whole and have no dot."""
+MEANT = {
+    "learning_rate": "lr",
+    "beta1": "betas",
+    "beta2": "betas",
+    "beta": "betas",
+    "b1": "betas",
+    "b2": "betas",
+    "batch_size": "batch",
+    "bs": "batch",
+    "steps": "max_steps",
+    "iterations": "max_steps",
+    "iters": "max_steps",
+    "n_iter": "max_steps",
+    "latent_dim": "latent",
+    "z_dim": "latent",
+    "nz": "latent",
+    "dataset": "data.name",
+    "data": "data.name",
+    "image_size": "data.size",
+    "img_size": "data.size",
+    "optimizer": "name",
+    "optimiser": "name",
+    "optim": "name",
+    "wd": "weight_decay",
+    "gp": "penalty",
+    "gp_lambda": "lambda",
+    "num_threads": "threads",
+    "warmup": "warmup_steps",
+    "amp": "precision",
+}
+"""What other programs call a field, and what it is called here."""
+
+
+def take(tokens: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """Split off the recipe's fields: --section.field VALUE, --section.field=VALUE, or several numbers for a list;
+    values are read as YAML."""
+    if not tokens or tokens[0] not in WITH_FIELDS:
+        return tokens, {}
+    rest, overrides, queue = tokens[:1], {}, tokens[1:]
+    while queue:
+        token = queue.pop(0)
+        flag, equals, value = token.removeprefix("--").partition("=")
+        if not token.startswith("--") or ("." not in flag and flag not in TOP_LEVEL):
+            rest.append(token)
+            continue
+        if not equals:
+            if not queue or queue[0].startswith("--"):
+                raise UsageError(f"--{flag} needs a value, as in --{flag} VALUE")
+            value = queue.pop(0)
+        more = list(takewhile(_is_number, queue)) if _is_number(value) else []
+        del queue[: len(more)]
+        overrides[flag.replace("-", "_")] = _read(f"[{', '.join([value, *more])}]" if more else value)
+    return rest, overrides
+
+
+def _is_number(token: str) -> bool:
+    try:
+        float(token)
+    except ValueError:
+        return False
+    return True
+
+
+def _read(value: str) -> Any:
+    """A value as YAML has it, where that is a number, a list or the like; else the text as it was typed."""
+    import yaml
+
+    if "," in value and all(map(_is_number, value.split(","))):
+        value = f"[{value}]"
+    try:
+        read = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return value.strip("'\"")
+    if isinstance(read, str) and _is_number(read):  # YAML 1.1 takes 2e-4 for a text.
+        return float(read)
+    plain = read is None or isinstance(read, bool | int | float | list | dict)
+    return read if plain else value.strip("'\"")
+
+
+def meant(flag: str, tokens: Sequence[str]) -> str | None:
+    """The fields that a flag of `genlab train` without a path may stand for, in words; None where there are none.
+
+    Args:
+        tokens: the whole command; its recipe says which fields there are.
+    """
+    word = flag.lstrip("-").partition("=")[0].replace("-", "_").lower()
+    field = MEANT.get(word, word)
+    known = list(_paths(tokens))
+    found = [path for path in known if path == field or path.endswith(f".{field}")]
+    if not found:
+        last = mistyped(word, [path.rpartition(".")[2] for path in known])
+        found = [path for path in known if last and path.endswith(f".{last}")]
+    if not found:
+        return None
+    pairs = [path.replace(".generator.", ".both.") for path in found if ".generator." in path]
+    both = [path for path in pairs if path.replace(".both.", ".discriminator.") in found]
+    flags = [f"--{path}" for path in [*both, *found]]
+    said = flags[0] if len(flags) == 1 else f"{', '.join(flags[:-1])} or {flags[-1]}"
+    return said + (" (two numbers, as in 0.9 0.999)" if field == "betas" else "")
+
+
+def mistyped(word: str, names: Sequence[str]) -> str | None:
+    """The name that differs from a word by a typing error; a merely similar one is none."""
+    return next(iter(difflib.get_close_matches(word, names, n=1, cutoff=0.8)), None)
+
+
+def _paths(tokens: Sequence[str]) -> Iterator[str]:
+    """Every path that may be set in the recipe that a command names; of `quick-mnist` where it names none."""
+    from genlab.recipe import FAMILIES
+    from genlab.recipe.draft import paths
+    from genlab.recipe.source import read
+
+    name = next((token for token in tokens[1:] if not token.startswith("-")), "quick-mnist")
+    try:
+        raw = read(name)[1]
+        model = FAMILIES[str(raw.get("family"))]
+    except (GenlabError, KeyError):
+        raw = read("quick-mnist")[1]
+        model = FAMILIES[str(raw["family"])]
+    yield from paths(model, raw)

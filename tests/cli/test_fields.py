@@ -1,0 +1,130 @@
+"""Flags that are a recipe's fields: as people type them, and what is said of those that are none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from genlab.cli import main
+from genlab.cli.fields import take
+from genlab.recipe import GanRecipe
+from genlab.recipe.files import load
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("0.9 0.999", [0.9, 0.999]),
+        ("[0.9,0.999]", [0.9, 0.999]),
+        ("0.9,0.999", [0.9, 0.999]),
+        ("7", 7),
+        ("-1e-3", -1e-3),
+        ("2e-4", 2e-4),
+    ],
+)
+def test_numbers_as_people_type_them(typed: str, value: Any) -> None:
+    assert take(["train", "x", "--a.b", *typed.split(), "--seed", "3"]) == (
+        ["train", "x", "--seed", "3"],
+        {"a.b": value},
+    )
+
+
+@pytest.mark.parametrize("typed", [["train", "x", "--a.b"], ["train", "x", "--a.b", "--seed", "3"]])
+def test_a_field_without_a_value(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--a.b needs a value, as in --a.b VALUE" in refused(typed, capsys)
+
+
+def test_other_commands_have_no_fields() -> None:
+    assert take(["sample", "x", "--a.b", "1"]) == (["sample", "x", "--a.b", "1"], {})
+
+
+def test_one_path_for_both_players() -> None:
+    recipe = load("s2-dcgan", {"optimisers.both.betas": [0.9, 0.99], "optimisers.discriminator.lr": 1e-5})
+    assert isinstance(recipe, GanRecipe)
+    g, d = (player.model_dump() for player in (recipe.optimisers.generator, recipe.optimisers.discriminator))
+    assert g["betas"] == d["betas"] == (0.9, 0.99)
+    assert (g["lr"], d["lr"]) == (5e-4, 1e-5)
+
+
+def refused(typed: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main.main(typed)
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("genlab: ")
+    return told
+
+
+PLAYERS = "--optimisers.both.{0}, --optimisers.generator.{0} or --optimisers.discriminator.{0}"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "flag", "field"),
+    [
+        ("quick-mnist", "--lr", PLAYERS.format("lr")),
+        ("quick-mnist", "--learning-rate=3", PLAYERS.format("lr")),
+        ("s4-vae", "--lr", "--optimiser.lr"),
+        ("quick-mnist", "--beta1", PLAYERS.format("betas") + " (two numbers, as in 0.9 0.999)"),
+        ("quick-mnist", "--batch-size", "--budget.batch"),
+        ("quick-mnist", "--batch_size", "--budget.batch"),
+        ("quick-mnist", "--steps", "--budget.max_steps"),
+        ("quick-mnist", "--nz", "--networks.latent"),
+        ("quick-mnist", "--dataset", "--data.name"),
+        ("quick-mnist", "--ngf", "--networks.generator.ngf"),
+        ("quick-mnist", "--max-step", "--budget.max_steps"),  # a typing error in a field
+    ],
+)
+def test_a_short_flag_names_the_paths_and_changes_nothing(
+    recipe: str, flag: str, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused(["train", recipe, flag, "3"], capsys)
+    assert told == f"genlab: train has no option {flag.partition('=')[0]}; the recipe's field is {field}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "guess"),
+    [
+        (["train", "quick-mnist", "--epoch", "3"], "--epochs"),
+        (["grid", "x", "--column", "3"], "--columns"),
+        (["evaluate", "x", "--agianst", "mnist"], "--against"),
+    ],
+)
+def test_a_typing_error_is_told(typed: list[str], guess: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"; did you mean {guess}? Options: " in refused(typed, capsys)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["train", "quick-mnist", "--gpu"],
+        ["train", "quick-mnist", "--verbose"],
+        ["train", "quick-mnist", "--step"],  # not --seed, nor --strict
+        ["evaluate", "x", "--lr", "3"],
+        ["sample", "x", "--batch", "3"],  # not --batch-statistics
+    ],
+)
+def test_an_unrelated_option_is_never_suggested(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    told = refused(typed, capsys)
+    assert "did you mean" not in told
+    assert "has no option --" in told or "the recipe's field is --budget.max_steps" in told
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["sample"], "sample needs RUN"),
+        (["sample", "x", "y", "z"], "sample got more than it takes: "),
+        (["evalaute", "x"], "unknown command 'evalaute'; did you mean 'evaluate'?"),
+        (["runs", "verfy"], "unknown command 'verfy'; did you mean 'verify'?"),
+        (["show", "quick-mnist", "--optimisers.both.betas", "0.9"], "is 0.9; a list is needed, as in [0.5, 0.999]"),
+        (["show", "quick-mnist", "--optimisers.generator.betas=[0.9]"], "is [0.9]; more numbers are needed"),
+        (["show", "quick-mnist", "--optimisers.generator.betas", "1", "2", "3"], "at most 2 numbers are allowed"),
+        (
+            ["show", "s4-vae", "--optimisers.both.lr", "3"],
+            "unknown field optimisers.both.lr; did you mean optimiser.lr?",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_command(typed: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert words in refused(typed, capsys)

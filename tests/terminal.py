@@ -1,0 +1,57 @@
+"""A terminal of a given size for a command of genlab, and what the command wrote to it at which time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import sys
+import termios
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a command wrote.
+
+    Attributes:
+        text: all of it.
+        silence: the longest time in seconds without a character, from the start to the end.
+        code: its exit code.
+    """
+
+    text: str
+    silence: float
+    code: int
+
+
+def watch(arguments: Sequence[str], columns: int = 80, cwd: Path | None = None, answer: str = "") -> Watched:
+    """Run `genlab` with these arguments in a terminal of so many columns; `answer` is typed at once."""
+    began = time.monotonic()
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(cwd or Path.cwd())
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        os.execve(sys.executable, [sys.executable, "-m", "genlab", *arguments], environment)
+    if answer:
+        os.write(terminal, answer.encode())
+    chunks, last, silence = [], began, 0.0
+    while True:
+        select.select([terminal], [], [], 600)
+        try:
+            chunk = os.read(terminal, 65536)
+        except OSError:  # Linux says so when the other end is closed.
+            chunk = b""
+        silence, last = max(silence, time.monotonic() - last), time.monotonic()
+        if not chunk:
+            break
+        chunks.append(chunk)
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    return Watched(b"".join(chunks).decode(), silence, os.waitstatus_to_exitcode(status))
