@@ -15,6 +15,7 @@ help:                               ## list the targets
 
 demo: $(VENV)/core.stamp            ## train quick-mnist on this machine; it says how long that takes
 	@$(BIN)/genlab train quick-mnist
+	@$(BIN)/genlab open
 
 test: $(VENV)/dev.stamp             ## the tests; nine minutes on two cores with AVX2
 	@$(BIN)/python tests/instructions.py

@@ -72,7 +72,7 @@ def small(digits: Path) -> Callable[..., GanRecipe]:
 def finished(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished small run; tests only read it."""
     recipe = genlab.load_recipe("quick-mnist", {**SMALL, "data.name": str(digits)})
-    return genlab.train(recipe, runs=tmp_path_factory.mktemp("runs"))
+    return genlab.train(recipe, runs=tmp_path_factory.mktemp("runs"), name="quick-mnist-seed0-001")
 
 
 class StopAt:
@@ -84,11 +84,6 @@ class StopAt:
     def stepped(self, step: int, seconds: float) -> None:
         if step == self.step:
             os.kill(os.getpid(), signal.SIGINT)
-
-    def started(self, *_: object) -> None: ...
-    def logged(self, *_: object) -> None: ...
-    def sampled(self, *_: object) -> None: ...
-    def ended(self) -> None: ...
 
 
 @pytest.fixture

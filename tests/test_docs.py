@@ -71,7 +71,7 @@ def others(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     """A finished small run of each other family."""
     folder = tmp_path_factory.mktemp("runs")
     return [
-        genlab.train(name, overrides={**quick(name), "data.name": str(digits)}, runs=folder)
+        genlab.train(name, overrides={**quick(name), "data.name": str(digits)}, runs=folder, name=f"{name}-seed0-001")
         for name in ("s4-vae", "s4-classifier")
     ]
 
@@ -137,8 +137,11 @@ def test_python_in_the_docs_runs(page: Path, digits: Path, tmp_path: Path, monke
     train = genlab.train
 
     def quickly(recipe: object, **options: object) -> Run:
-        own = {key: options[key] for key in ("generator", "discriminator", "objective") if key in options}
-        return train(recipe, overrides={**quick(recipe), "data.name": str(digits)}, **own)  # type: ignore[arg-type]
+        kept = ("generator", "discriminator", "objective", "observers", "seed")
+        own = {key: options[key] for key in kept if key in options}
+        asked = dict(options.get("overrides") or {})  # type: ignore[call-overload]
+        changes = {**asked, **quick(recipe), "data.name": asked.get("data.name", str(digits))}
+        return train(recipe, overrides=changes, **own)  # type: ignore[arg-type]
 
     monkeypatch.setattr(genlab, "train", quickly, raising=False)
     for block in blocks(page, "python"):

@@ -23,7 +23,7 @@ from genlab.recipe import files
 from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint
 from genlab.runs.directory import RunDirectory
-from genlab.training import fit, start
+from genlab.training import fit
 
 FAMILIES = ("gan", "vae", "classifier")
 
@@ -285,7 +285,7 @@ def test_what_tells_of_an_earlier_end_is_made_anew(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(start, "finish", killed)
+    monkeypatch.setattr("genlab.api.train.finish", killed)
     with pytest.raises(KeyboardInterrupt):
         genlab.train(resume=run.path, epochs=2)
     monkeypatch.undo()

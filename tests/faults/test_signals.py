@@ -51,6 +51,12 @@ def raise_in(where: str, numbers: list[int]) -> None:
     setattr(owner, name, raising)
 
 
+def begun_in(folder: Path) -> RunDirectory:
+    """The one run there."""
+    (path,) = folder.glob("*-seed0-001")
+    return RunDirectory(path)
+
+
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -71,7 +77,7 @@ def test_asked_to_stop(where: str, number: signal.Signals, whole: Whole, tmp_pat
     )
     assert time.monotonic() - start < 10
     assert ended.code == CODES[number], ended.err
-    run = RunDirectory(tmp_path / "quick-mnist-seed0-001")
+    run = begun_in(tmp_path)
     last, step = ended.err.splitlines()[-1], 2 if where == "a save" else 1  # What comes in a save is heard behind it.
     assert last == f"genlab: stopped at step {step} of {len(rows)}; go on with: genlab train --resume {run.path}"
     assert run.status["state"] == "interrupted"
@@ -86,7 +92,7 @@ def test_asked_to_stop_while_it_is_measured(whole: Whole, digits: Path, tmp_path
     hook = partial(raise_in, "an evaluation", [signal.SIGTERM])
     ended = lab.command("train", recipe, "--runs", tmp_path, folder=tmp_path / "p", hook=hook)
     assert ended.code == 143, ended.err
-    run = RunDirectory(tmp_path / "quick-mnist-seed0-001")
+    run = begun_in(tmp_path)
     assert run.status["step"] == 12
     genlab.train(resume=run.path, report=False)
     assert lab.digest(run) == whole("gan")[1]
@@ -130,7 +136,7 @@ def test_asked_to_stop_when_it_is_over(number: signal.Signals, whole: Whole, tmp
     """While figures and report are made: the training is finished, and the rest can be had."""
     hook = partial(raise_in, "the report", [number])
     ended = lab.command("train", whole("gan")[0], "--runs", tmp_path, folder=tmp_path / "p", hook=hook)
-    run = RunDirectory(tmp_path / "quick-mnist-seed0-001")
+    run = begun_in(tmp_path)
     assert ended.code == CODES[number]
     assert ended.err.splitlines()[-1] == (
         "genlab: stopped after the training, which is finished and saved; for figures, evaluation and report: "
@@ -149,7 +155,7 @@ def test_a_closed_terminal(whole: Whole, tmp_path: Path) -> None:
     hook = partial(raise_in, "a step", [signal.SIGHUP])
     ended = lab.command("train", recipe, "--runs", tmp_path, folder=tmp_path / "p", hook=hook)
     assert ended.code == 0, ended.err
-    assert lab.digest(tmp_path / "quick-mnist-seed0-001") == expected
+    assert lab.digest(begun_in(tmp_path)) == expected
 
 
 def close_output() -> None:
@@ -165,7 +171,7 @@ def test_a_broken_pipe(whole: Whole, tmp_path: Path) -> None:
     recipe, expected, _ = whole("gan")
     ended = lab.command("train", recipe, "--runs", tmp_path, folder=tmp_path / "p", hook=close_output)
     assert ended.code == 0
-    assert lab.digest(tmp_path / "quick-mnist-seed0-001") == expected
+    assert lab.digest(begun_in(tmp_path)) == expected
 
 
 @pytest.mark.slow
@@ -174,7 +180,7 @@ def test_a_reader_that_takes_one_line(whole: Whole, tmp_path: Path) -> None:
     recipe, expected, _ = whole("gan")
     train = shlex.join([sys.executable, "-m", "genlab", "train", str(recipe), "--runs", str(tmp_path)])
     shell = subprocess.run(["bash", "-c", f"{train} 2>&1 | head -1"], capture_output=True, text=True, check=True)
-    run = tmp_path / "quick-mnist-seed0-001"
+    run = begun_in(tmp_path).path
     assert shell.stdout == f"run {run}\n"
     assert lab.digest(run) == expected
 
