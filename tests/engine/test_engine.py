@@ -139,6 +139,7 @@ def test_nothing_is_measured_where_all_is_set(monkeypatch: pytest.MonkeyPatch) -
 def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = schema.Engine(**{**schema.REFERENCE, "compile": True})
     monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(UsageError, match=r"engine\.compile is true, which needs a C"):
         engine.start(settings)
 

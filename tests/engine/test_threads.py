@@ -46,7 +46,8 @@ with cores.pinned():
 @pytest.mark.skipif(sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="needs Linux and two cores")
 def test_each_of_torchs_threads_gets_a_core_of_its_own_and_is_freed_again() -> None:
     given = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    found = subprocess.run([sys.executable, "-c", PINNING], env=given, capture_output=True, text=True, check=True)
+    found = subprocess.run([sys.executable, "-c", PINNING], env=given, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
     assert found.stdout.split() == ["True", "True", "True"]
 
 

@@ -41,7 +41,15 @@ def doctor() -> dict[str, Any]:
 
 def _versions() -> Facts:
     found: Facts = {"python": platform.python_version(), "genlab": VERSION}
-    return found | {name: _told(partial(metadata.version, name)) for name in LIBRARIES}
+    found |= {name: _told(partial(metadata.version, name)) for name in LIBRARIES}
+    return found | {"torch": _told(_torch_version)}
+
+
+def _torch_version() -> str:
+    """With the kind of build (cpu, cu130), which the package's own number may lack."""
+    import torch
+
+    return str(torch.__version__)
 
 
 def _system() -> Facts:

@@ -50,8 +50,6 @@ def train(
     only --epochs and --engine.FIELD may be given.
     """
     from genlab.api import train as api
-    from genlab.families.registry import FAMILIES
-    from genlab.report import text as words
 
     run = api.train(
         recipe,
@@ -75,14 +73,22 @@ def train(
         terminal.show_json({"run": str(run.path), **facts})
     else:
         _draw_some(run)
-        say(f"training took {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s")
-        said = dict(FAMILIES[run.recipe.family].outcome(run.recipe, run.directory.last_row() or {}))
-        said |= words.summary(run.evaluation) if run.evaluation else []
-        width = max(8, *(len(name) + 2 for name in said)) if said else 8
-        for name, line in said.items():
-            say(terminal.wrapped(line, f"{name:{width}}"))
-        for name, path in (("run", run.path), ("report", report)):  # To be copied: whole, whatever the width.
-            say(f"{name:{width}}{path}")
+        _tell(run, report)
+
+
+def _tell(run: Run, report: Path) -> None:
+    """How long a training took, what came of it, where it lies."""
+    from genlab.families.registry import FAMILIES
+    from genlab.report import text as words
+
+    say(f"training took {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s")
+    said = dict(FAMILIES[run.recipe.family].outcome(run.recipe, run.directory.last_row() or {}))
+    said |= words.summary(run.evaluation) if run.evaluation else []
+    width = max(8, *(len(name) + 2 for name in said)) if said else 8
+    for name, line in said.items():
+        say(terminal.wrapped(line, f"{name:{width}}"))
+    for name, path in (("run", run.path), ("report", report)):  # To be copied: whole, whatever the width.
+        say(f"{name:{width}}{path}")
 
 
 def _draw_some(run: Run) -> None:
