@@ -70,7 +70,7 @@ SLOW = [
     ["timeline", "gan"],
     ["reconstruct", "vae"],
     ["judge", "train", "few.npz"],
-    ["judge", "test", "mnist"],
+    ["judge", "test", "few.npz", "--judge", "runs/classifier"],
     ["runs", "verify", "--recompute"],
     ["report", "gan"],
     ["show", "s2-dcgan"],
