@@ -19,12 +19,17 @@ def places() -> dict[int, set[int]]:
 
 PINNING = """
 import os, threading, time
+from contextlib import suppress
 from pathlib import Path
 import torch
 from genlab.engine import threads as cores
 
 def places():
-    return {int(task.name): os.sched_getaffinity(int(task.name)) for task in Path("/proc/self/task").iterdir()}
+    found = {}
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # It has ended meanwhile.
+            found[int(task.name)] = os.sched_getaffinity(int(task.name))
+    return found
 
 stop = threading.Event()
 idle = threading.Thread(target=stop.wait); idle.start()

@@ -52,6 +52,26 @@ def test_killed_and_resumed_over_and_over(kind: str, whole: Whole, tmp_path: Pat
     lab.count(f"resume points, {kind}", done)
 
 
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_rows_say_the_same_of_steps_that_a_kill_parted(kind: str, digits: Path, tmp_path: Path) -> None:
+    """C1, C4: mean and quantiles over the steps since the last row, when the training was killed between two rows."""
+    recipe = lab.recipe_file(tmp_path, digits, kind, logging__metrics_every=5, logging__checkpoint_seconds=1e-6)
+    assert lab.call(lab.train, recipe, tmp_path, "whole", folder=tmp_path / "printed").code == 0
+    rows, steps = lab.rows(tmp_path / "whole"), RunDirectory(tmp_path / "whole").status["step"]
+    assert any(f"{column}_p90" in rows[0] for column in ("loss_d", "loss"))
+    points, draws, done, cycle = 50 if lab.LONG else 2, lab.shuffled(len(kind)), 0, 0
+    while done < points:
+        name = f"cut{cycle}"
+        for step in sorted(draws.sample(range(1, steps), min(points - done, steps // 2))):
+            kill = partial(draws.choice(lab.KILLS), step)
+            assert lab.call(lab.train, recipe, tmp_path, name, kill, folder=tmp_path / "printed").code < 0
+            done += 1
+        assert lab.call(lab.train, recipe, tmp_path, name, folder=tmp_path / "printed").code == 0
+        assert lab.rows(tmp_path / name) == rows
+        cycle += 1
+    lab.count("resume points between rows", done)
+
+
 def kept(run: Path) -> int:
     """Bytes of the checkpoints of a run."""
     return sum(file.stat().st_size for file in (run / "checkpoints").glob("step-??????/*"))

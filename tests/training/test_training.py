@@ -335,7 +335,7 @@ def test_a_nan_ends_the_run_and_keeps_the_last_checkpoint(small: Callable[..., G
 
     def d(real: Any, fake: Any) -> Any:
         calls.append(1)
-        return (fake - real).mean() * (float("nan") if len(calls) == 9 else 1.0)
+        return (fake - real).mean() * (float("nan") if len(calls) == 10 else 1.0)  # It is tried once before.
 
     objective = AdversarialLoss(d, lambda real, fake: (real - fake).mean(), True)
     with pytest.raises(NonFiniteError, match="step 9"):

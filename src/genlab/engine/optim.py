@@ -111,7 +111,8 @@ class Descent:
     def _blame(self, loss: Tensor, step: int) -> str:
         where, hint = f"step {step}, {self.name}", f"try a smaller {self.path}.lr"
         if not torch.isfinite(loss):
-            return f"{where}: the loss is {loss.item()}; {hint}"
+            first = "; at the first step it is the loss itself that is wrong" if step == 1 else f"; {hint}"
+            return f"{where}: the loss is {loss.item()}{first}"
         for path, p in self.network.named_parameters():
             if p.grad is not None and not torch.isfinite(p.grad).all():
                 return f"{where}: the gradient of {path} is not finite; {hint}"

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
+from genlab import data
 from genlab.data import pictures
-from genlab.data.preprocessing import Preprocessing
+from genlab.data.preprocessing import Preprocessing, fitted
 from genlab.engine import seals
 from genlab.engine.files import write_json
 from genlab.engine.randomness import Keyed
 from genlab.engine.stages import stage
 from genlab.evaluation import catalogue, judge
-from genlab.evaluation.image_set import Reference, Samples
+from genlab.evaluation.image_set import Reference, Samples, drawn
 from genlab.evaluation.measure import CHEAP, measure
-from genlab.families.base import Column, Generates
+from genlab.families.base import Column, Generates, Scores
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.runs.directory import RunDirectory
 
+HELD_OUT = 1000
+"""Test images that a discriminator is asked about."""
 METRICS = [name for name, metric in catalogue.METRICS.items() if metric.live is not None]
 FLOOR = Column("frechet_floor", "Quality/Frechet distance of real images", epoch="(real images {:.3g})")
 
@@ -49,9 +53,9 @@ class Watch:
     def __init__(self, run: RunDirectory, recipe: Recipe, seed: int, words: str) -> None:
         self.run, self.recipe, self.words = run, recipe, words
         self._keyed = Keyed(seed)
-        data = recipe.data
-        self._way = Preprocessing(data.size, data.channels, data.resize)
+        self._way = Preprocessing(recipe.data.size, recipe.data.channels, recipe.data.resize)
         self._against: Reference | None = None
+        self._held_out: tuple[Tensor, Tensor | None] | None = None
         sampling = FAMILIES[recipe.family].sampling
         assert sampling is not None, "only families that make images are measured"
         self._noise = sampling.noise(recipe)
@@ -76,7 +80,22 @@ class Watch:
         row = {name: found[name]["value"] for name in METRICS if found[name]["value"] is not None}
         if found["frechet_distance"]["floor"] is not None:
             row[FLOOR.name] = found["frechet_distance"]["floor"]
-        return row
+        return row | self._scored(step, model, against)
+
+    def _scored(self, step: int, model: Generates, against: Reference) -> dict[str, float]:
+        """What a model with a discriminator says of test images; nothing where there are none that it could read."""
+        if not isinstance(model, Scores) or against.split != "test":
+            return {}
+        if self._held_out is None:
+            test = data.load_test(self.recipe.data.name)
+            assert test is not None, "the reference is of it"
+            chosen = fitted(drawn(test, HELD_OUT), self.recipe)
+            self._held_out = (
+                torch.from_numpy(chosen.images),
+                None if chosen.labels is None else torch.from_numpy(chosen.labels),
+            )
+        images, labels = self._held_out
+        return {} if self.recipe.conditional and labels is None else model.held_out(images, labels, step)
 
     def _reference(self) -> Reference:
         if self._against is None:

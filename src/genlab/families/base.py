@@ -56,6 +56,14 @@ class Validates(Protocol):
         """What is to be logged of the epoch, and of the test split (uint8 images, int64 labels), where there is one."""
 
 
+@runtime_checkable
+class Scores(Protocol):
+    """A model that tells real images from its own, and says how well it does on images that it does not learn from."""
+
+    def held_out(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
+        """What is to be logged of these real images (uint8; int64 labels) beside as many fresh ones of its own."""
+
+
 CustomNetworks = Mapping[str, nn.Module]
 """Networks of the caller's, by name, that stand in for a recipe's."""
 Networks = Mapping[str, nn.Module]
@@ -173,6 +181,10 @@ class WarmStart:
         return given
 
 
+BLOCK = ("_mean", "_p10", "_p90")
+"""What is added to the name of a quantity for its mean and quantiles over the steps since the last metric row."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the metric rows.
@@ -182,12 +194,14 @@ class Column:
         tag: its name in TensorBoard.
         live: what the progress bar calls it; empty: it is not shown there.
         epoch: how it is written in the line that ends an epoch, as a format; empty: it is not.
+        block: whether rows also have its mean and its 10 % and 90 % quantiles over the steps since the last row.
     """
 
     name: str
     tag: str
     live: str = ""
     epoch: str = ""
+    block: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,6 +221,7 @@ class Family:
         cautions: (recipe, with its engine resolved) -> what is worth saying before a training.
         mergeable: whether each output depends on its own image only, so that passes may be merged.
         objective: the type of a custom objective; None: it takes none.
+        check_objective: sees whether a custom objective can be trained with; raises a UsageError where it cannot.
     """
 
     build: Callable[[Any, int, Keyed], dict[str, nn.Module]]
@@ -221,6 +236,7 @@ class Family:
     cautions: Callable[[Any], Iterator[str]] = lambda recipe: iter(())
     mergeable: Callable[[Networks], bool] = lambda networks: False
     objective: type | None = None
+    check_objective: Callable[[Any], None] | None = None
     sampling: Sampling | None = None
     encoding: Encoding | None = None
     scoring: Scoring | None = None
@@ -240,7 +256,8 @@ class Family:
         missing = sorted(set(needed) & made.keys() - set(custom))
         if missing:
             raise UsageError(
-                f"this run was trained with a custom {' and '.join(missing)}; pass it as an argument in Python"
+                f"this run was trained with a custom {' and '.join(missing)}; from Python: "
+                f"genlab.open_run(..., {missing[0]}=...), or genlab.train(resume=..., {missing[0]}=...)"
             )
         strange = sorted(set(custom) - made.keys())
         if strange:

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 MINIBATCH = "On the training minibatch of each logged step; nothing here is a validation curve."
 
 
+BLOCKS = (
+    "On training minibatches: the mean over the steps since the last logged one, in a band that holds 80 % of them "
+    "(runs of older versions: the logged step alone)."
+)
+
+
 @dataclass(frozen=True)
 class Curve:
     """A column of metrics.jsonl, and what it is called."""

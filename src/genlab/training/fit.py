@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from genlab.runs import checkpoint, tensors
 from genlab.runs.directory import RunDirectory
 from genlab.runs.rows import MetricLog, Row
 from genlab.runs.sampling import drawn_with
+from genlab.training.blocks import Block
 
 CONDITIONAL_COLUMNS = 10
 UNCONDITIONAL_SAMPLES, UNCONDITIONAL_COLUMNS = 64, 8
@@ -63,6 +64,8 @@ def check_observers(observers: Sequence[object]) -> None:
     Raises:
         UsageError: it has none of the methods of `Observer`, or is a class instead of an object.
     """
+    if not isinstance(observers, Sequence):
+        raise UsageError(f"observers is a {type(observers).__name__}; give a list, as in observers=[watch]")
     for observer in observers:
         if isinstance(observer, type):
             raise UsageError(f"observer {observer.__name__} is a class; give an object of it: {observer.__name__}()")
@@ -128,14 +131,13 @@ def fit(
     schedule = Schedule.of(recipe, len(dataset))
     images = torch.from_numpy(dataset.images)
     labels = _tensor(dataset.labels)
-    done, seconds_before = 0, 0.0
     if from_checkpoint:
         restore(model, from_checkpoint, run)
-        done, seconds_before = from_checkpoint.step, from_checkpoint.state["seconds"]
     else:
         _real_picture(dataset, recipe, run)
-    classes = len(dataset.class_names)
-    books = _Bookkeeping(model, run, recipe, schedule, keyed, observers, classes, test, evaluator, done, seconds_before)
+    classes, done = len(dataset.class_names), from_checkpoint.step if from_checkpoint else 0
+    before = from_checkpoint.state if from_checkpoint else {}
+    books = _Bookkeeping(model, run, recipe, schedule, keyed, observers, classes, test, evaluator, done, before)
     with books.status(), run.appending(after=done) as log, signals.requests() as stop:
         _tell(observers, "started", schedule, run, done)
         for step, indices in batches(schedule, keyed, after=done):
@@ -164,13 +166,15 @@ class _Bookkeeping:
         test: Dataset | None,
         evaluator: Evaluator | None,
         done: int,
-        seconds_before: float,
+        before: Mapping[str, Any],
     ) -> None:
         self.model, self.run, self.recipe, self.schedule, self.observers = model, run, recipe, schedule, observers
         self.test, self.evaluator, self.family = test, evaluator, FAMILIES[recipe.family]
         if self.family.sampling:
             self.previews = previews(recipe, keyed, classes)
-        self.start = time.monotonic() - seconds_before
+        # Checkpoints of older versions hold no open block.
+        self.block = Block([c.name for c in self.family.columns if c.block], before.get("block"))
+        self.start: float = time.monotonic() - before.get("seconds", 0.0)
         self.saved_at = time.monotonic()
         self.step = done
 
@@ -200,6 +204,7 @@ class _Bookkeeping:
         """Log, sample, save: whatever is due after this step."""
         self.step = step
         last = step == self.schedule.total_steps
+        self.block.add(losses)
         _tell(self.observers, "stepped", step, self.seconds)
         if self.schedule.evaluates_at(step, self.recipe):
             losses = {**losses, **self._evaluate(step)}
@@ -224,8 +229,9 @@ class _Bookkeeping:
         kept = self.recipe.data.last_batch == "keep" and partial
         images = step * self.schedule.batch - (step // per_epoch * (self.schedule.batch - partial) if kept else 0)
         row = {"step": step, "epoch": round(step / per_epoch, 6), "images": images, "seconds": round(self.seconds, 3)}
-        log.append({**row, **losses})
-        _tell(self.observers, "logged", {**row, **losses})
+        row |= losses | self.block.close()
+        log.append(row)
+        _tell(self.observers, "logged", dict(row))
 
     def _evaluate(self, step: int) -> dict[str, float]:
         assert isinstance(self.model, Validates)
@@ -261,7 +267,11 @@ class _Bookkeeping:
             )
 
     def _save(self, step: int) -> None:
-        state: dict[str, Any] = {"model": self.model.training_state(), "seconds": self.seconds}
+        state: dict[str, Any] = {
+            "model": self.model.training_state(),
+            "seconds": self.seconds,
+            "block": self.block.state,
+        }
         checkpoint.save(self.run.checkpoints, checkpoint.Checkpoint(step, _all_tensors(self.model), state))
         self.saved_at = time.monotonic()
         self._note("running", pid=os.getpid())

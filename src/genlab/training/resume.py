@@ -123,7 +123,9 @@ def _say_lost_rows(run: OpenRun, step: int) -> None:
 
 def _check_parts(run: OpenRun, own: Mapping[str, str], objective: AdversarialLoss | None) -> None:
     if "objective" in own and objective is None:
-        raise UsageError("this run was trained with a custom objective; pass it from Python")
+        raise UsageError(
+            f"{run.path.name} was trained with a custom objective; from Python: genlab.train(resume=..., objective=...)"
+        )
     extra = sorted({*run.custom, *(["objective"] if objective else [])} - own.keys())
     if extra:
         raise UsageError(f"run {run.path.name} was trained with the recipe's {' and '.join(extra)}; pass none")

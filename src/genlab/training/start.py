@@ -79,6 +79,7 @@ def start(
     described = describe_networks(assembly.family.examples(settled, len(dataset.class_names)), assembly.networks)
     told = {k: type(v).__name__ for k, v in parts.items()}
     test = load_test(settled.data.name)
+    _check_range(assembly, custom, len(dataset.class_names))
     provenance = provenance_of(settled, seed, dataset, test, described, told)
     if source:
         provenance["encoder_from"] = {"run": str(source.path.resolve()), "step": source.status["step"]}
@@ -126,6 +127,29 @@ def start_warm(warm: WarmStart, assembly: Assembly, source: OpenRun) -> None:
         )
 
 
+@torch.no_grad()
+def _check_range(assembly: Assembly, custom: CustomNetworks, classes: int) -> None:
+    """Warn where a network of the caller's makes images that are out of range at once."""
+    sampling = assembly.family.sampling
+    if sampling is None or sampling.network not in custom:
+        return
+    (z, *told), _ = assembly.family.examples(assembly.recipe, classes)[sampling.network]
+    network = custom[sampling.network]
+    noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(0)).to(
+        next(iter(network.parameters()), z).device
+    )
+    training = network.training
+    made = network.eval()(noise, *(value.to(noise.device) for value in told))
+    network.train(training)
+    low, high = made.min().item(), made.max().item()
+    if low < -1.01 or high > 1.01:
+        warnings.warn(
+            f"the {sampling.network} makes values from {low:.3g} to {high:.3g}; images lie in [-1, 1], and what lies "
+            "outside is cut off when it is sampled (end with torch.nn.Tanh)",
+            stacklevel=5,
+        )
+
+
 def _check_objective(objective: object, recipe: Recipe) -> None:
     kind = FAMILIES[recipe.family].objective
     if objective is not None and kind is None:
@@ -134,3 +158,6 @@ def _check_objective(objective: object, recipe: Recipe) -> None:
         )
     if objective is not None and kind is not None and not isinstance(objective, kind):
         raise UsageError(f"objective is a {type(objective).__name__}; expected genlab.{kind.__name__}")
+    check = FAMILIES[recipe.family].check_objective
+    if objective is not None and check is not None:
+        check(objective)

@@ -396,3 +396,28 @@ def test_conditional_generator_with_a_discriminator_that_is_not_told(small: Call
     recipe = small({"networks.discriminator": UNTOLD})
     _, rows = run(recipe)
     assert all(torch.isfinite(torch.tensor(list(row.values()))).all() for row in rows)
+
+
+@pytest.mark.parametrize("name", ["quick-mnist", "s2-dcgan"])
+def test_the_loss_on_held_out_images_is_that_of_training_on_other_images(
+    name: str, small: Callable[..., GanRecipe]
+) -> None:
+    """What `step` would log of these images and new z before its update; nothing of the model changes."""
+    model, _ = run(small(recipe=name))
+    before = [digest(network) for network in model.networks.values()]
+    found = model.held_out(IMAGES, CLASSES, 7)
+    assert model.held_out(IMAGES, CLASSES, 7) == found
+    assert model.held_out(IMAGES, CLASSES, 8) != found
+    assert [digest(network) for network in model.networks.values()] == before
+    assert model.D.training
+    z = model.keyed.normal("held-out", 7, 16, model.recipe.latent)
+    with torch.no_grad():  # In training mode, which changes the running statistics of this model for good.
+        fake = model.G(z, CLASSES) if model.recipe.conditional else model.G(z)
+        told = [CLASSES] if model.recipe.discriminator_conditional else []
+        a, b = (model.D(x, *told) for x in (model.engine.tanh_range(IMAGES), fake))
+        assert found == {"loss_d_held_out": pytest.approx(model.loss.discriminator(a, b).item(), rel=1e-4)}
+
+
+def test_a_discriminator_that_does_not_learn_is_not_asked(small: Callable[..., GanRecipe]) -> None:
+    changes = {"objective.players": "generator"}
+    assert make(small(changes, "s2-dcgan")).held_out(IMAGES, CLASSES, 1) == {}

@@ -20,6 +20,7 @@ from genlab.engine import device
 from genlab.engine.randomness import Keyed
 from genlab.errors import RecipeError, Stopped, UsageError
 from genlab.families.gan.losses import adversarial
+from genlab.families.vae import elbo
 from genlab.families.vae import model as vae
 from genlab.recipe import VaeRecipe, files
 from genlab.runs.checkpoint import newest
@@ -229,7 +230,15 @@ def test_evaluation_changes_nothing(small_vae: Small) -> None:
     before = digest(*model.networks.values())
     found = model.epoch_ended(IMAGES, CLASSES, 3)
     assert found == model.epoch_ended(IMAGES, CLASSES, 3)
-    assert set(found) == {"test_reconstruction_sum", "test_kl_sum", "test_active_units"}
+    sums = {"test_reconstruction_sum", "test_kl_sum", "test_active_units"}
+    assert set(found) == sums | {"test_loss", "test_reconstruction", "test_kl"}
+    objective, pixels = model.recipe.objective, IMAGES[0].numel()
+    factor = elbo.reduction(objective.likelihood, objective.reconstruction, pixels)
+    assert found["test_reconstruction"] == pytest.approx(factor * found["test_reconstruction_sum"])
+    share = model.recipe.latent if objective.kl == "mean" else 1
+    assert found["test_kl"] == pytest.approx(found["test_kl_sum"] / share)
+    weighed = found["test_reconstruction"] + model._kl_weight(3) * found["test_kl"]
+    assert found["test_loss"] == pytest.approx(weighed)
     assert digest(*model.networks.values()) == before
     assert model.encoder.training
     assert model.epoch_ended(None, None, 3) == {}

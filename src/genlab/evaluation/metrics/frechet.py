@@ -16,12 +16,21 @@ def frechet_distance(real: NDArray[Any], fake: NDArray[Any]) -> float:
     Squared Wasserstein-2 distance of the two normal distributions (Dowson and Landau 1982; as a metric of generators
     Heusel et al. 2017). 0 and larger, in squared units of the features. Symmetric. Biased upwards, by about 1/N.
     """
-    return frechet_of_moments(*moments(real), *moments(fake))
+    (mean_r, covariance_r), (mean_f, covariance_f) = moments(real), moments(fake)
+    if mean_r.shape != mean_f.shape:
+        raise ValueError(f"features: {len(mean_r)} numbers a row in real, {len(mean_f)} in fake; one judge makes both")
+    return frechet_of_moments(mean_r, covariance_r, mean_f, covariance_f)
 
 
 def moments(features: NDArray[Any]) -> tuple[Floats, Floats]:
-    """Mean (d,) and covariance (d, d) of features (N, d), N >= 2."""
+    """Mean (d,) and covariance (d, d) of features (N, d), N >= 2.
+
+    Raises:
+        ValueError: not such features, or a single row.
+    """
     rows = features_of(features)
+    if len(rows) < 2:
+        raise ValueError("features: a covariance needs 2 rows or more, here is 1")
     mean = rows.mean(0)
     centred = rows - mean
     return mean, centred.T @ centred / (len(rows) - 1)

@@ -7,8 +7,8 @@ from genlab.families.base import Column
 from genlab.recipe import ClassifierRecipe
 
 COLUMNS = (
-    Column("loss", "Loss/Training minibatch", live="loss"),
-    Column("accuracy", "Accuracy/training minibatch", live="accuracy"),
+    Column("loss", "Loss/Training minibatch", live="loss", block=True),
+    Column("accuracy", "Accuracy/training minibatch", live="accuracy", block=True),
     Column("train_loss", "Loss/Training epoch", epoch="train loss {:.4f}"),
     Column("test_loss", "Loss/Test", epoch="test loss {:.4f}"),
     Column("train_accuracy", "Accuracy/training epoch", epoch="train accuracy {:.2%}"),

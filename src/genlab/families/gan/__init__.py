@@ -1,7 +1,7 @@
 """Generative adversarial networks (Goodfellow et al. 2014) and their conditional, packed and penalised variants."""
 
 from genlab.families.base import Family, Sampling, Scoring
-from genlab.families.gan import model
+from genlab.families.gan import losses, model
 from genlab.families.gan.cautions import cautions
 from genlab.families.gan.columns import COLUMNS
 from genlab.families.gan.cost import multiply_adds
@@ -23,6 +23,7 @@ FAMILY = Family(
     cautions=cautions,
     mergeable=model.mergeable,
     objective=AdversarialLoss,
+    check_objective=losses.check,
     sampling=Sampling("generator", noise=lambda recipe: (recipe.latent,), to_images=model.to_images),
     scoring=Scoring(
         "discriminator",

@@ -3,8 +3,9 @@
 from genlab.families.base import Column
 
 COLUMNS = (
-    Column("loss_d", "Loss/Discriminator", live="D"),
-    Column("loss_g", "Loss/Generator", live="G"),
+    Column("loss_d", "Loss/Discriminator", live="D", block=True),
+    Column("loss_g", "Loss/Generator", live="G", block=True),
+    Column("loss_d_held_out", "Loss/Discriminator on held-out images"),
     Column("penalty", "Loss/Penalty"),
     Column("d_real", "D/real"),
     Column("d_fake", "D/fake"),

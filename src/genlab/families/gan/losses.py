@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, relu, softplus
 
+from genlab.errors import UsageError, first_line
 from genlab.recipe.objectives import LOSSES
 
 Pair = Callable[[Tensor, Tensor], Tensor]
@@ -29,6 +30,33 @@ class AdversarialLoss(NamedTuple):
     generator: Pair
     generator_needs_real: bool
     """Whether the generator's loss looks at the real logits; if not, it is given the generated ones twice."""
+
+
+def check(loss: AdversarialLoss) -> None:
+    """See whether a pair of losses can be trained with, on logits of eight images.
+
+    Raises:
+        UsageError: a loss cannot be called with logits of real and of generated images, is no finite scalar, or the
+            generator's looks at real images although it does not say so.
+    """
+    a, b = torch.linspace(-1, 1, 8, requires_grad=True), torch.linspace(-0.5, 0.7, 8, requires_grad=True)
+    for player in ("discriminator", "generator"):
+        try:
+            value = getattr(loss, player)(a, b)
+        except Exception as error:
+            raise UsageError(
+                f"objective: the {player}'s loss cannot be called with the logits of real and of generated images, "
+                f"(N,) each: {first_line(error)}"
+            ) from error
+        if not isinstance(value, Tensor) or value.dim() != 0:
+            shape = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise UsageError(f"objective: the {player}'s loss is {shape}; expected a scalar: take its mean()")
+        if not torch.isfinite(value):
+            raise UsageError(f"objective: the {player}'s loss of ordinary logits is {value.item()}")
+    if not loss.generator_needs_real and not torch.equal(loss.generator(a, b), loss.generator(a + 1, b)):
+        raise UsageError(
+            "objective: the generator's loss depends on the logits of real images; give generator_needs_real=True"
+        )
 
 
 def adversarial(name: str, label_smoothing: float = 0.0) -> AdversarialLoss:

@@ -264,6 +264,23 @@ class Gan:
         """
         return to_images(self.recipe, self.engine.apply(self.sampler, z, labels if self.recipe.conditional else None))
 
+    @torch.no_grad()
+    def held_out(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
+        """D's loss, without its penalty, on real images that it does not learn from and as many fresh ones of G, for
+        the same classes; both networks with the statistics of these batches, as in training, and no dropout."""
+        n = len(images) // self.recipe.objective.packing * self.recipe.objective.packing
+        if not n or self.recipe.objective.players == "generator":
+            return {}
+        x, y = images[:n], None if labels is None else labels[:n]
+        z = self.keyed.normal("held-out", step, n, self.recipe.latent)
+        fake = self.engine.apply(self.G, z, y if self.recipe.conditional else None, batch_statistics=True)
+        told = y if self.recipe.discriminator_conditional else None
+        a, b = (
+            self.engine.apply(self.D, self._pack(batch), told, batch_statistics=True).ravel()
+            for batch in (self.engine.tanh_range(x).cpu(), fake)
+        )
+        return {"loss_d_held_out": self.loss.discriminator(a, b).item()}
+
     @property
     def sampler(self) -> nn.Module:
         """The network that samples: G, or its average."""

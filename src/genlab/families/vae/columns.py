@@ -7,9 +7,12 @@ from genlab.families.base import Column
 from genlab.recipe import VaeRecipe
 
 COLUMNS = (
-    Column("loss", "Loss/Training minibatch", live="loss"),
-    Column("reconstruction", "Loss/Reconstruction"),
-    Column("kl", "Loss/KL"),
+    Column("loss", "Loss/Training minibatch", live="loss", block=True),
+    Column("reconstruction", "Loss/Reconstruction", block=True),
+    Column("kl", "Loss/KL", block=True),
+    Column("test_loss", "Loss/Test", epoch="test loss {:.4g}"),
+    Column("test_reconstruction", "Loss/Test reconstruction"),
+    Column("test_kl", "Loss/Test KL"),
     Column("kl_weight", "KL/weight"),
     Column("effective_beta", "KL/effective beta"),
     Column("reconstruction_sum", "Reconstruction/training minibatch, nats"),

@@ -96,7 +96,8 @@ class Vae:
             output = _decode(self.decoder, elbo.reparameterise(mean, log_variance, noise), y)
 
         # Minimise the reconstruction's error plus the weighted KL divergence from the prior.
-        terms = _terms(self.recipe, x, mean, log_variance, output)
+        by_unit = elbo.kl_to_prior(mean, log_variance).mean(0)
+        terms = _reduced(self.recipe, _error(self.recipe, x, output), by_unit, x[0].numel())
         weight = self._kl_weight(step)
         loss = terms["reconstruction"] + weight * terms["kl_used"]
         norm = self.descent(loss, step)
@@ -126,14 +127,19 @@ class Vae:
         )
 
     def epoch_ended(self, images: Tensor | None, labels: Tensor | None, step: int) -> dict[str, float]:
-        """The bound on held-out images, one z each: reconstruction and KL summed in nats per image, active units."""
+        """The bound on held-out images, one z each: both terms and the loss as the recipe reduces and weighs them in
+        this step, both summed in nats per image, and the active units."""
         if images is None:
             return {}
         networks = {"encoder": self.encoder, "decoder": self.decoder}
         purpose = f"held-out/{step}"
-        found = bound(self.recipe, networks, self.engine, self.keyed, purpose, images, labels)
+        error, by_unit, active = _bound(self.recipe, networks, self.engine, self.keyed, purpose, images, labels)
         self.encoder.train(), self.decoder.train()
-        return {f"test_{name}": value for name, value in found.items()}
+        terms = _reduced(self.recipe, error, by_unit, images[0].numel())
+        loss = terms["reconstruction"] + self._kl_weight(step) * terms.pop("kl_used")
+        return {f"test_{name}": value.item() for name, value in {"loss": loss, **terms}.items()} | {
+            "test_active_units": active
+        }
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images for z (N, latent) and, if conditional, labels (N,): float32, (N, C, H, W), in [0, 1]."""
@@ -175,24 +181,34 @@ def bound(
         networks: `encoder` and `decoder`; left in evaluation mode.
         purpose: of the draws of z.
     """
+    error, by_unit, active = _bound(recipe, networks, engine, keyed, purpose, images, labels)
+    return {"reconstruction_sum": error.item(), "kl_sum": by_unit.sum().item(), "active_units": active}
+
+
+@torch.no_grad()
+def _bound(
+    recipe: VaeRecipe,
+    networks: Mapping[str, nn.Module],
+    engine: Engine,
+    keyed: Keyed,
+    purpose: str,
+    images: Tensor,
+    labels: Tensor | None,
+) -> tuple[Tensor, Tensor, int]:
+    """Means over the images: -log p(x|z), and the KL divergence of each latent dimension, (latent,), in nats; then the
+    active units."""
     encoder, decoder = (engine.place(networks[name]).eval() for name in ("encoder", "decoder"))
-    sums = torch.zeros(2)
-    means = []
+    errors, divergences, means = torch.zeros(()), torch.zeros(recipe.latent), []
     for k in range(0, len(images), 500):
         x = engine.tanh_range(images[k : k + 500])
         y = _told(recipe, None if labels is None else labels[k : k + 500], x.device)
         mean, log_variance = _encode(encoder, x, y)
         noise = keyed.normal(purpose, k, *mean.shape).to(mean.device)
-        output = _decode(decoder, elbo.reparameterise(mean, log_variance, noise), y)
-        terms = _terms(recipe, x, mean, log_variance, output)
-        sums += len(x) * torch.tensor([terms["reconstruction_sum"].item(), terms["kl_sum"].item()])
+        error = _error(recipe, x, _decode(decoder, elbo.reparameterise(mean, log_variance, noise), y))
+        errors += len(x) * error.cpu()
+        divergences += len(x) * elbo.kl_to_prior(mean, log_variance).mean(0).cpu()
         means.append(mean.cpu())
-    reconstruction, kl = (sums / len(images)).tolist()
-    return {
-        "reconstruction_sum": reconstruction,
-        "kl_sum": kl,
-        "active_units": elbo.active_units(torch.cat(means)),
-    }
+    return errors / len(images), divergences / len(images), elbo.active_units(torch.cat(means))
 
 
 @torch.no_grad()
@@ -255,20 +271,28 @@ def log_likelihood(
     return torch.cat(found)
 
 
-def _terms(recipe: VaeRecipe, x: Tensor, mean: Tensor, log_variance: Tensor, output: Tensor) -> dict[str, Tensor]:
-    """The bound's terms for images in [-1, 1]: summed over pixels and latents, and as the recipe reduces them."""
+def _error(recipe: VaeRecipe, x: Tensor, output: Tensor) -> Tensor:
+    """-log p(x|z) for images in [-1, 1], summed over pixels, mean over the images."""
+    target = (x + 1) / 2 if recipe.objective.likelihood == "bernoulli" else x
+    return elbo.NEGATIVE_LOG_LIKELIHOODS[recipe.objective.likelihood](output, target).mean()
+
+
+def _reduced(recipe: VaeRecipe, error: Tensor, by_unit: Tensor, pixels: int) -> dict[str, Tensor]:
+    """The bound's terms, summed over pixels and latents, and as the recipe reduces them; `kl_used` is what the loss
+    weighs: with free bits no dimension counts less than those.
+
+    Args:
+        error: -log p(x|z), mean over images.
+        by_unit: the KL divergence of each latent dimension, mean over images, (latent,).
+    """
     objective = recipe.objective
-    target = (x + 1) / 2 if objective.likelihood == "bernoulli" else x
-    error = elbo.NEGATIVE_LOG_LIKELIHOODS[objective.likelihood](output, target).mean()
-    factor = elbo.reduction(objective.likelihood, objective.reconstruction, x[0].numel())
-    by_unit = elbo.kl_to_prior(mean, log_variance).mean(0)
     used = by_unit.clamp(min=objective.free_bits) if objective.free_bits else by_unit
 
     def reduced(kl: Tensor) -> Tensor:
         return kl.sum() if objective.kl == "sum" else kl.mean()
 
     return {
-        "reconstruction": factor * error,
+        "reconstruction": elbo.reduction(objective.likelihood, objective.reconstruction, pixels) * error,
         "reconstruction_sum": error,
         "kl": reduced(by_unit),
         "kl_used": reduced(used),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genlab.families.drawing import MINIBATCH, Curve, Plot, gradient_plot
+from genlab.families.drawing import BLOCKS, Curve, Plot, gradient_plot
 from genlab.recipe import VaeRecipe
 
 
@@ -10,14 +10,7 @@ def plots(recipe: VaeRecipe, custom_objective: bool) -> list[Plot]:
     """The curves of a run."""
     latent = recipe.latent
     return [
-        Plot(
-            "loss",
-            "Loss and its terms",
-            f"What is minimised: the reconstruction ({recipe.objective.reconstruction} over pixels) plus the weight "
-            f"times the KL divergence ({recipe.objective.kl} over latents). {MINIBATCH}",
-            "as reduced",
-            (Curve("loss", "loss"), Curve("reconstruction", "reconstruction"), Curve("kl", "KL")),
-        ),
+        *_losses(recipe),
         Plot(
             "bound",
             "Reconstruction and KL, summed",
@@ -54,4 +47,29 @@ def plots(recipe: VaeRecipe, custom_objective: bool) -> list[Plot]:
             log=True,
         ),
         gradient_plot(),
+    ]
+
+
+def _losses(recipe: VaeRecipe) -> list[Plot]:
+    """What is minimised, in training and on the test split."""
+    return [
+        Plot(
+            "loss",
+            "Loss and its terms",
+            f"What is minimised: the reconstruction ({recipe.objective.reconstruction} over pixels) plus the weight "
+            f"times the KL divergence ({recipe.objective.kl} over latents). {BLOCKS}",
+            "as reduced",
+            (Curve("loss", "loss"), Curve("reconstruction", "reconstruction"), Curve("kl", "KL")),
+        ),
+        Plot(
+            "test-loss",
+            "Loss and its terms on the test split",
+            "The same three, after each epoch on images that are not learned from, one z per image.",
+            "as reduced",
+            (
+                Curve("test_loss", "loss, test"),
+                Curve("test_reconstruction", "reconstruction, test"),
+                Curve("test_kl", "KL, test"),
+            ),
+        ),
     ]
