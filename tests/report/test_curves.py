@@ -16,6 +16,7 @@ import genlab
 from genlab.api.run import Run
 from genlab.families.drawing import Curve, Plot
 from genlab.report import curves
+from genlab.report.series import series
 from genlab.runs.rows import Row
 
 PLOTS = {
@@ -34,7 +35,7 @@ def rows_of(plot: Plot, n: int = 50) -> list[Row]:
 
 @pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS.keys())
 def test_a_legend_is_whole_and_takes_no_room_from_the_curves(plot: Plot) -> None:
-    with curves._figure(plot, {c.column: curves._series(rows_of(plot), c.column) for c in plot.curves}) as figure:
+    with curves._figure(plot, {c.column: series(rows_of(plot), c.column) for c in plot.curves}) as figure:
         FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
         (axes,) = figure.axes
         legend = axes.get_legend()
@@ -51,7 +52,7 @@ def test_curves_of_equal_values_are_all_seen() -> None:
     """The earlier ones are wider, so that each is seen at the sides of those that are drawn over it."""
     plot = Plot("x", "X", "", "y", tuple(Curve(f"c{k}", f"curve {k}") for k in range(4)))
     rows: list[Row] = [{"step": k, **{f"c{n}": 1.0 for n in range(4)}} for k in range(1, 9)]
-    with curves._figure(plot, {c.column: curves._series(rows, c.column) for c in plot.curves}) as figure:
+    with curves._figure(plot, {c.column: series(rows, c.column) for c in plot.curves}) as figure:
         lines = figure.axes[0].get_lines()[:4]
         widths = [line.get_linewidth() for line in lines]
         assert len({line.get_color() for line in lines}) == 4
@@ -64,7 +65,7 @@ def test_curves_of_one_point_are_numbers(finished: Run, tmp_path: Path) -> None:
         {"step": 12, "epoch": 2.0},
     ]
     (figure,) = curves.draw(rows, finished.recipe)
-    assert figure.numbers == (("generated", 7.25), ("floor: real images", 0.5))
+    assert figure.numbers == (("generated", 7.25), ("real images", 0.5))
     assert (figure.svg, figure.png) == ("", b"")
     assert figure.csv.decode().splitlines()[1] == "12,2.0,7.25,0.5"
     (drawn,) = curves.draw([rows[0], {**rows[0], "step": 24}], finished.recipe)
@@ -95,5 +96,5 @@ def test_a_figure_of_nothing_but_gaps_is_none(finished: Run) -> None:
     assert curves.draw([{"step": 1, "epoch": 0.1}], finished.recipe) == []
     rows: list[Any] = [{"step": k, "epoch": 0.1, "frechet_distance": None, "frechet_floor": None} for k in (1, 2)]
     (figure,) = curves.draw(rows, finished.recipe)
-    assert np.isnan(curves._series(rows, "frechet_distance").values).all()
+    assert np.isnan(series(rows, "frechet_distance").y).all()
     assert figure.svg

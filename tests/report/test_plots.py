@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import io
+import math
+import re
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from genlab.report import plots
+from genlab.report import plots, style
+from genlab.report.figures import evaluation
 
 
 def test_shares_of_a_confusion_matrix_are_of_its_rows() -> None:
@@ -76,3 +80,48 @@ def test_responses_have_a_panel_for_each_disturbance() -> None:
     figure = plots.curves({"noise": (["0.1", "0.2"], [2.0, 30.0]), "blur": (["1"], [5.0])}, "floors")
     assert [axes.get_title() for axes in figure.axes] == ["noise", "blur"]
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["0.1", "0.2"]
+
+
+def test_the_nearest_samples_are_of_every_class() -> None:
+    """Two of each of ten classes, the nearest of each; without classes the nearest of all."""
+    rng = np.random.default_rng(0)
+    distances, kinds = rng.random(1000), rng.integers(0, 12, 1000)
+    distances[kinds == 1] /= 1000  # All of the nearest are of one class.
+    shown = evaluation._closest(distances, kinds)
+    assert len(shown) == 20
+    for kind in set(kinds[shown].tolist()):
+        mine = np.flatnonzero(kinds == kind)
+        assert set(shown[kinds[shown] == kind].tolist()) == set(mine[distances[mine].argsort()[:2]].tolist())
+    assert evaluation._closest(distances, None).tolist() == distances.argsort()[:20].tolist()
+    assert kinds[evaluation._closest(distances[:1], kinds[:1])].tolist() == kinds[:1].tolist()
+
+
+@pytest.mark.parametrize("values", [[0.5, 5.0], [1.0, 1000.0], [0.02, 0.03]])
+def test_a_logarithmic_axis_has_plain_numbers(values: list[float]) -> None:
+    with style.canvas("x") as (figure, axes):
+        axes.plot([1, 2], values)
+        style.log_scale(axes, [np.array(values)])
+        svg = style.as_svg(figure)
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert axes.get_yscale() == "log"
+    assert texts
+    assert all(re.fullmatch(r"[\d.e+-]+", text) for text in texts), texts
+    assert "10^" not in svg
+    assert "mathdefault" not in svg
+
+
+@pytest.mark.parametrize("values", [[0.0, 5.0], [3.0, 3.0], [math.nan, math.nan]])
+def test_what_has_no_logarithm_stays_linear(values: list[float]) -> None:
+    with style.canvas("x") as (_, axes):
+        style.log_scale(axes, [np.array(values)])
+        assert axes.get_yscale() == "linear"
+
+
+def test_a_figure_takes_its_colours_from_the_page() -> None:
+    with style.canvas("x") as (figure, axes):
+        axes.plot([1, 2], [1, 2], color=style.COLOURS[1])
+        svg = style.as_svg(figure)
+    assert f"var(--c2, {style.COLOURS[1]})" in svg
+    assert "currentColor" in svg
+    assert "#000000" not in svg
+    assert "fill: #ffffff" not in svg, "it has no ground of its own"

@@ -54,10 +54,11 @@ def set_weights(run: RunDirectory, sha256: str) -> None:
     path.write_text(json.dumps(manifest))
 
 
-def set_distance(run: RunDirectory, distance: float) -> None:
+def set_distance(run: RunDirectory, distance: float, images: int = 10_000) -> None:
     (run.path / "evaluations").mkdir(exist_ok=True)
-    found = {"metrics": {"frechet_distance": {"value": distance, "floor": 2.0}}}
-    write_json(run.path / "evaluations" / "evaluation.json", seals.seal(found))
+    found = {"metrics": {"frechet_distance": {"value": distance, "floor": 2.0}}, "protocol": {"samples": images}}
+    name = "evaluation.json" if images == 10_000 else f"n{images}.json"
+    write_json(run.path / "evaluations" / name, seals.seal(found))
 
 
 RUNNING = """
@@ -103,6 +104,17 @@ def test_a_class_is_listed_sorted_and_marked_within_three_seconds(hand_ins: Path
     assert sorted(marked) == [f"student-0{k}/gan" for k in (2, 3, 4)]
 
 
+def test_a_run_that_was_measured_on_fewer_images_says_so(finished: Run, tmp_path: Path) -> None:
+    run = RunDirectory(shutil.copytree(finished.path, tmp_path / "a"))
+    for images, distance in ((200, 50.0), (1000, 30.0)):
+        set_distance(run, distance, images)
+    (facts,) = overview(tmp_path)
+    assert (facts["times_real"], facts["measured"]) == (15.0, 1000)
+    assert tables.of_runs([facts]).rows[0][3] == "15.0 x of 1,000"
+    set_distance(run, 8.0)
+    assert tables.of_runs(overview(tmp_path)).rows[0][3] == "4.0 x"
+
+
 @pytest.mark.parametrize(
     ("order", "first", "last"),
     [
@@ -140,7 +152,7 @@ def test_the_list_as_csv(hand_ins: Path) -> None:
 
 
 def test_what_was_changed_is_said_where_the_name_does_not() -> None:
-    facts: dict[str, Any] = dict.fromkeys(("step", "times_real", "accuracy", "bytes", "started", "reason"))
+    facts: dict[str, Any] = dict.fromkeys(("step", "times_real", "measured", "accuracy", "bytes", "started", "reason"))
     facts |= {"state": "finished", "copy_of": None, "equal_weights": None, "recipe": "s2-dcgan", "changed": "lr-0.1"}
     names = ("s2-dcgan-lr-0.1-seed0-001", "s2-dcgan-mine", "a")
     assert [row[-1] for row in tables.of_runs([{**facts, "run": name} for name in names]).rows] == [

@@ -48,7 +48,9 @@ def from_array(x: NDArray[Any], where: str) -> Images:
     if x.dtype.kind == "f":
         bad = np.flatnonzero(~((x >= 0) & (x <= 1)).reshape(len(x), -1).all(1)) if x.size else np.array([], int)
         if len(bad):
-            raise DataError(f"{where}[{bad[0]}] has values outside of [0, 1] or NaN; from [-1, 1] take (x + 1) / 2")
+            high = x[bad[0]][np.isfinite(x[bad[0]])].max(initial=0)
+            way = "from 0 .. 255 take x / 255" if high > 2 else "from [-1, 1] take (x + 1) / 2"
+            raise DataError(f"{where}[{bad[0]}] has values outside of [0, 1] or NaN; {way}")
         x = np.rint(x.astype(np.float64) * 255).astype(np.uint8)
     return as_images(x, where, [])
 

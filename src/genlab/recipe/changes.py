@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -27,17 +27,20 @@ def changes(recipe: BaseRecipe) -> dict[str, tuple[Any, Any]]:
     if recipe.name not in names():
         return {}
     found = diff(load(recipe.name), recipe)
-    return {path: values for path, values in found.items() if not path.startswith(UNTOLD)}
+    return {path: values for path, values in found.items() if is_told(path)}
 
 
-def short(found: Changes) -> str:
-    """Changes in a few characters of a file's name.
+def short(found: Changes, words: bool = False) -> str:
+    """Changes in a few characters of a file's name, or as words between commas.
 
     >>> short({"optimisers.generator.lr": (2e-4, 1e-3), "optimisers.discriminator.lr": (2e-4, 1e-3)})
     'lr-0.001'
     >>> short({"optimisers.generator.betas": ([0.5, 0.999], [0.9, 0.999]), "objective.loss": ("relativistic", "hinge")})
     'beta1_g-0.9-hinge'
+    >>> short({"budget.batch": (128, 64), "budget.epochs": (5, 9)}, words=True)
+    'batch 64, epochs 9'
     """
+    gap, between = (" ", ", ") if words else ("-", "-")
     parts: dict[str, list[str]] = {}
     for path, (old, new) in found.items():
         if path.startswith("logging."):
@@ -49,12 +52,32 @@ def short(found: Changes) -> str:
         word, value = key.split("\0")
         both = {"g", "d"} <= set(owners) or len(owners) > 1
         owner = "" if both or not owners[0] else f"_{owners[0]}"
-        said.append(f"{word}{owner}-{value}" if word else f"{value}{owner}")
-    while len("-".join(said)) > LONGEST and len(said) > 1:
+        said.append(f"{word}{owner}{gap}{value}" if word else f"{value}{owner}")
+    while len(between.join(said)) > LONGEST and len(said) > 1:
         said.pop()
     left = len(parts) - len(said)
-    text = "-".join(said)[:LONGEST] + (f"-and-{left}-more" if left else "")
-    return text.strip("-._")
+    text = between.join(said)[:LONGEST] + (f"{between}and{gap}{left}{gap}more" if left else "")
+    return text.strip("-._, ")
+
+
+def apart(recipes: Sequence[BaseRecipe]) -> list[str]:
+    """What sets each of several recipes apart from the others, in a few words; empty where nothing does.
+
+    >>> from genlab.recipe.files import load
+    >>> apart([load("s2-dcgan"), load("s2-dcgan", {"budget.batch": 64})])
+    ['batch 128', 'batch 64']
+    """
+    if len({recipe.name for recipe in recipes}) > 1:
+        return [" ".join(filter(None, (recipe.name, short(changes(recipe), words=True)))) for recipe in recipes]
+    return [
+        short({path: pair for other in recipes for path, pair in diff(other, recipe).items() if is_told(path)}, True)
+        for recipe in recipes
+    ]
+
+
+def is_told(path: str) -> bool:
+    """Whether a field says something of what is trained."""
+    return not path.startswith(UNTOLD)
 
 
 def _words(path: str, old: Any, new: Any) -> list[tuple[str, str]]:
@@ -63,6 +86,8 @@ def _words(path: str, old: Any, new: Any) -> list[tuple[str, str]]:
     if field == "betas" and isinstance(new, list) and len(new) == 2:
         before = old if isinstance(old, list) and len(old) == 2 else [None, None]
         return [(f"beta{k + 1}", _safe(new[k])) for k in range(2) if new[k] != before[k]]
+    if field == "max_steps" and new is None:
+        return [("", _safe("all steps"))]
     if field in ALONE and new is not None:
         return [("", _safe(PurePath(str(new)).stem if sections == ["data"] else new))]
     return [(_safe(WORDS.get(field, field)), _safe(new))]

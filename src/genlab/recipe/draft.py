@@ -250,6 +250,8 @@ def _unknown_field(path: str, known: list[str]) -> str:
     if guess is None:
         field = path.rpartition(".")[2]
         guess = next((path for path in known if nearest(field, [path.rpartition(".")[2]])), None)
+    if guess is not None and f".{BOTH}." in path:
+        guess = guess.replace(".generator.", f".{BOTH}.").replace(".discriminator.", f".{BOTH}.")
     return f"unknown field {path}" + (f"; did you mean {guess}?" if guess else f". Sections: {_sections(known)}")
 
 

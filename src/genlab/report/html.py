@@ -1,22 +1,37 @@
-"""Pages as self-contained HTML. Every text is escaped; only our own SVG is not."""
+"""Pages as self-contained HTML. Every text is escaped; only our own SVG, style and script are not."""
 
 from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from genlab.engine.console import visible
+from genlab.report.compare_page import ComparePage
 from genlab.report.page import Card, RunPage
 
 
-def render(page: RunPage) -> str:
+def render(page: RunPage | ComparePage) -> str:
     """The page as one HTML file that needs nothing else."""
-    return _environment().get_template("run.html").render(page=page)
+    template = "run.html" if isinstance(page, RunPage) else "compare.html"
+    script = _part("slides.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    given = {"page": page, "style": _part("page.css"), "script": script, "script_hash": f"sha256-{digest}"}
+    return _environment().get_template(template).render(given)
 
 
 def card(shown: Card) -> str:
     """What a notebook shows of a run or an evaluation."""
     return _environment().get_template("card.html").render(card=shown)
+
+
+@cache
+def _part(name: str) -> str:
+    return resources.files("genlab.report").joinpath("templates", name).read_text("utf-8")
 
 
 def _environment() -> Environment:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
+
+import numpy as np
 
 from genlab.errors import DataError, GenlabError
 from genlab.evaluation import kept
@@ -21,14 +24,20 @@ from genlab.report import text as words
 from genlab.report.curves import Figure, draw
 from genlab.report.diagram import drawing
 from genlab.report.figures import look
+from genlab.report.tables import Table, of_layers
+from genlab.report.verdict import Class, Verdict, classes_of, classes_table, named_rightly, verdict
 from genlab.runs import verify
 from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
 from genlab.runs.record import Provenance, Resumed
+from genlab.runs.rows import Row
 from genlab.runs.sampling import sampling_words
-from genlab.runs.verify import missing_rows
+from genlab.runs.verify import is_whole, missing_rows
 
-TIMELINE = 9
+TIMELINE, FEW = 9, 4
+"""Positions of the step slider, and those that stand side by side where no script runs."""
+IN_TABLES = ("evaluation-classes",)
+"""Figures whose numbers stand in a table of the page."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,8 @@ class Card:
 def run_card(run: RunDirectory) -> Card:
     """What a notebook shows of a run: where it stands, its last samples, its quality; nothing is written."""
     status = _status(run)
-    steps = [step for step in run.steps("samples", ".png") if _is_whole(run, run.file("samples", step, ".png"))]
-    picture = _embed(run.file("samples", steps[-1], ".png")) if steps else ""
+    steps = [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
+    picture = embed(run.file("samples", steps[-1], ".png")) if steps else ""
     record = kept.read(run, kept.FULL_FILE)
     facts = words.summary(record) if record else []
     try:
@@ -73,8 +82,8 @@ class Quality:
 
     Attributes:
         summary: (what, how it stands).
-        judged: in whose features the distances are.
-        columns, rows: every metric with value, interval, and what real images get.
+        classes: each class, worst first, or None; what its columns are is in `classes_caption`.
+        table: every metric with value, interval, and what real images get.
         explained: (metric, what it says, what it cannot see) of each.
         more: (what, how it stands) of the discriminator, the likelihood, latent interpolation.
         protocol: how the numbers came about.
@@ -82,9 +91,9 @@ class Quality:
     """
 
     summary: list[tuple[str, str]]
-    judged: str
-    columns: list[str]
-    rows: list[list[str]]
+    classes: Table | None
+    classes_caption: str
+    table: Table
     explained: list[tuple[str, str, str]]
     more: list[tuple[str, str]]
     protocol: str
@@ -92,18 +101,36 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """One position of a step slider; `few`: it is among the four that stand side by side where no script runs."""
+
+    label: str
+    grids: list[Grid]
+    few: bool = False
+
+
+@dataclass(frozen=True)
+class Again:
+    """How a run is made once more: a command, and words on what it gives."""
+
+    words: str
+    command: str
+
+
+@dataclass(frozen=True)
 class RunPage:
     """The report of a run.
 
     Attributes:
+        lead: what this run is.
         notes: what is wrong with the run's files, a line each.
-        facts: (label, value), the line under the title.
+        verdict: a sentence and five numbers.
         final, real: the last sample grid, and real images in the same layout.
         row_names: what each row of a grid shows; empty if rows mean nothing.
+        frames: grids over the course of training, same z throughout.
         quality: the full evaluation, if there was one.
         looks: figures that were made of the run (`report.figures.looks`).
-        timeline: grids over the course of training, same z throughout.
-        networks: as `families.nets.describe` gives them, as plain values.
+        networks: layer by layer.
         drawing: SVG of the system and its networks.
         equations: the objective; empty for an own one.
         recipe: YAML.
@@ -114,62 +141,122 @@ class RunPage:
     lead: str
     state: str
     notes: list[str]
-    facts: list[tuple[str, str]]
+    verdict: Verdict
     final: Grid | None
     real: Grid | None
     row_names: list[str]
-    timeline: list[Grid]
+    frames: list[Frame]
     quality: Quality | None
     looks: list[Grid]
     figures: list[Figure]
-    networks: list[dict[str, Any]]
+    again: Again
+    networks: list[Table]
     drawing: str
     equations: list[str]
     recipe: str
     provenance: list[tuple[str, str]]
+
+    @property
+    def contents(self) -> list[tuple[str, str]]:
+        """(anchor, title) of each section that there is."""
+        there = [
+            ("samples", "Samples", bool(self.final or not self.looks)),
+            ("course", "Course", len(self.frames) > 1),
+            ("quality", "Quality", self.quality is not None),
+            ("looks", "A closer look", bool(self.looks)),
+            ("curves", "Curves", bool(self.figures)),
+            ("again", "Make it again", True),
+            ("system", "System", True),
+            ("provenance", "Provenance", True),
+        ]
+        return [(anchor, title) for anchor, title, shown in there if shown]
 
 
 def run_page(run: RunDirectory) -> RunPage:
     """What a run's page shows; nothing is written."""
     recipe, provenance, status, rows = run.trained_by(), run.provenance, _status(run), run.sound_rows()
     schedule, family = Schedule.of(recipe, provenance["data"]["images"]), FAMILIES[recipe.family]
-    steps = [step for step in run.steps("samples", ".png") if _is_whole(run, run.file("samples", step, ".png"))]
-    words = sampling_words(OpenRun(run))
-    grids = [Grid(_embed(run.file("samples", step, ".png")), _when(step, schedule)) for step in steps]
-    last = rows[-1] if rows else None
-    final = Grid(grids[-1].source, f"Generated after {_when(steps[-1], schedule)}: {words}.") if grids else None
-    real_file = run.path / "samples" / "real.png"
+    steps = [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
+    record, real_file = kept.read(run, kept.FULL_FILE), run.path / "samples" / "real.png"
+    classes = classes_of(record) if record else _classified(run, provenance)
+    drawn = f"Generated after {_when(steps[-1], schedule)}: {sampling_words(OpenRun(run))}." if steps else ""
+    described = _described(provenance["networks"])
     return RunPage(
         title=run.path.name,
-        lead=recipe.description,
+        lead=_lead(recipe, provenance, rows[-1] if rows else None),
         state=_state_words(status),
         notes=_notes(run),
-        facts=[
-            ("training", duration(last["seconds"]) if last else "none yet"),
-            ("images/s", f"{last['images'] / last['seconds']:,.0f}" if last and last["seconds"] else "-"),
-            ("epochs", f"{last['epoch']:.3g}" if last else "0"),
-            ("steps", f"{last['step']:,}" if last else "0"),
-            ("dataset", f"{recipe.data.name}, {provenance['data']['images']:,} images"),
-            ("parameters", ", ".join(f"{n['name']} {n['parameters']:,}" for n in provenance["networks"])),
-            ("seed", str(provenance["seed"])),
-            *family.outcome(recipe, last or {}),
-            *_changes(recipe),
-        ],
-        final=final,
-        real=Grid(_embed(real_file), f"Real images of {recipe.data.name}, training set.")
-        if _is_whole(run, real_file)
+        verdict=verdict(recipe, rows, record, classes),
+        final=Grid(embed(run.file("samples", steps[-1], ".png")), drawn) if steps else None,
+        real=Grid(embed(real_file), f"Real images of {recipe.data.name}, training set.")
+        if is_whole(run, real_file)
         else None,
         row_names=provenance["data"]["class_names"] if recipe.conditional else [],
-        timeline=[grids[k] for k in _spread(len(grids), TIMELINE)],
-        quality=_quality(kept.read(run, kept.FULL_FILE)),
-        looks=[Grid(_embed(path), caption, title) for path, title, caption in look.kept(run) if _is_whole(run, path)],
+        frames=_frames(run, steps, schedule),
+        quality=_quality(record, classes),
+        looks=[
+            Grid(embed(path), caption, title)
+            for path, title, caption in look.kept(run)
+            if is_whole(run, path) and path.stem not in IN_TABLES
+        ],
         figures=draw(rows, recipe, "objective" in provenance["own"]),
-        networks=provenance["networks"],
-        drawing=drawing(recipe, _described(provenance["networks"])),
+        again=_again(recipe, provenance),
+        networks=[of_layers(description) for description in described],
+        drawing=drawing(recipe, described),
         equations=[] if "objective" in provenance["own"] else family.equations(recipe),
         recipe=files.dump(recipe),
-        provenance=_provenance_lines(provenance),
+        provenance=_provenance_lines(recipe, provenance, rows[-1] if rows else None),
     )
+
+
+def _lead(recipe: Recipe, provenance: Provenance, last: Row | None) -> str:
+    """What this run is: not what its recipe once was."""
+    trained = f"{last['epoch']:.3g} epochs" if last else "no step yet"
+    on = f"of {provenance['data']['images']:,} images of {PurePath(recipe.data.name).name}"
+    said = [f"{recipe.description}; {trained} {on}, seed {provenance['seed']}"]
+    return "; ".join([*said, *(f"{label}: {value}" for label, value in _changes(recipe))])
+
+
+def _frames(run: RunDirectory, steps: Sequence[int], schedule: Schedule) -> list[Frame]:
+    """Grids over the course of training: as many as a page bears, and four of them for where no script runs."""
+    grids = [
+        Grid(embed(run.file("samples", steps[k], ".png")), _when(steps[k], schedule))
+        for k in spread(len(steps), TIMELINE)
+    ]
+    few = spread(len(grids), FEW)
+    return [Frame(grid.caption, [grid], k in few) for k, grid in enumerate(grids)]
+
+
+def _again(recipe: Recipe, provenance: Provenance) -> Again:
+    """The command that makes the run once more."""
+    exact = "On the same kind of machine, with the same versions, it gives the same weights, bit for bit."
+    seed = f"--seed {provenance['seed']}"
+    if provenance["own"]:
+        own = ", ".join(f"{part} {name}" for part, name in provenance["own"].items())
+        return Again(
+            f"It was trained from Python with parts of one's own ({own}); the script that made them makes it again.",
+            f"genlab.train(RECIPE, seed={provenance['seed']}, ...)",
+        )
+    if recipe.name not in files.names():
+        return Again(f"Save the recipe below as recipe.yaml. {exact}", f"genlab train recipe.yaml {seed}")
+    fields = [f"--{path} {_typed(new)}" for path, (_, new) in changes(recipe).items()]
+    return Again(exact, " ".join([f"genlab train {recipe.name} {seed}", *fields]))
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if isinstance(value, list) and value and all(isinstance(each, int | float) for each in value):
+        return " ".join(map(str, value)) if len(value) > 1 else f"[{value[0]}]"
+    return shlex.quote("null" if value is None else str(value).lower() if isinstance(value, bool) else str(value))
+
+
+def _classified(run: RunDirectory, provenance: Provenance) -> list[Class]:
+    """The classes of a classifier's confusion matrix, if it was drawn."""
+    try:
+        with np.load(run.path / "figures" / "confusion.npz") as arrays:
+            return named_rightly(arrays["counts"].tolist(), provenance["data"]["class_names"])
+    except (OSError, ValueError, KeyError):
+        return []
 
 
 def _status(run: RunDirectory) -> dict[str, Any]:
@@ -203,23 +290,15 @@ def _notes(run: RunDirectory) -> list[str]:
     return [line.replace(f"{run.path}{os.sep}", "") for line in found if line]
 
 
-def _is_whole(run: RunDirectory, picture: Path) -> bool:
-    try:
-        verify.check_picture(run, picture)
-    except DataError:
-        return False
-    return True
-
-
-def _quality(record: dict[str, Any] | None) -> Quality | None:
+def _quality(record: dict[str, Any] | None, classes: Sequence[Class]) -> Quality | None:
     if record is None:
         return None
-    table = words.table(record)
     return Quality(
         summary=words.summary(record),
-        judged=table.title,
-        columns=list(table.columns),
-        rows=[list(row) for row in table.rows],
+        classes=classes_table(record, classes),
+        classes_caption=f"{record['protocol']['samples']:,} samples, read by the judge; diversity: 1 is that of real "
+        "images",
+        table=words.table(record),
         explained=words.explained(record),
         more=words.more(record),
         protocol=words.protocol(record),
@@ -233,17 +312,6 @@ def _changes(recipe: Recipe) -> list[tuple[str, str]]:
     return [(f"changed from {recipe.name}", ", ".join(said))] if said else []
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 43 s, 3 min 5 s, 2 h 27 min."""
-    whole = round(seconds)
-    if whole < 100:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
 def _when(step: int, schedule: Schedule) -> str:
     epochs, rest = divmod(step, schedule.steps_per_epoch)
     if rest == 0:
@@ -251,9 +319,16 @@ def _when(step: int, schedule: Schedule) -> str:
     return f"step {step:,} (epoch {step / schedule.steps_per_epoch:.2f})"
 
 
-def _spread(n: int, most: int) -> list[int]:
-    """At most `most` positions out of n, evenly spread, first and last among them."""
-    return list(range(n)) if n <= most else [round(k * (n - 1) / (most - 1)) for k in range(most)]
+def spread(n: int, most: int) -> list[int]:
+    """At most `most` positions out of n, evenly spread, first and last among them; of a single one the last."""
+    if n <= most:
+        return list(range(n))
+    return [n - 1] if most == 1 else [round(k * (n - 1) / (most - 1)) for k in range(most)]
+
+
+def embed(path: Path) -> str:
+    """A PNG file as a data: address."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def _state_words(status: dict[str, Any]) -> str:
@@ -268,12 +343,15 @@ def _state_words(status: dict[str, Any]) -> str:
     return words.get(status["state"], "")
 
 
-def _provenance_lines(provenance: Provenance) -> list[tuple[str, str]]:
+def _provenance_lines(recipe: Recipe, provenance: Provenance, last: Row | None) -> list[tuple[str, str]]:
     machine, data = provenance["machine"], provenance["data"]
+    speed = f"{last['images'] / last['seconds']:,.0f} images/s" if last and last["seconds"] else "-"
     versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
     return [
         ("machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}{_instructions(machine)}"),
         ("device", f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"),
+        ("speed", speed),
+        ("parameters", ", ".join(f"{n['name']} {n['parameters']:,}" for n in provenance["networks"])),
         ("versions", versions),
         ("seed", str(provenance["seed"])),
         ("data", f"{data['name']}, {data['images']:,} images, sha256 {data['fingerprint'][:16]}..."),
@@ -312,7 +390,3 @@ def _resumed(entry: Resumed) -> str:
 def _encoder_from(provenance: Provenance) -> list[tuple[str, str]]:
     source = provenance.get("encoder_from")
     return [("encoder from", f"{source['run']}, step {source['step']:,}")] if source else []
-
-
-def _embed(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

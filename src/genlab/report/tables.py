@@ -11,6 +11,10 @@ if TYPE_CHECKING:  # The command line loads this file, and neither of these need
     from genlab.families.nets.describe import Description
 
 
+FULL = 10_000
+"""Images of a full evaluation; the quality of a run that was measured on fewer says so."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of text. `numeric` names the columns that are aligned to the right; `total` is set off at the end."""
@@ -32,7 +36,8 @@ def of_runs(states: list[dict[str, Any]]) -> Table:
 
     def quality(state: dict[str, Any]) -> str:
         if state["times_real"] is not None:
-            return f"{state['times_real']:.1f} x"
+            few = f" of {state['measured']:,}" if state["measured"] and state["measured"] < FULL else ""
+            return f"{state['times_real']:.1f} x{few}"
         return "-" if state["accuracy"] is None else f"{state['accuracy']:.1%}".replace("%", " %")
 
     def more(state: dict[str, Any]) -> str:

@@ -72,7 +72,7 @@ class RunDirectory:
         check_name(name, root, recipe)
         with refusals(root):
             make_folder(root)
-            run = cls(_claim(root, name, stem_of(recipe, seed)))
+            run = cls(_claim(root, name, stem_of(recipe, seed, provenance.get("own", ()))))
             _check_depth(run.path)
             for folder in FOLDERS:
                 (run.path / folder).mkdir()
@@ -98,7 +98,7 @@ class RunDirectory:
                 if path.is_dir() and (refused := refusal(path)):
                     raise StorageError(f"{path}: {refused}; let its owner change its permissions")
         names = [run.path.relative_to(root).as_posix() for run in list_runs(root, deep=True)]
-        raise UsageError(f"{unknown('run', str(given)[:100], names)} (in {root})")
+        raise UsageError(f"{unknown('run', str(given)[:100], names, most=8)} (in {root})")
 
     @property
     def recipe(self) -> Recipe:

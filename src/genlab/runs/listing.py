@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from genlab.runs.directory import RunDirectory, default_root, list_runs
 
 FACTS = (
     *("step", "total_steps", "seconds", "reason", "id", "recipe", "family", "changed", "started"),
-    *("times_real", "accuracy", "bytes", "weights", "copy_of", "equal_weights"),
+    *("times_real", "measured", "accuracy", "bytes", "weights", "copy_of", "equal_weights"),
 )
 ORDERS = ("name", "date", "quality", "state", "size")
 
@@ -52,8 +53,8 @@ def state_of(run: RunDirectory, root: Path | None = None) -> dict[str, Any]:
 
     `state` as in `RunDirectory.status`, or `damaged`, or `unreadable` where permission is missing; `run`, its name
     (with the folders under `root`); `step`, `total_steps`, `seconds`, `reason`; `id`, `recipe`, `family`, `changed`,
-    `started`; `times_real` (Frechet distance over that of real images), `accuracy` (of a classifier); `bytes`, and
-    `weights`, the sha256 of its newest weights. What cannot be known is None.
+    `started`; `times_real` (Frechet distance over that of real images), `measured` (of so many images), `accuracy` (of
+    a classifier); `bytes`, and `weights`, the sha256 of its newest weights. What cannot be known is None.
     """
     facts: dict[str, Any] = {"run": _name(run.path, root), "state": "damaged", **dict.fromkeys(FACTS)}
     try:
@@ -93,12 +94,22 @@ def _name(path: Path, root: Path | None) -> str:
 
 
 def _quality(run: RunDirectory) -> dict[str, Any]:
-    """The distance of the full evaluation over that of real images, or the last accuracy of a classifier."""
-    with suppress(DataError, KeyError, TypeError, ZeroDivisionError):
-        found = run.read_json("evaluations/evaluation.json")["metrics"]["frechet_distance"]
-        return {"times_real": found["value"] / found["floor"]}
+    """The distance over that of real images, of the evaluation of most images; or the last accuracy of a classifier."""
+    for name in ("evaluation.json", *_smaller(run.path / "evaluations")):
+        with suppress(DataError, KeyError, TypeError, ZeroDivisionError):
+            record = run.read_json(f"evaluations/{name}")
+            found, images = record["metrics"]["frechet_distance"], record["protocol"]["samples"]
+            return {"times_real": found["value"] / found["floor"], "measured": images}
     row = run.last_row() or {}
     return {"accuracy": row.get("test_accuracy")}
+
+
+def _smaller(folder: Path) -> list[str]:
+    """The evaluations of fewer images than a full one, the largest first."""
+    with suppress(OSError):
+        found = [match for name in os.listdir(folder) if (match := re.fullmatch(r"n(\d+)\.json", name))]
+        return [match[0] for match in sorted(found, key=lambda match: int(match[1]), reverse=True)]
+    return []
 
 
 def _weights(path: Path) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,10 +25,11 @@ LONGEST = 90
 """Characters of the longest path in a run: an event file of TensorBoard with the name of its machine."""
 
 
-def stem_of(recipe: Recipe, seed: int) -> str:
-    """What a run is called, but for its number: the recipe, what was changed in it, the seed."""
-    changed = short(changes(recipe))
-    return f"{recipe.name}{'-' if changed else ''}{changed}-seed{seed}"
+def stem_of(recipe: Recipe, seed: int, own: Iterable[str] = ()) -> str:
+    """What a run is called, but for its number: the recipe, what was changed in it, which parts are the caller's own,
+    the seed."""
+    parts = (recipe.name, short(changes(recipe)), *(f"own-{part}" for part in own), f"seed{seed}")
+    return "-".join(filter(None, parts))
 
 
 def check_name(name: str | None, root: Path, recipe: Recipe | None = None) -> None:

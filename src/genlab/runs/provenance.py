@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -180,14 +180,24 @@ def describe_networks(examples: Examples, made: Mapping[str, nn.Module]) -> list
     described = []
     for name, (inputs, expected) in examples.items():
         shape = tuple(inputs[0].shape)
+        call = f"{name}({'x' if len(shape) > 2 else 'z'}{', labels' if len(inputs) > 1 else ''})"
+        told = f"a recipe like this calls {call} with {_shapes(inputs)}"
         try:
             described.append(describe(name, made[name], *inputs))
             given = tuple(_output(made[name], *inputs).shape)
         except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(f"the {name} cannot be run on {shape}: {first_line(error)}") from error
+            raise UsageError(f"the {name} cannot be run on {shape}: {first_line(error)}; {told}") from error
         if given != expected:
-            raise UsageError(f"the {name} makes {given} of {shape}; expected {expected}")
+            hint = "; data.size sets the size of the images" if len(expected) > 2 else ""
+            raise UsageError(f"the {name} makes {given} of {shape}; expected {expected}{hint}")
     return described
+
+
+def _shapes(inputs: Sequence[Tensor]) -> str:
+    """What a network is called with, in words."""
+    first = f"{'x' if inputs[0].dim() > 2 else 'z'} (N, {', '.join(map(str, inputs[0].shape[1:]))})"
+    latent = "" if inputs[0].dim() > 2 else " (networks.latent sets its length)"
+    return f"{first}{latent}" + (" and labels (N,), int64: it is conditional" if len(inputs) > 1 else "")
 
 
 @torch.no_grad()

@@ -152,6 +152,15 @@ def _check_there(run: RunDirectory, folder: Path) -> None:
             raise DataError(f"{run.file(kind, missing[0], ending)}: missing ({len(missing)} such files)")
 
 
+def is_whole(run: RunDirectory, picture: Path) -> bool:
+    """Whether a picture of a run is there, and the one that was drawn."""
+    try:
+        check_picture(run, picture)
+    except DataError:
+        return False
+    return True
+
+
 def check_picture(run: RunDirectory, file: Path) -> seals.Seal:
     """Whether a picture of a run is the one that was drawn.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genlab.data import pictures
 from genlab.evaluation import metrics
@@ -13,7 +14,9 @@ from genlab.evaluation.measure import Evaluation
 from genlab.report import plots
 from genlab.report.figures.look import Look
 
-PAIRS = 16
+ROW = 10
+"""Samples in a row, each over its nearest training image."""
+PER_CLASS = 2
 
 
 def figures(evaluation: Evaluation) -> list[Look]:
@@ -41,27 +44,50 @@ def spectrum(evaluation: Evaluation) -> Look:
 
 
 def nearest(evaluation: Evaluation) -> Look:
-    """The samples that are nearest to a training image, over that image."""
+    """The samples that are nearest to a training image, two of each class, over that image."""
     fake, against = evaluation.fake, evaluation.against
     distances, which = against.nearest(fake)
-    closest = distances.argsort(kind="stable")[:PAIRS]
+    kinds = fake.requested if fake.requested is not None else fake.classes if fake.judge is not None else None
+    closest = _closest(distances, kinds)
     below = against.learned_view(which[closest])
-    both = np.concatenate([fake.images[closest], below])
     found = evaluation.value("memorised_fraction")
     others = "test images" if against.split == "test" else "training images (to another one)"
     share = (
         ""
         if found is None
-        else f" {found:.2%} of samples lie closer to a training image than the 0.1 % quantile of {others}."
+        else f" {100 * found:.2f} % of samples lie closer to a training image than the 0.1 % quantile of {others}."
     )
+    chosen = "nearest to a training image" + ("" if kinds is None else ", two of each class at most")
     caption = (
-        f"The {len(closest)} of {len(fake):,} samples that are nearest to a training image (top), over that image "
-        f"(bottom). Copies would look the same, pixel for pixel.{share}"
+        f"Of {len(fake):,} samples the {len(closest)} that are {chosen}, over that image. Copies would look the same, "
+        f"pixel for pixel.{share}"
     )
-    picture = pictures.labelled(pictures.grid(both, len(closest)), ("sample", "training"))
+    rows = [
+        part for k in range(0, len(closest), ROW) for part in (fake.images[closest][k : k + ROW], below[k : k + ROW])
+    ]
+    missing = min(ROW, len(closest)) - len(rows[-1])
+    if missing:  # The last row ends early, so its blank places are white.
+        white = np.full((missing, *below.shape[1:]), 255, np.uint8)
+        rows[-2:] = [np.concatenate([row, white]) for row in rows[-2:]]
+    names = ("sample", "training") * (len(rows) // 2)
+    picture = pictures.labelled(pictures.grid(np.concatenate(rows), min(ROW, len(closest))), names)
     text = {"genlab:title": "Nearest training images", "genlab:caption": caption}
     arrays: dict[str, Any] = {"samples": fake.images[closest], "training": below, "distances": distances[closest]}
     return Look("evaluation-nearest", "Nearest training images", caption, pictures.png(picture, text, scale=1), arrays)
+
+
+def _closest(distances: NDArray[np.float64], kinds: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Which samples to show, nearest first: of each class at most two, of at most `ROW` classes."""
+    order = distances.argsort(kind="stable")
+    if kinds is None:
+        return order[: 2 * ROW]
+    rank = np.zeros(len(order), np.int64)  # How many of its class are nearer.
+    for kind in np.unique(kinds):
+        mine = order[kinds[order] == kind]
+        rank[mine] = np.arange(len(mine))
+    shown = [k for k in order if rank[k] < PER_CLASS]
+    allowed = list(dict.fromkeys(kinds[shown].tolist()))[:ROW]
+    return np.array(sorted((k for k in shown if kinds[k] in allowed), key=lambda k: (rank[k], kinds[k])), np.int64)
 
 
 def classes(evaluation: Evaluation) -> Look:

@@ -1,0 +1,228 @@
+"""A quantity of several runs in one figure: a colour for each setting, a line for each seed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+
+from genlab.engine.files import write
+from genlab.errors import UsageError, unknown
+from genlab.evaluation import live
+from genlab.families.base import Column
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe
+from genlab.recipe.changes import apart
+from genlab.report import style
+from genlab.report.series import POINTS, Axis, Series, series
+from genlab.runs.directory import RunDirectory
+from genlab.runs.rows import Row
+
+MOST_BANDS = 4
+"""With more runs, bands would hide each other."""
+FEWEST_POINTS = 60
+"""Of a curve, however many there are on a page."""
+AXIS_WORDS: dict[Axis, str] = {
+    "step": "step",
+    "epoch": "epoch",
+    "images": "training images seen",
+    "seconds": "seconds of training",
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Runs beside one another.
+
+    Attributes:
+        names: of each run: its own, or its path where two are alike.
+        settings: what sets the recipe of each apart from the others'; equal for two seeds of one setting.
+        seeds: of each.
+        rows: the metric rows of each.
+    """
+
+    names: list[str]
+    recipes: list[Recipe]
+    settings: list[str]
+    seeds: list[int]
+    rows: list[list[Row]]
+
+    @classmethod
+    def of(cls, runs: dict[str, RunDirectory]) -> Compared:
+        """Runs by name.
+
+        Raises:
+            DataError: a provenance is damaged.
+        """
+        recipes = [run.trained_by() for run in runs.values()]
+        found = apart(recipes)
+        told = [setting or recipe.name for setting, recipe in zip(found, recipes, strict=True)]
+        seeds = [run.provenance["seed"] for run in runs.values()]
+        return cls(list(runs), recipes, told, seeds, [run.sound_rows() for run in runs.values()])
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """What each run is called beside the others: by what sets it apart."""
+        plain = [
+            f"{setting}, seed {seed}" if len(set(self.seeds)) > 1 else setting
+            for setting, seed in zip(self.settings, self.seeds, strict=True)
+        ]
+        return plain if len(set(plain)) == len(plain) else self.names
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """What there is in the rows of any of them, in the order of the families' own lists."""
+        known = {c.name: c for recipe in self.recipes for c in (*live.COLUMNS, *FAMILIES[recipe.family].columns)}
+        return [column for column in known.values() if any(column.name in row for rows in self.rows for row in rows)]
+
+    def check(self, column: str) -> None:
+        """See whether a column can be drawn.
+
+        Raises:
+            UsageError: none of the runs has it.
+        """
+        names = [c.name for c in self.columns]
+        if column not in names:
+            raise UsageError(unknown("column", column, names))
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Curves of one quantity over each other; drawn when they are asked for.
+
+    Attributes:
+        runs: whose they are.
+        column: of the metric rows.
+        against: what they are drawn over.
+        found: the points of each run that has this column, by its place among the runs.
+    """
+
+    runs: Compared
+    column: str
+    against: Axis
+    found: dict[int, Series]
+
+    def __repr__(self) -> str:
+        return f"Overlay({self.title!r})"
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows of it."""
+        return self.png
+
+    @property
+    def title(self) -> str:
+        """What the quantity is called."""
+        tag = next(c.tag for c in self.runs.columns if c.name == self.column)
+        return tag.removeprefix("Quality/").replace("/", ": ")
+
+    @property
+    def caption(self) -> str:
+        """What the lines, their colours and bands are."""
+        settings = [self.runs.settings[k] for k in self.found]
+        several = len(set(settings)) < len(settings)
+        lines = "A colour for each setting, a line for each seed." if several else "A line for each run."
+        return lines + (" Bands hold 80 % of the steps that a point stands for." if self.is_banded else "")
+
+    @property
+    def is_banded(self) -> bool:
+        """Whether bands are drawn."""
+        return len(self.found) <= MOST_BANDS and any(points.has_band for points in self.found.values())
+
+    @property
+    def svg(self) -> str:
+        """For a page."""
+        with _figure(self) as figure:
+            return style.as_svg(figure)
+
+    @property
+    def png(self) -> bytes:
+        """For a text."""
+        with _figure(self) as figure:
+            return style.as_png(figure)
+
+    @property
+    def pdf(self) -> bytes:
+        """For a paper."""
+        with _figure(self) as figure:
+            return style.as_pdf(figure)
+
+    @property
+    def csv(self) -> bytes:
+        """Every point: run, setting, seed, position, value, quantiles."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        name = self.column
+        writer.writerow(["run", "setting", "seed", self.against, name, f"{name}_p10", f"{name}_p90"])
+        for k, points in self.found.items():
+            for values in zip(points.x, points.y, points.low, points.high, strict=True):
+                numbers = ["" if np.isnan(value) else repr(float(value)) for value in values]
+                writer.writerow([self.runs.names[k], self.runs.settings[k], self.runs.seeds[k], *numbers])
+        return text.getvalue().encode()
+
+    def save(self, path: str | Path) -> None:
+        """Write the figure (.png, .pdf, .svg) or its numbers (.csv).
+
+        Raises:
+            UsageError: another ending.
+        """
+        path, forms = Path(path), ("png", "pdf", "svg", "csv")
+        form = path.suffix.lower().removeprefix(".")
+        if form not in forms:
+            raise UsageError(f"{path}: the extension sets the format; allowed: .{', .'.join(forms)}")
+        content: str | bytes = getattr(self, form)
+        write(path, content.encode() if isinstance(content, str) else content)
+
+
+def overlay(runs: Compared, column: str, against: Axis = "step", block: int | None = None) -> Overlay:
+    """A column of the metric rows of each run that has it.
+
+    Args:
+        block: steps of a point, which is their mean (default: as few as leave a readable curve).
+
+    Raises:
+        UsageError: none of the runs has it.
+    """
+    runs.check(column)
+    points = max(FEWEST_POINTS, POINTS // max(1, len(runs.rows) // 4))
+    drawn = (series(rows, column, against, block, points) for rows in runs.rows)
+    return Overlay(runs, column, against, {k: found for k, found in enumerate(drawn) if len(found.x)})
+
+
+@contextmanager
+def _figure(drawn: Overlay) -> Iterator[Canvas]:
+    runs, found = drawn.runs, drawn.found
+    kinds = list(dict.fromkeys(runs.settings[k] for k in found))
+    with style.canvas(f"{drawn.column}-{drawn.against}") as (figure, axes):
+        said: list[str] = []
+        for k, points in found.items():
+            kind = kinds.index(runs.settings[k])
+            colour = style.COLOURS[kind % len(style.COLOURS)]
+            line = style.STYLES[kind // len(style.COLOURS) % len(style.STYLES)]
+            label = runs.settings[k] if runs.settings[k] not in said else None
+            said += [label] if label else []
+            if drawn.is_banded and points.has_band:
+                axes.fill_between(points.x, points.low, points.high, color=colour, alpha=0.16, linewidth=0)
+            marker = "o" if len(points.x) <= style.MARKED else None
+            axes.plot(points.x, points.y, line, color=colour, label=label, linewidth=1.6, marker=marker, markersize=4)
+        if drawn.column.startswith(("frechet", "grad_norm")):
+            style.log_scale(axes, [points.y for points in found.values()])
+        axes.set_xlabel(AXIS_WORDS[drawn.against])
+        axes.set_ylabel(drawn.title if len(drawn.title) < 30 else drawn.column)
+        style.legend(axes, said)
+        yield figure
+
+
+def default_columns(runs: Compared) -> Sequence[str]:
+    """What is worth drawing of runs beside one another: quality first, then what they minimise."""
+    wanted = ("frechet_distance", "recall", "coverage", "requested_class_accuracy", "test_accuracy", "test_loss")
+    there = [c.name for c in runs.columns]
+    losses = [c.name for c in runs.columns if c.block and not c.name.startswith(("reconstruction", "kl"))]
+    more = ["loss_d_held_out", "test_reconstruction_sum", "test_kl_sum"]
+    return [name for name in (*wanted, *losses, *more) if name in there]

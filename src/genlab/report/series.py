@@ -1,0 +1,97 @@
+"""A quantity of a run's metric rows as the points of a curve, with a band where rows say how much it varied."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genlab.families.base import BLOCK
+from genlab.runs.rows import Row
+
+POINTS = 400
+"""A curve shows at most so many points; beyond, each point is the mean of a block of rows."""
+FEWEST = 5
+"""Rows in a block whose 10 % and 90 % quantiles are worth showing."""
+Axis = Literal["step", "epoch", "images", "seconds"]
+AXES: tuple[Axis, ...] = ("step", "epoch", "images", "seconds")
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of a curve.
+
+    Attributes:
+        x: position: step, epoch, images or seconds of training, (n,); of a block of rows their mean.
+        y: value, (n,): its mean over the steps that a point stands for, or its value at a single step; NaN where it
+            was not finite.
+        low, high: 10 % and 90 % quantile over these steps, (n,); NaN where they are not known. Of a block of rows the
+            mean of their quantiles.
+        block: of how many rows each point is the mean.
+    """
+
+    x: Floats
+    y: Floats
+    low: Floats
+    high: Floats
+    block: int
+
+    @property
+    def has_band(self) -> bool:
+        """Whether the spread is known anywhere."""
+        return bool(np.isfinite(self.low).any())
+
+
+def series(
+    rows: Sequence[Row], column: str, against: Axis = "step", block: int | None = None, points: int = POINTS
+) -> Series:
+    """A column over the rows that have it.
+
+    Args:
+        block: steps of a point (default: as few as leave at most `points` points).
+    """
+    there = [row for row in rows if column in row]
+    if not there:
+        nothing = np.empty(0)
+        return Series(nothing, nothing, nothing, nothing, 1)
+    x = _numbers(there, against)
+    mean, low, high = (_numbers(there, f"{column}{end}") for end in BLOCK)
+    y = np.where(np.isfinite(mean), mean, _numbers(there, column))
+    if block is None:
+        rows_each = math.ceil(len(there) / points)
+        group = np.arange(len(there)) // rows_each
+    else:
+        group = (_numbers(there, "step").astype(np.int64) - 1) // block
+        rows_each = math.ceil(len(there) / len(np.unique(group)))
+    if rows_each == 1:
+        return Series(x, y, low, high, 1)
+    starts = np.flatnonzero(np.diff(group, prepend=group[0] - 1))
+    parts = [slice(a, b) for a, b in zip(starts, [*starts[1:], len(group)], strict=True)]
+    bands = [_band(y[part], low[part], high[part]) for part in parts]
+    return Series(
+        np.array([x[part].mean() for part in parts]),
+        np.array([y[part].mean() for part in parts]),
+        np.array([low for low, _ in bands]),
+        np.array([high for _, high in bands]),
+        rows_each,
+    )
+
+
+def _band(y: Floats, low: Floats, high: Floats) -> tuple[float, float]:
+    """Of several rows: the mean of their quantiles, or the quantiles of their values."""
+    if np.isfinite(low).all():
+        return float(low.mean()), float(high.mean())
+    if len(y) >= FEWEST and np.isfinite(y).all():
+        a, b = np.quantile(y, (0.1, 0.9))
+        return float(a), float(b)
+    return math.nan, math.nan
+
+
+def _numbers(rows: Sequence[Row], column: str) -> Floats:
+    """Of each row; NaN where it is null or missing."""
+    return np.array([math.nan if row.get(column) is None else row[column] for row in rows], np.float64)

@@ -1,0 +1,93 @@
+"""How every figure looks: colours that colour-blind people tell apart, type, axes; as SVG for a page and as PNG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
+
+from genlab.engine import seals
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b6675")
+"""Of Okabe and Ito (2008), darkest first. A page in dark mode replaces them (`--c1` ... in its style)."""
+STYLES = ("-", "--", "-.", ":")
+MARKED = 30
+"""So many points or fewer are marked: there something was measured, and nowhere between."""
+GRAY, SOFT = "#777777", "#555555"
+SIZE = (4.6, 2.9)
+"""Inches: the text of a figure has the size of the page's on a phone, and two stand side by side on a desktop."""
+LEGEND = 42
+"""Characters of labels, and of the strokes beside them, that fit above a figure in one line."""
+RC: Any = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+}
+
+
+@contextmanager
+def canvas(salt: str, size: tuple[float, float] = SIZE) -> Iterator[tuple[Canvas, Axes]]:
+    """A figure with axes in genlab's looks; it is written while this is open. `salt` makes the ids in its SVG, so that
+    two on a page differ, and the same figure is the same file."""
+    with matplotlib.rc_context({**RC, "svg.hashsalt": salt}):
+        figure = Canvas(figsize=size, layout="constrained")
+        yield figure, figure.subplots()
+
+
+def legend(axes: Axes, labels: Sequence[str]) -> None:
+    """A legend above the axes: in a line if it fits, else in columns."""
+    if sum(len(label) + 6 for label in labels) <= LEGEND:
+        columns = len(labels)
+    else:
+        columns = 2 if max(map(len, labels)) + 6 <= LEGEND // 2 else 1
+    axes.legend(ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0)
+
+
+def log_scale(axes: Axes, values: Sequence[NDArray[np.float64]]) -> None:
+    """A logarithmic y axis, labelled with plain numbers, where all values are positive and some differ."""
+    known = np.concatenate([part[np.isfinite(part)] for part in values] or [np.empty(0)])
+    if not known.size or known.min() <= 0 or known.min() == known.max():
+        return
+    axes.set_yscale("log")
+    narrow = known.max() / known.min() < 100
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}") if narrow else NullFormatter())
+
+
+def as_svg(figure: Canvas) -> str:
+    """For a page: on no ground of its own, in the page's colours."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].replace("#000000", "currentColor")
+    for k, colour in enumerate(COLOURS, start=1):
+        text = text.replace(f": {colour}", f": var(--c{k}, {colour})")
+    return text
+
+
+def as_png(figure: Canvas) -> bytes:
+    """For a text; sealed."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
+    return seals.seal_png(buffer.getvalue())
+
+
+def as_pdf(figure: Canvas) -> bytes:
+    """For a paper."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return buffer.getvalue()

@@ -1,0 +1,227 @@
+"""A run in a sentence and five numbers, of its rows and its evaluation: how good, weakest where, copied, done when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe
+from genlab.report import text as words
+from genlab.report.tables import Table
+from genlab.runs.rows import Row
+
+SAME = 0.05
+"""Distances that differ by less count as equal: so much two measurements of 2,000 images differ by themselves."""
+SAME_ACCURACY = 0.002
+NO_COPIES = 0.001
+"""The share of real images that lie so close to a training image, by the definition of memorisation."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that a page shows large, with what it is and a remark."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a page says first."""
+
+    sentence: str
+    numbers: list[Number]
+
+
+@dataclass(frozen=True)
+class Class:
+    """How one class does: the smaller `rank`, the worse; `told` says by what."""
+
+    name: str
+    rank: float
+    told: str
+
+
+def verdict(recipe: Recipe, rows: Sequence[Row], record: Mapping[str, Any] | None, classes: Sequence[Class]) -> Verdict:
+    """What is to be said of a run first.
+
+    Args:
+        record: of the full evaluation, if there was one.
+        classes: as `classes_of` or `named_rightly` gives them.
+    """
+    family, last = FAMILIES[recipe.family], rows[-1] if rows else None
+    if last is None:
+        return Verdict("", [])
+    spent = Number("training", duration(last["seconds"]), f"{last['step']:,} steps, {last['epoch']:.3g} epochs")
+    if family.naming:
+        said, numbers = _of_a_classifier(rows, classes)
+    elif record is None:
+        said, numbers = ["Its images were not measured (genlab evaluate does so)"], []
+    else:
+        said, numbers = _of_images(dict(record), rows, classes)
+    sentence = "; ".join(said)
+    return Verdict(f"{sentence}." if sentence else "", [*numbers, spent])
+
+
+def _of_images(record: dict[str, Any], rows: Sequence[Row], classes: Sequence[Class]) -> tuple[list[str], list[Number]]:
+    found, times, said = record["metrics"], words.times_real(record), []
+    vae, copied = record.get("vae"), found["memorised_fraction"]
+    if vae and vae["active_units"] == 0:
+        said.append("The latent code is ignored: every z gives the same image (posterior collapse)")
+    if times is not None:
+        far = "no farther from real images than other real images are"
+        more = f"{times:.1f} times as far from real images as other real images are"
+        said.append(f"Its images are {far if times < 1.05 else more}")
+    else:
+        said.append("How far its images are from real ones is unknown, since this dataset has no judge")
+    said += [*_classes(record, classes), *_copies(copied), *_course(rows, "frechet_distance", SAME, lower=True)]
+    distance = found["frechet_distance"]
+    within = f" {words.interval('frechet_distance', distance['interval'])}" if distance["interval"] else ""
+    numbers = [
+        Number(
+            "distance to real images",
+            "-" if times is None else f"{times:.1f} x",
+            f"Frechet distance {words.number('frechet_distance', distance['value'])}{within}; 1 x: real images"
+            if distance["value"] is not None
+            else "",
+        ),
+        _metric(record, "recall", "variety (recall)"),
+    ]
+    if vae:
+        numbers += [
+            Number("-log p(x), at most", f"{vae['negative_log_likelihood']:.1f}", "nats per image"),
+            Number("latent units", f"{vae['active_units']} of {vae['latent']}", "active"),
+        ]
+    else:
+        asked = found["requested_class_accuracy"]["value"] is not None
+        missing = "missing_classes" if found["missing_classes"]["value"] is not None else "coverage"
+        numbers += [
+            _metric(record, "requested_class_accuracy", "drawn as asked")
+            if asked
+            else _metric(record, missing, "missing classes" if missing == "missing_classes" else "coverage"),
+            _metric(record, "memorised_fraction", "near copies"),
+        ]
+    return said, numbers
+
+
+def _metric(record: dict[str, Any], name: str, label: str) -> Number:
+    found = record["metrics"][name]
+    floor = f"real images: {words.number(name, found['floor'])}" if found["floor"] is not None else ""
+    return Number(label, words.number(name, found["value"]), floor)
+
+
+def _classes(record: dict[str, Any], classes: Sequence[Class]) -> Iterator[str]:
+    missing = record["metrics"]["missing_classes"]["value"]
+    if missing is None:
+        return
+    total = len(record["classes"]) or record.get("modes", {}).get("of", 0)
+    there = f"all {total} classes are there" if not missing else f"{missing:.0f} of {total} classes are missing"
+    yield there + (f", the weakest is {classes[0].name} ({classes[0].told})" if classes else "")
+
+
+def _copies(found: Mapping[str, Any]) -> Iterator[str]:
+    if found["value"] is None:
+        return
+    few = found["value"] <= 2 * max(found["floor"] or 0, NO_COPIES)
+    share = words.number("memorised_fraction", found["value"])
+    yield "no copies of training images were found" if few else f"{share} of them are nearly copies of training images"
+
+
+def _course(rows: Sequence[Row], column: str, same: float, lower: bool) -> Iterator[str]:
+    """When a quantity stopped getting better, if it was measured often enough to tell."""
+    there = [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
+    if len(there) < 3:
+        return
+    values = [value for _, value in there]
+    best = min(values) if lower else max(values)
+    good = [value <= best * (1 + same) if lower else value >= best - same for value in values]
+    first = good.index(True)
+    if first == len(there) - 1:
+        yield "they were still getting better at the end" if lower else "it was still getting better at the end"
+    else:
+        worse = "" if good[-1] else ", and worse at the end"
+        yield f"no better after epoch {there[first][0]:.3g} of {there[-1][0]:.3g}{worse}"
+
+
+def _of_a_classifier(rows: Sequence[Row], classes: Sequence[Class]) -> tuple[list[str], list[Number]]:
+    tested = [row for row in rows if row.get("test_accuracy") is not None]
+    if not tested:
+        return ["It was not tested yet"], []
+    last, best = tested[-1], max(tested, key=lambda row: row["test_accuracy"])
+    train = last.get("train_accuracy")
+    said = [f"It names {_share(last['test_accuracy'])} of the test images rightly"]
+    numbers = [Number("test accuracy", _share(last["test_accuracy"]))]
+    if train is not None:
+        said[0] += f", and {_share(train)} of the training images"
+        numbers.append(Number("training accuracy", _share(train), "mean over the last epoch"))
+    if classes:
+        said.append(f"the weakest class is {classes[0].name} ({classes[0].told})")
+        numbers.append(Number("weakest class", classes[0].name, classes[0].told))
+    said += _course(rows, "test_accuracy", SAME_ACCURACY, lower=False)
+    numbers.append(Number("best epoch", f"{best['epoch']:.3g}", f"{_share(best['test_accuracy'])} in the test"))
+    return said, numbers
+
+
+def classes_of(record: Mapping[str, Any]) -> list[Class]:
+    """The classes of an evaluation, worst first: by how many of the images asked for one are read as it; where none
+    are asked for, by their number over that in the data."""
+    found = []
+    for row in record["classes"]:
+        asked, share, data = (row.get(key) for key in ("requested_class_accuracy", "share", "share_in_data"))
+        if asked is not None:
+            found.append(Class(str(row["class"]), asked, f"{_share(asked)} of those asked for"))
+        elif share is not None and data:
+            found.append(Class(str(row["class"]), share / data, f"{share / data:.2f} x its share in the data"))
+    return sorted(found, key=lambda each: each.rank)
+
+
+def named_rightly(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list[Class]:
+    """The classes of a confusion matrix counts[true][predicted], worst first."""
+    found = []
+    for k, (name, row) in enumerate(zip(names, counts, strict=True)):
+        if total := sum(row):
+            found.append(Class(name, row[k] / total, f"{_share(row[k] / total)} named rightly"))
+    return sorted(found, key=lambda each: each.rank)
+
+
+CLASS_COLUMNS = (
+    ("requested_class_accuracy", "drawn as asked"),
+    ("share", "share"),
+    ("share_in_data", "in the data"),
+    ("legibility", "judge confidence"),
+    ("within_class_diversity", "diversity"),
+)
+
+
+def classes_table(record: Mapping[str, Any], order: Sequence[Class]) -> Table | None:
+    """The classes of an evaluation, in this order; None where there are none."""
+    rows = {str(row["class"]): row for row in record["classes"]}
+    there = [(key, title) for key, title in CLASS_COLUMNS if any(row.get(key) is not None for row in rows.values())]
+    names = [each.name for each in order] or list(rows)
+    if not rows or not there:
+        return None
+
+    def cell(key: str, value: float | None) -> str:
+        return "-" if value is None else f"{value:.2f}" if key == "within_class_diversity" else _share(value)
+
+    titles = [title for _, title in there]
+    cells = [(name, *(cell(key, rows[name].get(key)) for key, _ in there)) for name in names]
+    return Table("", ("class", *titles), cells, numeric=titles)
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 43 s, 3 min 5 s, 2 h 27 min."""
+    whole = round(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,114 @@
+"""What a page says first: true of the numbers, whatever they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import genlab
+from genlab.evaluation.catalogue import NAMES
+from genlab.report.verdict import Class, classes_of, classes_table, named_rightly, verdict
+
+GAN = genlab.load_recipe("quick-mnist")
+
+
+def record(**values: float | None) -> dict[str, Any]:
+    """An evaluation in which real images have 1 of everything, and samples these values."""
+    found = {name: {"value": values.get(name), "interval": None, "floor": 1.0, "n": 100} for name in NAMES}
+    return {"metrics": found, "classes": [], "protocol": {"judge": None}}
+
+
+def row(step: int, **values: float) -> dict[str, Any]:
+    return {"step": step, "epoch": step / 10, "images": step, "seconds": 1.0 * step, **values}
+
+
+def test_distance_classes_and_copies() -> None:
+    found = record(frechet_distance=3.9, missing_classes=0, memorised_fraction=0.001)
+    found["classes"] = [
+        {"class": "cat", "requested_class_accuracy": 0.99},
+        {"class": "dog", "requested_class_accuracy": 0.5},
+    ]
+    said = verdict(GAN, [row(20)], found, classes_of(found)).sentence
+    assert said == (
+        "Its images are 3.9 times as far from real images as other real images are; all 2 classes are there, the "
+        "weakest is dog (50.0 % of those asked for); no copies of training images were found."
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"frechet_distance": 1.0}, "no farther from real images than other real images are"),
+        ({"frechet_distance": None}, "unknown, since this dataset has no judge"),
+        ({"frechet_distance": 2.0, "missing_classes": 3}, "3 of 0 classes are missing"),
+    ],
+)
+def test_what_else_it_may_say(values: dict[str, float | None], words: str) -> None:
+    assert words in verdict(GAN, [row(20)], record(**values), []).sentence
+
+
+def test_copies_are_said() -> None:
+    found = record(frechet_distance=2.0, memorised_fraction=0.3)
+    found["metrics"]["memorised_fraction"]["floor"] = 0.001
+    assert "30.00 % of them are nearly copies of training images" in verdict(GAN, [row(1)], found, []).sentence
+
+
+@pytest.mark.parametrize(
+    ("distances", "words"),
+    [
+        ([9, 5, 3, 1], "they were still getting better at the end"),
+        ([9, 2, 2.05, 2.02], "no better after epoch 2 of 4"),
+        ([9, 2, 4, 8], "no better after epoch 2 of 4, and worse at the end"),
+        ([9, 2], None),  # Too few to tell.
+    ],
+)
+def test_when_it_stopped_getting_better(distances: list[float], words: str | None) -> None:
+    rows = [row(10 * (k + 1), frechet_distance=value) for k, value in enumerate(distances)]
+    said = verdict(GAN, rows, record(frechet_distance=2.0), []).sentence
+    assert (f"; {words}." in said) if words else ("better" not in said)
+
+
+def test_a_run_that_was_not_measured_says_so_and_one_without_rows_nothing() -> None:
+    assert "were not measured" in verdict(GAN, [row(1)], None, []).sentence
+    assert verdict(GAN, [], None, []).sentence == ""
+
+
+def test_a_vae_that_ignores_its_latent_says_that_first() -> None:
+    found = record(frechet_distance=90.0, recall=0.0)
+    found["vae"] = {"active_units": 0, "latent": 2, "negative_log_likelihood": 123.4}
+    said = verdict(genlab.load_recipe("s4-vae"), [row(1)], found, [])
+    assert said.sentence.startswith("The latent code is ignored: every z gives the same image")
+    assert ("latent units", "0 of 2") in [(number.label, number.value) for number in said.numbers]
+
+
+def test_a_classifier() -> None:
+    rows = [row(10 * k, test_accuracy=a, train_accuracy=0.99) for k, a in ((1, 0.7), (2, 0.9), (3, 0.8))]
+    classes = named_rightly([[8, 2], [5, 5]], ["shoe", "shirt"])
+    assert classes == [Class("shirt", 0.5, "50.0 % named rightly"), Class("shoe", 0.8, "80.0 % named rightly")]
+    said = verdict(genlab.load_recipe("s4-classifier"), rows, None, classes)
+    assert said.sentence == (
+        "It names 80.0 % of the test images rightly, and 99.0 % of the training images; the weakest class is shirt "
+        "(50.0 % named rightly); no better after epoch 2 of 3, and worse at the end."
+    )
+    assert [number.label for number in said.numbers][:2] == ["test accuracy", "training accuracy"]
+
+
+def test_without_requests_classes_are_ranked_by_their_number() -> None:
+    found = {
+        "classes": [
+            {"class": "a", "share": 0.2, "share_in_data": 0.1},
+            {"class": "b", "share": 0.05, "share_in_data": 0.1},
+        ]
+    }
+    order = classes_of(found)
+    assert [each.name for each in order] == ["b", "a"]
+    assert order[0].told == "0.50 x its share in the data"
+    table = classes_table(found, order)
+    assert table is not None
+    assert table.rows == [("b", "5.0 %", "10.0 %"), ("a", "20.0 %", "10.0 %")]
+
+
+def test_five_numbers_at_most() -> None:
+    found = record(frechet_distance=3.0, recall=0.5, requested_class_accuracy=0.9, memorised_fraction=0.0)
+    assert len(verdict(GAN, [row(1)], found, []).numbers) == 5
