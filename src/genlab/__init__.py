@@ -25,7 +25,7 @@ _PUBLIC = {
     "Observer": ("genlab.training.fit", "Observer"),
     "Run": ("genlab.api.run", "Run"),
     "doctor": ("genlab.api.doctor", "doctor"),
-    "compare": ("genlab.api.evaluate", "compare"),
+    "compare": ("genlab.api.compare", "compare"),
     "features": ("genlab.api.evaluate", "features"),
     "evaluate": ("genlab.api.evaluate", "evaluate"),
     "list_runs": ("genlab.api.run", "list_runs"),
@@ -33,6 +33,7 @@ _PUBLIC = {
     "load_judge": ("genlab.evaluation.judge", "load"),
     "load_recipe": ("genlab.recipe.files", "load"),
     "open_run": ("genlab.api.train", "open_run"),
+    "plot": ("genlab.api.compare", "plot"),
     "show": ("genlab.api.train", "show"),
     "train": ("genlab.api.train", "train"),
 }
@@ -56,14 +57,16 @@ __all__ = [
     "load_judge",
     "load_recipe",
     "open_run",
+    "plot",
     "show",
     "train",
 ]
 
 if TYPE_CHECKING:
     from genlab import errors as errors
+    from genlab.api.compare import compare, plot
     from genlab.api.doctor import doctor
-    from genlab.api.evaluate import compare, evaluate, features
+    from genlab.api.evaluate import evaluate, features
     from genlab.api.run import Run, list_runs
     from genlab.api.train import open_run, show, train
     from genlab.data import load as load_dataset

@@ -125,13 +125,13 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def unknown(kind: str, name: str, names: Iterable[str]) -> str:
+def unknown(kind: str, name: str, names: Iterable[str], most: int = 30) -> str:
     """One line that says that `name` is unknown, the nearest one, and all that there are."""
     names = list(names)
     guess = nearest(name, names)
     hint = f"; did you mean {guess!r}?" if guess else "."
-    more = " and more" if len(names) > 30 else ""
-    return f"unknown {kind} {name!r}{hint} Known: {', '.join(names[:30]) or 'none'}{more}"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"unknown {kind} {name!r}{hint} Known: {', '.join(names[:most]) or 'none'}{more}"
 
 
 def aligned(lines: Sequence[Sequence[str]], numeric: Collection[int] = ()) -> str:

@@ -190,6 +190,33 @@ def test_own_networks(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     assert torch.equal(genlab.open_run(run.path, generator=OwnGenerator()).sample(5), images)
 
 
+def pair(**own: Any) -> genlab.AdversarialLoss:
+    """Losses of which one is the caller's."""
+    plain: dict[str, Any] = {
+        "discriminator": lambda real, fake: fake.mean() - real.mean(),
+        "generator": lambda real, fake: -fake.mean(),
+        "generator_needs_real": False,
+    }
+    return genlab.AdversarialLoss(**{**plain, **own})
+
+
+def test_a_conditional_recipe_says_how_it_calls_a_network(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
+    own = nn.Sequential(nn.Linear(100, 1024), nn.Unflatten(1, (1, 32, 32)))
+    words = r"calls generator\(z, labels\) with z \(N, 100\) .* and labels \(N,\), int64: it is conditional"
+    with pytest.raises(UsageError, match=words):
+        genlab.train(small(), generator=own, runs=tmp_path)
+
+
+def test_a_generator_out_of_range_is_said(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
+    first = nn.Linear(100, 1024)
+    nn.init.normal_(first.weight, std=3)
+    own = nn.Sequential(first, nn.Unflatten(1, (1, 32, 32)))
+    recipe = small({"budget.max_steps": 1}, "s2-dcgan")
+    with pytest.warns(UserWarning, match=r"the generator makes values from -\d.* images lie in \[-1, 1\]"):
+        run = genlab.train(recipe, generator=own, runs=tmp_path, report=False)
+    assert "-own-generator-seed0-" in run.path.name
+
+
 def test_an_own_network_that_does_not_fit_is_refused_before_training(
     small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
@@ -204,6 +231,14 @@ def test_an_own_network_that_does_not_fit_is_refused_before_training(
         ({"generator": nn.Sequential(nn.Linear(100, 784), nn.Unflatten(1, (1, 28, 28)))}, "the generator makes"),
         ({"discriminator": nn.Sequential(nn.Flatten(), nn.Linear(1024, 1))}, "the discriminator makes (2, 1)"),
         ({"objective": (1, 2, 3)}, "objective is a tuple"),
+        ({"generator": nn.Flatten}, "generator is the class Flatten; give a network of it: Flatten(...)"),
+        ({"discriminator": len}, "discriminator is a builtin_function_or_method; expected a torch.nn.Module"),
+        ({"generator": nn.Linear(7, 7)}, "calls generator(z) with z (N, 100) (networks.latent sets its length)"),
+        ({"objective": pair(generator=lambda a, b: (a - b).mean())}, "give generator_needs_real=True"),
+        ({"objective": pair(generator=lambda a, b: -b)}, "a tensor of shape (8,); expected a scalar: take its mean()"),
+        ({"objective": pair(discriminator=lambda a: a.mean())}, "the discriminator's loss cannot be called with"),
+        ({"objective": pair(discriminator=lambda a, b: (a - 5).log().mean())}, "loss of ordinary logits is nan"),
+        ({"objective": pair(generator=lambda a, b: 1.0)}, "the generator's loss is float; expected a scalar"),
     ],
 )
 def test_own_parts_that_do_not_fit_together_are_refused_before_training(

@@ -162,10 +162,10 @@ def test_runs_that_were_measured_differently_are_not_compared(tmp_path: Path) ->
         record: dict[str, Any] = {"protocol": {**protocol, "samples": n, "step": 3}, **rest}
         (root / name / "evaluations" / "evaluation.json").write_text(json.dumps(record))
     with pytest.raises(UsageError, match="cannot be compared, their samples differs: a: 10000; b: 2000"):
-        evaluate.compare(["a", "b"], runs=root)
+        genlab.compare(["a", "b"], runs=root)
     (root / "b" / "evaluations" / "evaluation.json").write_text("{")
     with pytest.raises(DataError, match=r"evaluation.json: damaged"):
-        evaluate.compare(["a", "b"], runs=root)
+        genlab.compare(["a", "b"], runs=root)
 
 
 def test_the_accuracy_score_of_a_run(few: Path, tmp_path: Path) -> None:

@@ -203,49 +203,6 @@ def _with_score(found: Evaluation, images: Any, labels: Any) -> None:
     }
 
 
-def compare(
-    names: Sequence[str | Path | Run], *, n: int = FULL, runs: str | Path | None = None, progress: bool = True
-) -> dict[str, dict[str, Any]]:
-    """Evaluations of several runs, by name; a run that has none of its present weights is evaluated first.
-
-    Args:
-        names: two runs or more, by name or path, or themselves. One that was trained with a network of your own is
-            given as the run itself (`genlab.train` returns it, `genlab.open_run` opens it).
-        n: images of each.
-        runs: the folder of the runs (default: GENLAB_RUNS or ./runs).
-        progress: whether a terminal, a notebook or standard error shows how far it is.
-
-    Raises:
-        UsageError: fewer than two runs, one twice, one that makes no images or lacks its own network, or runs that
-            were measured in different ways; all but the last are known before anything is measured.
-        DataError: an evaluation is damaged or was edited.
-    """
-    root = Path(runs) if runs else default_root()
-    opened = [run if isinstance(run, Run) else Run.at(run, root) for run in names]
-    for k, run in enumerate(opened):
-        if run.path.resolve() in (other.path.resolve() for other in opened[:k]):
-            raise UsageError(f"{run.path.name} is named twice")
-    if len(opened) < 2:
-        raise UsageError("compare needs two runs or more")
-    alike = len({run.path.name for run in opened}) < len(opened)
-    by_name = {run.path.as_posix() if alike else run.path.name: run for run in opened}
-    known = {name: run.measured(n) for name, run in by_name.items()}
-    for name, run in by_name.items():
-        if known[name] is None:
-            run.check_samples()
-    with shown(progress):
-        found = {}
-        for name, run in by_name.items():
-            with stage(name):
-                found[name] = known[name] or run.evaluate(n=n).record
-    for key in ("dataset", "split", "real_images", "judge", "samples", "fingerprints"):
-        said = {name: record["protocol"][key] for name, record in found.items() if key in record["protocol"]}
-        if len({str(value) for value in said.values()}) > 1:
-            words = "; ".join(f"{name}: {value}" for name, value in said.items())
-            raise UsageError(f"these runs cannot be compared, their {key} differs: {words}")
-    return found
-
-
 def features(
     images: NDArray[Any] | Tensor, dataset: str, *, resize: Resize | None = None, judge: str | Path | None = None
 ) -> NDArray[np.float32]:
@@ -263,9 +220,9 @@ def features(
     """
     x = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
     chosen = load_judge(dataset) if judge is None else judge_of(judge)
+    train = data.load(dataset)
     if chosen is None:
         raise UsageError(f"{dataset} has no judge of its own; genlab judge train {dataset} trains one (judge=RUN)")
-    train = data.load(dataset)
     known = from_array(x, "images")
     way = sizes.way_of(known, train, resize)
     return chosen(way.back(known, train.side, train.channels))[0]

@@ -143,7 +143,7 @@ class Live(Observer):
         self.bar.losses = _losses(row, self.columns)
         line = epoch_line(row, self.epochs, self.columns)
         if line:
-            self.console.print(line, highlight=False, soft_wrap=True)
+            self.console.print(_folded(line, self.console.width - 1), highlight=False, soft_wrap=True)
 
     def ended(self) -> None:
         if hasattr(self, "bar"):
@@ -282,6 +282,17 @@ def _losses(row: Row, columns: Sequence[Column]) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 1e4 else f"{value:.2e}"
+
+
+def _folded(line: str, width: int) -> str:
+    """A line whose parts are set off by two spaces, broken between them where the next does not fit."""
+    lines = [""]
+    for part in line.split("  "):
+        if lines[-1] and len(lines[-1]) + 2 + len(part) > width:
+            lines.append(f"  {part}")
+        else:
+            lines[-1] += f"  {part}" if lines[-1] else part
+    return "\n".join(lines)
 
 
 def epoch_line(row: Row, epochs: int, columns: Sequence[Column]) -> str | None:

@@ -169,6 +169,16 @@ class Shown:
         return self.drawing
 
     @property
+    def images(self) -> str:
+        """What its networks take and make, in a line; empty for a family that makes no images."""
+        sampling, data = FAMILIES[self.recipe.family].sampling, self.recipe.data
+        if sampling is None:
+            return ""
+        noise = " x ".join(map(str, sampling.noise(self.recipe)))
+        told = " and a class" if self.recipe.conditional else ""
+        return f"from z ({noise} numbers){told} to images of {data.channels} x {data.size} x {data.size} in [-1, 1]"
+
+    @property
     def drawing(self) -> str:
         """The system with its passes, and the networks, as SVG."""
         from genlab.report.diagram import drawing
@@ -202,4 +212,9 @@ def open_run(
 
 def _custom(generator: nn.Module | None, discriminator: nn.Module | None) -> dict[str, nn.Module]:
     given = {"generator": generator, "discriminator": discriminator}
+    for name, network in given.items():
+        if isinstance(network, type):
+            raise UsageError(f"{name} is the class {network.__name__}; give a network of it: {network.__name__}(...)")
+        if network is not None and not isinstance(network, nn.Module):
+            raise UsageError(f"{name} is a {type(network).__name__}; expected a torch.nn.Module")
     return {name: network for name, network in given.items() if network is not None}

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from genlab.cli.options import AS_THE_RUN_DOES, Draw, Json, Judge, RunName, Runs, whole
+from genlab.cli.options import AS_THE_RUN_DOES, Draw, Json, Judge, Runs, whole
 from genlab.engine.console import say
 
 Output = Annotated[
@@ -79,33 +79,6 @@ def _print(found: dict[str, Any], json: bool) -> None:
     say("\n" + terminal.wrapped(text.protocol(found)))
     for note in found["notes"]:
         say(terminal.wrapped(note, "note: "))
-
-
-def compare(
-    first: RunName,
-    second: RunName,
-    /,
-    *others: Annotated[str, Parameter(help="Further runs.")],
-    n: Annotated[
-        int | None,
-        Parameter(converter=whole, name=["-n", "--number"], help="Images to draw from each run (default: 10,000)."),
-    ] = None,
-    runs: Runs = None,
-    json: Json = False,
-) -> None:
-    """Compare the evaluations of runs; a run without one is evaluated first."""
-    from genlab.api import evaluate as api_metrics
-    from genlab.cli import terminal
-    from genlab.evaluation.measure import FULL
-    from genlab.report import text
-
-    found = api_metrics.compare([first, second, *others], n=FULL if n is None else n, runs=runs)
-    if json:
-        terminal.show_json(found)
-    else:
-        terminal.show_table(text.comparison(found))
-        words = "Intervals are of one run's images; they do not say what another seed would give."
-        say("\n" + terminal.wrapped(words))
 
 
 def metrics(*, json: Json = False) -> None:

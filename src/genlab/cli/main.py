@@ -18,7 +18,7 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from genlab.cli import bench, data, doctor, draw, evaluate, fields, judge, runs, train
+from genlab.cli import bench, compare, data, doctor, draw, evaluate, fields, judge, runs, train
 from genlab.engine import console
 from genlab.engine.version import VERSION
 from genlab.errors import GenlabError, UsageError, first_line, in_words, unknown
@@ -34,7 +34,7 @@ app = App(
 COMMANDS: dict[str, tuple[App | Callable[..., None], ...]] = {
     "Train and watch": (train.train, train.recipes, train.show, bench.app),
     "Look": (train.open, train.report, *draw.COMMANDS),
-    "Measure": (evaluate.evaluate, evaluate.compare, draw.likelihood, evaluate.metrics),
+    "Measure": (evaluate.evaluate, compare.compare, compare.plot, draw.likelihood, evaluate.metrics),
     "Data and judges": (data.app, judge.app),
     "Runs": (runs.app, doctor.doctor),
 }

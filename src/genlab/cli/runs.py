@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,6 +49,12 @@ def show(
         say(f"{csv}: {len(found)} runs")
     elif found:
         terminal.show_table(tables.of_runs(found))
+        if sys.stdout.isatty():
+            words = (
+                "quality: Frechet distance over that of real images (x; of so many images, where fewer than 10,000), "
+                "or accuracy"
+            )
+            say(terminal.wrapped(words))
     else:
         say(f"no runs in {runs or default_root()}; begin with: genlab train quick-mnist")
 

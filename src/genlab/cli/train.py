@@ -150,7 +150,11 @@ def show(
         for description in shown.networks:
             terminal.show_table(tables.of_layers(description))
             say()
-        say("\n".join([*shown.equations, "", shown.cost.words]))
+        if shown.images:
+            say(f"{shown.images}\n")
+        say("\n".join([*shown.equations, ""]))
+        for line in shown.cost.words.splitlines():
+            say(terminal.wrapped(line))
         if output is not None:
             say(f"drawing  {output}")
 

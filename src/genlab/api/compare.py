@@ -1,0 +1,172 @@
+"""Runs beside one another: their evaluations, curves over each other, a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genlab.api.progress import shown
+from genlab.api.run import Run
+from genlab.engine.files import write
+from genlab.engine.stages import stage
+from genlab.errors import UsageError
+from genlab.evaluation.measure import FULL
+from genlab.families.registry import FAMILIES
+from genlab.report.compare_page import ComparePage, compare_page
+from genlab.report.html import render
+from genlab.report.overlay import Compared, Overlay, overlay
+from genlab.report.series import AXES, Axis
+from genlab.runs.directory import default_root
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs beside one another.
+
+    Attributes:
+        records: name -> the evaluation of each run that makes images.
+        page: what a page of them shows.
+    """
+
+    records: dict[str, dict[str, Any]]
+    page: ComparePage
+
+    def save(self, path: str | Path) -> None:
+        """Write the page: one .html file that needs no other.
+
+        Raises:
+            UsageError: another ending.
+            StorageError: the disk refuses.
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".html":
+            raise UsageError(f"{path}: the extension sets the format; allowed: .html (the page)")
+        write(path, render(self.page).encode())
+
+
+def compare(
+    names: Sequence[str | Path | Run], *, n: int = FULL, runs: str | Path | None = None, progress: bool = True
+) -> dict[str, dict[str, Any]]:
+    """Evaluations of several runs, by name; a run that has none of its present weights is evaluated first.
+
+    Args:
+        names: two runs or more, by name or path, or themselves. One that was trained with a network of your own is
+            given as the run itself (`genlab.train` returns it, `genlab.open_run` opens it).
+        n: images of each.
+        runs: the folder of the runs (default: GENLAB_RUNS or ./runs).
+        progress: whether a terminal, a notebook or standard error shows how far it is.
+
+    Raises:
+        UsageError: fewer than two runs, one twice, one that makes no images or lacks its own network, or runs that
+            were measured in different ways; all but the last are known before anything is measured.
+        DataError: an evaluation is damaged or was edited.
+    """
+    return _records(_two_or_more(names, runs), n, progress)
+
+
+def comparison(
+    names: Sequence[str | Path | Run],
+    *,
+    n: int = FULL,
+    against: str = "step",
+    runs: str | Path | None = None,
+    progress: bool = True,
+) -> Comparison:
+    """Runs beside one another, for a page: `compare`, and samples, curves, what differs; classifiers too.
+
+    Raises:
+        UsageError: as `compare`, but runs that make no images are let in; or no such axis.
+        DataError: a run's provenance or an evaluation is damaged.
+    """
+    axis = _axis(against)
+    opened = _two_or_more(names, runs)
+    drawing = {name: run for name, run in opened.items() if FAMILIES[run.directory.trained_by().family].sampling}
+    records = _records(drawing, n, progress)
+    with shown(progress), stage("drawing the page"):
+        return Comparison(records, compare_page({name: run.directory for name, run in opened.items()}, records, axis))
+
+
+def _two_or_more(names: Sequence[str | Path | Run], runs: str | Path | None) -> dict[str, Run]:
+    opened = by_name(names, runs)
+    if len(opened) < 2:
+        raise UsageError("compare needs two runs or more")
+    return opened
+
+
+def _records(opened: dict[str, Run], n: int, progress: bool) -> dict[str, dict[str, Any]]:
+    known = {name: run.measured(n) for name, run in opened.items()}
+    for name, run in opened.items():
+        if known[name] is None:
+            run.check_samples()
+    with shown(progress):
+        found = {}
+        for name, run in opened.items():
+            with stage(name):
+                found[name] = known[name] or run.evaluate(n=n).record
+    for key in ("dataset", "split", "real_images", "judge", "samples", "fingerprints"):
+        said = {name: record["protocol"][key] for name, record in found.items() if key in record["protocol"]}
+        if len({str(value) for value in said.values()}) > 1:
+            words = "; ".join(f"{name}: {value}" for name, value in said.items())
+            raise UsageError(f"these runs cannot be compared, their {key} differs: {words}")
+    return found
+
+
+def compared(names: Sequence[str | Path | Run], runs: str | Path | None = None) -> Compared:
+    """Runs beside one another, as their rows and recipes are.
+
+    Raises:
+        UsageError: no such run, or one twice.
+        DataError: a provenance is damaged.
+    """
+    return Compared.of({name: run.directory for name, run in by_name(names, runs).items()})
+
+
+def _axis(against: str) -> Axis:
+    if against not in AXES:
+        raise UsageError(f"against is {against!r}; allowed: {', '.join(AXES)}")
+    return against
+
+
+def by_name(names: Sequence[str | Path | Run], runs: str | Path | None) -> dict[str, Run]:
+    """Runs by their names, or by their paths where two names are alike.
+
+    Raises:
+        UsageError: no such run, or one twice.
+    """
+    root = Path(runs) if runs else default_root()
+    opened = [run if isinstance(run, Run) else Run.at(run, root) for run in names]
+    for k, run in enumerate(opened):
+        if run.path.resolve() in (other.path.resolve() for other in opened[:k]):
+            raise UsageError(f"{run.path.name} is named twice")
+    alike = len({run.path.name for run in opened}) < len(opened)
+    return {run.path.as_posix() if alike else run.path.name: run for run in opened}
+
+
+def plot(
+    names: Sequence[str | Path | Run] | str | Path | Run,
+    of: str,
+    *,
+    against: str = "step",
+    block: int | None = None,
+    runs: str | Path | None = None,
+) -> Overlay:
+    """A column of the metric rows of one run or more, in one figure; save it as .png, .pdf, .svg or .csv.
+
+    Args:
+        names: runs, by name or path, or themselves.
+        of: the column, such as "loss_g" or "frechet_distance".
+        against: step, epoch, images or seconds.
+        block: steps of a point, which is their mean (default: as few as leave a readable curve).
+        runs: the folder of the runs (default: GENLAB_RUNS or ./runs).
+
+    Raises:
+        UsageError: no such run, column or axis.
+        DataError: a run's provenance is damaged.
+    """
+    axis = _axis(against)
+    if block is not None and block < 1:
+        raise UsageError(f"block is {block}; allowed: 1 or more steps")
+    chosen = [names] if isinstance(names, str | Path | Run) else list(names)
+    return overlay(compared(chosen, runs), of, axis, block)

@@ -1,0 +1,148 @@
+"""Runs beside one another: curves over each other, pages, and what sets the runs apart."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import genlab
+from genlab.api import compare as api
+from genlab.api.run import Run
+from genlab.cli import main
+from genlab.errors import UsageError
+from genlab.recipe import GanRecipe
+from genlab.recipe.changes import apart
+from genlab.report.compare_page import compare_page
+
+
+@pytest.fixture(scope="module")
+def runs(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two settings of a small GAN, two seeds each; two classifiers; a VAE."""
+    folder = tmp_path_factory.mktemp("runs")
+    shared: dict[str, Any] = {"data.name": str(digits), "budget.batch": 16, "logging.tensorboard": False}
+    small = {
+        **shared,
+        "engine.plan": "reference",
+        "networks.generator.ngf": 4,
+        "networks.discriminator.ndf": 4,
+        "budget.epochs": 2,
+        "logging.metrics_every": 2,
+        "logging.evaluation": "none",
+    }
+    for lr in (1e-3, 2e-4):
+        for seed in (0, 1):
+            changes = {**small, "optimisers.both.lr": lr}
+            genlab.train("s2-dcgan", overrides=changes, seed=seed, runs=folder, report=False, progress=False)
+    for lr in (1e-2, 1e-3):
+        classifier = {**shared, "budget.epochs": 3, "optimiser.lr": lr}
+        genlab.train("s4-classifier", overrides=classifier, runs=folder, report=False, progress=False)
+    vae = {**shared, "budget.epochs": 1, "logging.evaluation": "none"}
+    genlab.train("s4-vae", overrides=vae, runs=folder, name="vae", report=False, progress=False)
+    return folder
+
+
+def gans(runs: Path) -> list[Run]:
+    return [run for run in genlab.list_runs(runs) if run.recipe.family == "gan"]
+
+
+def test_two_settings_of_two_seeds_in_one_figure(runs: Path) -> None:
+    drawn = genlab.plot(gans(runs), "loss_g")
+    assert drawn.runs.settings == ["lr 0.0002"] * 2 + ["lr 0.001"] * 2 or set(drawn.runs.settings) == {
+        "lr 0.0002",
+        "lr 0.001",
+    }
+    assert sorted(drawn.runs.labels) == [f"lr {lr}, seed {seed}" for lr in ("0.0002", "0.001") for seed in (0, 1)]
+    assert drawn.caption.startswith("A colour for each setting, a line for each seed.")
+    assert drawn.png[:4] == b"\x89PNG"
+    assert drawn.pdf[:4] == b"%PDF"
+    assert drawn.svg.count("lr 0.001</text>") == 1, "a setting stands once in the legend"
+    rows = list(csv.DictReader(drawn.csv.decode().splitlines()))
+    assert {(row["setting"], row["seed"]) for row in rows} == {
+        (setting, seed) for setting in ("lr 0.001", "lr 0.0002") for seed in "01"
+    }
+    first = next(run for run in gans(runs) if run.path.name == rows[0]["run"])
+    assert float(rows[0]["loss_g"]) == pytest.approx(first.metrics()[0]["loss_g_mean"])
+
+
+@pytest.mark.parametrize("against", ["step", "epoch", "images", "seconds"])
+def test_axes(against: str, runs: Path) -> None:
+    drawn = genlab.plot(gans(runs)[:1], "loss_d", against=against)
+    expected = [row[against] for row in gans(runs)[0].metrics()]
+    assert [float(row[against]) for row in csv.DictReader(drawn.csv.decode().splitlines())] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"of": "loss"}, r"unknown column 'loss'; did you mean 'loss_[dg]'\?"),
+        ({"of": "loss_d", "against": "time"}, "against is 'time'; allowed: step, epoch, images, seconds"),
+        ({"of": "loss_d", "block": 0}, "block is 0; allowed: 1 or more steps"),
+    ],
+)
+def test_what_cannot_be_drawn(arguments: dict[str, Any], words: str, runs: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        genlab.plot(gans(runs), **arguments)
+
+
+def test_the_commands(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [run.path.name for run in gans(runs)[:2]]
+    place = str(tmp_path / "x.pdf")
+    main.main(["plot", *names, "--of", "loss_g", "--block", "6", "--runs", str(runs), "-o", place])
+    assert capsys.readouterr().out.startswith(f"{place}: Loss: Generator over step.")
+    with pytest.raises(SystemExit):
+        main.main(["plot", *names, "--runs", str(runs)])
+    assert "plot needs --of COLUMN; these runs have: loss_d, loss_g" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main.main(["plot", *names, "--of", "loss_g", "--runs", str(runs), "-o", str(tmp_path / "x.txt")])
+    assert "allowed: .png, .pdf, .svg, .csv" in capsys.readouterr().err
+    page = tmp_path / "page.html"
+    main.main(["compare", *names, "-n", "30", "--runs", str(runs), "-o", str(page)])
+    assert f"page  {page}" in capsys.readouterr().out
+    assert page.stat().st_size < 3e6
+
+
+def test_a_page_of_gans(runs: Path) -> None:
+    chosen = gans(runs)
+    found = api.comparison(chosen, n=30, progress=False)
+    assert found.page.differences is not None
+    fields = [row[0] for row in found.page.differences.rows]
+    assert fields == ["optimisers.generator.lr", "optimisers.discriminator.lr"]
+    assert len(found.page.frames) >= 1
+    assert all(len(frame.grids) == 4 for frame in found.page.frames)
+    assert {"Loss: Discriminator", "Loss: Generator"} <= {figure.title for figure in found.page.figures}
+    assert set(found.records) == {run.path.name for run in chosen}
+
+
+def test_a_page_of_classifiers_and_of_all_families(runs: Path) -> None:
+    classifiers = [run for run in genlab.list_runs(runs) if run.recipe.family == "classifier"]
+    found = api.comparison(classifiers, progress=False)
+    assert found.records == {}
+    assert found.page.quality is None
+    assert found.page.ends is not None
+    assert [row[0] for row in found.page.ends.rows][-1] == "test accuracy" or any(
+        "accuracy" in row[0] for row in found.page.ends.rows
+    )
+    everything = compare_page({run.path.name: run.directory for run in genlab.list_runs(runs)}, {})
+    assert len(everything.runs.rows) == 7
+    assert len(everything.machines.rows) == 7
+
+
+def test_a_compare_page_is_self_contained(runs: Path, tmp_path: Path) -> None:
+    api.comparison(gans(runs), n=30, progress=False).save(tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert "default-src 'none'" in text
+    assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', text)
+    with pytest.raises(UsageError, match=r"allowed: \.html"):
+        api.comparison(gans(runs), n=30, progress=False).save(tmp_path / "page.txt")
+
+
+def test_what_sets_recipes_apart(small: Callable[..., GanRecipe]) -> None:
+    assert apart([small(), small({"budget.batch": 8})]) == ["batch 16", "batch 8"]
+    assert apart([small(), small()]) == ["", ""]
+    two = [genlab.load_recipe("s2-dcgan"), genlab.load_recipe("s1-mlp", {"budget.batch": 8})]
+    assert apart(two) == ["s2-dcgan", "s1-mlp batch 8"]
