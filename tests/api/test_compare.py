@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from genlab.cli import main
 from genlab.errors import UsageError
 from genlab.recipe import GanRecipe
 from genlab.recipe.changes import apart
-from genlab.report.compare_page import compare_page
+from genlab.report.compare_page import compare_page, said_of_settings
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +140,28 @@ def test_a_compare_page_is_self_contained(runs: Path, tmp_path: Path) -> None:
     assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', text)
     with pytest.raises(UsageError, match=r"allowed: \.html"):
         api.comparison(gans(runs), n=30, progress=False).save(tmp_path / "page.txt")
+
+
+def test_two_settings_are_told_apart_only_by_seeds(runs: Path) -> None:
+    compared = api.compared(gans(runs))
+    order = [("lr 0.0002" in label) for label in compared.labels]
+    few = said_of_settings(compared, [1.0 if low else 2.0 for low in order], "distance")
+    assert "2 and 2 seeds cannot show a difference (p is 0.33 at best; 4 and 4 can)" in few
+    many = replace(
+        compared,
+        names=[f"r{k}" for k in range(8)],
+        recipes=compared.recipes[:1] * 8,
+        settings=["a"] * 4 + ["b"] * 4,
+        seeds=[0, 1, 2, 3] * 2,
+        rows=[[]] * 8,
+    )
+    apart_ = said_of_settings(many, [1, 2, 3, 4, 11, 12, 13, 14], "distance")
+    assert "a 2.5 on average (1 to 4, 4 seeds), b 12.5 on average" in apart_
+    assert "differ by more than their seeds explain (exact permutation test, p = 0.029)" in apart_
+    assert "no more than seeds may explain" in said_of_settings(many, [1, 12, 3, 14, 11, 2, 13, 4], "distance")
+    one = said_of_settings(replace(many, settings=["a"] * 7 + ["b"]), [1.0] * 8, "distance")
+    assert "One seed each" in one
+    assert said_of_settings(replace(many, settings=list("abcdefgh")), [1.0] * 8, "distance") == ""
 
 
 def test_what_sets_recipes_apart(small: Callable[..., GanRecipe]) -> None:

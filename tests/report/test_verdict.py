@@ -16,7 +16,7 @@ GAN = genlab.load_recipe("quick-mnist")
 def record(**values: float | None) -> dict[str, Any]:
     """An evaluation in which real images have 1 of everything, and samples these values."""
     found = {name: {"value": values.get(name), "interval": None, "floor": 1.0, "n": 100} for name in NAMES}
-    return {"metrics": found, "classes": [], "protocol": {"judge": None}}
+    return {"metrics": found, "classes": [], "protocol": {"judge": None, "samples": 100}}
 
 
 def row(step: int, **values: float) -> dict[str, Any]:
@@ -31,15 +31,19 @@ def test_distance_classes_and_copies() -> None:
     ]
     said = verdict(GAN, [row(20)], found, classes_of(found)).sentence
     assert said == (
-        "Its images are 3.9 times as far from real images as other real images are; all 2 classes are there, the "
-        "weakest is dog (50.0 % of those asked for); no copies of training images were found."
+        "The Frechet distance of its images to real ones is 3.9 times that of other real images (100 of each); all 2 "
+        "classes are there, the weakest is dog (50.0 % of those asked for are read as it); no copies of training "
+        "images were found."
     )
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"frechet_distance": 1.0}, "no farther from real images than other real images are"),
+        ({"frechet_distance": 1.0}, "is no larger than that of other real images"),
+        ({"frechet_distance": 362.7}, "is 363 times that"),
+        ({"frechet_distance": 2.0, "sharpness_ratio": 0.2}, "they are blurred (sharpness 0.20 of that of real images)"),
+        ({"frechet_distance": 2.0, "grain_ratio": 2.0}, "they are noisy (grain 2.00 times that of real images)"),
         ({"frechet_distance": None}, "unknown, since this dataset has no judge"),
         ({"frechet_distance": 2.0, "missing_classes": 3}, "3 of 0 classes are missing"),
     ],
@@ -51,13 +55,14 @@ def test_what_else_it_may_say(values: dict[str, float | None], words: str) -> No
 def test_copies_are_said() -> None:
     found = record(frechet_distance=2.0, memorised_fraction=0.3)
     found["metrics"]["memorised_fraction"]["floor"] = 0.001
-    assert "30.00 % of them are nearly copies of training images" in verdict(GAN, [row(1)], found, []).sentence
+    assert "30.00 % of them are near copies of training images" in verdict(GAN, [row(1)], found, []).sentence
 
 
 @pytest.mark.parametrize(
     ("distances", "words"),
     [
-        ([9, 5, 3, 1], "they were still getting better at the end"),
+        ([9, 5, 3, 1], "they were getting better until the end"),
+        ([9, 7, 5, 3, 2, 2.01], "they were getting better until the end"),
         ([9, 2, 2.05, 2.02], "no better after epoch 2 of 4"),
         ([9, 2, 4, 8], "no better after epoch 2 of 4, and worse at the end"),
         ([9, 2], None),  # Too few to tell.
@@ -85,11 +90,11 @@ def test_a_vae_that_ignores_its_latent_says_that_first() -> None:
 def test_a_classifier() -> None:
     rows = [row(10 * k, test_accuracy=a, train_accuracy=0.99) for k, a in ((1, 0.7), (2, 0.9), (3, 0.8))]
     classes = named_rightly([[8, 2], [5, 5]], ["shoe", "shirt"])
-    assert classes == [Class("shirt", 0.5, "50.0 % named rightly"), Class("shoe", 0.8, "80.0 % named rightly")]
+    assert classes == [Class("shirt", 0.5, 0.5, "50.0 % correct"), Class("shoe", 0.8, 0.8, "80.0 % correct")]
     said = verdict(genlab.load_recipe("s4-classifier"), rows, None, classes)
     assert said.sentence == (
-        "It names 80.0 % of the test images rightly, and 99.0 % of the training images; the weakest class is shirt "
-        "(50.0 % named rightly); no better after epoch 2 of 3, and worse at the end."
+        "It classifies 80.0 % of the test images correctly (in training, over the last epoch, 99.0 %); the weakest "
+        "class is shirt (50.0 % correct); no better after epoch 2 of 3, and worse at the end."
     )
     assert [number.label for number in said.numbers][:2] == ["test accuracy", "training accuracy"]
 
@@ -97,16 +102,19 @@ def test_a_classifier() -> None:
 def test_without_requests_classes_are_ranked_by_their_number() -> None:
     found = {
         "classes": [
-            {"class": "a", "share": 0.2, "share_in_data": 0.1},
+            {"class": "a", "share": 0.15, "share_in_data": 0.1},
             {"class": "b", "share": 0.05, "share_in_data": 0.1},
         ]
     }
     order = classes_of(found)
     assert [each.name for each in order] == ["b", "a"]
-    assert order[0].told == "0.50 x its share in the data"
+    assert order[0].told == "0.50 times its share in the data"
+    found["classes"].append({"class": "c", "share": 0.5, "share_in_data": 0.1})
+    assert [each.name for each in classes_of(found)] == ["c", "b", "a"], "five times too many is worse than half"
+    found["classes"].pop()
     table = classes_table(found, order)
     assert table is not None
-    assert table.rows == [("b", "5.0 %", "10.0 %"), ("a", "20.0 %", "10.0 %")]
+    assert table.rows == [("b", "5.0 %", "10.0 %"), ("a", "15.0 %", "10.0 %")]
 
 
 def test_five_numbers_at_most() -> None:

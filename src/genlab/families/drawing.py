@@ -8,17 +8,17 @@ MINIBATCH = "On the training minibatch of each logged step; nothing here is a va
 
 
 BLOCKS = (
-    "On training minibatches: the mean over the steps since the last logged one, in a band that holds 80 % of them "
-    "(runs of older versions: the logged step alone)."
+    "On training minibatches: the mean over the steps since the last logged one, in a band that holds 80 % of them."
 )
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A column of metrics.jsonl, and what it is called."""
+    """A column of metrics.jsonl, and what it is called; `note` is said in the caption where the curve is there."""
 
     column: str
     label: str
+    note: str = ""
 
 
 @dataclass(frozen=True)

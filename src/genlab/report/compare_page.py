@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genlab.errors import DataError
+from genlab.evaluation.statistics import difference, smallest_p
 from genlab.families.registry import FAMILIES
 from genlab.recipe.changes import is_told
 from genlab.recipe.files import diff
@@ -20,8 +21,9 @@ from genlab.report.verdict import classes_of, duration
 from genlab.runs.directory import RunDirectory
 from genlab.runs.verify import is_whole
 
-BYTES = 1_500_000
-"""Of sample grids on a page: with more runs there are fewer steps."""
+LEVEL = 0.05
+BYTES = 1_900_000
+"""Of sample grids on a page: with more runs there are fewer steps, and in the end grids of some runs only."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,12 @@ class ComparePage:
 
     Attributes:
         lead: what is compared.
+        verdict: what the seeds say of two settings, in a sentence.
+        settings: each setting over its seeds.
         runs: what each is, how it stands.
         differences: fields of the recipes that differ; None where only the seeds do.
-        quality: every metric with its interval; None for models that make no images.
+        quality: every metric with its interval; None for models that make no images; `protocol`: how it was measured,
+            `explained`: (metric, what it says, what it cannot see).
         ends: what the last rows say, for models that are tested in training.
         classes: how each class does in each run.
         frames: sample grids at equal steps.
@@ -43,9 +48,13 @@ class ComparePage:
 
     title: str
     lead: str
+    verdict: str
     runs: Table
+    settings: Table
     differences: Table | None
     quality: Table | None
+    protocol: str
+    explained: list[tuple[str, str, str]]
     ends: Table | None
     classes: Table | None
     frames: list[Frame]
@@ -83,25 +92,82 @@ def compare_page(
     said = f"{len(settings)} settings ({', '.join(settings[:6])}{', ...' if len(settings) > 6 else ''})"
     kinds = said if len(settings) > 1 else f"one setting ({settings[0]})"
     frames = _frames(runs, compared, labels)
+    title, scores = _scores(list(runs), compared, records)
     same = seeds == 1 and len({repr(FAMILIES[r.family].sampling) for r in compared.recipes}) == 1
     measured = {labels[name]: dict(record) for name, record in records.items()}
     return ComparePage(
         title=f"{len(runs)} runs compared",
         lead=f"{kinds}, {'seeds' if seeds > 1 else 'seed'} {', '.join(map(str, sorted(set(compared.seeds))))}",
+        verdict=said_of_settings(compared, scores, title),
         runs=_runs(runs, compared),
+        settings=_settings(compared, scores, title),
         differences=_differences(compared),
-        quality=words.comparison(measured) if measured else None,
+        quality=words.comparison(measured, real=True) if measured else None,
+        protocol=words.measured(measured) if measured else "",
+        explained=words.explained(next(iter(measured.values()))) if measured else [],
         ends=_ends(compared),
         classes=_classes(measured),
         frames=frames,
-        frames_caption="The same z in every run, where they have the same seed."
-        if seeds > 1
-        else "The same z in every run and at every step."
-        if same
-        else "Each run has its own z, the same at every step.",
+        frames_caption=_caption(frames, len(runs), seeds, same),
         figures=[overlay(compared, column, against) for column in default_columns(compared)],
         machines=_machines(runs, compared),
     )
+
+
+def _scores(
+    names: Sequence[str], compared: Compared, records: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, list[float | None]]:
+    """(what it is, one number of each run): the Frechet distance over that of real images, or the test accuracy."""
+    if records:
+        found = [words.times_real(dict(records[name])) if name in records else None for name in names]
+        return "Frechet distance over that of real images", found
+    last = [
+        next((r["test_accuracy"] for r in reversed(rows) if r.get("test_accuracy")), None) for rows in compared.rows
+    ]
+    return "test accuracy", last
+
+
+def _groups(compared: Compared, scores: Sequence[float | None]) -> dict[str, list[float]]:
+    """The numbers of each setting."""
+    found: dict[str, list[float]] = {setting: [] for setting in compared.settings}
+    for setting, score in zip(compared.settings, scores, strict=True):
+        if score is not None:
+            found[setting].append(score)
+    return found
+
+
+def said_of_settings(compared: Compared, scores: Sequence[float | None], title: str) -> str:
+    """Whether two settings differ by more than their seeds; empty where that is not the question."""
+    groups = {setting: values for setting, values in _groups(compared, scores).items() if values}
+    if len(groups) != 2:
+        return ""
+    (one, a), (other, b) = groups.items()
+    both = f"{title}: {one} {_over_seeds(a)}, {other} {_over_seeds(b)}"
+    if min(len(a), len(b)) < 2:
+        return f"{both}. One seed each: whether another seed would say the same is not known."
+    found, least = difference(a, b), smallest_p(len(a), len(b))
+    if least > LEVEL:
+        return f"{both}. {len(a)} and {len(b)} seeds cannot show a difference (p is {least:.2f} at best; 4 and 4 can)."
+    verdict = "more than their seeds explain" if found.p <= LEVEL else "no more than seeds may explain"
+    return f"{both}. They differ by {verdict} (exact permutation test, p = {found.p:.2g})."
+
+
+def _over_seeds(values: Sequence[float]) -> str:
+    mean = sum(values) / len(values)
+    if len(values) == 1:
+        return f"{mean:.3g}"
+    return f"{mean:.3g} on average ({min(values):.3g} to {max(values):.3g}, {len(values)} seeds)"
+
+
+def _settings(compared: Compared, scores: Sequence[float | None], title: str) -> Table:
+    """Each setting over its seeds: what came of it, how long it took."""
+    rows = []
+    for setting, values in _groups(compared, scores).items():
+        mine = [rows[-1]["seconds"] for k, rows in enumerate(compared.rows) if compared.settings[k] == setting and rows]
+        spent = duration(sum(mine) / len(mine)) if mine else "-"
+        told = _over_seeds(values).replace(f", {len(values)} seeds)", ")") if values else "-"
+        rows.append((setting, str(compared.settings.count(setting)), told, spent))
+    return Table("", ("setting", "seeds", title, "training, mean"), rows, numeric=("seeds",))
 
 
 def _runs(runs: Mapping[str, RunDirectory], compared: Compared) -> Table:
@@ -168,7 +234,7 @@ def _classes(records: Mapping[str, dict[str, Any]]) -> Table | None:
     def cell(found: Mapping[str, Any], name: str) -> str:
         if name not in found:
             return "-"
-        return f"{100 * found[name].rank:.1f} %" if asked else f"{found[name].rank:.2f}"
+        return f"{100 * found[name].value:.1f} %" if asked else f"{found[name].value:.2f}"
 
     title = "drawn as asked" if asked else "share of the samples over that in the data"
     rows = [(name, *(cell(found, name) for found in ranked.values())) for name in sorted(names, key=mean)]
@@ -181,22 +247,19 @@ def _frames(runs: Mapping[str, RunDirectory], compared: Compared, labels: Mappin
         name: [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
         for name, run in runs.items()
     }
-    drawn = {name: found for name, found in steps.items() if found}
+    drawn = _that_fit(runs, {name: found for name, found in steps.items() if found})
     if not drawn:
         return []
     shared = sorted(set.intersection(*(set(found) for found in drawn.values())))
-    if len(shared) >= 2 or all(len(found) == 1 for found in drawn.values()):
-        places: list[dict[str, int]] = [dict.fromkeys(drawn, step) for step in shared]
-    else:
-        places = []
-    if not places:
-        most = max(len(found) for found in drawn.values())
+    places: list[dict[str, int]] = [dict.fromkeys(drawn, step) for step in shared]
+    most = max(len(found) for found in drawn.values())
+    if len(shared) < min(2, most):
         places = [
             {name: found[round(k * (len(found) - 1) / max(1, most - 1))] for name, found in drawn.items()}
             for k in range(most)
         ]
-    size = sum(max(runs[n].file("samples", s, ".png").stat().st_size for s in found) for n, found in drawn.items())
-    chosen = [places[k] for k in spread(len(places), max(2, min(TIMELINE, BYTES * 3 // 4 // max(1, size))))]
+    size = sum(_largest(runs[name], found) for name, found in drawn.items())
+    chosen = [places[k] for k in spread(len(places), max(1, min(TIMELINE, BYTES // size)))]
     few = spread(len(chosen), min(FEW, max(1, 8 // len(drawn))))
     epochs = {
         name: Schedule.of(compared.recipes[k], run.provenance["data"]["images"])
@@ -213,6 +276,33 @@ def _frames(runs: Mapping[str, RunDirectory], compared: Compared, labels: Mappin
         )
         for k, place in enumerate(chosen)
     ]
+
+
+def _caption(frames: Sequence[Frame], runs: int, seeds: int, same: bool) -> str:
+    """Which z the grids show, and of which runs they are."""
+    shown = len(frames[0].grids) if frames else 0
+    few = f" Here are the first {shown} of {runs} runs." if 0 < shown < runs else ""
+    if seeds > 1:
+        return f"The same z in every run, where they have the same seed; drawn as they were in training.{few}"
+    own = "The same z in every run and at every step" if same else "Each run has its own z, the same at every step"
+    return f"{own}; drawn as they were in training.{few}"
+
+
+def _that_fit(runs: Mapping[str, RunDirectory], steps: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    """The first runs, as many as a page bears a grid of each."""
+    found: dict[str, list[int]] = {}
+    left = BYTES
+    for name, there in steps.items():
+        left -= _largest(runs[name], there)
+        if left < 0 and found:
+            break
+        found[name] = there
+    return found
+
+
+def _largest(run: RunDirectory, steps: Sequence[int]) -> int:
+    """Bytes of a run's largest grid as they stand in a page."""
+    return max(run.file("samples", step, ".png").stat().st_size for step in steps) * 4 // 3
 
 
 def _when(place: Mapping[str, int], schedules: Mapping[str, Schedule]) -> str:

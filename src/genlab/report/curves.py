@@ -84,7 +84,8 @@ def draw(rows: list[Row], recipe: Recipe, custom_objective: bool = False) -> lis
         # A player that is not trained has no curve, one that learns in some steps only has a curve over those.
         there = tuple(curve for curve in plot.curves if any(curve.column in row for row in rows))
         if there:
-            drawn.append(_drawn(replace(plot, curves=there), rows))
+            caption = " ".join([plot.caption, *(curve.note for curve in there if curve.note)])
+            drawn.append(_drawn(replace(plot, curves=there, caption=caption), rows))
     return drawn
 
 

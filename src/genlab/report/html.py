@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib import resources
 
@@ -34,6 +35,11 @@ def _part(name: str) -> str:
     return resources.files("genlab.report").joinpath("templates", name).read_text("utf-8")
 
 
+def _bound(cell: str) -> str:
+    """A cell in which numbers stay with their units and intervals in one piece."""
+    return re.sub(r"(?<=,) (?=[^\[]*\])|(?<=\d) (?=%|x\b|s\b)", "\u00a0", cell)
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("genlab.report"),
@@ -44,4 +50,5 @@ def _environment() -> Environment:
         finalize=lambda value: visible(value) if type(value) is str else value,  # Markup is ours, and no plain str.
     )
     environment.filters["ours"] = Markup
+    environment.filters["bound"] = _bound
     return environment

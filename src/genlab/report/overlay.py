@@ -128,6 +128,8 @@ class Overlay:
         settings = [self.runs.settings[k] for k in self.found]
         several = len(set(settings)) < len(settings)
         lines = "A colour for each setting, a line for each seed." if several else "A line for each run."
+        if self.column in live.METRICS:
+            lines = f"2,000 images at each point against as many test images. {lines}"
         return lines + (" Bands hold 80 % of the steps that a point stands for." if self.is_banded else "")
 
     @property

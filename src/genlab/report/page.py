@@ -88,6 +88,7 @@ class Quality:
         more: (what, how it stands) of the discriminator, the likelihood, latent interpolation.
         protocol: how the numbers came about.
         notes: what must be said beside them.
+        glossary: (word, what it means) of the words that a page uses.
     """
 
     summary: list[tuple[str, str]]
@@ -98,6 +99,7 @@ class Quality:
     more: list[tuple[str, str]]
     protocol: str
     notes: list[str]
+    glossary: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -303,6 +305,7 @@ def _quality(record: dict[str, Any] | None, classes: Sequence[Class]) -> Quality
         more=words.more(record),
         protocol=words.protocol(record),
         notes=record["notes"],
+        glossary=words.GLOSSARY,
     )
 
 

@@ -105,6 +105,30 @@ def _classes(record: Record) -> Iterator[tuple[str, str]]:
         )
 
 
+GLOSSARY = [
+    (
+        "judge",
+        "a classifier of real images of this dataset; distances are measured in what it computes of an image before it "
+        "names the class, so they do not compare with a published FID, which uses the Inception network",
+    ),
+    (
+        "Frechet distance",
+        "how far the means and covariances of generated and real images lie apart in the judge's features, squared; it "
+        "shrinks with the number of images, so it is set beside that of as many other real images",
+    ),
+    ("recall, coverage", "whether all kinds of real images are there; precision, density: whether images look real"),
+    ("z", "the random numbers that an image is made from"),
+    ("EMA weights", "an average of the weights over the last steps; usually smoother than the last weights"),
+    ("step, epoch", "one update of the networks from one batch of images; one pass over all training images"),
+    (
+        "95 % interval",
+        "how far the number could be off because so many images were measured; not what another seed gives",
+    ),
+    ("nats", "the unit of information and of log-likelihoods with natural logarithms; 1 nat is 1.44 bits"),
+]
+"""Words that a report uses, for a reader who has only the page."""
+
+
 FEW_DUPLICATES = 0.01
 """Up to this floor of memorised_fraction the data are taken to have no duplicates of note."""
 
@@ -185,8 +209,19 @@ def protocol(record: Record) -> str:
     )
 
 
-def comparison(records: dict[str, Record]) -> Table:
-    """One column per run, one row per metric: value and interval."""
+def measured(records: dict[str, Record]) -> str:
+    """How the numbers of several runs came about, which is the same for all."""
+    p = next(iter(records.values()))["protocol"]
+    judge = "no judge" if p["judge"] is None else f"judge {p['judge']['name']}"
+    return (
+        f"{p['samples']:,} images of each run against {p['real_images']:,} {p['split']} images of {p['dataset']}; "
+        f"{judge}; {p.get('drawn_with', 'as they are')}. Real images: as many training images, measured in the same "
+        f"way. Intervals: {p['intervals']}."
+    )
+
+
+def comparison(records: dict[str, Record], real: bool = False) -> Table:
+    """One column per run, one row per metric: value and interval; `real`: and what real images get."""
     names = [
         name for name in METRICS if any(r["metrics"].get(name, {}).get("value") is not None for r in records.values())
     ]
@@ -197,5 +232,7 @@ def comparison(records: dict[str, Record]) -> Table:
             number(name, cell["value"]) + (f" {interval(name, cell['interval'])}" if cell["interval"] else "")
             for cell in cells
         ]
-        rows.append((title(name), *said))
-    return Table(_judged(next(iter(records.values()))), ("metric", *records), rows, numeric=tuple(records))
+        floor = next((cell["floor"] for cell in cells if cell.get("floor") is not None), None)
+        rows.append((title(name), *said, *([number(name, floor)] if real else [])))
+    columns = (*records, *(["real images"] if real else []))
+    return Table(_judged(next(iter(records.values()))), ("metric", *columns), rows, numeric=columns)

@@ -15,6 +15,10 @@ from genlab.runs.rows import Row
 SAME = 0.05
 """Distances that differ by less count as equal: so much two measurements of 2,000 images differ by themselves."""
 SAME_ACCURACY = 0.002
+BLURRED, GRAINY = 0.8, 1.25
+"""Ratios of detail beyond which a person sees it."""
+EARLY = 0.8
+"""A training that is no better after this share of it has levelled off; later than that, noise decides."""
 NO_COPIES = 0.001
 """The share of real images that lie so close to a training image, by the definition of memorisation."""
 
@@ -38,10 +42,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Class:
-    """How one class does: the smaller `rank`, the worse; `told` says by what."""
+    """How one class does: the smaller `rank`, the worse; it is by `value`, which `told` says in words."""
 
     name: str
     rank: float
+    value: float
     told: str
 
 
@@ -72,19 +77,27 @@ def _of_images(record: dict[str, Any], rows: Sequence[Row], classes: Sequence[Cl
     if vae and vae["active_units"] == 0:
         said.append("The latent code is ignored: every z gives the same image (posterior collapse)")
     if times is not None:
-        far = "no farther from real images than other real images are"
-        more = f"{times:.1f} times as far from real images as other real images are"
-        said.append(f"Its images are {far if times < 1.05 else more}")
+        n = record["protocol"]["samples"]
+        more = "no larger than" if times < 1.05 else f"{_times(times)} times"
+        said.append(
+            f"The Frechet distance of its images to real ones is {more} that of other real images ({n:,} of each)"
+        )
     else:
         said.append("How far its images are from real ones is unknown, since this dataset has no judge")
-    said += [*_classes(record, classes), *_copies(copied), *_course(rows, "frechet_distance", SAME, lower=True)]
+    said += [
+        *_looks(found),
+        *_classes(record, classes),
+        *_copies(copied),
+        *_course(rows, "frechet_distance", SAME, lower=True),
+    ]
     distance = found["frechet_distance"]
     within = f" {words.interval('frechet_distance', distance['interval'])}" if distance["interval"] else ""
     numbers = [
         Number(
             "distance to real images",
-            "-" if times is None else f"{times:.1f} x",
-            f"Frechet distance {words.number('frechet_distance', distance['value'])}{within}; 1 x: real images"
+            "-" if times is None else f"{_times(times)} x",
+            f"Frechet distance {words.number('frechet_distance', distance['value'])}{within}; real images: "
+            f"{words.number('frechet_distance', distance['floor'])}"
             if distance["value"] is not None
             else "",
         ),
@@ -107,6 +120,19 @@ def _of_images(record: dict[str, Any], rows: Sequence[Row], classes: Sequence[Cl
     return said, numbers
 
 
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}" if ratio < 20 else f"{ratio:.0f}"
+
+
+def _looks(found: Mapping[str, Any]) -> Iterator[str]:
+    """What their detail says, where it is far from that of real images."""
+    sharp, grain = found["sharpness_ratio"], found["grain_ratio"]
+    if sharp["value"] is not None and sharp["value"] < BLURRED:
+        yield f"they are blurred (sharpness {words.number('sharpness_ratio', sharp['value'])} of that of real images)"
+    elif grain["value"] is not None and grain["value"] > GRAINY:
+        yield f"they are noisy (grain {words.number('grain_ratio', grain['value'])} times that of real images)"
+
+
 def _metric(record: dict[str, Any], name: str, label: str) -> Number:
     found = record["metrics"][name]
     floor = f"real images: {words.number(name, found['floor'])}" if found["floor"] is not None else ""
@@ -127,7 +153,7 @@ def _copies(found: Mapping[str, Any]) -> Iterator[str]:
         return
     few = found["value"] <= 2 * max(found["floor"] or 0, NO_COPIES)
     share = words.number("memorised_fraction", found["value"])
-    yield "no copies of training images were found" if few else f"{share} of them are nearly copies of training images"
+    yield "no copies of training images were found" if few else f"{share} of them are near copies of training images"
 
 
 def _course(rows: Sequence[Row], column: str, same: float, lower: bool) -> Iterator[str]:
@@ -138,12 +164,12 @@ def _course(rows: Sequence[Row], column: str, same: float, lower: bool) -> Itera
     values = [value for _, value in there]
     best = min(values) if lower else max(values)
     good = [value <= best * (1 + same) if lower else value >= best - same for value in values]
-    first = good.index(True)
-    if first == len(there) - 1:
-        yield "they were still getting better at the end" if lower else "it was still getting better at the end"
+    first, end = there[good.index(True)][0], there[-1][0]
+    if first > EARLY * end and good[-1]:
+        yield "they were getting better until the end" if lower else "it was getting better until the end"
     else:
         worse = "" if good[-1] else ", and worse at the end"
-        yield f"no better after epoch {there[first][0]:.3g} of {there[-1][0]:.3g}{worse}"
+        yield f"no better after epoch {first:.3g} of {end:.3g}{worse}"
 
 
 def _of_a_classifier(rows: Sequence[Row], classes: Sequence[Class]) -> tuple[list[str], list[Number]]:
@@ -152,29 +178,31 @@ def _of_a_classifier(rows: Sequence[Row], classes: Sequence[Class]) -> tuple[lis
         return ["It was not tested yet"], []
     last, best = tested[-1], max(tested, key=lambda row: row["test_accuracy"])
     train = last.get("train_accuracy")
-    said = [f"It names {_share(last['test_accuracy'])} of the test images rightly"]
+    said = [f"It classifies {_share(last['test_accuracy'])} of the test images correctly"]
     numbers = [Number("test accuracy", _share(last["test_accuracy"]))]
     if train is not None:
-        said[0] += f", and {_share(train)} of the training images"
+        said[0] += f" (in training, over the last epoch, {_share(train)})"
         numbers.append(Number("training accuracy", _share(train), "mean over the last epoch"))
     if classes:
         said.append(f"the weakest class is {classes[0].name} ({classes[0].told})")
         numbers.append(Number("weakest class", classes[0].name, classes[0].told))
     said += _course(rows, "test_accuracy", SAME_ACCURACY, lower=False)
-    numbers.append(Number("best epoch", f"{best['epoch']:.3g}", f"{_share(best['test_accuracy'])} in the test"))
+    numbers.append(Number("best epoch", f"{best['epoch']:.3g}", f"{_share(best['test_accuracy'])}, by the test split"))
     return said, numbers
 
 
 def classes_of(record: Mapping[str, Any]) -> list[Class]:
     """The classes of an evaluation, worst first: by how many of the images asked for one are read as it; where none
-    are asked for, by their number over that in the data."""
+    are asked for, by how far their number is from that in the data, either way."""
     found = []
     for row in record["classes"]:
         asked, share, data = (row.get(key) for key in ("requested_class_accuracy", "share", "share_in_data"))
         if asked is not None:
-            found.append(Class(str(row["class"]), asked, f"{_share(asked)} of those asked for"))
+            found.append(Class(str(row["class"]), asked, asked, f"{_share(asked)} of those asked for are read as it"))
         elif share is not None and data:
-            found.append(Class(str(row["class"]), share / data, f"{share / data:.2f} x its share in the data"))
+            ratio = share / data
+            rank = min(ratio, 1 / ratio) if ratio else 0.0
+            found.append(Class(str(row["class"]), rank, ratio, f"{ratio:.2f} times its share in the data"))
     return sorted(found, key=lambda each: each.rank)
 
 
@@ -183,7 +211,8 @@ def named_rightly(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list
     found = []
     for k, (name, row) in enumerate(zip(names, counts, strict=True)):
         if total := sum(row):
-            found.append(Class(name, row[k] / total, f"{_share(row[k] / total)} named rightly"))
+            right = row[k] / total
+            found.append(Class(name, right, right, f"{_share(right)} correct"))
     return sorted(found, key=lambda each: each.rank)
 
 

@@ -6,6 +6,11 @@ from genlab.families.drawing import BLOCKS, MINIBATCH, Curve, Plot
 from genlab.recipe import GanRecipe
 from genlab.recipe.objectives import LN_2, LOSSES, PENALTIES
 
+HELD_OUT = (
+    "D on held-out images: its loss on 1,000 test images and as many new generated ones, as it trains; far above D's "
+    "own loss, D has learned its training images by heart."
+)
+
 
 def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
     """The curves of a run; of one with a custom objective no level is known."""
@@ -15,10 +20,9 @@ def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
             "losses",
             "Losses",
             f"What discriminator (D) and generator (G) minimise. {BLOCKS} A loss tells who is ahead in the game, not "
-            "how good the images are. D on held-out images: its loss on 1,000 test images and as many new generated "
-            "ones, as it trains; far above D's own loss, D has learned its training images by heart.",
+            "how good the images are.",
             "loss, nats" if LOSSES[recipe.objective.loss].nats and not custom_objective else "loss",
-            (Curve("loss_d", "D"), Curve("loss_g", "G"), Curve("loss_d_held_out", "D, held-out images")),
+            (Curve("loss_d", "D"), Curve("loss_g", "G"), Curve("loss_d_held_out", "D, held-out images", HELD_OUT)),
             () if custom_objective else _equilibrium(recipe),
         ),
         Plot(

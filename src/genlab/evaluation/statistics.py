@@ -1,0 +1,295 @@
+"""Statistics of a few seeds: exact tests by reordering, intervals that agree with them, equivalence, correction, power.
+
+A test compares the observed difference of means with that of every way in which the same numbers could have fallen to
+the two arms: all ways to deal them out for independent seeds, all ways to swap the two of a pair for paired ones
+(Fisher 1935; Pitman 1937). Nothing is assumed of their distribution but that under the null hypothesis all these ways
+are equally likely. With n + m numbers there are C(n + m, n) ways, 12,870 for two arms of eight seeds; with n pairs 2^n.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+EXACT = 200_000
+"""Up to so many ways all are looked at; of more, so many are drawn with seed 0, and the observed one is added."""
+CHUNK = 1_000
+"""Orders that are looked at in one go."""
+SIMULATIONS, SIMULATED_WAYS = 1_000, 20_000
+"""Of `detectable`."""
+ROUNDING = 1e-9
+"""Differences that are equal but for the order of additions count as equal, relative to the spread of the numbers."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """The outcome of a test of means.
+
+    Attributes:
+        difference: mean of the first arm minus mean of the second one, or of pairs, or of an arm minus a value.
+        p: two-sided: the share of ways in which the difference is at least as far from 0.
+        interval: the values of the difference that the same test does not reject, at `level`; an end may be infinite
+            where the seeds are too few to bound it.
+        level: of the interval, such as 0.95: it leaves out 0 exactly if p <= 1 - level.
+        ways: how many were looked at.
+        exact: whether those are all.
+    """
+
+    difference: float
+    p: float
+    interval: tuple[float, float]
+    level: float
+    ways: int
+    exact: bool
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """All ways in which the numbers could have fallen: for a shift s of the first arm, way i has the difference
+    `differences[i] - s * slopes[i]`. The observed way has slope 1."""
+
+    observed: float
+    differences: Floats
+    slopes: Floats
+    exact: bool
+    tolerance: float
+
+    def p(self, shift: float = 0.0) -> float:
+        """Two-sided, for the hypothesis that the difference is `shift`."""
+        return self._share(np.abs(self._at(shift)) >= abs(self.observed - shift) - self.tolerance)
+
+    def p_less(self, shift: float) -> float:
+        """One-sided: how likely a difference as small as observed is if it is truly `shift`."""
+        return self._share(self._at(shift) <= self.observed - shift + self.tolerance)
+
+    def p_more(self, shift: float) -> float:
+        """One-sided: how likely a difference as large as observed is if it is truly `shift`."""
+        return self._share(self._at(shift) >= self.observed - shift - self.tolerance)
+
+    def upper(self, alpha: float) -> float:
+        """The largest difference that the two-sided test does not reject at level alpha.
+
+        For a shift s above the observed difference d, way i is at least as extreme as the observed one if
+        |D_i - s k_i| >= s - d, which holds up to s = max((D_i + d) / (1 + k_i), (d - D_i) / (1 - k_i)): the left side
+        grows with s no faster than the right one, since |k_i| <= 1. So p falls as s grows, and the end of the interval
+        is one of these thresholds.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            first = (self.differences + self.observed) / (1 + self.slopes)
+            second = (self.observed - self.differences) / (1 - self.slopes)
+        always = np.isclose(np.abs(self.slopes), 1)  # The observed way, and its mirror image where there is one.
+        thresholds = np.where(always, np.inf, np.fmax(first, second))
+        allowed = math.floor(alpha * self._count + 1e-9) - self._added
+        descending = np.sort(thresholds)[::-1]
+        return float(descending[allowed]) if 0 <= allowed < len(descending) else math.inf
+
+    def _at(self, shift: float) -> Floats:
+        return self.differences - shift * self.slopes
+
+    def _share(self, extreme: NDArray[np.bool_]) -> float:
+        return (int(np.count_nonzero(extreme)) + self._added) / self._count
+
+    @property
+    def _added(self) -> int:
+        return 0 if self.exact else 1
+
+    @property
+    def _count(self) -> int:
+        return len(self.differences) + self._added
+
+
+def difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Test:
+    """Whether two arms of independent seeds differ: mean(a) - mean(b), (n,) and (m,), n and m 2 or more.
+
+    Raises:
+        ValueError: fewer numbers, or one that is not finite.
+    """
+    x, y = _numbers(a, "a"), _numbers(b, "b")
+    return _outcome(_dealt(x, y), lambda: _dealt(y, x), level)
+
+
+def paired(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Test:
+    """Whether two arms differ in the same seeds: mean(a - b), (n,) each, by flipping the signs of the differences.
+
+    For arms that share what their seed decides (initial weights, order of the data); else `difference` is the test.
+
+    Raises:
+        ValueError: other numbers of seeds, fewer than two, or one that is not finite.
+    """
+    x, y = _numbers(a, "a"), _numbers(b, "b")
+    if len(x) != len(y):
+        raise ValueError(f"pairs: {len(x)} and {len(y)} seeds; the same seeds are needed in both")
+    return one_arm(x - y, 0.0, level)
+
+
+def one_arm(a: ArrayLike, value: float, level: float = 0.95) -> Test:
+    """Whether the mean of an arm differs from a value, by flipping signs: it is taken to be spread evenly around its
+    centre. `difference` is mean(a) - value; the interval is of that, too."""
+    x = _numbers(a, "a") - value
+    return _outcome(_flipped(x), lambda: _flipped(-x), level)
+
+
+def equivalence(a: ArrayLike, b: ArrayLike, margin: float, pairs: bool = False) -> float:
+    """p of two one-sided tests: small if the difference of means lies within (-margin, margin) (Schuirmann 1987).
+
+    Args:
+        margin: larger than 0, in the numbers' unit; it must be fixed before the numbers are seen.
+        pairs: whether a and b are of the same seeds, and share what these decide.
+    """
+    if not margin > 0:
+        raise ValueError(f"margin is {margin}; allowed: more than 0")
+    x, y = _numbers(a, "a"), _numbers(b, "b")
+    ways = _flipped(x - y) if pairs else _dealt(x, y)
+    return max(ways.p_less(margin), ways.p_more(-margin))
+
+
+def trend(arms: Sequence[ArrayLike], draws: int = 20_000) -> tuple[float, float]:
+    """(direction, p): whether numbers rise or fall over arms in order (Jonckheere 1954; Terpstra 1952), two-sided.
+
+    The statistic counts the pairs of numbers of different arms that stand in the arms' order, ties as half. Its
+    distribution comes from `draws` random ways to deal the numbers out, with seed 0.
+
+    Returns:
+        direction: from -1, each number of a later arm is smaller, to 1, each is larger; p.
+    """
+    found = [_numbers(arm, f"arm {k}") for k, arm in enumerate(arms)]
+    if len(found) < 3:
+        raise ValueError(f"trend: {len(found)} arms; 3 or more are needed")
+    arm = np.repeat(np.arange(len(found)), [len(values) for values in found])
+    counts = arm[:, None] < arm[None, :]  # Pairs of numbers of an earlier and a later arm.
+    values = np.concatenate(found)
+
+    def directions(orders: Floats) -> Floats:
+        rises = np.sign(orders[:, None, :] - orders[:, :, None])
+        return np.asarray(rises[:, counts].sum(1) / np.count_nonzero(counts))
+
+    rng, extreme = np.random.default_rng(0), 1  # The observed way is one of them.
+    observed = float(directions(values[None])[0])
+    for k in range(0, draws, CHUNK):
+        drawn = directions(rng.permuted(np.tile(values, (min(CHUNK, draws - k), 1)), axis=1))
+        extreme += int(np.count_nonzero(np.abs(drawn) >= abs(observed) - ROUNDING))
+    return observed, extreme / (draws + 1)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Corrected p of each of several claims (Holm 1979): below alpha, all that are are true with at least 1 - alpha.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order, corrected, least = np.argsort(ps), [0.0] * len(ps), 0.0
+    for rank, k in enumerate(order.tolist()):
+        least = max(least, min(1.0, (len(ps) - rank) * ps[k]))
+        corrected[k] = least
+    return corrected
+
+
+def cohens_d(a: ArrayLike, b: ArrayLike) -> float:
+    """(mean(a) - mean(b)) over the standard deviation within an arm, the root of the mean of both variances."""
+    x, y = _numbers(a, "a"), _numbers(b, "b")
+    within, apart = math.sqrt((x.var(ddof=1) + y.var(ddof=1)) / 2), float(x.mean() - y.mean())
+    if within:
+        return apart / within
+    return math.copysign(math.inf, apart) if apart else 0.0
+
+
+def smallest_p(n: int, m: int | None = None) -> float:
+    """The smallest p that `difference` can give of n and m seeds, or, without m, a test of n pairs or of one arm."""
+    if m is None:
+        return 0.5 ** (n - 1)
+    return (2 if n == m else 1) / math.comb(n + m, n)
+
+
+def detectable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) -> float:
+    """The smallest true difference, in standard deviations within an arm (of the pairs' differences), that n seeds an
+    arm find with this power at level alpha, if the numbers are normal: about, from simulations with seed 0.
+
+    inf where alpha is below the smallest p of so many seeds.
+    """
+    if smallest_p(n, None if pairs else n) > alpha:
+        return math.inf
+    weights, slopes, _ = _flips(n) if pairs else _deals(n, n)
+    if len(weights) > SIMULATED_WAYS:
+        weights, slopes = weights[:SIMULATED_WAYS], slopes[:SIMULATED_WAYS]
+    values = np.random.default_rng(0).normal(size=(weights.shape[1], SIMULATIONS))
+    differences = weights @ values  # (ways, simulations), where the true difference is 0
+    observed = values[:n].mean(0) - (0 if pairs else values[n:].mean(0))
+
+    def found(effect: float) -> float:
+        extreme = np.abs(differences + effect * slopes[:, None]) >= np.abs(observed + effect) - ROUNDING
+        return float((extreme.mean(0) <= alpha).mean())
+
+    low, high = 0.0, 1.0
+    while found(high) < power:
+        low, high = high, 2 * high
+    while high - low > 0.02:
+        middle = (low + high) / 2
+        low, high = (low, middle) if found(middle) >= power else (middle, high)
+    return high
+
+
+def _outcome(ways: _Ways, mirrored: Callable[[], _Ways], level: float) -> Test:
+    alpha = 1 - level
+    interval = (-mirrored().upper(alpha), ways.upper(alpha))
+    return Test(ways.observed, ways.p(), interval, level, ways._count, ways.exact)
+
+
+def _dealt(x: Floats, y: Floats) -> _Ways:
+    """All ways to deal the numbers out to two arms of these sizes."""
+    weights, slopes, exact = _deals(len(x), len(y))
+    values = np.concatenate([x, y])
+    tolerance = ROUNDING * (float(np.ptp(values)) or 1.0)
+    return _Ways(float(x.mean() - y.mean()), weights @ values, slopes, exact, tolerance)
+
+
+def _flipped(x: Floats) -> _Ways:
+    """All ways to flip the signs of differences."""
+    weights, slopes, exact = _flips(len(x))
+    tolerance = ROUNDING * (float(np.abs(x).max()) or 1.0)
+    return _Ways(float(x.mean()), weights @ x, slopes, exact, tolerance)
+
+
+@cache
+def _deals(n: int, m: int) -> tuple[Floats, Floats, bool]:
+    """What each number adds to the difference of means in each way to deal n + m numbers out, (ways, n + m); what a
+    shift of the first n adds, (ways,); and whether these are all ways."""
+    if math.comb(n + m, n) <= EXACT:
+        rows = np.array(list(combinations(range(n + m), n)))
+        chosen = np.zeros((len(rows), n + m))
+        np.put_along_axis(chosen, rows, 1.0, 1)
+    else:
+        one = np.concatenate([np.ones(n), np.zeros(m)])
+        chosen = np.random.default_rng(0).permuted(np.tile(one, (EXACT, 1)), axis=1)
+    weights = chosen / n - (1 - chosen) / m
+    return weights, weights[:, :n].sum(1), math.comb(n + m, n) <= EXACT
+
+
+@cache
+def _flips(n: int) -> tuple[Floats, Floats, bool]:
+    """The same of the ways to flip n signs."""
+    if 2**n <= EXACT:
+        signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    else:
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], (EXACT, n))
+    return signs / n, signs.mean(1), 2**n <= EXACT
+
+
+def _numbers(values: ArrayLike, name: str) -> Floats:
+    """A few finite numbers.
+
+    Raises:
+        ValueError: fewer than two, or one that is not finite.
+    """
+    found = np.asarray(values, np.float64).ravel()
+    if len(found) < 2:
+        raise ValueError(f"{name}: {len(found)} seeds; 2 or more are needed")
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name}: number {np.flatnonzero(~np.isfinite(found))[0]} is not finite")
+    return found

@@ -1,0 +1,188 @@
+"""Tests of few seeds: against scipy, closed forms, and what must hold whatever the numbers are."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genlab.evaluation import statistics as s
+
+RNG = np.random.default_rng(5)
+FEW = st.lists(st.floats(-100, 100).map(lambda x: round(x, 2)), min_size=2, max_size=6)
+
+
+@pytest.mark.parametrize(("n", "m"), [(8, 8), (3, 5), (2, 2), (7, 4)])
+def test_the_p_of_two_arms_is_scipys(n: int, m: int) -> None:
+    for shift in (0.0, 1.0):
+        a, b = RNG.normal(size=n) + shift, RNG.normal(size=m)
+
+        def apart(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
+            return np.asarray(np.abs(x.mean(axis) - y.mean(axis)))
+
+        expected = scipy.stats.permutation_test((a, b), apart, alternative="greater", n_resamples=np.inf).pvalue
+        found = s.difference(a, b)
+        assert found.p == pytest.approx(expected)
+        assert (found.ways, found.exact) == (math.comb(n + m, n), True)
+
+
+def test_the_p_of_pairs_is_scipys() -> None:
+    a, b = RNG.normal(size=8) + 0.7, RNG.normal(size=8)
+
+    def apart(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
+        return np.asarray(np.abs((x - y).mean(axis)))
+
+    expected = scipy.stats.permutation_test(
+        (a, b), apart, permutation_type="samples", alternative="greater", n_resamples=np.inf
+    ).pvalue
+    assert s.paired(a, b).p == pytest.approx(expected)
+
+
+def test_the_smallest_p_is_that_of_arms_that_do_not_overlap() -> None:
+    for n, m in ((8, 8), (4, 4), (3, 5)):
+        assert s.difference(np.arange(n) + 100, np.arange(m)).p == pytest.approx(s.smallest_p(n, m))
+    assert s.paired(np.arange(8) + 100, np.arange(8) / 2).p == s.smallest_p(8) == 2 / 256
+    assert s.smallest_p(8, 8) == 2 / 12_870
+
+
+@given(FEW, FEW, st.sampled_from([0.5, 0.8, 0.9]))
+@settings(max_examples=60, deadline=None)
+def test_interval_and_verdict_agree(a: list[float], b: list[float], level: float) -> None:
+    """The interval leaves out exactly the differences that the test rejects."""
+    found = s.difference(a, b, level)
+    low, high = found.interval
+    assert low <= found.difference <= high
+    spread = (max(a + b) - min(a + b)) or 1.0
+    for end, outwards in ((low, -1), (high, 1)):
+        if math.isfinite(end):
+            step = 1e-4 * spread
+            inside, outside = end - outwards * step, end + outwards * step
+            assert s.difference(np.array(a) - outside, b).p <= 1 - level + 1e-9
+            if low < inside < high:
+                assert s.difference(np.array(a) - inside, b).p > 1 - level - 1e-9
+        else:  # Nothing could be rejected.
+            far = found.difference + outwards * 1e6 * spread
+            assert s.difference(np.array(a) - far, b).p > 1 - level - 1e-9
+
+
+@given(FEW, FEW)
+@settings(max_examples=40, deadline=None)
+def test_exchanging_the_arms_turns_everything_round(a: list[float], b: list[float]) -> None:
+    one, other = s.difference(a, b, 0.8), s.difference(b, a, 0.8)
+    assert one.p == other.p
+    assert one.difference == pytest.approx(-other.difference)
+    assert one.interval == pytest.approx((-other.interval[1], -other.interval[0]))
+
+
+def test_an_interval_of_one_arm_holds_its_mean() -> None:
+    values = RNG.normal(3, 1, 8)
+    found = s.one_arm(values, 0.0)
+    assert found.difference == pytest.approx(values.mean())
+    assert found.p == s.smallest_p(8)
+    assert found.interval[0] > 0
+    assert s.one_arm(values, found.interval[0] - 0.01).p <= 0.05
+    assert s.one_arm(values, found.interval[0] + 0.01).p > 0.05
+
+
+def test_coverage_under_the_null() -> None:
+    """A test at 5 % rejects at most 5 % of equal arms, for any distribution; here a skewed one."""
+    rng = np.random.default_rng(1)
+    ps = [s.difference(rng.exponential(size=6), rng.exponential(size=6)).p for _ in range(1000)]
+    assert np.mean(np.array(ps) <= 0.05) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 1000)
+    assert np.mean(np.array(ps) <= 0.5) == pytest.approx(0.5, abs=0.05)
+
+
+def test_equivalence_by_hand() -> None:
+    """Of 2 + 2 numbers all six ways, one-sided at both ends of the margin."""
+    a, b, margin = np.array([1.0, 2.0]), np.array([1.5, 1.2]), 3.0
+    worst = 0.0
+    for sign in (1, -1):
+        shifted = np.concatenate([a - sign * margin, b])
+        observed = shifted[:2].mean() - shifted[2:].mean()
+        ways = [shifted[list(c)].mean() - np.delete(shifted, c).mean() for c in combinations(range(4), 2)]
+        worst = max(worst, np.mean([way * sign <= observed * sign + 1e-9 for way in ways]))
+    assert s.equivalence(a, b, margin) == pytest.approx(worst)
+    assert s.equivalence(a, b, 0.01) > 0.5
+
+
+def test_equivalence_is_wrong_at_the_margin_at_its_level() -> None:
+    """At a true difference of exactly the margin in at most 5 %; at none, with a wide one, in 80 % and more."""
+    rng = np.random.default_rng(2)
+    margin, wrong, right = 1.25, 0, 0
+    for _ in range(500):
+        apart = rng.normal(size=8)
+        wrong += s.equivalence(apart + margin, np.zeros(8), margin, pairs=True) <= 0.05
+        right += s.equivalence(apart, np.zeros(8), margin, pairs=True) <= 0.05
+    assert wrong / 500 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 500)
+    assert right / 500 >= 0.8
+
+
+def test_a_trend_is_scipys_and_a_direction() -> None:
+    arms = [RNG.normal(size=5) + k for k in range(4)]
+    direction, p = s.trend(arms)
+    assert direction > 0.4
+    assert p < 0.01
+    assert s.trend(arms[::-1])[0] == pytest.approx(-direction)
+    ordered = [np.arange(3) + 10 * k for k in range(3)]
+    assert s.trend(ordered)[0] == 1
+    tau = scipy.stats.kendalltau(np.repeat([0, 1, 2], 3), np.concatenate(ordered), variant="c").statistic
+    assert tau == pytest.approx(1)
+    nothing = [s.trend([RNG.normal(size=4) for _ in range(3)], draws=300)[1] for _ in range(200)]
+    assert np.mean(np.array(nothing) <= 0.05) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 200)
+
+
+def test_holm_is_the_closed_test_of_bonferroni() -> None:
+    """A claim is rejected if every set of claims that holds it has one with p <= alpha over the size of the set."""
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        ps = rng.random(4) ** 2
+        corrected = s.holm(ps.tolist())
+        for k in range(4):
+            sets = [[j for j in range(4) if chosen[j]] for chosen in product([0, 1], repeat=4) if chosen[k]]
+            expected = max(min(1.0, len(every) * min(ps[j] for j in every)) for every in sets)
+            assert corrected[k] == pytest.approx(expected)
+    assert s.holm([]) == []
+
+
+def test_cohens_d() -> None:
+    a, b = np.array([1.0, 2.0, 3.0]), np.array([3.0, 5.0, 7.0])
+    assert s.cohens_d(a, b) == pytest.approx(-3 / math.sqrt((1 + 4) / 2))
+    assert s.cohens_d([1, 1], [0, 0]) == math.inf
+    assert s.cohens_d([1, 1], [1, 1]) == 0
+
+
+def test_what_can_be_found_is_found_and_no_less() -> None:
+    effect = s.detectable(8, 0.01)
+    rng = np.random.default_rng(4)
+    found = [s.difference(rng.normal(size=8) + effect, rng.normal(size=8)).p <= 0.01 for _ in range(300)]
+    assert np.mean(found) == pytest.approx(0.8, abs=3 * math.sqrt(0.8 * 0.2 / 300))
+    assert s.detectable(8, 0.01) < s.detectable(5, 0.01)
+    assert s.detectable(8, 0.05 / 5) <= 2.0, "d = 2 is found among five claims"
+    assert s.detectable(3, 0.01) == math.inf
+    assert s.detectable(8, 0.005, pairs=True) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: s.difference([1], [1, 2]), "a: 1 seeds; 2 or more are needed"),
+        (lambda: s.difference([1, 2], [1, math.nan]), "b: number 1 is not finite"),
+        (lambda: s.paired([1, 2], [1, 2, 3]), "2 and 3 seeds; the same seeds are needed in both"),
+        (lambda: s.equivalence([1, 2], [1, 2], 0), "margin is 0; allowed: more than 0"),
+        (lambda: s.trend([[1, 2], [2, 3]]), "2 arms; 3 or more are needed"),
+    ],
+)
+def test_refusals(call: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()  # type: ignore[operator]
+
+
+def test_equal_numbers_differ_in_nothing() -> None:
+    found = s.difference([2.0] * 4, [2.0] * 4)
+    assert (found.p, found.difference) == (1, 0)
+    assert s.difference([0.1 + 0.2, 0.3], [0.3, 0.1 + 0.2]).p == 1, "rounding is no difference"
