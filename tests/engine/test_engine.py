@@ -29,7 +29,7 @@ def test_auto_leaves_no_auto_and_keeps_what_was_set() -> None:
     given = schema.Engine(device="cpu", precision="float32", threads=1, merged_passes=False)
     resolved = engine.resolve(given, mergeable=True)
     assert (resolved.precision, resolved.threads, resolved.merged_passes) == ("float32", 1, False)
-    assert resolved.memory_format == "channels-last"
+    assert resolved.memory_format in ("channels-last", "contiguous")  # Whichever was measured to be faster.
     assert "auto" not in resolved.model_dump(exclude={"plan"}).values()
 
 
