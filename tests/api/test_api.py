@@ -93,7 +93,7 @@ def test_the_form_of_a_grid_file(finished: Run, tmp_path: Path) -> None:
         finished.save(images, tmp_path / "b.png", scale=0)
 
 
-def test_files_are_what_was_sampled(finished: Run, tmp_path: Path) -> None:
+def test_files_are_what_was_sampled(finished: Run, digits: Path, tmp_path: Path) -> None:
     """Measured, they give the numbers that the same images give as arrays."""
     images = finished.sample(40)
     finished.save(images, tmp_path / "files")
@@ -101,9 +101,9 @@ def test_files_are_what_was_sampled(finished: Run, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "files").iterdir()) == [str(k) for k in range(10)]
     with Image.open(tmp_path / "files" / "3" / "000013.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), pictures.to_uint8(images)[13, 0])
-    a, b = (genlab.evaluate(tmp_path / name, against="mnist").record["metrics"] for name in ("files", "same.npz"))
-    for name in ("frechet_distance", "recall", "requested_class_accuracy", "memorised_fraction"):
-        assert a[name]["value"] == pytest.approx(b[name]["value"], rel=1e-6), name
+    a, b = (genlab.evaluate(tmp_path / name, against=str(digits)).record["metrics"] for name in ("files", "same.npz"))
+    for name in ("sharpness_ratio", "grain_ratio", "memorised_fraction"):
+        assert a[name]["value"] == b[name]["value"] is not None, name
     with pytest.raises(UsageError, match="exists; give a new folder"):
         finished.save(images, tmp_path / "files")
 

@@ -52,7 +52,9 @@ def test_killed_and_resumed_over_and_over(kind: str, whole: Whole, tmp_path: Pat
     lab.count(f"resume points, {kind}", done)
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind == "gan" else [pytest.mark.slow]) for kind in FAMILIES]
+)
 def test_rows_say_the_same_of_steps_that_a_kill_parted(kind: str, digits: Path, tmp_path: Path) -> None:
     """C1, C4: mean and quantiles over the steps since the last row, when the training was killed between two rows."""
     recipe = lab.recipe_file(tmp_path, digits, kind, logging__metrics_every=5, logging__checkpoint_seconds=1e-6)
