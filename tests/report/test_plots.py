@@ -120,8 +120,10 @@ def test_what_has_no_logarithm_stays_linear(values: list[float]) -> None:
 def test_a_figure_takes_its_colours_from_the_page() -> None:
     with style.canvas("x") as (figure, axes):
         axes.plot([1, 2], [1, 2], color=style.COLOURS[1])
+        axes.annotate("a level", (1, 1), color=style.SOFT)
         svg = style.as_svg(figure)
     assert f"var(--c2, {style.COLOURS[1]})" in svg
     assert "currentColor" in svg
+    assert style.SOFT not in svg.replace(f"var(--soft, {style.SOFT})", "")
     assert "#000000" not in svg
     assert "fill: #ffffff" not in svg, "it has no ground of its own"

@@ -74,6 +74,8 @@ def as_svg(figure: Canvas) -> str:
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace("#000000", "currentColor")
+    for colour in (GRAY, SOFT):
+        text = text.replace(f": {colour}", f": var(--soft, {colour})")
     for k, colour in enumerate(COLOURS, start=1):
         text = text.replace(f": {colour}", f": var(--c{k}, {colour})")
     return text

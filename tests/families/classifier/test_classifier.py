@@ -139,7 +139,7 @@ def test_epochs_end_with_what_s4_prints(small_classifier: Small, tmp_path: Path)
     assert counts.sum(1).tolist() == np.bincount(test.labels, minlength=10).tolist()  # rows are true classes
     text = (run.path / "report.html").read_text("utf-8")
     assert "Confusion matrix" in text
-    assert "are named rightly" in text
+    assert "are classified correctly" in text
 
 
 def test_losses_of_an_epoch_are_comparable_under_label_smoothing(small_classifier: Small, tmp_path: Path) -> None:

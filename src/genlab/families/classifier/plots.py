@@ -17,7 +17,7 @@ def plots(recipe: ClassifierRecipe, custom_objective: bool) -> list[Plot]:
             "accuracy",
             "Accuracy",
             words,
-            "share named rightly",
+            "share classified correctly",
             (Curve("train_accuracy", "training"), Curve("test_accuracy", "test")),
         ),
         Plot("loss", "Cross-entropy", words, "nats", (Curve("train_loss", "training"), Curve("test_loss", "test"))),

@@ -236,9 +236,9 @@ def confusion(run: OpenRun, held_out: Dataset) -> Look:
     np.add.at(counts, (held_out.labels, predicted), 1)
     accuracy = np.trace(counts) / counts.sum()
     caption = (
-        f"Of {counts.sum():,} {held_out.split} images of {held_out.name}, {accuracy:.2%} are named rightly (the "
-        "diagonal). A row is a true class, coloured by shares of it. Last weights, running BatchNorm statistics where "
-        "there are any, float32."
+        f"Of {counts.sum():,} {held_out.split} images of {held_out.name}, {100 * accuracy:.2f} % are classified "
+        "correctly (the diagonal). Numbers of images, none where it is blank; a row is a true class, coloured by shares "
+        "of it. Last weights, running BatchNorm statistics where there are any, float32."
     )
     figure = plots.confusion(counts, names)
     return look("confusion", "Confusion matrix", caption, figure, {"counts": counts, "predicted": predicted})
