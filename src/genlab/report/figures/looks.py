@@ -237,8 +237,8 @@ def confusion(run: OpenRun, held_out: Dataset) -> Look:
     accuracy = np.trace(counts) / counts.sum()
     caption = (
         f"Of {counts.sum():,} {held_out.split} images of {held_out.name}, {100 * accuracy:.2f} % are classified "
-        "correctly (the diagonal). Numbers of images, none where it is blank; a row is a true class, coloured by shares "
-        "of it. Last weights, running BatchNorm statistics where there are any, float32."
+        "correctly (the diagonal). Numbers of images, none where it is blank; a row is a true class, coloured by "
+        "shares of it. Last weights, running BatchNorm statistics where there are any, float32."
     )
     figure = plots.confusion(counts, names)
     return look("confusion", "Confusion matrix", caption, figure, {"counts": counts, "predicted": predicted})
