@@ -71,7 +71,8 @@ def test_what_was_not_measured_is_not_chosen() -> None:
 def test_it_is_measured_in_two_seconds_and_once() -> None:
     start = time.process_time()
     first = calibrate.measured("cpu")
-    assert time.process_time() - start < 6  # two seconds of an idle machine; others may be at work here
+    # Two seconds of an idle machine, of each thread that was tried; others may be at work here.
+    assert time.process_time() - start < 3 * max(2, len(cores.allowed()))
     assert all(0.001 < value < 10_000 for value in first.milliseconds.values())
     tried = {form for form in (*CONVOLUTION, *LINEAR) if form.split()[1] not in calibrate.impossible("cpu")}
     assert {form for form in tried if "x2" not in form} | set(ADAM) <= first.milliseconds.keys()
