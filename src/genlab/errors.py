@@ -115,20 +115,20 @@ def reason(error: BaseException) -> str:
     return known[0] if known else f"{type(error).__name__}: {first_line(error)}"
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
     """The entry of `names` closest to `name`, or None if nothing is close.
 
     >>> nearest("quick-mnst", ["quick-mnist", "s4-dcgan"])
     'quick-mnist'
     """
-    matches = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
     return matches[0] if matches else None
 
 
-def unknown(kind: str, name: str, names: Iterable[str], most: int = 30) -> str:
+def unknown(kind: str, name: str, names: Iterable[str], most: int = 30, cutoff: float = 0.5) -> str:
     """One line that says that `name` is unknown, the nearest one, and all that there are."""
     names = list(names)
-    guess = nearest(name, names)
+    guess = nearest(name, names, cutoff)
     hint = f"; did you mean {guess!r}?" if guess else "."
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"unknown {kind} {name!r}{hint} Known: {', '.join(names[:most]) or 'none'}{more}"

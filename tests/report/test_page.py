@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import re
+import shlex
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 
 import genlab
 from genlab.api.run import Run
+from genlab.cli import fields
 from genlab.engine.files import write_json
 from genlab.recipe import GanRecipe, files
-from genlab.report import curves, verdict
+from genlab.report import curves, origin, verdict
 from genlab.report import page as pages
 from genlab.report.html import render
 from genlab.runs.directory import RunDirectory
@@ -195,5 +197,33 @@ def test_a_run_says_what_was_changed(finished: Run) -> None:
 def test_a_warm_start_stands_under_provenance() -> None:
     cold: Any = {}
     warm: Any = {"encoder_from": {"run": "a", "step": 1407}}
-    assert pages._encoder_from(cold) == []
-    assert pages._encoder_from(warm) == [("encoder from", "a, step 1,407")]
+    assert origin._encoder_from(cold) == []
+    assert origin._encoder_from(warm) == [("encoder from", "a, step 1,407")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "command"),
+    [
+        ({}, "genlab train s2-dcgan --seed 3"),
+        ({"budget.max_steps": 9}, "genlab train s2-dcgan --seed 3 --budget.max_steps 9"),
+        (
+            {"optimisers.generator.betas": [0.9, 0.99], "ema.decay": 0.5},
+            "genlab train s2-dcgan --seed 3 --ema.decay 0.5 --optimisers.generator.betas 0.9 0.99",
+        ),
+        ({"data.name": "/my images/a.npz"}, "genlab train s2-dcgan --seed 3 --data.name '/my images/a.npz'"),
+    ],
+)
+def test_the_command_that_makes_a_run_again_makes_its_recipe(changes: dict[str, Any], command: str) -> None:
+    """Word by word, as a shell reads it."""
+    recipe = genlab.load_recipe("s2-dcgan", changes)
+    provenance: Any = {"seed": 3, "own": {}}
+    found = origin.again(recipe, provenance)
+    assert sorted(found.command.split(" --")) == sorted(command.split(" --"))
+    rest, overrides = fields.take(shlex.split(found.command)[1:])
+    assert rest == ["train", "s2-dcgan", "--seed", "3"]
+    assert genlab.load_recipe("s2-dcgan", overrides) == recipe
+
+
+def test_a_run_with_parts_of_ones_own_says_that_no_command_makes_it() -> None:
+    provenance: Any = {"seed": 3, "own": {"generator": "Mine"}}
+    assert "generator Mine" in origin.again(genlab.load_recipe("s2-dcgan"), provenance).words

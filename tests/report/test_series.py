@@ -43,11 +43,25 @@ def test_a_block_of_steps_is_the_mean_of_them_all() -> None:
     assert found.block == 5
 
 
+def test_rows_count_as_often_as_they_stand_for_steps() -> None:
+    """A first row of a single step and a last one of a few: the mean is that of all steps, whatever the rows."""
+    values = (np.random.default_rng(1).normal(size=60) + np.arange(60)).tolist()
+    rows = [row for row in logged(values, every=1) if row["step"] in (1, 50, 60)]
+    block, rows = Block(["a"]), []
+    for step, value in enumerate(values, start=1):
+        block.add({"a": value})
+        if step in (1, 50, 60):
+            rows.append({"step": step, "a": value, **block.close()})
+    assert series(rows, "a", block=60).y.tolist() == pytest.approx([np.mean(values)])
+    assert series(rows, "a", block=60).x.tolist() == [60]
+
+
 def test_long_runs_are_thinned() -> None:
     rows: list[Row] = [{"step": k, "a": float(k)} for k in range(1, 901)]
     found = series(rows, "a")
     assert found.block == 3
-    assert found.y[:2].tolist() == found.x[:2].tolist() == [2, 5]
+    assert found.y[:2].tolist() == [2, 5]
+    assert found.x[:2].tolist() == [3, 6]
     assert not found.has_band, "three rows have no quantiles"
     assert series(rows, "a", points=90).has_band
 

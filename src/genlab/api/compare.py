@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,4 +170,10 @@ def plot(
     if block is not None and block < 1:
         raise UsageError(f"block is {block}; allowed: 1 or more steps")
     chosen = [names] if isinstance(names, str | Path | Run) else list(names)
-    return overlay(compared(chosen, runs), of, axis, block)
+    drawn = overlay(compared(chosen, runs), of, axis, block)
+    if block is not None and drawn.spacing > block:
+        warnings.warn(
+            f"rows are {drawn.spacing} steps apart (logging.metrics_every): a block of {block} is a single row",
+            stacklevel=2,
+        )
+    return drawn

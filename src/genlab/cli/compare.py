@@ -48,6 +48,8 @@ def compare(
         if found.page.quality:
             words = "Intervals are of one run's images; they do not say what another seed would give."
             say(terminal.wrapped(words))
+        if found.page.verdict:
+            say(terminal.wrapped(found.page.verdict))
     if output is not None and not json:
         say(f"page  {output}")
 

@@ -33,8 +33,8 @@ app = App(
 )
 COMMANDS: dict[str, tuple[App | Callable[..., None], ...]] = {
     "Train and watch": (train.train, train.recipes, train.show, bench.app),
-    "Look": (train.open, train.report, *draw.COMMANDS),
-    "Measure": (evaluate.evaluate, compare.compare, compare.plot, draw.likelihood, evaluate.metrics),
+    "Look": (train.open, train.report, compare.plot, *draw.COMMANDS),
+    "Measure": (evaluate.evaluate, compare.compare, draw.likelihood, evaluate.metrics),
     "Data and judges": (data.app, judge.app),
     "Runs": (runs.app, doctor.doctor),
 }
@@ -112,7 +112,7 @@ def _in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
             group = group[name]
         known = [name for name in group if not name.startswith("-")]
         if known:
-            return unknown("command", (error.unused_tokens or [""])[0], known)
+            return unknown("command", (error.unused_tokens or [""])[0], known, cutoff=0.7)
         return f"{command} got more than it takes: {' '.join(error.unused_tokens or [])}; see genlab {command} --help"
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.argument.name

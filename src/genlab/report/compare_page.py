@@ -120,11 +120,11 @@ def _scores(
     """(what it is, one number of each run): the Frechet distance over that of real images, or the test accuracy."""
     if records:
         found = [words.times_real(dict(records[name])) if name in records else None for name in names]
-        return "Frechet distance over that of real images", found
+        return "Frechet distance over that of real images (lower is better)", found
     last = [
         next((r["test_accuracy"] for r in reversed(rows) if r.get("test_accuracy")), None) for rows in compared.rows
     ]
-    return "test accuracy", last
+    return "test accuracy (higher is better)", last
 
 
 def _groups(compared: Compared, scores: Sequence[float | None]) -> dict[str, list[float]]:
@@ -147,7 +147,10 @@ def said_of_settings(compared: Compared, scores: Sequence[float | None], title: 
         return f"{both}. One seed each: whether another seed would say the same is not known."
     found, least = difference(a, b), smallest_p(len(a), len(b))
     if least > LEVEL:
-        return f"{both}. {len(a)} and {len(b)} seeds cannot show a difference (p is {least:.2f} at best; 4 and 4 can)."
+        return (
+            f"{both}. {len(a)} and {len(b)} seeds cannot show a difference (exact permutation test: p is {least:.2f} "
+            "at best; with 4 and 4 it can be 0.03)."
+        )
     verdict = "more than their seeds explain" if found.p <= LEVEL else "no more than seeds may explain"
     return f"{both}. They differ by {verdict} (exact permutation test, p = {found.p:.2g})."
 

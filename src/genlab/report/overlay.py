@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,9 @@ class Compared:
         """
         names = [c.name for c in self.columns]
         if column not in names:
-            raise UsageError(unknown("column", column, names))
+            quality = column in (c.name for c in live.COLUMNS)
+            hint = "; quality is measured in training where logging.evaluation is cheap or full" if quality else ""
+            raise UsageError(unknown("column", column, names) + hint)
 
 
 @dataclass(frozen=True)
@@ -127,10 +130,21 @@ class Overlay:
         """What the lines, their colours and bands are."""
         settings = [self.runs.settings[k] for k in self.found]
         several = len(set(settings)) < len(settings)
-        lines = "A colour for each setting, a line for each seed." if several else "A line for each run."
+        seeds = [self.runs.seeds[k] for k in self.found]
+        styles = (
+            f" (seeds {', '.join(map(str, dict.fromkeys(seeds)))}: solid, dashed, ...)" if len(set(seeds)) > 1 else ""
+        )
+        lines = f"A colour for each setting, a line for each seed{styles}." if several else "A line for each run."
         if self.column in live.METRICS:
             lines = f"2,000 images at each point against as many test images. {lines}"
-        return lines + (" Bands hold 80 % of the steps that a point stands for." if self.is_banded else "")
+        return lines + (" Bands hold about 80 % of the steps that a point stands for." if self.is_banded else "")
+
+    @property
+    def spacing(self) -> int:
+        """Steps from row to row, of most rows."""
+        steps = [[row["step"] for row in self.runs.rows[k] if self.column in row] for k in self.found]
+        gaps = [b - a for each in steps for a, b in pairwise(each)]
+        return int(np.median(gaps)) if gaps else 0
 
     @property
     def is_banded(self) -> bool:
@@ -206,7 +220,8 @@ def _figure(drawn: Overlay) -> Iterator[Canvas]:
         for k, points in found.items():
             kind = kinds.index(runs.settings[k])
             colour = style.COLOURS[kind % len(style.COLOURS)]
-            line = style.STYLES[kind // len(style.COLOURS) % len(style.STYLES)]
+            same = [j for j in found if runs.settings[j] == runs.settings[k]]
+            line = style.STYLES[same.index(k)] if len(same) <= len(style.STYLES) else style.STYLES[0]
             label = runs.settings[k] if runs.settings[k] not in said else None
             said += [label] if label else []
             if drawn.is_banded and points.has_band:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,12 +23,13 @@ from genlab.report import text as words
 from genlab.report.curves import Figure, draw
 from genlab.report.diagram import drawing
 from genlab.report.figures import look
+from genlab.report.origin import Again, again, provenance_lines
 from genlab.report.tables import Table, of_layers
 from genlab.report.verdict import Class, Verdict, classes_of, classes_table, named_rightly, verdict
 from genlab.runs import verify
 from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
-from genlab.runs.record import Provenance, Resumed
+from genlab.runs.record import Provenance
 from genlab.runs.rows import Row
 from genlab.runs.sampling import sampling_words
 from genlab.runs.verify import is_whole, missing_rows
@@ -112,14 +112,6 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Again:
-    """How a run is made once more: a command, and words on what it gives."""
-
-    words: str
-    command: str
-
-
-@dataclass(frozen=True)
 class RunPage:
     """The report of a run.
 
@@ -130,6 +122,7 @@ class RunPage:
         final, real: the last sample grid, and real images in the same layout.
         row_names: what each row of a grid shows; empty if rows mean nothing.
         frames: grids over the course of training, same z throughout.
+        drawn: how the images of all grids were drawn.
         quality: the full evaluation, if there was one.
         looks: figures that were made of the run (`report.figures.looks`).
         networks: layer by layer.
@@ -148,6 +141,7 @@ class RunPage:
     real: Grid | None
     row_names: list[str]
     frames: list[Frame]
+    drawn: str
     quality: Quality | None
     looks: list[Grid]
     figures: list[Figure]
@@ -181,7 +175,7 @@ def run_page(run: RunDirectory) -> RunPage:
     steps = [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
     record, real_file = kept.read(run, kept.FULL_FILE), run.path / "samples" / "real.png"
     classes = classes_of(record) if record else _classified(run, provenance)
-    drawn = f"Generated after {_when(steps[-1], schedule)}: {sampling_words(OpenRun(run))}." if steps else ""
+    drawn = sampling_words(OpenRun(run))
     described = _described(provenance["networks"])
     return RunPage(
         title=run.path.name,
@@ -189,12 +183,17 @@ def run_page(run: RunDirectory) -> RunPage:
         state=_state_words(status),
         notes=_notes(run),
         verdict=verdict(recipe, rows, record, classes),
-        final=Grid(embed(run.file("samples", steps[-1], ".png")), drawn) if steps else None,
+        final=Grid(
+            embed(run.file("samples", steps[-1], ".png")), f"Generated after {_when(steps[-1], schedule)}: {drawn}."
+        )
+        if steps
+        else None,
         real=Grid(embed(real_file), f"Real images of {recipe.data.name}, training set.")
         if is_whole(run, real_file)
         else None,
         row_names=provenance["data"]["class_names"] if recipe.conditional else [],
         frames=_frames(run, steps, schedule),
+        drawn=drawn,
         quality=_quality(record, classes),
         looks=[
             Grid(embed(path), caption, title)
@@ -202,12 +201,12 @@ def run_page(run: RunDirectory) -> RunPage:
             if is_whole(run, path) and path.stem not in IN_TABLES
         ],
         figures=draw(rows, recipe, "objective" in provenance["own"]),
-        again=_again(recipe, provenance),
+        again=again(recipe, provenance),
         networks=[of_layers(description) for description in described],
         drawing=drawing(recipe, described),
         equations=[] if "objective" in provenance["own"] else family.equations(recipe),
         recipe=files.dump(recipe),
-        provenance=_provenance_lines(recipe, provenance, rows[-1] if rows else None),
+        provenance=provenance_lines(recipe, provenance, rows[-1] if rows else None),
     )
 
 
@@ -227,29 +226,6 @@ def _frames(run: RunDirectory, steps: Sequence[int], schedule: Schedule) -> list
     ]
     few = spread(len(grids), FEW)
     return [Frame(grid.caption, [grid], k in few) for k, grid in enumerate(grids)]
-
-
-def _again(recipe: Recipe, provenance: Provenance) -> Again:
-    """The command that makes the run once more."""
-    exact = "On the same kind of machine, with the same versions, it gives the same weights, bit for bit."
-    seed = f"--seed {provenance['seed']}"
-    if provenance["own"]:
-        own = ", ".join(f"{part} {name}" for part, name in provenance["own"].items())
-        return Again(
-            f"It was trained from Python with parts of one's own ({own}); the script that made them makes it again.",
-            f"genlab.train(RECIPE, seed={provenance['seed']}, ...)",
-        )
-    if recipe.name not in files.names():
-        return Again(f"Save the recipe below as recipe.yaml. {exact}", f"genlab train recipe.yaml {seed}")
-    fields = [f"--{path} {_typed(new)}" for path, (_, new) in changes(recipe).items()]
-    return Again(exact, " ".join([f"genlab train {recipe.name} {seed}", *fields]))
-
-
-def _typed(value: Any) -> str:
-    """A value as it is typed on the command line."""
-    if isinstance(value, list) and value and all(isinstance(each, int | float) for each in value):
-        return " ".join(map(str, value)) if len(value) > 1 else f"[{value[0]}]"
-    return shlex.quote("null" if value is None else str(value).lower() if isinstance(value, bool) else str(value))
 
 
 def _classified(run: RunDirectory, provenance: Provenance) -> list[Class]:
@@ -346,33 +322,6 @@ def _state_words(status: dict[str, Any]) -> str:
     return words.get(status["state"], "")
 
 
-def _provenance_lines(recipe: Recipe, provenance: Provenance, last: Row | None) -> list[tuple[str, str]]:
-    machine, data = provenance["machine"], provenance["data"]
-    speed = f"{last['images'] / last['seconds']:,.0f} images/s" if last and last["seconds"] else "-"
-    versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
-    return [
-        ("machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}{_instructions(machine)}"),
-        ("device", f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"),
-        ("speed", speed),
-        ("parameters", ", ".join(f"{n['name']} {n['parameters']:,}" for n in provenance["networks"])),
-        ("versions", versions),
-        ("seed", str(provenance["seed"])),
-        ("data", f"{data['name']}, {data['images']:,} images, sha256 {data['fingerprint'][:16]}..."),
-        ("own parts", ", ".join(f"{part}: {name}" for part, name in provenance["own"].items()) or "none"),
-        *_encoder_from(provenance),
-        ("started", provenance["started"]),
-        ("resumed", "; ".join(map(_resumed, provenance.get("resumed", []))) or "never"),
-    ]
-
-
-def _instructions(machine: dict[str, Any]) -> str:
-    """What PyTorch computed with; runs of older versions do not say."""
-    if "capability" not in machine:
-        return ""
-    bfloat16 = {"yes": " with bfloat16", "no": " without bfloat16"}.get(machine["onednn_bfloat16"], "")
-    return ", " + " ".join(filter(None, (f"{machine['capability']}{bfloat16}", machine["limits"])))
-
-
 def _described(networks: list[dict[str, Any]]) -> list[Description]:
     """Layer tables as they were before they were stored."""
     layers = [
@@ -380,16 +329,3 @@ def _described(networks: list[dict[str, Any]]) -> list[Description]:
         for network in networks
     ]
     return [Description(**{**network, "layers": rows}) for network, rows in zip(networks, layers, strict=True)]
-
-
-def _resumed(entry: Resumed) -> str:
-    words = [f"{entry['at']} at step {entry['step']:,}"]
-    words += [f"{path} {old} -> {new}" for path, (old, new) in entry["changes"].items()]
-    if not entry["exact"]:
-        words.append(f"not bit for bit ({'; '.join(entry['differences'])})")
-    return ", ".join(words)
-
-
-def _encoder_from(provenance: Provenance) -> list[tuple[str, str]]:
-    source = provenance.get("encoder_from")
-    return [("encoder from", f"{source['run']}, step {source['step']:,}")] if source else []

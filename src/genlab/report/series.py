@@ -27,11 +27,11 @@ class Series:
     """Points of a curve.
 
     Attributes:
-        x: position: step, epoch, images or seconds of training, (n,); of a block of rows their mean.
+        x: position: step, epoch, images or seconds of training, (n,); of a block of rows the last one's.
         y: value, (n,): its mean over the steps that a point stands for, or its value at a single step; NaN where it
             was not finite.
         low, high: 10 % and 90 % quantile over these steps, (n,); NaN where they are not known. Of a block of rows the
-            mean of their quantiles.
+            mean of their quantiles: each row counts as often as it stands for steps.
         block: of how many rows each point is the mean.
     """
 
@@ -62,6 +62,9 @@ def series(
     x = _numbers(there, against)
     mean, low, high = (_numbers(there, f"{column}{end}") for end in BLOCK)
     y = np.where(np.isfinite(mean), mean, _numbers(there, column))
+    # A row with a mean stands for all steps since the last one, any other row for its own step.
+    every = np.diff(_numbers(there, "step"), prepend=0.0)
+    weights = np.where(np.isfinite(mean), every, 1.0)
     if block is None:
         rows_each = math.ceil(len(there) / points)
         group = np.arange(len(there)) // rows_each
@@ -72,20 +75,20 @@ def series(
         return Series(x, y, low, high, 1)
     starts = np.flatnonzero(np.diff(group, prepend=group[0] - 1))
     parts = [slice(a, b) for a, b in zip(starts, [*starts[1:], len(group)], strict=True)]
-    bands = [_band(y[part], low[part], high[part]) for part in parts]
+    bands = [_band(y[part], low[part], high[part], weights[part]) for part in parts]
     return Series(
-        np.array([x[part].mean() for part in parts]),
-        np.array([y[part].mean() for part in parts]),
+        np.array([x[part][-1] for part in parts]),
+        np.array([np.average(y[part], weights=weights[part]) for part in parts]),
         np.array([low for low, _ in bands]),
         np.array([high for _, high in bands]),
         rows_each,
     )
 
 
-def _band(y: Floats, low: Floats, high: Floats) -> tuple[float, float]:
+def _band(y: Floats, low: Floats, high: Floats, weights: Floats) -> tuple[float, float]:
     """Of several rows: the mean of their quantiles, or the quantiles of their values."""
     if np.isfinite(low).all():
-        return float(low.mean()), float(high.mean())
+        return float(np.average(low, weights=weights)), float(np.average(high, weights=weights))
     if len(y) >= FEWEST and np.isfinite(y).all():
         a, b = np.quantile(y, (0.1, 0.9))
         return float(a), float(b)

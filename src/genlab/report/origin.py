@@ -1,0 +1,84 @@
+"""Where a run comes from, in words, and the command that makes it once more."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from genlab.recipe import Recipe, files
+from genlab.recipe.changes import changes
+from genlab.runs.record import Provenance, Resumed
+from genlab.runs.rows import Row
+
+
+@dataclass(frozen=True)
+class Again:
+    """How a run is made once more: a command, and words on what it gives."""
+
+    words: str
+    command: str
+
+
+def again(recipe: Recipe, provenance: Provenance) -> Again:
+    """The command that makes the run once more."""
+    exact = "On the same kind of machine, with the same versions, it gives the same weights, bit for bit."
+    seed = f"--seed {provenance['seed']}"
+    if provenance["own"]:
+        own = ", ".join(f"{part} {name}" for part, name in provenance["own"].items())
+        return Again(
+            f"It was trained from Python with parts of one's own ({own}); the script that made them makes it again.",
+            f"genlab.train(RECIPE, seed={provenance['seed']}, ...)",
+        )
+    if recipe.name not in files.names():
+        return Again(f"Save the recipe below as recipe.yaml. {exact}", f"genlab train recipe.yaml {seed}")
+    fields = [f"--{path} {_typed(new)}" for path, (_, new) in changes(recipe).items()]
+    return Again(exact, " ".join([f"genlab train {recipe.name} {seed}", *fields]))
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if isinstance(value, list) and value and all(isinstance(each, int | float) for each in value):
+        return " ".join(map(str, value)) if len(value) > 1 else f"[{value[0]}]"
+    return shlex.quote("null" if value is None else str(value).lower() if isinstance(value, bool) else str(value))
+
+
+def provenance_lines(recipe: Recipe, provenance: Provenance, last: Row | None) -> list[tuple[str, str]]:
+    """(label, value) of what made a run: machine, versions, data, own parts, when."""
+    machine, data = provenance["machine"], provenance["data"]
+    speed = f"{last['images'] / last['seconds']:,.0f} images/s" if last and last["seconds"] else "-"
+    versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
+    return [
+        ("machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}{_instructions(machine)}"),
+        ("device", f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"),
+        ("speed", speed),
+        ("parameters", ", ".join(f"{n['name']} {n['parameters']:,}" for n in provenance["networks"])),
+        ("versions", versions),
+        ("seed", str(provenance["seed"])),
+        ("data", f"{data['name']}, {data['images']:,} images, sha256 {data['fingerprint'][:16]}..."),
+        ("own parts", ", ".join(f"{part}: {name}" for part, name in provenance["own"].items()) or "none"),
+        *_encoder_from(provenance),
+        ("started", provenance["started"]),
+        ("resumed", "; ".join(map(_resumed, provenance.get("resumed", []))) or "never"),
+    ]
+
+
+def _instructions(machine: dict[str, Any]) -> str:
+    """What PyTorch computed with; runs of older versions do not say."""
+    if "capability" not in machine:
+        return ""
+    bfloat16 = {"yes": " with bfloat16", "no": " without bfloat16"}.get(machine["onednn_bfloat16"], "")
+    return ", " + " ".join(filter(None, (f"{machine['capability']}{bfloat16}", machine["limits"])))
+
+
+def _resumed(entry: Resumed) -> str:
+    words = [f"{entry['at']} at step {entry['step']:,}"]
+    words += [f"{path} {old} -> {new}" for path, (old, new) in entry["changes"].items()]
+    if not entry["exact"]:
+        words.append(f"not bit for bit ({'; '.join(entry['differences'])})")
+    return ", ".join(words)
+
+
+def _encoder_from(provenance: Provenance) -> list[tuple[str, str]]:
+    source = provenance.get("encoder_from")
+    return [("encoder from", f"{source['run']}, step {source['step']:,}")] if source else []
