@@ -45,7 +45,7 @@ def test_a_legend_is_whole_and_takes_no_room_from_the_curves(plot: Plot) -> None
         assert extent.x1 <= figure.bbox.x1
         assert extent.y1 <= figure.bbox.y1
         assert extent.y0 >= axes.get_window_extent().y1 - 1, "it lies above the curves"
-        assert axes.get_position().width > 0.8
+        assert axes.get_position().width > 0.75
 
 
 def test_curves_of_equal_values_are_all_seen() -> None:

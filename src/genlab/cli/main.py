@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import traceback
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
     console.prepare()
+    gc.set_threshold(
+        100_000, 50, 50
+    )  # Imports make a million objects that stay: looking for garbage takes a tenth of it.
     warnings.showwarning = lambda message, *_: console.note(f"genlab: note: {message}")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # It tells how long it looks for fonts.
     try:

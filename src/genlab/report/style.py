@@ -43,17 +43,22 @@ def canvas(salt: str, size: tuple[float, float] = SIZE) -> Iterator[tuple[Canvas
     """A figure with axes in genlab's looks; it is written while this is open. `salt` makes the ids in its SVG, so that
     two on a page differ, and the same figure is the same file."""
     with matplotlib.rc_context({**RC, "svg.hashsalt": salt}):
-        figure = Canvas(figsize=size, layout="constrained")
+        figure = Canvas(figsize=size)
         yield figure, figure.subplots()
 
 
 def legend(axes: Axes, labels: Sequence[str]) -> None:
-    """A legend above the axes: in a line if it fits, else in columns."""
+    """A legend above the axes, in a line if it fits, else in columns; the axes take the rest of the figure.
+
+    The margins are fixed: to find them from the text would take as long as all the drawing.
+    """
     if sum(len(label) + 6 for label in labels) <= LEGEND:
         columns = len(labels)
     else:
         columns = 2 if max(map(len, labels)) + 6 <= LEGEND // 2 else 1
     axes.legend(ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0)
+    rows = -(-len(labels) // columns)
+    axes.figure.subplots_adjust(left=0.175, right=0.955, bottom=0.17, top=0.955 - 0.078 * rows)
 
 
 def log_scale(axes: Axes, values: Sequence[NDArray[np.float64]]) -> None:
