@@ -133,6 +133,15 @@ def test_a_page_of_classifiers_and_of_all_families(runs: Path) -> None:
     assert len(everything.machines.rows) == 7
 
 
+def test_another_length_of_z_is_another_z(runs: Path, digits: Path, tmp_path: Path) -> None:
+    shared: dict[str, Any] = {"data.name": str(digits), "budget.batch": 16, "budget.max_steps": 1}
+    wide = {**shared, "networks.latent": 5, "logging.evaluation": "none"}
+    genlab.train("s4-vae", overrides=wide, runs=tmp_path, name="wide", report=False, progress=False)
+    chosen = {path.name: genlab.open_run(path).directory for path in (runs / "vae", tmp_path / "wide")}
+    assert compare_page(chosen, {}).frames_caption.startswith("Each run has its own z")
+    assert compare_page({"a": chosen["vae"], "b": chosen["vae"]}, {}).frames_caption.startswith("The same z in every")
+
+
 def test_a_compare_page_is_self_contained(runs: Path, tmp_path: Path) -> None:
     api.comparison(gans(runs), n=30, progress=False).save(tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text("utf-8")

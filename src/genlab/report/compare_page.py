@@ -9,6 +9,7 @@ from typing import Any
 from genlab.errors import DataError
 from genlab.evaluation.statistics import difference, smallest_p
 from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe
 from genlab.recipe.changes import is_told
 from genlab.recipe.files import diff
 from genlab.recipe.schedule import Schedule
@@ -93,7 +94,7 @@ def compare_page(
     kinds = said if len(settings) > 1 else f"one setting ({settings[0]})"
     frames = _frames(runs, compared, labels)
     title, scores = _scores(list(runs), compared, records)
-    same = seeds == 1 and len({repr(FAMILIES[r.family].sampling) for r in compared.recipes}) == 1
+    same = seeds == 1 and len({_noise(recipe) for recipe in compared.recipes}) == 1
     measured = {labels[name]: dict(record) for name, record in records.items()}
     return ComparePage(
         title=f"{len(runs)} runs compared",
@@ -112,6 +113,12 @@ def compare_page(
         figures=[overlay(compared, column, against) for column in default_columns(compared)],
         machines=_machines(runs, compared),
     )
+
+
+def _noise(recipe: Recipe) -> tuple[object, ...]:
+    """What decides which z a seed gives."""
+    sampling = FAMILIES[recipe.family].sampling
+    return (recipe.conditional, *(sampling.noise(recipe) if sampling else ()))
 
 
 def _scores(
