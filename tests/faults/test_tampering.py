@@ -94,7 +94,9 @@ WRONG: dict[str, Callable[[Path], object]] = {
 FILES = ("recipe.yaml", "provenance.json", "status.json", "metrics.jsonl", "evaluations/evaluation.json")
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "recipe.yaml" else []) for name in FILES]
+)
 def test_a_broken_file_hides_nothing(name: str, root: Path, call: Call) -> None:
     """Whatever is wrong with it, the other run stays in the list and is whole, and `verify` names the file."""
     file = root / "a" / name
