@@ -46,7 +46,6 @@ def test_a_block_of_steps_is_the_mean_of_them_all() -> None:
 def test_rows_count_as_often_as_they_stand_for_steps() -> None:
     """A first row of a single step and a last one of a few: the mean is that of all steps, whatever the rows."""
     values = (np.random.default_rng(1).normal(size=60) + np.arange(60)).tolist()
-    rows = [row for row in logged(values, every=1) if row["step"] in (1, 50, 60)]
     block, rows = Block(["a"]), []
     for step, value in enumerate(values, start=1):
         block.add({"a": value})

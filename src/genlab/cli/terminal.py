@@ -13,11 +13,10 @@ from typing import Any
 
 from genlab.engine.console import say, visible
 from genlab.errors import aligned
-from genlab.report.tables import Table
+from genlab.report.tables import NO_BREAK, Table, unbroken
 
 GAP = 2
 """Spaces between two columns."""
-NO_BREAK = "\u00a0"
 
 
 def show_table(table: Table) -> None:
@@ -50,7 +49,7 @@ def _widths(lines: list[list[str]], width: int) -> list[int] | None:
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     for pattern in (r"[^ ]+", r"[^ -]+-?"):
         least = [
-            max((len(part) for line in lines for part in re.findall(pattern, _bound(line[k]))), default=0)
+            max((len(part) for line in lines for part in re.findall(pattern, unbroken(line[k]))), default=0)
             for k in range(len(widths))
         ]
         while sum(widths) + GAP * (len(widths) - 1) > width:
@@ -63,15 +62,10 @@ def _widths(lines: list[list[str]], width: int) -> list[int] | None:
     return None
 
 
-def _bound(cell: str) -> str:
-    """A cell in which intervals do not break: their spaces are hard ones."""
-    return re.sub(r"(?<=,) (?=[^\[]*\])|(?<=\d) (?=[%x]|MB|s\b|of )|(?<=of) (?=\d)|(?<=x) (?=\d)", NO_BREAK, cell)
-
-
 def _folded(line: list[str], widths: list[int], numeric: Collection[int]) -> Iterator[str]:
     """A row as lines of the terminal."""
     cells = [
-        textwrap.wrap(_bound(cell), width, break_long_words=False) or [""]
+        textwrap.wrap(unbroken(cell), width, break_long_words=False) or [""]
         for cell, width in zip(line, widths, strict=True)
     ]
     for k in range(max(map(len, cells))):

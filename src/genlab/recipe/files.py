@@ -33,10 +33,15 @@ def dump(recipe: BaseRecipe, ascii: bool = False) -> str:
 
 def diff(old: BaseRecipe, new: BaseRecipe) -> dict[str, tuple[Any, Any]]:
     """Where two recipes differ: dotted path -> (old, new); a side that lacks the path has None."""
-    a, b = dict(_leaves(to_dict(old))), dict(_leaves(to_dict(new)))
+    a, b = leaves(old), leaves(new)
     return {
         path: (a.get(path), b.get(path)) for path in [*a, *(p for p in b if p not in a)] if a.get(path) != b.get(path)
     }
+
+
+def leaves(recipe: BaseRecipe) -> dict[str, Any]:
+    """Dotted path -> value of each field of a recipe."""
+    return dict(_leaves(to_dict(recipe)))
 
 
 def in_words(changes: Mapping[str, tuple[Any, Any]]) -> str:

@@ -11,7 +11,7 @@ from genlab.evaluation.statistics import difference, smallest_p
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.recipe.changes import is_told
-from genlab.recipe.files import diff
+from genlab.recipe.files import leaves
 from genlab.recipe.schedule import Schedule
 from genlab.report import text as words
 from genlab.report.overlay import Compared, Overlay, default_columns, overlay
@@ -23,6 +23,7 @@ from genlab.runs.directory import RunDirectory
 from genlab.runs.verify import is_whole
 
 LEVEL = 0.05
+"""Of the test between two settings."""
 BYTES = 1_900_000
 """Of sample grids on a page: with more runs there are fewer steps, and in the end grids of some runs only."""
 
@@ -194,20 +195,13 @@ def _runs(runs: Mapping[str, RunDirectory], compared: Compared) -> Table:
 
 def _differences(compared: Compared) -> Table | None:
     """One row per field of the recipes that is not the same in all."""
-    first = compared.recipes[0]
-    paths = dict.fromkeys(path for other in compared.recipes for path in diff(first, other) if is_told(path))
-    if not paths:
-        return None
-    values = []
-    for path in paths:
-        cells = [diff(first, recipe).get(path, (None, None))[1] for recipe in compared.recipes]
-        known = next(diff(first, other)[path][0] for other in compared.recipes if path in diff(first, other))
-        own = [
-            known if path not in diff(first, recipe) else cell
-            for recipe, cell in zip(compared.recipes, cells, strict=True)
-        ]
-        values.append((path, *("-" if value is None else str(value) for value in own)))
-    return Table("", ("field", *compared.labels), values)
+    fields = [leaves(recipe) for recipe in compared.recipes]
+    rows = []
+    for path in dict.fromkeys(path for each in fields for path in each if is_told(path)):
+        cells = ["-" if each.get(path) is None else str(each[path]) for each in fields]
+        if len(set(cells)) > 1:
+            rows.append((path, *cells))
+    return Table("", ("field", *compared.labels), rows) if rows else None
 
 
 def _ends(compared: Compared) -> Table | None:

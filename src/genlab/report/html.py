@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from functools import cache
 from importlib import resources
 
@@ -14,6 +13,7 @@ from markupsafe import Markup
 from genlab.engine.console import visible
 from genlab.report.compare_page import ComparePage
 from genlab.report.page import Card, RunPage
+from genlab.report.tables import unbroken
 
 
 def render(page: RunPage | ComparePage) -> str:
@@ -35,11 +35,6 @@ def _part(name: str) -> str:
     return resources.files("genlab.report").joinpath("templates", name).read_text("utf-8")
 
 
-def _bound(cell: str) -> str:
-    """A cell in which numbers stay with their units and intervals in one piece."""
-    return re.sub(r"(?<=,) (?=[^\[]*\])|(?<=\d) (?=%|x\b|s\b)", "\u00a0", cell)
-
-
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("genlab.report"),
@@ -50,5 +45,5 @@ def _environment() -> Environment:
         finalize=lambda value: visible(value) if type(value) is str else value,  # Markup is ours, and no plain str.
     )
     environment.filters["ours"] = Markup
-    environment.filters["bound"] = _bound
+    environment.filters["unbroken"] = unbroken
     return environment

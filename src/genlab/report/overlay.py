@@ -17,6 +17,7 @@ from matplotlib.figure import Figure as Canvas
 from genlab.engine.files import write
 from genlab.errors import UsageError, unknown
 from genlab.evaluation import live
+from genlab.evaluation.measure import CHEAP
 from genlab.families.base import Column
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
@@ -136,7 +137,7 @@ class Overlay:
         )
         lines = f"A colour for each setting, a line for each seed{styles}." if several else "A line for each run."
         if self.column in live.METRICS:
-            lines = f"2,000 images at each point against as many test images. {lines}"
+            lines = f"{CHEAP:,} images at each point against as many test images. {lines}"
         return lines + (" Bands hold about 80 % of the steps that a point stands for." if self.is_banded else "")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ if TYPE_CHECKING:  # The command line loads this file, and neither of these need
     from genlab.families.nets.describe import Description
 
 
+NO_BREAK = "\u00a0"
 FULL = 10_000
 """Images of a full evaluation; the quality of a run that was measured on fewer says so."""
 
@@ -24,6 +26,11 @@ class Table:
     rows: Sequence[Sequence[str]]
     numeric: Sequence[str] = ()
     total: Sequence[str] | None = None
+
+
+def unbroken(cell: str) -> str:
+    """A cell in which an interval, or a number with its unit, is never broken: its spaces are hard ones."""
+    return re.sub(r"(?<=,) (?=[^\[]*\])|(?<=\d) (?=[%x]|MB|s\b|of )|(?<=of) (?=\d)|(?<=x) (?=\d)", NO_BREAK, cell)
 
 
 def of_runs(states: list[dict[str, Any]]) -> Table:
