@@ -22,7 +22,7 @@ EXACT = 200_000
 """Up to so many ways all are looked at; of more, so many are drawn with seed 0, and the observed one is added."""
 CHUNK = 1_000
 """Orders that are looked at in one go."""
-SIMULATIONS, SIMULATED_WAYS = 1_000, 20_000
+SIMULATIONS, SIMULATED_WAYS = 1_000, 4_000
 """Of `detectable`."""
 ROUNDING = 1e-9
 """Differences that are equal but for the order of additions count as equal, relative to the spread of the numbers."""
@@ -207,6 +207,7 @@ def smallest_p(n: int, m: int | None = None) -> float:
     return (2 if n == m else 1) / math.comb(n + m, n)
 
 
+@cache
 def detectable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) -> float:
     """The smallest true difference, in standard deviations within an arm (of the pairs' differences), that n seeds an
     arm find with this power at level alpha, if the numbers are normal: about, from simulations with seed 0.
@@ -215,17 +216,49 @@ def detectable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) ->
     """
     if smallest_p(n, None if pairs else n) > alpha:
         return math.inf
-    weights, slopes, _ = _flips(n) if pairs else _deals(n, n)
-    if len(weights) > SIMULATED_WAYS:
-        weights, slopes = weights[:SIMULATED_WAYS], slopes[:SIMULATED_WAYS]
-    values = np.random.default_rng(0).normal(size=(weights.shape[1], SIMULATIONS))
-    differences = weights @ values  # (ways, simulations), where the true difference is 0
-    observed = values[:n].mean(0) - (0 if pairs else values[n:].mean(0))
+    differences, slopes, observed = _simulated(n, pairs)
 
     def found(effect: float) -> float:
         extreme = np.abs(differences + effect * slopes[:, None]) >= np.abs(observed + effect) - ROUNDING
         return float((extreme.mean(0) <= alpha).mean())
 
+    return _least(found, power)
+
+
+@cache
+def showable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) -> float:
+    """The smallest margin, in standard deviations within an arm (of the pairs' differences), within which n seeds an
+    arm show two arms of no true difference to be equivalent with this power at level alpha: as `detectable`.
+
+    inf where alpha is below the smallest p of so many seeds.
+    """
+    if (0.5**n if pairs else 1 / math.comb(2 * n, n)) > alpha:
+        return math.inf
+    differences, slopes, observed = _simulated(n, pairs)
+
+    def found(margin: float) -> float:
+        less = (differences - margin * slopes[:, None] <= observed - margin + ROUNDING).mean(0)
+        more = (differences + margin * slopes[:, None] >= observed + margin - ROUNDING).mean(0)
+        return float((np.maximum(less, more) <= alpha).mean())
+
+    return _least(found, power)
+
+
+@cache
+def _simulated(n: int, pairs: bool) -> tuple[Floats, Floats, Floats]:
+    """Studies of n normal numbers an arm, or of n differences, where the true difference is 0: the differences of some
+    ways (ways, studies), what a true difference of 1 adds to each (ways,), and the observed ones (studies,)."""
+    weights, slopes, _ = _flips(n) if pairs else _deals(n, n)
+    rng = np.random.default_rng(0)
+    if len(weights) > SIMULATED_WAYS:
+        chosen = rng.choice(len(weights), SIMULATED_WAYS, replace=False)
+        weights, slopes = weights[chosen], slopes[chosen]
+    values = rng.normal(size=(weights.shape[1], SIMULATIONS))
+    return weights @ values, slopes, values[:n].mean(0) - (0 if pairs else values[n:].mean(0))
+
+
+def _least(found: Callable[[float], float], power: float) -> float:
+    """The smallest value at which a growing chance reaches `power`, to 0.02."""
     low, high = 0.0, 1.0
     while found(high) < power:
         low, high = high, 2 * high
