@@ -13,6 +13,7 @@ code  meaning
 5     input/output: disk full, no permission, no such place
 6     training met a value that is not finite
 7     busy: another process holds the run
+8     a study is over, and some of its runs failed
 130   interrupted (Ctrl-C); the run was saved
 143   terminated (SIGTERM); the run was saved
 ====  =======================================================
@@ -45,11 +46,25 @@ class RecipeError(UsageError):
 
     def __init__(self, recipe: str, problems: list[str]) -> None:
         self.problems = problems
-        if len(problems) == 1:
-            message = f"recipe {recipe}: {problems[0]}"
-        else:
-            message = "\n".join([f"recipe {recipe} has {len(problems)} problems:", *(f"  {line}" for line in problems)])
-        super().__init__(message)
+        super().__init__(_all_of(f"recipe {recipe}", problems))
+
+
+class StudyError(UsageError):
+    """A study file with one or more problems, all of them named at once.
+
+    Attributes:
+        problems: one line each, in the order of the file.
+    """
+
+    def __init__(self, study: str, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__(_all_of(f"study {study}", problems))
+
+
+def _all_of(what: str, problems: list[str]) -> str:
+    if len(problems) == 1:
+        return f"{what}: {problems[0]}"
+    return "\n".join([f"{what} has {len(problems)} problems:", *(f"  {line}" for line in problems)])
 
 
 class DataError(GenlabError):
@@ -80,6 +95,12 @@ class BusyError(GenlabError):
     """Another process writes to this run."""
 
     exit_code = 7
+
+
+class RunsFailed(GenlabError):
+    """A study is over, or was given up, and some of its runs failed; the others are kept."""
+
+    exit_code = 8
 
 
 class Stopped(GenlabError):

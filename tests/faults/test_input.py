@@ -145,8 +145,8 @@ RECIPES: dict[str, tuple[str | bytes, str]] = {
     "typo": ("{base}\nobjektive: 1\n", "unknown field objektive; did you mean objective?"),
     "seed": ("{base}\nseed: 1\n", "unknown field seed"),
     "twice": ("name: a\nname: b\n", "appears twice"),
-    "tag": ("!!python/object/apply:os.system ['touch canary']\n", "tags (!name) are not used in recipes"),
-    "object": ("name: !!python/object:os.system {}\n", "tags (!name) are not used in recipes"),
+    "tag": ("!!python/object/apply:os.system ['touch canary']\n", "tags (!name) are not used here"),
+    "object": ("name: !!python/object:os.system {}\n", "tags (!name) are not used here"),
     "laughs": (
         "a: &a [x,x,x,x,x,x,x,x,x]\n"
         + "".join(f"{c}: &{c} [{','.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)),

@@ -111,11 +111,7 @@ class Draft:
             try:
                 return model.model_validate(repaired)
             except ValidationError as error:
-                found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-                for detail in error.errors(include_url=False):
-                    location = _located(detail, repaired)
-                    found.setdefault(location, []).append(dict(detail))
-                for location, details in found.items():
+                for location, details in _by_location(error, repaired).items():
                     path = ".".join(location)
                     if not self._is_invalid(path):
                         self._invalid.add(path)
@@ -191,6 +187,19 @@ def _keep_what_both_have(
         old, new = (form.model_fields.get(name) if form else None for form in (before, after))
         if new is None or (choice == "name" and old is not None and old.default != new.default):
             del section[name]
+
+
+def explained(error: ValidationError, model: type[BaseModel], raw: Mapping[str, Any]) -> list[str]:
+    """What pydantic says of `raw`, a line per field: what was given, what is allowed."""
+    known = list(paths(model, raw))
+    return [_explain(".".join(at), details, known) for at, details in _by_location(error, raw).items()]
+
+
+def _by_location(error: ValidationError, raw: Any) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for detail in error.errors(include_url=False):
+        found.setdefault(_located(detail, raw), []).append(dict(detail))
+    return found
 
 
 def _located(detail: Any, raw: Any) -> tuple[str, ...]:

@@ -59,16 +59,29 @@ def read(source: RecipeSource) -> tuple[str, dict[str, Any]]:
     path = Path(text)
     if path.suffix not in (".yaml", ".yml") and len(path.parts) < 2:
         raise UsageError(f"{unknown('recipe', text, names())}. Your own recipe: give the path of its .yaml file.")
+    found = read_text(path, "recipe", f"Built-in recipes: {', '.join(names())}")
+    return text, parse(found, text)
+
+
+def read_text(path: Path, kind: str, instead: str) -> str:
+    """The text of a recipe's or a study's file.
+
+    Args:
+        kind, instead: what it is, and what to take where there is no such file.
+
+    Raises:
+        UsageError: no such file, or not one that a person wrote.
+    """
     try:
         if path.exists() and not path.is_file():  # A device or pipe may never end.
-            raise UsageError(f"recipe {path}: not a file")
+            raise UsageError(f"{kind} {path}: not a file")
         if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"recipe {path}: larger than {MAX_BYTES:,} bytes, which no recipe is")
-        return text, parse(path.read_text("utf-8-sig"), text)
+            raise UsageError(f"{kind} {path}: larger than {MAX_BYTES:,} bytes, which no {kind} is")
+        return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"recipe {path}: not UTF-8 text (byte {error.start})") from None
+        raise UsageError(f"{kind} {path}: not UTF-8 text (byte {error.start})") from None
     except OSError as error:
-        raise UsageError(f"recipe {path}: {error.strerror}. Built-in recipes: {', '.join(names())}") from None
+        raise UsageError(f"{kind} {path}: {error.strerror}. {instead}") from None
 
 
 def _folder() -> Any:

@@ -10,14 +10,24 @@ import yaml
 from genlab.errors import UsageError
 
 
-def parse(text: str, title: str) -> dict[str, Any]:
+def parse(
+    text: str, title: str, kind: str = "recipe", example: str = "genlab show quick-mnist --yaml"
+) -> dict[str, Any]:
+    """A YAML file's plain values.
+
+    Args:
+        title, kind, example: what messages call it, what it is, and where another one can be seen.
+
+    Raises:
+        UsageError: not YAML, or not a mapping; says where.
+    """
     try:
         parsed = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         where, reason = _reason(error, text)
-        raise UsageError(f"recipe {title}{where}: {reason}") from None
+        raise UsageError(f"{kind} {title}{where}: {reason}") from None
     if not isinstance(parsed, dict):
-        raise UsageError(f"recipe {title}: a recipe is a mapping of sections (see `genlab show quick-mnist --yaml`)")
+        raise UsageError(f"{kind} {title}: a {kind} is a mapping of sections (see `{example}`)")
     return parsed
 
 
@@ -43,7 +53,7 @@ YAML_WORDS = (
         "a second ':' in a line, or a line indented too far; put texts with ':' in quotes",
     ),
     ("found unexpected end of stream", "a quote that is never closed"),
-    ("another document", "a second document (---); a recipe is one"),
+    ("another document", "a second document (---); a file holds one"),
     ("could not find expected ':'", "a line without ':'"),
     ("expected <block end>", "a line that is indented otherwise than those around it"),
     ("expected ',' or", "a bracket that is never closed, or a comma is missing"),
@@ -74,9 +84,9 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: int) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
-            raise _RefusedError("aliases (*name) are not used in recipes", event.start_mark)
+            raise _RefusedError("aliases (*name) are not used here", event.start_mark)
         if getattr(event, "tag", None) is not None:
-            raise _RefusedError("tags (!name) are not used in recipes", event.start_mark)
+            raise _RefusedError("tags (!name) are not used here", event.start_mark)
         if self.depth >= DEEPEST:
             raise _RefusedError(f"lists or sections nested more than {DEEPEST} deep", event.start_mark)
         self.depth += 1
