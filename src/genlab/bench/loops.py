@@ -24,6 +24,7 @@ from genlab.data import Dataset
 from genlab.engine import device
 from genlab.engine.fast_layers import PointConvTranspose2d, WholeMapConv2d
 from genlab.engine.randomness import Keyed
+from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.registry import FAMILIES
 from genlab.recipe import ClassifierRecipe, GanRecipe, Recipe, VaeRecipe
 from genlab.recipe.source import RecipeSource
@@ -49,12 +50,20 @@ class GenlabLoop:
     Args:
         overrides: of the recipe, by dotted path.
         seed: random seed.
+        objective, custom: parts of the caller's own, as `genlab.train` takes them.
     """
 
-    def __init__(self, source: RecipeSource, overrides: Mapping[str, Any] | None = None, seed: int = 0) -> None:
-        assembly = assemble(*prepare(source, overrides or {}), seed)
+    def __init__(
+        self,
+        source: RecipeSource,
+        overrides: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        objective: AdversarialLoss | None = None,
+        **custom: nn.Module,
+    ) -> None:
+        assembly = assemble(*prepare(source, overrides or {}), seed, custom)
         self.recipe, self.keyed, dataset = assembly.recipe, assembly.keyed, assembly.dataset
-        self.model = assembly.model()
+        self.model = assembly.model(objective)
         self._images = torch.from_numpy(dataset.images)
         self._labels = None if dataset.labels is None else torch.from_numpy(dataset.labels)
         self._batches = batches(assembly.schedule, self.keyed, after=0)

@@ -9,7 +9,7 @@ from typing import Any
 
 from genlab.errors import GenlabError, UsageError
 
-WITH_FIELDS = ("train", "show")
+WITH_FIELDS = ("train", "show", "study new")
 """The commands that take a recipe's fields as flags."""
 TOP_LEVEL = ("augmentation", "ema", "init-encoder-from")
 """The fields of a recipe that are set as a whole and have no dot."""
@@ -49,9 +49,10 @@ MEANT = {
 def take(tokens: list[str]) -> tuple[list[str], dict[str, Any]]:
     """Split off the recipe's fields: --section.field VALUE, --section.field=VALUE, or several numbers for a list;
     values are read as YAML."""
-    if not tokens or tokens[0] not in WITH_FIELDS:
+    words = next((n for n in (1, 2) if " ".join(tokens[:n]) in WITH_FIELDS), 0)
+    if not words:
         return tokens, {}
-    rest, overrides, queue = tokens[:1], {}, tokens[1:]
+    rest, overrides, queue = tokens[:words], {}, tokens[words:]
     while queue:
         token = queue.pop(0)
         flag, equals, value = token.removeprefix("--").partition("=")
@@ -125,7 +126,8 @@ def _paths(tokens: Sequence[str]) -> Iterator[str]:
     from genlab.recipe.draft import paths
     from genlab.recipe.source import read
 
-    name = next((token for token in tokens[1:] if not token.startswith("-")), "quick-mnist")
+    given = tokens[2:] if tokens[:1] == ["study"] else tokens[1:]
+    name = next((token for token in given if not token.startswith("-")), "quick-mnist")
     try:
         raw = read(name)[1]
         model = FAMILIES[str(raw.get("family"))]

@@ -13,12 +13,15 @@ from markupsafe import Markup
 from genlab.engine.console import visible
 from genlab.report.compare_page import ComparePage
 from genlab.report.page import Card, RunPage
+from genlab.report.study_page import StudyPage
 from genlab.report.tables import unbroken
 
+TEMPLATES = {RunPage: "run.html", ComparePage: "compare.html", StudyPage: "study.html"}
 
-def render(page: RunPage | ComparePage) -> str:
+
+def render(page: RunPage | ComparePage | StudyPage) -> str:
     """The page as one HTML file that needs nothing else."""
-    template = "run.html" if isinstance(page, RunPage) else "compare.html"
+    template = TEMPLATES[type(page)]
     script = _part("slides.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     given = {"page": page, "style": _part("page.css"), "script": script, "script_hash": f"sha256-{digest}"}

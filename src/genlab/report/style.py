@@ -42,9 +42,18 @@ RC: Any = {
 def canvas(salt: str, size: tuple[float, float] = SIZE) -> Iterator[tuple[Canvas, Axes]]:
     """A figure with axes in genlab's looks; it is written while this is open. `salt` makes the ids in its SVG, so that
     two on a page differ, and the same figure is the same file."""
+    with panels(salt, (1,), size) as (figure, axes):
+        yield figure, axes[0]
+
+
+@contextmanager
+def panels(
+    salt: str, widths: Sequence[float], size: tuple[float, float] = SIZE
+) -> Iterator[tuple[Canvas, Sequence[Axes]]]:
+    """The same with several axes side by side."""
     with matplotlib.rc_context({**RC, "svg.hashsalt": salt}):
         figure = Canvas(figsize=size)
-        yield figure, figure.subplots()
+        yield figure, list(figure.subplots(1, len(widths), width_ratios=list(widths), squeeze=False)[0])
 
 
 def legend(axes: Axes, labels: Sequence[str]) -> None:

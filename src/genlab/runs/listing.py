@@ -61,7 +61,7 @@ def state_of(run: RunDirectory, root: Path | None = None) -> dict[str, Any]:
         os.listdir(run.path)
     except OSError as error:
         return {**facts, "state": "unreadable", "reason": f"{run.path}: {error.strerror}"}
-    facts |= {"bytes": size(run.path), "weights": _weights(run.path)}
+    facts |= {"bytes": size(run.path), "weights": weights_of(run.path)}
     with suppress(GenlabError, KeyError):
         recipe, provenance = run.trained_by(), run.provenance
         facts |= {"recipe": recipe.name, "family": recipe.family, "changed": short(changes(recipe)) or None}
@@ -112,7 +112,7 @@ def _smaller(folder: Path) -> list[str]:
     return []
 
 
-def _weights(path: Path) -> str | None:
+def weights_of(path: Path) -> str | None:
     """The sha256 of the newest checkpoint's weights, as its manifest has it."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         newest = max(p for p in (path / "checkpoints").iterdir() if p.name[5:].isdigit())

@@ -1,0 +1,1 @@
+"""Many runs: a question, arms and seeds, the runs that answer it, and the verdicts."""

@@ -1,0 +1,133 @@
+"""Runs made elsewhere, gathered into a study: one seed per student, or the records of another machine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genlab.api.run import Run
+from genlab.engine.files import write
+from genlab.engine.stages import stage
+from genlab.errors import DataError, GenlabError, UsageError
+from genlab.runs import verify
+from genlab.runs.directory import list_runs
+from genlab.study.job import record_of
+from genlab.study.plan import Cell, identity
+from genlab.study.record import Record, read_record, write_record
+from genlab.study.tasks import task_of
+
+if TYPE_CHECKING:
+    from genlab.study.study import Study
+
+
+def collect(study: Study, sources: Sequence[str | Path]) -> Iterator[str]:
+    """Take in what fits the plan; a line for each thing that was looked at, with the reason where it is refused.
+
+    Args:
+        sources: runs, record files, or folders that hold any of them.
+
+    Raises:
+        UsageError: nothing there.
+    """
+    with study.folder.locked():
+        study.folder.begin(study.plan)
+        known, _ = study.folder.records(study.plan)
+        for source in sources:
+            path = Path(source)
+            if not path.exists():
+                raise UsageError(f"{path}: no such file or folder")
+            found = 0
+            for line in _of(study, path, known):
+                found += 1
+                yield line
+            if not found:
+                yield f"{path}: no run and no record in it"
+
+
+def _of(study: Study, path: Path, known: dict[Cell, Record]) -> Iterator[str]:
+    files = [path] if path.is_file() else sorted(path.rglob("*-seed*.json"))
+    for file in files:
+        yield _take(study, known, file, _from_record)
+    if path.is_dir():
+        for run in list_runs(path, deep=True):
+            yield _take(study, known, run.path, _from_run)
+
+
+def _take(study: Study, known: dict[Cell, Record], path: Path, read: object) -> str:
+    """Take one in; returns what became of it."""
+    try:
+        record, picture = read(study, path)  # type: ignore[operator]
+        cell = _fits(study, record)
+        if cell in known:
+            same = "the same run" if known[cell].content == record.content else "another run of it"
+            return f"{path}: refused: {cell.arm}, seed {cell.seed} is there already ({same})"
+        if (copy := _copy_of(record, known)) is not None:
+            return f"{path}: refused: a copy of {copy.arm}, seed {copy.seed}: equal weights from another seed"
+    except GenlabError as error:
+        first = str(error).splitlines()[0]
+        return f"{path}: refused: {first.removeprefix(f'{path}: ')}"
+    write_record(study.folder.record_path(cell), record)
+    if picture:
+        write(study.folder.sample_path(cell), picture)
+    study.folder.note("collected", cell, source=str(path))
+    known[cell] = record
+    return f"{path}: taken as {cell.arm}, seed {cell.seed}"
+
+
+def _from_record(study: Study, path: Path) -> tuple[Record, bytes]:
+    record = read_record(path)
+    if not record.has(list(study.plan.study.quantities.values())):
+        raise DataError(f"{path}: it lacks a quantity of this study; give the run itself")
+    picture = path.parent.parent / "samples" / f"{path.stem}.png"
+    return record, picture.read_bytes() if picture.is_file() else b""
+
+
+def _from_run(study: Study, path: Path) -> tuple[Record, bytes]:
+    """Measure a run as the study would, and leave it as it is."""
+    run = Run(path)
+    state = run.status["state"]
+    if state != "finished":
+        raise UsageError(f"{path}: it is {state}, not finished")
+    if damages := verify.verify(run.directory).damages:
+        raise DataError(f"{path}: {damages[0]}")
+    found = identity(run.directory.trained_by())
+    arms = [arm for arm in study.plan.arms if arm.identity == found and not arm.own_code]
+    if not arms:
+        raise UsageError(f"{path}: its recipe is none of the study's ({', '.join(study.plan.names[:6])})")
+    cell = Cell(arms[0].name, run.provenance["seed"])
+    with tempfile.TemporaryDirectory() as folder:
+        task = task_of(study.plan, cell, {}, Path(folder), study.folder, keep=True)
+        with stage(f"measuring {path.name}"):
+            record = record_of(task, run, list(study.plan.study.quantities.values()), "finished", "", store=False)
+    grids = run.steps("samples", ".png")
+    return record, run.file("samples", grids[-1], ".png").read_bytes() if grids else b""
+
+
+def _fits(study: Study, record: Record) -> Cell:
+    """The place of a record in the plan.
+
+    Raises:
+        UsageError: it has none.
+    """
+    plan = study.plan
+    if record.arm not in plan.names or plan.arm(record.arm).identity != record.identity:
+        raise UsageError(f"its recipe ({record.arm}) is none of the study's ({', '.join(plan.names[:6])})")
+    if record.seed not in plan.seeds:
+        raise UsageError(f"seed {record.seed} is not in the plan")
+    if record.images not in (0, plan.images):
+        raise UsageError(f"measured with {record.images:,} images; the study measures {plan.images:,}")
+    if plan.arm(record.arm).own_code and (plan.code is None or record.code != plan.code.sha256):
+        raise UsageError("made with other code than the study's")
+    return Cell(record.arm, record.seed)
+
+
+def _copy_of(record: Record, known: dict[Cell, Record]) -> Cell | None:
+    """The run of another seed whose weights are the same, which no other seed gives."""
+    if not record.weights:
+        return None
+    same = [
+        c for c, r in known.items() if r.weights == record.weights and r.arm == record.arm and c.seed != record.seed
+    ]
+    return same[0] if same else None

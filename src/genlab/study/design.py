@@ -1,0 +1,338 @@
+"""The study file: a question as a complete, frozen description: base recipe, arms, seeds, quantities, claims.
+
+A file is read once, every problem named at once. What depends on the recipes (which arms there are, how long they
+train) is in `plan`; what a claim's numbers say is in `claims`. A study file never names code.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+
+from genlab.errors import StudyError, unknown
+from genlab.evaluation.statistics import smallest_p
+from genlab.recipe import text
+from genlab.recipe.draft import explained
+from genlab.recipe.sections import Count, NotNegative, Positive, Section
+from genlab.recipe.source import read_text
+from genlab.study.quantities import Quantity, Weights
+
+ALPHA = 0.05
+"""The chance, at most, that any claim of a question is decided falsely as a difference; and likewise as equivalence."""
+MOST_SEEDS, MOST_ARMS = 1000, 100
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,47}$")]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class BaseClaim(Section):
+    """A sentence to decide."""
+
+    says: str = Field(min_length=1, max_length=500)
+    """The claim, in a sentence."""
+    source: str = Field(default="", max_length=300)
+    """Who says so, and where."""
+    of: str
+    """The quantity that it is about."""
+    question: str = Field(default="", max_length=300)
+    """Claims of one question share one correction for their number; empty: the study's own question."""
+    reason: str | None = None
+    """Another claim, which says why this one should be so; it is decided by itself."""
+    looks: str = Field(default="", max_length=1000)
+    """Why it may look otherwise."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The arms that it names."""
+        raise NotImplementedError
+
+    def pairs(self, arms: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The tests that it needs, each by its arms; `arms` are all of the study."""
+        return [self.named]
+
+    def problems(self, arms: tuple[str, ...]) -> Iterator[str]:
+        """What is wrong with it by itself."""
+        yield from ()
+
+    def best_p(self, seeds: int, arms: int) -> float:
+        """The smallest p that one of its tests can have."""
+        return smallest_p(seeds, seeds)
+
+
+class _OfTwo(BaseClaim):
+    arms: tuple[str, str]
+    paired: bool = False
+    """Whether the arms share what a seed decides, initial weights and order of the data: then a test of pairs."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return self.arms
+
+    def problems(self, arms: tuple[str, ...]) -> Iterator[str]:
+        if self.arms[0] == self.arms[1]:
+            yield f"arms are both {self.arms[0]}; two are compared"
+
+    def best_p(self, seeds: int, arms: int) -> float:
+        return smallest_p(seeds) if self.paired else smallest_p(seeds, seeds)
+
+
+class Difference(_OfTwo):
+    """The first arm is higher, lower, or merely different."""
+
+    kind: Literal["difference"]
+    expect: Literal["higher", "lower", "different"]
+    margin: Positive | None = None
+    """A smaller difference does not matter; only with a margin can arms be found equivalent."""
+
+
+class Equivalence(_OfTwo):
+    """Both arms are the same but for a margin, which stands here before anything is run."""
+
+    kind: Literal["equivalence"]
+    margin: Positive
+
+
+class Trend(BaseClaim):
+    """The quantity rises, or falls, over the arms in the order given."""
+
+    kind: Literal["trend"]
+    arms: Annotated[tuple[str, ...], Field(min_length=3)]
+    expect: Literal["rising", "falling"]
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return self.arms
+
+    def problems(self, arms: tuple[str, ...]) -> Iterator[str]:
+        if len(set(self.arms)) < len(self.arms):
+            yield "an arm is named twice"
+
+    def best_p(self, seeds: int, arms: int) -> float:
+        return max(1 / 20_001, smallest_p(seeds, seeds * (len(self.arms) - 1)))
+
+
+class OneArm(BaseClaim):
+    """The mean of an arm is higher, lower than a value, or different from it."""
+
+    kind: Literal["one arm"]
+    arm: str
+    value: float
+    expect: Literal["higher", "lower", "different"]
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return (self.arm,)
+
+    def best_p(self, seeds: int, arms: int) -> float:
+        return smallest_p(seeds)
+
+
+class Ranking(BaseClaim):
+    """One arm is higher, or lower, than each other one."""
+
+    kind: Literal["ranking"]
+    arm: str
+    expect: Literal["highest", "lowest"]
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return (self.arm,)
+
+    def pairs(self, arms: tuple[str, ...]) -> list[tuple[str, ...]]:
+        return [(self.arm, other) for other in arms if other != self.arm]
+
+    def problems(self, arms: tuple[str, ...]) -> Iterator[str]:
+        if len(arms) < 2:
+            yield "a ranking needs two arms or more"
+
+
+class Fact(BaseClaim):
+    """A count or an identity, in every run: it needs no test."""
+
+    kind: Literal["fact"]
+    arms: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+    expect: Literal["equal", "higher", "lower"]
+    value: float | None = None
+    """What one arm is held against."""
+    tolerance: NotNegative = 0
+    """Up to which difference two numbers count as equal."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return self.arms
+
+    def problems(self, arms: tuple[str, ...]) -> Iterator[str]:
+        if (len(self.arms) == 1) == (self.value is None):
+            yield "a fact is about one arm and a value, or about two arms"
+
+    def pairs(self, arms: tuple[str, ...]) -> list[tuple[str, ...]]:
+        return []
+
+
+Claim = Annotated[Difference | Equivalence | Trend | OneArm | Ranking | Fact, Field(discriminator="kind")]
+
+
+class Profile(Section):
+    """A study's budget."""
+
+    budget: Annotated[float, Field(gt=0, le=1)] = 1
+    """Which share of each arm's steps is trained; below 1 a verdict is an indication."""
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | None = None
+    """So many of the study's seeds, the first ones; null for all."""
+    images: Count | None = None
+    overrides: dict[str, Any] = Field(default_factory=dict)
+
+
+def _listed(value: Any) -> Any:
+    """A number of seeds is that many, from 0."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 2 <= value <= MOST_SEEDS:
+            raise ValueError(f"allowed: 2 .. {MOST_SEEDS:,} seeds, or a list of them")
+        return tuple(range(value))
+    return value
+
+
+class Study(Section):
+    """A study file."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: Name
+    question: str = Field(default="", max_length=500)
+    recipe: str
+    """The base of every arm: a built-in recipe, or a file, its path from the study file's folder."""
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    """Dotted path -> value, for every arm."""
+    arms: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    """Name -> what is different in it, by dotted path; `recipe` stands for another base."""
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    """Dotted path -> values: one arm for each combination."""
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed)]
+    images: Count = 10_000
+    """Of each run, to be measured."""
+    profiles: dict[Name, Profile] = Field(default_factory=dict)
+    quantities: dict[Name, Quantity] = Field(default_factory=dict)
+    claims: dict[Name, Claim] = Field(default_factory=dict)
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds) or not 1 <= len(seeds) <= MOST_SEEDS:
+            raise ValueError(f"allowed: 1 .. {MOST_SEEDS:,} seeds, each once")
+        return seeds
+
+    def profile(self, name: str | None) -> Profile:
+        """The profile of that name; the whole study without one.
+
+        Raises:
+            StudyError: there is none.
+        """
+        if name is None:
+            return Profile()
+        if name not in self.profiles:
+            raise StudyError(self.name, [unknown("profile", name, self.profiles)])
+        return self.profiles[name]
+
+    def combinations(self) -> list[dict[str, Any]]:
+        """The arms of `grid`, by what is different in them."""
+        if not self.grid:
+            return []
+        return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
+
+
+def load(path: str | Path) -> Study:
+    """The study in a file, or a mapping in the same form.
+
+    Raises:
+        StudyError: every problem at once.
+        UsageError: no such file, or not YAML.
+    """
+    found = read_text(Path(path), "study", "Write one with: genlab study new RECIPE --vary FIELD=VALUE,VALUE")
+    return check(text.parse(found, str(path), "study", "genlab study new --help"), str(path))
+
+
+def check(raw: Mapping[str, Any], title: str) -> Study:
+    """The study of plain values.
+
+    Raises:
+        StudyError: every problem at once.
+    """
+    try:
+        study = Study.model_validate(raw)
+    except ValidationError as error:
+        raise StudyError(title, explained(error, Study, raw)) from None
+    problems = [*_of_arms(study), *_of_claims(study)]
+    if problems:
+        raise StudyError(title, problems)
+    return study
+
+
+def _of_arms(study: Study) -> Iterator[str]:
+    count = len(study.arms) + len(study.combinations())
+    if not 1 <= count <= MOST_ARMS:
+        yield f"arms and grid: {count} arms; allowed: 1 .. {MOST_ARMS}"
+    for name, arm in study.arms.items():
+        if not isinstance(arm.get("recipe", ""), str):
+            yield f"arms.{name}.recipe is {arm['recipe']!r}; a recipe's name or file is needed"
+
+
+def _of_claims(study: Study) -> Iterator[str]:
+    for name, claim in study.claims.items():
+        at = f"claims.{name}"
+        if claim.of not in study.quantities:
+            yield f"{at}.of: {unknown('quantity', claim.of, study.quantities)}"
+        elif claim.kind != "fact" and isinstance(study.quantities[claim.of], Weights):
+            yield f"{at}: weights are equal or not, which is a claim of the kind fact"
+        if claim.reason is not None and (claim.reason not in study.claims or claim.reason == name):
+            others = [other for other in study.claims if other != name]
+            yield f"{at}.reason: {unknown('claim', claim.reason, others)}"
+
+
+def too_many(study: Study, arms: tuple[str, ...], seeds: int) -> list[str]:
+    """Which claims no result of so many seeds could decide, with the number that could; arms of a grid have names."""
+    found = []
+    for name, claim in study.claims.items():
+        at = f"claims.{name}"
+        if missing := [arm for arm in claim.named if arm not in arms]:
+            found.append(f"{at}: {unknown('arm', missing[0], arms)}")
+        else:
+            found += [f"{at}: {problem}" for problem in claim.problems(arms)]
+    if found or seeds < 2:  # A verdict from one seed is refused when it is asked for.
+        return found
+    for question, claims in by_question(study).items():
+        tests = {name: len(claim.pairs(arms)) for name, claim in claims.items()}
+        count = sum(tests.values())
+        hard = [
+            name for name, claim in claims.items() if tests[name] and claim.best_p(seeds, len(arms)) * count > ALPHA
+        ]
+        if hard:
+            claim = claims[max(hard, key=lambda name: claims[name].best_p(seeds, len(arms)))]
+            needed = next(n for n in range(seeds, 10_000) if claim.best_p(n, len(arms)) * count <= ALPHA)
+            found.append(
+                f"{seeds} seeds cannot decide {', '.join(hard)}: the smallest p is "
+                f"{claim.best_p(seeds, len(arms)):.2g}, times {count} tests"
+                + (f" of the question {question!r}" if question != study.question else "")
+                + f" is more than {ALPHA:g}; {needed} seeds could, or fewer claims"
+            )
+    return found
+
+
+def by_question(study: Study) -> dict[str, dict[str, Any]]:
+    """Question -> its claims, by name."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, claim in study.claims.items():
+        found.setdefault(claim.question or study.question, {})[name] = claim
+    return found
+
+
+def dump(study: Study) -> str:
+    """The study as YAML; `check` gives the same study back."""
+    plain = study.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    plain["seeds"] = len(study.seeds) if study.seeds == tuple(range(len(study.seeds))) > (0,) else list(study.seeds)
+    for name, quantity in study.quantities.items():
+        if quantity.kind == "metric":
+            plain["quantities"][name] = quantity.name
+    first = ("schema", "name", "question", "recipe", "overrides", "arms", "grid", "seeds", "images", "profiles")
+    return text.dump({key: plain[key] for key in (*first, *plain) if key in plain}, ascii=False)

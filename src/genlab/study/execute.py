@@ -1,0 +1,287 @@
+"""A study's runs, carried out: none is made twice, none that fails stops the others, and all can be stopped anywhere.
+
+What is to be done follows from what lies there: a run with a record is done, one with a directory goes on from its
+checkpoint. So the driver keeps no state of its own, and may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from genlab.engine import signals
+from genlab.errors import RunsFailed, Stopped, StorageError, UsageError
+from genlab.study.folder import Folder
+from genlab.study.plan import Cell, Plan
+from genlab.study.processes import Event
+from genlab.study.record import Record
+from genlab.study.tasks import Pins, recipes_of, task_of
+
+ATTEMPTS = 3
+"""Of a run whose process died; one that says why it failed is not tried again, unless the cause may pass."""
+FINAL = (2, 3, 6)
+"""Exit codes that another attempt would end with as well: a wrong recipe, wrong data, numbers that are not finite."""
+ALIKE = 3
+"""Runs that fail in the same way, with none that succeeds, after which the study is given up."""
+TICK = 1.0
+
+
+class Backend(Protocol):
+    """Where runs are carried out."""
+
+    @property
+    def running(self) -> list[Cell]:
+        """The runs that are going on."""
+
+    def has_room(self, cell: Cell) -> bool:
+        """Whether a run can begin now."""
+
+    def pins(self, cell: Cell, recipes: list[dict[str, Any]]) -> tuple[dict[str, Pins], str]:
+        """What the machine of this run's seed chooses for the engine of each arm, and that machine in words."""
+
+    def start(self, cell: Cell, task: dict[str, Any]) -> None:
+        """Begin a run."""
+
+    def hear(self, seconds: float) -> list[Event]:
+        """What has happened since the last call."""
+
+    def stop(self) -> None:
+        """Let all runs save and end."""
+
+
+@dataclass
+class State:
+    """How a study stands, for whoever shows it.
+
+    Attributes:
+        done: the records.
+        failed: given up, with the reason.
+        at: how far each run is: step, number of steps, what it does.
+        began: on the clock of `time.monotonic`.
+        fresh: finished since then.
+    """
+
+    plan: Plan
+    done: dict[Cell, Record]
+    failed: dict[Cell, str] = field(default_factory=dict)
+    at: dict[Cell, Mapping[str, Any]] = field(default_factory=dict)
+    waiting: int = 0
+    workers: int = 1
+    began: float = field(default_factory=time.monotonic)
+    fresh: int = 0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until all is done, from what runs took up to now; None before one is known."""
+        known = [record.seconds + record.measuring for record in self.done.values()]
+        if not known:
+            return None
+        each = sum(known) / len(known)
+        begun = sum(float(facts.get("step", 0)) / max(1, float(facts.get("of", 1))) for facts in self.at.values())
+        return each * max(0.0, self.waiting + len(self.at) - begun) / max(1, self.workers)
+
+
+Show = Callable[[State, str], None]
+"""(how it stands, a line about what has happened, or nothing)."""
+
+
+def execute(
+    plan: Plan,
+    folder: Folder,
+    runs: Path,
+    backend: Backend,
+    *,
+    seed: int | None = None,
+    keep: bool = False,
+    anew: bool = False,
+    amend: bool = False,
+    workers: int = 1,
+    show: Show = lambda state, line: None,
+) -> State:
+    """Carry out what is missing of a study.
+
+    Args:
+        runs: the folder of its runs.
+        seed: only this one, with all arms.
+        keep: whether the checkpoints of finished runs stay.
+        anew: make stale records again, those of a version that computes other numbers.
+        amend: accept that the plan was changed since the first run; the page tells of it.
+
+    Raises:
+        StudyError: the plan was changed.
+        BusyError: another process runs the study.
+        StorageError: the disk is full; what is done is kept, and the study can go on.
+        Stopped: asked to; likewise.
+        RunsFailed: all fail in the same way.
+    """
+    if seed is not None and seed not in plan.seeds:
+        raise UsageError(f"seed {seed} is not in the plan; its seeds: {_few(plan.seeds)}")
+    with folder.locked():
+        folder.begin(plan, amend)
+        folder.journal(mend=True)
+        driver = _Driver(plan, folder, runs, backend, keep, workers, show)
+        with signals.requests() as stop:
+            driver.run([cell for cell in plan.cells if seed in (None, cell.seed)], anew, stop)
+        return driver.state
+
+
+class _Driver:
+    def __init__(
+        self, plan: Plan, folder: Folder, runs: Path, backend: Backend, keep: bool, workers: int, show: Show
+    ) -> None:
+        self.plan, self.folder, self.runs, self.backend, self.keep, self.show = plan, folder, runs, backend, keep, show
+        self.state = State(plan, {}, workers=workers)
+        self.queue: deque[Cell] = deque()
+        self.attempts: dict[Cell, int] = {}
+        self.blocks: dict[int, tuple[dict[str, Pins], str]] = {}
+
+    def run(self, cells: list[Cell], anew: bool, stop: signals.Stop) -> None:
+        """Carry out those of the cells that have no record."""
+        there, unusable = self.folder.records(self.plan)
+        quantities = list(self.plan.study.quantities.values())
+        for cell, reason in unusable.items():
+            self._set_aside(cell, reason)
+        for cell, record in there.items():
+            if anew and record.is_stale:
+                self._set_aside(cell, "stale")
+                shutil.rmtree(self.runs / cell.name, ignore_errors=True)
+            elif not record.has(quantities) and (self.runs / cell.name).is_dir():
+                self._set_aside(cell, "measured again: the study asks for more")
+            else:
+                self.state.done[cell] = record
+        self.queue.extend(cell for cell in cells if cell not in self.state.done)
+        with self._stopping():
+            while self.queue or self.backend.running:
+                self._start()
+                for event in self.backend.hear(TICK):
+                    self._take(event)
+                if stop.signal:
+                    raise Stopped(self._stopped(), 128 + stop.signal)
+                self._tell("")
+
+    @contextmanager
+    def _stopping(self) -> Iterator[None]:
+        """However the loop ends, no run goes on without it."""
+        try:
+            yield
+        finally:
+            running = self.backend.running
+            self.backend.stop()
+            for cell in running:
+                self.state.at.pop(cell, None)
+
+    def _start(self) -> None:
+        while self.queue and self.backend.has_room(self.queue[0]):
+            cell = self.queue[0]
+            pins = self._block(cell)
+            if self.queue[0] != cell:  # Its block is begun anew, from its first arm.
+                continue
+            self.queue.popleft()
+            self.folder.note("begin", cell, attempt=self.attempts.get(cell, 0) + 1)
+            self.state.at[cell] = {}
+            self.backend.start(cell, task_of(self.plan, cell, pins[cell.arm], self.runs, self.folder, self.keep))
+            self._tell("")
+
+    def _block(self, cell: Cell) -> dict[str, Pins]:
+        """The engine of each arm of this seed; a block that another machine has begun is begun anew."""
+        if cell.seed not in self.blocks:
+            pins, machine = self.blocks[cell.seed] = self.backend.pins(cell, recipes_of(self.plan))
+            begun = [
+                event for event in self.folder.journal() if event["event"] == "block" and event["seed"] == cell.seed
+            ]
+            if begun and (begun[-1]["machine"] != machine or begun[-1]["pins"] != pins):
+                self.forget(cell.seed, f"it was begun on another machine ({begun[-1]['machine']})")
+            if not begun or begun[-1]["machine"] != machine or begun[-1]["pins"] != pins:
+                self.folder.note("block", cell, machine=machine, pins=pins)
+        return self.blocks[cell.seed][0]
+
+    def forget(self, seed: int, reason: str) -> None:
+        """Begin a block anew, on one machine as a whole."""
+        mine = [cell for cell in self.plan.cells if cell.seed == seed]
+        for cell in mine:
+            if cell in self.state.done:
+                self._set_aside(cell, reason)
+                del self.state.done[cell]
+            shutil.rmtree(self.runs / cell.name, ignore_errors=True)
+        self.queue = deque([*mine, *(cell for cell in self.queue if cell.seed != seed)])
+        self._tell(f"seed {seed}: begun anew, {reason}")
+
+    def _take(self, event: Event) -> None:
+        cell, facts = event.cell, event.facts
+        if event.kind == "at":
+            self.state.at[cell] = facts
+            return
+        if event.kind == "gone":
+            self.blocks.pop(cell.seed, None)
+            self.state.at.pop(cell, None)
+            self.forget(cell.seed, str(facts["reason"]))
+            return
+        self.state.at.pop(cell, None)
+        if event.kind == "end" and facts["state"] != "failed":
+            self._finished(cell, str(facts["state"]))
+        elif facts.get("full"):
+            self.queue.appendleft(cell)
+            with suppress(StorageError):
+                self.folder.note("paused", cell, reason=str(facts["reason"]))
+            raise StorageError(
+                f"{facts['reason']}; the study is paused with {len(self.state.done)} of {len(self.plan.cells)} runs "
+                "done: make room, and run it again"
+            )
+        elif facts.get("code") not in (130, 143):
+            self._failed(cell, facts, final=facts.get("code") in FINAL or bool(facts.get("hung")))
+
+    def _finished(self, cell: Cell, state: str) -> None:
+        there, unusable = self.folder.records(self.plan)
+        if cell not in there:
+            self._failed(cell, {"reason": unusable.get(cell, "it left no record")}, final=False)
+            return
+        self.state.done[cell] = record = there[cell]
+        self.state.fresh += 1
+        self.folder.note(state, cell)
+        self._tell(f"{cell.arm}, seed {cell.seed}: {state}, {record.seconds + record.measuring:.0f} s")
+
+    def _failed(self, cell: Cell, facts: Mapping[str, Any], final: bool) -> None:
+        reason, tries = str(facts["reason"]), self.attempts.get(cell, 0) + 1
+        self.attempts[cell] = tries
+        if not final and tries < ATTEMPTS:
+            self.folder.note("failed", cell, reason=reason)
+            self.queue.appendleft(cell)
+            self._tell(f"{cell.arm}, seed {cell.seed}: {reason}; tried again, {tries + 1} of {ATTEMPTS}")
+            return
+        self.state.failed[cell] = reason
+        self.folder.note("gave up", cell, reason=reason, tail=str(facts.get("tail", ""))[-2000:])
+        self._tell(f"{cell.arm}, seed {cell.seed}: failed: {reason}")
+        same = {_general(why, each) for each, why in self.state.failed.items()}
+        if len(self.state.failed) >= ALIKE and len(same) == 1 and not self.state.done:
+            raise RunsFailed(f"given up: the first {len(self.state.failed)} runs all failed in the same way: {reason}")
+
+    def _set_aside(self, cell: Cell, reason: str) -> None:
+        """A record that is not to be used any more."""
+        path = self.folder.record_path(cell)
+        path.replace(path.with_suffix(".aside"))
+        self.folder.note("set aside", cell, reason=reason)
+        if reason not in ("stale",):
+            self._tell(f"{cell.arm}, seed {cell.seed}: its record is set aside: {reason}")
+
+    def _stopped(self) -> str:
+        return f"stopped with {len(self.state.done)} of {len(self.plan.cells)} runs done; the same command goes on"
+
+    def _tell(self, line: str) -> None:
+        self.state.waiting = len(self.queue)
+        self.show(self.state, line)
+
+
+def _general(reason: str, cell: Cell) -> str:
+    """A reason without the name of the run that it is of."""
+    return re.sub(r"\d+", "0", reason.replace(cell.name, "RUN"))
+
+
+def _few(seeds: tuple[int, ...]) -> str:
+    return ", ".join(map(str, seeds[:8])) + (f", ... ({len(seeds)} of them)" if len(seeds) > 8 else "")

@@ -1,0 +1,191 @@
+"""A study's folder of results: plan, records, journal; what one machine leaves, another one goes on from.
+
+::
+
+    results/<study>/
+      plan.json       what was fixed before the first run        journal.jsonl   what happened, a line each
+      records/        ARM-seed0.json: one per finished run       samples/        its last sample grid
+      report.html     the page        table.csv  table.tex  verdicts.json  figures/
+      notes.md        the author's own, shown on the page        study.lock
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from genlab.engine import seals
+from genlab.engine.files import clean, make_folder, refusals, write, write_json
+from genlab.errors import BusyError, CheckpointError, DataError, StudyError
+from genlab.runs.lock import _host, _lock
+from genlab.runs.provenance import now
+from genlab.study.plan import Cell, Plan, changes
+from genlab.study.record import Record, read_record
+
+
+class Folder:
+    """A study's results on disk."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def record_path(self, cell: Cell) -> Path:
+        return self.path / "records" / f"{cell.name}.json"
+
+    def sample_path(self, cell: Cell) -> Path:
+        return self.path / "samples" / f"{cell.name}.png"
+
+    def records(self, plan: Plan) -> tuple[dict[Cell, Record], dict[Cell, str]]:
+        """(those of the plan's runs that are there, why others cannot be used)."""
+        found, unusable = {}, {}
+        for cell in plan.cells:
+            path = self.record_path(cell)
+            if not os.path.lexists(path):
+                continue
+            try:
+                record = read_record(path)
+            except DataError as error:
+                unusable[cell] = str(error)
+                continue
+            arm = plan.arm(cell.arm)
+            if (record.arm, record.seed) != (cell.arm, cell.seed):
+                unusable[cell] = f"{path}: it is of {record.arm}, seed {record.seed}"
+            elif record.identity != arm.identity:
+                unusable[cell] = f"{path}: of another recipe than the plan's"
+            elif arm.own_code and plan.code and record.code != plan.code.sha256:
+                unusable[cell] = f"{path}: of other code (sha256 {str(record.code)[:12]})"
+            else:
+                found[cell] = record
+        return found, unusable
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Inside: this process alone runs the study.
+
+        Raises:
+            BusyError: another one does.
+        """
+        with refusals(self.path):
+            for part in (self.path, self.path / "records", self.path / "samples"):
+                make_folder(part)
+        with refusals(self.path), (self.path / "study.lock").open("a+", encoding="utf-8") as file:
+            if not _lock(file):
+                file.seek(0)
+                raise BusyError(f"{self.path}: another process runs this study ({file.read().strip() or 'unknown'})")
+            file.truncate(0)
+            file.write(f"pid {os.getpid()} on {_host()}\n")
+            file.flush()
+            for part in (self.path, self.path / "records", self.path / "samples"):
+                clean(part)
+            yield
+
+    @property
+    def began(self) -> dict[str, Any] | None:
+        """What plan.json says: `facts` of the plan, `at`, `amended`; None before the first run.
+
+        Raises:
+            DataError: damaged.
+        """
+        path = self.path / "plan.json"
+        if not os.path.lexists(path):
+            return None
+        try:
+            plain, seal = seals.unseal(json.loads(path.read_bytes()))
+        except (OSError, ValueError, AttributeError, RecursionError):
+            plain, seal = {}, "damaged"
+        if seal != "whole" or "facts" not in plain:
+            raise DataError(f"{path}: damaged or edited (its crc does not match); put it back, or run the study anew")
+        return plain
+
+    def begin(self, plan: Plan, amend: bool = False) -> None:
+        """Fix what the study is, at its first run; later, see that it is still the same.
+
+        Raises:
+            StudyError: it was changed since; lists how.
+        """
+        known, facts = self.began, json.loads(json.dumps(plan.facts))
+        if known is None:
+            write_json(self.path / "plan.json", seals.seal({"schema": 1, "at": now(), "facts": facts, "amended": []}))
+            return
+        found = changes(known["facts"], facts)
+        if not found:
+            return
+        if not amend:
+            done = len(list((self.path / "records").glob("*.json")))
+            raise StudyError(
+                plan.title,
+                [f"changed since its first run ({done} records): {line}" for line in found[:12]]
+                + [f"... and {len(found) - 12} more"] * (len(found) > 12)
+                + ["put it back, give it another name, or say --amend: then the page tells of the change"],
+            )
+        entry = {"at": now(), "records": len(list((self.path / "records").glob("*.json"))), "changes": found}
+        write_json(
+            self.path / "plan.json", seals.seal({**known, "facts": facts, "amended": [*known["amended"], entry]})
+        )
+
+    def note(self, event: str, cell: Cell | None = None, **facts: Any) -> None:
+        """Add a line to the journal."""
+        line = {"event": event, "at": now(), **({"arm": cell.arm, "seed": cell.seed} if cell else {}), **facts}
+        content = (json.dumps(seals.seal(line)) + "\n").encode()
+        path = self.path / "journal.jsonl"
+        with refusals(path, len(content)), path.open("ab", buffering=0) as file:
+            file.write(content)
+            os.fsync(file.fileno())
+
+    def journal(self, mend: bool = False) -> list[dict[str, Any]]:
+        """What happened.
+
+        Args:
+            mend: cut off a torn last line, as a kill leaves it, and keep it in journal.torn.
+
+        Raises:
+            CheckpointError: a line before the last is damaged; gives its number.
+        """
+        path = self.path / "journal.jsonl"
+        if not path.exists():
+            return []
+        with refusals(path):
+            lines = path.read_bytes().splitlines(keepends=True)
+        found = [_checked(line) for line in lines]
+        for number, event in enumerate(found[:-1], start=1):
+            if event is None:
+                raise CheckpointError(
+                    f"{path} line {number}: damaged (its crc does not match); mend or delete the line"
+                )
+        if mend and found and found[-1] is None:
+            warnings.warn(
+                f"{path}: its last line was torn, as a kill leaves it; set aside in journal.torn", stacklevel=3
+            )
+            write(path.with_suffix(".torn"), lines[-1])
+            write(path, b"".join(lines[:-1]))
+        return [event for event in found if event is not None]
+
+    def failures(self) -> dict[tuple[str, int], str]:
+        """Runs whose last attempts failed, with the reason."""
+        found: dict[tuple[str, int], str] = {}
+        for event in self.journal():
+            if "arm" in event:
+                at = (str(event["arm"]), int(event["seed"]))
+                if event["event"] == "gave up":
+                    found[at] = str(event.get("reason", ""))
+                elif event["event"] in ("begin", "finished", "collected"):
+                    found.pop(at, None)
+        return found
+
+
+def _checked(line: bytes) -> dict[str, Any] | None:
+    try:
+        plain, seal = seals.unseal(json.loads(line))
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return plain if seal == "whole" and line.endswith(b"\n") and "event" in plain else None
+
+
+def place_of(file: Path, title: str) -> Path:
+    """Where the results of a study file lie: beside it."""
+    return file.parent / "results" / title

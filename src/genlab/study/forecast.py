@@ -1,0 +1,197 @@
+"""What a study can show, how long it takes and what it fills, before it is run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genlab.engine import threads
+from genlab.engine.stages import about, stage
+from genlab.errors import RunsFailed
+from genlab.evaluation import catalogue
+from genlab.evaluation.statistics import detectable, showable
+from genlab.families.registry import FAMILIES
+from genlab.report.tables import Table
+from genlab.study.design import ALPHA, by_question
+from genlab.study.folder import Folder
+from genlab.study.outcome import Outcome
+from genlab.study.plan import Cell, Plan
+from genlab.study.processes import Processes
+from genlab.study.quantities import Metric
+from genlab.study.sentences import number, p_value
+from genlab.study.tasks import pins_of, recipes_of, task_of
+
+SECONDS = 2.0
+"""For which the steps of each arm are timed."""
+STARTING = 5.0
+"""Seconds of a run before its first step, and after its last."""
+PER_WEIGHT, PICTURES = 4, 1_500_000
+"""Bytes of a finished run: of each weight, and of its samples and its log."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is said before anything is run: tables, then lines."""
+
+    tables: list[Table]
+    lines: list[str]
+    as_json: dict[str, Any]
+
+
+def forecast(plan: Plan, known: Outcome, workers: int) -> Forecast:
+    """Of a plan, from measured steps of each arm: on one process alone, and on as many as `workers` (or cores)."""
+    many = workers if workers > 1 else max(1, len(threads.allowed()))
+    with stage("timing each arm", (len(plan.arms) + 1) * SECONDS):
+        alone = {arm.name: _step(plan, [arm.name], 1) for arm in plan.arms}
+        slowest = max(alone, key=lambda name: alone[name])
+        beside = _step(plan, [slowest], many) / alone[slowest] if many > 1 else 1.0
+    left = [cell for cell in plan.cells if cell not in known.records]
+    each = {arm.name: arm.share.steps * alone[arm.name] + STARTING + _measuring(plan, known) for arm in plan.arms}
+    one = sum(each[cell.arm] for cell in left)
+    together = one * beside / many
+    size = sum(_bytes(plan, cell.arm) for cell in left)
+    claims = _claims(plan, known)
+    arms = Table(
+        f"{plan.title}: {len(plan.arms)} arms x {len(plan.seeds)} seeds",
+        ("arm", "steps", "of its own budget", "ms per step", "a run"),
+        [
+            (arm.name, f"{arm.share.steps:,}", arm.share.words, f"{1000 * alone[arm.name]:.1f}", about(each[arm.name]))
+            for arm in plan.arms
+        ],
+        numeric=("steps", "ms per step"),
+    )
+    done = f"{len(known.records)} of {len(plan.cells)} runs are done; " if known.records else ""
+    lines = [
+        f"{done}time with 1 worker: {about(one)}; with {many}: {about(together)} "
+        f"(measured: a step takes {beside:.2f} times as long beside {many - 1} other{'s' if many > 2 else ''}, so "
+        f"{many / beside:.2f} times sooner)",
+        f"disk: about {size / 1e6:,.0f} MB",
+        *_remarks(plan),
+    ]
+    facts = {
+        "study": plan.title,
+        "seconds_per_step": alone,
+        "seconds": {"1": round(one, 1), str(many): round(together, 1)},
+        "beside": beside,
+        "bytes": size,
+        "claims": claims[1],
+    }
+    return Forecast([arms, *([claims[0]] if claims[1] else [])], lines, facts)
+
+
+def _step(plan: Plan, arms: Sequence[str], copies: int) -> float:
+    """Seconds of a step of an arm, in so many processes at once: the slowest of them."""
+    processes, pins = Processes(copies, 60.0), pins_of(recipes_of(plan))[0]
+    cells = [Cell(arms[0], seed) for seed in range(copies)]
+    for cell in cells:
+        task = task_of(plan, cell, pins[cell.arm], Path(), Folder("."), keep=True)
+        processes.start(cell, {**task, "measure": SECONDS})
+    found: list[float] = []
+    until = time.monotonic() + 120
+    try:
+        while processes.running and time.monotonic() < until:
+            for event in processes.hear(1.0):
+                if event.kind == "at" and "seconds_per_step" in event.facts:
+                    found.append(float(event.facts["seconds_per_step"]))
+                elif event.kind == "lost" or event.facts.get("state") == "failed":
+                    raise RunsFailed(f"arm {event.cell.arm} cannot be timed: {event.facts['reason']}")
+    finally:
+        processes.stop()
+    return max(found, default=math.nan)
+
+
+def _measuring(plan: Plan, known: Outcome) -> float:
+    """Seconds of measuring a run's images: as it was, or as a metric's record has it."""
+    spent = [record.measuring for record in known.records.values()]
+    if spent:
+        return float(np.mean(spent))
+    metrics = any(isinstance(quantity, Metric) for quantity in plan.study.quantities.values())
+    if not metrics:
+        return 0.0
+    return catalogue.SECONDS * (0.6 + 0.4 * min(1.0, plan.images / 10_000))
+
+
+def _bytes(plan: Plan, arm: str) -> float:
+    from genlab.api.train import show
+
+    shown = show(plan.arm(arm).recipe)
+    weights = sum(network.parameters for network in shown.networks)
+    return PER_WEIGHT * weights * 1.5 + PICTURES
+
+
+def _claims(plan: Plan, known: Outcome) -> tuple[Table, list[dict[str, Any]]]:
+    """What each claim can show with these seeds."""
+    n, facts, rows = len(plan.seeds), [], []
+    for question, claims in by_question(plan.study).items():
+        count = sum(len(claim.pairs(plan.names)) for claim in claims.values())
+        for name, claim in claims.items():
+            tests = len(claim.pairs(plan.names))
+            if not tests or n < 2:
+                continue
+            pairs = bool(getattr(claim, "paired", False)) or claim.kind == "one arm"
+            best = claim.best_p(n, len(plan.arms)) * count
+            least = detectable(n, ALPHA / count, pairs) if claim.kind != "trend" else math.nan
+            margin = showable(n, ALPHA, pairs) if claim.kind in ("difference", "equivalence") else math.nan
+            needed = _seeds_for(claim, known, pairs)
+            rows.append((name, f"{p_value(best)}", _sds(least), _sds(margin), needed))
+            facts.append(
+                {
+                    "claim": name,
+                    "question": question,
+                    "tests": count,
+                    "smallest_corrected_p": best,
+                    "detectable_sd": None if not math.isfinite(least) else least,
+                    "equivalence_margin_sd": None if not math.isfinite(margin) else margin,
+                    "seeds_for_margin": needed,
+                }
+            )
+    columns = ("claim", "smallest p, corrected", "difference found", "equivalence shown", "seeds for its margin")
+    title = f"what {n} seeds can show, in 80 of 100 studies (SD: within an arm; of pairs: of their differences)"
+    return Table(title, columns, rows, numeric=columns[1:]), facts
+
+
+def _sds(value: float) -> str:
+    return "-" if math.isnan(value) else "never" if math.isinf(value) else f"{value:.2g} SD"
+
+
+def _seeds_for(claim: Any, known: Outcome, pairs: bool) -> str:
+    """The seeds with which equivalence within the claim's margin is shown, if the arms are the same: from the spread
+    of the runs that are there; without runs it is not known."""
+    margin = getattr(claim, "margin", None)
+    if margin is None:
+        return "-"
+    spread = _spread(claim, known.values[claim.of], pairs)
+    if spread is None:
+        return "unknown yet"
+    for n in (2, 3, 4, 5, 6, 8, 10, 12, 16):
+        if showable(n, ALPHA, pairs) * spread <= margin:
+            return f"{n} (SD {number(spread)})"
+    return f"more than 16 (SD {number(spread)})"
+
+
+def _spread(claim: Any, values: Mapping[str, Mapping[int, float]], pairs: bool) -> float | None:
+    series = [values.get(arm, {}) for arm in claim.named]
+    if pairs and len(series) == 2:
+        shared = sorted(set(series[0]) & set(series[1]))
+        apart = [series[0][seed] - series[1][seed] for seed in shared]
+        return float(np.std(apart, ddof=1)) if len(apart) > 1 else None
+    found = [np.var(list(each.values()), ddof=1) for each in series if len(each) > 1]
+    return float(np.sqrt(np.mean(found))) if found else None
+
+
+def _remarks(plan: Plan) -> list[str]:
+    said = []
+    if len(plan.seeds) < 2:
+        said.append("one seed: no claim can be decided; a verdict needs two seeds or more")
+    unused = [arm.name for arm in plan.arms if FAMILIES[arm.recipe.family].sampling is None]
+    if unused and any(isinstance(quantity, Metric) for quantity in plan.study.quantities.values()):
+        said.append(f"{', '.join(unused)} make no images: metrics of images are not had of them")
+    if any(not arm.share.is_whole for arm in plan.arms):
+        said.append("less than the recipe's own budget is trained: every verdict will be an indication")
+    return said

@@ -1,0 +1,157 @@
+"""What came of a study: its records as numbers, and the verdicts from these alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from genlab.study.claims import Verdict, decide
+from genlab.study.design import by_question
+from genlab.study.folder import Folder
+from genlab.study.plan import Cell, Plan
+from genlab.study.record import Record, digest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A study as it stands.
+
+    Attributes:
+        records: of the runs that are there; `unusable`: why others are not used; `failed`: given up, and why.
+        values: quantity -> arm -> seed -> number.
+        verdicts: by claim.
+        amended: changes of the plan since the first run, each with its date.
+    """
+
+    plan: Plan
+    records: dict[Cell, Record]
+    unusable: dict[Cell, str]
+    failed: dict[Cell, str]
+    values: dict[str, dict[str, dict[int, float]]]
+    verdicts: dict[str, Verdict]
+    amended: list[dict[str, Any]]
+
+    @property
+    def missing(self) -> list[Cell]:
+        """Runs without a record."""
+        return [cell for cell in self.plan.cells if cell not in self.records]
+
+    @property
+    def diverged(self) -> list[Cell]:
+        return [cell for cell, record in self.records.items() if record.state == "diverged"]
+
+    @property
+    def stale(self) -> list[Cell]:
+        return [cell for cell, record in self.records.items() if record.is_stale]
+
+    @property
+    def digest(self) -> str:
+        """The hash of the table: equal however the study was run."""
+        return digest(list(self.records.values()))
+
+    @property
+    def machines(self) -> dict[int, str]:
+        """Seed -> the machine that ran it."""
+        return {cell.seed: record.machine for cell, record in self.records.items()}
+
+    @property
+    def csv(self) -> str:
+        """Every run: arm, seed, state, each quantity, final weights; times apart, in the last column."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["arm", "seed", "state", *self.values, "weights", "seconds"])
+        for cell in self.plan.cells:
+            record = self.records.get(cell)
+            state = record.state if record else "failed" if cell in self.failed else "missing"
+            numbers = [self.values[name].get(cell.arm, {}).get(cell.seed) for name in self.values]
+            cells = ["" if number is None else repr(number) for number in numbers]
+            tail = [record.weights[:16], record.seconds] if record else ["", ""]
+            writer.writerow([_inert(cell.arm), cell.seed, state, *cells, *tail])
+        return text.getvalue()
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """The verdicts as plain values; what is infinite is null."""
+        return {
+            "study": self.plan.title,
+            "table": self.digest,
+            "runs": len(self.records),
+            "of": len(self.plan.cells),
+            "failed": len(self.failed),
+            "diverged": len(self.diverged),
+            "verdicts": {name: plain(asdict(verdict)) for name, verdict in self.verdicts.items()},
+        }
+
+
+def outcome(plan: Plan, folder: Folder) -> Outcome:
+    """What the records in a folder say.
+
+    Raises:
+        DataError: the folder's plan.json is damaged.
+    """
+    records, unusable = folder.records(plan)
+    failures = folder.failures()
+    failed = {cell: failures[cell.arm, cell.seed] for cell in plan.cells if (cell.arm, cell.seed) in failures}
+    failed = {cell: why for cell, why in failed.items() if cell not in records}
+    began = folder.began
+    values = values_of(plan, records)
+    share = {arm.name: arm.share.words for arm in plan.arms if not arm.share.is_whole}
+    machines = {cell.seed: record.machine for cell, record in records.items()}
+    verdicts = verdicts_of(plan, values, share, machines)
+    return Outcome(plan, records, unusable, failed, values, verdicts, began["amended"] if began else [])
+
+
+def values_of(plan: Plan, records: Mapping[Cell, Record]) -> dict[str, dict[str, dict[int, float]]]:
+    """Quantity -> arm -> seed -> number, of the records that have it."""
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    for name, quantity in plan.study.quantities.items():
+        found[name] = {arm: {} for arm in plan.names}
+        for cell in plan.cells:
+            value = records[cell].value(quantity) if cell in records else None
+            if value is not None:
+                found[name][cell.arm][cell.seed] = value
+    return found
+
+
+def verdicts_of(
+    plan: Plan,
+    values: Mapping[str, Mapping[str, Mapping[int, float]]],
+    share: Mapping[str, str],
+    machines: Mapping[int, str],
+) -> dict[str, Verdict]:
+    """The verdicts of all claims, each question with its own correction, in the order of the file."""
+    found: dict[str, Verdict] = {}
+    for claims in by_question(plan.study).values():
+        found |= decide(claims, values, plan.names, share, machines)
+    return {name: found[name] for name in plan.study.claims}
+
+
+def plain(value: Any) -> Any:
+    """A value for JSON, which has no infinity."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _inert(text: str) -> str:
+    """A name that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in "=+-@" else text
+
+
+def latex(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for a paper (booktabs)."""
+    marks = str.maketrans({mark: f"\\{mark}" for mark in "&%$#_{}"})
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(cell.translate(marks) for cell in cells) + r" \\"
+
+    shape = "l" + "r" * (len(columns) - 1)
+    body = "\n".join(line(row) for row in rows)
+    head = f"\\begin{{tabular}}{{{shape}}}\n\\toprule\n{line(columns)}\n\\midrule\n"
+    return f"{head}{body}\n\\bottomrule\n\\end{{tabular}}\n"

@@ -1,0 +1,361 @@
+"""A study's page and files from its outcome: cards of claims, arms, curves, samples, failures, cost, methods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genlab.engine.files import make_folder, refusals, write
+from genlab.engine.stages import stage
+from genlab.report.figures.seeds import Bands, Dots
+from genlab.report.html import render
+from genlab.report.page import Grid, embed
+from genlab.report.study_page import ClaimCard, StudyPage
+from genlab.report.tables import Table
+from genlab.report.verdict import duration
+from genlab.study import sentences
+from genlab.study.claims import Tested, Verdict
+from genlab.study.design import ALPHA, by_question
+from genlab.study.folder import Folder
+from genlab.study.outcome import Outcome, latex
+from genlab.study.plan import Cell
+from genlab.study.quantities import Metric, columns_of
+from genlab.study.record import Record
+
+DRAWN = ("loss_d_mean", "loss_g_mean", "loss_mean", "frechet_distance", "test_loss", "test_accuracy")
+"""Columns whose curves are worth a figure, beside those that a quantity is about."""
+MOST_FIGURES, MOST_GRIDS = 6, 8
+NOTES_BYTES = 200_000
+
+
+def write_all(found: Outcome, folder: Folder, command: str) -> None:
+    """The page, the table as LaTeX, and each figure as PNG, PDF and numbers."""
+    with stage("writing the study's page"):
+        page = study_page(found, folder, command)
+        write(folder.path / "report.html", render(page).encode())
+        write(folder.path / "table.tex", latex(page.arms.columns, page.arms.rows).encode())
+        drawn: list[Dots | Bands] = [card.figure for card in page.cards if card.figure]
+        with refusals(folder.path):
+            make_folder(folder.path / "figures")
+        for figure in [*drawn, *page.bands]:
+            place = folder.path / "figures" / figure.name
+            for ending, content in ((".png", figure.png), (".pdf", figure.pdf), (".csv", figure.csv)):
+                write(place.with_name(place.name + ending), content)
+
+
+def study_page(found: Outcome, folder: Folder, command: str) -> StudyPage:
+    """What the page of a study shows; nothing is written."""
+    plan, study = found.plan, found.plan.study
+    cards = [_card(found, name, verdict, command) for name, verdict in found.verdicts.items()]
+    missing = len(found.missing)
+    state = f"{missing} of {len(plan.cells)} runs are missing: verdicts are of those that are there." if missing else ""
+    profile = f", profile {plan.profile}" if plan.profile else ""
+    return StudyPage(
+        title=study.name,
+        question=study.question,
+        lead=f"{len(plan.arms)} arms x {len(plan.seeds)} seeds of {study.recipe}{profile}; "
+        f"{len(found.records)} of {len(plan.cells)} runs",
+        state=state,
+        verdicts=_overview(found, cards),
+        cards=cards,
+        arms=_arms(found),
+        bands=_bands(found),
+        grids=_grids(found, folder),
+        grids_caption=_grids_caption(found),
+        failures=_failures(found),
+        cut=_cut(found),
+        cost=_cost(found),
+        methods=methods(found),
+        notes=_notes(folder),
+    )
+
+
+def _card(found: Outcome, name: str, verdict: Verdict, command: str) -> ClaimCard:
+    study = found.plan.study
+    claim = study.claims[name]
+    drawn = card(name, claim, verdict, sentences.title(verdict.of, study.quantities[verdict.of]), command)
+    if not claim.reason:
+        return drawn
+    other = sentences.verdict_line(found.verdicts[claim.reason])
+    return replace(drawn, reason=(study.claims[claim.reason].says, f"claim-{claim.reason}", other))
+
+
+def card(name: str, claim: Any, verdict: Verdict, what: str, command: str) -> ClaimCard:
+    """A claim and what was found.
+
+    Args:
+        what: its quantity in words.
+    """
+    several = len(verdict.tests) > 1
+    said = [f"{' and '.join(test.arms[:2])}: {test.answer}" if several else test.answer for test in verdict.tests]
+    return ClaimCard(
+        anchor=f"claim-{name}",
+        says=claim.says,
+        source=claim.source,
+        answer=verdict.answer,
+        why=verdict.why,
+        share=verdict.share,
+        arms="; ".join(said) if claim.kind != "fact" else "",
+        sentence=sentences.sentence(claim, verdict, what),
+        figure=_dots(name, claim, verdict, what),
+        facts=_facts(claim, verdict),
+        looks=claim.looks,
+        reason=None,
+        command=command,
+    )
+
+
+def _dots(name: str, claim: object, verdict: Verdict, what: str) -> Dots | None:
+    values = {arm: seeds for arm, seeds in verdict.values.items() if seeds}
+    if not values or what == "final weights" or (verdict.tests and verdict.tests[0].answer == "equal"):
+        return None  # Points on one line show nothing.
+    first = verdict.tests[0] if len(verdict.tests) == 1 else None
+    shown = first if first is not None and first.difference is not None else None
+    kind = f"{sentences.percent(shown.level)} interval" if shown is not None and shown.level is not None else ""
+    return Dots(
+        f"claim-{name}",
+        what,
+        values,
+        None if shown is None else shown.difference,
+        None if shown is None else shown.interval,
+        kind,
+        verdict.margin if shown is not None else None,
+        verdict.value,
+        bool(getattr(claim, "paired", False)),
+    )
+
+
+def _facts(claim: object, verdict: Verdict) -> list[tuple[str, str]]:
+    """n, interval, margin, corrected p of each test."""
+    rows: list[tuple[str, str]] = []
+    for test in verdict.tests:
+        of = f" ({' and '.join(test.arms[:2])})" if len(verdict.tests) > 1 else ""
+        rows.append((f"n{of}", ", ".join(f"{arm} {n}" for arm, n in zip(test.arms, test.n, strict=True))))
+        if test.interval is not None and test.level is not None:
+            rows.append((f"interval{of}", f"{sentences.interval(test)} ({sentences.percent(test.level)})"))
+        rows += _p_facts(test, verdict, of)
+        if test.shown is not None:
+            shown = "none" if math.isinf(test.shown) else sentences.number(test.shown)
+            margin = sentences.number(verdict.margin) if verdict.margin is not None else "none given"
+            rows.append((f"margin{of}", f"{margin}; these seeds could have shown equivalence within {shown}, no less"))
+    return rows
+
+
+def _p_facts(test: Tested, verdict: Verdict, of: str) -> list[tuple[str, str]]:
+    if test.p is None:
+        return []
+    many = f"; {sentences.p_value(test.corrected)} after correction for {verdict.correction} tests"
+    rows = [(f"p{of}", sentences.p_value(test.p) + (many if verdict.correction > 1 else ""))]
+    if test.equivalent_p is not None:
+        rows.append(
+            (
+                f"p of equivalence{of}",
+                f"{sentences.p_value(test.equivalent_p)}; corrected {sentences.p_value(test.equivalent_corrected)}",
+            )
+        )
+    return rows
+
+
+def _overview(found: Outcome, cards: Sequence[ClaimCard]) -> Table | None:
+    if not cards:
+        return None
+    rows = []
+    for card in cards:
+        budget = f"indication, {card.share}" if card.share else "the whole budget"
+        rows.append((card.says, card.answer, budget if card.answer != "cannot be decided here" else "-"))
+    return Table("", ("claim", "verdict", "from"), rows)
+
+
+def _primary(found: Outcome) -> str | None:
+    """The quantity that the page shows an average of: the first that a claim is about, and that is measured."""
+    asked = [claim.of for claim in found.plan.study.claims.values() if claim.kind != "fact"]
+    return next(iter([*asked, *found.values]), None)
+
+
+def _arms(found: Outcome) -> Table:
+    plan, name = found.plan, _primary(found)
+    rows = []
+    what = "" if name is None else sentences.title(name, plan.study.quantities[name])
+    for arm in plan.arms:
+        numbers = list(found.values[name][arm.name].values()) if name else []
+        mean = sentences.number(float(np.mean(numbers))) if numbers else "-"
+        spread = sentences.number(float(np.std(numbers, ddof=1))) if len(numbers) > 1 else "-"
+        apart = ", ".join(f"{path} {value}" for path, value in arm.overrides.items())
+        differs = "code of the author's own" if arm.own_code else apart or "the base"
+        rows.append((arm.name, differs, str(len(numbers)), mean, spread))
+    columns = ("arm", "what is different", "n", f"{what}, mean" if what else "mean", "SD over seeds")
+    return Table("the arms over their seeds", columns, rows, numeric=columns[2:])
+
+
+def _bands(found: Outcome) -> list[Bands]:
+    wanted = [column for quantity in found.plan.study.quantities.values() for column in columns_of(quantity)]
+    there = {name for record in found.records.values() for name in record.curves if name != "step"}
+    drawn = []
+    for column in [name for name in dict.fromkeys([*wanted, *DRAWN]) if name in there][:MOST_FIGURES]:
+        curves = {
+            arm: {
+                cell.seed: _curve(record, column)
+                for cell, record in found.records.items()
+                if cell.arm == arm and _has(record, column)
+            }
+            for arm in found.plan.names
+        }
+        curves = {arm: seeds for arm, seeds in curves.items() if seeds}
+        if curves:
+            drawn.append(Bands(f"curve-{column}", column, curves))
+    return drawn
+
+
+def _has(record: Record, column: str) -> bool:
+    return record.state == "finished" and any(value is not None for value in record.curves.get(column, []))
+
+
+def _curve(record: Record, column: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    values = [math.nan if value is None else value for value in record.curves[column]]
+    return np.array(record.curves["step"], np.float64), np.array(values, np.float64)
+
+
+def _grids(found: Outcome, folder: Folder) -> list[tuple[str, list[Grid]]]:
+    """Of each arm its median and its worst seed."""
+    name, drawn = _primary(found), []
+    for arm in found.plan.names[:MOST_GRIDS]:
+        values = found.values[name][arm] if name else {}
+        ranked = sorted(values, key=lambda seed: values[seed], reverse=_higher_is_better(found, name))
+        chosen = {"median seed": ranked[(len(ranked) - 1) // 2], "worst seed": ranked[-1]} if ranked else {}
+        grids = [
+            Grid(embed(path), f"seed {seed}: {sentences.number(values[seed])}", which)
+            for which, seed in chosen.items()
+            if (path := folder.sample_path(Cell(arm, seed))).is_file()
+        ]
+        if grids:
+            drawn.append((arm, grids))
+    return drawn
+
+
+def _higher_is_better(found: Outcome, name: str | None) -> bool:
+    quantity = found.plan.study.quantities.get(name or "")
+    if isinstance(quantity, Metric):
+        better = ("precision", "recall", "density", "coverage", "accuracy", "legibility", "classifier_score", "ranking")
+        return any(word in quantity.name for word in better)
+    return quantity is not None and any("accuracy" in column for column in columns_of(quantity))
+
+
+def _grids_caption(found: Outcome) -> str:
+    name = _primary(found)
+    what = sentences.title(name, found.plan.study.quantities[name]) if name else ""
+    return f"The last samples of the median and of the worst seed of each arm, by {what}."
+
+
+def _failures(found: Outcome) -> Table | None:
+    rows = [
+        (
+            cell.arm,
+            str(cell.seed),
+            "diverged",
+            f"{found.records[cell].reason}; counts with the untrained model's numbers",
+        )
+        for cell in found.diverged
+    ]
+    rows += [(cell.arm, str(cell.seed), "failed", f"{why}; it has no numbers") for cell, why in found.failed.items()]
+    rows += [(cell.arm, str(cell.seed), "not used", why) for cell, why in found.unusable.items()]
+    return Table("runs that diverged or failed", ("arm", "seed", "state", "reason"), rows) if rows else None
+
+
+def _cut(found: Outcome) -> list[str]:
+    plan, lines = found.plan, []
+    shares = {arm.share.words for arm in plan.arms if not arm.share.is_whole}
+    lines += [f"budget: {share} of the recipe's own are trained" for share in sorted(shares)]
+    if len(plan.seeds) < len(plan.study.seeds):
+        lines.append(f"seeds: {len(plan.seeds)} of {len(plan.study.seeds)}")
+    if found.missing:
+        lines.append(f"runs: {len(found.missing)} of {len(plan.cells)} are missing")
+    if plan.images < 10_000 and any(isinstance(q, Metric) for q in plan.study.quantities.values()):
+        lines.append(f"images: {plan.images:,} of each run are measured, 10,000 in a full evaluation")
+    for entry in found.amended:
+        what = "; ".join(entry["changes"][:6])
+        lines.append(f"the plan was changed on {entry['at']}, with {entry['records']} records there: {what}")
+    if found.stale:
+        lines.append(f"stale: {len(found.stale)} records are of a version that computes other numbers")
+    inexact = [cell.name for cell, record in found.records.items() if not record.exact]
+    if inexact:
+        lines.append(f"not bit for bit as if never interrupted: {', '.join(inexact[:6])}")
+    return lines
+
+
+def _cost(found: Outcome) -> list[tuple[str, str]]:
+    training = sum(record.seconds for record in found.records.values())
+    measuring = sum(record.measuring for record in found.records.values())
+    machines = sorted(set(found.machines.values()))
+    return [
+        ("runs", f"{len(found.records)} ({len(found.diverged)} diverged, {len(found.failed)} failed)"),
+        ("training", f"{duration(training)} in all, {duration(training / max(1, len(found.records)))} each"),
+        ("measuring", f"{duration(measuring)} in all"),
+        *((f"machine{f' {k}' if len(machines) > 1 else ''}", machine) for k, machine in enumerate(machines, start=1)),
+        ("versions", _versions(found)),
+        ("table", f"sha256 {found.digest[:16]}, equal however the study was run"),
+    ]
+
+
+def _versions(found: Outcome) -> str:
+    said = sorted(
+        {
+            ", ".join(f"{name} {record.where.get(name, '-')}" for name in ("genlab", "torch", "numpy"))
+            + f", numerics {record.numerics}"
+            for record in found.records.values()
+        }
+    )
+    return "; ".join(said) or "-"
+
+
+def methods(found: Outcome) -> str:
+    """A paragraph for a paper: data, N, judge, seeds, test, correction, hardware."""
+    plan, study = found.plan, found.plan.study
+    data = " and ".join(sorted({Path(arm.recipe.data.name).name for arm in plan.arms}))
+    budgets = sorted({arm.share.words for arm in plan.arms})
+    said = [
+        f"Each of {len(plan.arms)} settings of {study.recipe} was trained on {data} with "
+        f" {len(plan.seeds)} random seeds, for {' or '.join(budgets)} of its own budget."
+    ]
+    if any(isinstance(quantity, Metric) for quantity in study.quantities.values()):
+        said.append(
+            f"{plan.images:,} images of each run were measured against the test split, in the features and classes of "
+            "the dataset's own judge (a frozen classifier), not Inception's."
+        )
+    many = {
+        question: sum(len(c.pairs(plan.names)) for c in claims.values())
+        for question, claims in by_question(study).items()
+    }
+    tests = ", ".join(str(n) for n in many.values() if n)
+    if tests:
+        said.append(
+            "Claims were named before the runs. Differences of means were tested two-sided by permuting the seeds "
+            "(exactly), paired ones by flipping signs; equivalence by two one-sided tests within a margin that was "
+            f"given before the runs. The p of all tests of a question ({tests}) were corrected by Holm's method at "
+            f"{ALPHA:.0%} for differences and likewise for equivalence; intervals are the values that the same test "
+            "does not reject at its own corrected level.".replace("%", " %")
+        )
+    if len(set(found.machines.values())) > 1:
+        said.append("Seeds ran on several kinds of machine, so arms were compared within seeds.")
+    if found.diverged:
+        said.append(f"{len(found.diverged)} runs diverged and count with the numbers of the untrained model.")
+    if found.failed:
+        said.append(f"{len(found.failed)} runs failed and have no numbers.")
+    machines = sorted(set(found.machines.values()))
+    said.append(f"Hardware: {'; '.join(machines)}. Software: {_versions(found)}." if machines else "")
+    return " ".join(filter(None, said))
+
+
+def _notes(folder: Folder) -> list[str]:
+    """The author's own notes.md, as paragraphs of plain text."""
+    path = folder.path / "notes.md"
+    if not path.is_file():
+        return []
+    with refusals(path):
+        text = path.read_bytes()[:NOTES_BYTES].decode("utf-8", "replace")
+    return [part.strip() for part in text.split("\n\n") if part.strip()]

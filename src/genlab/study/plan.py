@@ -1,0 +1,265 @@
+"""What a study will run: its arms as complete recipes, its seeds, how much of each recipe's own budget is trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genlab.errors import GenlabError, RecipeError, StudyError
+from genlab.evaluation.catalogue import NAMES
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe, files
+from genlab.recipe.changes import short
+from genlab.recipe.schedule import Schedule
+from genlab.study.code import Code
+from genlab.study.design import Study, too_many
+from genlab.study.quantities import Metric, Weights, columns_of
+from genlab.training.assemble import prepare
+
+PINNED: dict[str, Any] = {"engine.threads": 1, "logging.tensorboard": False}
+"""Of every run, unless the file says otherwise: with one thread each, runs share a machine best, and as many threads in
+every run are needed for equal bits."""
+LENGTH = ("budget.epochs", "budget.max_steps")
+"""What of the fields for every arm makes a training shorter than the recipe's own."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of a recipe's own budget is trained, in steps."""
+
+    steps: int
+    own: int
+    per_epoch: int
+
+    @property
+    def is_whole(self) -> bool:
+        return self.steps >= self.own
+
+    @property
+    def words(self) -> str:
+        """As in "5 of 50 epochs"."""
+        if self.steps % self.per_epoch == 0 and self.own % self.per_epoch == 0:
+            return f"{self.steps // self.per_epoch:,} of {self.own // self.per_epoch:,} epochs"
+        return f"{self.steps:,} of {self.own:,} steps"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A setting.
+
+    Attributes:
+        recipe: complete; `auto` in its engine is resolved by the machine that runs a seed.
+        overrides: what is different from the base, by dotted path.
+        share: of the budget.
+        own_code: whether a function of the user's own makes its networks, its objective or its images.
+    """
+
+    name: str
+    recipe: Recipe
+    overrides: dict[str, Any]
+    share: Share
+    own_code: bool = False
+
+    @property
+    def identity(self) -> str:
+        """sha256 of what is trained: the recipe but for its machine, its log and its description."""
+        return identity(self.recipe)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A run of the plan."""
+
+    arm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its directory and its record."""
+        return f"{self.arm}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a study.
+
+    Attributes:
+        profile: the name of its budget; None for the whole.
+        images: of each run, to be measured.
+        code: the user's own, for arms that need it.
+    """
+
+    study: Study
+    profile: str | None
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    images: int
+    code: Code | None = None
+
+    @property
+    def title(self) -> str:
+        """Study and profile, as its folders are called."""
+        return self.study.name if self.profile is None else f"{self.study.name}-{self.profile}"
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every run, seed by seed, so that a study that is stopped has whole blocks."""
+        return [Cell(arm.name, seed) for seed in self.seeds for arm in self.arms]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(arm.name for arm in self.arms)
+
+    def arm(self, name: str) -> Arm:
+        return next(arm for arm in self.arms if arm.name == name)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is fixed before the first run, as plain values: runs, quantities, claims."""
+        plain = self.study.model_dump(mode="json", by_alias=True)
+        return {
+            "study": self.study.name,
+            "profile": self.profile,
+            "arms": {arm.name: trained(arm.recipe) for arm in self.arms},
+            "seeds": list(self.seeds),
+            "images": self.images,
+            "quantities": plain["quantities"],
+            "claims": {name: _decides(claim) for name, claim in plain["claims"].items()},
+            "question": self.study.question,
+            "code": None if self.code is None else self.code.sha256,
+        }
+
+
+def plan(study: Study, folder: Path, profile: str | None = None, code: Code | None = None) -> Plan:
+    """The runs of a study.
+
+    Args:
+        folder: of the study file, from which paths of recipes in it start.
+
+    Raises:
+        StudyError: every problem at once: an arm's recipe, a claim that no result of so many seeds could decide.
+    """
+    budget, problems, arms = study.profile(profile), [], []
+    names = [*_overrides(study), *(code.names if code else ())]
+    if not names:
+        raise StudyError(study.name, ["no arms; arms and grid name none"])
+    if double := {name for name in names if names.count(name) > 1}:
+        raise StudyError(study.name, [f"two arms are called {sorted(double)[0]}"])
+    for name in names:
+        try:
+            arms.append(_arm(study, folder, profile, name, own_code=bool(code and name in code.names)))
+        except RecipeError as error:
+            problems += [f"arms.{name}: {line}" for line in error.problems]
+        except GenlabError as error:
+            problems.append(f"arms.{name}: {error}")
+    seeds = study.seeds[: budget.seeds or len(study.seeds)]
+    if budget.seeds and budget.seeds > len(study.seeds):
+        problems.append(f"profiles.{profile}.seeds is {budget.seeds}; the study has {len(study.seeds)}")
+    problems += too_many(study, tuple(names), len(seeds))
+    if not problems:
+        problems += _of_quantities(study, arms)
+    if problems:
+        raise StudyError(study.name, problems)
+    return Plan(study, profile, tuple(arms), seeds, budget.images or study.images, code)
+
+
+def _arm(study: Study, folder: Path, profile: str | None, name: str, own_code: bool) -> Arm:
+    mine = dict(_overrides(study).get(name, {}))
+    base, budget = _base(mine.pop("recipe", study.recipe), folder), study.profile(profile)
+    mine = _flat(mine)
+    common = {**PINNED, **_flat(study.overrides), **_flat(budget.overrides)}
+    recipe, dataset = prepare(base, {**common, **mine})
+    whole = {path: value for path, value in common.items() if path not in LENGTH}
+    own = Schedule.of(prepare(base, {**whole, **mine})[0], len(dataset))
+    steps = Schedule.of(recipe, len(dataset)).total_steps
+    if budget.budget < 1:
+        steps = max(1, round(steps * budget.budget))
+        recipe = recipe.model_copy(update={"budget": recipe.budget.model_copy(update={"max_steps": steps})})
+    return Arm(name, recipe, mine, Share(steps, own.total_steps, own.steps_per_epoch), own_code)
+
+
+def _overrides(study: Study) -> dict[str, dict[str, Any]]:
+    """Name -> what is different, of the arms in the file."""
+    found: dict[str, dict[str, Any]] = dict(study.arms)
+    for combination in study.combinations():
+        name = short({path: (None, value) for path, value in combination.items()}) or "arm"
+        found[name if name not in found else f"{name}-{len(found)}"] = combination
+    return found
+
+
+def _base(recipe: str, folder: Path) -> str:
+    """A recipe's name, or the path of its file as it is from here."""
+    is_file = recipe not in files.names() and Path(recipe).suffix in (".yaml", ".yml")
+    return str(folder / recipe) if is_file else recipe
+
+
+def _flat(overrides: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Sections in sections as dotted paths."""
+    found: dict[str, Any] = {}
+    for key, value in overrides.items():
+        path = f"{prefix}{key}"
+        found |= _flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+    return found
+
+
+def _of_quantities(study: Study, arms: Sequence[Arm]) -> Iterator[str]:
+    """Metrics and columns that the runs will not have."""
+    columns = {column.name for arm in arms for column in FAMILIES[arm.recipe.family].columns} | {"seconds", *NAMES}
+    for name, quantity in study.quantities.items():
+        draws = all(FAMILIES[arm.recipe.family].sampling for arm in arms)
+        if isinstance(quantity, Metric) and "." not in quantity.name and quantity.name not in NAMES:
+            yield f"quantities.{name}: unknown metric {quantity.name!r}; known: {', '.join(NAMES)}"
+        elif isinstance(quantity, Metric) and not draws:
+            yield f"quantities.{name}: a metric of images, but an arm makes none; take a column, as in test_accuracy"
+        for column in columns_of(quantity):
+            bare = column.removesuffix("_mean").removesuffix("_p10").removesuffix("_p90")
+            if bare not in columns and column not in columns:
+                yield f"quantities.{name}: no run logs {column!r}; logged: {', '.join(sorted(columns - {*NAMES}))}"
+        if isinstance(quantity, Weights) and any(arm.own_code for arm in arms):
+            yield f"quantities.{name}: an arm of your own code has no weights that are known here"
+
+
+def trained(recipe: Recipe) -> dict[str, Any]:
+    """What is trained, as plain values: the recipe but for its machine, its log and its description. A dataset's file
+    counts by its name: its content has a fingerprint of its own."""
+    plain = files.to_dict(recipe)
+    for untold in ("engine", "logging", "description"):
+        plain.pop(untold, None)
+    plain["data"] = {**plain["data"], "name": Path(plain["data"]["name"]).name}
+    return plain
+
+
+def identity(recipe: Recipe) -> str:
+    """sha256 of `trained`."""
+    return hashlib.sha256(json.dumps(trained(recipe), sort_keys=True).encode()).hexdigest()
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Where two plans (`Plan.facts`) differ, a line each."""
+    old, new = dict(_leaves(then)), dict(_leaves(now))
+    return [
+        f"{path}: {_shown(old, path)} -> {_shown(new, path)}"
+        for path in dict.fromkeys([*old, *new])
+        if old.get(path) != new.get(path)
+    ]
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value
+
+
+def _shown(values: Mapping[str, Any], path: str) -> str:
+    return "none" if path not in values else str(values[path])[:80]
+
+
+def _decides(claim: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a claim; its words may be mended at any time."""
+    return {key: value for key, value in claim.items() if key not in ("says", "source", "looks")}

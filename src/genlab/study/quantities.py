@@ -1,0 +1,180 @@
+"""What a study measures of a run: a metric, a logged column, a fact about its curves, a count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field
+
+from genlab.evaluation import curves
+from genlab.recipe.sections import Section
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a quantity is taken from.
+
+    Attributes:
+        metrics: an evaluation's numbers, by dotted path: "frechet_distance", "discriminator.ranking".
+        rows: the metric rows of the training.
+        parameters: of each network, by name.
+        weights: sha256 over the final weights.
+        times: seconds of training, and such.
+    """
+
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    rows: Rows = ()
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    weights: str = ""
+    times: Mapping[str, float] = field(default_factory=dict)
+
+
+class Metric(Section):
+    """A number of the evaluation after the training."""
+
+    kind: Literal["metric"] = "metric"
+    name: str
+    """As `genlab metrics` lists them, or a dotted path into the evaluation, as in discriminator.ranking."""
+
+    def value(self, source: Source) -> float | None:
+        return source.metrics.get(self.name)
+
+
+class Column(Section):
+    """A logged column at a step, or over a window of steps."""
+
+    kind: Literal["column"] = "column"
+    name: str
+    at: Annotated[float, Field(ge=0)] | None = None
+    """A step, or, from 0 to 1, a share of the training; null for its end, or for `window`."""
+    window: tuple[Share, Share] | None = None
+    """From and to which share of the training."""
+    take: Literal["mean", "median", "sd", "min", "max"] = "mean"
+    """Over the window."""
+
+    def value(self, source: Source) -> float | None:
+        steps, values = _curve(source.rows, self.name)
+        if not len(steps):
+            return None
+        last = _last(source.rows)
+        if self.window is not None:
+            return curves.window(steps, values, self.window[0] * last, self.window[1] * last, self.take)
+        at = 1.0 if self.at is None else self.at
+        return curves.at(steps, values, at * last if at <= 1 else at)
+
+
+class Curve(Section):
+    """A fact about the curve of one column."""
+
+    kind: Literal["change-point", "spikes", "plateau", "onset"]
+    """The step at which its level changes most; how many spikes it has; the step from which it stays level; the first
+    step from which it stays beyond a threshold. A step that there is not is the number of steps of the training."""
+    column: str
+    threshold: float | None = None
+    """Of an onset."""
+    below: bool = False
+    """An onset: whether it falls below the threshold, instead of rising above it."""
+
+    def value(self, source: Source) -> float | None:
+        steps, values = _curve(source.rows, self.column)
+        if not len(steps):
+            return None
+        if self.kind == "spikes":
+            return float(len(curves.spikes(steps, values)))
+        found: float | None
+        if self.kind == "change-point":
+            change = curves.change_point(steps, values)
+            found = None if change is None else change.step
+        elif self.kind == "plateau":
+            found = curves.plateau(steps, values)
+        else:
+            assert self.threshold is not None
+            found = curves.onset(steps, values, self.threshold, above=not self.below)
+        return _last(source.rows) if found is None else float(found)
+
+
+class Pair(Section):
+    """How two columns go together: Pearson's correlation of their changes, or Spearman's of their values."""
+
+    kind: Literal["correlation-of-changes", "rank-correlation"]
+    columns: tuple[str, str]
+
+    def value(self, source: Source) -> float | None:
+        rows = [row for row in source.rows if all(_is_number(row.get(name)) for name in self.columns)]
+        a, b = (np.array([row[name] for row in rows], np.float64) for name in self.columns)
+        return (curves.correlation_of_changes if self.kind == "correlation-of-changes" else curves.rank_correlation)(
+            a, b
+        )
+
+
+class Number(Section):
+    """A count that needs no seeds, or a time."""
+
+    kind: Literal["parameters", "seconds"]
+    of: str = ""
+    """Of parameters: the network; empty for all of them together."""
+
+    def value(self, source: Source) -> float | None:
+        if self.kind == "seconds":
+            return source.times.get("seconds")
+        if not self.of:
+            return float(sum(source.parameters.values())) if source.parameters else None
+        found = source.parameters.get(self.of)
+        return None if found is None else float(found)
+
+
+class Weights(Section):
+    """The final weights, as a number that is equal only where every bit is: for claims of the kind `fact`."""
+
+    kind: Literal["weights"]
+
+    def value(self, source: Source) -> float | None:
+        return float(int(source.weights[:12], 16)) if source.weights else None
+
+
+def _of_kind(value: Any) -> Any:
+    """A text is the name of a metric, and a form without a kind is of a metric."""
+    if isinstance(value, str):
+        return {"kind": "metric", "name": value}
+    return {"kind": "metric", **value} if isinstance(value, Mapping) else value
+
+
+Quantity = Annotated[
+    Annotated[Metric | Column | Curve | Pair | Number | Weights, Field(discriminator="kind")], BeforeValidator(_of_kind)
+]
+
+
+def key(quantity: Section) -> str:
+    """A quantity's definition as a text, under which a record keeps its value."""
+    return json.dumps(quantity.model_dump(mode="json"), sort_keys=True)
+
+
+def columns_of(quantity: Section) -> tuple[str, ...]:
+    """The logged columns that a quantity needs."""
+    if isinstance(quantity, Column):
+        return (quantity.name,)
+    if isinstance(quantity, Curve):
+        return (quantity.column,)
+    return quantity.columns if isinstance(quantity, Pair) else ()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _curve(rows: Rows, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    there = [(row["step"], row[name]) for row in rows if _is_number(row.get(name))]
+    steps, values = zip(*there, strict=True) if there else ((), ())
+    return np.array(steps, np.float64), np.array(values, np.float64)
+
+
+def _last(rows: Rows) -> float:
+    return float(rows[-1]["step"])

@@ -1,0 +1,169 @@
+"""Verdicts in plain English: one sentence to quote, and what stands beside it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from genlab.evaluation.catalogue import METRICS
+from genlab.report import text as words
+from genlab.study.claims import Tested, Verdict
+from genlab.study.quantities import Column, Curve, Metric, Number, Pair
+
+PROPER = ("Frechet",)
+"""Words that keep their capital."""
+
+
+def title(name: str, quantity: Any) -> str:
+    """What a quantity is, in words that a sentence can hold."""
+    if isinstance(quantity, Metric):
+        return (
+            words.title(quantity.name)
+            if quantity.name in METRICS
+            else quantity.name.replace(".", ": ").replace("_", " ")
+        )
+    if isinstance(quantity, Column):
+        return f"{quantity.name} {_when(quantity)}"
+    if isinstance(quantity, Curve):
+        beyond = (
+            f" {'below' if quantity.below else 'above'} {quantity.threshold:g}"
+            if quantity.threshold is not None
+            else ""
+        )
+        what = {
+            "change-point": "step at which {} changes its level",
+            "spikes": "spikes of {}",
+            "plateau": "step from which {} stays level",
+            "onset": "first step with {} for good",
+        }[quantity.kind]
+        return what.format(quantity.column + beyond)
+    if isinstance(quantity, Pair):
+        a, b = quantity.columns
+        kind = "correlation of the changes" if quantity.kind == "correlation-of-changes" else "rank correlation"
+        return f"{kind} of {a} and {b}"
+    if isinstance(quantity, Number):
+        return "seconds of training" if quantity.kind == "seconds" else f"parameters of the {quantity.of or 'networks'}"
+    return "final weights"
+
+
+def _when(column: Column) -> str:
+    if column.window is not None:
+        a, b = (f"{100 * share:g} %" for share in column.window)
+        return f"({column.take} from {a} to {b} of the training)"
+    if column.at is None or column.at == 1:
+        return "at the end"
+    return f"after {100 * column.at:g} % of the training" if column.at < 1 else f"at step {column.at:g}"
+
+
+def number(value: float | None) -> str:
+    """Three digits that mean something."""
+    if value is None or not math.isfinite(value):
+        return "-" if value is None else ("infinite" if value > 0 else "-infinite")
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:.2g}"
+
+
+def p_value(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2g}" if value >= 1e-4 else f"{value:.0e}".replace("e-0", "e-")
+
+
+def percent(level: float) -> str:
+    """A level of confidence, such as 99.2 %."""
+    return f"{100 * level:.3g} %"
+
+
+def interval(test: Tested) -> str:
+    """Of a difference, as text; an end that the seeds do not bound is called infinite."""
+    if test.interval is None:
+        return "-"
+    return f"{number(test.interval[0])} to {number(test.interval[1])}"
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """The answer about the claim, with the share of the budget where that is not the whole."""
+    said: str = verdict.answer
+    if verdict.why:
+        said += f": {verdict.why}"
+    if verdict.is_indication:
+        said += f" - an indication, from {verdict.share}"
+    return said
+
+
+def sentence(claim: Any, verdict: Verdict, what: str) -> str:
+    """What may be quoted: the arms' numbers, their difference with its interval, test, p, and what was corrected."""
+    budget = f" After {verdict.share}:" if verdict.is_indication else ""
+    if not verdict.tests:
+        return f"Nothing can be said of the {_small(what)} yet: {verdict.why}."
+    told = " ".join(_told(claim, test, verdict, what) for test in verdict.tests)
+    return f"{budget} {told}".strip()
+
+
+def _small(what: str) -> str:
+    """A title within a sentence."""
+    return what if what.startswith(PROPER) or what[:2].isupper() else what[:1].lower() + what[1:]
+
+
+def _told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
+    what = _small(what)
+    if claim.kind == "fact":
+        return _fact_told(claim, test, verdict, what)
+    seeds = (
+        f"{test.n[0]} seeds" if len(test.n) == 1 or len(set(test.n)) == 1 else f"{' and '.join(map(str, test.n))} seeds"
+    )
+    if claim.kind == "trend":
+        listed = ", ".join(f"{arm} {number(mean)}" for arm, mean in zip(test.arms, test.means, strict=True))
+        way = "shows no trend" if test.answer == "not distinguishable" else f"is {test.answer}"
+        return (
+            f"Over {listed} the {what} {way} (direction {test.effect:+.2f} of -1 to 1, {seeds} each, {test.kind}; "
+            f"{_ps(test, verdict)})."
+        )
+    if claim.kind == "one arm":
+        than = f"than {number(claim.value)}" if test.answer in ("higher", "lower") else f"from {number(claim.value)}"
+        way = {"higher": "is higher", "lower": "is lower"}.get(test.answer, "cannot be told")
+        mean = f"{number(test.means[0])} on average"
+        return f"The {what} of {test.arms[0]} {way} {than}: {mean}, {_difference(test, verdict, seeds)}."
+    a, b = test.arms
+    means = f"{number(test.means[0])} and {number(test.means[1])} on average"
+    said = {
+        "higher": f"{a} has a higher {what} than {b}",
+        "lower": f"{a} has a lower {what} than {b}",
+        "equivalent": f"{a} and {b} are equivalent in {what}, to within {number(verdict.margin)}",
+        "not distinguishable": f"{a} and {b} cannot be told apart in {what}",
+    }[test.answer]
+    return f"{said}: {means}, {_difference(test, verdict, seeds)}."
+
+
+def _difference(test: Tested, verdict: Verdict, seeds: str) -> str:
+    each = " each" if len(test.n) > 1 and len(set(test.n)) == 1 else ""
+    assert test.level is not None
+    return (
+        f"difference {number(test.difference)} ({percent(test.level)} interval {interval(test)}; {seeds}{each}; "
+        f"{test.kind}; {_ps(test, verdict)}; d = {number(test.effect)})"
+    )
+
+
+def _ps(test: Tested, verdict: Verdict) -> str:
+    """The p that decides, and that it is corrected."""
+    many = f", corrected for {verdict.correction} tests {p_value(test.corrected)}" if verdict.correction > 1 else ""
+    said = f"p = {p_value(test.p)}{many}"
+    if test.equivalent_p is not None:
+        said += f"; equivalence p = {p_value(test.equivalent_corrected)}"
+    return said
+
+
+def _fact_told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
+    runs = f"in all {test.n[0]} runs" if test.n[0] > 1 else "in the one run"
+    if claim.value is not None:
+        way = {"equal": "is", "higher": "is higher than", "lower": "is lower than"}.get(test.answer, "is not always")
+        return f"The {what} of {claim.arms[0]} {way} {number(claim.value)} {runs}."
+    if claim.of and what == "final weights":
+        way = "are the same, bit for bit," if test.answer == "equal" else "are not the same"
+        return f"The final weights of {claim.arms[0]} and {claim.arms[1]} {way} {runs}."
+    a, b = (number(mean) for mean in test.means)
+    if test.answer == "equal":
+        return f"{claim.arms[0]} and {claim.arms[1]} have equal {what} {runs}: {a}."
+    way = {"higher": "higher", "lower": "lower"}.get(test.answer, "now and then other")
+    return f"{claim.arms[0]} has {way} {what} than {claim.arms[1]} {runs}: {a} and {b}."

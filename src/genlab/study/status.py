@@ -1,0 +1,98 @@
+"""How a study stands, as a table: arms by seeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genlab.engine.stages import about
+from genlab.report.tables import Table
+from genlab.study.execute import State
+from genlab.study.outcome import Outcome
+from genlab.study.plan import Cell, Plan
+
+MARKS = {"finished": "done", "diverged": "diverged"}
+MOST = 12
+"""Columns of seeds in a table; more are shown by their numbers only."""
+
+
+def summary(state: State) -> str:
+    """In a line: how many are done, how long the rest takes."""
+    said = f"{len(state.done)} of {len(state.plan.cells)} runs done"
+    said += f", {len(state.failed)} failed" if state.failed else ""
+    if state.left is not None and (state.waiting or state.at):
+        said += f", {about(state.left)} left"
+    return said
+
+
+def worth_showing(state: State) -> list[int]:
+    """The seeds that are going on, and those around them."""
+    seeds = list(state.plan.seeds)
+    busy = [k for k, seed in enumerate(seeds) if any(cell.seed == seed for cell in state.at)]
+    first = max(0, min(busy[0] - 3, len(seeds) - MOST)) if busy else 0
+    return seeds[first : first + MOST]
+
+
+def in_a_word(state: State, cell: Cell) -> str:
+    """How one run stands, while the study runs."""
+    if cell in state.done:
+        return MARKS[state.done[cell].state]
+    if cell in state.failed:
+        return "failed"
+    if cell not in state.at:
+        return "-"
+    facts = state.at[cell]
+    if not facts or not facts.get("of"):
+        return "starting"
+    if facts["step"] >= facts["of"]:
+        return str(facts["doing"]).partition(" ")[0]
+    return f"{100 * facts['step'] / facts['of']:.0f} %"
+
+
+def table(found: Outcome) -> Table:
+    """One row per arm, one column per seed."""
+    plan = found.plan
+    if len(plan.seeds) > MOST:
+        columns = ("arm", "done", "diverged", "failed", "missing")
+        return Table(plan.title, columns, [_counts(found, arm) for arm in plan.names], numeric=columns[1:])
+    rows = [(arm, *(_state(found, Cell(arm, seed)) for seed in plan.seeds)) for arm in plan.names]
+    return Table(plan.title, ("arm", *(f"seed {seed}" for seed in plan.seeds)), rows)
+
+
+def _counts(found: Outcome, arm: str) -> tuple[str, ...]:
+    states = [_state(found, cell) for cell in found.plan.cells if cell.arm == arm]
+    done = sum(state in ("done", "stale") for state in states)
+    return (arm, *map(str, (done, states.count("diverged"), states.count("failed"), states.count("-"))))
+
+
+def _state(found: Outcome, cell: Cell) -> str:
+    if cell in found.records:
+        return "stale" if found.records[cell].is_stale else MARKS[found.records[cell].state]
+    return "failed" if cell in found.failed else "damaged" if cell in found.unusable else "-"
+
+
+def remarks(found: Outcome) -> list[str]:
+    """What has to be said beside the table."""
+    done, all_ = len(found.records), len(found.plan.cells)
+    lines = [f"{done} of {all_} runs done" + ("" if found.missing else "; complete")]
+    lines += [f"failed: {cell.arm}, seed {cell.seed}: {why}" for cell, why in found.failed.items()]
+    lines += [f"not used: {why}" for why in found.unusable.values()]
+    if found.stale:
+        names = ", ".join(cell.name for cell in found.stale[:6])
+        lines.append(
+            f"stale: {names}{', ...' if len(found.stale) > 6 else ''}: recorded by a version that computes other "
+            "numbers; study run --anew makes them again"
+        )
+    if len(set(found.machines.values())) > 1:
+        lines.append("seeds ran on several kinds of machine: arms are compared within seeds")
+    return lines
+
+
+def as_json(found: Outcome) -> dict[str, Any]:
+    """The same as plain values."""
+    plan: Plan = found.plan
+    return {
+        "study": plan.title,
+        "runs": [{"arm": c.arm, "seed": c.seed, "state": _state(found, c)} for c in plan.cells],
+        "remarks": remarks(found),
+        "table": found.digest,
+    }

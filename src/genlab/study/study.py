@@ -1,0 +1,194 @@
+"""A study in the hand: its plan, its folder of results, its runs; what can be asked of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genlab.engine.files import make_folder, refusals, write
+from genlab.errors import RunsFailed, UsageError
+from genlab.runs.directory import default_root
+from genlab.study import code as own
+from genlab.study import design
+from genlab.study.design import check, load
+from genlab.study.execute import Backend, Show, State, execute
+from genlab.study.folder import Folder, place_of
+from genlab.study.outcome import Outcome, outcome
+from genlab.study.plan import plan as planned
+from genlab.study.processes import Processes
+
+PATIENCE = 600.0
+QUALITY: dict[str, Any] = {"distance": "frechet_distance"}
+Arm = Mapping[str, Any] | Callable[[int], Any]
+
+
+class Study:
+    """Arms and seeds of a recipe, with the claims to be settled.
+
+    Args:
+        recipe: the base of every arm: a built-in name, or a file.
+        arms: name -> what is different, by dotted path; or a function of the seed, which returns what `genlab.train`
+            takes beside a recipe (a dictionary), or the images of a loop of its own.
+        seeds: how many (0 ..), or which.
+        name: of the study, and of its folders.
+        question, overrides, images, quantities, claims: as in a study file.
+        results: the folder of its results (default: results/NAME).
+        runs: the folder of all runs (default: GENLAB_RUNS or ./runs); the study's own lie in a folder in it.
+
+    Raises:
+        StudyError: every problem at once.
+    """
+
+    def __init__(
+        self,
+        recipe: str,
+        arms: Mapping[str, Arm],
+        *,
+        seeds: int | Sequence[int] = 8,
+        name: str = "study",
+        question: str = "",
+        overrides: Mapping[str, Any] | None = None,
+        images: int = 10_000,
+        quantities: Mapping[str, Any] | None = None,
+        claims: Mapping[str, Any] | None = None,
+        results: str | Path | None = None,
+        runs: str | Path | None = None,
+    ) -> None:
+        functions = {arm: made for arm, made in arms.items() if callable(made)}
+        plain = {
+            "schema": 1,
+            "name": name,
+            "question": question,
+            "recipe": recipe,
+            "overrides": dict(overrides or {}),
+            "arms": {arm: dict(made) for arm, made in arms.items() if not callable(made)},
+            "seeds": seeds if isinstance(seeds, int) else list(seeds),
+            "images": images,
+            "quantities": dict(QUALITY if quantities is None else quantities),
+            "claims": dict(claims or {}),
+        }
+        made = own.of_functions(functions) if functions else None
+        self._begin(
+            check(plain, name), Path(), None, made, Path("results") / name if results is None else results, runs
+        )
+
+    @classmethod
+    def at(
+        cls,
+        file: str | Path,
+        *,
+        profile: str | None = None,
+        code: str | Path | None = None,
+        results: str | Path | None = None,
+        runs: str | Path | None = None,
+    ) -> Study:
+        """The study of a file.
+
+        Args:
+            profile: one of its budgets; without it the whole.
+            code: a Python file with arms of your own; see `study.code`.
+            results: the folder of its results (default: results/NAME beside the file).
+
+        Raises:
+            StudyError: every problem of the file at once.
+        """
+        path, found = Path(file), cls.__new__(cls)
+        loaded = load(path)
+        title = loaded.name if profile is None else f"{loaded.name}-{profile}"
+        place = place_of(path, title) if results is None else results
+        found._begin(loaded, path.parent, profile, own.of_file(code) if code else None, place, runs)
+        found.command = (
+            f"genlab study run {file}{f' --profile {profile}' if profile else ''}{f' --code {code}' if code else ''}"
+        )
+        return found
+
+    def _begin(
+        self,
+        study: design.Study,
+        folder: Path,
+        profile: str | None,
+        made: own.Code | None,
+        results: str | Path,
+        runs: str | Path | None,
+    ) -> None:
+        self.plan = planned(study, folder, profile, made)
+        self.folder = Folder(results)
+        self.runs = (Path(runs) if runs else default_root()) / self.plan.title
+        self.command = ""
+
+    def __repr__(self) -> str:
+        return f"Study({self.plan.title!r}: {len(self.plan.arms)} arms x {len(self.plan.seeds)} seeds)"
+
+    def run(
+        self,
+        *,
+        workers: int = 1,
+        seed: int | None = None,
+        patience: float = PATIENCE,
+        keep: bool = False,
+        anew: bool = False,
+        amend: bool = False,
+        backend: Backend | None = None,
+        show: Show = lambda state, line: None,
+    ) -> Outcome:
+        """Carry out what is missing, and write tables and page.
+
+        Args:
+            workers: runs at once.
+            seed: only this one, with all arms.
+            patience: seconds without progress after which a run is given up.
+            keep: whether checkpoints of finished runs stay.
+            anew: make stale records again.
+            amend: accept that the plan was changed since the first run.
+            backend: where runs are carried out (default: processes of this machine).
+            show: hears how it stands.
+
+        Raises:
+            StudyError: the plan was changed since the first run.
+            RunsFailed: some runs failed; tables and page are written.
+            Stopped, StorageError: it can go on.
+        """
+        if not 1 <= workers <= 1000:
+            raise UsageError(f"workers is {workers}; allowed: 1 .. 1,000")
+        if patience <= 0:
+            raise UsageError(f"patience is {patience:g} s; allowed: more than 0")
+        state: State = execute(
+            self.plan,
+            self.folder,
+            self.runs,
+            backend or Processes(workers, patience),
+            seed=seed,
+            keep=keep,
+            anew=anew,
+            amend=amend,
+            workers=workers,
+            show=show,
+        )
+        found = self.report()
+        if state.failed:
+            cell, reason = next(iter(state.failed.items()))
+            raise RunsFailed(
+                f"{len(state.failed)} of {len(self.plan.cells)} runs failed, the first: {cell.arm}, seed {cell.seed}: "
+                f"{reason}; the others are kept, and the same command tries these again"
+            )
+        return found
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the records say now."""
+        return outcome(self.plan, self.folder)
+
+    def report(self) -> Outcome:
+        """Write table.csv, verdicts.json, figures and report.html into the folder of results."""
+        from genlab.study.pages import write_all
+
+        found = self.outcome
+        with refusals(self.folder.path):
+            make_folder(self.folder.path)
+        write(self.folder.path / "table.csv", found.csv.encode())
+        write(self.folder.path / "verdicts.json", (json.dumps(found.as_json, indent=1) + os.linesep).encode())
+        write_all(found, self.folder, self.command)
+        return found

@@ -1,0 +1,225 @@
+"""Numbers from anywhere, with the statistics, sentences, figure and page of a study."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genlab.engine.files import destination, write
+from genlab.errors import DataError, StudyError, UsageError, unknown
+from genlab.evaluation.statistics import smallest_p
+from genlab.report.html import render
+from genlab.report.study_page import StudyPage
+from genlab.report.tables import Table
+from genlab.study import sentences
+from genlab.study.claims import Verdict, decide
+from genlab.study.design import ALPHA, Difference
+from genlab.study.outcome import plain
+from genlab.study.pages import card
+
+MOST_PAIRS = 15
+"""Every two arms are compared, unless these are more; then each with the first."""
+BYTES = 50_000_000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the numbers say of every two arms.
+
+    Attributes:
+        what: the number, in words.
+        values: arm -> seed -> number.
+        verdicts, claims: by pair.
+    """
+
+    title: str
+    what: str
+    values: dict[str, dict[int, float]]
+    claims: dict[str, Difference]
+    verdicts: dict[str, Verdict]
+
+    @property
+    def table(self) -> Table:
+        """A row per arm."""
+        rows = []
+        for arm, seeds in self.values.items():
+            numbers = list(seeds.values())
+            spread = sentences.number(float(np.std(numbers, ddof=1))) if len(numbers) > 1 else "-"
+            rows.append((arm, str(len(numbers)), sentences.number(float(np.mean(numbers))), spread))
+        columns = ("arm", "n", f"{self.what}, mean", "SD")
+        return Table("", columns, rows, numeric=columns[1:])
+
+    @property
+    def sentences(self) -> list[str]:
+        """One to quote for each two arms."""
+        return [sentences.sentence(self.claims[name], verdict, self.what) for name, verdict in self.verdicts.items()]
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        found = {name: plain(asdict(verdict)) for name, verdict in self.verdicts.items()}
+        return {"verdicts": found, "sentences": self.sentences}
+
+    @property
+    def page(self) -> StudyPage:
+        """As of a study, without runs."""
+        cards = [card(name, self.claims[name], verdict, self.what, "") for name, verdict in self.verdicts.items()]
+        rows = [(each.says, each.arms) for each in cards]
+        tests = len(self.claims)
+        methods = (
+            "Differences of means were tested two-sided by permuting the seeds (or by flipping the signs of pairs), "
+            f"exactly; the p of all {tests} tests were corrected by Holm's method at {ALPHA:.0%}; intervals are the "
+            "values that the same test does not reject at its own corrected level."
+        ).replace("%", " %")
+        return StudyPage(
+            title=self.title,
+            question="",
+            lead=f"{len(self.values)} arms, {sum(map(len, self.values.values()))} numbers",
+            state="",
+            verdicts=Table("", ("arms", "verdict"), rows),
+            cards=cards,
+            arms=self.table,
+            bands=[],
+            grids=[],
+            grids_caption="",
+            failures=None,
+            cut=[],
+            cost=[],
+            methods=methods,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the page: one .html file.
+
+        Raises:
+            UsageError: another ending.
+        """
+        destination(Path(path), ".html (the page)")
+        write(Path(path), render(self.page).encode())
+
+
+def of_csv(
+    path: str | Path,
+    *,
+    arm: str,
+    value: str,
+    seed: str | None = None,
+    paired: bool = False,
+    margin: float | None = None,
+) -> Comparison:
+    """Every two arms of a CSV file.
+
+    Args:
+        arm, value, seed: the columns with the arm's name, the number, the seed (default: the row's place in its arm).
+        paired: whether the arms share what a seed decides.
+        margin: a difference smaller than this does not matter.
+
+    Raises:
+        DataError: not such a file; says which line.
+        StudyError: too few numbers for so many arms.
+    """
+    path = Path(path)
+    rows = _rows(path, [arm, value, *([seed] if seed else [])])
+    values: dict[str, dict[int, float]] = {}
+    for line, row in rows:
+        mine = values.setdefault(row[arm], {})
+        at = len(mine) if seed is None else _whole(path, line, seed, row[seed])
+        if at in mine:
+            raise DataError(f"{path} line {line}: {arm} {row[arm]!r} has {seed} {at} twice")
+        mine[at] = _number(path, line, value, row[value])
+    if paired and seed is None:
+        raise UsageError("--paired needs the column of the seed, as in --seed seed")
+    return compare(path.name, value, values, paired, margin)
+
+
+def compare(
+    title: str, what: str, values: Mapping[str, Mapping[int, float]], paired: bool = False, margin: float | None = None
+) -> Comparison:
+    """Every two arms of numbers; with many arms each with the first.
+
+    Raises:
+        StudyError: fewer than two arms, or too few numbers to show any difference.
+    """
+    arms = list(values)
+    pairs = list(combinations(arms, 2))
+    if len(pairs) > MOST_PAIRS:
+        pairs = [(arms[0], other) for other in arms[1:]]
+    if not pairs:
+        raise StudyError(title, [f"{len(arms)} arm{'s' if len(arms) != 1 else ''}; two or more are compared"])
+    _check(title, values, pairs, paired)
+    claims = {
+        f"{a} - {b}": Difference(
+            says=f"{a} and {b} differ in {what}.",
+            kind="difference",
+            of="value",
+            arms=(a, b),
+            expect="different",
+            paired=paired,
+            margin=margin,
+        )
+        for a, b in pairs
+    }
+    verdicts = decide(claims, {"value": values}, tuple(arms), {})
+    return Comparison(title, what, {arm: dict(seeds) for arm, seeds in values.items()}, claims, verdicts)
+
+
+def _check(
+    title: str, values: Mapping[str, Mapping[int, float]], pairs: Sequence[tuple[str, str]], paired: bool
+) -> None:
+    """Refuse numbers that could show no difference, whatever they are."""
+    least = min(len(seeds) for seeds in values.values())
+
+    def best(n: int) -> float:
+        return smallest_p(n) if paired else smallest_p(n, n)
+
+    if least >= 2 and best(least) * len(pairs) > ALPHA:
+        needed = next(n for n in range(least, 10_000) if best(n) * len(pairs) <= ALPHA)
+        raise StudyError(
+            title,
+            [
+                f"{least} seeds cannot show a difference in {len(pairs)} tests: the smallest p is {best(least):.2g}, "
+                f"corrected {best(least) * len(pairs):.2g}; {needed} seeds could"
+            ],
+        )
+
+
+def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    try:
+        if path.stat().st_size > BYTES:
+            raise DataError(f"{path}: larger than {BYTES:,} bytes")
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    first = text.partition("\n")[0]
+    reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=first.count))
+    there = [name.strip() for name in reader.fieldnames or []]
+    reader.fieldnames = there
+    for column in columns:
+        if column not in there:
+            raise DataError(f"{path}: {unknown('column', column, there)}")
+    return [(number, {c: str(row[c] or "").strip() for c in columns}) for number, row in enumerate(reader, start=2)]
+
+
+def _number(path: Path, line: int, column: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{path} line {line}: {column} is {text!r}; a finite number is needed")
+    return number
+
+
+def _whole(path: Path, line: int, column: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise DataError(f"{path} line {line}: {column} is {text!r}; a whole number is needed") from None

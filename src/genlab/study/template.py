@@ -1,0 +1,124 @@
+"""A study file written from a line: a recipe, what is varied, over how many seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from genlab.engine.files import write
+from genlab.errors import UsageError
+from genlab.evaluation.catalogue import METRICS
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe, files
+from genlab.recipe.changes import short
+from genlab.study import design
+
+MOST_CLAIMS = 15
+"""Every two arms are compared, unless these are more; then each with the first."""
+
+
+def template(
+    recipe: str,
+    vary: Sequence[str],
+    seeds: int,
+    of: str | None,
+    name: str | None,
+    overrides: Mapping[str, Any],
+) -> tuple[str, str]:
+    """(a study file, its name).
+
+    Args:
+        vary: "FIELD=VALUE,VALUE", once or more.
+        of: the quantity: a metric, or a logged column; by default the recipe's quality.
+
+    Raises:
+        UsageError: no such recipe or field.
+    """
+    grid = dict(map(_values, vary))
+    base = files.load(recipe, overrides)
+    family = FAMILIES[base.family]
+    wanted = of or ("frechet_distance" if family.sampling else "test_accuracy")
+    quantity: Any = wanted if wanted in METRICS else {"kind": "column", "name": wanted}
+    title, fields = name or _title(base, grid), " and ".join(path.rpartition(".")[2] for path in grid)
+    draft = {
+        "schema": 1,
+        "name": title,
+        "question": f"Does {fields} change the {wanted.replace('_', ' ')}?",
+        "recipe": recipe,
+        "overrides": dict(overrides),
+        "grid": grid,
+        "seeds": seeds,
+        "quantities": {"quality": quantity},
+    }
+    arms = _named(design.check(draft, title))
+    draft["arms"] = arms
+    del draft["grid"]
+    draft["claims"] = _claims(list(arms), wanted)
+    study = design.check(draft, title)
+    told = f"# {wanted}: {METRICS[wanted].says}\n" if wanted in METRICS else ""
+    return f"{told}{design.dump(study)}", title
+
+
+def write_new(place: Path, text: str) -> None:
+    """Write a study file; one that exists is not replaced.
+
+    Raises:
+        UsageError: it exists, or has another ending.
+    """
+    if place.suffix not in (".yaml", ".yml"):
+        raise UsageError(f"{place}: a study file ends in .yaml")
+    if place.exists():
+        raise UsageError(f"{place} exists; run it (genlab study run {place}), or give another --name")
+    write(place, text.encode())
+
+
+def _values(given: str) -> tuple[str, list[Any]]:
+    """A field and its values, as they would stand in a file."""
+    from genlab.recipe.text import parse
+
+    path, equals, values = given.partition("=")
+    if not (path and equals and values):
+        raise UsageError(f"--vary {given}: expected FIELD=VALUE,VALUE, as in optimisers.generator.lr=1e-4,2e-4")
+    listed = values if values.startswith("[") else f"[{values}]"
+    found = parse(f"values: {listed}", f"--vary {given}", "value")["values"]
+    return path, [_number(value) for value in found]
+
+
+def _number(value: Any) -> Any:
+    """YAML takes 1e-4 for a text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _title(base: Recipe, grid: Mapping[str, Any]) -> str:
+    fields = "-".join(path.rpartition(".")[2] for path in grid)
+    return f"{base.name}-{fields}"[:48].strip("-._+")
+
+
+def _named(study: design.Study) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for combination in study.combinations():
+        called = short({path: (None, value) for path, value in combination.items()}) or "arm"
+        found[called if called not in found else f"{called}-{len(found)}"] = combination
+    return found
+
+
+def _claims(arms: Sequence[str], wanted: str) -> dict[str, Any]:
+    """Every two arms differ, or, with many, each from the first."""
+    pairs = list(combinations(arms, 2))
+    if len(pairs) > MOST_CLAIMS:
+        pairs = [(arms[0], other) for other in arms[1:]]
+    return {
+        f"{a}-or-{b}"[:48]: {
+            "says": f"{a} and {b} differ in {wanted.replace('_', ' ')}.",
+            "kind": "difference",
+            "of": "quality",
+            "arms": [a, b],
+            "expect": "different",
+        }
+        for a, b in pairs
+    }
