@@ -20,7 +20,9 @@ import torch
 import genlab
 from genlab import data
 from genlab.api.run import Run
+from genlab.data import pictures
 from genlab.recipe import GanRecipe
+from genlab.report import style
 from genlab.runs.rows import Row
 
 if TYPE_CHECKING:
@@ -73,6 +75,15 @@ def finished(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished small run; tests only read it."""
     recipe = genlab.load_recipe("quick-mnist", {**SMALL, "data.name": str(digits)})
     return genlab.train(recipe, runs=tmp_path_factory.mktemp("runs"), name="quick-mnist-seed0-001")
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curves are laid out, and written as the same small picture: for tests in which a report is made but no figure is
+    looked at. tests/report looks at them."""
+    dot = pictures.png(np.zeros((1, 1, 1), np.uint8))
+    monkeypatch.setattr(style, "as_svg", lambda figure: "<svg></svg>")
+    monkeypatch.setattr(style, "as_png", lambda figure: dot)
 
 
 class StopAt:

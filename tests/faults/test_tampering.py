@@ -27,7 +27,10 @@ from genlab.runs.directory import RunDirectory, list_runs
 from genlab.runs.listing import state_of
 from genlab.runs.verify import verify
 
-pytestmark = pytest.mark.filterwarnings("default::UserWarning")  # The command line prints them as notes.
+pytestmark = [
+    pytest.mark.filterwarnings("default::UserWarning"),  # The command line prints them as notes.
+    pytest.mark.usefixtures("undrawn"),
+]
 Call = Callable[..., tuple[int, str, str]]
 SMALL = 60
 """Images of a "full" evaluation in these tests."""
@@ -117,7 +120,8 @@ def test_a_broken_file_hides_nothing(name: str, root: Path, call: Call) -> None:
     code, out, _ = call("runs", "verify", "--runs", root)
     assert code == 4
     assert "b: whole" in out
-    for command in (("report", "a"), ("sample", "a", "-n", 2, "-o", root / "x.png"), ("compare", "a", "b")):
+    sample = ("sample", "a", "-n", 2, "-o", root / "x.png")
+    for command in (("report", "a"), sample, ("compare", "a", "b", "-n", SMALL)):
         code, _, err = call(*command, "--runs", root)
         assert code in (0, 3, 4, 5), (command, err)
         assert "bug" not in err
