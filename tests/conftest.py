@@ -77,13 +77,18 @@ def finished(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return genlab.train(recipe, runs=tmp_path_factory.mktemp("runs"), name="quick-mnist-seed0-001")
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def undraw(patch: pytest.MonkeyPatch) -> None:
     """Curves are laid out, and written as the same small picture: for tests in which a report is made but no figure is
     looked at. tests/report looks at them."""
     dot = pictures.png(np.zeros((1, 1, 1), np.uint8))
-    monkeypatch.setattr(style, "as_svg", lambda figure: "<svg></svg>")
-    monkeypatch.setattr(style, "as_png", lambda figure: dot)
+    patch.setattr(style, "as_svg", lambda figure: "<svg></svg>")
+    patch.setattr(style, "as_png", lambda figure: dot)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test without drawn curves."""
+    undraw(monkeypatch)
 
 
 class StopAt:

@@ -131,6 +131,7 @@ def test_commands_in_the_docs_run(
     assert capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("page", [page for page in PAGES if page != EXERCISES], ids=lambda page: page.name)
 def test_python_in_the_docs_runs(page: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As written, but that every training is a small one."""

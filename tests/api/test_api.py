@@ -119,7 +119,7 @@ def test_an_array_file(finished: Run, tmp_path: Path) -> None:
 
 
 def test_an_unconditional_run_has_no_classes(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
-    run = genlab.train(small({"budget.max_steps": 2}, "s2-dcgan"), runs=tmp_path)
+    run = genlab.train(small({"budget.max_steps": 2}, "s2-dcgan"), runs=tmp_path, report=False)
     assert run.sample(3).shape == (3, 1, 32, 32)
     with pytest.raises(UsageError, match="is unconditional"):
         run.sample(3, label=1)
@@ -174,6 +174,7 @@ class OwnGenerator(nn.Module):
         return torch.tanh(self.linear(z)).view(-1, 1, 32, 32)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_own_networks(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     recipe = small({"budget.max_steps": 3, "logging.metrics_every": 1}, "s2-dcgan")
     discriminator = nn.Sequential(nn.Flatten(), nn.Linear(1024, 8), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))

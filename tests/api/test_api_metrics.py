@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import genlab
+from conftest import undraw
 from genlab import data
 from genlab.api import evaluate
 from genlab.api import train as api
@@ -44,7 +45,9 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def own_judge(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A judge of those digits, two steps an epoch."""
-    run, made = evaluate.train_judge(str(few), runs=tmp_path_factory.mktemp("runs"))
+    with pytest.MonkeyPatch.context() as patch:
+        undraw(patch)
+        run, made = evaluate.train_judge(str(few), runs=tmp_path_factory.mktemp("runs"))
     assert made.sha256 == judge.read(run.path / "judge.safetensors", "x").sha256
     return run
 

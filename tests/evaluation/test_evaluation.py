@@ -315,7 +315,13 @@ def watched(some_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     }
     root = tmp_path_factory.mktemp("runs")
     return {
-        kind: genlab.train("quick-mnist", overrides={**changes, "logging.evaluation": kind}, runs=root, name=kind)
+        kind: genlab.train(
+            "quick-mnist",
+            overrides={**changes, "logging.evaluation": kind},
+            runs=root,
+            name=kind,
+            report=kind == "full",
+        )
         for kind in ("none", "cheap", "full")
     }
 
@@ -421,7 +427,7 @@ def test_runs_are_measured_against_their_own_data(watched: dict[str, Run]) -> No
 
 def test_a_classifier_has_no_images(some_digits: Path, tmp_path: Path) -> None:
     changes = {"data.name": str(some_digits), "budget.max_steps": 2, "logging.tensorboard": False}
-    run = genlab.train("s4-classifier", overrides=changes, runs=tmp_path)
+    run = genlab.train("s4-classifier", overrides=changes, runs=tmp_path, report=False)
     with pytest.raises(UsageError, match="makes no images"):
         run.evaluate()
     other = evaluate.judge_of(run.path)
@@ -433,7 +439,7 @@ def test_a_vae_states_its_bound(some_digits: Path, tmp_path: Path) -> None:
         "data.name": str(some_digits), "budget.max_steps": 30, "logging.tensorboard": False,
         "engine.plan": "reference", "logging.evaluation": "none",
     }  # fmt: skip
-    run = genlab.train("s4-vae", overrides=changes, runs=tmp_path)
+    run = genlab.train("s4-vae", overrides=changes, runs=tmp_path, report=False)
     found = run.evaluate(n=60).record["vae"]
     assert found["negative_elbo"] == pytest.approx(found["reconstruction"] + found["kl"])
     # The bound with 64 weighted z is the tighter one; its interval is over 500 images, the other's value over as many.
@@ -521,6 +527,7 @@ def odd_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {path.stem: path for path in folder.glob("*.npz")}
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("kind", ["unlabelled", "pixel", "black", "one"])
 def test_a_conditional_training_ends_well_on_odd_data(
     kind: str, odd_data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -547,6 +554,7 @@ def test_a_conditional_training_ends_well_on_odd_data(
         assert "interpolation" not in one
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("recipe", ["cvae", "s4-classifier"])
 def test_other_families_do_without_labels_of_the_test_split(
     recipe: str, odd_data: dict[str, Path], tmp_path: Path
@@ -568,7 +576,7 @@ def test_other_families_do_without_labels_of_the_test_split(
 
 def test_a_discriminator_of_packs_needs_a_pack(odd_data: dict[str, Path], tmp_path: Path) -> None:
     changes = {**SHORT, **NARROW, "data.name": str(odd_data["one"]), "logging.evaluation": "none"}
-    run = genlab.train("s2-dcgan", overrides={**changes, "objective.packing": 2}, runs=tmp_path)
+    run = genlab.train("s2-dcgan", overrides={**changes, "objective.packing": 2}, runs=tmp_path, report=False)
     record = run.evaluate(n=1, keep=False).record
     assert "the discriminator needs 2 images of each kind" in " ".join(record["notes"])
     json.dumps(record, allow_nan=False)

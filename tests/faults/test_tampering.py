@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import genlab
+from conftest import undraw
 from genlab.api.recompute import recompute
 from genlab.api.run import Run
 from genlab.cli import main
@@ -62,6 +63,7 @@ def original(whole: lab.Whole, digits: Path, tmp_path_factory: pytest.TempPathFa
     recipe = lab.recipe_file(folder, folder / "own.npz", "gan", budget__epochs=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kept, "FULL", SMALL)
+        undraw(patch)
         run = genlab.train(str(recipe), runs=folder, name="a")
         run.evaluate(n=SMALL)
         run.report()
