@@ -49,7 +49,10 @@ def recipe_file(small: Callable[..., GanRecipe], tmp_path: Path) -> str:
     return str(path)
 
 
-def test_train_sample_report(recipe_file: str, tmp_path: Path) -> None:
+def test_train_sample_report(
+    recipe_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The training in a process of its own; the others find its run by its name."""
     runs = str(tmp_path / "runs")
     done = genlab("train", recipe_file, "--epochs", "1", "--objective.lambda=0.1", "--json", GENLAB_RUNS=runs)
     assert done.returncode == 0, done.stderr
@@ -60,13 +63,14 @@ def test_train_sample_report(recipe_file: str, tmp_path: Path) -> None:
     assert isinstance(recipe, GanRecipe)
     assert (recipe.budget.epochs, recipe.objective.lambda_) == (1, 0.1)
     output = str(tmp_path / "a.npz")
-    sampled = genlab("sample", Path(said["run"]).name, "-n", "12", "-o", output, "--class", "3", GENLAB_RUNS=runs)
-    assert sampled.returncode == 0, sampled.stderr
-    assert "EMA weights" in sampled.stdout
+    monkeypatch.setenv("GENLAB_RUNS", runs)
+    code, out, err = call(["sample", Path(said["run"]).name, "-n", "12", "-o", output, "--class", "3"], capsys)
+    assert code == 0, err
+    assert "EMA weights" in out
     with np.load(output) as arrays:
         assert arrays["labels"].tolist() == [3] * 12
     Path(said["report"]).unlink()
-    assert genlab("report", said["run"]).returncode == 0
+    assert call(["report", said["run"]], capsys)[0] == 0
     assert Path(said["report"]).exists()
 
 
