@@ -114,9 +114,17 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
             "logging.evaluation": "none",
         },
     ),
-    "vae": ("cvae", {"logging.evaluation": "none", "objective.kl_warmup_steps": 10}),
+    "vae": (
+        "cvae",
+        {
+            "networks.encoder.ndf": 4,
+            "networks.decoder.ngf": 4,
+            "logging.evaluation": "none",
+            "objective.kl_warmup_steps": 10,
+        },
+    ),
     "constant-gan": ("s2-dcgan", {**NARROW, "objective.critic_steps": 3}),
-    "classifier": ("judge-mnist", {}),
+    "classifier": ("judge-mnist", {"networks.classifier.widths": [8, 8, 8], "networks.classifier.features": 16}),
 }
 """Small trainings on a hundred real digits, of every family, and every kind of state that there is."""
 FAMILIES_FIRST = [
