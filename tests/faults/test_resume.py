@@ -6,7 +6,7 @@ import copy
 import shutil
 import signal
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -79,16 +79,24 @@ def kept(run: Path) -> int:
     return sum(file.stat().st_size for file in (run / "checkpoints").glob("step-??????/*"))
 
 
-@pytest.fixture
-def half(whole: Whole, tmp_path: Path) -> Callable[[str], Path]:
-    """half(kind) -> a run that was killed after step 9."""
+@pytest.fixture(scope="module")
+def halves(whole: Whole, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """halves(kind) -> a run that was killed after step 9; it stays as it is, and is made when it is first asked for."""
+    folder = tmp_path_factory.mktemp("halves")
 
-    def make(kind: str) -> Path:
-        ended = lab.call(lab.train, whole(kind)[0], tmp_path, kind, partial(lab.kill_after_save, 9), folder=tmp_path)
+    @cache
+    def made(kind: str) -> Path:
+        ended = lab.call(lab.train, whole(kind)[0], folder, kind, partial(lab.kill_after_save, 9), folder=folder)
         assert ended.code == -signal.SIGKILL, ended.err
-        return tmp_path / kind
+        return folder / kind
 
-    return make
+    return made
+
+
+@pytest.fixture
+def half(halves: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+    """half(kind) -> a copy of that run."""
+    return lambda kind: Path(shutil.copytree(halves(kind), tmp_path / kind))
 
 
 def forget(what: str, fresh: Any, saved: checkpoint.Checkpoint) -> checkpoint.Checkpoint:
