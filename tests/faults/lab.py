@@ -177,6 +177,13 @@ def train(recipe: Path, root: Path, name: str, hook: Act | None = None, **option
         genlab.train(str(recipe), runs=root, name=name, report=False, **options)
 
 
+def without_report() -> None:
+    """A hook: a training ends with its last checkpoint."""
+    from genlab.api import train as api
+
+    pytest.MonkeyPatch().setattr(api, "finish", lambda run: None)
+
+
 def kill_in_step(step: int) -> None:
     """A hook: SIGKILL in the middle of a step, after its first update; of a GAN that is between D and G."""
     from genlab.engine.optim import Descent
