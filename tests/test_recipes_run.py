@@ -76,9 +76,11 @@ KEPT = ("quick-mnist", "quick-stacked", "s1-mlp", "s2-cdcgan", "s3-mlp", "s4-dcg
 """One of each kind of network and objective; tests/test_golden.py has the first steps of all."""
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in KEPT else [pytest.mark.slow]) for n in NAMES])
 def test_three_steps(name: str, classifier: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 16 images, the first of 512; a family that evaluates sees the first 200 test images."""
+    """Of 16 images, the first of 512; a family that evaluates sees the first 200 test images. The curves of each recipe
+    are laid out here, and written in the 200 steps below."""
 
     def few(recipe: Recipe, test: Dataset | None) -> Dataset | None:
         return as_tested(recipe, None if test is None else data.first(test, 200))
