@@ -71,7 +71,7 @@ def _take(study: Study, known: dict[Cell, Record], path: Path, read: object) -> 
     write_record(study.folder.record_path(cell), record)
     if picture:
         write(study.folder.sample_path(cell), picture)
-    study.folder.note("collected", cell, source=str(path))
+    study.folder.note("collected", cell, source=path.name)
     known[cell] = record
     return f"{path}: taken as {cell.arm}, seed {cell.seed}"
 

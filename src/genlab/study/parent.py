@@ -14,15 +14,18 @@ PARENT = "GENLAB_PARENT"
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
 
 
-def follow() -> None:
-    """From now on this process is killed when its parent is gone. Standard input is the pipe that breaks."""
-    expected = int(os.environ.get(PARENT, "0"))
+def follow(parent: int) -> None:
+    """From now on the kernel kills this process when its parent is gone (on Linux)."""
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL)
-    if expected and os.name != "nt" and os.getppid() != expected:  # It went before we asked.
+    if parent and os.name != "nt" and os.getppid() != parent:  # It went before we asked.
         os._exit(1)
+
+
+def watch_input() -> None:
+    """From now on this process ends when standard input does, a pipe whose other end only its parent has."""
     threading.Thread(target=_read_to_the_end, daemon=True).start()
 
 

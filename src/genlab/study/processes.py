@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -45,11 +47,13 @@ class Processes:
     def __init__(self, workers: int, patience: float) -> None:
         self.workers, self.patience = workers, patience
         self._something = threading.Event()
-        self._running: dict[Cell, _Process] = {}
+        self._running: dict[Cell, _Worker] = {}
+        self._idle: list[_Worker] = []
         self._pins: tuple[dict[str, Pins], str] | None = None
 
     @property
     def running(self) -> list[Cell]:
+        """The runs that are going on."""
         return list(self._running)
 
     def has_room(self, cell: Cell) -> bool:
@@ -64,7 +68,15 @@ class Processes:
 
     def start(self, cell: Cell, task: dict[str, Any]) -> None:
         """Begin a run."""
-        self._running[cell] = _Process(cell, task, self._something)
+        threads = int(task["recipe"]["engine"]["threads"])
+        fit = [worker for worker in self._idle if worker.threads == threads and worker.is_alive]
+        for worker in self._idle:
+            if worker not in fit[:1]:
+                worker.kill()
+        worker = fit[0] if fit else _Worker(threads, self._something)
+        self._idle = []
+        worker.begin(task)
+        self._running[cell] = worker
 
     def hear(self, seconds: float) -> list[Event]:
         """What has happened since the last call; it is waited for as long as `seconds`."""
@@ -78,44 +90,49 @@ class Processes:
 
     def _of(self, cell: Cell) -> list[Event]:
         """What has happened to one run."""
-        process = self._running[cell]
-        over = process.is_over()  # Asked first, so that its last lines are read.
-        found = [Event(cell, "at", facts) for facts in process.read()]
-        silent = time.monotonic() - process.moved_at
-        if over:
+        worker = self._running[cell]
+        found = [Event(cell, "at", facts) for facts in worker.read()]
+        silent = time.monotonic() - worker.moved_at
+        if (outcome := worker.outcome()) is not None:
             del self._running[cell]
-            return [*found, process.outcome()]
+            if worker.is_alive:
+                self._idle.append(worker)
+            return [*found, Event(cell, *outcome)]
         if silent > self.patience:
-            process.kill()
+            worker.kill()
             del self._running[cell]
-            return [*found, process.hung(silent)]
+            how = f"{silent / 60:.0f} minutes" if silent > 90 else f"{silent:.0f} s"
+            facts = {"reason": f"no sign of progress for {how}", "hung": True, "tail": worker.tail}
+            return [*found, Event(cell, "lost", facts)]
         return found
 
     def stop(self) -> None:
         """Ask all runs to save and end; those that do not within `GRACE` are killed."""
-        for process in self._running.values():
-            process.ask()
+        for worker in self._running.values():
+            worker.ask()
         until = time.monotonic() + GRACE
-        for process in self._running.values():
-            process.wait(max(0.0, until - time.monotonic()))
+        for worker in self._running.values():
+            worker.wait(max(0.0, until - time.monotonic()))
+        for worker in [*self._running.values(), *self._idle]:
+            worker.kill()
         self._running.clear()
+        self._idle = []
 
 
-class _Process:
-    """One run."""
+class _Worker:
+    """A process that carries out one run after another, each in a process of its own; see `worker`."""
 
-    def __init__(self, cell: Cell, task: dict[str, Any], something: threading.Event) -> None:
-        self.cell, self.moved_at, self._end = cell, time.monotonic(), dict[str, Any]()
-        self._something, self._lines = something, queue.Queue[str]()
-        self._tail: list[str] = []
-        threads = str(task["recipe"]["engine"]["threads"])
+    def __init__(self, threads: int, something: threading.Event) -> None:
+        self.threads, self.moved_at = threads, time.monotonic()
+        self._something, self._lines, self._tail = something, queue.Queue[str](), list[str]()
+        self._child, self._end, self._gone = 0, dict[str, Any](), dict[str, Any]()
         source = str(Path(__file__).resolve().parents[2])
         paths = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
-        environment = {**os.environ, PARENT: str(os.getpid()), "OMP_NUM_THREADS": threads, "PYTHONPATH": paths}
+        environment = {**os.environ, PARENT: str(os.getpid()), "OMP_NUM_THREADS": str(threads), "PYTHONPATH": paths}
         # A group of its own: Ctrl-C in a terminal reaches the study alone, which asks its runs to stop.
         own_group: dict[str, Any] = {} if os.name == "nt" else {"process_group": 0}
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "genlab.study.worker", json.dumps(task)],
+            [sys.executable, "-m", "genlab.study.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -141,8 +158,17 @@ class _Process:
         while part := stream.read(LINE):
             self._tail = [*self._tail, part][-2:]
 
+    def begin(self, task: dict[str, Any]) -> None:
+        """Carry out a task."""
+        self._child, self._end, self._gone, self._tail = 0, {}, {}, []
+        self.moved_at = time.monotonic()
+        assert self._popen.stdin is not None
+        with suppress(BrokenPipeError):  # It died meanwhile, which `outcome` will say.
+            self._popen.stdin.write(json.dumps(task) + "\n")
+            self._popen.stdin.flush()
+
     def read(self) -> list[dict[str, Any]]:
-        """What it has said since the last call, but for how it ended."""
+        """How far the run is, as it was said since the last call."""
         found = []
         while not self._lines.empty():
             self.moved_at = time.monotonic()
@@ -150,48 +176,61 @@ class _Process:
                 facts = json.loads(self._lines.get())
             except ValueError:  # Killed in the middle of a line.
                 continue
-            if facts["event"] == "end":
-                self._end = facts
-            else:
-                found.append(facts)
+            match facts["event"]:
+                case "begun":
+                    self._child = facts["pid"]
+                case "end":
+                    self._end = facts
+                case "gone":
+                    self._gone = facts
+                case _:
+                    found.append(facts)
         return found
 
     @property
+    def is_alive(self) -> bool:
+        return self._popen.poll() is None
+
+    @property
     def tail(self) -> str:
-        """The end of what it printed."""
+        """The end of what the run has printed."""
         return "".join(self._tail)[-TAIL:]
 
-    def is_over(self) -> bool:
-        if self._popen.poll() is None:
-            return False
-        for reader in self._readers:
-            reader.join(1.0)
-        return True
-
-    def outcome(self) -> Event:
-        """What came of a process that is gone."""
-        code = self._popen.returncode
+    def outcome(self) -> tuple[str, dict[str, Any]] | None:
+        """What came of the run: (end or lost, facts); None while it goes on."""
+        if not self._gone and self.is_alive:
+            return None
+        if not self.is_alive:
+            for reader in self._readers:
+                reader.join(1.0)
+            self.read()
         if self._end:
-            return Event(self.cell, "end", {**self._end, "tail": self.tail})
+            return "end", {**self._end, "tail": self.tail}
+        code = self._gone["code"] if self._gone else self._popen.returncode
         how = f"killed (signal {-code})" if code < 0 else f"ended without a word (exit code {code})"
         if code == -9:
             how += "; the machine may have run out of memory"
-        return Event(self.cell, "lost", {"reason": how, "tail": self.tail})
-
-    def hung(self, silent: float) -> Event:
-        """That it stood still for so many seconds."""
-        how = f"{silent / 60:.0f} minutes" if silent > 90 else f"{silent:.0f} s"
-        return Event(self.cell, "lost", {"reason": f"no sign of progress for {how}", "hung": True, "tail": self.tail})
+        return "lost", {"reason": how, "tail": self.tail}
 
     def ask(self) -> None:
-        self._popen.terminate()
+        """Let the run save and end."""
+        with suppress(ProcessLookupError):
+            if self._child:
+                os.kill(self._child, signal.SIGTERM)
+            else:
+                self._popen.terminate()
 
     def wait(self, seconds: float) -> None:
-        try:
-            self._popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        """Until the run is over, or so many seconds."""
+        until = time.monotonic() + seconds
+        while self.outcome() is None and time.monotonic() < until:
+            self.read()
+            time.sleep(0.02)
 
     def kill(self) -> None:
+        """End it at once, with its run."""
+        with suppress(ProcessLookupError):
+            if self._child and not self._gone:
+                os.kill(self._child, signal.SIGKILL)
         self._popen.kill()
         self._popen.wait()

@@ -40,7 +40,7 @@ class Source:
 class Metric(Section):
     """A number of the evaluation after the training."""
 
-    kind: Literal["metric"] = "metric"
+    kind: Literal["metric"]
     name: str
     """As `genlab metrics` lists them, or a dotted path into the evaluation, as in discriminator.ranking."""
 
@@ -51,7 +51,7 @@ class Metric(Section):
 class Column(Section):
     """A logged column at a step, or over a window of steps."""
 
-    kind: Literal["column"] = "column"
+    kind: Literal["column"]
     name: str
     at: Annotated[float, Field(ge=0)] | None = None
     """A step, or, from 0 to 1, a share of the training; null for its end, or for `window`."""

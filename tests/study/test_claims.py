@@ -1,0 +1,216 @@
+"""Verdicts: what the numbers say of the arms, what follows for the claim, and that interval and verdict agree."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genlab.evaluation import statistics
+from genlab.study import design
+from genlab.study.claims import Verdict, decide
+from genlab.study.design import ALPHA
+
+ARMS = ("a", "b", "c")
+BASE: dict[str, Any] = {"says": "So it is.", "of": "q"}
+DIFFERENCE: dict[str, Any] = {**BASE, "kind": "difference", "arms": ["a", "b"], "expect": "higher"}
+EQUIVALENCE: dict[str, Any] = {**BASE, "kind": "equivalence", "arms": ["a", "b"], "margin": 2.0}
+
+
+def claims_of(*claims: dict[str, Any]) -> dict[str, Any]:
+    study = {
+        "schema": 1,
+        "name": "s",
+        "recipe": "quick-mnist",
+        "arms": {arm: {} for arm in ARMS},
+        "seeds": 8,
+        "quantities": {"q": "frechet_distance"},
+        "claims": {f"c{k}": claim for k, claim in enumerate(claims)},
+    }
+    return design.check(study, "s").claims
+
+
+def numbers(**arms: Any) -> dict[str, dict[str, dict[int, float]]]:
+    return {"q": {arm: dict(enumerate(map(float, values))) for arm, values in arms.items()}}
+
+
+def one(claim: dict[str, Any], **arms: Any) -> Verdict:
+    return decide(claims_of(claim), numbers(**arms), ARMS, {})["c0"]
+
+
+LOW, HIGH = np.arange(8.0), np.arange(8.0) + 20
+MIXED = np.array([0.0, 9, 1, 8, 2, 7, 3, 6])
+
+
+@pytest.mark.parametrize(
+    ("expect", "a", "b", "arms", "answer"),
+    [
+        ("higher", HIGH, LOW, "higher", "holds"),
+        ("higher", LOW, HIGH, "lower", "does not hold"),
+        ("lower", LOW, HIGH, "lower", "holds"),
+        ("lower", HIGH, LOW, "higher", "does not hold"),
+        ("different", HIGH, LOW, "higher", "holds"),
+        ("different", LOW, HIGH, "lower", "holds"),
+        ("higher", MIXED, MIXED + 0.1, "not distinguishable", "cannot be decided here"),
+        ("different", MIXED, MIXED + 0.1, "not distinguishable", "cannot be decided here"),
+    ],
+)
+def test_a_difference_is_answered_for_the_arms_and_for_the_claim(
+    expect: str, a: Any, b: Any, arms: str, answer: str
+) -> None:
+    verdict = one({**DIFFERENCE, "expect": expect}, a=a, b=b)
+    assert (verdict.tests[0].answer, verdict.answer) == (arms, answer)
+    assert (verdict.why != "") == (answer == "cannot be decided here")
+
+
+def test_no_difference_holds_only_where_the_arms_are_equivalent() -> None:
+    """Seeds that merely find nothing say nothing: with a margin that they cannot show, the claim stays open."""
+    same = MIXED[::-1]
+    assert one({**EQUIVALENCE, "margin": 9.0}, a=MIXED, b=same).answer == "holds"
+    assert one({**EQUIVALENCE, "margin": 0.5}, a=MIXED, b=same).answer == "cannot be decided here"
+    assert one(EQUIVALENCE, a=LOW, b=HIGH).answer == "does not hold"
+
+
+def test_a_claimed_difference_does_not_hold_where_the_arms_are_equivalent() -> None:
+    verdict = one({**DIFFERENCE, "expect": "different", "margin": 9.0}, a=MIXED, b=MIXED[::-1])
+    assert (verdict.tests[0].answer, verdict.answer) == ("equivalent", "does not hold")
+
+
+def test_a_difference_within_the_margin_is_said_beside_the_verdict() -> None:
+    close = LOW / 100
+    assert one({**EQUIVALENCE, "margin": 5.0}, a=close + 1, b=close).why == "the arms differ, by less than the margin"
+    small = one({**DIFFERENCE, "margin": 5.0}, a=close + 1, b=close)
+    assert (small.answer, small.why) == ("holds", "the difference is smaller than the margin")
+
+
+def test_pairs_are_tested_as_pairs_only_where_the_claim_says_so() -> None:
+    base = np.array([0.0, 50, 100, 150, 200, 250, 300, 350])
+    found = {paired: one({**DIFFERENCE, "paired": paired}, a=base + 1, b=base) for paired in (True, False)}
+    assert found[True].tests[0].p == 2 / 2**8
+    assert (found[True].answer, found[False].answer) == ("holds", "cannot be decided here")
+    assert "pairs" in found[True].tests[0].kind
+
+
+def test_pairs_use_only_the_seeds_that_both_arms_have() -> None:
+    values = numbers(a=HIGH, b=LOW)
+    del values["q"]["a"][3]
+    verdict = decide(claims_of({**DIFFERENCE, "paired": True}), values, ARMS, {})["c0"]
+    assert verdict.tests[0].n == (7, 7)
+
+
+def test_on_several_machines_arms_are_compared_within_seeds() -> None:
+    """A machine moves all arms of its seeds alike: pairs see through that, a test of independent seeds does not."""
+    base = np.array([0.0] * 4 + [100.0] * 4) + MIXED / 10
+    values, claims = numbers(a=base + 1, b=base), claims_of(DIFFERENCE)
+    machines = {seed: "one" if seed < 4 else "other" for seed in range(8)}
+    assert decide(claims, values, ARMS, {}, machines)["c0"].answer == "holds"
+    assert decide(claims, values, ARMS, {}, dict.fromkeys(range(8), "one"))["c0"].answer == "cannot be decided here"
+
+
+def test_a_trend_follows_the_order_of_the_claim() -> None:
+    claim = {**BASE, "kind": "trend", "arms": ["a", "b", "c"], "expect": "rising"}
+    assert one(claim, a=LOW, b=LOW + 8, c=LOW + 16).answer == "holds"
+    assert one({**claim, "arms": ["c", "b", "a"]}, a=LOW, b=LOW + 8, c=LOW + 16).answer == "does not hold"
+    assert one(claim, a=MIXED, b=MIXED, c=MIXED).answer == "cannot be decided here"
+
+
+def test_one_arm_is_held_against_a_value() -> None:
+    claim = {**BASE, "kind": "one arm", "arm": "a", "value": 10.0, "expect": "higher"}
+    assert one(claim, a=HIGH).answer == "holds"
+    assert one(claim, a=LOW).answer == "does not hold"
+    assert one({**claim, "value": 3.4}, a=LOW).answer == "cannot be decided here"
+    assert one(claim, a=HIGH).tests[0].p == 2 / 2**8
+
+
+def test_a_ranking_holds_only_against_each_other_arm() -> None:
+    claim = {**BASE, "kind": "ranking", "arm": "a", "expect": "highest"}
+    assert one(claim, a=HIGH + 20, b=HIGH, c=LOW).answer == "holds"
+    assert one(claim, a=HIGH, b=HIGH + 20, c=LOW).answer == "does not hold"
+    assert one(claim, a=HIGH, b=HIGH, c=LOW).answer == "cannot be decided here"
+    assert one({**claim, "expect": "lowest"}, a=LOW, b=HIGH, c=HIGH).answer == "holds"
+    assert one(claim, a=HIGH + 20, b=HIGH, c=LOW).correction == 2
+
+
+@pytest.mark.parametrize(
+    ("claim", "a", "b", "answer"),
+    [
+        ({"arms": ["a"], "value": 5, "expect": "equal"}, [5, 5], [], "holds"),
+        ({"arms": ["a"], "value": 5, "expect": "equal"}, [5, 6], [], "does not hold"),
+        ({"arms": ["a"], "value": 5, "expect": "equal", "tolerance": 1}, [5, 6], [], "holds"),
+        ({"arms": ["a", "b"], "expect": "higher"}, [6, 7], [5, 6], "holds"),
+        ({"arms": ["a", "b"], "expect": "lower"}, [6, 7], [5, 6], "does not hold"),
+        ({"arms": ["a", "b"], "expect": "equal"}, [6], [], "cannot be decided here"),
+    ],
+)
+def test_a_fact_is_so_in_every_run_and_needs_no_seeds(claim: dict[str, Any], a: Any, b: Any, answer: str) -> None:
+    assert one({**BASE, "kind": "fact", **claim}, a=a, b=b).answer == answer
+
+
+def test_facts_do_not_count_in_the_correction() -> None:
+    fact = {**BASE, "kind": "fact", "arms": ["a"], "value": 0, "expect": "higher"}
+    assert decide(claims_of(DIFFERENCE, fact), numbers(a=HIGH, b=LOW), ARMS, {})["c0"].correction == 1
+
+
+@pytest.mark.parametrize("seeds", [0, 1])
+def test_a_verdict_from_one_seed_is_refused(seeds: int) -> None:
+    verdict = one(DIFFERENCE, a=HIGH, b=LOW[:seeds])
+    assert verdict.answer == "cannot be decided here"
+    assert f"{('no', 'one')[seeds]} seed of b" in verdict.why
+
+
+def test_a_verdict_at_less_than_the_own_budget_is_an_indication() -> None:
+    share = {"a": "5 of 50 epochs"}
+    verdict = decide(claims_of(DIFFERENCE), numbers(a=HIGH, b=LOW), ARMS, share)["c0"]
+    assert verdict.is_indication
+    assert verdict.share == "5 of 50 epochs"
+    assert not one(DIFFERENCE, a=HIGH, b=LOW).is_indication
+
+
+def test_holm_is_over_the_claims_of_the_question() -> None:
+    """0.05 / 3 is needed of the strongest of three claims; with p = 0.029 each would hold alone."""
+    values = numbers(a=HIGH[:4], b=LOW[:4], c=MIXED[:4])
+    alone = decide(claims_of(DIFFERENCE), values, ARMS, {})["c0"]
+    three = decide(claims_of(*[DIFFERENCE] * 3), values, ARMS, {})["c0"]
+    assert alone.tests[0].p == three.tests[0].p == pytest.approx(2 / 70)
+    assert (alone.answer, three.answer) == ("holds", "cannot be decided here")
+    assert three.tests[0].corrected == pytest.approx(6 / 70)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_interval_and_verdict_agree_for_every_claim_of_a_question(paired: bool) -> None:
+    """At the level at which a difference was decided its interval leaves out 0 exactly where the claim is decided."""
+    rng, decided = np.random.default_rng(0), 0
+    for _ in range(60):
+        arms = {arm: rng.normal(scale=1.0, size=7) + shift for arm, shift in zip(ARMS, (0, 1.2, 2.2), strict=True)}
+        pairs = [("a", "b"), ("a", "c"), ("b", "c")]
+        claims = [{**DIFFERENCE, "arms": list(p), "expect": "different", "paired": paired} for p in pairs]
+        for verdict in decide(claims_of(*claims), numbers(**arms), ARMS, {}).values():
+            test = verdict.tests[0]
+            assert test.interval is not None
+            assert test.corrected is not None
+            apart = not test.interval[0] <= 0 <= test.interval[1]
+            assert apart == (test.corrected <= ALPHA) == (test.answer != "not distinguishable")
+            decided += apart
+    assert 20 < decided < 160  # Both sides were seen.
+
+
+def test_corrected_p_are_those_of_holm() -> None:
+    rng = np.random.default_rng(1)
+    arms = {arm: rng.normal(size=8) + shift for arm, shift in zip(ARMS, (0, 1, 2), strict=True)}
+    pairs = [("a", "b"), ("a", "c"), ("b", "c")]
+    claims = claims_of(*({**DIFFERENCE, "arms": list(pair)} for pair in pairs))
+    found = decide(claims, numbers(**arms), ARMS, {})
+    ps = [statistics.difference(arms[a], arms[b]).p for a, b in pairs]
+    assert [v.tests[0].corrected for v in found.values()] == statistics.holm(ps)
+
+
+def test_the_smallest_margin_that_the_seeds_could_have_shown_is_the_edge() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(size=8), rng.normal(size=8)
+    shown = one(DIFFERENCE, a=a, b=b).tests[0].shown
+    assert shown is not None
+    assert statistics.equivalence(a, b, shown * 1.01) <= ALPHA < statistics.equivalence(a, b, shown * 0.98)
+    few = one(DIFFERENCE, a=[1, 2], b=[1, 3]).tests[0].shown
+    assert few == math.inf
