@@ -7,6 +7,7 @@ train) is in `plan`; what a claim's numbers say is in `claims`. A study file nev
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,15 +17,17 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from genlab.errors import StudyError, unknown
 from genlab.evaluation.statistics import smallest_p
 from genlab.recipe import text
+from genlab.recipe.changes import short
 from genlab.recipe.draft import explained
 from genlab.recipe.sections import Count, NotNegative, Positive, Section
 from genlab.recipe.source import read_text
-from genlab.study.quantities import Quantity, Weights
+from genlab.study.quantities import Finite, Quantity, Weights
 
 ALPHA = 0.05
 """The chance, at most, that any claim of a question is decided falsely as a difference; and likewise as equivalence."""
 MOST_SEEDS, MOST_ARMS = 1000, 100
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,47}$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,47}$"
+Name = Annotated[str, Field(pattern=NAME)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -119,7 +122,7 @@ class OneArm(BaseClaim):
 
     kind: Literal["one arm"]
     arm: str
-    value: float
+    value: Finite
     expect: Literal["higher", "lower", "different"]
 
     @property
@@ -155,7 +158,7 @@ class Fact(BaseClaim):
     kind: Literal["fact"]
     arms: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
     expect: Literal["equal", "higher", "lower"]
-    value: float | None = None
+    value: Finite | None = None
     """What one arm is held against."""
     tolerance: NotNegative = 0
     """Up to which difference two numbers count as equal."""
@@ -235,11 +238,15 @@ class Study(Section):
             raise StudyError(self.name, [unknown("profile", name, self.profiles)])
         return self.profiles[name]
 
-    def combinations(self) -> list[dict[str, Any]]:
-        """The arms of `grid`, by what is different in them."""
-        if not self.grid:
-            return []
-        return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
+    def combinations(self) -> dict[str, dict[str, Any]]:
+        """The arms of `grid`, each named by what is different in it; by its place where that is no name for a file."""
+        found: dict[str, dict[str, Any]] = {}
+        for values in itertools.product(*self.grid.values()) if self.grid else ():
+            combination = dict(zip(self.grid, values, strict=True))
+            name = short({path: (None, value) for path, value in combination.items()})
+            fits = re.match(NAME, name) and name not in found and name not in self.arms
+            found[name if fits else f"arm-{len(found) + 1}"] = combination
+        return found
 
 
 def load(path: str | Path) -> Study:
@@ -263,7 +270,7 @@ def check(raw: Mapping[str, Any], title: str) -> Study:
         study = Study.model_validate(raw)
     except ValidationError as error:
         raise StudyError(title, explained(error, Study, raw)) from None
-    problems = [*_of_arms(study), *_of_claims(study)]
+    problems = [*_of_arms(study), *_of_quantities(study), *_of_claims(study)]
     if problems:
         raise StudyError(title, problems)
     return study
@@ -271,11 +278,16 @@ def check(raw: Mapping[str, Any], title: str) -> Study:
 
 def _of_arms(study: Study) -> Iterator[str]:
     count = len(study.arms) + len(study.combinations())
-    if not 1 <= count <= MOST_ARMS:
+    if count > MOST_ARMS:  # With code of the user's own there may be none.
         yield f"arms and grid: {count} arms; allowed: 1 .. {MOST_ARMS}"
     for name, arm in study.arms.items():
         if not isinstance(arm.get("recipe", ""), str):
             yield f"arms.{name}.recipe is {arm['recipe']!r}; a recipe's name or file is needed"
+
+
+def _of_quantities(study: Study) -> Iterator[str]:
+    for name, quantity in study.quantities.items():
+        yield from (f"quantities.{name}: {problem}" for problem in quantity.problems())
 
 
 def _of_claims(study: Study) -> Iterator[str]:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from genlab import data
+from genlab.data import Dataset
 from genlab.errors import GenlabError, RecipeError, StudyError
 from genlab.evaluation.catalogue import NAMES
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
-from genlab.recipe.changes import short
 from genlab.recipe.schedule import Schedule
 from genlab.study.code import Code
 from genlab.study.design import Study, too_many
 from genlab.study.quantities import Metric, Weights, columns_of
-from genlab.training.assemble import prepare
+from genlab.training.assemble import settle
 
 PINNED: dict[str, Any] = {"engine.threads": 1, "logging.tensorboard": False}
 """Of every run, unless the file says otherwise: with one thread each, runs share a machine best, and as many threads in
 every run are needed for equal bits."""
+Load = Callable[[str], Dataset]
 LENGTH = ("budget.epochs", "budget.max_steps")
 """What of the fields for every arm makes a training shorter than the recipe's own."""
 
@@ -143,15 +146,15 @@ def plan(study: Study, folder: Path, profile: str | None = None, code: Code | No
     Raises:
         StudyError: every problem at once: an arm's recipe, a claim that no result of so many seeds could decide.
     """
-    budget, problems, arms = study.profile(profile), [], []
+    budget, problems, arms, load = study.profile(profile), [], [], cache(data.load)
     names = [*_overrides(study), *(code.names if code else ())]
     if not names:
-        raise StudyError(study.name, ["no arms; arms and grid name none"])
+        raise StudyError(study.name, ["arms and grid: 0 arms; give one or more, or code of your own with --code"])
     if double := {name for name in names if names.count(name) > 1}:
         raise StudyError(study.name, [f"two arms are called {sorted(double)[0]}"])
     for name in names:
         try:
-            arms.append(_arm(study, folder, profile, name, own_code=bool(code and name in code.names)))
+            arms.append(_arm(study, folder, profile, name, load, own_code=bool(code and name in code.names)))
         except RecipeError as error:
             problems += [f"arms.{name}: {line}" for line in error.problems]
         except GenlabError as error:
@@ -167,15 +170,16 @@ def plan(study: Study, folder: Path, profile: str | None = None, code: Code | No
     return Plan(study, profile, tuple(arms), seeds, budget.images or study.images, code)
 
 
-def _arm(study: Study, folder: Path, profile: str | None, name: str, own_code: bool) -> Arm:
+def _arm(study: Study, folder: Path, profile: str | None, name: str, load: Load, own_code: bool) -> Arm:
     mine = dict(_overrides(study).get(name, {}))
     base, budget = _base(mine.pop("recipe", study.recipe), folder), study.profile(profile)
     mine = _flat(mine)
     common = {**PINNED, **_flat(study.overrides), **_flat(budget.overrides)}
-    recipe, dataset = prepare(base, {**common, **mine})
+    recipe, dataset = settle(base, {**common, **mine}, load)
+    images = min(len(dataset), recipe.data.subset or len(dataset))
     whole = {path: value for path, value in common.items() if path not in LENGTH}
-    own = Schedule.of(prepare(base, {**whole, **mine})[0], len(dataset))
-    steps = Schedule.of(recipe, len(dataset)).total_steps
+    own = Schedule.of(settle(base, {**whole, **mine}, load)[0], images)
+    steps = Schedule.of(recipe, images).total_steps
     if budget.budget < 1:
         steps = max(1, round(steps * budget.budget))
         recipe = recipe.model_copy(update={"budget": recipe.budget.model_copy(update={"max_steps": steps})})
@@ -184,11 +188,7 @@ def _arm(study: Study, folder: Path, profile: str | None, name: str, own_code: b
 
 def _overrides(study: Study) -> dict[str, dict[str, Any]]:
     """Name -> what is different, of the arms in the file."""
-    found: dict[str, dict[str, Any]] = dict(study.arms)
-    for combination in study.combinations():
-        name = short({path: (None, value) for path, value in combination.items()}) or "arm"
-        found[name if name not in found else f"{name}-{len(found)}"] = combination
-    return found
+    return {**study.arms, **study.combinations()}
 
 
 def _base(recipe: str, folder: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,11 +63,23 @@ class Assembly:
 
 def prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe, Dataset]:
     """The recipe and its dataset in the recipe's size, every problem of both named at once."""
+    settled, dataset = settle(source, overrides)
+    return settled, fitted(first_images(dataset, settled.data.subset), settled)
+
+
+def settle(
+    source: RecipeSource, overrides: Mapping[str, Any], load: Callable[[str], Dataset] = load_data
+) -> tuple[Recipe, Dataset]:
+    """The recipe and its dataset as it is, every problem of both named at once.
+
+    Args:
+        load: finds the training split of a dataset by its name.
+    """
     draft = Draft(source, overrides)
     dataset = None
     if draft.data is not None:
         try:
-            dataset = load_data(draft.data.name)
+            dataset = load(draft.data.name)
         except DataError as error:
             if not draft.problems:
                 raise
@@ -82,7 +94,7 @@ def prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe,
         check_text(path, "dataset")
         data = settled.data.model_copy(update={"name": str(path)})
         settled = settled.model_copy(update={"data": data})
-    return settled, fitted(first_images(dataset, settled.data.subset), settled)
+    return settled, dataset
 
 
 def assemble(

@@ -1,0 +1,189 @@
+"""The study file: what is wrong with it is said at once, and what its seeds cannot show is refused with a number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plans import planned, raw
+
+from genlab.errors import StudyError, UsageError
+from genlab.evaluation.statistics import smallest_p
+from genlab.study import design
+from genlab.study.design import ALPHA
+from genlab.study.plan import changes, plan
+from genlab.study.template import template
+
+
+def problems(**changed: Any) -> list[str]:
+    with pytest.raises(StudyError) as caught:
+        planned(**changed)
+    return caught.value.problems
+
+
+def difference(*arms: str, **more: Any) -> dict[str, Any]:
+    return {"says": "So.", "kind": "difference", "of": "loss", "arms": list(arms), "expect": "lower", **more}
+
+
+@pytest.mark.parametrize("file", sorted((Path(__file__).parents[2] / "studies").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_study_of_the_project_can_be_planned_and_written_again(file: Path, tmp_path: Path) -> None:
+    study = design.load(file)
+    assert plan(study, file.parent).cells
+    (tmp_path / "again.yaml").write_text(design.dump(study), "utf-8")
+    assert design.load(tmp_path / "again.yaml") == study
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"seed": 4}, "unknown field seed; did you mean seeds?"),
+        ({"schema": 2}, "schema is 2"),
+        ({"seeds": 1}, "allowed: 2 .. 1,000 seeds, or a list of them"),
+        ({"seeds": [1, 1]}, "each once"),
+        ({"name": "../x"}, "name is '../x'"),
+        ({"arms": {}}, "arms and grid: 0 arms"),
+        ({"arms": {"a b": {}}}, "arms"),
+        ({"quantities": {"loss": {"kind": "colum", "name": "x"}}}, "did you mean 'column'"),
+        ({"quantities": {"loss": {"kind": "column", "name": "loss_x"}}}, "no run logs 'loss_x'"),
+        ({"quantities": {"loss": "frechet"}}, "unknown metric 'frechet'"),
+        ({"claims": {"c": difference("fast", "slo")}}, "unknown arm 'slo'; did you mean 'slow'?"),
+        ({"claims": {"c": difference("fast", "fast")}}, "arms are both fast"),
+        ({"claims": {"c": difference("fast", "slow", of="los")}}, "unknown quantity 'los'; did you mean 'loss'?"),
+        ({"claims": {"c": difference("fast", "slow", reason="d")}}, "unknown claim 'd'"),
+        ({"claims": {"c": difference("fast", "slow", margin=0)}}, "margin is 0; allowed: more than 0"),
+        ({"claims": {"c": difference("fast", "slow", kind="diference")}}, "did you mean 'difference'"),
+        ({"arms": {"a": {"optimisers.generator.lrr": 1}}}, "arms.a: unknown field optimisers.generator.lrr"),
+        ({"arms": {"a": {"budget.batch": 10**6}}}, "arms.a: budget.batch"),
+        ({"recipe": "quick-mnst"}, "unknown recipe 'quick-mnst'; did you mean 'quick-mnist'"),
+        ({"recipe": "nowhere.yaml"}, "nowhere.yaml"),
+        ({"profiles": {"p": {"budget": 2}}}, "profiles.p.budget is 2"),
+        ({"code": "x.py"}, "unknown field code"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(changed: dict[str, Any], said: str) -> None:
+    changed = {**({} if "claims" in changed else {"claims": {}}), **changed}
+    assert any(said in line for line in problems(**changed)), problems(**changed)
+
+
+def test_all_problems_are_said_at_once() -> None:
+    arms = {"a": {"optimisers.generator.lr": -1}, "b": {"budget.batch": 0}}
+    assert len(problems(arms=arms, claims={})) == 2
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    for content, said in ((b"a: [", "bracket"), (b"- 1", "a study is a mapping"), (b"\xff\xfe", "not UTF-8")):
+        (tmp_path / "s.yaml").write_bytes(content)
+        with pytest.raises(UsageError, match=said):
+            design.load(tmp_path / "s.yaml")
+    with pytest.raises(UsageError, match="genlab study new"):
+        design.load(tmp_path / "nowhere.yaml")
+
+
+def test_a_file_whose_seeds_cannot_decide_its_claims_is_refused_with_the_number_that_can() -> None:
+    """Sign flips of 8 pairs carry six claims, not seven: 2/256 is .0078."""
+    pairs = {f"c{k}": difference("fast", "slow", paired=True) for k in range(7)}
+    line = problems(seeds=8, claims=pairs)[0]
+    assert "9 seeds could" in line
+    assert "times 7 tests" in line
+    six = {name: pairs[name] for name in list(pairs)[:6]}
+    assert planned(seeds=8, claims=six).seeds == tuple(range(8))
+    independent = {name: {**claim, "paired": False} for name, claim in pairs.items()}
+    assert planned(seeds=8, claims=independent).cells
+    assert smallest_p(8) * 6 <= ALPHA < smallest_p(8) * 7
+
+
+def test_claims_of_another_question_are_corrected_apart() -> None:
+    claims = {f"c{k}": difference("fast", "slow", paired=True, question=f"q{k % 2}") for k in range(10)}
+    assert planned(seeds=8, claims=claims).cells
+
+
+def test_three_seeds_of_two_arms_can_show_nothing() -> None:
+    assert "4 seeds could" in problems(seeds=3)[0]
+
+
+def test_seeds_come_block_by_block() -> None:
+    cells = planned().cells
+    assert [cell.seed for cell in cells] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert [cell.arm for cell in cells[:2]] == ["slow", "fast"]
+
+
+def test_every_run_has_one_thread_unless_the_file_says_otherwise() -> None:
+    assert {arm.recipe.engine.threads for arm in planned().arms} == {1}
+    two = planned(overrides={**raw()["overrides"], "engine.threads": 2})
+    assert {arm.recipe.engine.threads for arm in two.arms} == {2}
+
+
+def test_the_share_of_the_own_budget_counts_what_shortens_a_training() -> None:
+    arm = planned().arms[0]
+    assert (arm.share.words, arm.share.is_whole) == ("12 of 40 steps", False)
+    whole = planned(overrides={k: v for k, v in raw()["overrides"].items() if k != "budget.max_steps"})
+    assert (whole.arms[0].share.words, whole.arms[0].share.is_whole) == ("2 of 2 epochs", True)
+
+
+def test_a_profile_takes_a_share_of_every_arm_and_some_of_the_seeds() -> None:
+    """Arms that differ in their length keep their ratio, and fewer seeds are the first ones."""
+    overrides = {k: v for k, v in raw()["overrides"].items() if k != "budget.max_steps"}
+    arms = {"short": {"budget.epochs": 4}, "long": {"budget.epochs": 8}}
+    study = design.check(
+        raw(overrides=overrides, arms=arms, seeds=6, claims={}, profiles={"quick": {"budget": 0.25, "seeds": 2}}), "s"
+    )
+    found = plan(study, Path(), "quick")
+    assert [arm.share.words for arm in found.arms] == ["1 of 4 epochs", "2 of 8 epochs"]
+    assert found.seeds == (0, 1)
+    assert found.title == "small-quick"
+    with pytest.raises(StudyError, match="did you mean 'quick'"):
+        plan(study, Path(), "quik")
+
+
+def test_an_arm_may_have_another_base() -> None:
+    arms = {"gan": {}, "vae": {"recipe": "beta-vae"}}
+    found = planned(arms=arms, overrides={"budget.max_steps": 5}, claims={}, quantities={"recall": "recall"})
+    assert [arm.recipe.name for arm in found.arms] == ["quick-mnist", "beta-vae"]
+
+
+def test_a_grid_makes_every_combination() -> None:
+    grid = {"optimisers.generator.lr": [0.001, 0.002], "budget.batch": [16, 32]}
+    found = planned(arms={}, grid=grid, claims={})
+    assert found.names == ("lr_g-0.001-batch-16", "lr_g-0.001-batch-32", "lr_g-0.002-batch-16", "lr_g-0.002-batch-32")
+
+
+def test_a_recipe_in_a_file_is_found_from_the_study_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genlab.recipe import files
+
+    (tmp_path / "mine.yaml").write_text(files.dump(files.load("quick-mnist")), "utf-8")
+    monkeypatch.chdir("/")
+    assert plan(design.check(raw(recipe="mine.yaml"), "s"), tmp_path).arms[0].recipe.name == "quick-mnist"
+
+
+def test_what_decides_is_fixed_and_words_are_not() -> None:
+    """Other words of a claim are no other study; another margin, arm, seed or quantity is."""
+    first = planned().facts
+    assert changes(first, planned(claims={"lower": {**raw()["claims"]["lower"], "says": "Other words."}}).facts) == []
+    margin = planned(claims={"lower": {**raw()["claims"]["lower"], "margin": 0.5}}).facts
+    assert changes(first, margin) == ["claims.lower.margin: None -> 0.5"]
+    assert any("seeds" in line for line in changes(first, planned(seeds=5).facts))
+    arm = planned(arms={**raw()["arms"], "fast": {"optimisers.generator.lr": 0.005}}).facts
+    assert changes(first, arm) == ["arms.fast.optimisers.generator.lr: 0.004 -> 0.005"]
+
+
+def test_where_a_run_is_trained_and_what_it_logs_is_no_part_of_what_is_trained() -> None:
+    other = {**raw()["overrides"], "engine.threads": 2, "logging.metrics_every": 5}
+    assert planned().arms[0].identity == planned(overrides=other).arms[0].identity
+    assert planned().arms[0].identity != planned().arms[1].identity
+
+
+def test_a_line_becomes_a_study_file() -> None:
+    text, title = template("s4-classifier", ["optimiser.lr=1e-4,1e-3,1e-2"], 8, None, None, {"budget.epochs": 2})
+    assert title == "s4-classifier-lr"
+    import yaml
+
+    study = design.check(yaml.safe_load(text), title)
+    assert list(study.arms) == ["lr-0.0001", "lr-0.001", "lr-0.01"]
+    assert study.arms["lr-0.0001"] == {"optimiser.lr": 0.0001}
+    assert len(study.claims) == 3
+    assert study.overrides == {"budget.epochs": 2}
+    assert plan(study, Path()).cells
+    for wrong in ("optimiser.lr", "optimiser.lr=", "=1"):
+        with pytest.raises(UsageError, match="FIELD=VALUE,VALUE"):
+            template("s4-classifier", [wrong], 8, None, None, {})
