@@ -159,8 +159,9 @@ def _test(claim: Any, pair: tuple[str, ...], values: Values, within: bool) -> tu
     counts = tuple(len(each) for each in numbers)
     if min(counts) < 2:
         arm = pair[int(np.argmin(counts))]
-        seeds = "no seed" if min(counts) == 0 else "one seed"
-        raise _TooFew(f"{seeds} of {arm}: whether another one would say the same is not known")
+        if min(counts) == 0:
+            raise _TooFew(f"no seed of {arm} has a number")
+        raise _TooFew(f"one seed of {arm}: whether another one would say the same is not known")
     if claim.kind == "trend":
         direction, p = statistics.trend(numbers)
         means = tuple(float(each.mean()) for each in numbers)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from genlab.engine.stages import stage
 from genlab.errors import DataError, GenlabError, UsageError
 from genlab.runs import verify
 from genlab.runs.directory import list_runs
+from genlab.runs.search import is_run
 from genlab.study.job import record_of
 from genlab.study.plan import Cell, identity
 from genlab.study.record import Record, read_record, write_record
@@ -20,6 +22,9 @@ from genlab.study.tasks import task_of
 
 if TYPE_CHECKING:
     from genlab.study.study import Study
+
+Read = Callable[["Study", Path], tuple[Record, bytes]]
+"""Returns a record and the run's last sample grid."""
 
 
 def collect(study: Study, sources: Sequence[str | Path]) -> Iterator[str]:
@@ -29,15 +34,16 @@ def collect(study: Study, sources: Sequence[str | Path]) -> Iterator[str]:
         sources: runs, record files, or folders that hold any of them.
 
     Raises:
-        UsageError: nothing there.
+        UsageError: a source does not exist; then nothing is taken.
     """
+    if missing := [source for source in sources if not Path(source).exists()]:
+        raise UsageError(f"{missing[0]}: no such file or folder; nothing was taken")
     with study.folder.locked():
         study.folder.begin(study.plan)
+        study.folder.journal(mend=True)
         known, _ = study.folder.records(study.plan)
         for source in sources:
             path = Path(source)
-            if not path.exists():
-                raise UsageError(f"{path}: no such file or folder")
             found = 0
             for line in _of(study, path, known):
                 found += 1
@@ -51,15 +57,15 @@ def _of(study: Study, path: Path, known: dict[Cell, Record]) -> Iterator[str]:
     for file in files:
         yield _take(study, known, file, _from_record)
     if path.is_dir():
-        for run in list_runs(path, deep=True):
-            yield _take(study, known, run.path, _from_run)
+        for run in [path] if is_run(path) else [run.path for run in list_runs(path, deep=True)]:
+            yield _take(study, known, run, _from_run)
 
 
-def _take(study: Study, known: dict[Cell, Record], path: Path, read: object) -> str:
+def _take(study: Study, known: dict[Cell, Record], path: Path, read: Read) -> str:
     """Take one in; returns what became of it."""
     try:
-        record, picture = read(study, path)  # type: ignore[operator]
-        cell = _fits(study, record)
+        record, picture = read(study, path)
+        cell = _fits(study, record, known)
         if cell in known:
             same = "the same run" if known[cell].content == record.content else "another run of it"
             return f"{path}: refused: {cell.arm}, seed {cell.seed} is there already ({same})"
@@ -67,7 +73,7 @@ def _take(study: Study, known: dict[Cell, Record], path: Path, read: object) -> 
             return f"{path}: refused: a copy of {copy.arm}, seed {copy.seed}: equal weights from another seed"
     except GenlabError as error:
         first = str(error).splitlines()[0]
-        return f"{path}: refused: {first.removeprefix(f'{path}: ')}"
+        return f"{path}: refused: {first.removeprefix(f'{path}: ').removeprefix(f'{path}{os.sep}')}"
     write_record(study.folder.record_path(cell), record)
     if picture:
         write(study.folder.sample_path(cell), picture)
@@ -91,7 +97,9 @@ def _from_run(study: Study, path: Path) -> tuple[Record, bytes]:
     if state != "finished":
         raise UsageError(f"{path}: it is {state}, not finished")
     if damages := verify.verify(run.directory).damages:
-        raise DataError(f"{path}: {damages[0]}")
+        raise DataError(damages[0])
+    if own := run.provenance.get("own"):
+        raise UsageError(f"{path}: its {' and '.join(own)} is the trainer's own; only the study's own code makes such")
     found = identity(run.directory.trained_by())
     arms = [arm for arm in study.plan.arms if arm.identity == found and not arm.own_code]
     if not arms:
@@ -105,20 +113,26 @@ def _from_run(study: Study, path: Path) -> tuple[Record, bytes]:
     return record, run.file("samples", grids[-1], ".png").read_bytes() if grids else b""
 
 
-def _fits(study: Study, record: Record) -> Cell:
+def _fits(study: Study, record: Record, known: dict[Cell, Record]) -> Cell:
     """The place of a record in the plan.
 
     Raises:
         UsageError: it has none.
     """
     plan = study.plan
-    if record.arm not in plan.names or plan.arm(record.arm).identity != record.identity:
-        raise UsageError(f"its recipe ({record.arm}) is none of the study's ({', '.join(plan.names[:6])})")
+    if record.arm not in plan.names:
+        raise UsageError(f"{record.arm} is none of the study's arms ({', '.join(plan.names[:6])})")
+    arm = plan.arm(record.arm)
+    if arm.identity != record.identity:
+        raise UsageError(f"its recipe is not that of the study's arm {record.arm}")
     if record.seed not in plan.seeds:
-        raise UsageError(f"seed {record.seed} is not in the plan")
-    if record.images not in (0, plan.images):
+        seeds = ", ".join(map(str, plan.seeds[:8])) + (", ..." if len(plan.seeds) > 8 else "")
+        raise UsageError(f"seed {record.seed} is not in the plan; its seeds: {seeds}")
+    if not arm.own_code and record.images not in (0, plan.images):
         raise UsageError(f"measured with {record.images:,} images; the study measures {plan.images:,}")
-    if plan.arm(record.arm).own_code and (plan.code is None or record.code != plan.code.sha256):
+    if any(other.arm == arm.name and r.data != record.data for other, r in known.items()):
+        raise UsageError(f"trained on other data than the runs of {arm.name} that are there")
+    if arm.own_code and (plan.code is None or record.code != plan.code.sha256):
         raise UsageError("made with other code than the study's")
     return Cell(record.arm, record.seed)
 

@@ -59,6 +59,8 @@ class Folder:
                 unusable[cell] = f"{path}: of another recipe than the plan's"
             elif arm.own_code and plan.code and record.code != plan.code.sha256:
                 unusable[cell] = f"{path}: of other code (sha256 {str(record.code)[:12]})"
+            elif not arm.own_code and record.images not in (0, plan.images):
+                unusable[cell] = f"{path}: measured with {record.images:,} images; the plan says {plan.images:,}"
             else:
                 found[cell] = record
         return found, unusable
@@ -99,7 +101,10 @@ class Folder:
         except (OSError, ValueError, AttributeError, RecursionError):
             plain, seal = {}, "damaged"
         if seal != "whole" or "facts" not in plain:
-            raise DataError(f"{path}: damaged or edited (its crc does not match); put it back, or run the study anew")
+            raise DataError(
+                f"{path}: damaged or edited (its crc does not match); put a copy back, or delete it: then the next "
+                "run fixes the plan as the study file has it now"
+            )
         return plain
 
     def begin(self, plan: Plan, amend: bool = False) -> None:
@@ -119,9 +124,12 @@ class Folder:
             done = len(list((self.path / "records").glob("*.json")))
             raise StudyError(
                 plan.title,
-                [f"changed since its first run ({done} records): {line}" for line in found[:12]]
+                [f"changed since its first run ({done} record{'s' * (done != 1)}): {line}" for line in found[:12]]
                 + [f"... and {len(found) - 12} more"] * (len(found) > 12)
-                + ["put it back, give it another name, or say --amend: then the page tells of the change"],
+                + [
+                    "undo the change, give the study another name, or accept it with genlab study run --amend: then "
+                    "the page tells of it"
+                ],
             )
         entry = {"at": now(), "records": len(list((self.path / "records").glob("*.json"))), "changes": found}
         write_json(

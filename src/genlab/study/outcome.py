@@ -59,6 +59,14 @@ class Outcome:
         return {cell.seed: record.machine for cell, record in self.records.items()}
 
     @property
+    def mixed(self) -> list[int]:
+        """Seeds whose arms did not all run on one kind of machine."""
+        found: dict[int, set[str]] = {}
+        for cell, record in self.records.items():
+            found.setdefault(cell.seed, set()).add(record.machine)
+        return [seed for seed, machines in found.items() if len(machines) > 1]
+
+    @property
     def csv(self) -> str:
         """Every run: arm, seed, state, each quantity, final weights; times apart, in the last column."""
         text = io.StringIO()
@@ -146,7 +154,8 @@ def _inert(text: str) -> str:
 
 def latex(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table for a paper (booktabs)."""
-    marks = str.maketrans({mark: f"\\{mark}" for mark in "&%$#_{}"})
+    words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    marks = str.maketrans({**{mark: f"\\{mark}" for mark in "&%$#_{}"}, **words})
 
     def line(cells: Sequence[str]) -> str:
         return " & ".join(cell.translate(marks) for cell in cells) + r" \\"

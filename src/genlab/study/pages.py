@@ -25,7 +25,7 @@ from genlab.study.design import ALPHA, by_question
 from genlab.study.folder import Folder
 from genlab.study.outcome import Outcome, latex
 from genlab.study.plan import Cell
-from genlab.study.quantities import Metric, columns_of
+from genlab.study.quantities import Metric, Weights, columns_of
 from genlab.study.record import Record
 
 DRAWN = ("loss_d_mean", "loss_g_mean", "loss_mean", "frechet_distance", "test_loss", "test_accuracy")
@@ -173,9 +173,10 @@ def _overview(found: Outcome, cards: Sequence[ClaimCard]) -> Table | None:
 
 
 def _primary(found: Outcome) -> str | None:
-    """The quantity that the page shows an average of: the first that a claim is about, and that is measured."""
-    asked = [claim.of for claim in found.plan.study.claims.values() if claim.kind != "fact"]
-    return next(iter([*asked, *found.values]), None)
+    """The quantity that the page shows an average of: the first that a claim is about; weights have none."""
+    study = found.plan.study
+    asked = [claim.of for claim in study.claims.values() if claim.kind != "fact"]
+    return next((name for name in [*asked, *found.values] if not isinstance(study.quantities[name], Weights)), None)
 
 
 def _arms(found: Outcome) -> Table:
@@ -280,6 +281,9 @@ def _cut(found: Outcome) -> list[str]:
     for entry in found.amended:
         what = "; ".join(entry["changes"][:6])
         lines.append(f"the plan was changed on {entry['at']}, with {entry['records']} records there: {what}")
+    if found.mixed:
+        listed = ", ".join(map(str, found.mixed[:6]))
+        lines.append(f"machines: the arms of seed {listed} ran on several kinds, so a difference may be the machines'")
     if found.stale:
         lines.append(f"stale: {len(found.stale)} records are of a version that computes other numbers")
     inexact = [cell.name for cell, record in found.records.items() if not record.exact]
@@ -320,7 +324,7 @@ def methods(found: Outcome) -> str:
     budgets = sorted({arm.share.words for arm in plan.arms})
     said = [
         f"Each of {len(plan.arms)} settings of {study.recipe} was trained on {data} with "
-        f" {len(plan.seeds)} random seeds, for {' or '.join(budgets)} of its own budget."
+        f"{len(plan.seeds)} random seeds, for {' or '.join(budgets)} of its own budget."
     ]
     if any(isinstance(quantity, Metric) for quantity in study.quantities.values()):
         said.append(
@@ -333,8 +337,11 @@ def methods(found: Outcome) -> str:
     }
     tests = ", ".join(str(n) for n in many.values() if n)
     if tests:
+        fixed = "Claims were named before the runs. "
+        if found.amended:
+            fixed = f"The plan was changed after its first run ({_counted(len(found.amended), 'change')}). "
         said.append(
-            "Claims were named before the runs. Differences of means were tested two-sided by permuting the seeds "
+            f"{fixed}Differences of means were tested two-sided by permuting the seeds "
             "(exactly), paired ones by flipping signs; equivalence by two one-sided tests within a margin that was "
             f"given before the runs. The p of all tests of a question ({tests}) were corrected by Holm's method at "
             f"{ALPHA:.0%} for differences and likewise for equivalence; intervals are the values that the same test "
@@ -342,13 +349,23 @@ def methods(found: Outcome) -> str:
         )
     if len(set(found.machines.values())) > 1:
         said.append("Seeds ran on several kinds of machine, so arms were compared within seeds.")
+    if found.mixed:
+        said.append(f"In {_counted(len(found.mixed), 'seed')} the arms ran on several kinds of machine.")
     if found.diverged:
-        said.append(f"{len(found.diverged)} runs diverged and count with the numbers of the untrained model.")
+        counts = "counts" if len(found.diverged) == 1 else "count"
+        runs = _counted(len(found.diverged), "run")
+        said.append(f"{runs} diverged and {counts} with the numbers of the untrained model.")
     if found.failed:
-        said.append(f"{len(found.failed)} runs failed and have no numbers.")
+        have = "has" if len(found.failed) == 1 else "have"
+        said.append(f"{_counted(len(found.failed), 'run')} failed and {have} no numbers.")
     machines = sorted(set(found.machines.values()))
     said.append(f"Hardware: {'; '.join(machines)}. Software: {_versions(found)}." if machines else "")
     return " ".join(filter(None, said))
+
+
+def _counted(n: int, what: str) -> str:
+    """As in "2 runs"."""
+    return f"{n} {what}{'s' if n != 1 else ''}"
 
 
 def _notes(folder: Folder) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from genlab.evaluation import curves
+from genlab.recipe.sections import Number as Numeric
 from genlab.recipe.sections import Section
 
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, Numeric, Field(ge=0, le=1, allow_inf_nan=False)]
+Finite = Annotated[float, Numeric, Field(allow_inf_nan=False)]
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -37,7 +40,15 @@ class Source:
     times: Mapping[str, float] = field(default_factory=dict)
 
 
-class Metric(Section):
+class BaseQuantity(Section):
+    """What is measured of a run."""
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong between its fields."""
+        yield from ()
+
+
+class Metric(BaseQuantity):
     """A number of the evaluation after the training."""
 
     kind: Literal["metric"]
@@ -48,17 +59,25 @@ class Metric(Section):
         return source.metrics.get(self.name)
 
 
-class Column(Section):
+class Column(BaseQuantity):
     """A logged column at a step, or over a window of steps."""
 
     kind: Literal["column"]
     name: str
-    at: Annotated[float, Field(ge=0)] | None = None
+    at: Annotated[float, Numeric, Field(ge=0, allow_inf_nan=False)] | None = None
     """A step, or, from 0 to 1, a share of the training; null for its end, or for `window`."""
     window: tuple[Share, Share] | None = None
     """From and to which share of the training."""
     take: Literal["mean", "median", "sd", "min", "max"] = "mean"
     """Over the window."""
+
+    def problems(self) -> Iterator[str]:
+        if self.window is None and self.take != "mean":
+            yield f"take is {self.take}; it needs a window, as in window: [0.5, 1]"
+        if self.window is not None and self.at is not None:
+            yield "at and window are both given; one of them is needed"
+        if self.window is not None and not self.window[0] < self.window[1]:
+            yield f"window is {list(self.window)}; its start must be before its end, as in [0.5, 1]"
 
     def value(self, source: Source) -> float | None:
         steps, values = _curve(source.rows, self.name)
@@ -71,17 +90,23 @@ class Column(Section):
         return curves.at(steps, values, at * last if at <= 1 else at)
 
 
-class Curve(Section):
+class Curve(BaseQuantity):
     """A fact about the curve of one column."""
 
     kind: Literal["change-point", "spikes", "plateau", "onset"]
     """The step at which its level changes most; how many spikes it has; the step from which it stays level; the first
     step from which it stays beyond a threshold. A step that there is not is the number of steps of the training."""
     column: str
-    threshold: float | None = None
+    threshold: Finite | None = None
     """Of an onset."""
     below: bool = False
     """An onset: whether it falls below the threshold, instead of rising above it."""
+
+    def problems(self) -> Iterator[str]:
+        if self.kind == "onset" and self.threshold is None:
+            yield "threshold is missing; an onset needs one, as in threshold: 0.9"
+        if self.kind != "onset" and (self.threshold is not None or self.below):
+            yield f"threshold and below are of an onset; {self.kind} takes neither"
 
     def value(self, source: Source) -> float | None:
         steps, values = _curve(source.rows, self.column)
@@ -101,21 +126,21 @@ class Curve(Section):
         return _last(source.rows) if found is None else float(found)
 
 
-class Pair(Section):
+class Pair(BaseQuantity):
     """How two columns go together: Pearson's correlation of their changes, or Spearman's of their values."""
 
     kind: Literal["correlation-of-changes", "rank-correlation"]
     columns: tuple[str, str]
 
     def value(self, source: Source) -> float | None:
-        rows = [row for row in source.rows if all(_is_number(row.get(name)) for name in self.columns)]
+        rows = [row for row in source.rows if all(is_number(row.get(name)) for name in self.columns)]
         a, b = (np.array([row[name] for row in rows], np.float64) for name in self.columns)
         return (curves.correlation_of_changes if self.kind == "correlation-of-changes" else curves.rank_correlation)(
             a, b
         )
 
 
-class Number(Section):
+class Number(BaseQuantity):
     """A count that needs no seeds, or a time."""
 
     kind: Literal["parameters", "seconds"]
@@ -131,7 +156,7 @@ class Number(Section):
         return None if found is None else float(found)
 
 
-class Weights(Section):
+class Weights(BaseQuantity):
     """The final weights, as a number that is equal only where every bit is: for claims of the kind `fact`."""
 
     kind: Literal["weights"]
@@ -166,12 +191,13 @@ def columns_of(quantity: Section) -> tuple[str, ...]:
     return quantity.columns if isinstance(quantity, Pair) else ()
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _curve(rows: Rows, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    there = [(row["step"], row[name]) for row in rows if _is_number(row.get(name))]
+    there = [(row["step"], row[name]) for row in rows if is_number(row.get(name))]
     steps, values = zip(*there, strict=True) if there else ((), ())
     return np.array(steps, np.float64), np.array(values, np.float64)
 

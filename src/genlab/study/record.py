@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from genlab.engine import seals
 from genlab.engine.files import write
 from genlab.engine.version import NUMERICS
 from genlab.errors import DataError
-from genlab.study.quantities import Quantity, Source, key
+from genlab.study.quantities import Quantity, Source, is_number, key
 
 STATES = ("finished", "diverged")
 BYTES = 20_000
@@ -90,8 +90,14 @@ class Record:
         """What it says of the run, times and places apart: equal wherever and however it was run."""
         times = ("seconds", "measuring", "run", "where")
         known = {name: value for name, value in asdict(self).items() if name not in times}
-        known["quantities"] = {name: v for name, v in self.quantities.items() if '"kind": "seconds"' not in name}
+        known["quantities"] = {name: value for name, value in self.quantities.items() if not _is_of_time(name)}
         return known
+
+
+def _is_of_time(definition: str) -> bool:
+    """Whether a quantity (`quantities.key`) says how long something took."""
+    told = json.loads(definition)
+    return told["kind"] == "seconds" or "seconds" in (told.get("name"), told.get("column"), *told.get("columns", ()))
 
 
 def in_words(where: Mapping[str, Any]) -> str:
@@ -117,15 +123,20 @@ def measured(source: Source, quantities: Sequence[Quantity]) -> dict[str, float 
 
 def thinned(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
     """The curves of metric rows: means of equally many rows each, where there are more than a record bears."""
-    names = list(dict.fromkeys(name for row in rows for name, value in row.items() if _is_number(value)))
+    names = list(dict.fromkeys(name for row in rows for name, value in row.items() if is_number(value)))
     names = [
         name for name in names if name not in ("epoch", "images", "seconds") and not name.endswith(("_p10", "_p90"))
     ]
     points = min(POINTS, NUMBERS // max(1, len(names)))
-    blocks = np.array_split(np.arange(len(rows)), min(points, len(rows))) if rows else []
+    return _means(rows, names, min(points, len(rows))) if rows else {}
+
+
+def _means(rows: Sequence[Mapping[str, Any]], names: Sequence[str], points: int) -> dict[str, list[float | None]]:
+    """The means of each column over so many blocks of rows; None where a block has no value."""
+    blocks = np.array_split(np.arange(len(rows)), points)
     found: dict[str, list[float | None]] = {}
     for name in names:
-        values = [[row[name] for k in block if _is_number((row := rows[k]).get(name))] for block in blocks]
+        values = [[row[name] for k in block if is_number((row := rows[k]).get(name))] for block in blocks]
         found[name] = [_rounded(float(np.mean(part)), 5) if part else None for part in values]
     return found
 
@@ -138,15 +149,27 @@ def flat(record: Mapping[str, Any]) -> dict[str, float | None]:
         found[f"{name}.floor"] = _rounded(entry["floor"], 9)
     for part, entry in record.items():
         if isinstance(entry, Mapping) and part not in ("protocol", "metrics"):
-            found |= {f"{part}.{name}": _rounded(value, 9) for name, value in entry.items() if _is_number(value)}
+            found |= {f"{part}.{name}": _rounded(value, 9) for name, value in entry.items() if is_number(value)}
     return found
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Put a record at `path`, whole or not at all."""
-    content = json.dumps(seals.seal(asdict(record)), allow_nan=False, separators=(",", ":")).encode()
-    assert len(content) <= BYTES, f"a record of {len(content)} bytes"
-    write(path, content + b"\n")
+    """Put a record at `path`, whole or not at all; where it would be larger than `BYTES`, with coarser curves."""
+    while len(content := _content(record)) > BYTES and record.curves:
+        record = replace(record, curves=_halved(record.curves))
+    write(path, content)
+
+
+def _content(record: Record) -> bytes:
+    return json.dumps(seals.seal(asdict(record)), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _halved(curves: Mapping[str, Sequence[float | None]]) -> dict[str, list[float | None]]:
+    """Curves with the mean of every two neighbours for these; none at all where there is nothing to join."""
+    if max(map(len, curves.values())) < 2:
+        return {}
+    rows = [dict(zip(curves, row, strict=True)) for row in zip(*curves.values(), strict=True)]
+    return _means(rows, list(curves), (len(rows) + 1) // 2)
 
 
 def read_record(path: Path) -> Record:
@@ -158,7 +181,7 @@ def read_record(path: Path) -> Record:
     try:
         plain, seal = seals.unseal(json.loads(path.read_bytes()))
         if seal == "whole" and plain.get("schema", 0) > 1:
-            raise DataError(f"{path}: written by a newer genlab (schema {plain['schema']})")
+            raise DataError(f"{path}: written by a newer genlab (schema {plain['schema']}); update genlab to read it")
         if seal != "whole":
             raise ValueError
         return Record(**plain)
@@ -168,12 +191,6 @@ def read_record(path: Path) -> Record:
         raise DataError(f"{path}: damaged or edited (its crc does not match)") from None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _rounded(value: Any, digits: int) -> float | None:
     """A number to so many significant digits; None where it is none, or not finite."""
-    if not _is_number(value) or not np.isfinite(value):
-        return None
-    return float(f"{value:.{digits}g}")
+    return float(f"{value:.{digits}g}") if is_number(value) else None

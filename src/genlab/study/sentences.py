@@ -42,7 +42,11 @@ def title(name: str, quantity: Any) -> str:
         kind = "correlation of the changes" if quantity.kind == "correlation-of-changes" else "rank correlation"
         return f"{kind} of {a} and {b}"
     if isinstance(quantity, Number):
-        return "seconds of training" if quantity.kind == "seconds" else f"parameters of the {quantity.of or 'networks'}"
+        return (
+            "seconds of training"
+            if quantity.kind == "seconds"
+            else f"number of parameters of the {quantity.of or 'networks'}"
+        )
     return "final weights"
 
 
@@ -155,15 +159,21 @@ def _ps(test: Tested, verdict: Verdict) -> str:
 
 
 def _fact_told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
-    runs = f"in all {test.n[0]} runs" if test.n[0] > 1 else "in the one run"
+    seeds = f"in all {test.n[0]} seeds" if test.n[0] > 1 else "in the one seed"
     if claim.value is not None:
-        way = {"equal": "is", "higher": "is higher than", "lower": "is lower than"}.get(test.answer, "is not always")
-        return f"The {what} of {claim.arms[0]} {way} {number(claim.value)} {runs}."
+        way = {"equal": "is", "higher": "is higher than", "lower": "is lower than"}.get(test.answer)
+        if way is None:
+            return f"The {what} of {claim.arms[0]} is not on the same side of {number(claim.value)} {seeds}."
+        return f"The {what} of {claim.arms[0]} {way} {number(claim.value)} {seeds}."
     if claim.of and what == "final weights":
         way = "are the same, bit for bit," if test.answer == "equal" else "are not the same"
-        return f"The final weights of {claim.arms[0]} and {claim.arms[1]} {way} {runs}."
+        return f"The final weights of {claim.arms[0]} and {claim.arms[1]} {way} {seeds}."
     a, b = (number(mean) for mean in test.means)
     if test.answer == "equal":
-        return f"{claim.arms[0]} and {claim.arms[1]} have equal {what} {runs}: {a}."
-    way = {"higher": "higher", "lower": "lower"}.get(test.answer, "now and then other")
-    return f"{claim.arms[0]} has {way} {what} than {claim.arms[1]} {runs}: {a} and {b}."
+        return f"The {what} is equal for {claim.arms[0]} and {claim.arms[1]} {seeds}: {a}."
+    if test.answer == "unequal":
+        return (
+            f"Which of {claim.arms[0]} and {claim.arms[1]} has the higher {what} is not the same {seeds}: {a} and {b} "
+            "on average."
+        )
+    return f"The {what} is {test.answer} for {claim.arms[0]} than for {claim.arms[1]} {seeds}: {a} and {b} on average."

@@ -84,6 +84,9 @@ def remarks(found: Outcome) -> list[str]:
         )
     if len(set(found.machines.values())) > 1:
         lines.append("seeds ran on several kinds of machine: arms are compared within seeds")
+    if found.mixed:
+        listed = ", ".join(map(str, found.mixed[:6]))
+        lines.append(f"arms of one seed ran on several kinds of machine (seed {listed}): a difference may be theirs")
     return lines
 
 

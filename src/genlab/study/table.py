@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from genlab.report.study_page import StudyPage
 from genlab.report.tables import Table
 from genlab.study import sentences
 from genlab.study.claims import Verdict, decide
-from genlab.study.design import ALPHA, Difference
+from genlab.study.design import ALPHA, MOST_ARMS, Difference
 from genlab.study.outcome import plain
 from genlab.study.pages import card
 
@@ -121,20 +122,25 @@ def of_csv(
         margin: a difference smaller than this does not matter.
 
     Raises:
+        UsageError: `paired` without `seed`, or a margin that is not more than 0.
         DataError: not such a file; says which line.
         StudyError: too few numbers for so many arms.
     """
+    if paired and seed is None:
+        raise UsageError("--paired needs the column of the seed, as in --seed seed")
+    if margin is not None and not 0 < margin < math.inf:
+        raise UsageError(f"margin is {margin:g}; allowed: more than 0")
     path = Path(path)
     rows = _rows(path, [arm, value, *([seed] if seed else [])])
     values: dict[str, dict[int, float]] = {}
     for line, row in rows:
+        if not row[arm]:
+            raise DataError(f"{path} line {line}: {arm} is empty; the name of an arm is needed")
         mine = values.setdefault(row[arm], {})
         at = len(mine) if seed is None else _whole(path, line, seed, row[seed])
         if at in mine:
             raise DataError(f"{path} line {line}: {arm} {row[arm]!r} has {seed} {at} twice")
         mine[at] = _number(path, line, value, row[value])
-    if paired and seed is None:
-        raise UsageError("--paired needs the column of the seed, as in --seed seed")
     return compare(path.name, value, values, paired, margin)
 
 
@@ -144,18 +150,18 @@ def compare(
     """Every two arms of numbers; with many arms each with the first.
 
     Raises:
-        StudyError: fewer than two arms, or too few numbers to show any difference.
+        StudyError: fewer than two arms, more than 100, or too few numbers to show any difference.
     """
     arms = list(values)
     pairs = list(combinations(arms, 2))
     if len(pairs) > MOST_PAIRS:
         pairs = [(arms[0], other) for other in arms[1:]]
-    if not pairs:
-        raise StudyError(title, [f"{len(arms)} arm{'s' if len(arms) != 1 else ''}; two or more are compared"])
+    if not 2 <= len(arms) <= MOST_ARMS:
+        raise StudyError(title, [f"{len(arms):,} arm{'s' if len(arms) != 1 else ''}; allowed: 2 .. {MOST_ARMS}"])
     _check(title, values, pairs, paired)
     claims = {
         f"{a} - {b}": Difference(
-            says=f"{a} and {b} differ in {what}.",
+            says=f"{a} and {b} differ in {what}."[:500],
             kind="difference",
             of="value",
             arms=(a, b),
@@ -172,19 +178,25 @@ def compare(
 def _check(
     title: str, values: Mapping[str, Mapping[int, float]], pairs: Sequence[tuple[str, str]], paired: bool
 ) -> None:
-    """Refuse numbers that could show no difference, whatever they are."""
-    least = min(len(seeds) for seeds in values.values())
+    """Refuse numbers of which no two arms could show a difference, whatever they are."""
+    tests = len(pairs)
 
-    def best(n: int) -> float:
-        return smallest_p(n) if paired else smallest_p(n, n)
+    def best(a: int, b: int) -> float:
+        return smallest_p(a) if paired else smallest_p(a, b)
 
-    if least >= 2 and best(least) * len(pairs) > ALPHA:
-        needed = next(n for n in range(least, 10_000) if best(n) * len(pairs) <= ALPHA)
+    def counts(a: str, b: str) -> tuple[int, int]:
+        shared = len(set(values[a]) & set(values[b]))
+        return (shared, shared) if paired else (len(values[a]), len(values[b]))
+
+    p, (most, _) = min((best(*counts(a, b)) if min(counts(a, b)) > 1 else 1.0, counts(a, b)) for a, b in pairs)
+    if p * tests > ALPHA:
+        needed = next(n for n in range(2, 10_000) if best(n, n) * tests <= ALPHA)
         raise StudyError(
             title,
             [
-                f"{least} seeds cannot show a difference in {len(pairs)} tests: the smallest p is {best(least):.2g}, "
-                f"corrected {best(least) * len(pairs):.2g}; {needed} seeds could"
+                f"{most} seed{'s' if most != 1 else ''} of an arm cannot show a difference in {tests} "
+                f"test{'s' if tests != 1 else ''}: the smallest p is {p:.2g}, corrected {min(1.0, p * tests):.2g}; "
+                f"{needed} seeds of each arm could"
             ],
         )
 
@@ -199,13 +211,17 @@ def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from None
     first = text.partition("\n")[0]
-    reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=first.count))
-    there = [name.strip() for name in reader.fieldnames or []]
-    reader.fieldnames = there
-    for column in columns:
-        if column not in there:
-            raise DataError(f"{path}: {unknown('column', column, there)}")
-    return [(number, {c: str(row[c] or "").strip() for c in columns}) for number, row in enumerate(reader, start=2)]
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
+    try:
+        there = [name.strip() for name in reader.fieldnames or []]
+        reader.fieldnames = there
+        for column in columns:
+            if there.count(column) != 1:
+                twice = f"column {column!r} is there {there.count(column)} times; name each once"
+                raise DataError(f"{path}: {twice if column in there else unknown('column', column, there)}")
+        return [(reader.line_num, {c: str(row[c] or "").strip() for c in columns}) for row in reader]
+    except csv.Error as error:
+        raise DataError(f"{path} line {reader.line_num}: {error}") from None
 
 
 def _number(path: Path, line: int, column: str, text: str) -> float:
@@ -214,7 +230,7 @@ def _number(path: Path, line: int, column: str, text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise DataError(f"{path} line {line}: {column} is {text!r}; a finite number is needed")
+        raise DataError(f"{path} line {line}: {column} is {text!r}; a finite number is needed, as in 1.5")
     return number
 
 

@@ -12,9 +12,12 @@ from genlab.errors import UsageError
 from genlab.evaluation.catalogue import METRICS
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
-from genlab.recipe.changes import short
+from genlab.recipe.text import parse
 from genlab.study import design
+from genlab.study.plan import plan
 
+LONGEST = 48
+"""Characters of a name."""
 MOST_CLAIMS = 15
 """Every two arms are compared, unless these are more; then each with the first."""
 
@@ -37,6 +40,8 @@ def template(
         UsageError: no such recipe or field.
     """
     grid = dict(map(_values, vary))
+    if len(grid) < len(vary):
+        raise UsageError("--vary names a field twice; give all its values at once, as in FIELD=VALUE,VALUE")
     base = files.load(recipe, overrides)
     family = FAMILIES[base.family]
     wanted = of or ("frechet_distance" if family.sampling else "test_accuracy")
@@ -52,7 +57,7 @@ def template(
         "seeds": seeds,
         "quantities": {"quality": quantity},
     }
-    arms = _named(design.check(draft, title))
+    arms = design.check(draft, title).combinations()
     draft["arms"] = arms
     del draft["grid"]
     draft["claims"] = _claims(list(arms), wanted)
@@ -62,22 +67,22 @@ def template(
 
 
 def write_new(place: Path, text: str) -> None:
-    """Write a study file; one that exists is not replaced.
+    """Write a study file that can be run; one that exists is not replaced.
 
     Raises:
         UsageError: it exists, or has another ending.
+        StudyError: what is wrong with the study; no file is written.
     """
     if place.suffix not in (".yaml", ".yml"):
         raise UsageError(f"{place}: a study file ends in .yaml")
     if place.exists():
-        raise UsageError(f"{place} exists; run it (genlab study run {place}), or give another --name")
+        raise UsageError(f"{place} exists; run it (genlab study run {place}), or give another --name or -o")
+    plan(design.check(parse(text, str(place), "study"), str(place)), place.parent)
     write(place, text.encode())
 
 
 def _values(given: str) -> tuple[str, list[Any]]:
     """A field and its values, as they would stand in a file."""
-    from genlab.recipe.text import parse
-
     path, equals, values = given.partition("=")
     if not (path and equals and values):
         raise UsageError(f"--vary {given}: expected FIELD=VALUE,VALUE, as in optimisers.generator.lr=1e-4,2e-4")
@@ -96,15 +101,7 @@ def _number(value: Any) -> Any:
 
 def _title(base: Recipe, grid: Mapping[str, Any]) -> str:
     fields = "-".join(path.rpartition(".")[2] for path in grid)
-    return f"{base.name}-{fields}"[:48].strip("-._+")
-
-
-def _named(study: design.Study) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for combination in study.combinations():
-        called = short({path: (None, value) for path, value in combination.items()}) or "arm"
-        found[called if called not in found else f"{called}-{len(found)}"] = combination
-    return found
+    return f"{base.name}-{fields}"[:LONGEST].strip("-._+")
 
 
 def _claims(arms: Sequence[str], wanted: str) -> dict[str, Any]:
@@ -112,13 +109,16 @@ def _claims(arms: Sequence[str], wanted: str) -> dict[str, Any]:
     pairs = list(combinations(arms, 2))
     if len(pairs) > MOST_CLAIMS:
         pairs = [(arms[0], other) for other in arms[1:]]
+    names = [f"{a}-or-{b}" for a, b in pairs]
+    if max(map(len, names), default=0) > LONGEST:
+        names = [f"pair-{k}" for k in range(1, len(pairs) + 1)]
     return {
-        f"{a}-or-{b}"[:48]: {
+        name: {
             "says": f"{a} and {b} differ in {wanted.replace('_', ' ')}.",
             "kind": "difference",
             "of": "quality",
             "arms": [a, b],
             "expect": "different",
         }
-        for a, b in pairs
+        for name, (a, b) in zip(names, pairs, strict=True)
     }

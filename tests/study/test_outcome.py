@@ -1,0 +1,334 @@
+"""What a study says once its records are there: verdicts, tables, sentences, page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plans import leave, planned, raw
+
+import conftest
+from genlab.report.html import render
+from genlab.study import sentences, status
+from genlab.study.folder import Folder
+from genlab.study.outcome import Outcome, _inert, latex, outcome
+from genlab.study.pages import methods, study_page
+from genlab.study.plan import Cell, Plan
+from genlab.study.study import Study
+
+SCRIPT = "<script>alert(1)</script>"
+LOWER = raw()["claims"]["lower"]
+SLOWER = {"slow": 5.0, "fast": 1.0}
+SPREAD = [0.3, 0.0, 0.2, 0.1]
+WHERE = {"processor": "P", "capability": "AVX2", "device": "cpu", "threads": 1, "precision": "float32"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "results")
+
+
+def fill(folder: Folder, plan: Plan, values: dict[str, float], **changes: Any) -> Outcome:
+    """Every run's record: the arm's value, spread over the seeds."""
+    for cell in plan.cells:
+        leave(folder, plan, cell, values[cell.arm] + SPREAD[cell.seed % 4], **changes)
+    return outcome(plan, folder)
+
+
+def told(found: Outcome, name: str = "lower") -> str:
+    claim, verdict = found.plan.study.claims[name], found.verdicts[name]
+    return sentences.sentence(claim, verdict, sentences.title(claim.of, found.plan.study.quantities[claim.of]))
+
+
+def rows(found: Outcome) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(found.csv)))
+
+
+def claimed(**claim: Any) -> Plan:
+    """A plan with a third arm and one claim, "lower"."""
+    arms = {**raw()["arms"], "third": {"optimisers.generator.lr": 0.002}}
+    return planned(
+        arms=arms,
+        seeds=5 if claim["kind"] == "ranking" else 4,
+        claims={"lower": {"says": "So it is.", "of": "loss", **claim}},
+    )
+
+
+def test_verdicts_come_from_the_records(folder: Folder) -> None:
+    found = fill(folder, planned(), SLOWER)
+    assert found.verdicts["lower"].answer == "holds"
+    assert found.values["loss"]["fast"] == {0: 1.3, 1: 1.0, 2: 1.2, 3: 1.1}
+    assert found.as_json["runs"] == found.as_json["of"] == 8
+    assert found.missing == found.diverged == found.stale == []
+
+
+def test_the_table_has_a_row_for_each_run_there_or_not(folder: Folder) -> None:
+    plan = planned()
+    for cell in plan.cells[:2]:
+        leave(folder, plan, cell, 0.1 + 0.2)
+    folder.note("gave up", Cell("slow", 1), reason="no data")
+    found = rows(outcome(plan, folder))
+    assert list(found[0]) == ["arm", "seed", "state", "loss", "weights", "seconds"]
+    assert [row["state"] for row in found] == ["finished", "finished", "failed", *["missing"] * 5]
+    assert [row["loss"] for row in found] == ["0.30000000000000004"] * 2 + [""] * 6
+    assert [row["arm"] for row in found[:3]] == ["slow", "fast", "slow"]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x"])
+def test_no_cell_is_a_formula(text: str) -> None:
+    assert (_inert(text), _inert("lr-0.1")) == (f"'{text}", "lr-0.1")
+
+
+def test_a_latex_table_escapes_what_latex_reads() -> None:
+    found = latex(("arm", "n"), [(r"a_b & 5 % {c} \d ~e^f #$", "8")])
+    assert r"a\_b \& 5 \% \{c\} \textbackslash{}d \textasciitilde{}e\textasciicircum{}f \#\$ & 8 \\" in found
+    assert r"\begin{tabular}{lr}" in found
+
+
+def test_diverged_runs_count_with_their_numbers(folder: Folder) -> None:
+    """And a number that there is not leaves a mean of the others, never NaN."""
+    plan = planned()
+    fill(folder, plan, SLOWER)
+    leave(folder, plan, Cell("slow", 0), 100.0, state="diverged", reason="loss is nan at step 3")
+    leave(folder, plan, Cell("fast", 1), quantities={})
+    found = outcome(plan, folder)
+    page = study_page(found, folder, "")
+    assert found.values["loss"]["slow"][0] == 100.0
+    assert [(row[0], *row[2:]) for row in page.arms.rows] == [
+        ("slow", "4", "28.8", "47.5"),
+        ("fast", "3", "1.2", "0.1"),
+    ]
+    assert found.verdicts["lower"].tests[0].n == (3, 4)
+    assert page.failures is not None
+    assert page.failures.rows[0][2:] == (
+        "diverged",
+        "loss is nan at step 3; counts with the untrained model's numbers",
+    )
+    assert "nan" not in json.dumps(found.as_json).lower()
+    assert "1 runs diverged" not in methods(found)
+    assert "1 run diverged and counts with the numbers of the untrained model" in methods(found)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_study_without_records_decides_nothing_and_has_a_page(folder: Folder) -> None:
+    found = outcome(planned(), folder)
+    page = study_page(found, folder, "genlab study run x.yaml")
+    assert [v.answer for v in found.verdicts.values()] == ["cannot be decided here"]
+    assert told(found).startswith(
+        "Nothing can be said of the loss_g_mean (mean from 50 % to 100 % of the training) yet"
+    )
+    assert page.state == "8 of 8 runs are missing: verdicts are of those that are there."
+    assert page.cards[0].figure is None
+    assert "cannot be decided here" in render(page)
+    assert status.table(found).rows == [("slow", *"----"), ("fast", *"----")]
+
+
+def test_on_several_machines_arms_are_compared_within_seeds(folder: Folder) -> None:
+    """Eight seeds, half of them on a machine that adds 100: only pairs see the difference."""
+    plan = planned(seeds=8)
+    for cell in plan.cells:
+        there = cell.seed >= 4
+        value = SLOWER[cell.arm] + SPREAD[cell.seed % 4] + 100 * there
+        leave(folder, plan, cell, value, where={**WHERE, "processor": "Q" if there else "P"})
+    found = outcome(plan, folder)
+    assert (found.verdicts["lower"].answer, found.mixed) == ("holds", [])
+    assert "Seeds ran on several kinds of machine, so arms were compared within seeds." in methods(found)
+    assert "seeds ran on several kinds of machine: arms are compared within seeds" in status.remarks(found)
+
+
+def test_arms_of_one_seed_on_several_machines_are_said(folder: Folder) -> None:
+    """Else all of one arm on one machine, all of the other on another, would look like a difference of the arms."""
+    plan = planned()
+    for cell in plan.cells:
+        leave(folder, plan, cell, where={**WHERE, "processor": cell.arm})
+    found = outcome(plan, folder)
+    assert found.mixed == [0, 1, 2, 3]
+    assert any("arms of one seed ran on several kinds of machine (seed 0, 1, 2, 3)" in r for r in status.remarks(found))
+    assert "In 4 seeds the arms ran on several kinds of machine" in methods(found)
+    assert any(line.startswith("machines: the arms of seed 0, 1, 2, 3") for line in study_page(found, folder, "").cut)
+
+
+DIFFERENCE = {"kind": "difference", "arms": ["fast", "slow"], "expect": "lower"}
+FAR, NEAR = {"fast": 1.0, "slow": 5.0, "third": 9.0}, {"fast": 1.0, "slow": 1.0, "third": 1.0}
+BACK = {"fast": 9.0, "slow": 5.0, "third": 1.0}
+WHAT = "loss_g_mean (mean from 50 % to 100 % of the training)"
+
+
+@pytest.mark.parametrize(
+    ("claim", "values", "said"),
+    [
+        (DIFFERENCE, FAR, f"fast has a lower {WHAT} than slow: 1.15 and 5.15 on average, difference -4 ("),
+        (DIFFERENCE, BACK, f"fast has a higher {WHAT} than slow: 9.15 and 5.15"),
+        (DIFFERENCE, NEAR, f"fast and slow cannot be told apart in {WHAT}: 1.15 and 1.15 on average, difference 0 ("),
+        (
+            {"kind": "equivalence", "arms": ["fast", "slow"], "margin": 2},
+            NEAR,
+            f"fast and slow are equivalent in {WHAT}, to within 2: 1.15 and 1.15 on average",
+        ),
+        (
+            {"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"},
+            FAR,
+            f"Over fast 1.15, slow 5.15, third 9.15 the {WHAT} is rising (direction +1.00 of -1 to 1, 4 seeds each",
+        ),
+        ({"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"}, BACK, "is falling (direction -1.00"),
+        ({"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"}, NEAR, "shows no trend (direction"),
+        ({"kind": "ranking", "arm": "fast", "expect": "lowest"}, FAR, f"fast has a lower {WHAT} than third: 1.18 and"),
+    ],
+)
+def test_a_sentence_says_what_the_numbers_say(folder: Folder, claim: Any, values: Any, said: str) -> None:
+    assert said in told(fill(folder, claimed(**claim), values))
+
+
+@pytest.mark.parametrize(("value", "said"), [(0.0, "is higher than 0"), (9.0, "is lower than 9"), (1.15, "cannot be")])
+def test_a_sentence_of_one_arm_says_what_it_is_held_against(folder: Folder, value: float, said: str) -> None:
+    plan = planned(
+        seeds=8,
+        claims={
+            "lower": {"says": "S.", "kind": "one arm", "of": "loss", "arm": "fast", "value": value, "expect": "higher"}
+        },
+    )
+    assert f"The {WHAT} of fast {said}" in told(fill(folder, plan, SLOWER))
+
+
+def test_a_sentence_has_its_share_interval_level_test_and_p(folder: Folder) -> None:
+    """Two claims: each p of 2/252 is corrected, and the interval's level with it."""
+    plan = planned(seeds=5, claims={"lower": LOWER, "other": {**LOWER, "expect": "different"}})
+    said = told(fill(folder, plan, SLOWER))
+    assert said.startswith("After 12 of 40 steps: fast has a lower")
+    assert "difference -4 (97.5 % interval -4.25 to -3.75; 5 seeds each;" in said
+    assert "permutation of the seeds, exact (252 ways); p = 0.0079, corrected for 2 tests 0.016; d = " in said
+
+
+FACT = {"kind": "fact", "expect": "equal"}
+
+
+@pytest.mark.parametrize(
+    ("claim", "values", "said"),
+    [
+        (
+            {"arms": ["fast"], "value": 1},
+            [1, 1],
+            "The number of parameters of the networks of fast is 1 in all 4 seeds.",
+        ),
+        ({"arms": ["fast"], "value": 0}, [1, 1], "of fast is higher than 0 in all 4 seeds."),
+        ({"arms": ["fast", "slow"]}, [1, 1], "is equal for fast and slow in all 4 seeds: 1."),
+        ({"arms": ["fast", "slow"]}, [1, 2], "is lower for fast than for slow in all 4 seeds: 1 and 2 on average."),
+    ],
+)
+def test_a_sentence_of_a_fact_counts_and_has_no_share(folder: Folder, claim: Any, values: Any, said: str) -> None:
+    size = {"loss": {"kind": "parameters"}}
+    plan = planned(quantities=size, claims={"lower": {"says": "S.", "of": "loss", **FACT, **claim}})
+    for cell in plan.cells:
+        leave(folder, plan, cell, float(values[cell.arm == "slow"]))
+    assert told(outcome(plan, folder)).endswith(said)
+    assert not told(outcome(plan, folder)).startswith("After")
+
+
+def test_a_fact_that_is_not_alike_in_all_seeds_says_so(folder: Folder) -> None:
+    plan = planned(
+        quantities={"loss": {"kind": "parameters"}},
+        claims={"lower": {"says": "S.", "of": "loss", **FACT, "arms": ["fast", "slow"]}},
+    )
+    for cell in plan.cells:
+        leave(folder, plan, cell, float(cell.seed if cell.arm == "fast" else 1))
+    assert "Which of fast and slow has the higher number" in told(outcome(plan, folder))
+
+
+def test_equal_weights_are_said_bit_for_bit_and_have_no_average(folder: Folder) -> None:
+    plan = planned(
+        quantities={"w": {"kind": "weights"}},
+        claims={"lower": {"says": "S.", "of": "w", **FACT, "arms": ["fast", "slow"]}},
+    )
+    found = fill(folder, plan, {"fast": 1.0, "slow": 1.0})
+    assert told(found) == "The final weights of fast and slow are the same, bit for bit, in all 4 seeds."
+    assert study_page(found, folder, "").arms.columns[3] == "mean"
+
+
+def test_the_methods_tell_what_was_done(folder: Folder) -> None:
+    said = methods(fill(folder, planned(), SLOWER))
+    assert said.startswith(
+        "Each of 2 settings of quick-mnist was trained on mnist with 4 random seeds, for 12 of 40 steps of its own "
+        "budget."
+    )
+    assert "Claims were named before the runs." in said
+    assert "  " not in said
+
+
+def test_a_plan_that_was_changed_is_told_and_no_longer_called_fixed(folder: Folder) -> None:
+    with folder.locked():
+        folder.begin(planned())
+        folder.begin(planned(seeds=5), amend=True)
+    found = fill(folder, planned(seeds=5), SLOWER)
+    assert "Claims were named before the runs" not in methods(found)
+    assert "The plan was changed after its first run (1 change)." in methods(found)
+    assert any("the plan was changed on" in line and "seeds" in line for line in study_page(found, folder, "").cut)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_cards_come_in_the_order_of_the_file_with_their_reasons(folder: Folder) -> None:
+    claims = {
+        "z": {**LOWER, "reason": "a", "looks": "It may not."},
+        "a": {**LOWER, "says": "The reason.", "question": "Why?"},
+    }
+    page = study_page(fill(folder, planned(claims=claims), SLOWER), folder, "genlab study run s.yaml")
+    assert [card.anchor for card in page.cards] == ["claim-z", "claim-a"]
+    assert page.cards[0].reason is not None
+    assert page.cards[0].reason[:2] == ("The reason.", "claim-a")
+    html = render(page)
+    order = ["<h3>", "holds", "Of the arms", "<blockquote>", "Why it may look otherwise", "The reason given", "s.yaml"]
+    places = [html.index(part, html.index('<section class="claim"')) for part in order]
+    assert places == sorted(places)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_a_person_wrote_is_shown_and_never_run(folder: Folder) -> None:
+    plan = planned(question=SCRIPT, claims={"lower": {**LOWER, "says": SCRIPT, "source": SCRIPT, "looks": SCRIPT}})
+    leave(folder, plan, plan.cells[0], where={"processor": SCRIPT}, state="diverged", reason=SCRIPT)
+    (folder.path / "notes.md").write_text(f"First {SCRIPT}\n\n\x1b[31mSecond", "utf-8")
+    page = study_page(outcome(plan, folder), folder, SCRIPT)
+    assert page.notes == [f"First {SCRIPT}", "\x1b[31mSecond"]
+    html = render(page)
+    assert SCRIPT not in html
+    assert html.count("&lt;script&gt;alert(1)") >= 7
+    assert "\x1b" not in html
+
+
+def test_a_report_writes_tables_verdicts_page_and_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genlab.report import style
+
+    conftest.undraw(monkeypatch)
+    monkeypatch.setattr(style, "as_pdf", lambda figure: b"%PDF-")
+    study = Study(**{k: v for k, v in raw().items() if k != "schema"}, results=tmp_path / "r", runs=tmp_path)
+    fill(study.folder, study.plan, SLOWER)
+    found = study.report()
+    there = {path.relative_to(tmp_path / "r").as_posix() for path in (tmp_path / "r").rglob("*") if path.is_file()}
+    figures = {f"figures/{n}.{e}" for n in ("claim-lower", "curve-loss_g_mean") for e in ("png", "pdf", "csv")}
+    assert there - {f"records/{c.name}.json" for c in study.plan.cells} == {
+        "table.csv",
+        "table.tex",
+        "verdicts.json",
+        "report.html",
+        *figures,
+    }
+    assert (tmp_path / "r" / "table.csv").read_text() == found.csv
+    assert json.loads((tmp_path / "r" / "verdicts.json").read_text()) == json.loads(json.dumps(found.as_json))
+    assert (tmp_path / "r" / "figures" / "claim-lower.csv").read_text().splitlines()[1] == "fast,0,1.3"
+
+
+def test_runs_that_failed_or_cannot_be_used_are_on_the_page(folder: Folder) -> None:
+    plan = planned()
+    leave(folder, plan, plan.cells[0], identity="0")
+    folder.note("gave up", plan.cells[1], reason="killed (signal 9)")
+    found = outcome(plan, folder)
+    page = study_page(found, folder, "")
+    assert page.failures is not None
+    assert [row[:3] for row in page.failures.rows] == [("fast", "0", "failed"), ("slow", "0", "not used")]
+    assert status.as_json(found)["runs"][:2] == [
+        {"arm": "slow", "seed": 0, "state": "damaged"},
+        {"arm": "fast", "seed": 0, "state": "failed"},
+    ]
+    assert "1 run failed and has no numbers." in methods(found)
