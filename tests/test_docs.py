@@ -24,6 +24,10 @@ from genlab.evaluation import judge, judge_trial
 from genlab.recipe import files
 from genlab.recipe.objectives import LOSSES, PENALTIES
 from genlab.runs import checkpoint
+from genlab.study import design
+from genlab.study.folder import Folder
+from genlab.study.plan import plan
+from plans import leave
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -77,7 +81,7 @@ def others(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     ]
 
 
-SLOW = ("genlab judge test", "genlab bench", "genlab evaluate samples.npz --against mnist")
+SLOW = ("genlab judge test", "genlab bench", "genlab evaluate samples.npz --against mnist", "genlab study run")
 TRAININGS = [line for line in COMMANDS if line.startswith("genlab train ")]
 
 
@@ -86,6 +90,21 @@ def is_slow(command: str) -> bool:
     if command in TRAININGS:
         return TRAININGS.index(command) % 3 != 0
     return command.startswith(SLOW) and command != "genlab bench plan"
+
+
+def lay_out_a_study(folder: Path, digits: Path) -> None:
+    """A small study under the names of the page, what students have handed in, and numbers from anywhere."""
+    arms = {"low": {"optimiser.lr": 0.001}, "high": {"optimiser.lr": 0.01}}
+    study = {"schema": 1, "name": "lr", "recipe": "s4-classifier", "arms": arms, "seeds": [0, 1, 2, 17]}
+    quantity = {"kind": "column", "name": "test_accuracy"}
+    study |= {"overrides": {**QUICK, "data.name": str(digits)}, "quantities": {"quality": quantity}}
+    for name in ("s4-classifier-lr.yaml", "FILE"):
+        (folder / name).write_text(json.dumps(study), "utf-8")
+    lent = plan(design.check(study, "lr"), folder)
+    for cell in lent.cells:
+        leave(Folder(folder / "hand"), lent, cell, value=0.8 + cell.seed / 100)
+    rows = [f"{arm},{seed},{seed + 5 * (arm == 'a')}" for arm in "ab" for seed in range(8)]
+    (folder / "results.csv").write_text("\n".join(["model,seed,fid", *rows]), "utf-8")
 
 
 @pytest.mark.parametrize(
@@ -113,6 +132,8 @@ def test_commands_in_the_docs_run(
     for run in (finished, *others):
         shutil.copytree(run.path, tmp_path / "runs" / run.path.name)
     shutil.copytree(finished.path, tmp_path / "runs" / "quick-mnist-seed1-001")
+    if arguments[0] == "study" and arguments[1] != "new":
+        lay_out_a_study(tmp_path, digits)
     if "--resume" in arguments:  # As if it had been killed before its end.
         shutil.rmtree(checkpoint.found(tmp_path / "runs" / arguments[-1] / "checkpoints")[-1])
     if arguments[:2] == ["judge", "train"]:

@@ -24,6 +24,7 @@ _PUBLIC = {
     "AdversarialLoss": ("genlab.families.gan.losses", "AdversarialLoss"),
     "Observer": ("genlab.training.fit", "Observer"),
     "Run": ("genlab.api.run", "Run"),
+    "Study": ("genlab.study.study", "Study"),
     "doctor": ("genlab.api.doctor", "doctor"),
     "compare": ("genlab.api.compare", "compare"),
     "features": ("genlab.api.evaluate", "features"),
@@ -47,6 +48,7 @@ __all__ = [
     "AdversarialLoss",
     "Observer",
     "Run",
+    "Study",
     "__version__",
     "compare",
     "doctor",
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from genlab.families.gan import losses as losses
     from genlab.families.gan.losses import AdversarialLoss
     from genlab.recipe.files import load as load_recipe
+    from genlab.study.study import Study
     from genlab.training.fit import Observer
 
 

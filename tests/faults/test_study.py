@@ -22,8 +22,6 @@ import yaml
 from genlab.study.folder import Folder
 from genlab.study.plan import Cell
 from genlab.study.study import Study
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "study"))
 from plans import raw
 
 KILLS = 100 if lab.LONG else 3

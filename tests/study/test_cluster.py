@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
-from plans import raw
 
-from genlab.errors import StorageError
+from genlab.errors import StorageError, UsageError
 from genlab.study import cluster
 from genlab.study.execute import State
 from genlab.study.plan import Cell
 from genlab.study.study import Study
+from plans import raw
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
 
@@ -86,6 +86,8 @@ def test_a_machine_that_dies_gives_its_seeds_to_another(undisturbed: str, tmp_pa
 def test_where_no_cluster_answers_it_is_said() -> None:
     with pytest.raises(StorageError, match="no Ray cluster answers"):
         cluster.connected("127.0.0.1:1", 2, 300)
+    with pytest.raises(UsageError, match="HOST:PORT"):
+        cluster.connected("rya", 2, 300)
 
 
 def ray_workers() -> list[int]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from plans import leave, planned, raw
 
 import genlab
 from genlab.errors import StudyError, UsageError
@@ -19,6 +18,7 @@ from genlab.study.collect import collect
 from genlab.study.folder import Folder
 from genlab.study.plan import Cell, Plan
 from genlab.study.study import Study
+from plans import leave, planned, raw
 
 SLOW, FAST = Cell("slow", 0), Cell("fast", 1)
 

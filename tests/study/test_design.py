@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plans import planned, raw
 
 from genlab.errors import StudyError, UsageError
 from genlab.evaluation.statistics import smallest_p
@@ -14,6 +13,7 @@ from genlab.study import design
 from genlab.study.design import ALPHA
 from genlab.study.plan import changes, plan
 from genlab.study.template import template
+from plans import planned, raw
 
 
 def problems(**changed: Any) -> list[str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plans import leave, planned, raw
 
 from genlab.errors import RunsFailed, Stopped, StorageError, StudyError, UsageError
 from genlab.study.execute import ATTEMPTS, State, execute
@@ -16,6 +15,7 @@ from genlab.study.folder import Folder
 from genlab.study.outcome import outcome
 from genlab.study.plan import Cell, Plan
 from genlab.study.processes import Event
+from plans import leave, planned, raw
 
 Act = Callable[[Cell], list[Event]]
 

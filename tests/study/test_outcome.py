@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plans import leave, planned, raw
 
 import conftest
 from genlab.report.html import render
@@ -19,6 +18,7 @@ from genlab.study.outcome import Outcome, _inert, latex, outcome
 from genlab.study.pages import methods, study_page
 from genlab.study.plan import Cell, Plan
 from genlab.study.study import Study
+from plans import leave, planned, raw
 
 SCRIPT = "<script>alert(1)</script>"
 LOWER = raw()["claims"]["lower"]

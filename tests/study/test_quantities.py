@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from plans import raw
 from pydantic import TypeAdapter
 
 from genlab.errors import StudyError
 from genlab.study import design
 from genlab.study.quantities import Quantity, Source, columns_of, key
+from plans import raw
 
 STEPS = range(10, 410, 10)
 RNG = np.random.default_rng(0)

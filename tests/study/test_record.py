@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from plans import planned, raw, record_for
 
 from genlab.engine import seals
 from genlab.errors import DataError
 from genlab.study.plan import Cell
 from genlab.study.record import BYTES, Record, digest, flat, read_record, thinned, write_record
+from plans import planned, raw, record_for
 
 SLOW = Cell("slow", 0)
 TIMED = {**raw()["quantities"], "s": {"kind": "seconds"}, "t": {"kind": "column", "name": "seconds"}}

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plans import leave, planned, raw
 
 from genlab.errors import BusyError, CheckpointError, DataError, StudyError
 from genlab.study.code import Code
 from genlab.study.folder import Folder
 from genlab.study.outcome import outcome
 from genlab.study.plan import Cell
+from plans import leave, planned, raw
 
 SLOW, FAST = Cell("slow", 0), Cell("fast", 0)
 

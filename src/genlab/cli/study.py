@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,9 +86,7 @@ def run(
     profile: Profile = None,
     seed: Annotated[int | None, Parameter(converter=whole, help="Only this seed, all its arms.")] = None,
     workers: Workers = 1,
-    on: Annotated[
-        str | None, Parameter(help="ray: on a cluster, or on this machine by Ray; ray://... or an address.")
-    ] = None,
+    on: Annotated[str | None, Parameter(help="On a Ray cluster: ray for one of this machine, or HOST:PORT.")] = None,
     dry_run: Annotated[
         bool, Parameter(negative="", help="Only say what the study can show, and how long it takes.")
     ] = False,
@@ -277,8 +274,10 @@ def _backend(on: str | None, workers: int, patience: float) -> Backend | None:
 @contextmanager
 def _shown() -> Iterator[Callable[[State, str], None]]:
     """What is told while a study runs: on a terminal a table that changes, in a pipe a line per event."""
+    from genlab.study.status import lines
+
     if not sys.stderr.isatty():
-        yield _lines()
+        yield lines()
         return
     from rich.console import Console
     from rich.live import Live
@@ -308,17 +307,3 @@ def _live(state: State) -> Any:
         cells = [standing.in_a_word(state, Cell(arm, seed)) for arm in state.plan.names]
         drawn.add_row(str(seed), *cells)
     return drawn
-
-
-def _lines() -> Callable[[State, str], None]:
-    from genlab.study.status import summary
-
-    told = time.monotonic()
-
-    def show(state: State, line: str) -> None:
-        nonlocal told
-        if line or time.monotonic() - told > 10:
-            told = time.monotonic()
-            note(f"{line}  ({summary(state)})" if line else summary(state))
-
-    return show

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Mapping
@@ -33,17 +34,19 @@ def connected(address: str, workers: int, patience: float) -> Cluster:
     """A cluster, ready for runs.
 
     Args:
-        address: "ray" for one of this machine, else as `ray.init` takes it.
+        address: "ray" for one of this machine, else HOST:PORT of its head.
 
     Raises:
-        UsageError: Ray is not installed.
+        UsageError: Ray is not installed, or the address is none.
         StorageError: no cluster answers there.
     """
     try:
         import ray
     except ImportError:
         raise UsageError("--on ray needs Ray: pip install 'genlab[cluster]'") from None
-    given = address.removeprefix("ray:") if address != LOCAL else None
+    given = None if address == LOCAL else address
+    if given is not None:
+        _check_answers(given)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if given is None:
@@ -54,6 +57,22 @@ def connected(address: str, workers: int, patience: float) -> Cluster:
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise StorageError(f"--on {address}: no Ray cluster answers ({first_line(error)})") from None
     return Cluster(workers, patience)
+
+
+def _check_answers(address: str) -> None:
+    """See whether anybody listens at HOST:PORT, which Ray itself would try for minutes.
+
+    Raises:
+        UsageError: not such an address.
+        StorageError: nobody does.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise UsageError(f"--on {address}: expected ray, for a cluster of this machine, or HOST:PORT of one")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError as error:
+        raise StorageError(f"--on {address}: no Ray cluster answers ({error.strerror or error})") from None
 
 
 class Cluster:

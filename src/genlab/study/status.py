@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from genlab.engine.console import note
 from genlab.engine.stages import about
 from genlab.report.tables import Table
-from genlab.study.execute import State
+from genlab.study.execute import Show, State
 from genlab.study.outcome import Outcome
 from genlab.study.plan import Cell, Plan
 
 MARKS = {"finished": "done", "diverged": "diverged"}
+EVERY = 10.0
+"""Seconds between two lines where nothing has happened."""
 MOST = 12
 """Columns of seeds in a table; more are shown by their numbers only."""
 
@@ -22,6 +26,19 @@ def summary(state: State) -> str:
     if state.left is not None and (state.waiting or state.at):
         said += f", {about(state.left)} left"
     return said
+
+
+def lines() -> Show:
+    """Tells what happens on standard error, a line each, and how it stands every ten seconds."""
+    told = time.monotonic()
+
+    def show(state: State, line: str) -> None:
+        nonlocal told
+        if line or time.monotonic() - told > EVERY:
+            told = time.monotonic()
+            note(f"{line}  ({summary(state)})" if line else summary(state))
+
+    return show
 
 
 def worth_showing(state: State) -> list[int]:

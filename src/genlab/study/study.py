@@ -19,6 +19,7 @@ from genlab.study.folder import Folder, place_of
 from genlab.study.outcome import Outcome, outcome
 from genlab.study.plan import plan as planned
 from genlab.study.processes import Processes
+from genlab.study.status import lines
 
 PATIENCE = 600.0
 QUALITY: dict[str, Any] = {"distance": "frechet_distance"}
@@ -132,7 +133,8 @@ class Study:
         anew: bool = False,
         amend: bool = False,
         backend: Backend | None = None,
-        show: Show = lambda state, line: None,
+        progress: bool = True,
+        show: Show | None = None,
     ) -> Outcome:
         """Carry out what is missing, and write tables and page.
 
@@ -144,7 +146,8 @@ class Study:
             anew: make stale records again.
             amend: accept that the plan was changed since the first run.
             backend: where runs are carried out (default: processes of this machine).
-            show: hears how it stands.
+            progress: whether standard error tells how it stands.
+            show: hears it instead.
 
         Raises:
             StudyError: the plan was changed since the first run.
@@ -165,7 +168,7 @@ class Study:
             anew=anew,
             amend=amend,
             workers=workers,
-            show=show,
+            show=show or (lines() if progress else lambda state, line: None),
         )
         found = self.report()
         if state.failed:
