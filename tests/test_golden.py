@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
 import pytest
 
 import golden
+from genlab.engine.version import NUMERICS
 from genlab.recipe import files
 
 KNOWN = json.loads(golden.TRACES.read_text("utf-8"))
@@ -104,3 +106,10 @@ def test_a_weight_by_a_bit_is_noticed_on_its_own_machine() -> None:
     known = golden.trace("s2-dcgan")
     other = golden.trace("s2-dcgan", None, **{"optimisers.generator.lr": 0.0005 * (1 + 1e-6)})
     assert other["weights"] != known["weights"]
+
+
+def test_the_number_of_the_numerics_is_raised_with_the_traces() -> None:
+    """Studies tell stale records by it: whoever moves a golden trace raises it, and writes both here."""
+    number, sha256 = (golden.GIVEN.parent / "numerics.txt").read_text("utf-8").split()
+    assert int(number) == NUMERICS
+    assert sha256 == hashlib.sha256(golden.GIVEN.read_bytes()).hexdigest()

@@ -92,8 +92,7 @@ def card(name: str, claim: Any, verdict: Verdict, what: str, command: str) -> Cl
     Args:
         what: its quantity in words.
     """
-    several = len(verdict.tests) > 1
-    said = [f"{' and '.join(test.arms[:2])}: {test.answer}" if several else test.answer for test in verdict.tests]
+    said = [_of_arms(test) for test in verdict.tests]
     return ClaimCard(
         anchor=f"claim-{name}",
         says=claim.says,
@@ -109,6 +108,14 @@ def card(name: str, claim: Any, verdict: Verdict, what: str, command: str) -> Cl
         reason=None,
         command=command,
     )
+
+
+def _of_arms(test: Tested) -> str:
+    """What a test says of its arms, as in "fast is lower than slow"."""
+    if test.answer in ("higher", "lower") and len(test.arms) == 2:
+        return f"{test.arms[0]} is {test.answer} than {test.arms[1]}"
+    named = f"{' and '.join(test.arms)}: " if len(test.arms) < 4 else ""
+    return f"{named}{test.answer}"
 
 
 def _dots(name: str, claim: object, verdict: Verdict, what: str) -> Dots | None:

@@ -23,7 +23,9 @@ def title(name: str, quantity: Any) -> str:
             else quantity.name.replace(".", ": ").replace("_", " ")
         )
     if isinstance(quantity, Column):
-        return f"{quantity.name} {_when(quantity)}"
+        parts = quantity.name.split("_")  # A name such as loss_g_mean does not read as words.
+        name = quantity.name if any(len(part) == 1 for part in parts) else " ".join(parts)
+        return f"{name} {_when(quantity)}"
     if isinstance(quantity, Curve):
         beyond = (
             f" {'below' if quantity.below else 'above'} {quantity.threshold:g}"
