@@ -77,13 +77,15 @@ SHOWN = {
     "datasets refused": "datasets refused",
     "recipes refused": "recipes refused",
     "values refused": "values of recipes refused",
+    "kills of a study's driver": "kills of a running study",
+    "studies that ended with the same table": "studies that were killed and ended with the same table",
 }
 """What was counted -> in words."""
 
 
 def table(record: dict[str, Any]) -> str:
     """The record as it stands in docs/reliability.md."""
-    rows = [f"| {words} | {record['counts'][what]:,} |" for what, words in SHOWN.items()]
+    rows = [f"| {words} | {record['counts'][what]:,} |" for what, words in SHOWN.items() if what in record["counts"]]
     rows += [
         f"| share of `{recipe}` that is saving | {cost['share']:.2%} |" for recipe, cost in record["saving"].items()
     ]
