@@ -83,7 +83,7 @@ def record_for(plan: Plan, cell: Cell, value: float = 1.0, **changes: Any) -> Re
         "parameters": {"generator": 10, "discriminator": 5},
         "metrics": {},
         "quantities": {key(quantity): value for quantity in plan.study.quantities.values()},
-        "curves": {"step": [2.0, 12.0], "loss_g_mean": [value, value]},
+        "curves": {"step": [2.0, 6.0, 12.0], "loss_g_mean": [value, value, value]},
         "exact": True,
         "where": {"processor": "P", "capability": "AVX2", "device": "cpu", "threads": 1, "precision": "float32"},
     }

@@ -85,6 +85,24 @@ def test_a_difference_within_the_margin_is_said_beside_the_verdict() -> None:
     assert (small.answer, small.why) == ("holds", "the difference is smaller than the margin")
 
 
+def test_a_difference_that_may_be_within_the_margin_leaves_equivalence_open() -> None:
+    """Only an interval that lies wholly outside of the margin says that arms are not equivalent."""
+    verdict = one({**EQUIVALENCE, "margin": 1.0}, a=LOW / 10 + 1.0, b=LOW / 10)
+    low, high = verdict.tests[0].interval or (0, 0)
+    assert low < 1.0 < high
+    assert verdict.tests[0].answer == "higher"
+    assert verdict.answer == "cannot be decided here"
+    assert "whether by more than the margin is open" in verdict.why
+    assert one({**EQUIVALENCE, "margin": 0.3}, a=LOW / 10 + 1.0, b=LOW / 10).answer == "does not hold"
+    assert one({**EQUIVALENCE, "margin": 0.3}, a=LOW / 10, b=LOW / 10 + 1.0).answer == "does not hold"
+
+
+def test_a_difference_that_is_not_shown_to_exceed_its_margin_is_said() -> None:
+    claim = {**DIFFERENCE, "margin": 1.0}
+    assert "not to be larger than the margin" in one(claim, a=LOW / 10 + 1.0, b=LOW / 10).why
+    assert one(claim, a=LOW / 10 + 3.0, b=LOW / 10).why == ""
+
+
 def test_pairs_are_tested_as_pairs_only_where_the_claim_says_so() -> None:
     base = np.array([0.0, 50, 100, 150, 200, 250, 300, 350])
     found = {paired: one({**DIFFERENCE, "paired": paired}, a=base + 1, b=base) for paired in (True, False)}

@@ -71,9 +71,9 @@ def test_records_of_another_machine_are_taken(study: Study, other: Folder) -> No
 def test_a_second_copy_is_refused_by_its_name(study: Study, other: Folder) -> None:
     leave(other, study.plan, SLOW)
     assert only(study, other.record_path(SLOW)).endswith("taken as slow, seed 0")
-    assert only(study, other.path).endswith("refused: slow, seed 0 is there already (the same run)")
+    assert only(study, other.path).endswith("not taken again: slow, seed 0 is there already (the same run)")
     leave(other, study.plan, SLOW, 7.0)
-    assert only(study, other.path).endswith("refused: slow, seed 0 is there already (another run of it)")
+    assert only(study, other.path).endswith("not taken again: slow, seed 0 is there already (another run of it)")
     assert study.outcome.values["loss"]["slow"] == {0: 1.0}
 
 
@@ -166,7 +166,7 @@ def test_a_run_is_taken_as_its_arm_and_seed_and_left_as_it_is(study: Study, run:
     late = [row["loss_g_mean"] for row in rows if row["step"] >= 6]
     assert study.outcome.values["loss"]["slow"][0] == pytest.approx(sum(late) / len(late))
     assert (record.steps, record.state, record.study) == (12, "finished", "small")
-    assert only(study, run.parent) == "theirs: refused: slow, seed 0 is there already (the same run)"
+    assert only(study, run.parent) == "theirs: not taken again: slow, seed 0 is there already (the same run)"
 
 
 def rewrite(run: Path, name: str, **changes: Any) -> None:
@@ -193,7 +193,10 @@ def damage_weights(run: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (other_recipe, "its recipe is none of the study's (slow, fast)"),
+        (
+            other_recipe,
+            "its recipe is none of the study's; nearest is slow, but optimisers.generator.lr: 0.001 -> 0.007",
+        ),
         (lambda run: rewrite(run, "status.json", state="interrupted"), "it is interrupted, not finished"),
         (lambda run: rewrite(run, "provenance.json", seed=9), "seed 9 is not in the plan"),
         (lambda run: rewrite(run, "provenance.json", own={"generator": "Mine"}), "its generator is the trainer's own"),

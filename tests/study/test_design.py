@@ -45,7 +45,10 @@ def test_every_study_of_the_project_can_be_planned_and_written_again(file: Path,
         ({"arms": {}}, "arms and grid: 0 arms"),
         ({"arms": {"a b": {}}}, "arms"),
         ({"quantities": {"loss": {"kind": "colum", "name": "x"}}}, "did you mean 'column'"),
-        ({"quantities": {"loss": {"kind": "column", "name": "loss_x"}}}, "no run logs 'loss_x'"),
+        (
+            {"quantities": {"loss": {"kind": "column", "name": "loss_x"}}},
+            "unknown column 'loss_x'; did you mean 'loss_g'",
+        ),
         ({"quantities": {"loss": "frechet"}}, "unknown metric 'frechet'"),
         ({"claims": {"c": difference("fast", "slo")}}, "unknown arm 'slo'; did you mean 'slow'?"),
         ({"claims": {"c": difference("fast", "fast")}}, "arms are both fast"),
@@ -157,9 +160,11 @@ def test_a_recipe_in_a_file_is_found_from_the_study_s_folder(tmp_path: Path, mon
 
 
 def test_what_decides_is_fixed_and_words_are_not() -> None:
-    """Other words of a claim are no other study; another margin, arm, seed or quantity is."""
+    """Other remarks beside a claim are no other study; another sentence, margin, arm, seed or quantity is."""
     first = planned().facts
-    assert changes(first, planned(claims={"lower": {**raw()["claims"]["lower"], "says": "Other words."}}).facts) == []
+    assert changes(first, planned(claims={"lower": {**raw()["claims"]["lower"], "looks": "Other words."}}).facts) == []
+    sentence = planned(claims={"lower": {**raw()["claims"]["lower"], "says": "Other words."}}).facts
+    assert changes(first, sentence) == ["claims.lower.says: The loss is lower with a faster generator. -> Other words."]
     margin = planned(claims={"lower": {**raw()["claims"]["lower"], "margin": 0.5}}).facts
     assert changes(first, margin) == ["claims.lower.margin: None -> 0.5"]
     assert any("seeds" in line for line in changes(first, planned(seeds=5).facts))

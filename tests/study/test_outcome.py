@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import conftest
+from genlab.errors import StudyError
 from genlab.report.html import render
 from genlab.study import sentences, status
 from genlab.study.folder import Folder
@@ -295,6 +296,20 @@ def test_what_a_person_wrote_is_shown_and_never_run(folder: Folder) -> None:
     assert SCRIPT not in html
     assert html.count("&lt;script&gt;alert(1)") >= 7
     assert "\x1b" not in html
+
+
+def test_a_page_is_not_written_anew_for_claims_that_were_changed(tmp_path: Path) -> None:
+    """A claim or margin that is put right after the results would make any verdict."""
+    file = tmp_path / "s.yaml"
+    file.write_text(json.dumps(raw()), "utf-8")
+    study = Study.at(file, results=tmp_path / "results")
+    study.folder.path.mkdir()
+    study.folder.begin(study.plan)
+    claims = {"lower": {**raw()["claims"]["lower"], "expect": "higher"}}
+    file.write_text(json.dumps(raw(claims=claims)), "utf-8")
+    with pytest.raises(StudyError, match=r"claims\.lower\.expect: lower -> higher"):
+        Study.at(file, results=tmp_path / "results").report()
+    assert not (tmp_path / "results" / "report.html").exists()
 
 
 def test_a_report_writes_tables_verdicts_page_and_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def test_a_second_driver_is_told_who_is_there(folder: Folder) -> None:
 
 
 def test_a_changed_plan_is_refused_with_what_was_changed(folder: Folder) -> None:
-    """F9: seeds and an arm; the first plan stays, and the words of a claim may be mended."""
+    """F9: seeds and an arm; the first plan stays, and remarks beside a claim may be mended."""
     folder.begin(planned())
     leave(folder, planned(), SLOW)
     fast = {"optimisers.generator.lr": 0.005}
@@ -81,11 +81,10 @@ def test_a_changed_plan_is_refused_with_what_was_changed(folder: Folder) -> None
     assert caught.value.exit_code == 2
     assert caught.value.problems == [
         "changed since its first run (1 record): arms.fast.optimisers.generator.lr: 0.004 -> 0.005",
-        "changed since its first run (1 record): seeds: [0, 1, 2, 3] -> [0, 1, 2, 3, 4]",
-        "undo the change, give the study another name, or accept it with genlab study run --amend: then the page "
-        "tells of it",
+        "changed since its first run (1 record): seeds: [0, 1, 2, 3] -> [0, 1, 2, 3, 4]; undo the change, give the "
+        "study another name, or accept it with genlab study run --amend: then the page tells of it",
     ]
-    folder.begin(planned(claims={"lower": {**raw()["claims"]["lower"], "says": "In other words."}}))
+    folder.begin(planned(claims={"lower": {**raw()["claims"]["lower"], "looks": "In other words."}}))
 
 
 def test_a_change_that_is_accepted_is_recorded(folder: Folder) -> None:

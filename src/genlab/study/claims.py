@@ -285,11 +285,23 @@ def _answer(claim: Any, tests: Sequence[Tested]) -> tuple[Answer, str]:
         wanted = ("higher", "lower") if claim.expect == "different" else (claim.expect,)
     if all(answer in wanted for answer in answers):
         return "holds", _beside(claim, tests)
+    if claim.kind == "equivalence":
+        return _not_equivalent(claim, tests[0])
     against = [test for test in tests if test.answer not in (*wanted, "not distinguishable")]
     if against:
         return "does not hold", ""
     open_ = [test for test in tests if test.answer == "not distinguishable"]
     return "cannot be decided here", _why(claim, open_[0])
+
+
+def _not_equivalent(claim: Any, test: Tested) -> tuple[Answer, str]:
+    """What follows where two arms are not shown to be equivalent: a difference alone may be smaller than the margin."""
+    low, high = test.interval or (-math.inf, math.inf)
+    if low >= claim.margin or high <= -claim.margin:
+        return "does not hold", ""
+    if test.answer in ("higher", "lower"):
+        return "cannot be decided here", "the arms differ, but whether by more than the margin is open"
+    return "cannot be decided here", _why(claim, test)
 
 
 def _beside(claim: Any, tests: Sequence[Tested]) -> str:
@@ -299,6 +311,9 @@ def _beside(claim: Any, tests: Sequence[Tested]) -> str:
     inside = [t for t in tests if t.equivalent_corrected is not None and t.equivalent_corrected <= ALPHA]
     if claim.kind == "difference" and claim.margin is not None and inside:
         return "the difference is smaller than the margin"
+    margin, pair = getattr(claim, "margin", None), tests[0].interval
+    if claim.kind == "difference" and margin is not None and pair and pair[0] < margin and pair[1] > -margin:
+        return "it is shown to be other than 0, not to be larger than the margin"
     return ""
 
 

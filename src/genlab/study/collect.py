@@ -16,7 +16,7 @@ from genlab.runs import verify
 from genlab.runs.directory import list_runs
 from genlab.runs.search import is_run
 from genlab.study.job import record_of
-from genlab.study.plan import Cell, identity
+from genlab.study.plan import Cell, changes, identity, trained
 from genlab.study.record import Record, read_record, write_record
 from genlab.study.tasks import task_of
 
@@ -68,7 +68,7 @@ def _take(study: Study, known: dict[Cell, Record], path: Path, read: Read) -> st
         cell = _fits(study, record, known)
         if cell in known:
             same = "the same run" if known[cell].content == record.content else "another run of it"
-            return f"{path}: refused: {cell.arm}, seed {cell.seed} is there already ({same})"
+            return f"{path}: not taken again: {cell.arm}, seed {cell.seed} is there already ({same})"
         if (copy := _copy_of(record, known)) is not None:
             return f"{path}: refused: a copy of {copy.arm}, seed {copy.seed}: equal weights from another seed"
     except GenlabError as error:
@@ -103,7 +103,7 @@ def _from_run(study: Study, path: Path) -> tuple[Record, bytes]:
     found = identity(run.directory.trained_by())
     arms = [arm for arm in study.plan.arms if arm.identity == found and not arm.own_code]
     if not arms:
-        raise UsageError(f"{path}: its recipe is none of the study's ({', '.join(study.plan.names[:6])})")
+        raise UsageError(f"{path}: its recipe is none of the study's; {_nearest(study, run)}")
     cell = Cell(arms[0].name, run.provenance["seed"])
     with tempfile.TemporaryDirectory() as folder:
         task = task_of(study.plan, cell, {}, Path(folder), study.folder, keep=True)
@@ -111,6 +111,15 @@ def _from_run(study: Study, path: Path) -> tuple[Record, bytes]:
             record = record_of(task, run, list(study.plan.study.quantities.values()), "finished", "", store=False)
     grids = run.steps("samples", ".png")
     return record, run.file("samples", grids[-1], ".png").read_bytes() if grids else b""
+
+
+def _nearest(study: Study, run: Run) -> str:
+    """The arm that a run's recipe comes closest to, and where they differ."""
+    mine = trained(run.directory.trained_by())
+    found = {arm.name: changes(trained(arm.recipe), mine) for arm in study.plan.arms}
+    arm = min(found, key=lambda name: len(found[name]))
+    more = f" and {len(found[arm]) - 3} more" if len(found[arm]) > 3 else ""
+    return f"nearest is {arm}, but {'; '.join(found[arm][:3])}{more}"
 
 
 def _fits(study: Study, record: Record, known: dict[Cell, Record]) -> Cell:

@@ -80,12 +80,12 @@ class State:
     @property
     def left(self) -> float | None:
         """Seconds until all is done, from what runs took up to now; None before one is known."""
-        known = [record.seconds + record.measuring for record in self.done.values()]
-        if not known:
-            return None
-        each = sum(known) / len(known)
         begun = sum(float(facts.get("step", 0)) / max(1, float(facts.get("of", 1))) for facts in self.at.values())
-        return each * max(0.0, self.waiting + len(self.at) - begun) / max(1, self.workers)
+        runs = max(0.0, self.waiting + len(self.at) - begun)
+        if self.fresh:  # By the clock: it knows what a run takes beside its training, and what runs beside it.
+            return runs * (time.monotonic() - self.began) / (self.fresh + begun)
+        known = [record.seconds + record.measuring for record in self.done.values()]
+        return runs * sum(known) / len(known) / max(1, self.workers) if known else None
 
 
 Show = Callable[[State, str], None]
@@ -163,6 +163,7 @@ class _Driver:
                 for event in self.backend.hear(TICK):
                     self._take(event)
                 if stop.signal:
+                    self.backend.stop()
                     raise Stopped(self._stopped(), 128 + stop.signal)
                 self._tell("")
 
@@ -271,7 +272,8 @@ class _Driver:
             self._tell(f"{cell.arm}, seed {cell.seed}: its record is set aside: {reason}")
 
     def _stopped(self) -> str:
-        return f"stopped with {len(self.state.done)} of {len(self.plan.cells)} runs done; the same command goes on"
+        done = len(self.folder.records(self.plan)[0])  # One may have come to its end while it was stopped.
+        return f"stopped with {done} of {len(self.plan.cells)} runs done; the same command goes on"
 
     def _tell(self, line: str) -> None:
         self.state.waiting = len(self.queue)

@@ -117,24 +117,38 @@ class Folder:
         if known is None:
             write_json(self.path / "plan.json", seals.seal({"schema": 1, "at": now(), "facts": facts, "amended": []}))
             return
-        found = changes(known["facts"], facts)
+        found = self.changed(plan)
         if not found:
             return
         if not amend:
-            done = len(list((self.path / "records").glob("*.json")))
-            raise StudyError(
-                plan.title,
-                [f"changed since its first run ({done} record{'s' * (done != 1)}): {line}" for line in found[:12]]
-                + [f"... and {len(found) - 12} more"] * (len(found) > 12)
-                + [
-                    "undo the change, give the study another name, or accept it with genlab study run --amend: then "
-                    "the page tells of it"
-                ],
-            )
+            self.check(plan)
         entry = {"at": now(), "records": len(list((self.path / "records").glob("*.json"))), "changes": found}
         write_json(
             self.path / "plan.json", seals.seal({**known, "facts": facts, "amended": [*known["amended"], entry]})
         )
+
+    def changed(self, plan: Plan) -> list[str]:
+        """What is different in a plan from what was fixed at the first run, a line each."""
+        known = self.began
+        return changes(known["facts"], json.loads(json.dumps(plan.facts))) if known else []
+
+    def check(self, plan: Plan) -> None:
+        """See that a plan is still what was fixed at the first run.
+
+        Raises:
+            StudyError: it was changed since; lists how.
+        """
+        found = self.changed(plan)
+        if not found:
+            return
+        done = len(list((self.path / "records").glob("*.json")))
+        told = [f"changed since its first run ({done} record{'s' * (done != 1)}): {line}" for line in found[:12]]
+        told += [f"... and {len(found) - 12} more"] * (len(found) > 12)
+        told[-1] += (
+            "; undo the change, give the study another name, or accept it with genlab study run --amend: then the "
+            "page tells of it"
+        )
+        raise StudyError(plan.title, told)
 
     def note(self, event: str, cell: Cell | None = None, **facts: Any) -> None:
         """Add a line to the journal."""

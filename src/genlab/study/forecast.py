@@ -70,7 +70,7 @@ def forecast(plan: Plan, known: Outcome, workers: int) -> Forecast:
     lines = [
         f"{done}time with 1 worker: {about(one)}; with {many}: {about(together)} "
         f"(measured: a step takes {beside:.2f} times as long beside {many - 1} other{'s' if many > 2 else ''}, so "
-        f"{many / beside:.2f} times sooner)",
+        + (f"{many / beside:.2f} times sooner)" if many > 1.05 * beside else "more workers would not help here)"),
         f"disk: about {size / 1e6:,.0f} MB",
         *_remarks(plan),
     ]

@@ -31,6 +31,8 @@ from genlab.study.record import Record
 DRAWN = ("loss_d_mean", "loss_g_mean", "loss_mean", "frechet_distance", "test_loss", "test_accuracy")
 """Columns whose curves are worth a figure, beside those that a quantity is about."""
 MOST_FIGURES, MOST_GRIDS = 6, 8
+FEWEST = 3
+"""Points of a curve that is worth drawing."""
 NOTES_BYTES = 200_000
 
 
@@ -79,18 +81,21 @@ def study_page(found: Outcome, folder: Folder, command: str) -> StudyPage:
 def _card(found: Outcome, name: str, verdict: Verdict, command: str) -> ClaimCard:
     study = found.plan.study
     claim = study.claims[name]
-    drawn = card(name, claim, verdict, sentences.title(verdict.of, study.quantities[verdict.of]), command)
+    drawn = card(
+        name, claim, verdict, sentences.title(verdict.of, study.quantities[verdict.of]), command, found.plan.names
+    )
     if not claim.reason:
         return drawn
     other = sentences.verdict_line(found.verdicts[claim.reason])
     return replace(drawn, reason=(study.claims[claim.reason].says, f"claim-{claim.reason}", other))
 
 
-def card(name: str, claim: Any, verdict: Verdict, what: str, command: str) -> ClaimCard:
+def card(name: str, claim: Any, verdict: Verdict, what: str, command: str, arms: Sequence[str]) -> ClaimCard:
     """A claim and what was found.
 
     Args:
         what: its quantity in words.
+        arms: all of the study.
     """
     said = [_of_arms(test) for test in verdict.tests]
     return ClaimCard(
@@ -102,7 +107,7 @@ def card(name: str, claim: Any, verdict: Verdict, what: str, command: str) -> Cl
         share=verdict.share,
         arms="; ".join(said) if claim.kind != "fact" else "",
         sentence=sentences.sentence(claim, verdict, what),
-        figure=_dots(name, claim, verdict, what),
+        figure=_dots(name, claim, verdict, what, arms),
         facts=_facts(claim, verdict),
         looks=claim.looks,
         reason=None,
@@ -118,7 +123,7 @@ def _of_arms(test: Tested) -> str:
     return f"{named}{test.answer}"
 
 
-def _dots(name: str, claim: object, verdict: Verdict, what: str) -> Dots | None:
+def _dots(name: str, claim: object, verdict: Verdict, what: str, arms: Sequence[str]) -> Dots | None:
     values = {arm: seeds for arm, seeds in verdict.values.items() if seeds}
     if not values or what == "final weights" or (verdict.tests and verdict.tests[0].answer == "equal"):
         return None  # Points on one line show nothing.
@@ -135,6 +140,7 @@ def _dots(name: str, claim: object, verdict: Verdict, what: str) -> Dots | None:
         verdict.margin if shown is not None else None,
         verdict.value,
         bool(getattr(claim, "paired", False)),
+        tuple(arms),
     )
 
 
@@ -215,7 +221,7 @@ def _bands(found: Outcome) -> list[Bands]:
             for arm in found.plan.names
         }
         curves = {arm: seeds for arm, seeds in curves.items() if seeds}
-        if curves:
+        if any(np.isfinite(values).sum() >= FEWEST for seeds in curves.values() for _, values in seeds.values()):
             drawn.append(Bands(f"curve-{column}", column, curves))
     return drawn
 

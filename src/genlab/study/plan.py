@@ -12,7 +12,7 @@ from typing import Any
 
 from genlab import data
 from genlab.data import Dataset
-from genlab.errors import GenlabError, RecipeError, StudyError
+from genlab.errors import GenlabError, RecipeError, StudyError, unknown
 from genlab.evaluation.catalogue import NAMES
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
@@ -218,7 +218,7 @@ def _of_quantities(study: Study, arms: Sequence[Arm]) -> Iterator[str]:
         for column in columns_of(quantity):
             bare = column.removesuffix("_mean").removesuffix("_p10").removesuffix("_p90")
             if bare not in columns and column not in columns:
-                yield f"quantities.{name}: no run logs {column!r}; logged: {', '.join(sorted(columns - {*NAMES}))}"
+                yield f"quantities.{name}: {unknown('column', column, sorted(columns - {*NAMES}))}"
         if isinstance(quantity, Weights) and any(arm.own_code for arm in arms):
             yield f"quantities.{name}: an arm of your own code has no weights that are known here"
 
@@ -261,5 +261,5 @@ def _shown(values: Mapping[str, Any], path: str) -> str:
 
 
 def _decides(claim: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides a claim; its words may be mended at any time."""
-    return {key: value for key, value in claim.items() if key not in ("says", "source", "looks")}
+    """What a claim says and what decides it; the remarks beside it may be mended at any time."""
+    return {key: value for key, value in claim.items() if key not in ("source", "looks")}

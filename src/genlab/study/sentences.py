@@ -155,8 +155,8 @@ def _ps(test: Tested, verdict: Verdict) -> str:
     """The p that decides, and that it is corrected."""
     many = f", corrected for {verdict.correction} tests {p_value(test.corrected)}" if verdict.correction > 1 else ""
     said = f"p = {p_value(test.p)}{many}"
-    if test.equivalent_p is not None:
-        said += f"; equivalence p = {p_value(test.equivalent_corrected)}"
+    if test.equivalent_p is not None and test.answer in ("equivalent", "not distinguishable"):
+        said += f"; of equivalence p = {p_value(test.equivalent_corrected)}"
     return said
 
 

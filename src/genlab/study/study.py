@@ -185,9 +185,14 @@ class Study:
         return outcome(self.plan, self.folder)
 
     def report(self) -> Outcome:
-        """Write table.csv, verdicts.json, figures and report.html into the folder of results."""
+        """Write table.csv, verdicts.json, figures and report.html into the folder of results.
+
+        Raises:
+            StudyError: the plan was changed since the first run.
+        """
         from genlab.study.pages import write_all
 
+        self.folder.check(self.plan)
         found = self.outcome
         with refusals(self.folder.path):
             make_folder(self.folder.path)

@@ -70,7 +70,10 @@ class Comparison:
     @property
     def page(self) -> StudyPage:
         """As of a study, without runs."""
-        cards = [card(name, self.claims[name], verdict, self.what, "") for name, verdict in self.verdicts.items()]
+        cards = [
+            card(name, self.claims[name], verdict, self.what, "", list(self.values))
+            for name, verdict in self.verdicts.items()
+        ]
         rows = [(each.says, each.arms) for each in cards]
         tests = len(self.claims)
         methods = (

@@ -58,6 +58,7 @@ class Dots(Drawn):
         margin: within which arms count as equal.
         value: what one arm is held against.
         joined: whether points of one seed are joined, as pairs are.
+        arms: all of the study, so that each has its colour in every figure.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Dots(Drawn):
     margin: float | None = None
     value: float | None = None
     joined: bool = False
+    arms: Sequence[str] = ()
 
     @property
     def caption(self) -> str:
@@ -109,7 +111,8 @@ class Dots(Drawn):
     def _points(self, axes: Axes) -> None:
         places: dict[int, list[tuple[float, float]]] = {}
         for k, (arm, seeds) in enumerate(self.values.items()):
-            colour = style.COLOURS[k % len(style.COLOURS)]
+            place = self.arms.index(arm) if arm in self.arms else k
+            colour = style.COLOURS[place % len(style.COLOURS)]
             numbers = np.array(list(seeds.values()), np.float64)
             x = k + _beside(len(numbers))
             axes.plot(x, numbers, "o", color=colour, markersize=5, alpha=0.8, label=arm)
