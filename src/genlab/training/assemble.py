@@ -68,18 +68,18 @@ def prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe,
 
 
 def settle(
-    source: RecipeSource, overrides: Mapping[str, Any], load: Callable[[str], Dataset] = load_data
+    source: RecipeSource, overrides: Mapping[str, Any], load: Callable[[str], Dataset] | None = None
 ) -> tuple[Recipe, Dataset]:
     """The recipe and its dataset as it is, every problem of both named at once.
 
     Args:
-        load: finds the training split of a dataset by its name.
+        load: finds the training split of a dataset by its name (default: `data.load`).
     """
     draft = Draft(source, overrides)
     dataset = None
     if draft.data is not None:
         try:
-            dataset = load(draft.data.name)
+            dataset = (load or load_data)(draft.data.name)
         except DataError as error:
             if not draft.problems:
                 raise
