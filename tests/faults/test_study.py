@@ -70,6 +70,12 @@ class Started:
         workers = [pid for pid in self.processes() if "genlab.study.worker" in _command(pid)]
         return [pid for pid in workers if int(_read(pid, "stat").rpartition(b")")[2].split()[1]) in workers]
 
+    def wait_for_a_worker(self) -> None:
+        """Until the first one begins."""
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not any("genlab.study.worker" in _command(pid) for pid in self.processes()):
+            time.sleep(0.01)
+
     def wait_for_a_run(self) -> int:
         """The process of the first run that there is."""
         until = time.monotonic() + 60
@@ -150,6 +156,17 @@ def test_the_driver_is_killed_at_any_moment(undisturbed: str, tmp_path: Path) ->
         finished = [(event["arm"], event["seed"]) for event in journal if event["event"] == "finished"]
         assert len(finished) == len(set(finished)) <= 8  # None is made twice.
         lab.count("studies that ended with the same table")
+
+
+def test_a_long_run_ends_with_its_driver(tmp_path: Path) -> None:
+    """F6, P7: a run that would go on for hours is gone within two seconds; also one whose worker only begins."""
+    overrides = {**raw()["overrides"], "budget.epochs": 1_000_000, "budget.max_steps": None}
+    file = write(tmp_path, overrides=overrides, claims={}, seeds=[0])
+    for wait in (Started.wait_for_a_run, Started.wait_for_a_worker):
+        study = Started(file)
+        wait(study)
+        time.sleep(0.5)
+        study.kill()
 
 
 def test_a_run_and_a_worker_are_killed(undisturbed: str, tmp_path: Path) -> None:
