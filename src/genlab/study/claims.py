@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -84,7 +84,6 @@ class Verdict:
     value: float | None = None
     share: str = ""
     correction: int = 1
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def is_indication(self) -> bool:

@@ -60,7 +60,7 @@ class BaseClaim(Section):
         """What is wrong with it by itself."""
         yield from ()
 
-    def best_p(self, seeds: int, arms: int) -> float:
+    def best_p(self, seeds: int) -> float:
         """The smallest p that one of its tests can have."""
         return smallest_p(seeds, seeds)
 
@@ -78,7 +78,7 @@ class _OfTwo(BaseClaim):
         if self.arms[0] == self.arms[1]:
             yield f"arms are both {self.arms[0]}; two are compared"
 
-    def best_p(self, seeds: int, arms: int) -> float:
+    def best_p(self, seeds: int) -> float:
         return smallest_p(seeds) if self.paired else smallest_p(seeds, seeds)
 
 
@@ -113,7 +113,7 @@ class Trend(BaseClaim):
         if len(set(self.arms)) < len(self.arms):
             yield "an arm is named twice"
 
-    def best_p(self, seeds: int, arms: int) -> float:
+    def best_p(self, seeds: int) -> float:
         return max(1 / 20_001, smallest_p(seeds, seeds * (len(self.arms) - 1)))
 
 
@@ -129,7 +129,7 @@ class OneArm(BaseClaim):
     def named(self) -> tuple[str, ...]:
         return (self.arm,)
 
-    def best_p(self, seeds: int, arms: int) -> float:
+    def best_p(self, seeds: int) -> float:
         return smallest_p(seeds)
 
 
@@ -316,15 +316,13 @@ def too_many(study: Study, arms: tuple[str, ...], seeds: int) -> list[str]:
     for question, claims in by_question(study).items():
         tests = {name: len(claim.pairs(arms)) for name, claim in claims.items()}
         count = sum(tests.values())
-        hard = [
-            name for name, claim in claims.items() if tests[name] and claim.best_p(seeds, len(arms)) * count > ALPHA
-        ]
+        hard = [name for name, claim in claims.items() if tests[name] and claim.best_p(seeds) * count > ALPHA]
         if hard:
-            claim = claims[max(hard, key=lambda name: claims[name].best_p(seeds, len(arms)))]
-            needed = next(n for n in range(seeds, 10_000) if claim.best_p(n, len(arms)) * count <= ALPHA)
+            claim = claims[max(hard, key=lambda name: claims[name].best_p(seeds))]
+            needed = next(n for n in range(seeds, 10_000) if claim.best_p(n) * count <= ALPHA)
             found.append(
                 f"{seeds} seeds cannot decide {', '.join(hard)}: the smallest p is "
-                f"{claim.best_p(seeds, len(arms)):.2g}, times {count} tests"
+                f"{claim.best_p(seeds):.2g}, times {count} tests"
                 + (f" of the question {question!r}" if question != study.question else "")
                 + f" is more than {ALPHA:g}; {needed} seeds could, or fewer claims"
             )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from genlab.engine import signals
-from genlab.errors import RunsFailed, Stopped, StorageError, UsageError
+from genlab.errors import DataError, RunsFailed, Stopped, StorageError, UsageError
 from genlab.study.folder import Folder
 from genlab.study.plan import Cell, Plan
 from genlab.study.processes import Event
@@ -239,11 +239,11 @@ class _Driver:
             self._failed(cell, facts, final=facts.get("code") in FINAL or bool(facts.get("hung")))
 
     def _finished(self, cell: Cell, state: str) -> None:
-        there, unusable = self.folder.records(self.plan)
-        if cell not in there:
-            self._failed(cell, {"reason": unusable.get(cell, "it left no record")}, final=False)
+        try:
+            record = self.state.done[cell] = self.folder.record(self.plan, cell)
+        except DataError as error:
+            self._failed(cell, {"reason": str(error)}, final=False)
             return
-        self.state.done[cell] = record = there[cell]
         self.state.fresh += 1
         self.folder.note(state, cell)
         self._tell(f"{cell.arm}, seed {cell.seed}: {state}, {record.seconds + record.measuring:.0f} s")
@@ -268,8 +268,7 @@ class _Driver:
         path = self.folder.record_path(cell)
         path.replace(path.with_suffix(".aside"))
         self.folder.note("set aside", cell, reason=reason)
-        if reason not in ("stale",):
-            self._tell(f"{cell.arm}, seed {cell.seed}: its record is set aside: {reason}")
+        self._tell(f"{cell.arm}, seed {cell.seed}: its record is set aside: {reason}")
 
     def _stopped(self) -> str:
         done = len(self.folder.records(self.plan)[0])  # One may have come to its end while it was stopped.

@@ -44,26 +44,30 @@ class Folder:
         """(those of the plan's runs that are there, why others cannot be used)."""
         found, unusable = {}, {}
         for cell in plan.cells:
-            path = self.record_path(cell)
-            if not os.path.lexists(path):
-                continue
-            try:
-                record = read_record(path)
-            except DataError as error:
-                unusable[cell] = str(error)
-                continue
-            arm = plan.arm(cell.arm)
-            if (record.arm, record.seed) != (cell.arm, cell.seed):
-                unusable[cell] = f"{path}: it is of {record.arm}, seed {record.seed}"
-            elif record.identity != arm.identity:
-                unusable[cell] = f"{path}: of another recipe than the plan's"
-            elif arm.own_code and plan.code and record.code != plan.code.sha256:
-                unusable[cell] = f"{path}: of other code (sha256 {str(record.code)[:12]})"
-            elif not arm.own_code and record.images not in (0, plan.images):
-                unusable[cell] = f"{path}: measured with {record.images:,} images; the plan says {plan.images:,}"
-            else:
-                found[cell] = record
+            if os.path.lexists(self.record_path(cell)):
+                try:
+                    found[cell] = self.record(plan, cell)
+                except DataError as error:
+                    unusable[cell] = str(error)
         return found, unusable
+
+    def record(self, plan: Plan, cell: Cell) -> Record:
+        """The record of one of the plan's runs.
+
+        Raises:
+            DataError: missing, damaged, or of another run than the plan's.
+        """
+        path, arm = self.record_path(cell), plan.arm(cell.arm)
+        record = read_record(path)
+        if (record.arm, record.seed) != (cell.arm, cell.seed):
+            raise DataError(f"{path}: it is of {record.arm}, seed {record.seed}")
+        if record.identity != arm.identity:
+            raise DataError(f"{path}: of another recipe than the plan's")
+        if arm.own_code and plan.code and record.code != plan.code.sha256:
+            raise DataError(f"{path}: of other code (sha256 {str(record.code)[:12]})")
+        if not arm.own_code and record.images not in (0, plan.images):
+            raise DataError(f"{path}: measured with {record.images:,} images; the plan says {plan.images:,}")
+        return record
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -135,7 +135,7 @@ def _claims(plan: Plan, known: Outcome) -> tuple[Table, list[dict[str, Any]]]:
             if not tests or n < 2:
                 continue
             pairs = bool(getattr(claim, "paired", False)) or claim.kind == "one arm"
-            best = claim.best_p(n, len(plan.arms)) * count
+            best = claim.best_p(n) * count
             least = detectable(n, ALPHA / count, pairs) if claim.kind != "trend" else math.nan
             margin = showable(n, ALPHA, pairs) if claim.kind in ("difference", "equivalence") else math.nan
             needed = _seeds_for(claim, known, pairs)

@@ -17,7 +17,6 @@ from genlab.engine.version import NUMERICS
 from genlab.errors import DataError
 from genlab.study.quantities import Quantity, Source, is_number, key
 
-STATES = ("finished", "diverged")
 BYTES = 20_000
 POINTS = 100
 """Of a curve, at most; where there are many columns fewer, so that a record stays small."""

@@ -39,8 +39,6 @@ def template(
     Raises:
         UsageError: no such recipe or field.
     """
-    if len(vary) == 1 and len(_values(vary[0])[1]) < 2:
-        raise UsageError(f"--vary {vary[0]}: one value makes one arm; give two or more to compare")
     grid = dict(map(_values, vary))
     if len(grid) == len(vary) and all(len(values) == 1 for values in grid.values()):
         raise UsageError(f"--vary {' '.join(vary)}: one value makes one arm; give two or more to compare")
