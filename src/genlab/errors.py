@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
+from typing import ClassVar
 
 
 class GenlabError(Exception):
@@ -37,34 +38,35 @@ class UsageError(GenlabError):
     exit_code = 2
 
 
-class RecipeError(UsageError):
-    """A recipe with one or more problems, all of them named at once.
-
-    Attributes:
-        problems: one line each, in the order of the recipe.
-    """
-
-    def __init__(self, recipe: str, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__(_all_of(f"recipe {recipe}", problems))
-
-
-class StudyError(UsageError):
-    """A study file with one or more problems, all of them named at once.
+class _ProblemsError(UsageError):
+    """A file with one or more problems, all of them named at once.
 
     Attributes:
         problems: one line each, in the order of the file.
     """
 
-    def __init__(self, study: str, problems: list[str]) -> None:
+    what: ClassVar[str]
+
+    def __init__(self, name: str, problems: list[str]) -> None:
         self.problems = problems
-        super().__init__(_all_of(f"study {study}", problems))
+        if len(problems) == 1:
+            message = f"{self.what} {name}: {problems[0]}"
+        else:
+            told = (f"  {line}" for line in problems)
+            message = "\n".join([f"{self.what} {name} has {len(problems)} problems:", *told])
+        super().__init__(message)
 
 
-def _all_of(what: str, problems: list[str]) -> str:
-    if len(problems) == 1:
-        return f"{what}: {problems[0]}"
-    return "\n".join([f"{what} has {len(problems)} problems:", *(f"  {line}" for line in problems)])
+class RecipeError(_ProblemsError):
+    """A recipe with one or more problems."""
+
+    what = "recipe"
+
+
+class StudyError(_ProblemsError):
+    """A study file with one or more problems."""
+
+    what = "study"
 
 
 class DataError(GenlabError):

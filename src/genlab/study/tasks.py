@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from genlab import data
 from genlab.engine import threads
 from genlab.recipe import Recipe, files
 from genlab.runs.provenance import versions
 from genlab.study.folder import Folder
-from genlab.study.plan import Cell, Plan
+from genlab.study.plan import Cell, Load, Plan
 from genlab.study.record import in_words
-from genlab.training.assemble import assemble, prepare
+from genlab.training.assemble import assemble, settle
 
 PINS = ("device", "precision", "memory_format", "threads", "fused_optimiser")
 """What of an engine is chosen for a whole block: all arms of one seed compute alike."""
@@ -25,14 +27,15 @@ def pins_of(recipes: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Pins], str]
     Args:
         recipes: name and recipe of each arm, as plain values.
     """
-    found = {each["arm"]: _pins(files.load(each["recipe"])) for each in recipes}
+    load = cache(data.load)
+    found = {each["arm"]: _pins(files.load(each["recipe"]), load) for each in recipes}
     if len({pins["precision"] for pins in found.values()}) > 1:
         found = {arm: {**pins, "precision": "float32"} for arm, pins in found.items()}
     return found, machine(next(iter(found.values())))
 
 
-def _pins(recipe: Recipe) -> Pins:
-    settings = assemble(*prepare(recipe, {}), seed=0).recipe.engine
+def _pins(recipe: Recipe, load: Load) -> Pins:
+    settings = assemble(*settle(recipe, {}, load), seed=0).recipe.engine
     return {name: getattr(settings, name) for name in PINS}
 
 
