@@ -27,9 +27,9 @@ from typing import Any, cast
 
 from genlab.engine import seals
 from genlab.engine.files import clean, make_folder, refusals, sync_folder, write, write_json
-from genlab.errors import BusyError, DataError, GenlabError, StorageError, UsageError, unknown
+from genlab.errors import DataError, GenlabError, StorageError, UsageError, unknown
 from genlab.recipe import Recipe, files
-from genlab.runs.lock import _host, _lock
+from genlab.runs.lock import held, is_held
 from genlab.runs.names import _check_depth, _claim, check_name, stem_of
 from genlab.runs.record import Provenance
 from genlab.runs.rows import MetricLog, Row, _checked
@@ -176,7 +176,7 @@ class RunDirectory:
                 f"{self.path / 'status.json'}: damaged ({wrong[0]} is {str(status.get(wrong[0]))[:40]!r}); "
                 f"genlab train --resume {self.path} writes it again"
             )
-        if status["state"] == "running" and not self._locked():
+        if status["state"] == "running" and not is_held(self.path / "run.lock"):
             status["state"] = "killed"
         return status
 
@@ -265,23 +265,10 @@ class RunDirectory:
         Raises:
             BusyError: another process has it; names its pid and host.
         """
-        with refusals(self.path), (self.path / "run.lock").open("a+", encoding="utf-8") as file:
-            if not _lock(file):
-                file.seek(0)
-                raise BusyError(f"{self.path}: another process writes to this run ({file.read().strip() or 'unknown'})")
-            file.truncate(0)
-            file.write(f"pid {os.getpid()} on {_host()}\n")
-            file.flush()
+        with held(self.path / "run.lock", "writes to this run"):
             for folder in (self.path, *map(self.folder, FOLDERS)):
                 clean(folder)
             yield
-
-    def _locked(self) -> bool:
-        try:
-            with (self.path / "run.lock").open("r+", encoding="utf-8") as file:
-                return not _lock(file)
-        except OSError:
-            return False
 
     def _lines(self) -> Iterator[tuple[int, bytes, Row | None]]:
         """(number from 1, line, row) of metrics.jsonl; None for a damaged line."""

@@ -1,9 +1,44 @@
-"""The lock of a run: one process writes; the kernel lets go of it when that process ends, however."""
+"""The lock of a run, or of a study: one process writes; the kernel lets go of it when that process ends, however."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from genlab.engine.files import refusals
+from genlab.errors import BusyError
+
+
+@contextmanager
+def held(file: Path, doing: str) -> Iterator[None]:
+    """Inside: this process alone has the lock; the file says which one it is, and where.
+
+    Args:
+        doing: what the other one does that has it, as in "writes to this run".
+
+    Raises:
+        BusyError: another process has it; names its pid and host.
+    """
+    with refusals(file.parent), file.open("a+", encoding="utf-8") as opened:
+        if not _lock(opened):
+            opened.seek(0)
+            raise BusyError(f"{file.parent}: another process {doing} ({opened.read().strip() or 'unknown'})")
+        opened.truncate(0)
+        opened.write(f"pid {os.getpid()} on {_host()}\n")
+        opened.flush()
+        yield
+
+
+def is_held(file: Path) -> bool:
+    """Whether a process has the lock."""
+    try:
+        with file.open("r+", encoding="utf-8") as opened:
+            return not _lock(opened)
+    except OSError:
+        return False
 
 
 def _lock(file: Any) -> bool:

@@ -21,8 +21,8 @@ from typing import Any
 
 from genlab.engine import seals
 from genlab.engine.files import clean, make_folder, refusals, write, write_json
-from genlab.errors import BusyError, CheckpointError, DataError, StudyError
-from genlab.runs.lock import _host, _lock
+from genlab.errors import CheckpointError, DataError, StudyError
+from genlab.runs.lock import held
 from genlab.runs.provenance import now
 from genlab.study.plan import Cell, Plan, changes
 from genlab.study.record import Record, read_record
@@ -79,13 +79,7 @@ class Folder:
         with refusals(self.path):
             for part in (self.path, self.path / "records", self.path / "samples"):
                 make_folder(part)
-        with refusals(self.path), (self.path / "study.lock").open("a+", encoding="utf-8") as file:
-            if not _lock(file):
-                file.seek(0)
-                raise BusyError(f"{self.path}: another process runs this study ({file.read().strip() or 'unknown'})")
-            file.truncate(0)
-            file.write(f"pid {os.getpid()} on {_host()}\n")
-            file.flush()
+        with held(self.path / "study.lock", "runs this study"):
             for part in (self.path, self.path / "records", self.path / "samples"):
                 clean(part)
             yield
