@@ -347,3 +347,26 @@ def test_runs_that_failed_or_cannot_be_used_are_on_the_page(folder: Folder) -> N
         {"arm": "fast", "seed": 0, "state": "failed"},
     ]
     assert "1 run failed and has no numbers." in methods(found)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "values", "worst"),
+    [
+        ("frechet_distance", [3, 1, 2, 9], 3),
+        ("recall", [0.5, 0.1, 0.4, 0.9], 1),
+        ("within_class_diversity", [1.1, 0.9, 1.6, 0.7], 2),
+        ("classifier_score", [9, 8, 2, 5], 2),
+        ({"kind": "column", "name": "loss_g_mean"}, [-5, 1, 2, 0], 2),
+    ],
+)
+def test_the_worst_seed_is_the_one_farthest_from_the_best_value(
+    tmp_path: Path, quantity: Any, values: list[float], worst: int
+) -> None:
+    plan, folder = planned(quantities={"q": quantity}, claims={}), Folder(tmp_path)
+    for cell in plan.cells:
+        leave(folder, plan, cell, value=values[cell.seed])
+        folder.sample_path(cell).parent.mkdir(exist_ok=True)
+        folder.sample_path(cell).write_bytes(b"")
+    (_, grids), *_ = study_page(outcome(plan, folder), folder, "").grids
+    assert [grid.title for grid in grids] == ["median seed", "worst seed"]
+    assert grids[1].caption.startswith(f"seed {worst}:")

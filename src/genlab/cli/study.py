@@ -164,19 +164,12 @@ def collect(
 
 @app.command
 def report(
-    file: File,
-    /,
-    *,
-    profile: Profile = None,
-    code: Code = None,
-    results: Results = None,
-    runs: Runs = None,
-    json: Json = False,
+    file: File, /, *, profile: Profile = None, code: Code = None, results: Results = None, json: Json = False
 ) -> None:
     """Write a study's tables and page anew."""
     from genlab.study.study import Study
 
-    study = Study.at(file, profile=profile, code=code, results=results, runs=runs)
+    study = Study.at(file, profile=profile, code=code, results=results)
     _tell(study, study.report(), json)
 
 

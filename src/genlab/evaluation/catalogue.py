@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -38,6 +39,7 @@ class Metric:
         floor: the same of real images, where that is not what `measure` gives for them.
         acronym: what the formula is known as.
         unit: a plain number, a share of 1 that is shown in per cent, or a count.
+        best: its value of perfect images: 0, 1, or infinity, where more is always better.
         judged: whether it needs a judge.
         live: how the line that ends an epoch shows it, as a format; it is measured during training, too. Empty: it
             stands in metrics.jsonl without being printed; None: only in full evaluations.
@@ -52,6 +54,7 @@ class Metric:
     seconds: float = 0.1
     acronym: str = ""
     unit: Literal["number", "share", "count"] = "number"
+    best: float = 0.0
     judged: bool = True
     live: str | None = None
 
@@ -184,6 +187,7 @@ METRICS = {
             "Everything within a class: one perfect image of each class gets the best score.",
             _classifier_score,
             acronym="IS",
+            best=math.inf,
         ),
         Metric(
             "precision",
@@ -193,6 +197,7 @@ METRICS = {
             _neighbours("precision"),
             seconds=5,
             live="",
+            best=1.0,
         ),
         Metric(
             "recall",
@@ -201,6 +206,7 @@ METRICS = {
             "How often it is drawn; a single outlier among samples has a very large neighbourhood.",
             _neighbours("recall"),
             live="",
+            best=1.0,
         ),
         Metric(
             "density",
@@ -208,6 +214,7 @@ METRICS = {
             "As precision, robust against single outliers; it may exceed 1.",
             "Variety.",
             _neighbours("density"),
+            best=math.inf,
         ),
         Metric(
             "coverage",
@@ -216,6 +223,7 @@ METRICS = {
             "Quality beyond the nearest sample.",
             _neighbours("coverage"),
             live="coverage {:.2f}",
+            best=1.0,
         ),
         Metric(
             "class_kl",
@@ -241,6 +249,7 @@ METRICS = {
             _conditional_accuracy,
             unit="share",
             live="conditional accuracy {:.1%}",
+            best=1.0,
         ),
         Metric(
             "within_class_diversity",
@@ -248,6 +257,7 @@ METRICS = {
             "How varied the images of one class are: below 1 they collapse, above 1 classes are unclear.",
             "Whether the variety is the right one.",
             _diversity,
+            best=1.0,
         ),
         Metric(
             "legibility",
@@ -256,6 +266,7 @@ METRICS = {
             "Confident nonsense.",
             _confidence,
             unit="share",
+            best=1.0,
         ),
         Metric(
             "memorised_fraction",
@@ -276,6 +287,7 @@ METRICS = {
             _power_ratio(metrics.DETAIL),
             judged=False,
             live="",
+            best=1.0,
         ),
         Metric(
             "grain_ratio",
@@ -284,6 +296,7 @@ METRICS = {
             "Where the grain is.",
             _power_ratio(metrics.GRAIN),
             judged=False,
+            best=1.0,
         ),
         Metric(
             "classification_accuracy_score",
@@ -293,6 +306,7 @@ METRICS = {
             None,
             acronym="CAS",
             unit="share",
+            best=1.0,
         ),
     )
 }

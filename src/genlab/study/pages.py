@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from genlab.engine.files import make_folder, refusals, write
 from genlab.engine.stages import stage
+from genlab.evaluation.catalogue import METRICS
 from genlab.report.figures.seeds import Bands, Dots
 from genlab.report.html import render
 from genlab.report.page import Grid, embed
@@ -240,7 +241,7 @@ def _grids(found: Outcome, folder: Folder) -> list[tuple[str, list[Grid]]]:
     name, drawn = _primary(found), []
     for arm in found.plan.names[:MOST_GRIDS]:
         values = found.values[name][arm] if name else {}
-        ranked = sorted(values, key=lambda seed: values[seed], reverse=_higher_is_better(found, name))
+        ranked = sorted(values, key=lambda seed: _off(values[seed], found.plan.study.quantities.get(name or "")))
         chosen = {"median seed": ranked[(len(ranked) - 1) // 2], "worst seed": ranked[-1]} if ranked else {}
         grids = [
             Grid(embed(path), f"seed {seed}: {sentences.number(values[seed])}", which)
@@ -252,12 +253,12 @@ def _grids(found: Outcome, folder: Folder) -> list[tuple[str, list[Grid]]]:
     return drawn
 
 
-def _higher_is_better(found: Outcome, name: str | None) -> bool:
-    quantity = found.plan.study.quantities.get(name or "")
-    if isinstance(quantity, Metric):
-        better = ("precision", "recall", "density", "coverage", "accuracy", "legibility", "classifier_score", "ranking")
-        return any(word in quantity.name for word in better)
-    return quantity is not None and any("accuracy" in column for column in columns_of(quantity))
+def _off(value: float, quantity: Any) -> float:
+    """How far a number is from the best one; of what no metric is, more counts as worse, but for accuracies."""
+    names = [quantity.name] if isinstance(quantity, Metric) else columns_of(quantity) if quantity else []
+    name = next(iter(names), "")
+    best = METRICS[name].best if name in METRICS else math.inf if "accuracy" in name else -math.inf
+    return -value if best == math.inf else value if best == -math.inf else abs(value - best)
 
 
 def _grids_caption(found: Outcome) -> str:
