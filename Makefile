@@ -17,7 +17,7 @@ demo: $(VENV)/core.stamp            ## train quick-mnist on this machine; it say
 	@$(BIN)/genlab train quick-mnist
 	@$(BIN)/genlab open
 
-test: $(VENV)/dev.stamp             ## the tests; nine minutes on two cores with AVX2
+test: $(VENV)/dev.stamp             ## the tests; ten minutes on two cores with AVX2
 	@$(BIN)/python tests/instructions.py
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q
 

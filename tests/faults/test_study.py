@@ -167,6 +167,7 @@ def test_a_long_run_ends_with_its_driver(tmp_path: Path) -> None:
         wait(study)
         time.sleep(0.5)
         study.kill()
+        assert study.processes() == []
 
 
 def test_a_run_and_a_worker_are_killed(undisturbed: str, tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ def test_every_study_of_the_project_can_be_planned_and_written_again(file: Path,
     ("changed", "said"),
     [
         ({"seed": 4}, "unknown field seed; did you mean seeds?"),
+        (
+            {"claims": {"c": {"says": "So.", "kind": "trend", "of": "loss", "arms": ["slow"], "expct": "rising"}}},
+            "unknown field claims.c.expct; did you mean claims.c.expect?",
+        ),
         ({"schema": 2}, "schema is 2"),
         ({"seeds": 1}, "allowed: 2 .. 1,000 seeds, or a list of them"),
         ({"seeds": [1, 1]}, "each once"),

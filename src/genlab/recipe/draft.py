@@ -143,10 +143,22 @@ def paths(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str]:
         key = field.alias or name
         yield key
         value = raw.get(key)
+        if get_origin(field.annotation) is dict:  # Sections by names of the user's own.
+            yield from _named(key, get_args(field.annotation)[1], value if isinstance(value, Mapping) else {})
+            continue
         section = _chosen(field.annotation, value if isinstance(value, Mapping) else {})
         if section is not None:
             for path in paths(section, value if isinstance(value, Mapping) else {}):
                 yield f"{key}.{path}"
+
+
+def _named(key: str, annotation: Any, raw: Mapping[str, Any]) -> Iterator[str]:
+    """The paths of each of several sections of one kind."""
+    for name, inner in raw.items():
+        yield f"{key}.{name}"
+        inner = inner if isinstance(inner, Mapping) else {}
+        section = _chosen(annotation, inner)
+        yield from (f"{key}.{name}.{path}" for path in paths(section, inner)) if section else ()
 
 
 def _chosen(annotation: Any, raw: Mapping[str, Any]) -> type[BaseModel] | None:

@@ -157,7 +157,7 @@ def _facts(claim: object, verdict: Verdict) -> list[tuple[str, str]]:
         if test.shown is not None:
             shown = "none" if math.isinf(test.shown) else sentences.number(test.shown)
             margin = sentences.number(verdict.margin) if verdict.margin is not None else "none given"
-            rows.append((f"margin{of}", f"{margin}; these seeds could have shown equivalence within {shown}, no less"))
+            rows.append((f"margin{of}", f"{margin}; the smallest within which these numbers show equivalence: {shown}"))
     return rows
 
 
