@@ -291,6 +291,7 @@ def test_a_run_that_diverges_counts_with_the_untrained_model(tmp_path: Path) -> 
     assert not re.search(r"\bnan\b", found_page.lower())
 
 
+@pytest.mark.slow
 def test_a_full_disk_inside_a_run(tmp_path: Path) -> None:
     """F7: the study pauses as one with exit 5, and goes on where it was when there is room."""
     if os.geteuid():
