@@ -10,7 +10,8 @@ LINES = (Path(__file__).parent / "layers.txt").read_text("utf-8").splitlines()[1
 ORDER = {folder: names.split() for folder, _, names in (line.partition(": ") for line in LINES)}
 LOADED_BY = {
     "torch": "engine data families runs training evaluation report api bench study/worker",
-    "rich": "cli/ api/progress", "cyclopts": "cli", "ray": "study/cluster", "matplotlib": "report", "jinja2": "report",
+    "rich": "cli/ api/progress", "cyclopts": "cli", "ray": "study/cluster",
+    "pyarrow": "data/sources/parquet", "matplotlib": "report", "jinja2": "report",
 }  # fmt: skip
 FORMER = ("losses", "metrics", "nets")  # Places of the version before, which only say where things are now.
 FILES = [p.relative_to(ROOT).with_suffix("") for p in ROOT.rglob("*.py") if p.stem not in FORMER or p.parent != ROOT]

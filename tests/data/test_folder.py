@@ -27,7 +27,7 @@ def pictures(folder: Path, images: Any = DIGITS, ending: str = "png") -> Path:
 
 
 def test_folder(tmp_path: Path) -> None:
-    images, labels = read_images(pictures(tmp_path / "f"), NAMES)
+    images, labels, _ = read_images(pictures(tmp_path / "f"), NAMES)
     assert images.dtype == np.uint8
     assert (images == DIGITS).all()
     assert labels is None
@@ -36,7 +36,7 @@ def test_folder(tmp_path: Path) -> None:
 def test_folders_named_as_classes_say_what_was_meant(tmp_path: Path) -> None:
     for k, name in enumerate(("trouser", "bag", "5")):
         pictures(tmp_path / "f" / name, DIGITS[2 * k : 2 * k + 2])
-    images, labels = read_images(tmp_path / "f", data.BUILTIN["fashion-mnist"].class_names)
+    images, labels, _ = read_images(tmp_path / "f", data.BUILTIN["fashion-mnist"].class_names)
     assert labels is not None
     assert sorted(labels.tolist()) == [1, 1, 5, 5, 8, 8]
     by_class = {int(k): images[labels == k] for k in (1, 8, 5)}
@@ -59,7 +59,7 @@ def test_colour_stays_and_gray_saved_as_colour_is_gray(tmp_path: Path) -> None:
 def test_npz_in_every_layout(layout: str, tmp_path: Path) -> None:
     x: Any = {"NHW": DIGITS[:, 0], "NCHW": DIGITS, "NHWC": DIGITS.transpose(0, 2, 3, 1), "float": DIGITS / 255}[layout]
     np.savez(tmp_path / "x.npz", images=x, labels=np.arange(6))
-    images, labels = read_images(tmp_path / "x.npz", NAMES)
+    images, labels, _ = read_images(tmp_path / "x.npz", NAMES)
     assert (images == DIGITS).all()
     assert labels is not None
     assert labels.tolist() == [0, 1, 2, 3, 4, 5]
@@ -75,19 +75,19 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "no pictures in it")
     (tmp_path / "text.txt").write_text("x")
-    refused(tmp_path / "text.txt", "a folder of pictures or an .npz file")
+    refused(tmp_path / "text.txt", "no kind of file that is known; expected a folder of pictures")
     broken = pictures(tmp_path / "broken")
     (broken / "002.png").write_bytes((broken / "002.png").read_bytes()[:60])
-    refused(broken, "002.png: damaged")
+    refused(broken, "002.png: damaged, or cut off")
     mixed = pictures(tmp_path / "mixed")
     Image.fromarray(np.zeros((32, 32), np.uint8)).save(mixed / "003.png")
-    refused(mixed, r"003.png: 32 x 32 pixels; expected squares of one size, as 000.png: 28")
+    refused(mixed, r"pictures of several sizes \(5 of 28 x 28, 1 of 32 x 32; 003.png is of the rarest\)")
     grid = pictures(tmp_path / "grid")
     Image.fromarray(np.zeros((28, 56), np.uint8)).save(grid / "000.png")
-    refused(grid, "a grid of images is one picture")
+    refused(grid, "000.png is of the rarest")
     deep = pictures(tmp_path / "deep")
     Image.fromarray(np.zeros((28, 28), np.uint16)).save(deep / "001.png")
-    refused(deep, "more than 8 bits")
+    refused(deep, "001.png: 16 bits, more than 8; genlab data import")
     clear = pictures(tmp_path / "clear")
     Image.fromarray(np.zeros((28, 28, 4), np.uint8)).save(clear / "001.png")
     refused(clear, "transparent")
@@ -96,15 +96,15 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"x": DIGITS}, "no array `images`"),
+        ({"foo": DIGITS}, r"no array x_train; there are foo \(uint8, 6 x 1 x 28 x 28\)"),
         ({"images": DIGITS / 127.5 - 1}, r"images\[0\] has values outside of \[0, 1\].*take \(x \+ 1\) / 2"),
         ({"images": np.full((2, 28, 28), np.nan)}, r"images\[0\] has values outside of \[0, 1\] or NaN"),
         ({"images": DIGITS.astype(np.int64)}, "int64"),
-        ({"images": DIGITS[:, :, :20]}, "H = W"),
+        ({"images": DIGITS[:, :, :20]}, "28 x 20 pixels; expected squares"),
         ({"images": DIGITS[:0]}, "no images"),
         ({"images": np.zeros((0, 28, 28))}, "no images"),
-        ({"images": DIGITS, "labels": np.arange(5)}, r"labels are int64 of shape \(5,\); expected integers \(6,\)"),
-        ({"images": DIGITS, "labels": np.full(6, 0.5)}, "labels are float64"),
+        ({"images": DIGITS, "labels": np.arange(5)}, r"labels has shape \(5,\); expected \(6,\), one label per image"),
+        ({"images": DIGITS, "labels": np.full(6, 0.5)}, "labels is float64; expected integers"),
         ({"images": DIGITS, "labels": np.array([0, 1, 2, 10, 3, 4])}, "label 10 of image 3; allowed: 0 .. 9"),
     ],
 )

@@ -141,7 +141,7 @@ def _package() -> Facts:
 
 def _arrays(name: str, pinned: dict[str, str]) -> str:
     from genlab.data.builtin import check_sha256, file_of
-    from genlab.data.npz import read_arrays
+    from genlab.data.sources.npz import read_arrays
 
     for array, values in read_arrays(file_of(name), tuple(pinned)).items():
         check_sha256(values, pinned[array], f"{name}: {array}")

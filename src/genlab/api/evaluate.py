@@ -126,7 +126,7 @@ def _evaluate_images(
     path: Path, dataset: str, resize: Resize | None, chosen: Judge | None, accuracy_score: bool, place: Path | None
 ) -> Evaluation:
     train = data.load(dataset)
-    images, requested = read_images(path, train.class_names)
+    images, requested, notes = read_images(path, train.class_names)
     if accuracy_score:
         if requested is None:
             raise UsageError(f"{path}: the accuracy score needs the class that each image was meant to show")
@@ -135,6 +135,7 @@ def _evaluate_images(
     reference = Reference(dataset, way, chosen or judge.load(dataset))
     with stage(f"measuring {len(images):,} images", catalogue.SECONDS):
         found = measure(Samples(images, requested, {"of": str(path)}, way), reference)
+    found.record["notes"] += notes
     with storing(found):
         if accuracy_score:
             _with_score(found, found.fake.images, requested)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genlab import data
 from genlab.api.progress import shown
-from genlab.data import pictures
+from genlab.data import pictures, selection
 from genlab.data.dataset import Images, Labels
 from genlab.data.preprocessing import as_tested, fitted
 from genlab.engine import device
@@ -292,11 +292,13 @@ class Run(OpenRun):
             DataError: no dataset there, or not the one that the run began with.
             BusyError: another process writes to the run.
         """
-        place = str(Path(dataset).resolve())
+        place = data.settled(str(dataset), None)
         with self.directory.locked():
             recipe, told = self.directory.trained_by(), self.directory.provenance
             if data.is_packaged(recipe.data.name):
                 raise UsageError(f"{self.path.name} was trained on {recipe.data.name}, which is in the package")
+            if (inner := selection.parts(recipe.data.name)) and not selection.parts(place):
+                place = selection.name_of(place, inner[1])
             check_split(self, data.load(place), "train")
             check_split(self, data.load_test(place), "test")
             moved = recipe.model_copy(update={"data": recipe.data.model_copy(update={"name": place})})

@@ -1,20 +1,27 @@
 """Datasets: `load` finds one by name or path; all of them are `Dataset`."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genlab.data import builtin, npz
+from genlab.data import builtin, files, memory, selection
 from genlab.data.builtin import BUILTIN, load_builtin
 from genlab.data.dataset import Dataset, Source, Split, first, fit
-from genlab.data.npz import load_npz
+from genlab.data.files import load_npz
 from genlab.errors import DataError
 
 __all__ = ["BUILTIN", "Dataset", "Split", "fact_words", "facts", "first", "fit", "is_packaged", "load", "load_builtin"]
-__all__ += ["load_npz", "load_test", "source_of", "stacks"]
+__all__ += ["load_npz", "load_test", "place_of", "source_of", "stacks"]
 
-SOURCES: tuple[Source, ...] = (builtin.SOURCE, npz.SOURCE)
+SOURCES: tuple[Source, ...] = (
+    memory.SOURCE,
+    builtin.SOURCE,
+    selection.source(lambda name: source_of(name)),
+    files.SOURCE,
+)
 """Where datasets come from; the first source that claims a name has it, and the last one claims all."""
+files.NAMES += BUILTIN
 
 
 def source_of(name: str) -> Source:
@@ -23,7 +30,7 @@ def source_of(name: str) -> Source:
 
 
 def load(name: str, split: Split = "train") -> Dataset:
-    """The dataset of that name (`genlab data list`) or at that path (an npz file; see `npz`).
+    """The dataset of that name (`genlab data list`), or what lies at that path (see `sources`).
 
     Raises:
         DataError: no such dataset, a damaged file, or a layout that is not the documented one.
@@ -40,24 +47,47 @@ def load_test(name: str) -> Dataset | None:
     source = source_of(name)
     if not source.has_test(name):
         return None
-    test = load(name, "test")
-    if not source.packaged:
-        _check_test(name, load(name), test)
+    test = source.load(name, "test")
+    if not source.packaged(name):
+        _check_test(name, source.load(name, "train"), test)
     return test
 
 
 def _check_test(name: str, train: Dataset, test: Dataset) -> None:
+    """See whether both splits have images of one form and the same classes."""
     if test.images.shape[1:] != train.images.shape[1:]:
+        (a, b, c), (d, e, f) = test.images.shape[1:], train.images.shape[1:]
         raise DataError(
-            f"{name}: x_test has images of shape {test.images.shape[1:]}, x_train of {train.images.shape[1:]}"
+            f"{name}: the test images are of {a} x {b} x {c} (channels, pixels), the training images of {d} x {e} x {f}"
         )
-    if train.labels is not None and len(test.class_names) > len(train.class_names):
-        raise DataError(f"{name}: y_test has {len(test.class_names)} classes, y_train {len(train.class_names)}")
+    if train.labels is not None and test.labels is not None and test.class_names != train.class_names:
+        raise DataError(
+            f"{name}: the test split has {len(test.class_names)} classes ({', '.join(test.class_names[:5])}, ...), the "
+            f"training split {len(train.class_names)} ({', '.join(train.class_names[:5])}, ...)"
+        )
 
 
 def is_packaged(name: str) -> bool:
     """Whether a dataset comes with genlab: it lies nowhere else and cannot change."""
-    return source_of(name).packaged
+    return source_of(name).packaged(name)
+
+
+def place_of(name: str) -> Path | None:
+    """Where on the disk a dataset lies; None for one that lies nowhere there."""
+    source = source_of(name)
+    if source.packaged(name) or source is memory.SOURCE:
+        return None
+    inner = selection.parts(name)
+    return Path(inner[0] if inner else name).expanduser()
+
+
+def settled(name: str, classes: list[str | int] | None) -> str:
+    """The name by which a dataset is found again from anywhere: its path absolute, the chosen classes behind it."""
+    place, inner = place_of(name), selection.parts(name)
+    whole = name if place is None else str(place.resolve())
+    if place is not None and inner:
+        whole = selection.name_of(whole, inner[1])
+    return selection.name_of(whole, classes) if classes else whole
 
 
 def stacks(name: str) -> str | None:

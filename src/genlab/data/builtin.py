@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genlab.data.dataset import Dataset, Source, Split
-from genlab.data.npz import from_arrays, read_arrays
+from genlab.data.arrays import as_images
+from genlab.data.dataset import Dataset, Source, Split, fingerprint
+from genlab.data.sources.npz import read_arrays
 from genlab.data.stacked import names, stack
 from genlab.errors import DataError
 
@@ -89,7 +90,9 @@ def load_builtin(name: str, split: Split = "train") -> Dataset:
     arrays = read_arrays(path, (f"x_{split}", f"y_{split}"))
     for array, values in arrays.items():
         check_sha256(values, builtin.sha256[array], f"{path}: {array}")
-    return replace(from_arrays(arrays, path, split), name=name, class_names=builtin.class_names)
+    images = as_images(arrays[f"x_{split}"], f"{path}: x_{split}", [])
+    labels = arrays[f"y_{split}"].astype(np.int64)
+    return Dataset(name, split, images, labels, builtin.class_names, fingerprint(images, labels))
 
 
 def check_sha256(values: np.ndarray[Any, Any], expected: str, where: str) -> None:
@@ -106,4 +109,4 @@ def file_of(name: str) -> Path:
     return Path(str(resources.files("genlab.data") / "files" / f"{name}.npz"))
 
 
-SOURCE = Source(claims=BUILTIN.__contains__, load=load_builtin, has_test=lambda name: True, packaged=True)
+SOURCE = Source(claims=BUILTIN.__contains__, load=load_builtin, has_test=lambda name: True, packaged=lambda name: True)

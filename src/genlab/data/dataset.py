@@ -82,13 +82,13 @@ class Source:
         claims: (name or path) -> whether it is one of these.
         load: (name or path, split) -> that split.
         has_test: (name or path) -> whether there is a test split.
-        packaged: whether its datasets come with genlab.
+        packaged: (name or path) -> whether it comes with genlab: it lies nowhere else and cannot change.
     """
 
     claims: Callable[[str], bool]
     load: Callable[[str, Split], Dataset]
     has_test: Callable[[str], bool]
-    packaged: bool = False
+    packaged: Callable[[str], bool] = lambda name: False
 
 
 def first(dataset: Dataset, n: int | None) -> Dataset:

@@ -1,41 +1,79 @@
-"""Images from anywhere, to be measured: a folder of pictures, or an npz file of arrays."""
+"""Images from anywhere, to be measured: a folder of pictures, or a file of arrays."""
 
 from __future__ import annotations
 
-import warnings
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
+from genlab.data.arrays import as_images, as_labels
 from genlab.data.dataset import Images, Labels
-from genlab.data.npz import as_images, read_arrays
+from genlab.data.sources.collection import Collection
+from genlab.data.sources.found import collect
+from genlab.data.sources.npz import arrays_in, read_arrays
 from genlab.errors import DataError
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
-MOST = 1_000_000
 
+def read_images(path: str | Path, class_names: Sequence[str]) -> tuple[Images, Labels | None, tuple[str, ...]]:
+    """The images at `path`, uint8 (N, C, H, W), the class that each was meant as, where that is said, and notes.
 
-def read_images(path: str | Path, class_names: Sequence[str]) -> tuple[Images, Labels | None]:
-    """The images at `path`, uint8 (N, C, H, W), and the class that each was meant as, where that is said.
-
-    A folder: all pictures in it, in order of their names; where they lie in folders named as classes (by name or
-    number), those are what was meant. An npz file: `images`, uint8 or float in [0, 1], N x H x W, N x C x H x W or
-    N x H x W x C, and, where wanted, `labels`, integers (N,): what `genlab sample -o FILE.npz` writes.
+    A folder or archive: all pictures in it, in natural order; where they lie in folders named as classes (`place_of`),
+    those are what was meant. An npz file: `images`, uint8 or float in [0, 1], N x H x W, N x C x H x W or
+    N x H x W x C, and, where wanted, `labels`, integers (N,): what `genlab sample -o FILE.npz` writes. Any other source
+    of images: all of them, with its labels.
 
     Raises:
         DataError: nothing there, or not such images; names the file or array.
     """
-    path = Path(path)
-    images, labels = _folder(path, class_names) if path.is_dir() else _arrays(path)
-    if labels is not None and class_names:
-        bad = np.flatnonzero((labels < 0) | (labels >= len(class_names)))
-        if len(bad):
-            raise DataError(f"{path}: label {labels[bad[0]]} of image {bad[0]}; allowed: 0 .. {len(class_names) - 1}")
-    return images, labels if class_names else None
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise DataError(f"{path}: no such run, folder or file")
+    if path.suffix.lower() == ".npz" and path.is_file() and "images" in arrays_in(path):
+        return (*_arrays(path, class_names), ())
+    found = collect(path)
+    images = found.images(range(len(found)))
+    labels, notes = _meant(found, class_names)
+    return images, labels, (*found.notes, *notes)
+
+
+def _meant(found: Collection, class_names: Sequence[str]) -> tuple[Labels | None, tuple[str, ...]]:
+    """The class of each image by the names of the source's own classes; None unless all of them are known."""
+    if found.labels is None or not class_names:
+        return None, ()
+    places = [place_of(name, class_names) for name in found.class_names]
+    strange = [name for name, place in zip(found.class_names, places, strict=True) if place is None]
+    if strange:
+        shown = ", ".join(strange[:5])
+        return None, (f"folders named {shown} are no classes of the dataset: what each image was meant as is unknown",)
+    return np.array(places, np.int64)[found.labels], ()
+
+
+def place_of(name: str, class_names: Sequence[str]) -> int | None:
+    """Which class a folder is named as: by its name (capitals and separators do not matter), or by its number, alone
+    (`7`, `07`) or behind a word (`digit_7`); None where it is none of them.
+
+    >>> [place_of(name, ["T-shirt", "trouser"]) for name in ("Trouser", "t_shirt", "01", "class-1", "coat")]
+    [1, 0, 1, 1, None]
+    """
+
+    def plain(text: str) -> str:
+        return re.sub(r"[\W_]+", " ", text).casefold().strip()
+
+    if name in class_names:
+        return list(class_names).index(name)
+    alike = [k for k, known in enumerate(class_names) if plain(known) == plain(name) and plain(name)]
+    if len(alike) == 1:
+        return alike[0]
+    number = re.fullmatch(r"(?:[^\W\d]+[\W_]*)?0*([0-9]{1,4})", name)
+    if number is None:
+        return None
+    if number[1] in class_names:
+        return list(class_names).index(number[1])
+    return int(number[1]) if int(number[1]) < len(class_names) else None
 
 
 def from_array(x: NDArray[Any], where: str) -> Images:
@@ -55,67 +93,16 @@ def from_array(x: NDArray[Any], where: str) -> Images:
     return as_images(x, where, [])
 
 
-def _arrays(path: Path) -> tuple[Images, Labels | None]:
-    if path.exists() and path.suffix.lower() != ".npz":
-        raise DataError(f"{path}: a folder of pictures or an .npz file is needed")
-    if not path.exists():
-        raise DataError(f"{path}: no such run, folder or file")
+def _arrays(path: Path, class_names: Sequence[str]) -> tuple[Images, Labels | None]:
     arrays = read_arrays(path, ("images", "labels"))
-    if "images" not in arrays:
-        raise DataError(
-            f"{path}: no array `images`; expected images (uint8, or float in [0, 1]) and, if wanted, labels"
-        )
     y, images = arrays.get("labels"), from_array(arrays["images"], f"{path}: images")
-    if y is not None and (y.shape != (len(images),) or y.dtype.kind not in "iu"):
-        raise DataError(f"{path}: labels are {y.dtype} of shape {y.shape}; expected integers ({len(images)},)")
-    return images, None if y is None else y.astype(np.int64)
-
-
-def _folder(path: Path, class_names: Sequence[str]) -> tuple[Images, Labels | None]:
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
-    if not files:
-        raise DataError(f"{path}: no pictures in it ({', '.join(ENDINGS)})")
-    if len(files) > MOST:
-        raise DataError(f"{path}: {len(files):,} pictures; at most {MOST:,}")
-    pictures = [_picture(file) for file in files]
-    side = pictures[0].shape[1]
-    for file, picture in zip(files, pictures, strict=True):
-        if picture.shape[1:] != (side, side):
-            raise DataError(
-                f"{file}: {picture.shape[2]} x {picture.shape[1]} pixels; expected squares of one size, as "
-                f"{files[0].name}: {side} (a grid of images is one picture; save each by itself)"
-            )
-    channels = max(len(picture) for picture in pictures)
-    images = np.stack([p if len(p) == channels else p.repeat(channels, axis=0) for p in pictures])
-    return images, _meant(path, files, class_names)
-
-
-def _picture(file: Path) -> Images:
-    """One picture, (C, H, W), C 1 for gray and 3 for colour."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                if image.mode.startswith(("I", "F")):
-                    raise DataError(f"{file}: more than 8 bits per channel; save it with 8")
-                drawn = image.convert("RGBA")
-    except Image.DecompressionBombWarning:
-        raise DataError(f"{file}: too many pixels for a picture; it is not read") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        reason = getattr(error, "strerror", None)  # What the system says; of what Pillow says, nothing helps.
-        raise DataError(f"{file}: {reason or 'damaged, or no picture'}") from None
-    array = np.asarray(drawn, np.uint8).transpose(2, 0, 1)
-    if array[3].min() < 255:
-        raise DataError(f"{file}: transparent pixels have no value; save it without transparency")
-    gray = (array[0] == array[1]).all() and (array[1] == array[2]).all()
-    return np.ascontiguousarray(array[:1] if gray else array[:3])
-
-
-def _meant(path: Path, files: Sequence[Path], class_names: Sequence[str]) -> Labels | None:
-    """The class of each picture by the name of its folder; None unless all of them lie in folders of classes."""
-    numbers: dict[str, int] = {str(k): k for k in range(len(class_names))}
-    numbers |= {name: k for k, name in enumerate(class_names)}
-    folders: list[Any] = [file.parent.name if file.parent != path else None for file in files]
-    if not all(folder in numbers for folder in folders):
-        return None
-    return np.array([numbers[folder] for folder in folders], np.int64)
+    if y is None or not class_names:
+        return images, None
+    labels = as_labels(y, len(images), f"{path}: labels")
+    if labels.dtype.kind == "U":
+        places = {str(name): place_of(str(name), class_names) for name in np.unique(labels)}
+        labels = np.array([-1 if (k := places[str(name)]) is None else k for name in labels], np.int64)
+    bad = np.flatnonzero((labels < 0) | (labels >= len(class_names)))
+    if len(bad):
+        raise DataError(f"{path}: label {y[bad[0]]} of image {bad[0]}; allowed: 0 .. {len(class_names) - 1}")
+    return images, labels

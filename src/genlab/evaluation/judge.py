@@ -176,7 +176,7 @@ def _damaged(where: str) -> DataError:
 def to_bytes(network: nn.Module, recipe: Recipe, class_names: tuple[str, ...]) -> bytes:
     """A classifier as a judge's file. The same weights give the same bytes, on every machine."""
     plain: dict[str, Any] = files.to_dict(recipe.model_copy(update={"engine": Engine()}))
-    del plain["engine"]["compile"]  # The pinned files are older than this field.
+    del plain["engine"]["compile"], plain["data"]["classes"]  # The pinned files are older than these fields.
     # One entry: safetensors writes several in an order of its own.
     header = {"judge": json.dumps({"recipe": plain, "class_names": class_names})}
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}

@@ -44,7 +44,9 @@ class Data(Section):
     """Which images, and how they reach the networks."""
 
     name: str = Field(min_length=1)
-    """A built-in dataset (`genlab data list`), or the path of an npz file in the same layout."""
+    """A built-in dataset (`genlab data list`), or the path of a folder or file of images (docs/data.md)."""
+    classes: Annotated[list[str | int], BeforeValidator(listed), Field(min_length=1, max_length=1000)] | None = None
+    """Only these classes, by name or number; null for all. A run keeps them in the dataset's name: mnist[0,1]."""
     subset: Count | None = None
     """Train on the first so many images of the training set only; null for all."""
     size: Side = 32

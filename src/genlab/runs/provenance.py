@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -91,7 +90,8 @@ def split_of(run: OpenRun, split: Split) -> Dataset | None:
 def data_is_there(run: OpenRun) -> bool:
     """Whether something lies where the run's dataset was; it may be another one."""
     name = run.directory.trained_by().data.name
-    return data.is_packaged(name) or Path(name).exists()
+    place = data.place_of(name)
+    return place is None or place.exists()
 
 
 def check_split(run: OpenRun, found: Dataset | None, split: Split) -> None:

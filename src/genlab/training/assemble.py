@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from genlab.data import Dataset, is_packaged
+from genlab.data import Dataset
 from genlab.data import first as first_images
 from genlab.data import load as load_data
+from genlab.data import settled as settled_name
 from genlab.data.preprocessing import fitted
+from genlab.data.selection import name_of as selection_of
 from genlab.engine import device
 from genlab.engine.files import check_text
 from genlab.engine.randomness import Keyed
@@ -79,7 +80,8 @@ def settle(
     dataset = None
     if draft.data is not None:
         try:
-            dataset = (load or load_data)(draft.data.name)
+            name, classes = draft.data.name, draft.data.classes
+            dataset = (load or load_data)(selection_of(name, classes) if classes else name)
         except DataError as error:
             if not draft.problems:
                 raise
@@ -88,13 +90,11 @@ def settle(
             draft.against(len(dataset), dataset.side, dataset.channels, len(dataset.class_names))
     settled = draft.settle()
     assert dataset is not None
-    if not is_packaged(settled.data.name):
-        # The run must find its data again from anywhere.
-        path = Path(settled.data.name).resolve()
-        check_text(path, "dataset")
-        data = settled.data.model_copy(update={"name": str(path)})
-        settled = settled.model_copy(update={"data": data})
-    return settled, dataset
+    # The run must find its data again from anywhere.
+    name = settled_name(settled.data.name, settled.data.classes)
+    check_text(name, "dataset")
+    data = settled.data.model_copy(update={"name": name, "classes": None})
+    return settled.model_copy(update={"data": data}), dataset
 
 
 def assemble(

@@ -1,0 +1,206 @@
+"""Arrays as images and labels: every usual layout is understood and said, everything else refused with the way out.
+
+Pixels are uint8, 0 black and 255 white. Of any other type or range they are never rescaled here: the refusal says what
+was found, and which `genlab data import ... --range LOW..HIGH` would say what is black and what is white.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from genlab.data.dataset import Images, Labels
+from genlab.errors import DataError
+
+Array = np.ndarray[Any, Any]
+MOST_CLASSES = 1000
+DARK = 16
+"""Images whose brightest pixel is at most this are black to the eye: their values mean another range."""
+RANGES = ((0, 1), (-1, 1), (0, 15), (0, 16), (0, 255), (0, 4095), (0, 65_535))
+"""Ranges that pixels come in."""
+
+
+def as_images(x: Array, where: str, notes: list[str], source: str | None = None) -> Images:
+    """An array of uint8 images in any of the layouts, as (N, C, H, W); what had to be rearranged goes into `notes`.
+
+    Args:
+        source: the path that `genlab data import` would be given; None where the images come from no file.
+
+    Raises:
+        DataError: another type, range or shape; says what was found, and what to do.
+    """
+    if x.dtype != np.uint8:
+        raise DataError(f"{where} is {x.dtype}{_extent(x)}; expected uint8, 0 .. 255{range_hint(x, source)}")
+    images = planes(x, where, notes)
+    if images.shape[2] != images.shape[3]:
+        raise DataError(
+            f"{where}: {images.shape[3]} x {images.shape[2]} pixels; expected squares"
+            f"{import_hint(source, f'--size {max(images.shape[2:])} --fit pad')}"
+        )
+    if 0 < (highest := int(images.max())) <= DARK:
+        raise DataError(f"{where} has pixels of 0 .. {highest}, black to the eye{range_hint(images, source)}")
+    return np.ascontiguousarray(images)
+
+
+def planes(x: Array, where: str, notes: list[str]) -> Array:
+    """Images of any type and layout as (N, C, H, W), C 1 or 3.
+
+    Raises:
+        DataError: another shape.
+    """
+    given = x.shape
+    if x.ndim == 2 and (form := flat_form(x.shape[1])):
+        x = x.reshape(len(x), *form)
+        notes.append(f"read as rows of {form[0]} x {form[1]} x {form[2]} pixels")
+    elif x.ndim == 3:
+        x = x[:, None]
+    elif x.ndim == 4 and x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
+        x = x.transpose(0, 3, 1, 2)
+        notes.append("read as N x H x W x C (channels last)")
+    if x.ndim != 4 or x.shape[1] not in (1, 3):
+        raise DataError(
+            f"{where} has shape {given}; expected N x H x W, N x C x H x W or N x H x W x C, H = W, C 1 or 3"
+        )
+    if x.size == 0:
+        raise DataError(f"{where} has shape {given}: no images")
+    return x
+
+
+def flat_form(pixels: int) -> tuple[int, int, int] | None:
+    """Channels, height and width of square images of so many numbers; None where there is no such square."""
+    for channels in (1, 3):
+        side = math.isqrt(pixels // channels)
+        if side > 1 and channels * side * side == pixels:
+            return channels, side, side
+    return None
+
+
+def range_hint(x: Array, source: str | None) -> str:
+    """What to do about pixels of another range; the smallest usual range that holds them is proposed."""
+    if x.dtype.kind not in "biuf" or not x.size or (x.dtype.kind == "f" and not np.isfinite(x).all()):
+        return ""
+    low, high = float(x.min()), float(x.max())
+    usual = next(((a, b) for a, b in RANGES if a <= low and high <= b), (math.floor(low), math.ceil(high)))
+    if source is None:
+        return f"; if {usual[0]} is black and {usual[1]} white: {_formula(*usual)}"
+    return import_hint(source, f"--range {usual[0]}..{usual[1]}", f"if {usual[0]} is black and {usual[1]} white: ")
+
+
+def _formula(low: float, high: float) -> str:
+    inner = "x" if not low else f"(x + {-low})" if low < 0 else f"(x - {low})"
+    return f"({inner} * {255 / (high - low):.10g}).round().astype('uint8')"
+
+
+def import_hint(source: str | None, options: str, words: str = "") -> str:
+    """The command that makes a file of images that can be used, behind a semicolon."""
+    if source is None:
+        return ""
+    name = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0] or "images"
+    return f"; {words}genlab data import {shlex.quote(source)} -o {shlex.quote(f'{name}-genlab.npz')} {options}"
+
+
+def _extent(x: Array) -> str:
+    """Lowest and highest value in words."""
+    if x.dtype.kind not in "biuf" or not x.size:
+        return ""
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        at = int(np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(1))[0]) if x.ndim > 1 else 0
+        return f" with NaN or infinity (first in [{at}])"
+    return f" with values {float(x.min()):.6g} .. {float(x.max()):.6g}"
+
+
+def as_labels(y: Array, n: int, where: str) -> Array:
+    """Labels as one value per image: integers, or strings.
+
+    Raises:
+        DataError: another shape or type, or a negative one; names the first.
+    """
+    if y.ndim == 2 and y.shape[1] == 1 and n != 1:
+        y = y[:, 0]
+    if y.shape != (n,):
+        one_hot = "; one-hot labels: save y.argmax(1)" if y.ndim == 2 and len(y) == n else ""
+        raise DataError(f"{where} has shape {y.shape}; expected ({n},), one label per image{one_hot}")
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8", "replace")
+    if y.dtype.kind == "U":
+        bad = next((str(name) for name in np.unique(y) if not _is_name(str(name))), None)
+        if bad is not None:
+            at = int(np.flatnonzero(y == bad)[0])
+            raise DataError(f"{where}[{at}] is {bad!r}, which is not a name that can be printed")
+        return y
+    if y.dtype.kind not in "iu":
+        raise DataError(f"{where} is {y.dtype}; expected integers 0 .. K-1, or names")
+    if y.size and y.min() < 0:
+        at = int(np.flatnonzero(y < 0)[0])
+        raise DataError(f"{where}[{at}] is {y[at]}; expected 0 .. K-1, or names")
+    return y.astype(np.int64)
+
+
+def class_names_of(y: Array, where: str, given: Array | Sequence[str] | None = None, given_at: str = "") -> list[str]:
+    """The names of the classes of labels: those `given`, or the values that occur, in their order.
+
+    Raises:
+        DataError: too many classes, or `given` are no such names.
+    """
+    if given is not None and y.dtype.kind != "U":
+        return _given_names(np.asarray(given), int(y.max()) + 1, given_at)
+    names = [str(value) for value in np.unique(y).tolist()]
+    if len(names) > MOST_CLASSES:
+        raise DataError(f"{where} has {len(names):,} different values; at most {MOST_CLASSES:,} classes are allowed")
+    return names
+
+
+def _given_names(names: Array, at_least: int, where: str) -> list[str]:
+    if names.dtype.kind == "S":
+        names = np.char.decode(names, "utf-8", "replace")
+    if names.ndim != 1 or names.dtype.kind != "U" or len(names) < at_least:
+        raise DataError(f"{where}: expected at least {at_least} strings, got shape {names.shape} of {names.dtype}")
+    found = [str(name) for name in names]
+    check_names(found, where)
+    return found
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Refuse names of classes that nobody could read or tell apart.
+
+    Raises:
+        DataError: names the first.
+    """
+    if len(names) > MOST_CLASSES:
+        raise DataError(f"{where}: {len(names):,} classes; at most {MOST_CLASSES:,} are allowed")
+    bad = next((name for name in names if not _is_name(name)), None)
+    if bad is not None:
+        raise DataError(f"{where}: {bad!r} is not a name that can be printed")
+    if len(set(names)) < len(names):
+        raise DataError(f"{where}: a name appears twice")
+
+
+def _is_name(name: str) -> bool:
+    return name.isprintable() and bool(name.strip())
+
+
+def numbered(y: Array, names: Sequence[str], where: str, given: bool) -> Labels:
+    """Labels as numbers 0 .. K-1 of these names.
+
+    Args:
+        given: whether the numbers in `y` are places in `names` already.
+
+    Raises:
+        DataError: a label that is none of them; names the first.
+    """
+    if given and y.dtype.kind != "U":
+        bad = np.flatnonzero(y >= len(names))
+        found = y
+    else:
+        place = {name: k for k, name in enumerate(names)}
+        values, inverse = np.unique(y, return_inverse=True)
+        found = np.array([place.get(str(value), -1) for value in values.tolist()], np.int64)[inverse]
+        bad = np.flatnonzero(found < 0)
+    if len(bad):
+        shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        raise DataError(f"{where}[{bad[0]}] is {y[bad[0]]}, a class that the training images lack; known: {shown}")
+    return np.asarray(found, np.int64)

@@ -1,0 +1,67 @@
+"""Datasets on the disk: whatever `sources` reads. What was read last is kept, for as long as it is unchanged."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from genlab.data.dataset import Dataset, Source, Split
+from genlab.data.sources import npz
+from genlab.data.sources.collection import Collection
+from genlab.data.sources.found import collect
+from genlab.errors import DataError, nearest
+
+NAMES: list[str] = []
+"""Of the datasets in the package, for what somebody meant who mistyped one; `data/__init__` fills it."""
+
+
+def collection(name: str | Path) -> Collection:
+    """What lies at a path.
+
+    Raises:
+        DataError: nothing, or nothing that can be read as images.
+    """
+    path = Path(name).expanduser()
+    if not path.exists():
+        guess = nearest(str(name), NAMES)
+        hint = f"; did you mean {guess!r}?" if guess else ""
+        raise DataError(f"dataset {str(name)!r}: neither a built-in dataset ({', '.join(NAMES)}) nor a file{hint}")
+    return collect(path)
+
+
+def load(name: str, split: Split) -> Dataset:
+    """One split of what lies at a path."""
+    found = collection(name)
+    key = _Key(found)
+    return _kept(key, split) if key.worth_keeping else found.dataset(split)
+
+
+class _Key:
+    """A collection, equal to another one of the same place and content."""
+
+    def __init__(self, of: Collection) -> None:
+        self.of, self._equal = of, (of.where, of.stamp)
+        self.worth_keeping = of.form != "npz file"  # Which is read as fast as it is compared.
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self._equal == other._equal
+
+    def __hash__(self) -> int:
+        return hash(self._equal)
+
+
+@lru_cache(maxsize=2)
+def _kept(key: _Key, split: Split) -> Dataset:
+    return key.of.dataset(split)
+
+
+def load_npz(path: str | Path, split: Split = "train") -> Dataset:
+    """One split of an npz file.
+
+    Raises:
+        DataError: missing, damaged, or not in a layout that is known; says which array and what was expected.
+    """
+    return npz.collect(Path(path).expanduser(), str(path)).dataset(split)
+
+
+SOURCE = Source(claims=lambda name: True, load=load, has_test=lambda name: "test" in collection(name).splits)

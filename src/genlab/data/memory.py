@@ -1,0 +1,241 @@
+"""Datasets that were given from Python: arrays, tensors, Pillow images, torch datasets; see `keep` for every form.
+
+They are known to this process alone, by a name that holds their fingerprint. A run that was trained on such a dataset
+keeps name and fingerprint; in another process it asks for the same images again.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from genlab.data.arrays import RANGES, Array, as_labels, class_names_of, numbered
+from genlab.data.dataset import Dataset, Source, Split
+from genlab.data.sources.collection import ArrayCollection, Collection, Part, PictureCollection
+from genlab.data.sources.picture import Head, Picture, Unreadable, of_image
+from genlab.engine.stages import advance, stage
+from genlab.errors import DataError
+
+PREFIX = "memory:"
+Images = Any
+"""What may stand where a dataset's name or path may; see `keep`."""
+
+_kept: dict[str, dict[Split, Dataset]] = {}
+
+
+def name_of(given: Images) -> str:
+    """The name under which a dataset is known: names and paths as they are, anything else once it is kept."""
+    return str(given) if isinstance(given, str | Path) else keep(given)
+
+
+def keep(given: Images) -> str:
+    """Make a dataset of images that are in memory, and return the name under which this process knows it.
+
+    Args:
+        given: one of
+            - images: an array or tensor, uint8 or float in [0, 1], N x H x W, N x C x H x W or N x H x W x C;
+              a list of Pillow images; or a `Dataset`;
+            - (images, labels);
+            - a torch dataset whose items are an image or (image, label);
+            - a mapping with x_train and, where wanted, y_train, x_test, y_test, class_names; or with train and test,
+              each one of the above.
+
+    Raises:
+        DataError: none of these, or images that cannot be taken as they are; says what is expected.
+    """
+    splits = _splits(given)
+    train = splits["train"]
+    name = f"{PREFIX}{train.fingerprint[:12]}"
+    if "test" in splits:
+        name += f"-{splits['test'].fingerprint[:12]}"
+    _kept[name] = splits
+    return name
+
+
+def collection(given: Images) -> Collection:
+    """Images in memory as a collection, as `genlab.import_images` reads it."""
+    found = _collection(given, "images")
+    if found is None:
+        raise DataError(_expected(given))
+    return found
+
+
+def _splits(given: Images) -> dict[Split, Dataset]:
+    if isinstance(given, Dataset):
+        return {"train": given}
+    if isinstance(given, Mapping) and "train" in given:
+        return _both(given)
+    found = _collection(given, "images")
+    if found is None:
+        raise DataError(_expected(given))
+    return {split: found.dataset(split) for split in found.splits}
+
+
+def _both(given: Mapping[str, Any]) -> dict[Split, Dataset]:
+    """Two splits that were given each for itself."""
+    strange = set(given) - {"train", "test"}
+    if strange:
+        raise DataError(f"data: unknown key {min(strange)!r}; a mapping has train and test, or x_train, y_train, ...")
+    found: dict[Split, Dataset] = {"train": _splits(given["train"])["train"]}
+    if given.get("test") is not None:
+        found["test"] = _splits(given["test"])["train"]
+    return found
+
+
+def _collection(given: Images, where: str) -> Collection | None:
+    if isinstance(given, Mapping):
+        return _of_mapping(given) if "x_train" in given else None
+    if isinstance(given, torch.utils.data.Dataset):
+        return _of_torch(given)
+    if isinstance(given, tuple) and len(given) == 2:
+        images, labels = given
+        if isinstance(images, list | tuple) and images and isinstance(images[0], Image.Image):
+            return _of_pillow(images, _array(labels), where)
+        return _of_arrays({"x_train": images, "y_train": labels})
+    if isinstance(given, list | tuple) and given and all(isinstance(each, Image.Image) for each in given):
+        return _of_pillow(given, None, where)
+    if isinstance(given, np.ndarray | torch.Tensor) or (isinstance(given, list) and given):
+        return _of_arrays({"x_train": given})
+    return None
+
+
+def _of_mapping(given: Mapping[str, Any]) -> Collection:
+    known = ("x_train", "y_train", "x_test", "y_test", "class_names")
+    strange = [key for key in given if key not in known]
+    if strange:
+        raise DataError(f"data: unknown key {strange[0]!r}; allowed: {', '.join(known)}")
+    return _of_arrays(given)
+
+
+def _of_arrays(given: Mapping[str, Any]) -> ArrayCollection:
+    parts: dict[Split, Part] = {}
+    notes: list[str] = []
+    splits: tuple[Split, ...] = ("train", "test")
+    for split in splits:
+        x, y = given.get(f"x_{split}"), given.get(f"y_{split}")
+        if x is None:
+            continue
+        images = _as_bytes(_array(x), f"x_{split}", notes)
+        labels = None if y is None else partial(_array, y)
+        parts[split] = Part(partial(_same, images), labels, f"x_{split}", f"y_{split}")
+    return ArrayCollection("images", "arrays", parts, "", given.get("class_names"), "class_names", notes)
+
+
+def _same(x: Array) -> Array:
+    return x
+
+
+def _array(x: Any) -> Array:
+    """An array of whatever was given; on the CPU."""
+    if isinstance(x, torch.Tensor):
+        x = x.detach().cpu().numpy()
+    try:
+        found = np.asarray(x)
+    except ValueError:
+        raise DataError("images of several sizes cannot be one array; give a list of Pillow images") from None
+    return found
+
+
+def _as_bytes(x: Array, where: str, notes: list[str]) -> Array:
+    """Float images in [0, 1], torch's own convention, as 0 .. 255; any other array as it is."""
+    if x.dtype.kind != "f" or not x.size:
+        return x
+    low, high = float(x.min()), float(x.max())
+    if not (low >= 0 and high <= 1):  # NaN too.
+        usual = next((pair for pair in RANGES if pair[0] <= low and high <= pair[1]), None)
+        ways = {(-1, 1): "(x + 1) / 2", (0, 255): "x / 255", (0, 65_535): "x / 65535"}
+        way = f"; if {usual[0]} is black and {usual[1]} white, give {ways[usual]}" if usual in ways and usual else ""
+        found = "NaN" if not np.isfinite(low + high) else f"values {low:.6g} .. {high:.6g}"
+        raise DataError(f"{where} has {found}; float images lie in [0, 1]{way}")
+    notes.append("float images in [0, 1], rounded to 0 .. 255")
+    return np.rint(x.astype(np.float64) * 255).astype(np.uint8)
+
+
+def _of_pillow(images: Sequence[Image.Image], labels: Array | None, where: str) -> PictureCollection:
+    names: tuple[str, ...] = ()
+    numbers = None
+    if labels is not None:
+        y = as_labels(labels, len(images), "labels")
+        names = tuple(class_names_of(y, "labels"))
+        numbers = numbered(y, names, "labels", given=False)
+
+    def decoded(rows: Sequence[int], heads: bool) -> Iterator[tuple[int, Head | Picture | Unreadable]]:
+        for row in rows:
+            found: Head | Picture | Unreadable
+            try:
+                found = of_image(images[row])
+                found = Head(found.size, len(found.pixels) == 1, 8 * found.pixels.itemsize) if heads else found
+            except Unreadable as error:
+                found = error
+            yield row, found
+
+    test = np.zeros(len(images), bool)
+    called = [f"[{k}]" for k in range(len(images))]
+    return PictureCollection(where, "Pillow images", called, test, numbers, names, [], "", decoded)
+
+
+def _of_torch(given: Any) -> Collection:
+    """A torch dataset, read once: its items are an image, or an image and a label."""
+    images: list[Any] = []
+    labels: list[Any] = []
+    total = len(given) if hasattr(given, "__len__") else 0
+    with stage("reading the torch dataset", total):
+        for item in itertools.islice((given[k] for k in range(total)) if total else iter(given), 10_000_000):
+            image, label = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
+            images.append(image)
+            labels.append(label)
+            advance(1)
+    if not images:
+        raise DataError("the torch dataset is empty")
+    y = (
+        None
+        if labels[0] is None
+        else np.array([int(label) if not isinstance(label, str) else label for label in labels])
+    )
+    names = getattr(given, "classes", None)
+    if isinstance(images[0], Image.Image):
+        return _of_pillow(images, y if names is None or y is None else np.array(names)[y], "images")
+    stacked = {"x_train": np.stack([_array(image) for image in images])}
+    return _of_arrays(
+        stacked | ({} if y is None else {"y_train": y}) | ({} if names is None else {"class_names": names})
+    )
+
+
+def _expected(given: Any) -> str:
+    return (
+        f"data is a {type(given).__name__}; expected a name, a path, an array of images, (images, labels), a list of "
+        "Pillow images, a torch dataset, or a mapping with x_train and y_train"
+    )
+
+
+def load(name: str, split: Split) -> Dataset:
+    """One split of a dataset that was given in this process.
+
+    Raises:
+        DataError: it was given in another one.
+    """
+    if name not in _kept:
+        raise DataError(
+            f"dataset {name}: its images were given from Python, and are not in this process; give them again with "
+            "data=, as in genlab.open_run(run, data=images)"
+        )
+    found = _kept[name]
+    if split not in found:
+        raise DataError(f"{name}: no {split} images")
+    made = found[split]
+    return Dataset(name, split, made.images, made.labels, made.class_names, made.fingerprint, made.notes)
+
+
+def has_test(name: str) -> bool:
+    load(name, "train")
+    return "test" in _kept[name]
+
+
+SOURCE = Source(claims=lambda name: name.startswith(PREFIX), load=load, has_test=has_test)

@@ -1,0 +1,91 @@
+"""Some classes of another dataset: ``mnist[0,1]``, ``fashion-mnist[sandal,bag]``; a recipe's data.classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from genlab.data.dataset import Dataset, Source, Split, fingerprint
+from genlab.errors import DataError, unknown
+
+NAME = re.compile(r"(.+)\[([^\[\]]+)\]")
+
+
+def parts(name: str) -> tuple[str, list[str]] | None:
+    """The dataset and the classes in a name such as ``mnist[0,1]``; None where it is no such name."""
+    match = NAME.fullmatch(name)
+    if match is None or Path(name).expanduser().exists():
+        return None
+    return match[1], [part.strip() for part in match[2].split(",")]
+
+
+def name_of(dataset: str, classes: Sequence[str | int]) -> str:
+    """The name of some classes of a dataset."""
+    return f"{dataset}[{','.join(map(str, classes))}]"
+
+
+def chosen(classes: Sequence[str], class_names: Sequence[str], where: str) -> list[int]:
+    """The numbers of classes that are given by name or number, in the dataset's order.
+
+    Raises:
+        DataError: no such class, the same one twice, or no dataset with classes.
+    """
+    if not class_names:
+        raise DataError(f"{where}: has no labels, so no classes can be chosen")
+    found = []
+    for given in classes:
+        if given in class_names:
+            found.append(list(class_names).index(given))
+        elif given.isascii() and given.isdecimal() and int(given) < len(class_names):
+            found.append(int(given))
+        else:
+            raise DataError(f"{where}: {unknown('class', given, class_names)}")
+    if len(set(found)) < len(found):
+        raise DataError(f"{where}: a class is chosen twice: {', '.join(classes)}")
+    return sorted(found)
+
+
+def selected(dataset: Dataset, classes: Sequence[str]) -> Dataset:
+    """The images of some classes, which are numbered anew from 0."""
+    kept = chosen(classes, dataset.class_names, dataset.name)
+    assert dataset.labels is not None
+    rows = np.isin(dataset.labels, kept)
+    if not rows.any():
+        raise DataError(f"{dataset.name}, {dataset.split}: no image of {', '.join(classes)}")
+    images, labels = dataset.images[rows], np.searchsorted(kept, dataset.labels[rows]).astype(np.int64)
+    return replace(
+        dataset,
+        name=name_of(dataset.name, classes),
+        images=images,
+        labels=labels,
+        class_names=tuple(dataset.class_names[k] for k in kept),
+        fingerprint=fingerprint(images, labels),
+    )
+
+
+def source(of: Callable[[str], Source]) -> Source:
+    """The source of such datasets.
+
+    Args:
+        of: finds the source of the dataset inside.
+    """
+
+    def inner(name: str) -> tuple[str, list[str]]:
+        found = parts(name)
+        assert found is not None
+        return found
+
+    def load(name: str, split: Split) -> Dataset:
+        dataset, classes = inner(name)
+        return selected(of(dataset).load(dataset, split), classes)
+
+    return Source(
+        claims=lambda name: parts(name) is not None,
+        load=load,
+        has_test=lambda name: of(inner(name)[0]).has_test(inner(name)[0]),
+        packaged=lambda name: of(inner(name)[0]).packaged(inner(name)[0]),
+    )

@@ -1,0 +1,342 @@
+"""What a source holds: where each image is, its split and its class. Images are decoded when they are asked for.
+
+`Collection.dataset` takes them as they are, and refuses what would have to be changed; `genlab data import` changes it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genlab.data import arrays
+from genlab.data.arrays import Array, import_hint
+from genlab.data.dataset import Dataset, Images, Labels, Split, fingerprint
+from genlab.data.sources.picture import Head, Picture, Unreadable
+from genlab.engine.stages import advance, stage
+from genlab.errors import DataError
+
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+
+class Collection(ABC):
+    """The images of a source, training images first, each split in stored order (folders: in natural order).
+
+    Attributes:
+        where: the source, as it was given.
+        form: what it is, in words.
+        test: whether each image is a test image, (N,).
+        labels: (N,), or None without classes.
+        class_names: K names, empty without classes.
+        notes: what was understood, left out or rearranged.
+        stamp: a hash that changes when the source does.
+    """
+
+    where: str
+    form: str
+    test: NDArray[np.bool_]
+    labels: Labels | None
+    class_names: tuple[str, ...]
+    notes: list[str]
+    stamp: str
+
+    def __len__(self) -> int:
+        return len(self.test)
+
+    @abstractmethod
+    def name(self, row: int) -> str:
+        """What messages call an image."""
+
+    @abstractmethod
+    def heads(self, rows: Sequence[int]) -> Iterator[tuple[int, Head | Unreadable]]:
+        """Size and kind of images, in any order, as far as it can be had without decoding them."""
+
+    @abstractmethod
+    def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, Picture | Unreadable]]:
+        """Images by their rows, in the order that costs least; one at a time is in memory."""
+
+    @abstractmethod
+    def images(self, rows: Sequence[int]) -> Images:
+        """Images as they are, (n, C, H, W), H = W.
+
+        Raises:
+            DataError: one that cannot be read, or would have to be changed; names it, and the way out.
+        """
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that it has."""
+        return tuple(split for split in SPLITS if (self.test == (split == "test")).any())
+
+    def rows(self, split: Split) -> list[int]:
+        return [int(row) for row in np.flatnonzero(self.test == (split == "test"))]
+
+    def dataset(self, split: Split) -> Dataset:
+        """One split as a dataset.
+
+        Raises:
+            DataError: there is none, or images that cannot be taken as they are.
+        """
+        rows = self.rows(split)
+        if not rows:
+            raise DataError(f"{self.where}: no {split} images")
+        images, labels = self.images(rows), None if self.labels is None else self.labels[rows]
+        notes = [*self.notes, *of_classes(labels, self.class_names)]
+        return Dataset(self.where, split, images, labels, self.class_names, fingerprint(images, labels), tuple(notes))
+
+
+def of_classes(labels: Labels | None, class_names: Sequence[str]) -> Iterator[str]:
+    """What must be said about the classes of a dataset."""
+    if labels is None:
+        yield "no labels: only unconditional recipes can use it"
+        return
+    empty = sorted(set(range(len(class_names))) - set(labels.tolist()))
+    if empty:
+        yield f"classes without an image: {', '.join(class_names[k] for k in empty[:10])}"
+    if len(class_names) == 1:
+        yield "a single class: metrics of classes say nothing"
+
+
+class PictureCollection(Collection):
+    """Encoded pictures.
+
+    Args:
+        names: of the pictures.
+        open_: rows -> (row, file or why it cannot be opened).
+        known: rows -> pictures that need no decoding; instead of `open_`.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        form: str,
+        names: Sequence[str],
+        test: NDArray[np.bool_],
+        labels: Labels | None,
+        class_names: tuple[str, ...],
+        notes: list[str],
+        stamp: str,
+        decoded: Callable[[Sequence[int], bool], Iterator[tuple[int, Head | Picture | Unreadable]]],
+    ) -> None:
+        self.where, self.form, self._names, self.test, self.labels = where, form, names, test, labels
+        self.class_names, self.notes, self.stamp, self._decoded = class_names, notes, stamp, decoded
+
+    def name(self, row: int) -> str:
+        return self._names[row]
+
+    def heads(self, rows: Sequence[int]) -> Iterator[tuple[int, Head | Unreadable]]:
+        for row, found in self._decoded(rows, True):
+            assert not isinstance(found, Picture)
+            yield row, found
+
+    def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, Picture | Unreadable]]:
+        for row, found in self._decoded(rows, False):
+            assert not isinstance(found, Head)
+            yield row, found
+
+    def images(self, rows: Sequence[int]) -> Images:
+        self._check_sizes(rows)
+        place = {row: k for k, row in enumerate(rows)}
+        images: Images | None = None
+        with stage(f"reading {len(rows):,} pictures", len(rows)):
+            for row, picture in self.pictures(rows):
+                pixels = self._as_is(row, picture)
+                if images is None:
+                    images = np.empty((len(rows), *pixels.shape), np.uint8)
+                if len(pixels) > images.shape[1]:
+                    images = images.repeat(3, axis=1)
+                images[place[row]] = pixels
+                advance(1)
+        assert images is not None
+        return images
+
+    def _as_is(self, row: int, picture: Picture | Unreadable) -> Images:
+        where = f"{self.where}/{self.name(row)}"
+        if isinstance(picture, Unreadable):
+            raise DataError(f"{where}: {picture}{import_hint(self.where, '--skip-bad', 'to leave such files out: ')}")
+        if picture.pixels.dtype != np.uint8:
+            said = ", ".join(picture.remarks)
+            raise DataError(f"{where}: {said}, more than 8{import_hint(self.where, '--range 0..65535')}")
+        if picture.alpha is not None:
+            hint = import_hint(self.where, "--ground white")
+            raise DataError(f"{where}: transparent pixels have no value until they lie on a ground{hint}")
+        return picture.pixels if picture.colourful else picture.pixels[:1]
+
+    def _check_sizes(self, rows: Sequence[int]) -> None:
+        """Refuse, before anything is decoded, pictures of several sizes or that are no squares."""
+        heads = list(self.heads(rows))
+        found = sizes(heads)
+        if not found or (len(found) == 1 and all(width == height for width, height in found)):
+            return
+        rarest = found.most_common()[-1][0]
+        odd = next(row for row, each in heads if isinstance(each, Head) and each.size == rarest)
+        raise MixedSizes(self, found, self.name(odd))
+
+    @cached_property
+    def _all(self) -> list[int]:
+        return list(range(len(self)))
+
+
+class MixedSizes(DataError):
+    """Pictures that have to be brought to one square size before anything can be trained on them.
+
+    Attributes:
+        collection: what they are in.
+        found: how many there are of each (width, height).
+        odd: one of the rarest size.
+    """
+
+    def __init__(self, collection: Collection, found: Counter[tuple[int, int]], odd: str) -> None:
+        self.collection, self.found = collection, found
+        hint = import_hint(collection.where, f"--size {proposed_side(found)} --fit pad")
+        what = "pictures of one size, but no squares" if len(found) == 1 else "pictures of several sizes"
+        example = f"; {odd} is of the rarest" if len(found) > 1 else ""
+        super().__init__(f"{collection.where}: {what} ({size_words(found)}{example}){hint} (or --fit crop, or stretch)")
+
+
+def sizes(heads: Iterable[tuple[int, Head | Unreadable]]) -> Counter[tuple[int, int]]:
+    """How many pictures there are of each (width, height); those that cannot be read are left out."""
+    return Counter(head.size for _, head in heads if isinstance(head, Head))
+
+
+def size_words(found: Counter[tuple[int, int]], most: int = 4) -> str:
+    """>>> size_words(Counter({(28, 28): 12, (40, 30): 3}))
+    '12 of 28 x 28, 3 of 40 x 30'
+    """
+    shown = [f"{n:,} of {w} x {h}" for (w, h), n in found.most_common(most)]
+    rest = sum(found.values()) - sum(n for _, n in found.most_common(most))
+    return ", ".join([*shown, *([f"{rest:,} of {len(found) - most:,} other sizes"] if rest else [])])
+
+
+def proposed_side(found: Counter[tuple[int, int]]) -> int:
+    """A side that suits pictures of these sizes: 32, or 64 where most of them are larger than 48."""
+    larger = sum(n for size, n in found.items() if min(size) > 48)
+    return 64 if larger > sum(found.values()) / 2 else 32
+
+
+@dataclass(frozen=True)
+class Part:
+    """A split in arrays, read when asked for.
+
+    Attributes:
+        images, labels: read the array; `labels` is None where there are none.
+        images_at, labels_at: what messages call the arrays.
+    """
+
+    images: Callable[[], Array]
+    labels: Callable[[], Array] | None
+    images_at: str
+    labels_at: str
+
+
+class ArrayCollection(Collection):
+    """Images in arrays.
+
+    Args:
+        parts: the splits, the training images among them.
+        names: of the classes, if they were given.
+        path: what `genlab data import` would be given; None where the arrays come from no file.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        form: str,
+        parts: dict[Split, Part],
+        stamp: str,
+        names: Array | Sequence[str] | None = None,
+        names_at: str = "",
+        notes: Sequence[str] = (),
+        path: str | None = None,
+    ) -> None:
+        self.where, self.form, self.parts, self.stamp = where, form, parts, stamp
+        self.notes, self.path, self._given, self._given_at = list(notes), path, names, names_at
+        self._kept: dict[Split, Array] = {}
+
+    @cached_property
+    def _counts(self) -> dict[Split, int]:
+        return {split: len(self._array(split)) for split in SPLITS if split in self.parts}
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        return tuple(split for split in SPLITS if split in self.parts)
+
+    @cached_property
+    def test(self) -> NDArray[np.bool_]:  # type: ignore[override]
+        return np.concatenate([np.full(n, split == "test") for split, n in self._counts.items()])
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        part = self.parts["train"]
+        if part.labels is None:
+            return ()
+        y = part.labels()
+        return tuple(
+            arrays.class_names_of(
+                arrays.as_labels(y, len(y), part.labels_at), part.labels_at, self._given, self._given_at
+            )
+        )
+
+    @cached_property
+    def labels(self) -> Labels | None:  # type: ignore[override]
+        found = [self._labels(split) for split in self.splits]
+        return None if any(y is None for y in found) else np.concatenate([y for y in found if y is not None])
+
+    def _labels(self, split: Split) -> Labels | None:
+        part = self.parts[split]
+        if part.labels is None:
+            return None
+        y = arrays.as_labels(part.labels(), len(self._array(split)), part.labels_at)
+        return arrays.numbered(y, self.class_names, part.labels_at, self._given is not None)
+
+    def _array(self, split: Split) -> Array:
+        if split not in self._kept:
+            self._kept[split] = self.parts[split].images()
+        return self._kept[split]
+
+    def _place(self, row: int) -> tuple[Split, int]:
+        n = self._counts["train"]
+        return ("train", row) if row < n else ("test", row - n)
+
+    def name(self, row: int) -> str:
+        split, k = self._place(row)
+        return f"{self.parts[split].images_at.rpartition(': ')[2]}[{k}]"
+
+    def heads(self, rows: Sequence[int]) -> Iterator[tuple[int, Head | Unreadable]]:
+        forms = {split: self._planes(split) for split in self.splits}
+        for row in rows:
+            x = forms[self._place(row)[0]]
+            yield row, Head((x.shape[3], x.shape[2]), x.shape[1] == 1, 8 * x.dtype.itemsize)
+
+    def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, Picture | Unreadable]]:
+        forms = {split: self._planes(split) for split in self.splits}
+        for row in rows:
+            split, k = self._place(row)
+            yield row, Picture(forms[split][k])
+
+    def _planes(self, split: Split) -> Array:
+        return arrays.planes(self._array(split), self.parts[split].images_at, [])
+
+    def images(self, rows: Sequence[int]) -> Images:
+        asked = dict.fromkeys(self._place(row)[0] for row in rows)
+        found = [self._whole(split)[[k for s, k in map(self._place, rows) if s == split]] for split in asked]
+        return np.concatenate(found)
+
+    def _whole(self, split: Split) -> Images:
+        notes: list[str] = []
+        images = arrays.as_images(self._array(split), self.parts[split].images_at, notes, self.path)
+        self.notes += [note for note in notes if note not in self.notes]
+        return images
+
+    def dataset(self, split: Split) -> Dataset:
+        if split not in self.parts:
+            raise DataError(f"{self.where}: no {split} images")
+        images, labels = self._whole(split), self._labels(split)
+        names = () if labels is None else self.class_names
+        notes = [*self.notes, *of_classes(labels, names)]
+        return Dataset(self.where, split, images, labels, names, fingerprint(images, labels), tuple(notes))

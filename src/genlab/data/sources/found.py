@@ -1,0 +1,134 @@
+"""What lies at a path, told by its content: the one place that knows every kind of source."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from genlab.data.sources import cifar, folders, idx, npz, parquet, table
+from genlab.data.sources.collection import Collection
+from genlab.data.sources.packed import GZIP, begins
+from genlab.data.sources.picture import ENDINGS, REFUSED
+from genlab.data.sources.tree import Folder, Tar, Tree, Zip
+from genlab.errors import DataError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file.
+
+    Attributes:
+        words: for messages.
+        claims: (path, its first bytes after unpacking gzip, whether it was packed) -> whether it is one of these.
+        collect: (path, as it was given) -> what lies in it; None where it turns out to be nothing of the kind.
+    """
+
+    words: str
+    claims: Callable[[Path, bytes, bool], bool]
+    collect: Callable[[Path, str], Collection | None]
+
+
+FILES = (
+    Kind("npz", lambda path, begin, packed: _is_zip(begin) and _is_npz(path), npz.collect),
+    Kind(
+        "a zip of pictures", lambda path, begin, packed: _is_zip(begin), lambda path, where: of_tree(Zip(path), where)
+    ),
+    Kind("npy", lambda path, begin, packed: begin.startswith(b"\x93NUMPY") and not packed, npz.collect_npy),
+    Kind("Parquet", lambda path, begin, packed: begin.startswith(parquet.MAGIC), parquet.collect_file),
+    Kind("IDX files", lambda path, begin, packed: idx.is_idx(begin), idx.collect_file),
+    Kind(
+        "a tar of pictures", lambda path, begin, packed: _is_tar(path, begin, packed), lambda p, w: of_tree(Tar(p), w)
+    ),
+    Kind("CIFAR's binary files", lambda path, begin, packed: cifar.is_file(path), cifar.collect_file),
+    Kind("a table (CSV) of pixels", lambda path, begin, packed: table.is_table(begin), table.collect_file),
+    Kind("a damaged npz", lambda path, begin, packed: path.suffix == ".npz", npz.collect),  # Which says what is wrong.
+)
+"""The kinds of files; the first that claims one has it."""
+
+
+def collect(given: str | Path) -> Collection:
+    """What lies at a path.
+
+    Raises:
+        DataError: nothing, or nothing that images are read from; says what is.
+    """
+    path, where = Path(given), str(given)
+    if path.is_dir():
+        return of_tree(Folder(path), where)
+    if not path.exists():
+        raise DataError(f"{where}: no such file or folder")
+    if not path.is_file():
+        raise DataError(f"{where}: not a file; expected {_known()}")  # A device or pipe may never end.
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == GZIP
+            file.seek(0)
+            beginning = begins(file)
+    except OSError as error:
+        raise DataError(f"{where}: {error.strerror or error}") from None
+    for kind in FILES:
+        if kind.claims(path, beginning, packed) and (found := kind.collect(path, where)) is not None:
+            return found
+    raise DataError(f"{where}: {_what(path, beginning)}; expected {_known()}")
+
+
+def of_tree(tree: Tree, where: str) -> Collection:
+    """What lies in a folder or archive: pictures; or, where there are none, files of another kind."""
+    if not any(map(folders.is_picture, tree.entries)):
+        if isinstance(tree, Folder):
+            if (found := parquet.collect(tree, where)) is not None:
+                return found
+            arrays = [name for name in tree.entries if name.endswith(".npz")]
+            if len(arrays) == 1:
+                return npz.collect(tree.where / arrays[0], f"{where.rstrip('/')}/{arrays[0]}")
+        for collect_in in (idx.collect, cifar.collect, table.collect):
+            if (other := collect_in(tree, where, where)) is not None:
+                return other
+    return folders.pictures_in(tree, where)
+
+
+def _known() -> str:
+    return ", ".join(["a folder of pictures", *(kind.words for kind in FILES[:-1])])
+
+
+def _is_zip(beginning: bytes) -> bool:
+    return beginning.startswith((b"PK\3\4", b"PK\5\6"))
+
+
+def _is_npz(path: Path) -> bool:
+    """Whether a zip archive holds arrays; one that cannot be read is taken for what its name says."""
+    if path.suffix == ".npz":
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith(".npy") for name in archive.namelist()[:20])
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OSError):
+        return False
+
+
+def _is_tar(path: Path, beginning: bytes, packed: bool) -> bool:
+    if beginning[257:262] == b"ustar":
+        return True
+    if packed or path.suffix in (".tar", ".tgz", ".bz2", ".xz"):
+        try:
+            with tarfile.open(path, "r|*") as archive:
+                return archive.next() is not None
+        except (tarfile.TarError, EOFError, OSError, ValueError):
+            return False
+    return False
+
+
+def _what(path: Path, beginning: bytes) -> str:
+    suffix = path.suffix.lower()
+    if suffix in ENDINGS + REFUSED:
+        return "a single picture; give the folder that it lies in"
+    if beginning.startswith(b"\x80") or suffix in (".pkl", ".pickle"):
+        return "a Python pickle, which could run any program and is never loaded"
+    if suffix == ".npz":
+        return "damaged, or not an npz file"
+    if suffix in (".mat", ".h5", ".hdf5", ".pt", ".pth", ".tfrecord"):
+        return f"{suffix} files are not read; load it in Python, and give genlab its arrays"
+    return "empty" if not beginning else "no kind of file that is known"

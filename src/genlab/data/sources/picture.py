@@ -1,0 +1,191 @@
+"""One encoded picture as pixels: its bit depth, palette, transparency, rotation and frames, all of it said.
+
+Pillow decodes. What a decoder would do without a word (clip 16 bits to 8, drop transparency, ignore the camera's
+orientation, take any frame) is done here in the open: the pixels keep their depth and their alpha, and `remarks` say
+what the file was.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+ENDINGS = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm",
+    ".pnm", ".tga", ".avif", ".jp2", ".qoi",
+)  # fmt: skip
+"""Endings of files that are read as pictures; what they are is told by their content."""
+REFUSED = (
+    ".svg", ".eps", ".ps", ".pdf", ".ai", ".psd", ".xcf", ".heic", ".heif", ".raw", ".cr2", ".nef", ".dng", ".ico",
+)  # fmt: skip
+"""Endings of pictures that are not read: drawings without pixels, formats of one program or camera."""
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "TGA", "AVIF", "JPEG2000", "QOI")
+"""What Pillow may try; others start programs (EPS), or are no pictures."""
+MOST_PIXELS = 64_000_000
+"""A picture with more is not decoded: it would take hundreds of megabytes."""
+BITS_16 = 65_535
+
+
+class Unreadable(Exception):
+    """A picture that cannot be read; the message says why, without its name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What one file shows.
+
+    Attributes:
+        pixels: (C, H, W), C 1 for gray and 3 for colour; uint8, or of another type where the file has more bits.
+        alpha: uint8 (H, W), 255 where it is opaque; None where it is so everywhere.
+        remarks: what it was: "palette", "first of 12 frames", ...
+    """
+
+    pixels: NDArray[Any]
+    alpha: NDArray[np.uint8] | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, pixels."""
+        return self.pixels.shape[2], self.pixels.shape[1]
+
+    @property
+    def colourful(self) -> bool:
+        """Whether any pixel is not gray."""
+        x = self.pixels
+        return len(x) == 3 and not ((x[0] == x[1]).all() and (x[1] == x[2]).all())
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the first bytes of a file say, before anything is decoded.
+
+    Attributes:
+        size: width and height as it is to be seen, pixels.
+        gray: whether its pixels cannot have a colour.
+        bits: of a pixel and channel.
+    """
+
+    size: tuple[int, int]
+    gray: bool
+    bits: int
+
+
+def head(file: IO[bytes]) -> Head:
+    """Size and kind of an encoded picture.
+
+    Raises:
+        Unreadable: no picture, or too large a one.
+    """
+    with _Opened(file) as image:
+        width, height = image.size
+        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # Lies on its side.
+            width, height = height, width
+        bits = 16 if image.mode.startswith("I") else 32 if image.mode == "F" else 8
+        return Head((width, height), image.mode in ("1", "L", "LA", "La") or bits > 8, bits)
+
+
+def decode(file: IO[bytes]) -> Picture:
+    """An encoded picture as pixels: the first frame, upright.
+
+    Raises:
+        Unreadable: no picture, a damaged one, or too large a one.
+    """
+    with _Opened(file) as image:
+        remarks = []
+        if (frames := getattr(image, "n_frames", 1)) > 1:
+            remarks.append(f"first of {frames} frames")
+        image.load()
+        turned = ImageOps.exif_transpose(image)
+        if turned.size != image.size or image.getexif().get(0x0112, 1) not in (0, 1):
+            remarks.append("turned upright by its EXIF tag")
+        return of_image(turned, remarks)
+
+
+def of_image(image: Image.Image, remarks: list[str] | None = None) -> Picture:
+    """A Pillow image as pixels; CMYK and its like become RGB by Pillow's conversion.
+
+    Raises:
+        Unreadable: a mode that has no pixels of this kind.
+    """
+    said, mode = list(remarks or []), image.mode
+    transparent = mode in ("LA", "La", "PA", "RGBA", "RGBa") or (mode in ("1", "L", "P", "RGB") and _has_key(image))
+    if mode.startswith("I") or mode == "F":
+        return _deep(np.asarray(image), said)
+    if mode in ("P", "PA"):
+        said.append("palette")
+    if mode not in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa"):
+        said.append(mode)
+    gray = mode in ("1", "L", "LA", "La")
+    wanted = ("LA" if gray else "RGBA") if transparent else ("L" if gray else "RGB")
+    try:
+        array = np.asarray(image.convert(wanted), np.uint8)
+    except ValueError:
+        raise Unreadable(f"pixels of a kind that is not read ({mode})") from None
+    array = array[:, :, None] if array.ndim == 2 else array
+    array = array.transpose(2, 0, 1)
+    alpha = None
+    if transparent:
+        alpha, array = array[-1], array[:-1]
+        alpha = None if (alpha == 255).all() else np.ascontiguousarray(alpha)
+        said += ["transparent"] if alpha is not None else []
+    return Picture(np.ascontiguousarray(array), alpha, tuple(said))
+
+
+def _deep(array: NDArray[Any], said: list[str]) -> Picture:
+    """A gray picture of more than 8 bits, as it is."""
+    if array.dtype.kind in "iu" and array.size and array.min() >= 0 and array.max() <= BITS_16:
+        return Picture(array.astype(np.uint16)[None], None, (*said, "16 bits"))
+    return Picture(array[None], None, (*said, f"{array.dtype} pixels"))
+
+
+def _has_key(image: Image.Image) -> bool:
+    return "transparency" in image.info
+
+
+class _Opened:
+    """A file as a Pillow image; whatever Pillow says of a bad one becomes `Unreadable`."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+
+    def __enter__(self) -> Image.Image:
+        self._quiet = warnings.catch_warnings()
+        self._quiet.__enter__()
+        warnings.simplefilter("ignore")  # A bomb is refused below; odd metadata is no concern of ours.
+        try:
+            self.image = Image.open(self.file, formats=FORMATS)
+            width, height = self.image.size
+            if width * height > MOST_PIXELS:
+                raise Unreadable(f"{width} x {height} pixels, more than {MOST_PIXELS:,}: it is not decoded")
+        except BaseException as error:
+            self._quiet.__exit__(None, None, None)
+            raise self._told(error) from None
+        return self.image
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.image.close()
+        self._quiet.__exit__(None, None, None)
+        if isinstance(error, Exception):
+            raise self._told(error) from None
+
+    def _told(self, error: BaseException) -> BaseException:
+        if isinstance(error, Unreadable | MemoryError) or not isinstance(error, Exception):
+            return error
+        if isinstance(error, Image.DecompressionBombError):
+            return Unreadable(f"more than {MOST_PIXELS:,} pixels: it is not decoded")
+        if isinstance(error, UnidentifiedImageError):
+            return Unreadable("empty" if self._is_empty() else "damaged, or no picture")
+        return Unreadable(getattr(error, "strerror", None) or "damaged, or cut off")
+
+    def _is_empty(self) -> bool:
+        try:
+            self.file.seek(0)
+            return not self.file.read(1)
+        except (OSError, ValueError):
+            return False

@@ -1,0 +1,213 @@
+"""Tables of pixels as text: one image per line, a label in one column, with or without a line of names above."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from genlab.data.arrays import Array, flat_form
+from genlab.data.dataset import Split
+from genlab.data.sources.collection import ArrayCollection, Part
+from genlab.data.sources.packed import GZIP
+from genlab.data.sources.picture import Unreadable
+from genlab.data.sources.tree import Folder, Tree
+from genlab.engine.stages import advance, stage
+from genlab.errors import DataError
+
+LABELS = ("label", "labels", "class", "target", "targets", "y", "digit", "letter", "category")
+IDS = ("id", "imageid", "image_id", "index", "")
+BLOCK = 2000
+"""Lines that are read at once."""
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How the lines of a file are to be read.
+
+    Attributes:
+        header: whether the first line is of names.
+        label: the column of the labels, or None.
+        pixels: the columns of the pixels, in their order.
+    """
+
+    delimiter: str
+    header: bool
+    label: int | None
+    pixels: tuple[int, ...]
+
+
+def is_table(beginning: bytes) -> bool:
+    """Whether a file that begins like this is a table: text, with several values in its first line."""
+    try:
+        first = beginning.decode("utf-8-sig").splitlines()[0]
+    except (UnicodeDecodeError, IndexError):
+        return False
+    return first.isprintable() or "\t" in first if _delimiter(first) else False
+
+
+def beside(path: Path) -> Folder:
+    """The file, and the test split that lies beside it."""
+    return Folder(path.parent, {path.name, re.sub("(?i)train", "test", path.name)})
+
+
+def collect(tree: Tree, where: str, path: str) -> ArrayCollection | None:
+    """The images of a table, of a folder or archive of one or two; None where there are none."""
+    files = [name for name in tree.entries if re.search(r"\.(csv|tsv|txt)(\.gz)?$", name.lower())]
+    test = [name for name in files if "test" in name.lower()]
+    train = [name for name in files if name not in test] or test
+    if not files or len(train) > 1 or len(test) > 1:
+        return None
+    found: dict[Split, str] = {"train": train[0]}
+    if test and test != train:
+        found["test"] = test[0]
+    notes: list[str] = []
+    parts = {split: _part(tree, name, notes) for split, name in found.items()}
+    return ArrayCollection(where, "table of pixels", parts, tree.stamp, notes=notes, path=path)
+
+
+def collect_file(path: Path, where: str) -> ArrayCollection | None:
+    """The images of a table, and of the test split that lies beside it."""
+    return collect(beside(path), where, where)
+
+
+def _part(tree: Tree, name: str, notes: list[str]) -> Part:
+    form = _form(tree, name, notes)
+    kept: list[tuple[Array, Array]] = []
+
+    def read() -> tuple[Array, Array]:
+        if not kept:
+            kept.append(_read(tree, name, form))
+        return kept[0]
+
+    at = f"{tree.where.parent if tree.where.name == name else tree.where}/{name}"
+    return Part(lambda: read()[0], (lambda: read()[1]) if form.label is not None else None, at, f"{at}, labels")
+
+
+def _lines(tree: Tree, name: str) -> Iterator[str]:
+    where = f"{tree.where}/{name}"
+    for _, file in tree.contents([name]):
+        if isinstance(file, Unreadable):
+            raise DataError(f"{where}: {file}")
+        packed = file.read(2) == GZIP
+        file.seek(0)
+        source: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]
+        try:
+            yield from io.TextIOWrapper(source, "utf-8-sig")
+        except UnicodeDecodeError:
+            raise DataError(f"{where}: not UTF-8 text") from None
+        except (OSError, EOFError, zlib.error):
+            raise DataError(f"{where}: damaged, or cut off") from None
+
+
+def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
+    """How a file is to be read, by its first lines.
+
+    Raises:
+        DataError: it is no table of square images; says how many columns it has.
+    """
+    where = f"{tree.where}/{name}"
+    first = [line.rstrip("\r\n") for line in islice(_lines(tree, name), 200) if line.strip()]
+    delimiter = _delimiter(first[0]) if first else None
+    if delimiter is None:
+        raise DataError(f"{where}: no table; expected one image per line, its pixels separated by commas")
+    rows = [[cell.strip().strip('"') for cell in line.split(delimiter)] for line in first]
+    names = [cell.lower() for cell in rows[0]]
+    header = sum(map(_is_number, rows[0])) < len(rows[0]) / 2
+    body = rows[1:] if header else rows
+    if not body:
+        raise DataError(f"{where}: no images, only a line of names")
+    columns = range(len(names))
+    label = next((k for k in columns if names[k] in LABELS), None) if header else None
+    ids = [k for k in columns if header and names[k] in IDS]
+    rest = [k for k in columns if k != label and k not in ids]
+    if label is None and flat_form(len(rest)) is None and flat_form(len(rest) - 1):
+        label = rest[0] if len({row[rest[0]] for row in body}) > 1 else rest[-1]
+        rest.remove(label)
+        notes.append(f"{name}: column {label + 1} of {len(names)} is taken as the label")
+    if flat_form(len(rest)) is None:
+        raise DataError(
+            f"{where}: {len(rest):,} columns of pixels{'' if label is None else ' beside the label'}, which is no "
+            "square image; expected side x side, or 3 x side x side"
+        )
+    return _Form(delimiter, header, label, tuple(rest))
+
+
+def _delimiter(line: str) -> str | None:
+    counts = {each: line.count(each) for each in (",", ";", "\t")}
+    best = max(counts, key=lambda each: counts[each])
+    return best if counts[best] >= 4 else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read(tree: Tree, name: str, form: _Form) -> tuple[Array, Array]:
+    """Pixels (N, D), uint8 where all of them are whole numbers 0 .. 255, and labels (N,)."""
+    pixels: list[Array] = []
+    labels: list[str] = []
+    lines, seen = _lines(tree, name), 0
+    if form.header:
+        next(lines)
+        seen = 1
+    with stage(f"reading {name}", tree.entries[name].size):
+        while block := list(islice(lines, BLOCK)):
+            kept = [line for line in block if line.strip()]
+            pixels.append(_numbers(kept, form, f"{tree.where}/{name}", seen))
+            if form.label is not None:
+                labels += [_cell(line, form) for line in kept]
+            seen += len(block)
+            advance(sum(map(len, block)))
+    if not sum(map(len, pixels)):
+        raise DataError(f"{tree.where}/{name}: no images in it")
+    return np.concatenate(pixels), _as_labels(labels)
+
+
+def _cell(line: str, form: _Form) -> str:
+    assert form.label is not None
+    return line.rstrip("\r\n").split(form.delimiter)[form.label].strip().strip('"')
+
+
+def _numbers(lines: Sequence[str], form: _Form, where: str, before: int) -> Array:
+    if not lines:
+        return np.empty((0, len(form.pixels)), np.uint8)
+    try:
+        x = np.loadtxt(lines, np.float32, delimiter=form.delimiter, usecols=form.pixels, ndmin=2, quotechar='"')
+    except (ValueError, IndexError):
+        raise DataError(f"{where}: {_first_bad(lines, form, before)}") from None
+    whole = bool(np.isfinite(x).all() and (x == np.rint(x)).all() and x.min() >= 0 and x.max() <= 255)
+    return x.astype(np.uint8) if whole else x
+
+
+def _first_bad(lines: Sequence[str], form: _Form, before: int) -> str:
+    """Which line cannot be read, and why."""
+    wanted = len(form.pixels) + (form.label is not None)
+    for k, line in enumerate(lines, before + 1):
+        cells = line.rstrip("\r\n").split(form.delimiter)
+        if len(cells) <= max(form.pixels):
+            return f"line {k} has {len(cells):,} values, others {wanted:,}"
+        bad = next((cells[c] for c in form.pixels if not _is_number(cells[c].strip().strip('"'))), None)
+        if bad is not None:
+            return f"line {k} has {bad!r:.40} where a pixel should be"
+    return f"lines {before + 1} to {before + len(lines)} cannot be read as numbers"
+
+
+def _as_labels(labels: Sequence[str]) -> Array:
+    """Whole numbers where all are; names otherwise."""
+    try:
+        return np.array([int(label) for label in labels], np.int64)
+    except ValueError:
+        return np.array(labels, str)

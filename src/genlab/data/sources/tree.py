@@ -1,0 +1,303 @@
+"""Files in a folder, or in a zip or tar archive: listed, and read one after another; nothing is ever unpacked to disk.
+
+An archive that has no business in a dataset is refused before any of it is read: names that lead out of it, links,
+devices, locked members, the same name twice, members or contents of absurd size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from genlab.data.sources.picture import Unreadable
+from genlab.errors import DataError
+
+MOST_FILES = 1_000_000
+MOST_BYTES = 256 * 2**20
+"""Of one file in a folder or archive that is read as a picture."""
+MOST_DIRECTORY = 256 * 2**20
+"""Bytes of a zip's table of contents."""
+RATIO, FREELY = 200, 2**30
+"""An archive may unpack to a gigabyte, or to so many times its size."""
+JUNK = ("__macosx", ".ipynb_checkpoints", "thumbs.db", "desktop.ini")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file: its size in bytes, and what changes when it does."""
+
+    size: int
+    stamp: str
+
+
+class Tree(ABC):
+    """The files of a source.
+
+    Attributes:
+        where: the path of the folder or archive.
+        kind: "folder", "zip" or "tar".
+        entries: by their paths inside, with slashes, in natural order; without what systems leave behind.
+        junk: how many of those were left out.
+    """
+
+    kind: str
+
+    def __init__(self, where: Path, entries: dict[str, Entry], junk: int) -> None:
+        if len(entries) > MOST_FILES:
+            raise DataError(f"{where}: {len(entries):,} files; at most {MOST_FILES:,}")
+        self.where, self.junk = where, junk
+        self.entries = {name: entries[name] for name in sorted(entries, key=natural)}
+
+    @property
+    def stamp(self) -> str:
+        """A hash that changes when a file is added, removed, or written."""
+        digest = hashlib.sha256()
+        for name, entry in self.entries.items():
+            digest.update(f"{name}\0{entry.size}\0{entry.stamp}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    @abstractmethod
+    def contents(self, names: Iterable[str]) -> Iterator[tuple[str, IO[bytes] | Unreadable]]:
+        """The wanted files, each open while it is looked at, in the order that costs least."""
+
+    def read(self, name: str) -> bytes:
+        """One file whole.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        for _, content in self.contents([name]):
+            if isinstance(content, Unreadable):
+                raise DataError(f"{self.where}/{name}: {content}")
+            return content.read()
+        raise DataError(f"{self.where}: {name} is not in it any more")
+
+
+class Folder(Tree):
+    """A folder and all below it; links are followed, in circles only once."""
+
+    kind = "folder"
+
+    def __init__(self, where: Path, names: Iterable[str] | None = None) -> None:
+        """All files below `where`, or those of these names that are there."""
+        if names is None:
+            super().__init__(where, *_walked(where))
+        else:
+            there = {name: (where / name).stat() for name in names if (where / name).is_file()}
+            super().__init__(where, {k: Entry(v.st_size, str(v.st_mtime_ns)) for k, v in there.items()}, 0)
+
+    def contents(self, names: Iterable[str]) -> Iterator[tuple[str, IO[bytes] | Unreadable]]:
+        for name in names:
+            try:
+                with (self.where / name).open("rb") as file:
+                    yield name, file
+            except FileNotFoundError:
+                yield name, Unreadable("it is not there any more")
+            except OSError as error:
+                yield name, Unreadable(error.strerror or str(error))
+
+
+def _walked(where: Path) -> tuple[dict[str, Entry], int]:
+    entries: dict[str, Entry] = {}
+    junk, seen, waiting = 0, set(), [(where, "")]
+    while waiting:
+        folder, prefix = waiting.pop()
+        try:
+            known = folder.stat()
+            listed = sorted(os.scandir(folder), key=lambda each: each.name)
+        except OSError as error:
+            raise DataError(f"{folder}: {error.strerror or error}") from None
+        if (known.st_dev, known.st_ino) in seen:
+            continue
+        seen.add((known.st_dev, known.st_ino))
+        for each in listed:
+            if is_junk(each.name):
+                junk += 1
+            elif each.is_dir():
+                waiting.append((Path(each.path), f"{prefix}{each.name}/"))
+            elif each.is_file():  # No device, no pipe: they may never end.
+                facts = each.stat()
+                entries[prefix + each.name] = Entry(facts.st_size, str(facts.st_mtime_ns))
+            elif each.is_symlink():
+                entries[prefix + each.name] = Entry(0, "broken")
+        if len(entries) > MOST_FILES:
+            raise DataError(f"{where}: more than {MOST_FILES:,} files")
+    return entries, junk
+
+
+class Zip(Tree):
+    kind = "zip"
+
+    def __init__(self, where: Path) -> None:
+        try:
+            _check_directory(where)
+            with zipfile.ZipFile(where) as archive:
+                infos = archive.infolist()
+        except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+            raise DataError(f"{where}: a damaged zip archive ({error})") from None
+        except OSError as error:
+            raise DataError(f"{where}: {error.strerror or error}") from None
+        entries, junk = {}, 0
+        for info in infos:
+            mode = info.external_attr >> 16
+            if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise DataError(f"{where}: {info.filename!r} is a link or a device, which no dataset needs")
+            if info.flag_bits & 1:
+                raise DataError(f"{where}: locked with a password")
+            name = _safe(info.filename, where)
+            if info.is_dir() or not name:
+                continue
+            if _has_junk(name):
+                junk += 1
+                continue
+            if name in entries:
+                raise DataError(f"{where}: {name!r} is in it twice")
+            entries[name] = Entry(info.file_size, f"{info.CRC:08x}")
+        _check_sizes(where, entries)
+        super().__init__(where, entries, junk)
+
+    def contents(self, names: Iterable[str]) -> Iterator[tuple[str, IO[bytes] | Unreadable]]:
+        with zipfile.ZipFile(self.where) as archive:
+            given = {name: info for info in archive.infolist() if (name := _safe(info.filename, self.where))}
+            for name in names:
+                try:
+                    with archive.open(given[name]) as member:
+                        yield name, io.BytesIO(_all_of(member, self.entries[name].size))
+                except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, KeyError):
+                    yield name, Unreadable("damaged in the archive")
+
+
+def _check_directory(where: Path) -> None:
+    """Refuse a zip whose table of contents alone would fill the memory."""
+    with where.open("rb") as file:
+        file.seek(0, 2)
+        end = file.tell()
+        file.seek(max(0, end - 66_000))
+        tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    size = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
+    if size == 0xFFFFFFFF:
+        wide = tail.rfind(b"PK\6\6")
+        size = int.from_bytes(tail[wide + 40 : wide + 48], "little") if wide >= 0 else 0
+    if size > MOST_DIRECTORY:
+        raise DataError(f"{where}: its table of contents alone has {size:,} bytes; at most {MOST_FILES:,} files")
+
+
+class Tar(Tree):
+    """A tar archive, packed or not: read from its beginning to its end, in its own order."""
+
+    kind = "tar"
+
+    def __init__(self, where: Path) -> None:
+        entries: dict[str, Entry] = {}
+        junk, packed = 0, max(1, where.stat().st_size)
+        total = 0
+        for member in self._members(where):
+            name = _safe(member.name, where)
+            if member.isdir() or not name:
+                continue
+            if not member.isreg():
+                raise DataError(f"{where}: {member.name!r} is a link or a device, which no dataset needs")
+            total += member.size
+            _check_total(where, total, packed)
+            if _has_junk(name):
+                junk += 1
+                continue
+            if name in entries:
+                raise DataError(f"{where}: {name!r} is in it twice")
+            entries[name] = Entry(member.size, str(member.mtime))
+            if len(entries) > MOST_FILES:
+                raise DataError(f"{where}: more than {MOST_FILES:,} files")
+        super().__init__(where, entries, junk)
+
+    def contents(self, names: Iterable[str]) -> Iterator[tuple[str, IO[bytes] | Unreadable]]:
+        left = set(names)
+        with _TarErrors(self.where), tarfile.open(self.where, "r|*") as archive:
+            for member in archive:
+                name = _safe(member.name, self.where)
+                if name not in left:
+                    continue
+                left.discard(name)
+                file = archive.extractfile(member)
+                yield name, io.BytesIO(_all_of(file, self.entries[name].size)) if file else Unreadable("no file")
+                if not left:
+                    break
+        yield from ((name, Unreadable("it is not there any more")) for name in sorted(left))
+
+    @staticmethod
+    def _members(where: Path) -> Iterator[tarfile.TarInfo]:
+        with _TarErrors(where), tarfile.open(where, "r|*") as archive:
+            for member in archive:
+                yield member
+                archive.members = []  # type: ignore[attr-defined]  # Otherwise all headers stay in memory.
+
+
+class _TarErrors:
+    def __init__(self, where: Path) -> None:
+        self.where = where
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, tarfile.TarError | EOFError | zlib.error | ValueError):
+            raise DataError(f"{self.where}: a damaged tar archive ({error})") from None
+        if isinstance(error, OSError):
+            raise DataError(f"{self.where}: a damaged tar archive ({error.strerror or error})") from None
+
+
+def _all_of(file: IO[bytes], declared: int) -> bytes:
+    content = file.read(min(declared, MOST_BYTES) + 1)
+    if len(content) > declared:
+        raise zipfile.BadZipFile("more bytes than it declares")
+    return content
+
+
+def _safe(name: str, where: Path) -> str:
+    """A member's name; refused where it leads out of the archive."""
+    if "\\" in name or "\0" in name or name.startswith("/") or ":" in name.split("/")[0]:
+        raise DataError(f"{where}: {name!r} is not a name that an archive of images has")
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise DataError(f"{where}: {name!r} leads out of the archive")
+    return "/".join(parts)
+
+
+def _check_sizes(where: Path, entries: dict[str, Entry]) -> None:
+    _check_total(where, sum(entry.size for entry in entries.values()), max(1, where.stat().st_size))
+
+
+def _check_total(where: Path, total: int, packed: int) -> None:
+    if total > max(FREELY, RATIO * packed):
+        raise DataError(f"{where}: {packed:,} bytes that unpack to {total:,} or more; it is not read")
+
+
+def _has_junk(name: str) -> bool:
+    return any(is_junk(part) for part in PurePosixPath(name).parts)
+
+
+def is_junk(name: str) -> bool:
+    """Whether systems and programs leave files or folders of this name behind: ``._x.png``, ``__MACOSX``, ..."""
+    return name.startswith(".") or name.lower() in JUNK
+
+
+def natural(name: str) -> list[list[tuple[int, int, str]]]:
+    """A key that sorts as people count, digit_2 before digit_10: folder by folder, numbers by value.
+
+    >>> sorted(["10.png", "9.png", "a/1.png"], key=natural)
+    ['9.png', '10.png', 'a/1.png']
+    """
+    return [
+        [(0, int(run[:4000]), run) if k % 2 else (1, 0, run) for k, run in enumerate(re.split("([0-9]+)", part)) if run]
+        for part in name.split("/")
+    ]
