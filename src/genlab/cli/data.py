@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from genlab.cli import terminal
-from genlab.cli.options import Json
+from genlab.cli.options import Json, whole
+from genlab.engine.console import note, say
 from genlab.report import tables
 
-app = App(name="data", help="List the built-in datasets; check your own.")
+app = App(name="data", help="List the built-in datasets; check and import your own images.")
 
 
 @app.command(name="list")
@@ -47,3 +49,81 @@ def data_check(
         terminal.show_table(
             tables.Table("", ("fact", "value"), [(key, datasets.fact_words(value)) for key, value in facts.items()])
         )
+
+
+@app.command(name="import")
+def data_import(
+    source: Annotated[str, Parameter(help="Folder, zip, tar, npz, IDX, CIFAR binary, CSV or Parquet file.")],
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["-o", "--output"], help="The .npz file to write.")],
+    size: Annotated[
+        int | None, Parameter(converter=whole, help="Side of the images, pixels (default: as they are, if all agree).")
+    ] = None,
+    fit: Annotated[
+        str | None, Parameter(help="How other sizes become that: pad, crop or stretch (default: refused).")
+    ] = None,
+    color: Annotated[str | None, Parameter(help="gray or rgb (default: gray if no pixel has a colour).")] = None,
+    range: Annotated[
+        str | None, Parameter(help="Values that are black and white, as in 0..1 (default: 0..255; 16 bits: 0..65535).")
+    ] = None,
+    ground: Annotated[
+        str | None, Parameter(help="black or white: under transparent pixels (default: white), around padded pictures.")
+    ] = None,
+    split: Annotated[
+        float | None, Parameter(help="Fraction that becomes the test split (default: .1, or the source's own split).")
+    ] = None,
+    seed: Annotated[int, Parameter(converter=whole, help="Seed of the split and of --per-class.")] = 0,
+    classes: Annotated[
+        list[str] | None, Parameter(consume_multiple=True, negative="", help="Only these classes, by name or number.")
+    ] = None,
+    per_class: Annotated[int | None, Parameter(converter=whole, help="At most so many images of each class.")] = None,
+    skip_bad: Annotated[bool, Parameter(negative="", help="Leave out pictures that cannot be read.")] = False,
+    json: Json = False,
+) -> None:
+    """Bring images from anywhere into one npz file.
+
+    Nothing is changed silently: every decision is shown and
+    written into the file. A stopped import goes on when the
+    same command is given again.
+    """
+    from genlab.api import data as api
+
+    found = api.import_images(
+        source,
+        output,
+        size=size,
+        fit=fit,  # type: ignore[arg-type]
+        color=color,  # type: ignore[arg-type]
+        range=range,
+        ground=ground,  # type: ignore[arg-type]
+        split=split,
+        seed=seed,
+        classes=classes,
+        per_class=per_class,
+        skip_bad=skip_bad,
+    )
+    if json:
+        terminal.show_json({"path": str(found.path), "already": found.already, **found.record})
+        return
+    if found.already:
+        note(f"genlab: note: {found.path} was there already, made of the same images in the same way")
+    terminal.show_table(tables.Table("", ("decided", ""), rows_of(found.record)))
+    say(f"images    {found.path}")
+
+
+def rows_of(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """What an import decided and found, a row each."""
+    images, classes = record["images"], record["classes"]
+    rows = [("source", f"{record['source']} ({record['form']})")]
+    rows.append(("images", f"{images['train']:,} training, {images['test']:,} test"))
+    rows += list(record["decisions"].items())
+    if classes:
+        rows.append(("classes", ", ".join(f"{name}: {' + '.join(f'{n:,}' for n in v)}" for name, v in classes.items())))
+    if len(record["sizes"]) > 1:
+        rows.append(("sizes found", ", ".join(f"{n:,} of {size}" for size, n in record["sizes"].items())))
+    rows += [("pictures", f"{n:,}: {what}") for what, n in record["found"].items()]
+    if record["skipped"]["count"]:
+        first = "; ".join(f"{name}: {why}" for name, why in list(record["skipped"]["first"].items())[:5])
+        rows.append(("skipped", f"{record['skipped']['count']:,} that cannot be read ({first})"))
+    return rows + [("note", each) for each in record["notes"]]

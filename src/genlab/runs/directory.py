@@ -27,9 +27,9 @@ from typing import Any, cast
 
 from genlab.engine import seals
 from genlab.engine.files import clean, make_folder, refusals, sync_folder, write, write_json
+from genlab.engine.lock import held, is_held
 from genlab.errors import DataError, GenlabError, StorageError, UsageError, unknown
 from genlab.recipe import Recipe, files
-from genlab.runs.lock import held, is_held
 from genlab.runs.names import _check_depth, _claim, check_name, stem_of
 from genlab.runs.record import Provenance
 from genlab.runs.rows import MetricLog, Row, _checked

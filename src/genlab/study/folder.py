@@ -21,8 +21,8 @@ from typing import Any
 
 from genlab.engine import seals
 from genlab.engine.files import clean, make_folder, refusals, write, write_json
+from genlab.engine.lock import held
 from genlab.errors import CheckpointError, DataError, StudyError
-from genlab.runs.lock import held
 from genlab.runs.provenance import now
 from genlab.study.plan import Cell, Plan, changes
 from genlab.study.record import Record, read_record

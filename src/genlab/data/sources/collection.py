@@ -175,7 +175,7 @@ class PictureCollection(Collection):
             return
         rarest = found.most_common()[-1][0]
         odd = next(row for row, each in heads if isinstance(each, Head) and each.size == rarest)
-        raise MixedSizes(self, found, self.name(odd))
+        raise MixedSizes(self, found, odd=self.name(odd))
 
     @cached_property
     def _all(self) -> list[int]:
@@ -188,14 +188,19 @@ class MixedSizes(DataError):
     Attributes:
         collection: what they are in.
         found: how many there are of each (width, height).
-        odd: one of the rarest size.
+        side: the one that was asked for, or one that is proposed.
     """
 
-    def __init__(self, collection: Collection, found: Counter[tuple[int, int]], odd: str) -> None:
+    def __init__(
+        self, collection: Collection, found: Counter[tuple[int, int]], side: int | None = None, odd: str | None = None
+    ) -> None:
         self.collection, self.found = collection, found
-        hint = import_hint(collection.where, f"--size {proposed_side(found)} --fit pad")
-        what = "pictures of one size, but no squares" if len(found) == 1 else "pictures of several sizes"
-        example = f"; {odd} is of the rarest" if len(found) > 1 else ""
+        self.side = side or proposed_side(found)
+        hint = import_hint(collection.where, f"--size {self.side} --fit pad")
+        what = "pictures of several sizes"
+        if len(found) == 1:
+            what = "pictures of one size, but no squares" if side is None else f"pictures of another size than {side}"
+        example = f"; {odd} is of the rarest" if odd and len(found) > 1 else ""
         super().__init__(f"{collection.where}: {what} ({size_words(found)}{example}){hint} (or --fit crop, or stretch)")
 
 
@@ -308,18 +313,19 @@ class ArrayCollection(Collection):
         return f"{self.parts[split].images_at.rpartition(': ')[2]}[{k}]"
 
     def heads(self, rows: Sequence[int]) -> Iterator[tuple[int, Head | Unreadable]]:
-        forms = {split: self._planes(split) for split in self.splits}
+        forms = {split: self.planes(split) for split in self.splits}
         for row in rows:
             x = forms[self._place(row)[0]]
             yield row, Head((x.shape[3], x.shape[2]), x.shape[1] == 1, 8 * x.dtype.itemsize)
 
     def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, Picture | Unreadable]]:
-        forms = {split: self._planes(split) for split in self.splits}
+        forms = {split: self.planes(split) for split in self.splits}
         for row in rows:
             split, k = self._place(row)
             yield row, Picture(forms[split][k])
 
-    def _planes(self, split: Split) -> Array:
+    def planes(self, split: Split) -> Array:
+        """The images of a split as they are stored, (N, C, H, W), of any type."""
         return arrays.planes(self._array(split), self.parts[split].images_at, [])
 
     def images(self, rows: Sequence[int]) -> Images:

@@ -1,4 +1,4 @@
-"""The lock of a run, or of a study: one process writes; the kernel lets go of it when that process ends, however."""
+"""A lock: one process writes to a run, a study, an import; the kernel frees it when that process ends, however."""
 
 from __future__ import annotations
 

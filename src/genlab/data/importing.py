@@ -1,0 +1,322 @@
+"""An import: pictures from any source into one npz file, streamed, in bounded memory, and gone on with after a kill.
+
+While it runs, ``FILE.importing`` holds the pixels by their places in the result, and which of them are there; what is
+marked as there is on the disk. The file itself appears whole, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genlab.data import memory
+from genlab.data.arrays import DARK, import_hint
+from genlab.data.conversion import LUMA
+from genlab.data.dataset import Split
+from genlab.data.files import collection as collection_at
+from genlab.data.import_plan import Options, Plan, bad_pictures, plan
+from genlab.data.sources.picture import Picture, Unreadable
+from genlab.engine import signals
+from genlab.engine.files import destination, refusals, sync_folder, write
+from genlab.engine.lock import held
+from genlab.engine.stages import advance, stage
+from genlab.engine.version import VERSION
+from genlab.errors import DataError, UsageError
+
+SAVED_EVERY = 1.0
+"""Seconds between two notes of how far it is."""
+BLOCK = 2**22
+KEPT = 100
+"""Skipped pictures whose names are kept in the file."""
+TODO, DONE, BAD = 0, 1, 2
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A finished import.
+
+    Attributes:
+        path: the npz file.
+        record: what was decided and found, as the file keeps it: see `_record`.
+        already: whether the file was there before, made of the same source in the same way.
+    """
+
+    path: Path
+    record: dict[str, Any]
+    already: bool = False
+
+
+@dataclass
+class _State:
+    """How far an import is.
+
+    Attributes:
+        slots: of each image: TODO, DONE or BAD.
+        remarks: what pictures were, and how many.
+        bad: places of pictures that cannot be read, with the reason.
+        colourful: whether any pixel has a colour.
+        highest: the brightest value.
+    """
+
+    slots: NDArray[np.uint8]
+    remarks: Counter[str] = field(default_factory=Counter)
+    bad: dict[int, str] = field(default_factory=dict)
+    colourful: bool = False
+    highest: int = 0
+
+    def write(self, path: Path, key: str) -> None:
+        told = {"key": key, "remarks": self.remarks, "bad": self.bad, "colourful": self.colourful}
+        write(path, json.dumps(told | {"highest": self.highest}).encode() + b"\n" + self.slots.tobytes())
+
+    @classmethod
+    def read(cls, path: Path, key: str, n: int) -> _State | None:
+        """The state of an import of the same source and decisions; None where there is none."""
+        try:
+            head, _, slots = path.read_bytes().partition(b"\n")
+            told = json.loads(head)
+        except (OSError, ValueError):
+            return None
+        if told.get("key") != key or len(slots) != n:
+            return None
+        bad = {int(slot): reason for slot, reason in told["bad"].items()}
+        found = np.frombuffer(slots, np.uint8).copy()
+        return cls(found, Counter(told["remarks"]), bad, told["colourful"], told["highest"])
+
+
+def import_images(source: Any, output: str | Path, options: Options | None = None) -> Imported:
+    """Import images into an npz file.
+
+    Args:
+        source: the path of any source (see `sources`), or images in memory (see `memory.keep`).
+
+    Raises:
+        DataError: a source that cannot be read as it should be; names the picture.
+        UsageError: the file is there already, and is of another source or made in another way.
+        StorageError: the disk refuses. BusyError: another import into the same file runs.
+        Stopped: interrupted; the same call goes on.
+    """
+    chosen, path = options or Options(), Path(output).expanduser()
+    destination(path, ".npz (arrays)")
+    in_memory = not isinstance(source, str | Path)
+    collection = memory.collection(source) if in_memory else collection_at(source)
+    made = plan(collection, chosen)
+    if path.exists():
+        record = record_of(path)
+        if record is not None and record.get("key") == made.key and not in_memory:
+            return Imported(path, record, already=True)
+        raise UsageError(
+            f"{path}: a file is there already, of other images or made in another way; choose another name"
+        )
+    work = path.with_name(f"{path.name}.importing")
+    with refusals(path):
+        work.mkdir(exist_ok=True)
+    words = f"stopped; what was read is kept in {work}, and the same command goes on with it"
+    with held(work / "lock", "imports into it"), signals.at_once(words):
+        record = _into(work, path, made, afresh=in_memory)
+    shutil.rmtree(work, ignore_errors=True)
+    return Imported(path, record)
+
+
+def _into(work: Path, path: Path, made: Plan, afresh: bool) -> dict[str, Any]:
+    state = None if afresh else _State.read(work / "state", made.key, len(made.rows))
+    if state is None:
+        (work / "pixels").unlink(missing_ok=True)
+        state = _State(np.zeros(len(made.rows), np.uint8))
+        place = {int(row): slot for slot, row in enumerate(made.rows)}
+        for row, reason in made.unreadable.items():
+            state.slots[place[row]], state.bad[place[row]] = BAD, reason
+    with refusals(path), (work / "pixels").open("r+b" if (work / "pixels").exists() else "w+b") as pixels:
+        _read(pixels, work / "state", made, state)
+        _check(made, state)
+        record = _record(made, state)
+        _write(path, pixels, made, state, record)
+    return record
+
+
+def _read(pixels: IO[bytes], file: Path, made: Plan, state: _State) -> None:
+    """Decode and convert what is still to do; each picture goes to its own place."""
+    todo = np.flatnonzero(state.slots == TODO)
+    place = {int(made.rows[slot]): int(slot) for slot in todo}
+    saved = time.monotonic()
+    with stage(f"importing {len(made.rows):,} pictures", len(made.rows)):
+        advance(len(made.rows) - len(todo))
+        for row, picture in made.collection.pictures(list(place)):
+            slot = place[row]
+            try:
+                image = _image(picture, made, state)
+            except Unreadable as error:
+                if not made.options.skip_bad:
+                    raise bad_pictures(made.collection, {row: str(error)}) from None
+                state.slots[slot], state.bad[slot] = BAD, str(error)
+            else:
+                pixels.seek(slot * image.nbytes)
+                pixels.write(image.data)
+                state.slots[slot] = DONE
+            advance(1)
+            if time.monotonic() - saved > SAVED_EVERY:
+                _save(pixels, file, made, state)
+                saved = time.monotonic()
+    _save(pixels, file, made, state)
+
+
+def _image(picture: Picture | Unreadable, made: Plan, state: _State) -> NDArray[np.uint8]:
+    if isinstance(picture, Unreadable):
+        raise picture
+    image = np.ascontiguousarray(made.conversion(picture))
+    state.remarks.update(picture.remarks)
+    state.remarks.update(_changes(picture, made))
+    state.highest = max(state.highest, int(image.max()))
+    if made.may_be_gray and not state.colourful:
+        state.colourful = Picture(image).colourful
+    return image
+
+
+def _changes(picture: Picture, made: Plan) -> Iterator[str]:
+    """What was done to a picture, for the count."""
+    if made.conversion.color == "gray" and picture.colourful:
+        yield "colour made gray"
+    if picture.size != (made.conversion.size,) * 2:
+        yield "brought to another size"
+
+
+def _save(pixels: IO[bytes], file: Path, made: Plan, state: _State) -> None:
+    pixels.flush()
+    os.fsync(pixels.fileno())
+    state.write(file, made.key)
+
+
+def _check(made: Plan, state: _State) -> None:
+    """What only all pixels together can tell."""
+    where = made.collection.where
+    if not (state.slots == DONE).any():
+        raise DataError(f"{where}: none of its {len(made.rows):,} pictures can be read")
+    if made.conversion.range is None and 0 < state.highest <= DARK:
+        hint = import_hint(where, f"--range 0..{state.highest}", f"if 0 is black and {state.highest} white: ")
+        raise DataError(f"{where}: pixels of 0 .. {state.highest}, black to the eye{hint}")
+    if not (state.slots[made.of("train")] == DONE).any():
+        raise DataError(f"{where}: no training image can be read")
+
+
+def _record(made: Plan, state: _State) -> dict[str, Any]:
+    """What was decided and found, for the file and for people."""
+    conversion, collection = made.conversion, made.collection
+    gray = conversion.color == "gray" or (made.may_be_gray and not state.colourful)
+    kept = state.slots == DONE
+    classes = {
+        split: np.bincount(
+            made.labels[kept & (made.test == (split == "test"))], minlength=len(made.class_names)
+        ).tolist()
+        for split in SPLITS
+        if made.labels is not None
+    }
+    channels = "gray" if gray else "rgb"
+    why = f"by {LUMA}" if state.remarks["colour made gray"] else "no pixel has a colour" if gray else "as it is"
+    return {
+        "genlab": VERSION,
+        "key": made.key,
+        "source": collection.where,
+        "form": collection.form,
+        "images": {split: int((kept & (made.test == (split == "test"))).sum()) for split in SPLITS},
+        "classes": {name: [counts[k] for counts in classes.values()] for k, name in enumerate(made.class_names)},
+        "decisions": {**made.decisions, "color": f"{channels} ({why})", **_depth(made, state)},
+        "conversion": conversion.record() | {"color": channels},
+        "sizes": {f"{w} x {h}": n for (w, h), n in made.found.most_common(20)},
+        "found": dict(state.remarks.most_common()),
+        "skipped": {
+            "count": len(state.bad),
+            "first": {collection.name(int(made.rows[slot])): why for slot, why in sorted(state.bad.items())[:KEPT]},
+        },
+        "notes": collection.notes,
+    }
+
+
+def _depth(made: Plan, state: _State) -> dict[str, str]:
+    """The range and the ground, where they mattered."""
+    told, conversion = {}, made.conversion
+    if conversion.range is not None:
+        told["range"] = f"{conversion.range[0]:g} is black, {conversion.range[1]:g} white"
+    elif state.remarks["16 bits"]:
+        told["range"] = "of 16 bits, 0 is black and 65535 white"
+    if state.remarks["transparent"]:
+        told["transparent"] = f"laid on {conversion.ground or 'white'}"
+    if conversion.fit == "pad":
+        told["padded with"] = conversion.ground or "a picture's own ground where its border is even, else black"
+    return told
+
+
+def _write(path: Path, pixels: IO[bytes], made: Plan, state: _State, record: dict[str, Any]) -> None:
+    """The npz file: arrays in genlab's own layout, the pixels copied in blocks."""
+    conversion, gray = made.conversion, record["conversion"]["color"] == "gray"
+    given = 1 if conversion.color == "gray" else 3
+    form = (1 if gray else 3, conversion.size, conversion.size)
+    partial = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    with refusals(path, (state.slots == DONE).sum() * int(np.prod(form))):
+        try:
+            with zipfile.ZipFile(partial, "w") as archive:
+                for split in SPLITS:
+                    slots = [int(slot) for slot in made.of(split) if state.slots[slot] == DONE]
+                    if slots:
+                        _write_pixels(archive, f"x_{split}", pixels, slots, given, form)
+                        if made.labels is not None:
+                            _write_array(archive, f"y_{split}", made.labels[slots])
+                if made.labels is not None:
+                    _write_array(archive, "class_names", np.array(made.class_names))
+                _write_array(archive, "import", np.array(json.dumps(record)))
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+            sync_folder(path.parent)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def _write_pixels(
+    archive: zipfile.ZipFile, name: str, pixels: IO[bytes], slots: list[int], given: int, form: tuple[int, int, int]
+) -> None:
+    each = given * form[1] * form[2]
+    kept = int(np.prod(form))  # Of three equal channels the first.
+    with (
+        stage(f"writing {len(slots):,} images", len(slots)),
+        archive.open(_member(name), "w", force_zip64=True) as file,
+    ):
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(slots), *form)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for slot in slots:
+            pixels.seek(slot * each)
+            file.write(pixels.read(each)[:kept])
+            advance(1)
+
+
+def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    with archive.open(_member(name), "w") as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """With a date of its own, so that the same images give the same bytes."""
+    return zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+
+
+def record_of(path: Path) -> dict[str, Any] | None:
+    """What an import wrote into a file about itself; None for any other file."""
+    from genlab.data.sources.npz import read_arrays
+
+    try:
+        told = read_arrays(path, ("import",)).get("import")
+        record = None if told is None else json.loads(str(told))
+    except (DataError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
