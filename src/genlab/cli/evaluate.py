@@ -27,7 +27,7 @@ def evaluate(
         Parameter(converter=whole, name=["-n", "--number"], help="Images to draw from a run (default: 10,000)."),
     ] = None,
     resize: Annotated[
-        Literal["pad", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"] | None,
+        Literal["pad", "edge", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"] | None,
         Parameter(help="How the images of a folder or file were resized (default: guessed)."),
     ] = None,
     judge: Judge = None,

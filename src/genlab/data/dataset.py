@@ -97,24 +97,28 @@ def first(dataset: Dataset, n: int | None) -> Dataset:
     return replace(dataset, images=dataset.images[:n], labels=None if labels is None else labels[:n])
 
 
-def fit(dataset: Dataset, size: int, resize: Literal["none", "pad", "bilinear"], channels: int) -> Dataset:
+def fit(dataset: Dataset, size: int, resize: Literal["none", "pad", "edge", "bilinear"], channels: int) -> Dataset:
     """The dataset with images of `size` pixels and `channels` channels.
 
-    `pad` adds a black border (an odd pixel goes below and right); `bilinear` interpolates with Pillow, which averages
-    when it shrinks; one channel becomes three by repetition. A recipe's rules refuse all other combinations before.
+    `pad` adds a black border (an odd pixel goes below and right), `edge` one that repeats the edge; `bilinear`
+    interpolates with Pillow, which averages when it shrinks; one channel becomes three by repetition. A recipe's rules
+    refuse all other combinations before.
     """
     images = dataset.images
     if size != dataset.side:
-        images = _pad(images, size) if resize == "pad" else resampled_by_pillow(images, size)
+        border = resize in ("pad", "edge")
+        images = padded(images, size, resize == "edge") if border else resampled_by_pillow(images, size)
     if channels != images.shape[1]:
         images = np.repeat(images, channels, axis=1)
     return replace(dataset, images=images)
 
 
-def _pad(images: Images, size: int) -> Images:
+def padded(images: Images, size: int, edge: bool) -> Images:
+    """Images in the middle of `size` pixels a side; around them black, or what their edge has."""
     before = (size - images.shape[2]) // 2
     after = size - images.shape[2] - before
-    return np.pad(images, ((0, 0), (0, 0), (before, after), (before, after)))
+    border = ((0, 0), (0, 0), (before, after), (before, after))
+    return np.pad(images, border, mode="edge") if edge else np.pad(images, border)
 
 
 def resampled_by_pillow(images: Images, size: int, kernel: Image.Resampling = Image.Resampling.BILINEAR) -> Images:

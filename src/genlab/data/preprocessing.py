@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from genlab.data.dataset import Dataset, Images, fit, resampled_by_pillow
+from genlab.data.dataset import Dataset, Images, fit, padded, resampled_by_pillow
 from genlab.recipe import Recipe
 
 
@@ -40,7 +40,7 @@ class Preprocessing:
         """Images of this form in the dataset's: `side` pixels, `channels` channels. Colour becomes gray by luma
         (ITU-R BT.601: .299 R + .587 G + .114 B), gray becomes colour by repetition."""
         if images.shape[2] != side:
-            opposite: dict[Resize, Resize] = {"pad": "crop", "crop": "pad"}
+            opposite: dict[Resize, Resize] = {"pad": "crop", "edge": "crop", "crop": "pad"}
             images = resampled(images, side, opposite.get(self.resize, "bilinear"))
         if images.shape[1] > channels:
             images = np.stack([np.asarray(Image.fromarray(x.transpose(1, 2, 0)).convert("L")) for x in images])[:, None]
@@ -50,7 +50,7 @@ class Preprocessing:
 
     def there_and_back(self, real: Dataset) -> Images:
         """Real images, made as those that are measured and brought back."""
-        if self.resize in ("none", "pad") and self.channels >= real.channels:
+        if self.resize in ("none", "pad", "edge") and self.channels >= real.channels:
             return real.images  # A border, or a repeated channel, is taken off without a trace.
         channels = max(self.channels, real.channels)
         there = resampled(real.images, self.size, self.resize)
@@ -63,7 +63,11 @@ class Preprocessing:
         """For the protocol."""
         if self.resize == "none":
             return "as they are"
-        changes = {"pad": "border cropped", "crop": "cut out of the middle, a black border added"}
+        changes = {
+            "pad": "border cropped",
+            "edge": "border cropped",
+            "crop": "cut out of the middle, a black border added",
+        }
         interpolated = f"interpolated ({self.resize}), and back (bilinear)"
         told = "; guessed from the images (--resize overrides it)" if self.guessed else ""
         return f"{self.size} px, {changes.get(self.resize, interpolated)}{told}"
@@ -84,9 +88,9 @@ def as_tested(recipe: Recipe, test: Dataset | None) -> Dataset | None:
     return fitted(test, recipe)
 
 
-Resize = Literal["none", "pad", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"]
+Resize = Literal["none", "pad", "edge", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"]
 """`box` is the mean of the pixels underneath; `torch-bilinear` (torch, OpenCV) does not average where it shrinks; the
-others are Pillow's. A recipe knows `none`, `pad` and `bilinear`."""
+others are Pillow's. A recipe knows `none`, `pad`, `edge` and `bilinear`."""
 
 
 SHRINKING: tuple[Resize, ...] = ("bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear")
@@ -98,10 +102,8 @@ def resampled(images: Images, size: int, way: Resize) -> Images:
     side = images.shape[2]
     if size == side:
         return images
-    if way == "pad":
-        before = (size - side) // 2
-        border = (before, size - side - before)
-        return np.pad(images, ((0, 0), (0, 0), border, border))
+    if way in ("pad", "edge"):
+        return padded(images, size, way == "edge")
     if way == "crop":
         before = (side - size) // 2
         return images[:, :, before : before + size, before : before + size]

@@ -61,8 +61,8 @@ def way_of(images: Images, real: Dataset, resize: Resize | None = None) -> Prepr
         return Preprocessing(size, channels, "none")
     if resize is None:
         return Preprocessing(size, channels, _guess(_some(images, REAL, size), real), guessed=True)
-    if (resize == "pad" and size < real.side) or (resize == "crop" and size > real.side):
-        done = "padded" if resize == "pad" else "cut"
+    if (resize in ("pad", "edge") and size < real.side) or (resize == "crop" and size > real.side):
+        done = "cut" if resize == "crop" else "padded"
         raise UsageError(f"images of {size} pixels cannot be {done} ones of {real.side}; use --resize bilinear")
     return Preprocessing(size, channels, resize)
 
@@ -169,7 +169,7 @@ def _some(images: Images, most: int, size: int) -> Images:
 
 
 def _untold(size: int, side: int, what: str) -> UsageError:
-    ways = ("pad", "bilinear", "bicubic", "lanczos", "nearest") if size > side else ("crop", *SHRINKING)
+    ways = ("pad", "edge", "bilinear", "bicubic", "lanczos", "nearest") if size > side else ("crop", *SHRINKING)
     return UsageError(
         f"how images of {side} pixels became {size} cannot be told: {what}; say it with --resize ({', '.join(ways)})"
     )

@@ -51,8 +51,9 @@ class Data(Section):
     """Train on the first so many images of the training set only; null for all."""
     size: Side = 32
     """Side of the images that the networks see, pixels."""
-    resize: Literal["none", "pad", "bilinear"] = "pad"
-    """How the dataset's side becomes `size`: not at all, by a border of zeros (black), or by interpolation."""
+    resize: Literal["none", "pad", "edge", "bilinear"] = "pad"
+    """How the dataset's side becomes `size`: not at all, by a border of zeros (black), by a border that repeats the
+    image's edge (for a light ground), or by interpolation."""
     channels: Literal[1, 3] = 1
     last_batch: Literal["drop", "keep"] = "drop"
     """What happens to the last, partial batch of an epoch."""
@@ -286,7 +287,7 @@ class BaseRecipe(Section):
                 ("data.size", "data.resize"),
                 f"data.size is {data.size} and data.resize none, but dataset {data.name} has images of {side} pixels",
             )
-        if data.resize == "pad" and data.size < side:
+        if data.resize in ("pad", "edge") and data.size < side:
             yield (
                 ("data.size", "data.resize"),
                 f"data.size is {data.size}, but dataset {data.name} has {side} pixels; "

@@ -1,0 +1,219 @@
+"""What a person would want to know of a dataset before training on it: what is in it, and what looks wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genlab.data import files, source_of
+from genlab.data.conversion import CLOSE, EVEN
+from genlab.data.dataset import Dataset, Images, Split, fingerprint
+from genlab.data.import_plan import Options, plan
+from genlab.data.sources.collection import Collection, proposed_side, size_words, sizes
+from genlab.data.sources.picture import Picture, Unreadable
+from genlab.engine.stages import advance, stage
+from genlab.errors import DataError
+
+FEW, FEW_OF_A_CLASS = 1000, 20
+"""Training images below which memorisation is likely, and of a class below which it can hardly be learned."""
+UNEVEN = 10
+"""A class may have so many times the images of another before it is said."""
+MINORITY = 0.2
+"""At most this fraction of images on another ground than the others may be mistakes."""
+MIDDLE = 128
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that looks wrong.
+
+    Attributes:
+        words: what, how many, and what to do about it.
+        rows: the images that it is about, by split.
+    """
+
+    words: str
+    rows: dict[Split, NDArray[np.int64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A dataset that was looked at.
+
+    Attributes:
+        name: as it was given.
+        form: what kind of source it is.
+        splits: its images; where they cannot be trained on as they are, what an import would make of them.
+        sizes: of the pictures, in words.
+        findings: what looks wrong, the most serious first.
+        notes: what was understood, left out or rearranged.
+        refusal: why a training would refuse it; None where it would not.
+    """
+
+    name: str
+    form: str
+    splits: dict[Split, Dataset]
+    sizes: str
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    refusal: DataError | None = None
+
+    @property
+    def train(self) -> Dataset:
+        return self.splits["train"]
+
+    def marked(self, split: Split) -> NDArray[np.int64]:
+        """The suspicious images of a split."""
+        found = [finding.rows[split] for finding in self.findings if split in finding.rows]
+        return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+
+
+def check(name: str) -> Checked:
+    """Look at both splits of a dataset.
+
+    Raises:
+        DataError: nothing of it can be read.
+    """
+    source = source_of(name)
+    refusal, form = None, "in the package" if source.packaged(name) else "in memory"
+    splits: dict[Split, Dataset]
+    if source is not files.SOURCE:
+        splits = {"train": source.load(name, "train")}
+        splits |= {"test": source.load(name, "test")} if source.has_test(name) else {}
+        said = f"all {splits['train'].side} x {splits['train'].side}"
+    else:
+        found = files.collection(name)
+        form, said = found.form, size_words(sizes(found.heads(range(len(found)))), 8)
+        try:
+            splits = {split: files.load(name, split) for split in found.splits}
+        except DataError as error:
+            refusal, splits = error, _preview(found, error)
+    notes = tuple(dict.fromkeys(note for split in splits.values() for note in split.notes))
+    with stage("looking for duplicates and odd images"):
+        findings = tuple(_findings(splits))
+    return Checked(name, form, splits, said, findings, notes, refusal)
+
+
+def _preview(found: Collection, refusal: DataError) -> dict[Split, Dataset]:
+    """What an import with its defaults would make of images that cannot be taken as they are.
+
+    Raises:
+        DataError: the refusal, where that could not read them either.
+    """
+    known = sizes(found.heads(range(len(found))))
+    if not known:
+        raise refusal
+    try:
+        made = plan(
+            found, Options(size=proposed_side(known), fit="pad", split=None if found.test.any() else 0, skip_bad=True)
+        )
+    except DataError:
+        raise refusal from None
+    kept: dict[int, Images] = {}
+    with stage(f"reading {len(made.rows):,} pictures", len(made.rows)):
+        for row, picture in found.pictures(made.rows.tolist()):
+            if isinstance(picture, Picture):
+                try:
+                    kept[row] = made.conversion(picture)
+                except Unreadable:
+                    continue
+            advance(1)
+    splits: dict[Split, Dataset] = {}
+    for split in found.splits:
+        rows = [int(row) for row in made.rows[made.of(split)] if int(row) in kept]
+        if rows:
+            images = np.stack([kept[row] for row in rows])
+            labels = None if found.labels is None else found.labels[rows]
+            notes = (*found.notes, f"shown as --size {made.conversion.size} --fit pad would make them")
+            splits[split] = Dataset(
+                found.where, split, images, labels, found.class_names, fingerprint(images, labels), notes
+            )
+    if "train" not in splits:
+        raise refusal
+    return splits
+
+
+def _findings(splits: dict[Split, Dataset]) -> Iterator[Finding]:
+    yield from _of_numbers(splits)
+    yield from _of_duplicates(splits)
+    yield from _of_pixels(splits)
+
+
+def _of_numbers(splits: dict[Split, Dataset]) -> Iterator[Finding]:
+    train = splits["train"]
+    if len(train) < FEW:
+        yield Finding(
+            f"{len(train):,} training images are few: a model may copy them, which the memorisation metric tells"
+        )
+    if train.labels is not None:
+        counts = np.bincount(train.labels, minlength=len(train.class_names))
+        named = [f"{name} ({n:,})" for name, n in zip(train.class_names, counts.tolist(), strict=True)]
+        few = [words for words, n in zip(named, counts.tolist(), strict=True) if n < FEW_OF_A_CLASS]
+        if few:
+            yield Finding(f"classes with fewer than {FEW_OF_A_CLASS} training images: {_some(few)}")
+        elif counts.max() > UNEVEN * counts.min():
+            most, least = named[int(counts.argmax())], named[int(counts.argmin())]
+            yield Finding(f"uneven classes: {most} has over {UNEVEN} times the images of {least}")
+    if "test" not in splits:
+        yield Finding("no test split: quality would be measured on training images (genlab data import makes one)")
+
+
+def _of_duplicates(splits: dict[Split, Dataset]) -> Iterator[Finding]:
+    hashed = {split: _hashes(data.images) for split, data in splits.items()}
+    for split, own in hashed.items():
+        _, first, inverse = np.unique(own, return_index=True, return_inverse=True)
+        again = np.flatnonzero(first[inverse] != np.arange(len(own)))
+        if len(again):
+            labels, words = splits[split].labels, ""
+            if labels is not None:
+                differ = int(np.count_nonzero(labels[again] != labels[first[inverse[again]]]))
+                words = f", {differ:,} of them with another label" if differ else ""
+            yield Finding(f"{split} images that repeat an earlier one: {len(again):,}{words}", {split: again})
+    if "test" in hashed:
+        known = np.flatnonzero(np.isin(hashed["test"], hashed["train"]))
+        if len(known):
+            yield Finding(f"test images that are training images too: {len(known):,}", {"test": known})
+
+
+def _hashes(images: Images) -> NDArray[np.void]:
+    flat = np.ascontiguousarray(images).reshape(len(images), -1)
+    return flat.view(np.dtype((np.void, flat.shape[1]))).ravel()
+
+
+def _of_pixels(splits: dict[Split, Dataset]) -> Iterator[Finding]:
+    flat = {split: data.images.reshape(len(data), -1) for split, data in splits.items()}
+    constant = {split: np.flatnonzero(x.max(1) == x.min(1)) for split, x in flat.items()}
+    if n := sum(map(len, constant.values())):
+        yield Finding(f"images of one single value: {n:,}", constant)
+    light = {split: _light(data.images) for split, data in splits.items()}
+    sides = np.concatenate(list(light.values()))
+    dark, bright = int((sides == 0).sum()), int((sides == 1).sum())
+    rarer, words = (0, "dark") if dark < bright else (1, "light")
+    if 0 < min(dark, bright) <= MINORITY * len(sides):
+        rows = {split: np.flatnonzero(each == rarer) for split, each in light.items()}
+        yield Finding(f"images on a {words} ground, unlike the others: {min(dark, bright):,} (inverted?)", rows)
+    elif bright > len(sides) / 2:
+        yield Finding("light ground: data.resize pad would put a black frame around it; edge does not")
+    if splits["train"].channels == 3 and all(_is_gray(data.images) for data in splits.values()):
+        yield Finding("three equal channels, no colour: genlab data import makes them gray, which trains faster")
+
+
+def _light(images: Images) -> NDArray[np.int8]:
+    """Of each image 1 if its border is evenly light, 0 if evenly dark, -1 if it has no even border."""
+    x = images.mean(1, dtype=np.float32)
+    border = np.concatenate([x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1]], axis=1)
+    median = np.median(border, axis=1)
+    even = (np.abs(border - median[:, None]) <= CLOSE).mean(1) >= EVEN
+    return np.where(even, median >= MIDDLE, -1).astype(np.int8)
+
+
+def _is_gray(images: Images) -> bool:
+    return bool((images[:, 0] == images[:, 1]).all() and (images[:, 1] == images[:, 2]).all())
+
+
+def _some(words: Sequence[str]) -> str:
+    return ", ".join(words[:NAMED]) + (f" and {len(words) - NAMED:,} more" if len(words) > NAMED else "")
