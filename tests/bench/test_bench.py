@@ -113,6 +113,8 @@ def test_the_reports_first_losses_in_closed_form() -> None:
 def test_what_the_reports_did_not_do_is_refused() -> None:
     with pytest.raises(NotImplementedError, match="no penalty"):
         ReportLoop("quick-mnist", FEW).step()
+    with pytest.raises(NotImplementedError, match="augmentation"):
+        ReportLoop("s2-dcgan", {**FEW, "augmentation.cutout": 0.5}).step()
     with pytest.raises(NotImplementedError, match="constant rate"):
         ReportLoop("s2-dcgan", {**FEW, "optimisers.generator.schedule": "linear"}).step()
 

@@ -40,6 +40,11 @@ def lines(recipe: str, **changes: Any) -> str:
         ("quick-mnist", {}, "+  0.2 * sum over u = x, G(z) of E[(D(u) - D(u + 0.05 e))^2] / (2 0.05^2)"),
         ("wgan-gp", {}, "10 * E[(|grad D(u)| - 1)^2]"),
         ("wgan-gp", {}, "5 steps of D for one of G"),
+        ("s2-dcgan", {"augmentation": {"translation": 0.125, "cutout": 0.5}},
+         "\nx and G(z) above stand for T(x) and T(G(z)), which is what D sees; each image has its own T\n"
+         "T: a shift by up to 0.125 of the side, a square of 0.5 of the side set to grey"),
+        ("quick-stacked", {"augmentation": {"brightness": 0.5, "saturation": 1, "contrast": 0.25}},
+         "T: brightness +-0.5, saturation 1 +-1, contrast 1 +-0.25"),
         ("s4-vae", {}, "minimise  E[mean over pixels of (x - dec(z))^2]  +  1 * KL(q(z|x) || N(0, I)) / 2"),
         ("s4-vae", {"objective__reconstruction": "sum", "objective__kl": "sum"},
          "minimise  E[sum over pixels of (x - dec(z))^2 / 2]  +  1 * KL(q(z|x) || N(0, I))\n"),

@@ -31,6 +31,8 @@ def each(path: str, value: Any) -> dict[str, Any]:
         ("s4-vae", {"objective.beta": 4}, "beta-4"),
         ("s2-dcgan", {"logging.metrics_every": 7, "engine.threads": 1}, ""),
         ("s2-dcgan", {}, ""),
+        ("s2-dcgan", {"augmentation": {"translation": 0.125, "cutout": 0.5}}, "translation-0.125-cutout-0.5"),
+        ("judge-mnist", {"augmentation.noise": 0}, "noise-0"),
     ],
 )
 def test_what_was_changed_as_a_part_of_a_name(recipe: str, given: dict[str, Any], name: str) -> None:

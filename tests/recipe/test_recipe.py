@@ -117,10 +117,56 @@ FINITE = {"objective.penalty": "r1-finite-difference", "objective.lambda": 1.0, 
         ("s2-dcgan", {"objective.packing": 128}, "leaves one pack of budget.batch 128"),
         ("s2-cdcgan", {"networks.discriminator.ndf": 33}, "networks.discriminator.ndf is 33; it must be even"),
         ("s2-cdcgan", {"networks.generator.ngf": 33}, "networks.generator.ngf is 33; it must be even"),
+        (
+            "quick-fashion",
+            {"augmentation": {}},
+            "augmentation has nothing to do: translation, cutout, brightness, saturation, contrast are 0; set it to",
+        ),
+        (
+            "quick-fashion",
+            {"augmentation.saturation": 0.5},
+            "saturation is 0.5, which has no effect with data.channels",
+        ),
+        (
+            "quick-fashion",
+            {"augmentation.translation": 0.01},
+            "translation is 0.01, which is less than half a pixel of",
+        ),
+        (
+            "quick-fashion",
+            {"augmentation.cutout": 0.01},
+            "cutout is 0.01, which is less than half a pixel of data.size",
+        ),
+        ("quick-fashion", {"augmentation.translation": 0.6}, "augmentation.translation is 0.6; allowed: 0.5 or less"),
+        ("quick-fashion", {"augmentation.cutout": 1.1}, "augmentation.cutout is 1.1; allowed: 1 or less"),
+        ("quick-fashion", {"augmentation.cutout": -0.1}, "augmentation.cutout is -0.1; allowed: 0 or more"),
+        ("quick-fashion", {"augmentation.brightness": float("nan")}, "augmentation.brightness is nan"),
+        ("quick-fashion", {"augmentation.brightness": 2}, "augmentation.brightness is 2; allowed: 1 or less"),
+        ("quick-fashion", {"augmentation.saturation": 2}, "augmentation.saturation is 2; allowed: 1 or less"),
+        ("quick-fashion", {"augmentation.contrast": True}, "a number is needed"),
+        ("quick-fashion", {"augmentation.shift": 2}, "unknown field augmentation.shift"),
+        ("s4-vae", {"augmentation.cutout": 0.5}, "unknown field augmentation.cutout"),
     ],
 )
 def test_what_the_other_families_refuse(recipe: str, changes: dict[str, Any], words: str) -> None:
     assert words in "\n".join(problems(changes, recipe))
+
+
+def test_an_invalid_change_is_not_also_called_idle() -> None:
+    assert len(problems({"augmentation.cutout": 2})) == 1
+
+
+def test_saturation_is_for_colour() -> None:
+    recipe = files.load("quick-stacked", {"augmentation.saturation": 1})
+    assert isinstance(recipe, GanRecipe)
+    assert recipe.augmentation is not None
+    assert recipe.augmentation.saturation == 1
+
+
+def test_a_recipe_from_before_the_augmentation_is_the_same() -> None:
+    plain = files.to_dict(files.load("quick-mnist"))
+    assert plain.pop("augmentation", "left out") is None
+    assert files.load(plain) == files.load("quick-mnist")
 
 
 def test_another_kind_keeps_what_both_have() -> None:

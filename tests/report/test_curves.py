@@ -92,6 +92,14 @@ def test_unconditional_curves_do_not_speak_of_requests() -> None:
         assert ("conditional accuracy" in words) == conditional
 
 
+def test_captions_say_which_images_were_augmented() -> None:
+    for changes, said in (({"augmentation.cutout": 0.5}, True), ({}, False)):
+        plots = {plot.name: plot for plot in curves.plots(genlab.load_recipe("s2-dcgan", changes))}
+        assert ("and sees augmented images" in plots["scores"].caption) == said
+        (held_out,) = (curve for curve in plots["losses"].curves if curve.column == "loss_d_held_out")
+        assert ("they are not augmented" in held_out.note) == said
+
+
 def test_a_figure_of_nothing_but_gaps_is_none(finished: Run) -> None:
     assert curves.draw([{"step": 1, "epoch": 0.1}], finished.recipe) == []
     rows: list[Any] = [{"step": k, "epoch": 0.1, "frechet_distance": None, "frechet_floor": None} for k in (1, 2)]

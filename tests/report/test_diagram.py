@@ -50,6 +50,14 @@ def test_conditions_are_drawn() -> None:
     assert "x, y" in words("s2-cdcgan")
 
 
+def test_augmented_images_are_drawn_as_such() -> None:
+    """In both passes; without augmentation as they are."""
+    text = words("s2-cdcgan", {"augmentation.cutout": 0.5})
+    assert {"T(x), y", "T(G(z)), y", "T(G(z))", "real, augmented", "augmented"} <= set(text)
+    assert not {"x, y", "G(z), y", "G(z)", "real images", "generated"} & set(text)
+    assert not any("T(" in line for line in words("s2-cdcgan"))
+
+
 def test_the_other_families() -> None:
     assert {"encoder", "decoder", "KL divergence", "squared error"} <= set(words("s4-vae"))
     assert "cross-entropy" in words("conv-vae")

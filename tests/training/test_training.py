@@ -247,12 +247,14 @@ NARROW: dict[str, Any] = {"kind": "mlp", "widths": [8]}
         ("s2-dcgan", {"optimisers.generator.name": "adadelta", "optimisers.discriminator.name": "adagrad"}),
         ("s2-dcgan", {"optimisers.generator.name": "sgd", "optimisers.generator.momentum": 0.9}),
         ("s2-dcgan", {"optimisers.generator.schedule": "cosine", "optimisers.discriminator.warmup_steps": 10}),
+        ("s2-dcgan", {"augmentation": {"translation": 0.125, "cutout": 0.5, "brightness": 0.5, "contrast": 0.5}}),
     ],
 )
 def test_every_kind_of_state_is_resumed(
     name: str, changes: dict[str, Any], small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
-    """Power iterations, critic steps, dropout, every optimiser's memory, schedules: stopped in the second epoch."""
+    """Power iterations, critic steps, dropout, every optimiser's memory, schedules, augmentation: stopped in the second
+    epoch."""
     recipe = small({"logging.sample_epochs": 100, **changes}, name)
     whole = genlab.train(recipe, runs=tmp_path, report=False)
     stopper = Watcher(8, lambda: os.kill(os.getpid(), signal.SIGINT))

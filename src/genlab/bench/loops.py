@@ -176,8 +176,9 @@ def _gan_steps(
 ) -> Iterator[tuple[float, ...]]:
     objective = recipe.objective
     cross_entropies = objective.loss in ("non-saturating", "bce-on-probabilities")
-    if not cross_entropies or objective.penalty != "none" or recipe.ema or objective.packing > 1:
-        raise NotImplementedError("the reports' GANs have binary cross-entropies, no penalty, no average")
+    more = objective.penalty != "none" or recipe.ema or objective.packing > 1 or recipe.augmentation
+    if not cross_entropies or more:
+        raise NotImplementedError("the reports' GANs have binary cross-entropies, no penalty, average, augmentation")
     G, D, loss = networks["generator"], networks["discriminator"], nn.BCELoss()
     optimiser_g, optimiser_d = (
         _adam(network, getattr(recipe.optimisers, name)) for name, network in (("generator", G), ("discriminator", D))

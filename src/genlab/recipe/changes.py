@@ -16,6 +16,8 @@ LONGEST = 48
 """Characters of a short form; what does not fit is counted."""
 ALONE = ("name", "kind", "loss")
 """Fields whose value says by itself what it is of."""
+OFF = "augmentation."
+"""Where a field of a section that was null is off at 0, and goes unsaid."""
 WORDS = {"max_steps": "steps", "lambda": "lambda", "name": "data"}
 NETWORKS = {"generator": "g", "discriminator": "d", "encoder": "enc", "decoder": "dec", "classifier": ""}
 
@@ -43,7 +45,7 @@ def short(found: Changes, words: bool = False) -> str:
     gap, between = (" ", ", ") if words else ("-", "-")
     parts: dict[str, list[str]] = {}
     for path, (old, new) in found.items():
-        if path.startswith("logging."):
+        if path.startswith("logging.") or (path.startswith(OFF) and not (old or new)):
             continue
         for word, value in _words(path, old, new):
             parts.setdefault(f"{word}\0{value}", []).append(_owner(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genlab.recipe import ClassifierRecipe, GanRecipe, VaeRecipe
+from genlab.recipe.gan import GanAugmentation
 from genlab.recipe.objectives import LOSSES, PENALTIES
 
 
@@ -47,7 +48,23 @@ def gan(recipe: GanRecipe) -> list[str]:
         notes.append(f"{objective.critic_steps} steps of D for one of G")
     if " e" in loss and objective.penalty != "none" and objective.sigma:
         notes.append("e is standard normal noise")
-    return [*lines, "; ".join(notes)] if notes else lines
+    lines += ["; ".join(notes)] if notes else []
+    return lines + (_augmented(recipe.augmentation) if recipe.augmentation else [])
+
+
+def _augmented(T: GanAugmentation) -> list[str]:
+    """What D sees, and what T does."""
+    parts = [
+        f"a shift by up to {T.translation:g} of the side" if T.translation else "",
+        f"a square of {T.cutout:g} of the side set to grey" if T.cutout else "",
+        f"brightness +-{T.brightness:g}" if T.brightness else "",
+        f"saturation 1 +-{T.saturation:g}" if T.saturation else "",
+        f"contrast 1 +-{T.contrast:g}" if T.contrast else "",
+    ]
+    return [
+        "x and G(z) above stand for T(x) and T(G(z)), which is what D sees; each image has its own T",
+        f"T: {', '.join(filter(None, parts))}",
+    ]
 
 
 def vae(recipe: VaeRecipe) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,7 @@ from genlab.recipe.sections import (
     Batch,
     Count,
     Ema,
+    Number,
     Optimiser,
     Positive,
     Problem,
@@ -35,6 +36,7 @@ from genlab.recipe.sections import (
     Width,
     no_labels,
 )
+from genlab.recipe.sizes import pixels
 
 SMOOTHABLE = [name for name, loss in LOSSES.items() if loss.smoothed]
 
@@ -86,9 +88,53 @@ class GanOptimisers(Section):
     discriminator: AnyOptimiser
 
 
+class GanAugmentation(Section):
+    """Random, differentiable changes T of all that D is trained on: it sees T(x) and T(G(z)), for each image its own T.
+
+    Images are in [-1, 1] here, and are not cut to it. 0 switches a change off (Zhao, Liu, Lin, Zhu and Han 2020).
+    """
+
+    translation: Annotated[float, Number, Field(ge=0, le=0.5)] = 0
+    """Largest shift each way, as a fraction of the side (paper: 0.125); what comes in is what the edge has."""
+    cutout: Annotated[float, Number, Field(ge=0, le=1)] = 0
+    """Side of a square set to 0, which is grey, as a fraction of the side (paper: 0.5); its middle is anywhere."""
+    brightness: Annotated[float, Number, Field(ge=0, le=1)] = 0
+    """A number added to all of the image, uniform in -brightness .. brightness (paper: 0.5)."""
+    saturation: Annotated[float, Number, Field(ge=0, le=1)] = 0
+    """Distances from a pixel's mean over the channels are multiplied by a factor, uniform in 1 - saturation .. 1 +
+    saturation (paper: 1)."""
+    contrast: Annotated[float, Number, Field(ge=0, le=1)] = 0
+    """Distances from the image's mean are multiplied by a factor, uniform in 1 - contrast .. 1 + contrast (paper:
+    0.5)."""
+
+    def problems(self, size: int, channels: int) -> Iterator[Problem]:
+        """What is wrong with it for images of that side and so many channels."""
+        fields = type(self).model_fields
+        if not any(self.model_dump().values()):
+            yield (
+                tuple(f"augmentation.{field}" for field in fields),
+                f"augmentation has nothing to do: {', '.join(fields)} are 0; set it to null",
+            )
+        if self.saturation and channels == 1:
+            yield (
+                ("augmentation.saturation", "data.channels"),
+                f"augmentation.saturation is {self.saturation:g}, which has no effect with data.channels 1; set it to "
+                "0",
+            )
+        for field in ("translation", "cutout"):
+            share = getattr(self, field)
+            if share and not pixels(share, size):
+                yield (
+                    (f"augmentation.{field}", "data.size"),
+                    f"augmentation.{field} is {share:g}, which is less than half a pixel of data.size {size}; set it "
+                    "to 0",
+                )
+
+
 class GanRecipe(BaseRecipe):
     example: ClassVar[str] = "quick-mnist"
     family: Literal["gan"]
+    augmentation: GanAugmentation | None = None
     networks: GanNetworks
     objective: GanObjective
     optimisers: GanOptimisers
@@ -153,6 +199,8 @@ class GanRecipe(BaseRecipe):
         yield from self._penalty_rules()
         yield from self._step_rules()
         yield from self._packing_rules()
+        if self.augmentation is not None:
+            yield from self.augmentation.problems(self.data.size, self.data.channels)
 
     def _loss_rules(self) -> Iterator[Problem]:
         objective = self.objective

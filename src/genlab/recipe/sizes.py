@@ -1,4 +1,4 @@
-"""How many stride-2 blocks lie between an image's side and the narrow end of a convolutional network."""
+"""Lengths in pixels: the stride-2 blocks between an image's side and the narrow end of a network; shares of a side."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def halvings(side: int, base: int) -> int | None:
     while side > base:
         side, blocks = side // 2, blocks + 1
     return blocks if blocks and side == base else None
+
+
+def pixels(share: float, side: int) -> int:
+    """A share of the side, 0 .. 1, in whole pixels, the nearest number; halves are rounded up."""
+    return int(side * share + 0.5)

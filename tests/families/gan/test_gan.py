@@ -60,8 +60,13 @@ EVERY: list[tuple[str, dict[str, Any]]] = [
     ("s2-dcgan", {"objective.generator_noise": "fresh", "objective.generator_batch": 24}),
     ("s2-dcgan", {"objective.packing": 2}),
     ("s2-dcgan", {"objective.label_smoothing": 0.1}),
+    *(
+        (name, {"augmentation": {field: 0.5}})
+        for name in ("s2-dcgan", "quick-mnist")
+        for field in ("translation", "cutout", "brightness", "contrast")
+    ),
 ]
-"""A recipe for every objective and penalty, with and without batch normalisation in D."""
+"""A recipe for every objective, penalty and augmentation, with and without batch normalisation in D."""
 AS_IT_IS = {"non-saturating", "r1-r2-finite-difference"}
 """What s2-dcgan and quick-mnist have anyway."""
 

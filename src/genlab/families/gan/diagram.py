@@ -11,6 +11,9 @@ def diagram(recipe: GanRecipe) -> Diagram:
     """The passes of a step: that of D, that of G."""
     y_g = ", y" if recipe.conditional else ""
     y_d = ", y" if recipe.discriminator_conditional else ""
+    augmented = recipe.augmentation is not None
+    x, made = ("T(x)", "T(G(z))") if augmented else ("x", "G(z)")
+    real, generated = ("real, augmented", "augmented") if augmented else ("real images", "generated")
     players, top = recipe.objective.players, 0
     parts: list[Part] = []
     if players != "generator":
@@ -20,8 +23,8 @@ def diagram(recipe: GanRecipe) -> Diagram:
             Heading(0, top + 14, f"Pass 1: the discriminator learns{again}; the generator is held fixed"),
             Box(0, top + 40, 110, f"z{y_g}", "noise"),
             Box(150, top + 40, 130, "generator G", "held fixed", held=True),
-            Box(340, top + 40, 100, f"G(z){y_d}", "generated"),
-            Box(340, top + 100, 100, f"x{y_d}", "real images"),
+            Box(340, top + 40, 100, f"{made}{y_d}", generated),
+            Box(340, top + 100, 100, f"{x}{y_d}", real),
             Box(510, top + 70, 140, "discriminator D", "learns"),
             Box(720, top + 70, 130, "loss of D", "real from generated"),
             Arrow(110, top + 60, 150, top + 60),
@@ -40,7 +43,7 @@ def diagram(recipe: GanRecipe) -> Diagram:
             Heading(0, top + 14, f"{number} generator learns; the discriminator is held fixed"),
             Box(0, top + 40, 110, f"z{y_g}", f"noise,{again}"),
             Box(150, top + 40, 130, "generator G", "learns"),
-            Box(340, top + 40, 100, "G(z)", "generated"),
+            Box(340, top + 40, 100, made, generated),
             Box(510, top + 40, 140, "discriminator D", "held fixed", held=True),
             Box(720, top + 40, 130, "loss of G", "against real ones" if pairs else "taken for real"),
             *(Arrow(x, top + 60, x + w, top + 60) for x, w in ((110, 40), (280, 60), (440, 70), (650, 70))),

@@ -3,7 +3,8 @@
     D minimises  L_D(D(x), D(G(z))) + lambda * penalty      over real images x and z ~ N(0, I)
     G minimises  L_G(D(x), D(G(z)))                         with D held fixed
 
-D's output is a logit. The pairs (L_D, L_G) are in `losses`, the penalties in `penalties` (Goodfellow et al. 2014).
+D's output is a logit. The pairs (L_D, L_G) are in `losses`, the penalties in `penalties` (Goodfellow et al. 2014). With
+augmentation T (`augment`), x and G(z) stand for T(x) and T(G(z)) in all of this, the penalty included.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from genlab.engine.optim import Descent, read
 from genlab.engine.randomness import Draws, Keyed
 from genlab.families.ema import Ema
 from genlab.families.gan import losses
+from genlab.families.gan.augment import DRAWS, augmented
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.gan.penalties import Penalty
 from genlab.families.nets.conditional import (
@@ -179,7 +181,8 @@ class Gan:
         Raises:
             NonFiniteError: a loss or gradient is NaN or infinite; that network was not updated.
         """
-        x, y = self._pack(self.engine.tanh_range(images)), None if labels is None else labels.to(self.engine.device)
+        x = self._shown(self.engine.tanh_range(images), "x", step)
+        y = None if labels is None else labels.to(self.engine.device)
         d_learns, g_learns = self._who_learns(step)
         reuse = d_learns and self.recipe.objective.generator_noise == "reuse"
         row: dict[str, Tensor | float] = {}
@@ -216,10 +219,21 @@ class Gan:
         )
 
     def _fake(self, purpose: str, step: int, n: int, y: Tensor | None) -> Tensor:
-        """G(z) for n fresh z, in packs."""
+        """G(z) for n fresh z, as D is to see them."""
         z = self.keyed.normal(purpose, step, n, self.recipe.latent).to(self.engine.device)
         with self.engine.autocast():
             images: Tensor = self.G(z, y) if self.recipe.conditional else self.G(z)
+        return self._shown(images, purpose, step)
+
+    def _shown(self, images: Tensor, of: str, step: int) -> Tensor:
+        """Images as D sees them in training: augmented, where the recipe says so, and in packs.
+
+        Args:
+            of: keys the draws, so that real and generated images have their own.
+        """
+        if T := self.recipe.augmentation:
+            draws = Draws(self.keyed, f"augmentation/{of}", step, self.engine.device)
+            images = self.engine.images(augmented(images, T, draws.uniform(DRAWS, len(images))))
         return self._pack(images)
 
     def _logits(self, y: Tensor | None) -> Discriminator:

@@ -14,6 +14,7 @@ HELD_OUT = (
 
 def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
     """The curves of a run; of one with a custom objective no level is known."""
+    held_out = HELD_OUT + (" Unlike those that it learns from, they are not augmented." if recipe.augmentation else "")
     penalty = PENALTIES.get(recipe.objective.penalty)
     return [
         Plot(
@@ -22,7 +23,7 @@ def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
             f"What discriminator (D) and generator (G) minimise. {BLOCKS} A loss tells who is ahead in the game, not "
             "how good the images are.",
             "loss, nats" if LOSSES[recipe.objective.loss].nats and not custom_objective else "loss",
-            (Curve("loss_d", "D"), Curve("loss_g", "G"), Curve("loss_d_held_out", "D, held-out images", HELD_OUT)),
+            (Curve("loss_d", "D"), Curve("loss_g", "G"), Curve("loss_d_held_out", "D, held-out images", held_out)),
             () if custom_objective else _equilibrium(recipe),
         ),
         Plot(
@@ -78,6 +79,7 @@ def _mode_words(recipe: GanRecipe) -> str:
     D = recipe.networks.discriminator
     parts = ["normalises by the statistics of each batch"] if D.normalisation == "batch" else []
     parts += [f"drops {D.dropout:g} of its units"] if D.kind == "mlp" and D.dropout else []
+    parts += ["sees augmented images"] if recipe.augmentation else []
     return f" D as it trains: it {' and '.join(parts)}." if parts else ""
 
 
