@@ -22,7 +22,7 @@ from genlab.bench.timing import mean_interval
 from genlab.data.pictures import to_uint8
 from genlab.data.preprocessing import Preprocessing
 from genlab.evaluation.image_set import Reference, Samples
-from genlab.evaluation.judge import load as load_judge
+from genlab.evaluation.judge_search import load as load_judge
 from genlab.evaluation.measure import CHEAP, measure
 from genlab.evaluation.run import requests
 from genlab.report.text import times_real

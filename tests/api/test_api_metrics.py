@@ -14,6 +14,7 @@ import genlab
 from conftest import undraw
 from genlab import data
 from genlab.api import evaluate
+from genlab.api import judge as judges
 from genlab.api import train as api
 from genlab.api.run import Run
 from genlab.cli import main
@@ -47,7 +48,13 @@ def own_judge(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A judge of those digits, two steps an epoch."""
     with pytest.MonkeyPatch.context() as patch:
         undraw(patch)
-        run, made = evaluate.train_judge(str(few), runs=tmp_path_factory.mktemp("runs"))
+        changes = {"budget.epochs": 15, "budget.batch": 128}
+        run, made, kept_at = judges.train_judge(str(few), runs=tmp_path_factory.mktemp("runs"), overrides=changes)
+    assert kept_at == few.with_name("few.judge.safetensors")
+    found = genlab.load_judge(str(few))
+    assert found is not None
+    assert found.sha256 == made.sha256
+    kept_at.unlink()  # The other tests are about a dataset without a judge.
     assert made.sha256 == judge.read(run.path / "judge.safetensors", "x").sha256
     return run
 
@@ -62,7 +69,7 @@ def test_a_judge_of_own_data(own_judge: Run, few: Path) -> None:
     assert made.name == own_judge.path.name
     assert made.sha256 == judge.read(own_judge.path / "judge.safetensors", "x").sha256
     with pytest.raises(UsageError, match="judged channel by channel by the judge of mnist"):
-        evaluate.train_judge("stacked-mnist")
+        judges.train_judge("stacked-mnist")
 
 
 def test_own_judge_measures(own_judge: Run, few: Path, tmp_path: Path) -> None:
@@ -75,7 +82,8 @@ def test_own_judge_measures(own_judge: Run, few: Path, tmp_path: Path) -> None:
     assert found["metrics"]["frechet_distance"]["value"] == pytest.approx(by_hand, rel=1e-6)
     assert by_hand > 0
     plain = genlab.evaluate(tmp_path / "x.npz", against=str(few)).record
-    assert plain["metrics"]["frechet_distance"]["value"] is None
+    assert plain["protocol"]["judge"]["name"] == "random network"
+    assert plain["metrics"]["legibility"]["value"] is None
     assert plain["metrics"]["memorised_fraction"]["value"] == 1
 
 
@@ -87,16 +95,18 @@ def test_a_gan_is_no_judge(finished: Run, few: Path) -> None:
 def test_trying_a_judge(own_judge: Run, few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some = {name: judge_trial.DISTURBANCES[name] for name in ("noise", "classes dropped")}
     monkeypatch.setattr(judge_trial, "DISTURBANCES", some)
-    found = evaluate.try_judge(str(few), run=own_judge.path)
+    found = judges.try_judge(str(few), run=own_judge.path)
     assert list(found.ratios) == ["noise", "classes dropped"]
     assert list(found.ratios["noise"]) == ["0.02", "0.05", "0.1", "0.2", "0.3"]
     assert found.ratios["noise"]["0.3"] > found.ratios["noise"]["0.02"] >= 0
     assert found.accuracy.value == pytest.approx(own_judge.metrics()[-1]["test_accuracy"], abs=1e-6)
     assert figures.judge_trial(found)[:4] == b"\x89PNG"
-    with pytest.raises(UsageError, match="has no judge of its own; there are: mnist, fashion-mnist, or --judge RUN"):
-        evaluate.try_judge(str(few))
+    with pytest.raises(
+        UsageError, match="has no judge of its own .in the package: mnist, fashion-mnist.*genlab judge train"
+    ):
+        judges.try_judge(str(few))
     with pytest.raises(UsageError, match="stacked-mnist has no judge of its own"):
-        evaluate.try_judge("stacked-mnist")
+        judges.try_judge("stacked-mnist")
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -314,7 +324,7 @@ def test_a_judge_of_another_form_is_refused_before_the_work(
     with pytest.raises(UsageError, match=words):
         genlab.evaluate(tmp_path / "x.npz", against=str(tmp_path / "y.npz"), judge=own_judge.path)
     with pytest.raises(UsageError, match=words):
-        evaluate.try_judge(str(tmp_path / "y.npz"), run=own_judge.path)
+        judges.try_judge(str(tmp_path / "y.npz"), run=own_judge.path)
 
 
 def test_an_unfinished_judge_says_so(own_judge: Run, tmp_path: Path) -> None:
@@ -333,13 +343,13 @@ def test_trying_a_judge_on_few_images(own_judge: Run, few: Path, tmp_path: Path)
     """What leaves no images is passed over; images that do not differ are refused."""
     arrays = dict(np.load(few))
     np.savez(tmp_path / "ten.npz", **{**arrays, "x_test": arrays["x_test"][:20], "y_test": arrays["y_test"][:20]})
-    found = evaluate.try_judge(str(tmp_path / "ten.npz"), run=own_judge.path)
+    found = judges.try_judge(str(tmp_path / "ten.npz"), run=own_judge.path)
     assert list(found.ratios["repeated"]) == ["2", "10"]
     black = {k: v * 0 if k.startswith("x") else v for k, v in arrays.items()}
     np.savez(tmp_path / "black.npz", **black)
     other = pytest.warns(UserWarning, match=r"was trained on .*few\.npz, other data than .*black\.npz")
     with other, pytest.raises(UsageError, match="test and training images do not differ"):
-        evaluate.try_judge(str(tmp_path / "black.npz"), run=own_judge.path)
+        judges.try_judge(str(tmp_path / "black.npz"), run=own_judge.path)
 
 
 @pytest.mark.parametrize(

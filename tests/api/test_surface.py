@@ -22,7 +22,7 @@ from genlab.api import progress as display
 from genlab.api.run import Run
 from genlab.engine.stages import stage
 from genlab.errors import UsageError
-from genlab.evaluation import judge
+from genlab.evaluation import judge_search
 from genlab.recipe import GanRecipe
 from genlab.runs.directory import RunDirectory
 
@@ -168,7 +168,7 @@ def test_features_of_images_in_every_usual_form() -> None:
     ]
     for form in forms:
         np.testing.assert_allclose(genlab.features(form, "mnist"), expected, rtol=1e-4, atol=1e-4)
-    assert judge.load("mnist") is genlab.load_judge("mnist")
+    assert judge_search.load("mnist") is genlab.load_judge("mnist")
 
 
 IMAGES = np.zeros((8, 1, 28, 28), np.uint8)

@@ -13,7 +13,7 @@ from genlab import data
 from genlab.data.dataset import Images
 from genlab.data.preprocessing import SHRINKING, Preprocessing, Resize, resampled
 from genlab.errors import UsageError
-from genlab.evaluation import judge, metrics
+from genlab.evaluation import judge_search, metrics
 from genlab.evaluation.sizes import way_of
 
 RNG = np.random.default_rng(0)
@@ -119,7 +119,7 @@ def test_every_way_is_there_and_back(way: Resize) -> None:
 
 def test_real_images_of_another_size_are_near_their_floor() -> None:
     """Digits at 64 pixels, taken to be padded, came out at 32 times the distance of real images."""
-    reader = judge.load("mnist")
+    reader = judge_search.load("mnist")
     assert reader is not None
     test, train = data.load("mnist", "test"), data.load("mnist")
     sent = resampled(test.images[:1000], 64, "bilinear")

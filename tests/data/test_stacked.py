@@ -11,7 +11,7 @@ import pytest
 from genlab import data
 from genlab.data.stacked import SAMPLES, names, shares, stack
 from genlab.errors import DataError
-from genlab.evaluation import judge, metrics
+from genlab.evaluation import judge_search, metrics
 from genlab.evaluation.by_class import modes
 
 
@@ -63,7 +63,7 @@ def test_the_mode_counter_on_real_triples() -> None:
 
 def test_the_judge_reads_each_channel() -> None:
     stacked = data.first(data.load("stacked-mnist", "test"), 300)
-    reader, single = judge.load("stacked-mnist"), judge.load("mnist")
+    reader, single = judge_search.load("stacked-mnist"), judge_search.load("mnist")
     assert reader is not None
     assert single is not None
     features, logits = reader(stacked.images)

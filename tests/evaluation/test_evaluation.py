@@ -20,7 +20,7 @@ from genlab.api.run import Run
 from genlab.data.dataset import Images
 from genlab.data.preprocessing import Preprocessing
 from genlab.errors import UsageError
-from genlab.evaluation import judge, kept, metrics, models, sizes
+from genlab.evaluation import judge, judge_search, kept, metrics, models, sizes
 from genlab.evaluation.catalogue import NAMES
 from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.live import COLUMNS
@@ -54,7 +54,7 @@ def some_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def against(some_digits: Path) -> Reference:
-    return Reference(str(some_digits), Preprocessing(28, 1, "none"), judge.load("mnist"))
+    return Reference(str(some_digits), Preprocessing(28, 1, "none"), judge_search.load("mnist"))
 
 
 def measured(images: Images, against: Reference, requested: Any = None, way: Preprocessing | None = None) -> Evaluation:
@@ -167,18 +167,22 @@ def test_degenerate_images_get_stated_results(kind: str, against: Reference) -> 
 
 
 def test_without_a_judge(some_digits: Path) -> None:
-    against = Reference(str(some_digits), Preprocessing(28, 1, "none"), judge.load(str(some_digits)))
+    against = Reference(str(some_digits), Preprocessing(28, 1, "none"), judge_search.load(str(some_digits)))
     train = against.training_images(100)
     record = measured(train.images, against, train.labels).record
     there = {name for name, found in record["metrics"].items() if found["value"] is not None}
-    assert there == {"memorised_fraction", "sharpness_ratio", "grain_ratio"}
-    assert "has no judge" in record["notes"][0]
-    assert record["protocol"]["judge"] is None
+    assert there == {
+        "frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage",
+        "memorised_fraction", "sharpness_ratio", "grain_ratio",
+    }  # fmt: skip
+    assert "has no judge: distances are in the features of a fixed random network" in record["notes"][0]
+    assert record["protocol"]["judge"]["name"] == "random network"
+    assert record["classes"] == []
 
 
 def test_without_a_test_split(digits: Path) -> None:
     """Half of the training images are kept apart, and none of those is in the floor or among what could be copied."""
-    against = Reference(str(digits), Preprocessing(28, 1, "none"), judge.load("mnist"))
+    against = Reference(str(digits), Preprocessing(28, 1, "none"), judge_search.load("mnist"))
     assert against.split == "train"
     kept = {image.tobytes() for image in against.real.images}
     floor = against.training_images(1000)
@@ -272,7 +276,7 @@ def test_where_copies_cannot_be_told_it_is_said(train: Any, test: Any, why: str,
 
 def test_classes_that_the_training_images_lack(some_digits: Path) -> None:
     """Of the first 3 images alone the class divergence of most samples is infinite, which JSON has no word for."""
-    against = Reference(str(some_digits), Preprocessing(28, 1, "none"), judge.load("mnist"), subset=3)
+    against = Reference(str(some_digits), Preprocessing(28, 1, "none"), judge_search.load("mnist"), subset=3)
     record = measured(data.load("mnist").images[:60], against).record
     assert record["metrics"]["class_kl"]["value"] is None
     assert "are of classes of which the training images have none" in " ".join(record["notes"])
@@ -281,7 +285,7 @@ def test_classes_that_the_training_images_lack(some_digits: Path) -> None:
 
 def test_folder_and_file_and_the_floor(some_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of PNG files of the floor's images gives the floor, whatever the order of their names."""
-    the_judge = judge.load("mnist")
+    the_judge = judge_search.load("mnist")
     monkeypatch.setattr(judge, "load", lambda name: the_judge)  # of a few digits too: all of MNIST takes long
     train = Reference(str(some_digits), Preprocessing(28, 1, "none"), the_judge).training_images(150)
     folder = tmp_path / "pictures"
@@ -368,8 +372,8 @@ def test_the_full_evaluation_ends_a_training(watched: dict[str, Run]) -> None:
 def test_a_run_with_a_judge(watched: dict[str, Run]) -> None:
     """Requested classes, discriminator, ways between z; drawn the same twice; other draws are not kept."""
     run = watched["none"]
-    found = run.evaluate(n=300, judge=judge.load("mnist")).record
-    assert found == run.evaluate(n=300, judge=judge.load("mnist")).record
+    found = run.evaluate(n=300, judge=judge_search.load("mnist")).record
+    assert found == run.evaluate(n=300, judge=judge_search.load("mnist")).record
     assert run.evaluation is None
     assert 0 <= found["metrics"]["requested_class_accuracy"]["value"] <= 1
     d = found["discriminator"]
@@ -377,7 +381,7 @@ def test_a_run_with_a_judge(watched: dict[str, Run]) -> None:
     assert d["gap"] == pytest.approx(d["accuracy_on_training_real"] - d["accuracy_on_held_out_real"])
     assert found["interpolation"]["path_length_ratio"] >= 0
     assert all("discriminator_score" in row for row in found["classes"])
-    other = run.evaluate(n=300, judge=judge.load("mnist"), seed=1).record
+    other = run.evaluate(n=300, judge=judge_search.load("mnist"), seed=1).record
     assert other["metrics"] != found["metrics"]
     assert "running BatchNorm" in found["protocol"]["drawn_with"]
     assert "batch BatchNorm" in run.evaluate(n=50, batch_statistics=True).record["protocol"]["drawn_with"]
@@ -482,7 +486,7 @@ def test_accuracy_score_learns_from_the_images(against: Reference) -> None:
 def test_metrics_of_one_batch_or_many(against: Reference) -> None:
     """The judge works through images part by part: which part an image is in does not matter."""
     images = against.training_images(700).images
-    reader = judge.load("mnist")
+    reader = judge_search.load("mnist")
     assert reader is not None
     whole, parts = reader(images)[0], np.concatenate([reader(images[k : k + 90])[0] for k in range(0, 700, 90)])
     real = against.real.features
@@ -491,7 +495,7 @@ def test_metrics_of_one_batch_or_many(against: Reference) -> None:
 
 def test_a_subset_is_what_could_be_copied(some_digits: Path) -> None:
     """A model that learned 50 images can have copied those, and no others; the floor is of all."""
-    against = Reference(str(some_digits), Preprocessing(28, 1, "none"), judge.load("mnist"), subset=50)
+    against = Reference(str(some_digits), Preprocessing(28, 1, "none"), judge_search.load("mnist"), subset=50)
     images = data.load(str(some_digits)).images
     assert len(against.learned) == 50
     assert len(against.training_images(400)) == 400
@@ -540,7 +544,7 @@ def test_a_conditional_training_ends_well_on_odd_data(
         run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path)
         record = run.evaluate(n=20).record
         assert "How good it is" in run.report().read_text()
-        reader = None if kind == "pixel" else judge.load("mnist")
+        reader = None if kind == "pixel" else judge_search.load("mnist")
         one = run.evaluate(n=1, judge=reader, keep=False).record
     json.dumps(one, allow_nan=False)
     notes = " ".join(record["notes"])

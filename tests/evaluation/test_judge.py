@@ -10,7 +10,7 @@ import pytest
 
 from genlab import data
 from genlab.errors import DataError, UsageError
-from genlab.evaluation import judge, metrics
+from genlab.evaluation import judge, judge_search, metrics
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.judge_trial import DISTURBANCES, disturbed
 
@@ -18,7 +18,7 @@ ACCURACY = {"mnist": 0.994, "fashion-mnist": 0.92}
 
 
 def the_judge(name: str) -> Judge:
-    found = judge.load(name)
+    found = judge_search.load(name)
     assert found is not None
     return found
 
@@ -75,12 +75,12 @@ def test_a_changed_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     content[-1000] ^= 1
     (tmp_path / "mnist.safetensors").write_bytes(content)
     monkeypatch.setattr(judge, "file_of", lambda name: tmp_path / f"{name}.safetensors")
-    judge._load.cache_clear()
+    judge.packaged.cache_clear()
     try:
         with pytest.raises(DataError, match=r"was changed: sha256 .* install genlab again"):
-            judge.load("mnist")
+            judge_search.load("mnist")
     finally:
-        judge._load.cache_clear()
+        judge.packaged.cache_clear()
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", b"\xff" * 100, b"\x02\0\0\0\0\0\0\0{}"])
@@ -105,7 +105,7 @@ def test_images_of_another_form_are_refused() -> None:
 
 
 def test_no_judge_of_own_data() -> None:
-    assert judge.load("mine.npz") is None
+    assert judge_search.load("mine.npz") is None
 
 
 def test_the_same_weights_give_the_same_file() -> None:

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import genlab
+from genlab.api import evaluate
 from genlab.cli import main
 from genlab.errors import DataError
-from genlab.evaluation import judge
+from genlab.evaluation import judge_search
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
 LABELS = np.arange(40) % 4
@@ -136,7 +137,7 @@ def test_few_samples_are_said(digits: Path, tmp_path: Path, monkeypatch: pytest.
     with np.load(digits) as arrays:
         x, y = arrays["x_train"], arrays["y_train"]
     np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x, y_test=y)
-    monkeypatch.setattr(judge, "load", lambda name, load=judge.load: load("mnist"))
+    monkeypatch.setattr(evaluate, "load_judge", lambda name: judge_search.load("mnist"))
     found = genlab.evaluate(tmp_path / "few.npz", against=str(tmp_path / "own.npz"))
     assert any("40 images are few for 64 features" in note for note in found.record["notes"])
 

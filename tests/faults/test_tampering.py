@@ -349,7 +349,7 @@ def test_only_a_full_evaluation_replaces_a_full_one(root: Path) -> None:
         run.evaluate(n=SMALL, seed=3).file,
         run.evaluate(n=SMALL, ema=False).file,
         run.evaluate(n=SMALL, truncation=1.5).file,
-        run.evaluate(n=SMALL, judge=genlab.evaluation.judge.load("mnist")).file,
+        run.evaluate(n=SMALL, judge=genlab.load_judge("mnist")).file,
     ]
     assert full.read_bytes() == before
     assert (run.path / "figures" / "evaluation-spectrum.png").read_bytes() == figure

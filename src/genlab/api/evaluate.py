@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -13,19 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genlab import data
-from genlab.api import train as api
 from genlab.api.progress import shown
 from genlab.api.run import Run
 from genlab.data import Dataset
-from genlab.data.folder import from_array, read_images
+from genlab.data.folder import from_array, in_memory, read_images
+from genlab.data.memory import Images, name_of
 from genlab.data.preprocessing import Resize
-from genlab.engine.files import destination, write, write_json
+from genlab.engine.files import destination, write_json
 from genlab.engine.stages import stage
 from genlab.errors import UsageError
-from genlab.evaluation import cas, catalogue, judge, judge_trial, kept, sizes
+from genlab.evaluation import cas, catalogue, judge, kept, sizes
 from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.judge import Judge
-from genlab.evaluation.judge import load as load_judge
+from genlab.evaluation.judge_search import load as load_judge
 from genlab.evaluation.measure import FULL, Evaluation, NotStored, measure, storing
 from genlab.families.registry import FAMILIES
 from genlab.runs import sampling
@@ -37,9 +35,9 @@ CAS_IMAGES = 60_000
 
 
 def evaluate(
-    source: str | Path | Run,
+    source: Images | Run,
     *,
-    against: str | None = None,
+    against: Images | None = None,
     n: int = FULL,
     resize: Resize | None = None,
     judge: str | Path | None = None,
@@ -49,14 +47,15 @@ def evaluate(
     progress: bool = True,
     **how: Unpack[SamplingKeywords],
 ) -> Evaluation:
-    """Measure images against a dataset's test split: those of a run, of a folder of pictures, of an npz file.
+    """Measure images against a dataset's test split: those of a run, of a folder of pictures, of a file, in memory.
 
     The record is written into the run (see `Run.evaluate`), into the folder, beside the file as FILE.evaluation.json,
     or to `output`. Beside images, too, a record of another protocol is never replaced (`evaluation.kept`).
 
     Args:
-        source: a run (itself, its path or its name), a folder, or an npz file; see `data.folder.read_images`.
-        against: the dataset (default: the run's own).
+        source: a run (itself, its path or its name); a folder or file, see `data.folder.read_images`; or images in
+            memory, see `train`, whose record is kept nowhere.
+        against: the dataset, by name or path, or images in memory (default: the run's own).
         n: images to draw from a run; of a folder or file all are taken.
         resize: how images from a folder or file got their size from the dataset's, if it is another one.
         judge: a run of a classifier to judge instead of the dataset's own judge.
@@ -77,19 +76,20 @@ def evaluate(
         destination(place, ".json (the record)")
     chosen = None if judge is None else judge_of(judge, root)
     with shown(progress):
-        if isinstance(source, Run) or _is_run(source, root):
+        if isinstance(source, Run) or (isinstance(source, str | Path) and _is_run(source, root)):
             run = source if isinstance(source, Run) else Run.at(source, root)
             return _evaluate_run(run, against, n, resize, chosen, accuracy_score, place, how)
+        given = f"{source}" if isinstance(source, str | Path) else "an array of images"
         if against is None:
-            raise UsageError(f"{source} is not a run: name the dataset to measure against, as in --against mnist")
+            raise UsageError(f"{given} is not a run: name the dataset to measure against, as in --against mnist")
         if how:
-            raise UsageError(f"{source} is not a run, so {', '.join(sorted(how))} cannot be set")
-        return _evaluate_images(Path(source), against, resize, chosen, accuracy_score, place)
+            raise UsageError(f"{given} is not a run, so {', '.join(sorted(how))} cannot be set")
+        return _evaluate_images(source, name_of(against), resize, chosen, accuracy_score, place)
 
 
 def _evaluate_run(
     run: Run,
-    against: str | None,
+    against: Images | None,
     n: int,
     resize: Resize | None,
     chosen: Judge | None,
@@ -98,7 +98,7 @@ def _evaluate_run(
     how: SamplingKeywords,
 ) -> Evaluation:
     own = run.recipe.data.name
-    if against not in (None, own):
+    if against is not None and data.settled(name_of(against), None) != own:
         raise UsageError(
             f"{run.path.name} was trained on {own} and is measured against it; for another dataset save its images "
             f"(genlab sample {run.path.name} -n 10000 -o FILE.npz) and evaluate that file"
@@ -123,25 +123,29 @@ def _evaluate_run(
 
 
 def _evaluate_images(
-    path: Path, dataset: str, resize: Resize | None, chosen: Judge | None, accuracy_score: bool, place: Path | None
+    source: Images, dataset: str, resize: Resize | None, chosen: Judge | None, accuracy_score: bool, place: Path | None
 ) -> Evaluation:
     train = data.load(dataset)
-    images, requested, notes = read_images(path, train.class_names)
+    path = Path(source).expanduser() if isinstance(source, str | Path) else None
+    read = in_memory if path is None else read_images
+    images, requested, notes = read(source if path is None else path, train.class_names)
+    of = "images in memory" if path is None else str(path)
     if accuracy_score:
         if requested is None:
-            raise UsageError(f"{path}: the accuracy score needs the class that each image was meant to show")
+            raise UsageError(f"{of}: the accuracy score needs the class that each image was meant to show")
         _check_score(dataset, train, len(images))
     way = sizes.way_of(images, train, resize)
-    reference = Reference(dataset, way, chosen or judge.load(dataset))
+    reference = Reference(dataset, way, chosen or load_judge(dataset))
     with stage(f"measuring {len(images):,} images", catalogue.SECONDS):
-        found = measure(Samples(images, requested, {"of": str(path)}, way), reference)
+        found = measure(Samples(images, requested, {"of": of}, way), reference)
     found.record["notes"] += notes
     with storing(found):
         if accuracy_score:
             _with_score(found, found.fake.images, requested)
-        if place is None:
-            return replace(found, file=kept.keep_beside(path, found.record))
-        write_json(place, found.record)
+        if place is not None:
+            write_json(place, found.record)
+        elif path is not None:
+            place = kept.keep_beside(path, found.record)
     return replace(found, file=place)
 
 
@@ -237,7 +241,7 @@ def judge_of(run: str | Path, root: Path | None = None) -> Judge:
         CheckpointError: it never saved anything.
     """
     found = Run(RunDirectory.open(run, root).path)
-    made = judge.from_bytes(_judge_bytes(found), found.path.name)
+    made = judge.from_bytes(judge_bytes(found), found.path.name)
     learned = found.provenance["data"]
     return replace(made, dataset=learned["name"], fingerprint=learned["fingerprint"], remarks=_remarks(found))
 
@@ -259,60 +263,14 @@ def _remarks(run: Run) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _judge_bytes(run: Run) -> bytes:
+def judge_bytes(run: Run, fingerprint: str | None = None) -> bytes:
+    """A classifier's run as a judge's file; see `judge.to_bytes`.
+
+    Raises:
+        UsageError: the run is no classifier.
+    """
     recipe = run.recipe
     if FAMILIES[recipe.family].naming is None:
         raise UsageError(f"{run.path.name} is a {recipe.family}; a judge is a classifier")
     network = sampling.load_network(run, "classifier")
-    return judge.to_bytes(network, recipe, tuple(run.provenance["data"]["class_names"]))
-
-
-def train_judge(
-    dataset: str,
-    *,
-    seed: int = 0,
-    runs: str | Path | None = None,
-    overrides: dict[str, Any] | None = None,
-    observers: Sequence[object] = (),
-    progress: bool = True,
-) -> tuple[Run, Judge]:
-    """Train the judge of a dataset by its recipe; its file is judge.safetensors in the run.
-
-    An own dataset gets the recipe of MNIST's judge, in its own size and channels.
-    """
-    name = judge.RECIPES.get(dataset)
-    changes = dict(overrides or {})
-    if name is None:
-        if data.is_packaged(dataset):
-            raise UsageError(f"{dataset} is judged channel by channel by the judge of {judge.EACH_CHANNEL[dataset]}")
-        own = data.load(dataset)
-        name = "judge-mnist"
-        changes = {"data.name": dataset, "data.size": own.side, "data.channels": own.channels, **changes}
-    run = api.train(name, seed=seed, runs=runs, overrides=changes, observers=observers, progress=progress)
-    content = _judge_bytes(run)
-    write(run.path / "judge.safetensors", content)
-    return run, judge.from_bytes(content, dataset)
-
-
-def try_judge(
-    dataset: str,
-    *,
-    run: str | Path | None = None,
-    runs: str | Path | None = None,
-    progress: bool = True,
-) -> judge_trial.Response:
-    """What the judge of a dataset (or a classifier's run in its place) makes of the test split and of disturbed images.
-
-    Raises:
-        UsageError: the dataset has no judge of its own, or no test split with labels.
-    """
-    chosen = judge.load(dataset) if run is None else judge_of(run, Path(runs) if runs else default_root())
-    if chosen is None or chosen.each_channel > 1:
-        raise UsageError(f"{dataset} has no judge of its own; there are: {', '.join(judge.PINNED)}, or --judge RUN")
-    test = data.load_test(dataset)
-    if test is None or test.labels is None:
-        raise UsageError(f"{dataset} has no test split with labels")
-    if chosen.fingerprint not in (None, data.load(dataset).fingerprint):
-        warnings.warn(f"judge {chosen.name} was trained on {chosen.dataset}, other data than {dataset}", stacklevel=2)
-    with shown(progress):
-        return judge_trial.respond(chosen, dataset)
+    return judge.to_bytes(network, recipe, tuple(run.provenance["data"]["class_names"]), fingerprint)

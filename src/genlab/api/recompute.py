@@ -20,7 +20,7 @@ from genlab.data import pictures
 from genlab.engine.randomness import Keyed
 from genlab.engine.stages import stage
 from genlab.errors import GenlabError
-from genlab.evaluation import judge, kept
+from genlab.evaluation import judge_search, kept
 from genlab.evaluation import run as of_run
 from genlab.families.registry import FAMILIES
 from genlab.runs.options import SamplingOptions
@@ -114,7 +114,7 @@ def _picture(run: Run, file: Any) -> Any:
 
 def _evaluations(run: Run, damages: list[str]) -> Iterator[str]:
     """Every evaluation that the run keeps, of the weights that it still has."""
-    own = judge.load(run.directory.trained_by().data.name)
+    own = judge_search.reader(run.directory.trained_by().data.name)
     for name in kept.names(run.directory):
         try:
             record = kept.load(run.directory, name)
@@ -126,7 +126,7 @@ def _evaluations(run: Run, damages: list[str]) -> Iterator[str]:
         how, reason = _how(run, protocol), None
         if how is None:
             reason = "an older version did not record how its images were drawn"
-        elif (protocol["judge"] or {}).get("sha256") != (own.sha256 if own else None):
+        elif (protocol["judge"] or {}).get("sha256") != own.sha256:
             reason = "it was read by another judge"
         elif how.step is None and protocol.get("step") != run.status["step"]:
             reason = "it is of weights before the run was trained for longer"

@@ -23,7 +23,7 @@ from genlab.engine.stages import stage
 from genlab.errors import UsageError
 from genlab.evaluation import kept
 from genlab.evaluation.judge import Judge
-from genlab.evaluation.judge import load as load_judge
+from genlab.evaluation.judge_search import load as load_judge
 from genlab.evaluation.measure import FULL, Evaluation, storing
 from genlab.evaluation.run import evaluate as evaluate_run
 from genlab.families.registry import FAMILIES

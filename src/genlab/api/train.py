@@ -13,6 +13,7 @@ from torch import nn
 from genlab.api import warm_start
 from genlab.api.progress import shown
 from genlab.api.run import Run
+from genlab.data.memory import PREFIX, Images, name_of
 from genlab.engine import signals
 from genlab.engine.randomness import Keyed
 from genlab.engine.stages import stage
@@ -37,6 +38,7 @@ from genlab.training.start import Check, start
 def train(
     recipe: RecipeSource | None = None,
     *,
+    data: Images | None = None,
     epochs: int | None = None,
     seed: int | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -55,6 +57,9 @@ def train(
 
     Args:
         recipe: a built-in name (`genlab recipes`), a YAML file, a mapping or a recipe.
+        data: the images: a dataset's name or path, or arrays, tensors, Pillow images, a torch dataset (see
+            `data.memory.keep`); short for overrides={"data.name": ...}. A run that is resumed asks for those that
+            were given from Python again.
         epochs: short for overrides={"budget.epochs": ...}.
         seed: random seed, 0 .. 2^63 - 1 (default 0).
         overrides: dotted schema path -> value.
@@ -81,14 +86,15 @@ def train(
     root = Path(runs) if runs else default_root()
     with shown(progress) as mine:
         observers = [*observers, *mine]
+        place = None if data is None else name_of(data)
         if resume is not None:
-            if any(given is not None for given in (recipe, seed, name)):
+            if any(given is not None for given in (recipe, seed, name)) or (place and not place.startswith(PREFIX)):
                 raise UsageError("a resumed run keeps its recipe, seed and name; leave out what would change them")
             run = Run.at(resume, root, custom)
             trained = resuming.resume(run, objective, observers, evaluator_of, epochs, overrides or {}, strict)
             report = report and (trained or not is_complete(run))
         elif recipe is not None:
-            changes = dict(overrides or {})
+            changes = dict(overrides or {}) | ({} if place is None else {"data.name": place})
             if epochs is not None and changes.setdefault("budget.epochs", epochs) != epochs:
                 raise UsageError(
                     f"epochs is {epochs}, but budget.epochs is {changes['budget.epochs']}; give one of them"
@@ -199,14 +205,20 @@ def open_run(
     run: str | Path,
     *,
     runs: str | Path | None = None,
+    data: Images | None = None,
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
 ) -> Run:
-    """A run by path or name; one that was trained with networks of your own needs modules of that kind again.
+    """A run by path or name; one that was trained with networks or images of your own needs those again.
+
+    Args:
+        data: the images that it was trained on, if they were given from Python; see `train`.
 
     Raises:
         UsageError: no such run; names the nearest.
     """
+    if data is not None:
+        name_of(data)
     return Run.at(run, Path(runs) if runs else None, _custom(generator, discriminator))
 
 

@@ -23,7 +23,7 @@ from genlab.engine.randomness import Keyed
 from genlab.errors import GenlabError
 from genlab.evaluation import metrics
 from genlab.evaluation.image_set import ImageSet, Reference
-from genlab.evaluation.judge import load as load_judge
+from genlab.evaluation.judge_search import load as load_judge
 from genlab.evaluation.measure import FULL
 from genlab.evaluation.run import requests
 from genlab.recipe import Data

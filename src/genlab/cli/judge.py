@@ -23,11 +23,11 @@ def judge_train(
     json: Json = False,
 ) -> None:
     """Train a judge for a dataset: a run with judge.safetensors in it."""
-    from genlab.api import evaluate as api_metrics
+    from genlab.api import judge as api
     from genlab.cli import terminal
     from genlab.evaluation.judge import PINNED
 
-    run, made = api_metrics.train_judge(dataset, seed=seed, runs=runs)
+    run, made, kept = api.train_judge(dataset, seed=seed, runs=runs)
     last, pinned = run.metrics()[-1], PINNED.get(dataset)
     facts = {
         "run": str(run.path),
@@ -35,6 +35,7 @@ def judge_train(
         "seconds": run.seconds,
         "sha256": made.sha256,
         "pinned": pinned,
+        "kept": None if kept is None else str(kept),
     }
     if json:
         terminal.show_json(facts)
@@ -50,7 +51,7 @@ def judge_train(
         )
         say(f"pinned  {pinned}\n        {same}; the metrics go on with the pinned one")
     else:
-        say(f"use it  genlab evaluate RUN --judge {run.path.name}")
+        say(f"kept    {kept}, where every evaluation against {dataset} finds it")
 
 
 @app.command(name="test")
@@ -66,7 +67,7 @@ def judge_test(
     json: Json = False,
 ) -> None:
     """Test a judge: accuracy, calibration, and how its distance responds to disturbed real images."""
-    from genlab.api import evaluate as api_metrics
+    from genlab.api import judge as api
     from genlab.cli import terminal
     from genlab.engine import files
     from genlab.evaluation.judge_trial import facts
@@ -75,7 +76,7 @@ def judge_test(
 
     if output is not None:
         files.destination(output, ".png (the responses)")
-    found = api_metrics.try_judge(dataset, run=judge, runs=runs)
+    found = api.try_judge(dataset, run=judge, runs=runs)
     if output is not None:
         files.write(output, figures.judge_trial(found))
     if json:

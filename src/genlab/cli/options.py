@@ -81,4 +81,9 @@ Judge = Annotated[str | None, Parameter(help="Run of a classifier to use as judg
 AS_THE_RUN_DOES = Drawing()
 
 
+Data = Annotated[
+    str | None, Parameter(help="Images to train on: a built-in dataset, a folder or a file; short for --data.name.")
+]
+
+
 Dataset = Annotated[str, Parameter(help="Built-in dataset, or path of an npz file.")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from genlab.cli import terminal
-from genlab.cli.options import Json, RunName, Runs, whole
+from genlab.cli.options import Data, Json, RunName, Runs, whole
 from genlab.engine import console
 from genlab.engine.console import say, visible
 from genlab.errors import UsageError
@@ -29,6 +29,7 @@ def train(
     recipe: Annotated[str | None, Parameter(help="Built-in recipe (see genlab recipes) or .yaml file.")] = None,
     /,
     *,
+    data: Data = None,
     epochs: Annotated[
         int | None, Parameter(converter=whole, help="Epochs to train; short for --budget.epochs.")
     ] = None,
@@ -53,6 +54,7 @@ def train(
 
     run = api.train(
         recipe,
+        data=data,
         epochs=epochs,
         seed=seed,
         overrides=overrides,
@@ -118,6 +120,7 @@ def show(
     /,
     *,
     yaml: Annotated[bool, Parameter(negative="", help="Print the complete recipe as YAML instead.")] = False,
+    data: Data = None,
     output: Annotated[
         Path | None, Parameter(name=["-o", "--output"], help="Draw the system and its networks into this .svg file.")
     ] = None,
@@ -132,6 +135,7 @@ def show(
 
     if output is not None:
         destination(output, ".svg (the drawing)")
+    overrides = (overrides or {}) | ({} if data is None else {"data.name": data})
     if yaml:
         loaded = files.load(recipe, overrides)
         text = files.dump(loaded)

@@ -202,6 +202,11 @@ def _of_pixels(splits: dict[Split, Dataset]) -> Iterator[Finding]:
         yield Finding("three equal channels, no colour: genlab data import makes them gray, which trains faster")
 
 
+def light_ground(images: Images) -> bool:
+    """Whether most images have an evenly light border."""
+    return bool((_light(images) == 1).mean() > 0.5)
+
+
 def _light(images: Images) -> NDArray[np.int8]:
     """Of each image 1 if its border is evenly light, 0 if evenly dark, -1 if it has no even border."""
     x = images.mean(1, dtype=np.float32)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genlab.data import memory
 from genlab.data.arrays import as_images, as_labels
 from genlab.data.dataset import Images, Labels
 from genlab.data.sources.collection import Collection
@@ -38,6 +39,13 @@ def read_images(path: str | Path, class_names: Sequence[str]) -> tuple[Images, L
     images = found.images(range(len(found)))
     labels, notes = _meant(found, class_names)
     return images, labels, (*found.notes, *notes)
+
+
+def in_memory(given: Any, class_names: Sequence[str]) -> tuple[Images, Labels | None, tuple[str, ...]]:
+    """The same of images in memory; see `memory.keep`."""
+    found = memory.collection(given)
+    labels, notes = _meant(found, class_names)
+    return found.images(range(len(found))), labels, (*found.notes, *notes)
 
 
 def _meant(found: Collection, class_names: Sequence[str]) -> tuple[Labels | None, tuple[str, ...]]:

@@ -22,6 +22,13 @@ def cache_folder() -> Path:
     return wanted / "genlab" if wanted and is_writable(wanted / "genlab") else _private()
 
 
+def data_folder() -> Path:
+    """$XDG_DATA_HOME/genlab or ~/.local/share/genlab, or what stands in for it; it need not exist yet."""
+    given = os.environ.get("XDG_DATA_HOME")
+    wanted = Path(given) if given else _below_home(".local/share")
+    return wanted / "genlab" if wanted and is_writable(wanted / "genlab") else _private()
+
+
 def prepare() -> None:
     """Tell the libraries where to keep things, where they would find no place and complain.
 

@@ -18,7 +18,7 @@ MANY = 100
 def of_each_class(fake: ImageSet, against: Reference, names: tuple[str, ...]) -> list[dict[str, Any]]:
     """One row per class: share found and in the data, the judge's confidence, conditional accuracy, diversity."""
     kinds = len(names)
-    if fake.judge is None or fake.logits.shape[1] != kinds or kinds > MANY:
+    if fake.logits.shape[1] != kinds or kinds > MANY:
         return []
     own = fake.classes if fake.requested is None else fake.requested
     certain = metrics.softmax(fake.logits).max(1)
@@ -48,7 +48,7 @@ def modes(fake: ImageSet, against: Reference) -> dict[str, Any] | None:
 
     By convention over 26,000 samples; `n` says how many there were.
     """
-    if stacks(against.dataset) is None or fake.judge is None:
+    if stacks(against.dataset) is None or fake.judge is None or not fake.judge.tells_classes:
         return None
     assert against.shares is not None
     kinds = len(against.shares)

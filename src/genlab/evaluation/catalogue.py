@@ -40,7 +40,8 @@ class Metric:
         acronym: what the formula is known as.
         unit: a plain number, a share of 1 that is shown in per cent, or a count.
         best: its value of perfect images: 0, 1, or infinity, where more is always better.
-        judged: whether it needs a judge.
+        judged: whether it needs features, of a judge or of the random network.
+        classes: whether it needs a judge that tells classes apart.
         live: how the line that ends an epoch shows it, as a format; it is measured during training, too. Empty: it
             stands in metrics.jsonl without being printed; None: only in full evaluations.
     """
@@ -56,6 +57,7 @@ class Metric:
     unit: Literal["number", "share", "count"] = "number"
     best: float = 0.0
     judged: bool = True
+    classes: bool = False
     live: str | None = None
 
 
@@ -188,6 +190,7 @@ METRICS = {
             _classifier_score,
             acronym="IS",
             best=math.inf,
+            classes=True,
         ),
         Metric(
             "precision",
@@ -231,6 +234,7 @@ METRICS = {
             "How far the shares of the classes lie from those in the training set.",
             "Everything within a class.",
             _class_kl,
+            classes=True,
         ),
         Metric(
             "missing_classes",
@@ -240,6 +244,7 @@ METRICS = {
             _missing_classes,
             unit="count",
             live="missing classes {:d}",
+            classes=True,
         ),
         Metric(
             "requested_class_accuracy",
@@ -250,6 +255,7 @@ METRICS = {
             unit="share",
             live="conditional accuracy {:.1%}",
             best=1.0,
+            classes=True,
         ),
         Metric(
             "within_class_diversity",
@@ -258,6 +264,7 @@ METRICS = {
             "Whether the variety is the right one.",
             _diversity,
             best=1.0,
+            classes=True,
         ),
         Metric(
             "legibility",
@@ -267,6 +274,7 @@ METRICS = {
             _confidence,
             unit="share",
             best=1.0,
+            classes=True,
         ),
         Metric(
             "memorised_fraction",
@@ -338,7 +346,10 @@ def floor_of(real: ImageSet, against: Reference, memorisation: bool = True) -> E
 def _measured(
     measure: Measure | None, name: str, images: ImageSet, against: Reference, memorisation: bool, work: float = 1.0
 ) -> Estimate | None:
-    asked = (memorisation or name != SEARCHES) and (images.judge is not None or not METRICS[name].judged)
+    judge, metric = images.judge, METRICS[name]
+    asked = memorisation or name != SEARCHES
+    asked &= judge is not None or not metric.judged
+    asked &= (judge is not None and judge.tells_classes) or not metric.classes
     found = measure(images, against) if measure and asked else None
     advance(work * METRICS[name].seconds)
     return found

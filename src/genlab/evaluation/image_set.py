@@ -16,6 +16,7 @@ from genlab.data.stacked import shares as stacked_shares
 from genlab.errors import UsageError
 from genlab.evaluation import metrics
 from genlab.evaluation.judge import Judge
+from genlab.evaluation.random_features import random_features
 
 Floats = NDArray[np.float64]
 MOST = 10_000
@@ -108,7 +109,7 @@ class Reference:
     Args:
         dataset: built-in name or path.
         way: of the samples.
-        judge: of the dataset, or None.
+        judge: of the dataset; without one, features are those of a random network (`random_features`).
         most: real images to measure against; of more, so many are drawn with seed 0.
         subset: a model learned from the first so many training images only.
 
@@ -127,10 +128,11 @@ class Reference:
     def __init__(
         self, dataset: str, way: Preprocessing, judge: Judge | None, most: int = MOST, subset: int | None = None
     ) -> None:
-        self.dataset, self.way, self.judge, self.most = dataset, way, judge, most
+        self.dataset, self.way, self.most = dataset, way, most
         self.train, test = _load(dataset)
         if judge is not None:
             check_judge(judge, self.train)
+        judge = self.judge = judge or random_features(self.train.channels, self.train.side)
         self.learned = data.first(self.train, subset)
         if test is None:
             order = np.random.default_rng(0).permutation(len(self.train))

@@ -47,6 +47,7 @@ class Judge:
         class_names: of one channel's classes.
         size, channels: of the images it takes.
         each_channel: how many channels it judges one by one; 1 where an image is judged as a whole.
+        chosen: the classes that are judged between, where the dataset has only some of them; None for all.
         dataset, fingerprint: what a run's judge was trained on; None for a judge of the package.
         remarks: what must be said of a run's judge beside what it measures.
     """
@@ -58,6 +59,7 @@ class Judge:
     channels: int
     network: nn.Module
     each_channel: int = 1
+    chosen: tuple[int, ...] | None = None
     dataset: str | None = None
     fingerprint: str | None = None
     remarks: tuple[str, ...] = ()
@@ -65,11 +67,17 @@ class Judge:
     @property
     def classes(self) -> int:
         """How many classes it tells apart."""
-        return int(len(self.class_names) ** self.each_channel)
+        return len(self.chosen) if self.chosen is not None else int(len(self.class_names) ** self.each_channel)
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether it was trained to: the random network was not."""
+        return bool(self.class_names)
 
     @torch.no_grad()
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Features (N, d) and logits (N, K) of uint8 images (N, C, H, W); float32, on the CPU.
+        """Features (N, d) and logits (N, K) of uint8 images (N, C, H, W); float32, on the CPU; K is 0 where it tells no
+        classes.
 
         Judged channel by channel, features stand behind one another, and class i of the first, j of the second ... is
         class (i K + j) K ... of K^channels, its logit the sum of theirs (the channels are independent).
@@ -91,7 +99,10 @@ class Judge:
     def _whole(self, images: Tensor) -> tuple[Tensor, Tensor]:
         parts = images.reshape(-1, self.channels, *images.shape[2:])
         features = self.network.body(parts.float() * (2 / 255) - 1)  # type: ignore[operator]
-        logits = torch.log_softmax(self.network.head(features), 1)  # type: ignore[operator]
+        if not self.tells_classes:
+            return features, features.new_empty(len(images), 0)
+        logits = self.network.head(features)  # type: ignore[operator]
+        logits = torch.log_softmax(logits if self.chosen is None else logits[:, self.chosen], 1)
         n, k = len(images), self.each_channel
         of_channel = logits.view(n, k, -1)
         joint = of_channel[:, 0]
@@ -100,17 +111,13 @@ class Judge:
         return features.reshape(n, -1), joint
 
 
-def load(dataset: str) -> Judge | None:
-    """The judge of a built-in dataset; None where a dataset has none. `judge(images)` gives features and logits.
+@lru_cache
+def packaged(dataset: str) -> Judge | None:
+    """The judge in the package of a built-in dataset; None where there is none.
 
     Raises:
         DataError: the file in the package is not the pinned one.
     """
-    return _load(dataset)
-
-
-@lru_cache
-def _load(dataset: str) -> Judge | None:
     name = EACH_CHANNEL.get(dataset, dataset)
     if name not in PINNED:
         return None
@@ -173,12 +180,25 @@ def _damaged(where: str) -> DataError:
     return DataError(f"{where}: damaged, or not a judge; genlab judge train makes one")
 
 
-def to_bytes(network: nn.Module, recipe: Recipe, class_names: tuple[str, ...]) -> bytes:
-    """A classifier as a judge's file. The same weights give the same bytes, on every machine."""
+def learned_from(content: bytes, where: str = "judge") -> str | None:
+    """The fingerprint of the images that a judge was trained on, if its file keeps it."""
+    _header(content, where)
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    found = json.loads(header["__metadata__"]["judge"]).get("fingerprint")
+    return found if isinstance(found, str) else None
+
+
+def to_bytes(network: nn.Module, recipe: Recipe, class_names: tuple[str, ...], fingerprint: str | None = None) -> bytes:
+    """A classifier as a judge's file. The same weights give the same bytes, on every machine.
+
+    Args:
+        fingerprint: of the images that it was trained on; the pinned files are older than this entry.
+    """
     plain: dict[str, Any] = files.to_dict(recipe.model_copy(update={"engine": Engine()}))
     del plain["engine"]["compile"], plain["data"]["classes"]  # The pinned files are older than these fields.
     # One entry: safetensors writes several in an order of its own.
-    header = {"judge": json.dumps({"recipe": plain, "class_names": class_names})}
+    told = {"recipe": plain, "class_names": class_names} | ({"fingerprint": fingerprint} if fingerprint else {})
+    header = {"judge": json.dumps(told)}
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     return safetensors.torch.save(tensors, header)
 

@@ -14,7 +14,7 @@ from genlab.engine import seals
 from genlab.engine.files import write_json
 from genlab.engine.randomness import Keyed
 from genlab.engine.stages import stage
-from genlab.evaluation import catalogue, judge
+from genlab.evaluation import catalogue, judge_search
 from genlab.evaluation.image_set import Reference, Samples, drawn
 from genlab.evaluation.measure import CHEAP, measure
 from genlab.families.base import Column, Generates, Scores
@@ -100,5 +100,5 @@ class Watch:
     def _reference(self) -> Reference:
         if self._against is None:
             name = self.recipe.data.name
-            self._against = Reference(name, self._way, judge.load(name), CHEAP, self.recipe.data.subset)
+            self._against = Reference(name, self._way, judge_search.load(name), CHEAP, self.recipe.data.subset)
         return self._against

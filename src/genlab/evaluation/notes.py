@@ -24,12 +24,14 @@ def _of_judge(fake: ImageSet, against: Reference) -> Iterator[str]:
     """What a judge's own run says of it, whether it learned other data than those that it judges, and which metrics
     it cannot give."""
     judge = fake.judge
-    if judge is None:
+    assert judge is not None
+    if not judge.tells_classes:
+        train = f"; genlab judge train {against.dataset} makes one" if against.train.labels is not None else ""
         yield (
-            f"{against.dataset} has no judge: only metrics of pixels (genlab judge train {against.dataset} makes one, "
-            "--judge RUN uses it)"
+            f"{against.dataset} has no judge: distances are in the features of a fixed random network (Naeem et al. "
+            "2020), which see shapes, places and contrast, but know no classes, and not which differences matter"
+            f"{train}"
         )
-        return
     yield from judge.remarks
     if judge.fingerprint not in (None, against.train.fingerprint):
         yield (

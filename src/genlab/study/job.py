@@ -24,7 +24,7 @@ from genlab.engine.version import NUMERICS
 from genlab.errors import CheckpointError, DataError, NonFiniteError, UsageError
 from genlab.evaluation import sizes
 from genlab.evaluation.image_set import Reference, Samples
-from genlab.evaluation.judge import load as load_judge
+from genlab.evaluation.judge_search import load as load_judge
 from genlab.evaluation.measure import measure
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files

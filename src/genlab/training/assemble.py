@@ -15,6 +15,7 @@ from genlab.data import settled as settled_name
 from genlab.data.preprocessing import fitted
 from genlab.data.selection import name_of as selection_of
 from genlab.engine import device
+from genlab.engine.console import note
 from genlab.engine.files import check_text
 from genlab.engine.randomness import Keyed
 from genlab.errors import DataError
@@ -22,9 +23,12 @@ from genlab.families.base import CustomNetworks, Family, Trains
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
+from genlab.recipe import files as recipes
 from genlab.recipe.draft import Draft
 from genlab.recipe.schedule import Schedule
+from genlab.recipe.sections import listed
 from genlab.recipe.source import RecipeSource
+from genlab.training.choose import CHOOSERS, choose
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,22 @@ def prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe,
 
 
 def settle(
-    source: RecipeSource, overrides: Mapping[str, Any], load: Callable[[str], Dataset] | None = None
+    source: RecipeSource, overrides: Mapping[str, Any], given: Callable[[str], Dataset] | None = None
 ) -> tuple[Recipe, Dataset]:
     """The recipe and its dataset as it is, every problem of both named at once.
 
     Args:
-        load: finds the training split of a dataset by its name (default: `data.load`).
+        given: finds the training split of a dataset by its name (default: `data.load`).
     """
+    load = given or load_data
+    if str(source) in CHOOSERS:
+        overrides = chosen(str(source), overrides, load, say=given is None)
     draft = Draft(source, overrides)
     dataset = None
     if draft.data is not None:
         try:
             name, classes = draft.data.name, draft.data.classes
-            dataset = (load or load_data)(selection_of(name, classes) if classes else name)
+            dataset = load(selection_of(name, classes) if classes else name)
         except DataError as error:
             if not draft.problems:
                 raise
@@ -95,6 +102,24 @@ def settle(
     check_text(name, "dataset")
     data = settled.data.model_copy(update={"name": name, "classes": None})
     return settled.model_copy(update={"data": data}), dataset
+
+
+def chosen(source: str, overrides: Mapping[str, Any], load: Callable[[str], Dataset], say: bool) -> dict[str, Any]:
+    """The overrides of a recipe that is chosen for its dataset; those of the caller come last.
+
+    Args:
+        say: whether a person is told what was chosen.
+
+    Raises:
+        DataError: the dataset cannot be read, or is not one for such a recipe.
+    """
+    name = str(overrides.get("data.name", recipes.load(source).data.name))
+    if (classes := overrides.get("data.classes")) is not None:
+        name = selection_of(name, listed(classes))
+    choice = choose(load(name), CHOOSERS[source])
+    for line in choice.words if say else ():
+        note(f"{source}: {line}")
+    return {**choice.overrides, **overrides}
 
 
 def assemble(

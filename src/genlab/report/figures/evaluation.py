@@ -47,7 +47,13 @@ def nearest(evaluation: Evaluation) -> Look:
     """The samples that are nearest to a training image, two of each class, over that image."""
     fake, against = evaluation.fake, evaluation.against
     distances, which = against.nearest(fake)
-    kinds = fake.requested if fake.requested is not None else fake.classes if fake.judge is not None else None
+    kinds = (
+        fake.requested
+        if fake.requested is not None
+        else fake.classes
+        if fake.judge is not None and fake.judge.tells_classes
+        else None
+    )
     closest = _closest(distances, kinds)
     below = against.learned_view(which[closest])
     found = evaluation.value("memorised_fraction")

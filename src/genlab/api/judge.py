@@ -1,0 +1,112 @@
+"""The public functions about judges: train one, try one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from genlab import data
+from genlab.api import train as api
+from genlab.api.evaluate import judge_bytes, judge_of
+from genlab.api.progress import shown
+from genlab.api.run import Run
+from genlab.data import Dataset
+from genlab.data.memory import Images, name_of
+from genlab.engine.files import write
+from genlab.errors import UsageError
+from genlab.evaluation import judge, judge_search, judge_trial
+from genlab.evaluation.judge import Judge
+from genlab.evaluation.judge_search import load as load_judge
+from genlab.runs.directory import default_root
+
+STEPS, BATCH, EPOCHS = 1500, 128, 15
+"""A judge of few images is trained for at least so many steps, of at most so many images, and for so many epochs."""
+FEW = 1000
+
+
+def train_judge(
+    dataset: Images,
+    *,
+    seed: int = 0,
+    runs: str | Path | None = None,
+    overrides: dict[str, Any] | None = None,
+    observers: Sequence[object] = (),
+    progress: bool = True,
+) -> tuple[Run, Judge, Path | None]:
+    """Train the judge of a dataset by its recipe; returns its run, the judge, and where it is kept.
+
+    An own dataset gets the recipe of MNIST's judge, in its own size and channels. The file is judge.safetensors in the
+    run and, for any dataset without a judge in the package, one beside the dataset (see `evaluation.judge_search`),
+    where every later evaluation finds it.
+
+    Args:
+        dataset: a name or path, or images in memory (see `train`).
+
+    Raises:
+        UsageError: a dataset without classes, or one that is judged by another one's judge.
+    """
+    place = name_of(dataset)
+    if place in judge.EACH_CHANNEL:
+        raise UsageError(f"{place} is judged channel by channel by the judge of {judge.EACH_CHANNEL[place]}")
+    name, changes, fingerprint = judge.RECIPES.get(place), dict(overrides or {}), None
+    if name is None:
+        train = data.load(place)
+        _check_judgeable(place, train)
+        name, changes, fingerprint = "judge-mnist", {**_fitting(place, train), **changes}, train.fingerprint
+    run = api.train(name, seed=seed, runs=runs, overrides=changes, observers=observers, progress=progress)
+    content = judge_bytes(run, fingerprint)
+    write(run.path / "judge.safetensors", content)
+    kept = None if fingerprint is None else judge_search.keep(place, fingerprint, content)
+    return run, judge.from_bytes(content, place), kept
+
+
+def _fitting(place: str, train: Dataset) -> dict[str, Any]:
+    """What the recipe of MNIST's judge needs to be changed in for another dataset."""
+    batch = min(BATCH, max(2, len(train) // 2))
+    epochs = max(EPOCHS, -(-STEPS // (len(train) // batch)))
+    form = {"data.name": place, "data.size": train.side, "data.channels": train.channels}
+    return {**form, "budget.batch": batch, "budget.epochs": epochs}
+
+
+def _check_judgeable(dataset: str, train: Dataset) -> None:
+    """See whether a classifier can learn anything from a dataset, and say where it will learn little."""
+    if train.labels is None or len(train.class_names) < 2:
+        what = "has no labels" if train.labels is None else "has one class"
+        raise UsageError(
+            f"{dataset} {what}, so no judge can be trained; it is measured by a random network's features and by pixels"
+        )
+    if len(train) < FEW:
+        warnings.warn(
+            f"{len(train):,} training images are few for a judge: look at its accuracy on the test split before "
+            "trusting what it says, and compare numbers by this same judge only",
+            stacklevel=3,
+        )
+
+
+def try_judge(
+    dataset: str,
+    *,
+    run: str | Path | None = None,
+    runs: str | Path | None = None,
+    progress: bool = True,
+) -> judge_trial.Response:
+    """What the judge of a dataset (or a classifier's run in its place) makes of the test split and of disturbed images.
+
+    Raises:
+        UsageError: the dataset has no judge of its own, or no test split with labels.
+    """
+    chosen = load_judge(dataset) if run is None else judge_of(run, Path(runs) if runs else default_root())
+    if chosen is None or chosen.each_channel > 1:
+        raise UsageError(
+            f"{dataset} has no judge of its own (in the package: {', '.join(judge.PINNED)}); genlab judge train "
+            f"{dataset} makes one, or give --judge RUN"
+        )
+    test = data.load_test(dataset)
+    if test is None or test.labels is None:
+        raise UsageError(f"{dataset} has no test split with labels")
+    if chosen.fingerprint not in (None, data.load(dataset).fingerprint):
+        warnings.warn(f"judge {chosen.name} was trained on {chosen.dataset}, other data than {dataset}", stacklevel=2)
+    with shown(progress):
+        return judge_trial.respond(chosen, dataset)

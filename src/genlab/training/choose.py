@@ -1,0 +1,133 @@
+"""What the recipe `quick` becomes for a dataset: settings from its facts, each with the reason why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from genlab.data import Dataset, selection
+from genlab.data.arrays import import_hint
+from genlab.data.checking import light_ground
+from genlab.errors import DataError
+
+CHOOSERS = {"quick": 1, "quick-color": 3}
+"""The recipes that are chosen for their dataset, and the channels of their files."""
+SIZES = (16, 32, 64)
+"""Sides that the networks make, pixels."""
+STEPS = 1600
+"""Updates of each network: about three minutes on two cores with AVX2 for gray images of 32 pixels."""
+BATCH = 64
+FEW = 5000
+"""Training images below which the discriminator sees them augmented (Zhao et al. 2020)."""
+COPIED = 1000
+"""Training images below which copies are likely."""
+MOST_CLASSES, LEAST_OF_A_CLASS = 100, 5
+"""A conditional GAN needs that few classes, and so many images of the smallest one."""
+BORDER = 0.75
+"""An image that fills less of the networks' side than this is enlarged; any other gets a border."""
+UNCONDITIONAL = {
+    "networks.generator.kind": "dcgan",
+    "networks.generator.head": "transposed",
+    "networks.discriminator.kind": "dcgan",
+    "networks.discriminator.stem": "strided",
+    "networks.discriminator.normalise_first": False,
+}
+
+
+@dataclass
+class Choice:
+    """Settings for a dataset.
+
+    Attributes:
+        overrides: dotted path -> value.
+        words: what was chosen and why, a line each.
+    """
+
+    overrides: dict[str, Any] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
+
+    def take(self, words: str, overrides: Mapping[str, Any]) -> None:
+        self.words.append(words)
+        self.overrides |= overrides
+
+
+def choose(dataset: Dataset, channels: int) -> Choice:
+    """Settings for a dataset's training images.
+
+    Args:
+        channels: of the images that the networks make, at least.
+
+    Raises:
+        DataError: images that are larger than the networks make.
+    """
+    made = Choice()
+    _form(made, dataset, max(channels, dataset.channels))
+    conditional = _classes(made, dataset)
+    _budget(made, len(dataset))
+    name = PurePath((selection.parts(dataset.name) or (dataset.name,))[0]).stem
+    what = f"{'conditional ' if conditional else ''}GAN, {len(dataset):,} images"
+    made.overrides |= {"name": f"quick-{name}", "description": f"{what} of {name}; settings chosen by genlab"}
+    return made
+
+
+def _form(made: Choice, dataset: Dataset, channels: int) -> None:
+    """Size, border and channels."""
+    side = dataset.side
+    size = next((each for each in SIZES if each >= side), None)
+    if size is None:
+        hint = import_hint(dataset.name, f"--size {SIZES[-1]} --fit stretch")
+        raise DataError(f"{dataset.name}: images of {side} pixels; quick takes at most {SIZES[-1]}{hint}")
+    resize = "none" if size == side else "bilinear"
+    if side < size and side >= BORDER * size:
+        resize = "edge" if light_ground(dataset.images) else "pad"
+    how = {"none": "as they are", "pad": "with a black border", "edge": "with their edge repeated around them"}
+    colour = "colour" if channels == 3 else "gray"
+    words = f"{size} x {size} pixels, {colour}: images of {side} are taken {how.get(resize, 'enlarged (bilinear)')}"
+    made.take(words, {"data.size": size, "data.resize": resize, "data.channels": channels})
+
+
+def _classes(made: Choice, dataset: Dataset) -> bool:
+    """Conditional where there are classes that can be learned."""
+    classes = len(dataset.class_names)
+    least = 0 if dataset.labels is None else int(np.bincount(dataset.labels, minlength=classes).min())
+    if 2 <= classes <= MOST_CLASSES and least >= LEAST_OF_A_CLASS:
+        made.take(f"conditional: {classes} classes, the smallest with {least:,} images", {})
+        return True
+    why = "there are no labels"
+    if classes == 1:
+        why = "there is one class only"
+    elif classes > MOST_CLASSES:
+        why = f"{classes:,} classes are more than {MOST_CLASSES}"
+    elif classes:
+        why = f"the smallest class has {least:,} images, fewer than {LEAST_OF_A_CLASS}"
+    made.take(f"unconditional: {why}", UNCONDITIONAL)
+    return False
+
+
+def _budget(made: Choice, images: int) -> None:
+    """Batch, epochs and augmentation by the number of images."""
+    batch = min(BATCH, 1 << (images.bit_length() - 1))
+    per_epoch = max(1, images // batch)
+    epochs = math.ceil(STEPS / per_epoch)
+    steps = min(epochs * per_epoch, 2 * STEPS)
+    cut = steps if steps < per_epoch else None
+    epochs_word = f"{epochs:,} epochs" if epochs > 1 else "1 epoch" if cut is None else "a part of an epoch"
+    made.take(
+        f"{epochs_word}, {steps:,} steps of {batch} images",
+        {"budget.batch": batch, "budget.epochs": epochs, "budget.max_steps": cut},
+    )
+    if images < FEW:
+        made.take(
+            f"augmented (Zhao et al. 2020): {images:,} images are few, and the discriminator would learn them by heart",
+            {"augmentation": {"translation": 0.125, "cutout": 0.25}},
+        )
+    if images < COPIED:
+        made.words.append(
+            "a model may copy so few images: see `memorisation` in its evaluation, and the nearest training images in "
+            "its report"
+        )
