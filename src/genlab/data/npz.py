@@ -19,7 +19,7 @@ from genlab.data.dataset import Dataset, Images, Labels, Source, fingerprint
 from genlab.errors import DataError, nearest, unknown
 
 SPLITS = ("train", "test")
-NAMES = ("mnist", "fashion-mnist", "stacked-mnist")
+NAMES = ("mnist", "fashion-mnist", "letters", "stacked-mnist")
 MAX_BYTES = 4 * 2**30
 LAYOUT = "an npz file with x_train (uint8, N x H x W) and, for classes, y_train (integers, N); see docs/data.md"
 
