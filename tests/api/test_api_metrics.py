@@ -65,6 +65,23 @@ def test_a_judge_of_own_data(own_judge: Run, few: Path) -> None:
         evaluate.train_judge("stacked-mnist")
 
 
+def test_a_dataset_in_the_package_without_a_judge(tmp_path: Path) -> None:
+    """As with own data, one is trained on request, and until then an evaluation says that none is there."""
+    few = {"data.subset": 256, "budget.epochs": 1, "augmentation": None, "engine.plan": "reference"}
+    run, made = evaluate.train_judge("letters", runs=tmp_path, overrides=few)
+    assert run.recipe.data.name == "letters"
+    assert made.class_names == data.BUILTIN["letters"].class_names
+    np.savez(tmp_path / "x.npz", images=data.load("letters").images[:60])
+    found = genlab.evaluate(tmp_path / "x.npz", against="letters").record
+    assert found["protocol"]["judge"] is None
+    assert found["notes"][0].startswith("letters has no judge: only metrics of pixels (genlab judge train letters")
+    assert evaluate.judge_of(run.path).fingerprint == data.load("letters").fingerprint
+    with pytest.raises(UsageError, match="letters has no judge of its own; there are: mnist"):
+        evaluate.try_judge("letters")
+    with pytest.raises(UsageError, match="letters has no judge of its own; genlab judge train letters"):
+        genlab.features(np.zeros((2, 28, 28), np.uint8), "letters")
+
+
 def test_own_judge_measures(own_judge: Run, few: Path, tmp_path: Path) -> None:
     images = data.load(str(few)).images[:100]
     np.savez(tmp_path / "x.npz", images=images)

@@ -277,12 +277,15 @@ def train_judge(
 ) -> tuple[Run, Judge]:
     """Train the judge of a dataset by its recipe; its file is judge.safetensors in the run.
 
-    An own dataset gets the recipe of MNIST's judge, in its own size and channels.
+    One without a recipe of its own, in the package or yours, gets that of MNIST's judge, in its size and channels.
+
+    Raises:
+        UsageError: the dataset is judged by the judge of another one.
     """
     name = judge.RECIPES.get(dataset)
     changes = dict(overrides or {})
     if name is None:
-        if data.is_packaged(dataset):
+        if dataset in judge.EACH_CHANNEL:
             raise UsageError(f"{dataset} is judged channel by channel by the judge of {judge.EACH_CHANNEL[dataset]}")
         own = data.load(dataset)
         name = "judge-mnist"
