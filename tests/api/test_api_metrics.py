@@ -102,7 +102,7 @@ def test_trying_a_judge(own_judge: Run, few: Path, monkeypatch: pytest.MonkeyPat
     assert found.accuracy.value == pytest.approx(own_judge.metrics()[-1]["test_accuracy"], abs=1e-6)
     assert figures.judge_trial(found)[:4] == b"\x89PNG"
     with pytest.raises(
-        UsageError, match="has no judge of its own .in the package: mnist, fashion-mnist.*genlab judge train"
+        UsageError, match=r"has no judge of its own \(in the package: mnist, fashion-mnist.*genlab judge train"
     ):
         judges.try_judge(str(few))
     with pytest.raises(UsageError, match="stacked-mnist has no judge of its own"):

@@ -58,6 +58,17 @@ BUILTIN = {
             "y_test": "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
         },
     ),
+    "letters": Builtin(
+        description="printed capitals, 28 x 28 gray, 26 classes; test images in other typefaces",
+        source="genlab, from DejaVu, STIX and Computer Modern fonts; MIT",
+        class_names=tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+        sha256={
+            "x_train": "59af6d2197f074ac3cbd9261fd931e532ae2612f7c948c80c9d0e68082cd8ca2",
+            "y_train": "716ee450de28239db896ab333b5335b693fb48de3bc0254b4caa7c6fbf99c616",
+            "x_test": "71eae41ad5c6171846ed59fb5c242f1b4b47000cb45621a1c3abca7d144db1fb",
+            "y_test": "fd4e2f04c8da64508c20842736fc839fb78f49b015daedd99ff6b686fae0006d",
+        },
+    ),
     "stacked-mnist": Builtin(
         description="three MNIST digits as channels, 28 x 28 colour, 1000 classes",
         source="made of mnist (Metz et al. 2017)",

@@ -32,7 +32,7 @@ PINNED = {
     "fashion-mnist": "c772a5e4d2d898b4ccbe6ab8d13b264a5a85944b18b902e29b3333cd4ad7502b",
 }
 """sha256 of each judge's file; frozen before any recipe was tuned on it."""
-RECIPES = {"mnist": "judge-mnist", "fashion-mnist": "judge-fashion"}
+RECIPES = {"mnist": "judge-mnist", "fashion-mnist": "judge-fashion", "letters": "judge-letters"}
 EACH_CHANNEL = {"stacked-mnist": "mnist"}
 """Datasets whose channels are images of another dataset, each for that one's judge."""
 
