@@ -94,11 +94,7 @@ def train(
             trained = resuming.resume(run, objective, observers, evaluator_of, epochs, overrides or {}, strict)
             report = report and (trained or not is_complete(run))
         elif recipe is not None:
-            changes = dict(overrides or {}) | ({} if place is None else {"data.name": place})
-            if epochs is not None and changes.setdefault("budget.epochs", epochs) != epochs:
-                raise UsageError(
-                    f"epochs is {epochs}, but budget.epochs is {changes['budget.epochs']}; give one of them"
-                )
+            changes = _changes(overrides, epochs, place)
             seed = 0 if seed is None else seed
 
             def classifier(asked: str, check: Check) -> OpenRun:
@@ -113,6 +109,19 @@ def train(
         if report:
             finish(run)
     return run
+
+
+def _changes(overrides: Mapping[str, Any] | None, epochs: int | None, place: str | None) -> dict[str, Any]:
+    """The overrides, with the fields that have an argument of their own.
+
+    Raises:
+        UsageError: a field is given twice, with two values.
+    """
+    changes = dict(overrides or {})
+    for word, path, value in (("epochs", "budget.epochs", epochs), ("data", "data.name", place)):
+        if value is not None and changes.setdefault(path, value) != value:
+            raise UsageError(f"{word} is {value}, but {path} is {changes[path]}; give one of them")
+    return changes
 
 
 def finish(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,34 +52,44 @@ def data_check(
         )
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """How images are to be brought into one form."""
+
+    size: Annotated[
+        int | None, Parameter(converter=whole, help="Side of the images, pixels (default: as they are, if all agree).")
+    ] = None
+    fit: Annotated[
+        str | None, Parameter(help="How other sizes become that: pad, crop or stretch (default: refused).")
+    ] = None
+    color: Annotated[str | None, Parameter(help="gray or rgb (default: gray if no pixel has a colour).")] = None
+    range: Annotated[
+        str | None, Parameter(help="Values that are black and white, as in 0..1 (default: 0..255; 16 bits: 0..65535).")
+    ] = None
+    ground: Annotated[
+        str | None, Parameter(help="black or white: under transparent pixels (default: white), around padded pictures.")
+    ] = None
+    split: Annotated[
+        float | None, Parameter(help="Fraction that becomes the test split (default: .1, or the source's own split).")
+    ] = None
+    seed: Annotated[int, Parameter(converter=whole, help="Seed of the split and of --per-class.")] = 0
+    classes: Annotated[
+        list[str] | None, Parameter(consume_multiple=True, negative="", help="Only these classes, by name or number.")
+    ] = None
+    per_class: Annotated[int | None, Parameter(converter=whole, help="At most so many images of each class.")] = None
+    skip_bad: Annotated[bool, Parameter(negative="", help="Leave out pictures that cannot be read.")] = False
+
+
+AS_THEY_ARE = Wanted()
+
+
 @app.command(name="import")
 def data_import(
     source: Annotated[str, Parameter(help="Folder, zip, tar, npz, IDX, CIFAR binary, CSV or Parquet file.")],
     /,
     *,
     output: Annotated[Path, Parameter(name=["-o", "--output"], help="The .npz file to write.")],
-    size: Annotated[
-        int | None, Parameter(converter=whole, help="Side of the images, pixels (default: as they are, if all agree).")
-    ] = None,
-    fit: Annotated[
-        str | None, Parameter(help="How other sizes become that: pad, crop or stretch (default: refused).")
-    ] = None,
-    color: Annotated[str | None, Parameter(help="gray or rgb (default: gray if no pixel has a colour).")] = None,
-    range: Annotated[
-        str | None, Parameter(help="Values that are black and white, as in 0..1 (default: 0..255; 16 bits: 0..65535).")
-    ] = None,
-    ground: Annotated[
-        str | None, Parameter(help="black or white: under transparent pixels (default: white), around padded pictures.")
-    ] = None,
-    split: Annotated[
-        float | None, Parameter(help="Fraction that becomes the test split (default: .1, or the source's own split).")
-    ] = None,
-    seed: Annotated[int, Parameter(converter=whole, help="Seed of the split and of --per-class.")] = 0,
-    classes: Annotated[
-        list[str] | None, Parameter(consume_multiple=True, negative="", help="Only these classes, by name or number.")
-    ] = None,
-    per_class: Annotated[int | None, Parameter(converter=whole, help="At most so many images of each class.")] = None,
-    skip_bad: Annotated[bool, Parameter(negative="", help="Leave out pictures that cannot be read.")] = False,
+    wanted: Annotated[Wanted, Parameter(name="*")] = AS_THEY_ARE,
     json: Json = False,
 ) -> None:
     """Bring images from anywhere into one npz file.
@@ -89,20 +100,7 @@ def data_import(
     """
     from genlab.api import data as api
 
-    found = api.import_images(
-        source,
-        output,
-        size=size,
-        fit=fit,  # type: ignore[arg-type]
-        color=color,  # type: ignore[arg-type]
-        range=range,
-        ground=ground,  # type: ignore[arg-type]
-        split=split,
-        seed=seed,
-        classes=classes,
-        per_class=per_class,
-        skip_bad=skip_bad,
-    )
+    found = api.import_images(source, output, **vars(wanted))
     if json:
         terminal.show_json({"path": str(found.path), "already": found.already, **found.record})
         return

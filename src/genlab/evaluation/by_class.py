@@ -18,7 +18,7 @@ MANY = 100
 def of_each_class(fake: ImageSet, against: Reference, names: tuple[str, ...]) -> list[dict[str, Any]]:
     """One row per class: share found and in the data, the judge's confidence, conditional accuracy, diversity."""
     kinds = len(names)
-    if fake.logits.shape[1] != kinds or kinds > MANY:
+    if not kinds or fake.logits.shape[1] != kinds or kinds > MANY:
         return []
     own = fake.classes if fake.requested is None else fake.requested
     certain = metrics.softmax(fake.logits).max(1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from genlab.evaluation.catalogue import METRICS
+from genlab.evaluation.random_features import NAME as RANDOM
 from genlab.report.tables import Table
 
 Record = dict[str, Any]
@@ -48,7 +49,19 @@ def table(record: Record) -> Table:
 def _judged(record: Record) -> str:
     """In whose features the distances are, since these acronyms usually mean Inception's."""
     judge = record["protocol"]["judge"]
-    return f"FID, KID and IS: in the features of the {judge['name']} judge, not Inception's" if judge else ""
+    if judge is None:
+        return ""
+    if judge["name"] == RANDOM:
+        return "FID and KID: in the features of a fixed random network, not Inception's"
+    return f"FID, KID and IS: in the features of the {judge['name']} judge, not Inception's"
+
+
+def _reader(judge: dict[str, Any] | None, digits: int = 0) -> str:
+    """What read the images, in words."""
+    if judge is None:
+        return "no judge"
+    what = "features of a fixed random network" if judge["name"] == RANDOM else f"judge {judge['name']}"
+    return f"{what} {judge['sha256'][:digits]}".rstrip()
 
 
 def explained(record: Record) -> list[tuple[str, str, str]]:
@@ -202,7 +215,7 @@ def protocol(record: Record) -> str:
     p = record["protocol"]
     drawn = f", {p['drawn_with']}" if "drawn_with" in p else ""
     step = f", step {p['step']:,}" if "step" in p else ""
-    judge = "no judge" if p["judge"] is None else f"judge {p['judge']['name']} {p['judge']['sha256'][:12]}"
+    judge = _reader(p["judge"], 12)
     return (
         f"{p['samples']:,} images of {p['of']}{step}{drawn}; against {p['real_images']:,} {p['split']} images of "
         f"{p['dataset']}; {judge}; size: {p['size']}. Real images: {p['floor']}. Intervals: {p['intervals']}."
@@ -212,7 +225,7 @@ def protocol(record: Record) -> str:
 def measured(records: dict[str, Record]) -> str:
     """How the numbers of several runs came about, which is the same for all."""
     p = next(iter(records.values()))["protocol"]
-    judge = "no judge" if p["judge"] is None else f"judge {p['judge']['name']}"
+    judge = _reader(p["judge"])
     return (
         f"{p['samples']:,} images of each run against {p['real_images']:,} {p['split']} images of {p['dataset']}; "
         f"{judge}; {p.get('drawn_with', 'as they are')}. Real images: as many training images, measured in the same "

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genlab.evaluation.random_features import NAME as RANDOM
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.report import text as words
@@ -79,6 +80,8 @@ def _of_images(record: dict[str, Any], rows: Sequence[Row], classes: Sequence[Cl
     if times is not None:
         n = record["protocol"]["samples"]
         more = "no larger than" if times < 1.05 else f"{_times(times)} times"
+        if (record["protocol"].get("judge") or {}).get("name") == RANDOM:
+            said.append("This dataset has no judge, so a random network's features are compared")
         said.append(
             f"The Frechet distance of its images to real ones is {more} that of other real images ({n:,} of each)"
         )
