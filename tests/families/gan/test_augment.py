@@ -156,7 +156,7 @@ def test_each_image_has_a_change_of_its_own() -> None:
 
 
 def test_the_largest_draws_stay_in_range() -> None:
-    """1 - 2^-24 times 33 is 33 in float32 but for the last bit; no shift is beyond half of the side."""
+    """The largest float32 below 1, times n, is below n: no shift is beyond half of the side."""
     for side in (32, 33, 34, 511):
         x = torch.arange(float(side)).expand(1, 1, side, side)
         reach = int(side / 2 + 0.5)
