@@ -49,7 +49,8 @@ def own_judge(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     with pytest.MonkeyPatch.context() as patch:
         undraw(patch)
         changes = {"budget.epochs": 15, "budget.batch": 128}
-        run, made, kept_at = judges.train_judge(str(few), runs=tmp_path_factory.mktemp("runs"), overrides=changes)
+        with pytest.warns(UserWarning, match="300 training images are few for a judge"):
+            run, made, kept_at = judges.train_judge(str(few), runs=tmp_path_factory.mktemp("runs"), overrides=changes)
     assert kept_at == few.with_name("few.judge.safetensors")
     found = genlab.load_judge(str(few))
     assert found is not None
@@ -102,7 +103,8 @@ def test_trying_a_judge(own_judge: Run, few: Path, monkeypatch: pytest.MonkeyPat
     assert found.accuracy.value == pytest.approx(own_judge.metrics()[-1]["test_accuracy"], abs=1e-6)
     assert figures.judge_trial(found)[:4] == b"\x89PNG"
     with pytest.raises(
-        UsageError, match=r"has no judge of its own \(in the package: mnist, fashion-mnist.*genlab judge train"
+        UsageError,
+        match=r"has no judge of its own \(in the package: mnist, fashion-mnist, letters\).*genlab judge train",
     ):
         judges.try_judge(str(few))
     with pytest.raises(UsageError, match="stacked-mnist has no judge of its own"):
@@ -208,7 +210,7 @@ def test_the_numbers_are_printed_before_they_are_stored(
     np.savez(tmp_path / "x.npz", images=data.load(str(few)).images[:60])
     (tmp_path / "x.evaluation.json").mkdir()
     arguments = ["evaluate", str(tmp_path / "x.npz"), "--against", str(few)]
-    for extra, start in (([], "metric "), (["--json"], '{"protocol')):
+    for extra, start in (([], "FID and KID: "), (["--json"], '{"protocol')):
         with pytest.raises(SystemExit) as caught:
             main.main([*arguments, *extra])
         assert caught.value.code == 5

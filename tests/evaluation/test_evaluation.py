@@ -16,6 +16,7 @@ from PIL import Image
 import genlab
 from genlab import data
 from genlab.api import evaluate
+from genlab.api import evaluate as api_evaluate
 from genlab.api.run import Run
 from genlab.data.dataset import Images
 from genlab.data.preprocessing import Preprocessing
@@ -259,7 +260,7 @@ def test_a_subset_without_a_test_split_is_what_was_learned(data_with: dict[str, 
     [
         (np.zeros((30, 4, 4)), np.zeros((20, 4, 4)), "all test images are duplicates of training images"),
         (np.zeros((30, 4, 4)), None, "all training images are duplicates of other training images"),
-        (np.ones((1, 4, 4)), None, "there is 1 training image"),
+        (np.full((1, 4, 4), 200), None, "there is 1 training image"),
     ],
 )
 def test_where_copies_cannot_be_told_it_is_said(train: Any, test: Any, why: str, tmp_path: Path) -> None:
@@ -286,7 +287,9 @@ def test_classes_that_the_training_images_lack(some_digits: Path) -> None:
 def test_folder_and_file_and_the_floor(some_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of PNG files of the floor's images gives the floor, whatever the order of their names."""
     the_judge = judge_search.load("mnist")
-    monkeypatch.setattr(judge, "load", lambda name: the_judge)  # of a few digits too: all of MNIST takes long
+    monkeypatch.setattr(
+        api_evaluate, "load_judge", lambda name: the_judge
+    )  # of a few digits too: all of MNIST takes long
     train = Reference(str(some_digits), Preprocessing(28, 1, "none"), the_judge).training_images(150)
     folder = tmp_path / "pictures"
     for k, (image, label) in enumerate(zip(train.images, np.asarray(train.labels), strict=True)):

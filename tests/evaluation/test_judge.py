@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from genlab.evaluation import judge, judge_search, metrics
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.judge_trial import DISTURBANCES, disturbed
 
-ACCURACY = {"mnist": 0.994, "fashion-mnist": 0.92}
+ACCURACY = {"mnist": 0.994, "fashion-mnist": 0.92, "letters": 0.999}
 
 
 def the_judge(name: str) -> Judge:
@@ -35,7 +36,7 @@ def test_in_the_package_under_a_megabyte(name: str) -> None:
 def test_accurate_and_calibrated(name: str) -> None:
     test = data.load(name, "test")
     features, logits = the_judge(name)(test.images)
-    assert features.shape == (10_000, 64)
+    assert features.shape == (len(test), 64)
     assert features.dtype == logits.dtype == np.float32
     right = logits.argmax(1) == test.labels
     assert right.mean() >= ACCURACY[name]
@@ -104,8 +105,61 @@ def test_images_of_another_form_are_refused() -> None:
         the_judge("mnist")(np.zeros((2, 3, 32, 32), np.uint8))
 
 
-def test_no_judge_of_own_data() -> None:
-    assert judge_search.load("mine.npz") is None
+def test_no_judge_of_own_data(digits: Path) -> None:
+    assert judge_search.load(str(digits)) is None
+
+
+def kept(path: Path, images: int) -> Path:
+    """The judge of letters, kept as that of the first so many letters, which are saved at `path`."""
+    letters = data.load("letters")
+    np.savez(path, x_train=letters.images[:images], y_train=letters.labels[:images])  # type: ignore[index]
+    fingerprint = data.load(str(path)).fingerprint
+    package = the_judge("letters")
+    recipe = judge.recipe_in(judge.file_of("letters").read_bytes())
+    content = judge.to_bytes(package.network, recipe, package.class_names, fingerprint)
+    return judge_search.keep(str(path), fingerprint, content)
+
+
+def test_a_judge_beside_the_data_is_found_and_another_one_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "mine.npz"
+    assert kept(path, 800) == tmp_path / "mine.judge.safetensors"
+    found = judge_search.load(str(path))
+    assert found is not None
+    assert found.name == "mine"
+    assert (found(data.load(str(path)).images[:5])[0] == the_judge("letters")(data.load(str(path)).images[:5])[0]).all()
+    np.savez(path, x_train=data.load("letters").images[:700], y_train=data.load("letters").labels[:700])  # type: ignore[index]
+    with pytest.warns(UserWarning, match=r"mine.judge.safetensors: a judge of other images than .* it is not used"):
+        assert judge_search.load(str(path)) is None
+    (tmp_path / "mine.judge.safetensors").write_bytes(b"x")
+    with pytest.warns(UserWarning, match="damaged, or not a judge.*it is not used"):
+        assert judge_search.load(str(path)) is None
+
+
+def test_where_nothing_may_be_written_it_goes_to_the_users_folder_and_the_newest_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.setattr(judge_search, "is_writable", lambda folder: folder != tmp_path)
+    path = tmp_path / "mine.npz"
+    place = kept(path, 800)
+    assert place.parent == tmp_path / "share" / "genlab" / "judges"
+    assert judge_search.load(str(path)) is not None
+    monkeypatch.setattr(judge_search, "is_writable", lambda folder: True)
+    os.utime(place, (1, 1))
+    beside = kept(path, 800)
+    with pytest.warns(UserWarning, match=f"of 2 judges of .* the newest is used: {beside}"):
+        assert judge_search.load(str(path)) is not None
+
+
+def test_some_classes_are_judged_between_themselves() -> None:
+    """A part of MNIST has MNIST's judge, which then knows these classes alone."""
+    some = judge_search.load("mnist[3,8]")
+    assert some is not None
+    images = data.load("mnist", "test").images[:300]
+    logits, whole = some(images)[1], the_judge("mnist")(images)[1]
+    assert logits.shape == (300, 2)
+    assert np.exp(logits).sum(1) == pytest.approx(1, abs=1e-5)
+    assert (logits[:, 0] - logits[:, 1]) == pytest.approx(whole[:, 3] - whole[:, 8], abs=1e-4)
 
 
 def test_the_same_weights_give_the_same_file() -> None:

@@ -39,26 +39,47 @@ def changed(array: Any, at: int, value: Any) -> Any:
 
 
 DATA: dict[str, tuple[dict[str, Any], str]] = {
-    "float 0..1": ({"x_train": PIXELS / 255}, "x_train is float64; expected uint8, 0 .. 255 (for 0 .. 1: "),
-    "float 0..255": ({"x_train": PIXELS.astype(np.float32)}, "x_train is float32; expected uint8"),
-    "float -1..1": ({"x_train": PIXELS / 127.5 - 1}, "x_train is float64; expected uint8"),
-    "NaN": ({"x_train": np.full((4, 28, 28), np.nan)}, "x_train is float64; expected uint8"),
-    "int64": ({"x_train": PIXELS.astype(np.int64)}, "x_train is int64; expected uint8"),
-    "big-endian": ({"x_train": PIXELS.astype(">u2")}, "x_train is >u2; expected uint8"),
-    "bool": ({"x_train": PIXELS > 127}, "x_train is bool; expected uint8"),
+    "float 0..1": (
+        {"x_train": PIXELS / 255},
+        "float64 with values 0 .. 1; expected uint8, 0 .. 255; if 0 is black and 1 white: genlab data import",
+    ),
+    "float 0..255": (
+        {"x_train": PIXELS.astype(np.float32)},
+        "x_train is float32 with values 0 .. 255; expected uint8, 0 .. 255; if 0 is black and 255 white",
+    ),
+    "float -1..1": (
+        {"x_train": PIXELS / 127.5 - 1},
+        "x_train is float64 with values -1 .. 1; expected uint8, 0 .. 255; if -1 is black",
+    ),
+    "NaN": (
+        {"x_train": np.full((4, 28, 28), np.nan)},
+        "x_train is float64 with NaN or infinity (first in [0]); expected uint8",
+    ),
+    "int64": ({"x_train": PIXELS.astype(np.int64)}, "x_train is int64 with values 0 .. 255; expected uint8"),
+    "big-endian": ({"x_train": PIXELS.astype(">u2")}, "x_train is >u2 with values 0 .. 255; expected uint8"),
+    "bool": ({"x_train": PIXELS > 127}, "x_train is bool with values 0 .. 1; expected uint8"),
     "objects": ({"x_train": np.array([{}, {}], object)}, "holds Python objects, which are never loaded"),
     "rank": ({"x_train": PIXELS[0]}, "has shape (28, 28); expected N x H x W"),
     "rank 5": ({"x_train": PIXELS[None, None]}, "has shape (1, 1, 40, 28, 28); expected"),
-    "not square": ({"x_train": PIXELS[:, :20]}, "H = W"),
+    "not square": ({"x_train": PIXELS[:, :20]}, "28 x 20 pixels; expected squares"),
     "two channels": ({"x_train": np.stack([PIXELS, PIXELS], 1)}, "C 1 or 3"),
     "no images": ({"x_train": PIXELS[:0]}, "no images"),
-    "missing": ({"images": PIXELS}, "no array x_train; expected an npz file with x_train (uint8"),
+    "missing": (
+        {"pictures": PIXELS},
+        "no array x_train; there are pictures (uint8, 40 x 28 x 28); expected an npz file",
+    ),
     "lengths": ({"x_train": PIXELS, "y_train": LABELS[:39]}, "y_train has shape (39,); expected (40,)"),
     "negative": ({"x_train": PIXELS, "y_train": changed(LABELS, 7, -1)}, "y_train[7] is -1; expected 0 .. K-1"),
-    "too large": ({"x_train": PIXELS, "y_train": changed(LABELS, 3, 1000)}, "y_train[3] is 1000"),
+    "too many": (
+        {"x_train": np.zeros((1001, 8, 8), np.uint8), "y_train": np.arange(1001)},
+        "y_train has 1,001 different values; at most 1,000 classes",
+    ),
     "float labels": ({"x_train": PIXELS, "y_train": LABELS * 1.0}, "y_train is float64; expected integers"),
     "NaN labels": ({"x_train": PIXELS, "y_train": LABELS * np.nan}, "y_train is float64; expected integers"),
-    "text labels": ({"x_train": PIXELS, "y_train": LABELS.astype(str)}, "expected integers 0 .. K-1"),
+    "unprintable labels": (
+        {"x_train": PIXELS, "y_train": changed(LABELS.astype("U4"), 5, "a\x1b[2")},
+        "y_train[5] is 'a\\x1b[2', which is not a name that can be printed",
+    ),
     "few names": ({"x_train": PIXELS, "y_train": LABELS, "class_names": np.array(["a"])}, "at least 4 strings"),
 }
 
@@ -85,13 +106,19 @@ def test_an_odd_layout_is_read_and_noted(fortran: bool, tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", x_train=np.asfortranarray(colour) if fortran else colour, y_train=LABELS * 0)
     dataset = genlab.data.load(str(tmp_path / "own.npz"))
     assert (dataset.images[:, 1] == PIXELS).all()
-    assert dataset.notes == ("read as N x H x W x C (channels last)",)
+    single = "a single class: metrics of classes say nothing"
+    assert dataset.notes == ("read as N x H x W x C (channels last)", single)
 
 
 def test_missing_and_single_classes(tmp_path: Path) -> None:
     """D5."""
     np.savez(tmp_path / "own.npz", x_train=PIXELS, y_train=LABELS * 2)
-    assert genlab.data.load(str(tmp_path / "own.npz")).notes == ("classes without an image: 1, 3, 5",)
+    found = genlab.data.load(str(tmp_path / "own.npz"))
+    assert found.class_names == ("0", "2", "4", "6")
+    assert found.notes == ("labels are 0, 2, 4, 6: taken as the names of 4 classes",)
+    named = np.array(["a", "b", "c", "d", "e"])
+    np.savez(tmp_path / "named.npz", x_train=PIXELS, y_train=LABELS, class_names=named)
+    assert genlab.data.load(str(tmp_path / "named.npz")).notes == ("classes without an image: e",)
     np.savez(tmp_path / "one.npz", x_train=PIXELS, y_train=LABELS * 0)
     changes = {**lab.BASE, **lab.NARROW, "data.name": str(tmp_path / "one.npz"), "budget.max_steps": 1}
     run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path, report=False)

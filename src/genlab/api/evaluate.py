@@ -263,8 +263,8 @@ def _remarks(run: Run) -> tuple[str, ...]:
     return tuple(said)
 
 
-def judge_bytes(run: Run, fingerprint: str | None = None) -> bytes:
-    """A classifier's run as a judge's file; see `judge.to_bytes`.
+def judge_bytes(run: Run) -> bytes:
+    """A classifier's run as a judge's file; see `judge.to_bytes`. Only the files in the package lack a fingerprint.
 
     Raises:
         UsageError: the run is no classifier.
@@ -273,4 +273,6 @@ def judge_bytes(run: Run, fingerprint: str | None = None) -> bytes:
     if FAMILIES[recipe.family].naming is None:
         raise UsageError(f"{run.path.name} is a {recipe.family}; a judge is a classifier")
     network = sampling.load_network(run, "classifier")
-    return judge.to_bytes(network, recipe, tuple(run.provenance["data"]["class_names"]), fingerprint)
+    learned = run.provenance["data"]
+    fingerprint = None if recipe.data.name in judge.RECIPES else learned["fingerprint"]
+    return judge.to_bytes(network, recipe, tuple(learned["class_names"]), fingerprint)

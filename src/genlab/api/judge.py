@@ -56,7 +56,7 @@ def train_judge(
         _check_judgeable(place, train)
         name, changes, fingerprint = "judge-mnist", {**_fitting(place, train), **changes}, train.fingerprint
     run = api.train(name, seed=seed, runs=runs, overrides=changes, observers=observers, progress=progress)
-    content = judge_bytes(run, fingerprint)
+    content = judge_bytes(run)
     write(run.path / "judge.safetensors", content)
     kept = None if fingerprint is None else judge_search.keep(place, fingerprint, content)
     return run, judge.from_bytes(content, place), kept

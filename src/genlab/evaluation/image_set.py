@@ -203,7 +203,7 @@ def check_judge(judge: Judge, train: Dataset) -> None:
             f"judge {judge.name} takes images of {wanted[1]} x {wanted[2]} pixels and {wanted[0]} channels; those of "
             f"{train.name} have {h} x {w} and {c}"
         )
-    if train.labels is not None and judge.classes != len(train.class_names):
+    if train.labels is not None and judge.tells_classes and judge.classes != len(train.class_names):
         raise UsageError(
             f"judge {judge.name} tells {judge.classes} classes apart; {train.name} has {len(train.class_names)}: it "
             f"needs a judge of its own (genlab judge train {train.name})"

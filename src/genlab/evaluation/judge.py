@@ -30,6 +30,7 @@ from genlab.recipe import Engine, Recipe, files
 PINNED = {
     "mnist": "fd4f9689907e67ae7db075217b82145ee6ef455c4de3e0dc8ba39627317def6d",
     "fashion-mnist": "c772a5e4d2d898b4ccbe6ab8d13b264a5a85944b18b902e29b3333cd4ad7502b",
+    "letters": "768a99410f9d1fe4247862a6dff15e421cb277bfa593022ff10de23a94b90672",
 }
 """sha256 of each judge's file; frozen before any recipe was tuned on it."""
 RECIPES = {"mnist": "judge-mnist", "fashion-mnist": "judge-fashion", "letters": "judge-letters"}

@@ -80,7 +80,10 @@ def find(dataset: str) -> Judge | None:
 
     A file beside the dataset that was trained on other images, or is damaged, is said and left alone.
     """
-    fingerprint = data.load(dataset).fingerprint
+    try:
+        fingerprint = data.load(dataset).fingerprint
+    except DataError:
+        return None  # Whoever needs the images says what is wrong with them.
     first = beside(dataset)
     there = [place for place in (first, apart(fingerprint)) if place is not None and place.is_file()]
     fitting: list[tuple[float, Path, Judge]] = []

@@ -66,11 +66,10 @@ def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) ->
             record |= _discriminator(run, family.scoring, how, against, held_out, made, requested, record)
         if family.bounding:
             record |= _bound(run, family.bounding, how, held_out, record)
-        if judge is not None:
-            if (ways := _smoothness(recipe, sampler, against, judge)) is not None:
-                record["interpolation"] = ways
-            else:
-                record["notes"].append("real images do not differ: latent interpolation cannot be measured by them")
+        if (ways := _smoothness(recipe, sampler, against)) is not None:
+            record["interpolation"] = ways
+        else:
+            record["notes"].append("real images do not differ: latent interpolation cannot be measured by them")
     return evaluation
 
 
@@ -93,7 +92,7 @@ def _words(run: OpenRun, how: SamplingOptions, sampler: Sampler) -> dict[str, ob
     }
 
 
-def _smoothness(recipe: Recipe, sampler: Sampler, against: Reference, judge: Judge) -> dict[str, Any] | None:
+def _smoothness(recipe: Recipe, sampler: Sampler, against: Reference) -> dict[str, Any] | None:
     real = against.real
 
     def generate(z: Tensor, told: Tensor | None) -> Images:
@@ -101,7 +100,7 @@ def _smoothness(recipe: Recipe, sampler: Sampler, against: Reference, judge: Jud
 
     ends = sampler.z("evaluation/paths", 2, models.PATHS)
     along = requests(recipe, against, models.PATHS)
-    return models.smoothness(generate, ends, along, judge, real.features)
+    return models.smoothness(generate, ends, along, against.judge, real.features)
 
 
 def _discriminator(

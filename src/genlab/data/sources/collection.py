@@ -292,6 +292,13 @@ class ArrayCollection(Collection):
         found = [self._labels(split) for split in self.splits]
         return None if any(y is None for y in found) else np.concatenate([y for y in found if y is not None])
 
+    def _of_names(self) -> Iterator[str]:
+        """Where labels are not 0 .. K-1: that their values became names."""
+        names = self.class_names
+        if self._given is None and names != tuple(map(str, range(len(names)))):
+            shown = f"{names[0]} .. {names[-1]}" if len(names) > 6 else ", ".join(names)
+            yield f"labels are {shown}: taken as the names of {len(names)} classes"
+
     def _labels(self, split: Split) -> Labels | None:
         part = self.parts[split]
         if part.labels is None:
@@ -344,5 +351,5 @@ class ArrayCollection(Collection):
             raise DataError(f"{self.where}: no {split} images")
         images, labels = self._whole(split), self._labels(split)
         names = () if labels is None else self.class_names
-        notes = [*self.notes, *of_classes(labels, names)]
+        notes = [*self.notes, *self._of_names(), *of_classes(labels, names)]
         return Dataset(self.where, split, images, labels, names, fingerprint(images, labels), tuple(notes))

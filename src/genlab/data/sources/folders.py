@@ -15,18 +15,13 @@ import numpy as np
 
 from genlab.data.arrays import check_names
 from genlab.data.sources.collection import PictureCollection
-from genlab.data.sources.picture import ENDINGS, REFUSED, Head, Picture, Unreadable, decode, head
+from genlab.data.sources.picture import ENDINGS, REFUSED, Head, Picture, Unreadable, decode, head, is_picture
 from genlab.data.sources.tree import Tree, natural
 from genlab.errors import DataError
 
 TRAIN, TEST, VALIDATION = ("train", "training"), ("test", "testing"), ("val", "valid", "validation")
 STRAYS = 0.1
 """At most this fraction of the pictures may lie beside the folders of classes; they are left out."""
-
-
-def is_picture(name: str) -> bool:
-    """Whether a file's name says that it is a picture, of a kind that is read or not."""
-    return PurePosixPath(name).suffix.lower() in ENDINGS + REFUSED
 
 
 def pictures_in(tree: Tree, where: str) -> PictureCollection:

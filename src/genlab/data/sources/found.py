@@ -11,7 +11,7 @@ from pathlib import Path
 from genlab.data.sources import cifar, folders, idx, npz, parquet, table
 from genlab.data.sources.collection import Collection
 from genlab.data.sources.packed import GZIP, begins
-from genlab.data.sources.picture import ENDINGS, REFUSED
+from genlab.data.sources.picture import ENDINGS, REFUSED, is_picture
 from genlab.data.sources.tree import Folder, Tar, Tree, Zip
 from genlab.errors import DataError
 
@@ -77,7 +77,7 @@ def collect(given: str | Path) -> Collection:
 
 def of_tree(tree: Tree, where: str) -> Collection:
     """What lies in a folder or archive: pictures; or, where there are none, files of another kind."""
-    if not any(map(folders.is_picture, tree.entries)):
+    if not any(map(is_picture, tree.entries)):
         if isinstance(tree, Folder):
             if (found := parquet.collect(tree, where)) is not None:
                 return found

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from genlab.data.sources.picture import Unreadable
+from genlab.data.sources.picture import Unreadable, is_picture
 from genlab.errors import DataError
 
 MOST_FILES = 1_000_000
@@ -28,6 +28,8 @@ MOST_BYTES = 256 * 2**20
 """Of one file in a folder or archive that is read as a picture."""
 MOST_DIRECTORY = 256 * 2**20
 """Bytes of a zip's table of contents."""
+STRANGE = 20_000
+"""Files without a picture among them after which a folder is taken for no dataset."""
 RATIO, FREELY = 200, 2**30
 """An archive may unpack to a gigabyte, or to so many times its size."""
 JUNK = ("__macosx", ".ipynb_checkpoints", "thumbs.db", "desktop.ini")
@@ -124,16 +126,26 @@ def _walked(where: Path) -> tuple[dict[str, Entry], int]:
         for each in listed:
             if is_junk(each.name):
                 junk += 1
-            elif each.is_dir():
+            elif os.path.isdir(each.path):  # Which says no, where a DirEntry would raise.
                 waiting.append((Path(each.path), f"{prefix}{each.name}/"))
-            elif each.is_file():  # No device, no pipe: they may never end.
-                facts = each.stat()
-                entries[prefix + each.name] = Entry(facts.st_size, str(facts.st_mtime_ns))
-            elif each.is_symlink():
-                entries[prefix + each.name] = Entry(0, "broken")
+            else:
+                entries |= _entry(each, prefix)
         if len(entries) > MOST_FILES:
             raise DataError(f"{where}: more than {MOST_FILES:,} files")
+        if len(entries) > STRANGE and not any(map(is_picture, entries)):
+            raise DataError(f"{where}: no picture among the first {len(entries):,} files; give the folder of pictures")
     return entries, junk
+
+
+def _entry(file: os.DirEntry[str], prefix: str) -> dict[str, Entry]:
+    """A file that can be read, or a link to nowhere; no device, no pipe: they may never end."""
+    try:
+        if not file.is_file():
+            return {prefix + file.name: Entry(0, "broken")} if file.is_symlink() else {}
+        facts = file.stat()
+    except OSError:
+        return {}  # It went meanwhile.
+    return {prefix + file.name: Entry(facts.st_size, str(facts.st_mtime_ns))}
 
 
 class Zip(Tree):
