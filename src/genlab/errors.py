@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class GenlabError(Exception):
@@ -73,6 +73,20 @@ class DataError(GenlabError):
     """A dataset that is damaged, or that does not have the layout it should have."""
 
     exit_code = 3
+
+
+class DrawnError(DataError):
+    """One that a picture helps to understand.
+
+    Attributes:
+        caption: what the picture shows.
+    """
+
+    caption: ClassVar[str]
+
+    def pictures(self) -> Any:
+        """uint8 images (N, C, H, W) to be drawn side by side."""
+        raise NotImplementedError
 
 
 class CheckpointError(GenlabError):

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genlab.api.progress import shown
-from genlab.data import importing
-from genlab.data.conversion import Color, Fit, Ground
+from genlab.data import Dataset, checking, importing, memory, pictures
+from genlab.data.checking import Checked
 from genlab.data.import_plan import Options
 from genlab.data.importing import Imported
-from genlab.errors import UsageError
+from genlab.data.memory import Images
+from genlab.data.sources.conversion import Color, Fit, Ground
+from genlab.engine import device
+from genlab.engine.files import destination, write
+from genlab.engine.randomness import Keyed
+from genlab.engine.stages import about, stage
+from genlab.errors import GenlabError, UsageError
+from genlab.families.cost import expected_seconds
+from genlab.families.registry import FAMILIES
+from genlab.runs.provenance import describe_networks
+from genlab.training.assemble import settle
 
 
 def import_images(
@@ -64,6 +79,115 @@ def import_images(
     options = Options(size, fit, color, between, ground, split, seed, chosen, per_class, skip_bad)
     with shown(progress):
         return importing.import_images(source, output, options)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A dataset that was looked at.
+
+    Attributes:
+        found: its facts and findings; see `data.checking`.
+        command: that trains on it, after the import where one is needed.
+        seconds: about how long that takes on this machine; None where it is not known.
+    """
+
+    found: Checked
+    command: str
+    seconds: float | None
+
+    @property
+    def takes(self) -> str:
+        """How long a training takes, in words."""
+        if self.seconds is None:
+            return "How long that takes here is not known."
+        return f"That takes {about(self.seconds)} on this machine, if nothing else runs."
+
+    def save(self, path: str | Path) -> None:
+        """Write a page (.html), or the contact sheet of the training split alone (.png).
+
+        Raises:
+            UsageError: another ending.
+            StorageError: the disk refuses.
+        """
+        from genlab.report import data_page, html
+
+        path = Path(path)
+        destination(path, ".html (the page)", ".png (the contact sheet)")
+        if path.suffix.lower() == ".png":
+            write(path, pictures.png(data_page.sheet(self.found, "train"), scale=1))
+        else:
+            write(path, html.render(data_page.page(self.found, self.command, self.takes)).encode())
+
+
+def check(dataset: Images, *, progress: bool = True) -> Check:
+    """Look at a dataset before training on it: what is in it, what looks wrong, how to train on it and how long that
+    takes.
+
+    Args:
+        dataset: a name or path, or images in memory (see `genlab.train`).
+        progress: whether a terminal, a notebook or standard error shows how far it is.
+
+    Raises:
+        DataError: nothing of it can be read.
+    """
+    with shown(progress):
+        name = memory.name_of(dataset)
+        found = checking.check(name)
+        train = f"genlab train quick --data {shlex.quote(name)}"
+        if found.refusal is not None:
+            wanted = str(found.refusal).partition("; genlab data import")[2]
+            import_ = f"genlab data import{wanted.partition(' (or')[0]}" if wanted else ""
+            if found.bad and import_ and "--skip-bad" not in import_:
+                import_ += " --skip-bad"
+            output = re.search(r" -o (\S+)", import_)
+            if output:
+                train = f"{import_}\ngenlab train quick --data {output[1]}"
+            return Check(found, train, None)
+        if name.startswith(memory.PREFIX):
+            train = 'genlab.train("quick", data=images)'
+        with stage("measuring what a training takes"):
+            return Check(found, train, _seconds(found.train))
+
+
+def as_json(checked: Check) -> dict[str, Any]:
+    """What was found, for programs."""
+    found, train = checked.found, checked.found.train
+    counts = {
+        split: [] if data.labels is None else np.bincount(data.labels, minlength=len(data.class_names)).tolist()
+        for split, data in found.splits.items()
+    }
+    return {
+        "name": found.name,
+        "form": found.form,
+        "images": {split: len(data) for split, data in found.splits.items()},
+        "side": train.side,
+        "channels": train.channels,
+        "sizes": found.sizes,
+        "classes": {name: [each[k] for each in counts.values() if each] for k, name in enumerate(train.class_names)},
+        "sha256": {split: data.fingerprint for split, data in found.splits.items()},
+        "notes": list(found.notes),
+        "findings": [
+            {"says": each.words, "images": {split: rows.tolist() for split, rows in each.rows.items()}}
+            for each in found.findings
+        ],
+        "refusal": None if found.refusal is None else str(found.refusal),
+        "command": checked.command,
+        "seconds": checked.seconds,
+    }
+
+
+def _seconds(dataset: Dataset) -> float | None:
+    """About how long the recipe `quick` trains on a dataset here."""
+    try:
+        recipe, _ = settle("quick", {"data.name": dataset.name}, lambda name: dataset)
+    except GenlabError:
+        return None
+    family, classes = FAMILIES[recipe.family], len(dataset.class_names)
+    networks = family.build(recipe, classes, Keyed(0))
+    resolved = device.resolve(recipe.engine, family.mergeable(networks), device.convolves(networks.values()))
+    described = describe_networks(family.examples(recipe, classes), networks)
+    recipe = recipe.model_copy(update={"engine": resolved})
+    return expected_seconds(recipe, [asdict(each) for each in described], len(dataset))
 
 
 def parse_range(text: str) -> tuple[float, float]:

@@ -35,21 +35,44 @@ def data_list(*, json: Json = False) -> None:
 
 @app.command(name="check")
 def data_check(
-    path: Annotated[str, Parameter(help="Path of an npz file, or name of a built-in dataset.")],
+    source: Annotated[str, Parameter(help="Built-in dataset, or path of a folder or file of images.")],
     /,
     *,
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=["-o", "--output"], help="Write a page (.html) or ten images of each class (.png) into this file."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Read a dataset as a training would, and describe it."""
-    from genlab import data as datasets
+    """Look at a dataset before training on it.
 
-    facts = datasets.facts(datasets.load(path))
+    What is in it, what looks wrong, how to train on it and how
+    long that takes here.
+    """
+    from genlab.api import data as api
+    from genlab.engine.files import destination
+    from genlab.report import data_page
+
+    if output is not None:
+        destination(output, ".html (the page)", ".png (the contact sheet)")
+    checked = api.check(source)
+    if output is not None:
+        checked.save(output)
     if json:
-        terminal.show_json(facts)
+        terminal.show_json(api.as_json(checked))
     else:
-        terminal.show_table(
-            tables.Table("", ("fact", "value"), [(key, datasets.fact_words(value)) for key, value in facts.items()])
-        )
+        terminal.show_table(data_page.facts(checked.found))
+        if (by_class := data_page.classes(checked.found)) is not None:
+            say()
+            terminal.show_table(by_class)
+        say(f"\ntrain on it with\n  {checked.command.replace(chr(10), f'{chr(10)}  ')}")
+        say(terminal.wrapped(checked.takes) if checked.found.refusal is None else "")
+        if output is not None:
+            say(f"look at it in {output}")
+    if checked.found.refusal is not None:
+        raise checked.found.refusal
 
 
 @dataclass(frozen=True)
@@ -106,7 +129,7 @@ def data_import(
         return
     if found.already:
         note(f"genlab: note: {found.path} was there already, made of the same images in the same way")
-    terminal.show_table(tables.Table("", ("decided", ""), rows_of(found.record)))
+    terminal.show_table(tables.Table("", ("decided", "value"), rows_of(found.record)))
     say(f"images    {found.path}")
 
 

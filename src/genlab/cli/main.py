@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from cyclopts import (
     App,
@@ -22,7 +23,7 @@ from cyclopts import (
 from genlab.cli import bench, compare, data, doctor, draw, evaluate, fields, judge, runs, study, train
 from genlab.engine import console
 from genlab.engine.version import VERSION
-from genlab.errors import GenlabError, UsageError, first_line, in_words, unknown
+from genlab.errors import DrawnError, GenlabError, UsageError, first_line, in_words, unknown
 
 app = App(
     name="genlab",
@@ -75,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except GenlabError as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, DrawnError):
+            _draw(error)
         _fail(str(error), error.exit_code)
     except BrokenPipeError:
         console.hush(sys.stdout)  # Whoever read our output has seen enough.
@@ -125,6 +128,17 @@ def _in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
         help = error.argument.parameter.help
         return f"{what}{f' ({help.rstrip(chr(46))})' if help else ''}; see genlab {command} --help"
     return str(error)
+
+
+def _draw(error: DrawnError) -> None:
+    """What an error is about, on a terminal that can show it."""
+    from genlab.cli import half_blocks
+
+    if half_blocks.can_draw():
+        with suppress(Exception):  # The message stands by itself.
+            images = error.pictures()
+            console.say(error.caption)
+            half_blocks.draw(images)
 
 
 def _fail(message: str, code: int) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab.data import files, source_of
-from genlab.data.conversion import CLOSE, EVEN
 from genlab.data.dataset import Dataset, Images, Split, fingerprint
 from genlab.data.import_plan import Options, plan
 from genlab.data.sources.collection import Collection, proposed_side, size_words, sizes
+from genlab.data.sources.conversion import CLOSE, EVEN
 from genlab.data.sources.picture import Picture, Unreadable
 from genlab.engine.stages import advance, stage
 from genlab.errors import DataError
@@ -52,6 +52,7 @@ class Checked:
         findings: what looks wrong, the most serious first.
         notes: what was understood, left out or rearranged.
         refusal: why a training would refuse it; None where it would not.
+        bad: pictures that cannot be read, by name, with the reason.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Checked:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     refusal: DataError | None = None
+    bad: dict[str, str] = field(default_factory=dict)
 
     @property
     def train(self) -> Dataset:
@@ -80,6 +82,7 @@ def check(name: str) -> Checked:
     """
     source = source_of(name)
     refusal, form = None, "in the package" if source.packaged(name) else "in memory"
+    bad: dict[str, str] = {}
     splits: dict[Split, Dataset]
     if source is not files.SOURCE:
         splits = {"train": source.load(name, "train")}
@@ -91,15 +94,16 @@ def check(name: str) -> Checked:
         try:
             splits = {split: files.load(name, split) for split in found.splits}
         except DataError as error:
-            refusal, splits = error, _preview(found, error)
+            refusal, (splits, bad) = error, _preview(found, error)
     notes = tuple(dict.fromkeys(note for split in splits.values() for note in split.notes))
     with stage("looking for duplicates and odd images"):
-        findings = tuple(_findings(splits))
-    return Checked(name, form, splits, said, findings, notes, refusal)
+        findings = (*_of_bad(bad), *_findings(splits))
+    return Checked(name, form, splits, said, findings, notes, refusal, bad)
 
 
-def _preview(found: Collection, refusal: DataError) -> dict[Split, Dataset]:
-    """What an import with its defaults would make of images that cannot be taken as they are.
+def _preview(found: Collection, refusal: DataError) -> tuple[dict[Split, Dataset], dict[str, str]]:
+    """What an import with its defaults would make of images that cannot be taken as they are; and what it could not
+    read.
 
     Raises:
         DataError: the refusal, where that could not read them either.
@@ -114,13 +118,13 @@ def _preview(found: Collection, refusal: DataError) -> dict[Split, Dataset]:
     except DataError:
         raise refusal from None
     kept: dict[int, Images] = {}
+    bad = {found.name(row): reason for row, reason in made.unreadable.items()}
     with stage(f"reading {len(made.rows):,} pictures", len(made.rows)):
         for row, picture in found.pictures(made.rows.tolist()):
-            if isinstance(picture, Picture):
-                try:
-                    kept[row] = made.conversion(picture)
-                except Unreadable:
-                    continue
+            try:
+                kept[row] = made.conversion(_read(picture))
+            except Unreadable as error:
+                bad[found.name(row)] = str(error)
             advance(1)
     splits: dict[Split, Dataset] = {}
     for split in found.splits:
@@ -134,7 +138,19 @@ def _preview(found: Collection, refusal: DataError) -> dict[Split, Dataset]:
             )
     if "train" not in splits:
         raise refusal
-    return splits
+    return splits, bad
+
+
+def _read(picture: Picture | Unreadable) -> Picture:
+    if isinstance(picture, Unreadable):
+        raise picture
+    return picture
+
+
+def _of_bad(bad: dict[str, str]) -> Iterator[Finding]:
+    if bad:
+        are = "1 picture" if len(bad) == 1 else f"{len(bad):,} pictures"
+        yield Finding(f"{are} that cannot be read: {_some([f'{name} ({why})' for name, why in bad.items()])}")
 
 
 def _findings(splits: dict[Split, Dataset]) -> Iterator[Finding]:

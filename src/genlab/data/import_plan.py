@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab.data.arrays import DARK, import_hint, range_hint
-from genlab.data.conversion import COLORS, FITS, GROUNDS, Color, Conversion, Fit, Ground
 from genlab.data.dataset import Labels, Split
 from genlab.data.selection import chosen
 from genlab.data.sources.collection import ArrayCollection, Collection, MixedSizes, sizes
+from genlab.data.sources.conversion import COLORS, FITS, GROUNDS, Color, Conversion, Fit, Ground
 from genlab.data.sources.picture import BITS_16, Head, Picture, Unreadable
 from genlab.engine.stages import advance, stage
 from genlab.errors import DataError, UsageError, unknown

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from genlab.data import memory
 from genlab.data.arrays import DARK, import_hint
-from genlab.data.conversion import LUMA
 from genlab.data.dataset import Split
 from genlab.data.files import collection as collection_at
 from genlab.data.import_plan import Options, Plan, bad_pictures, plan
+from genlab.data.sources.conversion import LUMA
 from genlab.data.sources.picture import Picture, Unreadable
 from genlab.engine import signals
 from genlab.engine.files import destination, refusals, sync_folder, write

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,17 +50,46 @@ def png(picture: NDArray[np.uint8], text: Mapping[str, str] | None = None, scale
     return seals.seal_png(buffer.getvalue())
 
 
+FACE = Path("mpl-data", "fonts", "ttf", "DejaVuSans.ttf")
+"""Matplotlib's own typeface, which has the letters of most alphabets."""
+
+
+@cache
+def _fonts(size: int) -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, ...]:
+    """Pillow's typeface, and the one that lies with matplotlib (which need not be imported for that)."""
+    found = importlib.util.find_spec("matplotlib")
+    place = Path(found.origin).parent / FACE if found and found.origin else None
+    more = (ImageFont.truetype(str(place), size),) if place and place.exists() else ()
+    return (ImageFont.load_default(size), *more)
+
+
+def has_letters(font: Any, text: str) -> bool:
+    """Whether a typeface can write a text: each of its characters looks unlike one that does not exist."""
+    missing = bytes(font.getmask(chr(0x10FFFD)))
+    return all(char.isspace() or bytes(font.getmask(char)) != missing for char in text)
+
+
+def legible(names: Sequence[str]) -> list[str]:
+    """Names as pictures can show them: one in letters that no typeface here has is given by its number, as in
+    "class 3"."""
+    return [name if has_letters(_fonts(14)[-1], name) else f"class {k}" for k, name in enumerate(names)]
+
+
 def labelled(
     picture: NDArray[np.uint8], rows: Sequence[str] = (), columns: Sequence[str] = (), scale: int = SCALE
 ) -> NDArray[np.uint8]:
     """A grid, each pixel `scale` pixels wide, with a name beside each row and above each column; gray or colour as it
     was. Names too long for their column are left out."""
     array = picture.repeat(scale, axis=0).repeat(scale, axis=1)
-    font = ImageFont.load_default(14)
+    rows, columns = legible(rows), legible(columns)
+    font = next(
+        (each for each in _fonts(14) if all(has_letters(each, name) for name in (*rows, *columns))), _fonts(14)[-1]
+    )
     left = max((math.ceil(font.getlength(name)) for name in rows), default=0)
     left, top = (left + 12 if rows else 0), (22 if columns else 0)
     height, width, channels = array.shape
-    canvas = Image.new("L" if channels == 1 else "RGB", (left + width, top + height), 255)
+    white = 255 if channels == 1 else (255, 255, 255)  # Of RGB, 255 alone is red.
+    canvas = Image.new("L" if channels == 1 else "RGB", (left + width, top + height), white)
     canvas.paste(Image.fromarray(array.squeeze(2) if channels == 1 else array), (left, top))
     draw = ImageDraw.Draw(canvas)
     ink = 60 if channels == 1 else (60, 60, 60)

@@ -12,14 +12,15 @@ from markupsafe import Markup
 
 from genlab.engine.console import visible
 from genlab.report.compare_page import ComparePage
+from genlab.report.data_page import CheckPage
 from genlab.report.page import Card, RunPage
 from genlab.report.study_page import StudyPage
 from genlab.report.tables import unbroken
 
-TEMPLATES = {RunPage: "run.html", ComparePage: "compare.html", StudyPage: "study.html"}
+TEMPLATES = {RunPage: "run.html", ComparePage: "compare.html", StudyPage: "study.html", CheckPage: "check.html"}
 
 
-def render(page: RunPage | ComparePage | StudyPage) -> str:
+def render(page: RunPage | ComparePage | StudyPage | CheckPage) -> str:
     """The page as one HTML file that needs nothing else."""
     template = TEMPLATES[type(page)]
     script = _part("slides.js")

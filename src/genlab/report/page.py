@@ -11,7 +11,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from genlab.data import pictures
 from genlab.errors import DataError, GenlabError
 from genlab.evaluation import kept
 from genlab.families.nets.describe import Description, Layer
@@ -307,7 +309,16 @@ def spread(n: int, most: int) -> list[int]:
 
 def embed(path: Path) -> str:
     """A PNG file as a data: address."""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    return _address(path.read_bytes())
+
+
+def embed_png(picture: NDArray[np.uint8]) -> str:
+    """A picture (H, W, C) as a data: address."""
+    return _address(pictures.png(picture, scale=1))
+
+
+def _address(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def _state_words(status: dict[str, Any]) -> str:

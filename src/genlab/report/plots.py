@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
+from genlab.data import pictures
 from genlab.engine import seals
 
 Array = NDArray[Any]
@@ -133,8 +134,9 @@ def curves(lines: Mapping[str, tuple[Sequence[str], Sequence[float]]], y_label: 
 
 
 def _plain(names: Sequence[str]) -> list[str]:
-    """Names as they are: matplotlib reads $ as mathematics, and leaves names with a leading _ out of legends."""
-    return [" " * name.startswith("_") + name.replace("$", r"\$") for name in names]
+    """Names as they are: matplotlib reads $ as mathematics, and leaves names with a leading _ out of legends. One in
+    letters that its typeface lacks is given by its number."""
+    return [" " * name.startswith("_") + name.replace("$", r"\$") for name in pictures.legible(names)]
 
 
 def png(figure: Canvas, text: Mapping[str, str]) -> bytes:

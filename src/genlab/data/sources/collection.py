@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from genlab.data import arrays
 from genlab.data.arrays import Array, import_hint
 from genlab.data.dataset import Dataset, Images, Labels, Split, fingerprint
+from genlab.data.sources.conversion import FITS, Conversion
 from genlab.data.sources.picture import Head, Picture, Unreadable
 from genlab.engine.stages import advance, stage
-from genlab.errors import DataError
+from genlab.errors import DataError, DrawnError
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 
@@ -182,7 +183,7 @@ class PictureCollection(Collection):
         return list(range(len(self)))
 
 
-class MixedSizes(DataError):
+class MixedSizes(DrawnError):
     """Pictures that have to be brought to one square size before anything can be trained on them.
 
     Attributes:
@@ -190,6 +191,8 @@ class MixedSizes(DataError):
         found: how many there are of each (width, height).
         side: the one that was asked for, or one that is proposed.
     """
+
+    caption = "one of them, padded, cropped and stretched:"
 
     def __init__(
         self, collection: Collection, found: Counter[tuple[int, int]], side: int | None = None, odd: str | None = None
@@ -202,6 +205,17 @@ class MixedSizes(DataError):
             what = "pictures of one size, but no squares" if side is None else f"pictures of another size than {side}"
         example = f"; {odd} is of the rarest" if odd and len(found) > 1 else ""
         super().__init__(f"{collection.where}: {what} ({size_words(found)}{example}){hint} (or --fit crop, or stretch)")
+
+    def pictures(self) -> Images:
+        """The first picture that is no square of that side, as each way of fitting makes it."""
+        collection, wanted = self.collection, range(min(len(self.collection), 200))
+        odd = next(
+            row for row, head in collection.heads(wanted) if isinstance(head, Head) and head.size != (self.side,) * 2
+        )
+        (_, picture), *_ = collection.pictures([odd])
+        if isinstance(picture, Unreadable):
+            raise picture
+        return np.stack([Conversion(self.side, fit, "rgb")(picture) for fit in FITS])
 
 
 def sizes(heads: Iterable[tuple[int, Head | Unreadable]]) -> Counter[tuple[int, int]]:
