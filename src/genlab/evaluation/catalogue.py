@@ -285,6 +285,7 @@ METRICS = {
             floor=_memorised_floor,
             seconds=10,
             unit="share",
+            live="memorised {:.1%}",
             judged=False,
         ),
         Metric(

@@ -22,6 +22,8 @@ from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.runs.directory import RunDirectory
 
+FEW = 5000
+"""Training images among which copies are searched for during training."""
 HELD_OUT = 1000
 """Test images that a discriminator is asked about."""
 METRICS = [name for name, metric in catalogue.METRICS.items() if metric.live is not None]
@@ -74,7 +76,8 @@ class Watch:
         made = pictures.to_uint8(model.generate(z, labels))
         words: dict[str, object] = {"of": self.run.path.name, "step": step, "drawn_with": self.words}
         samples = Samples(made, None if labels is None else labels.numpy(), words, self._way)
-        record = measure(samples, against, memorisation=False).record
+        # Among few images copies are likely, and quickly searched for.
+        record = measure(samples, against, memorisation=len(against.learned) <= FEW).record
         write_json(self.run.file("evaluations", step, ".json"), seals.seal(record))
         found = record["metrics"]
         row = {name: found[name]["value"] for name in METRICS if found[name]["value"] is not None}

@@ -26,7 +26,7 @@ from genlab.families.base import Examples
 from genlab.families.nets.describe import Description, describe
 from genlab.recipe import Recipe, files
 from genlab.runs.open import OpenRun
-from genlab.runs.record import Provenance, SplitFacts
+from genlab.runs.record import DataFacts, Provenance, SplitFacts
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 
@@ -40,25 +40,36 @@ def provenance_of(
     own: dict[str, str],
 ) -> Provenance:
     """What made this run, as far as it can be known when it begins."""
+    facts: DataFacts = {
+        "name": recipe.data.name,
+        "split": dataset.split,
+        "images": len(dataset),
+        "fingerprint": dataset.fingerprint,
+        "class_names": list(dataset.class_names),
+        "test": split_facts(test),
+    }
+    if unseen := unseen_classes(dataset):
+        facts["unseen"] = unseen
     return {
         "seed": seed,
         "started": now(),
         "versions": versions(),
         "machine": machine_of(recipe),
-        "data": {
-            "name": recipe.data.name,
-            "split": dataset.split,
-            "images": len(dataset),
-            "fingerprint": dataset.fingerprint,
-            "class_names": list(dataset.class_names),
-            "test": split_facts(test),
-        },
+        "data": facts,
         "networks": [asdict(description) for description in described],
         "own": own,
         "recipe": files.to_dict(recipe),
         "seals": True,
         "id": secrets.token_hex(8),
     }
+
+
+def unseen_classes(dataset: Dataset) -> list[str]:
+    """The classes without an image, as when a recipe takes a subset."""
+    if dataset.labels is None:
+        return []
+    seen = set(dataset.labels.tolist())
+    return [name for k, name in enumerate(dataset.class_names) if k not in seen]
 
 
 def split_facts(test: Dataset | None) -> SplitFacts | None:

@@ -13,7 +13,8 @@ class SplitFacts(TypedDict):
 
 
 class DataFacts(TypedDict):
-    """The run's dataset. `test` is None where there is no test split; runs of older versions do not have it."""
+    """The run's dataset. `test` is None where there is no test split; runs of older versions do not have it. `unseen`
+    are classes without a training image."""
 
     name: str
     split: str
@@ -21,6 +22,7 @@ class DataFacts(TypedDict):
     fingerprint: str
     class_names: list[str]
     test: NotRequired[SplitFacts | None]
+    unseen: NotRequired[list[str]]
 
 
 class Resumed(TypedDict):

@@ -185,17 +185,27 @@ def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def sample_labels(run: OpenRun, n: int, label: int | str | None) -> Tensor | None:
-    """The classes of n samples, int64 (n,): the one asked for, or all in turn; None for an unconditional run.
+    """The classes of n samples, int64 (n,): the one asked for, or all that were learned in turn; None for an
+    unconditional run.
 
     Raises:
-        UsageError: no such class, or a class asked of an unconditional run.
+        UsageError: no such class, one that was never seen in training, or a class asked of an unconditional run.
     """
     if not run.recipe.conditional:
         if label is not None:
             raise UsageError(f"{run.path.name} is unconditional: it cannot be asked for class {label!r}")
         return None
-    classes = run.provenance["data"]["class_names"]
-    return torch.arange(n) % len(classes) if label is None else torch.full((n,), class_index(label, classes))
+    data = run.provenance["data"]
+    classes, unseen = data["class_names"], data.get("unseen", [])
+    if label is None:
+        learned = torch.tensor([k for k, name in enumerate(classes) if name not in unseen])
+        return learned[torch.arange(n) % len(learned)]
+    if classes[which := class_index(label, classes)] in unseen:
+        raise UsageError(
+            f"{run.path.name} never saw class {classes[which]!r} in training: what it would draw means nothing; it saw "
+            + ", ".join(name for name in classes if name not in unseen)
+        )
+    return torch.full((n,), which)
 
 
 def sampling_words(run: OpenRun, how: SamplingOptions = AS_THE_RUN_DOES) -> str:

@@ -69,7 +69,12 @@ class Assembly:
 def prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe, Dataset]:
     """The recipe and its dataset in the recipe's size, every problem of both named at once."""
     settled, dataset = settle(source, overrides)
-    return settled, fitted(first_images(dataset, settled.data.subset), settled)
+    return settled, used_by(settled, dataset)
+
+
+def used_by(recipe: Recipe, dataset: Dataset) -> Dataset:
+    """The images of a dataset that a recipe trains on, in its size."""
+    return fitted(first_images(dataset, recipe.data.subset), recipe)
 
 
 def settle(

@@ -27,9 +27,10 @@ from genlab.runs.directory import RunDirectory
 from genlab.runs.names import check_name
 from genlab.runs.open import OpenRun
 from genlab.runs.provenance import describe_networks, provenance_of
-from genlab.training.assemble import Assembly, assemble, prepare
+from genlab.training.assemble import Assembly, assemble, settle, used_by
 from genlab.training.first_steps import FirstSteps, note_precision
 from genlab.training.fit import Evaluator, fit
+from genlab.training.remarks import remarks
 
 MakeEvaluator = Callable[[OpenRun], Evaluator | None]
 """What measures a run's images during training; None where its recipe asks for nothing."""
@@ -57,14 +58,16 @@ def start(
         evaluator: makes what measures the run's images during training.
         classifier: finds, or trains, the classifier that an encoder starts from.
     """
-    settled, dataset = prepare(recipe, overrides)
+    settled, whole = settle(recipe, overrides)
+    dataset = used_by(settled, whole)
+    said = list(remarks(settled, whole, dataset))
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise UsageError(f"seed is {seed!r}; allowed: a whole number, 0 .. 2^63 - 1")
     _check_objective(objective, settled)
     assembly = assemble(settled, dataset, seed, custom)
     watch = FirstSteps(settled.engine, assembly.recipe.engine, assembly.convolutional)
     settled = assembly.recipe
-    for caution in assembly.family.cautions(settled):
+    for caution in (*said, *assembly.family.cautions(settled)):
         warnings.warn(caution, stacklevel=3)
     check_name(name, root, settled)
     source = None

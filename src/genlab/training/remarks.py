@@ -1,0 +1,62 @@
+"""What must be said of a recipe and its dataset before they are trained together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from genlab.data import Dataset
+from genlab.data.checking import light_ground
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe, files
+from genlab.recipe.schedule import Schedule
+
+FEW_STEPS = 300
+"""Updates after which no built-in recipe draws anything."""
+
+
+def remarks(recipe: Recipe, whole: Dataset, used: Dataset) -> Iterator[str]:
+    """A line for each thing.
+
+    Args:
+        whole: the training images as they are.
+        used: those that are trained on, in the recipe's size.
+    """
+    yield from (note for note in whole.notes if note.startswith("labels are"))
+    yield from _budget(recipe, used)
+    yield from _classes(used)
+    if recipe.data.resize == "pad" and recipe.data.size > whole.side and light_ground(whole.images):
+        yield (
+            "data.resize pad puts a black frame around images on a light ground; --data.resize edge repeats their own "
+            "edge instead"
+        )
+    if used.images.max() == used.images.min():
+        yield "all training images have one and the same value: there is nothing to learn"
+
+
+def _budget(recipe: Recipe, used: Dataset) -> Iterator[str]:
+    """Where a built-in recipe's epochs were meant for another dataset, and are too few for this one."""
+    steps = Schedule.of(recipe, len(used)).total_steps
+    if steps >= FEW_STEPS or FAMILIES[recipe.family].sampling is None or recipe.name not in files.names():
+        return
+    usual = files.load(recipe.name)
+    if usual.data.name == recipe.data.name or usual.budget != recipe.budget:
+        return
+    wanted = -(-recipe.budget.epochs * 2 * FEW_STEPS // max(1, steps))
+    yield (
+        f"{len(used):,} images make {steps:,} steps in {recipe.budget.epochs} epochs, too few to draw anything: "
+        f"--epochs {wanted}, or the recipe quick, which chooses that by itself"
+    )
+
+
+def _classes(used: Dataset) -> Iterator[str]:
+    """Where a part of a sorted dataset holds a part of its classes."""
+    if used.labels is None:
+        return
+    there, kinds = len(np.unique(used.labels)), len(used.class_names)
+    if there < min(kinds, len(used)) / 2:
+        yield (
+            f"the {len(used):,} training images are of {there} of {kinds} classes: data.subset takes the first ones, "
+            "and they are sorted (genlab data import --per-class N takes some of each)"
+        )
