@@ -21,7 +21,7 @@ from genlab.evaluation.judge import Judge
 from genlab.evaluation.judge_search import load as load_judge
 from genlab.runs.directory import default_root
 
-STEPS, BATCH, EPOCHS = 1500, 128, 15
+STEPS, BATCH, EPOCHS = 1500, 128, 5
 """A judge of few images is trained for at least so many steps, of at most so many images, and for so many epochs."""
 FEW = 1000
 

@@ -208,6 +208,8 @@ class BaseRecipe(Section):
     """A built-in recipe of the family whose values stand in for invalid ones, so that the rest can be examined."""
     validates: ClassVar[bool] = False
     """Whether models of this family say after each epoch how they do on held-out images."""
+    later: ClassVar[tuple[str, ...]] = ("data.classes",)
+    """Paths of optional fields that came after studies first kept their records."""
 
     @property
     def latent(self) -> int:

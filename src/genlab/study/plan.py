@@ -230,6 +230,11 @@ def trained(recipe: Recipe) -> dict[str, Any]:
     for untold in ("engine", "logging", "description"):
         plain.pop(untold, None)
     plain["data"] = {**plain["data"], "name": Path(plain["data"]["name"]).name}
+    for path in recipe.later:  # Unset it is as if it did not exist, so that earlier records keep their identity.
+        *sections, field = path.split(".")
+        place = plain[sections[0]] if sections else plain
+        if place[field] is None:
+            del place[field]
     return plain
 
 

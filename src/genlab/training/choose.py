@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genlab.data import Dataset, selection
+from genlab.data import Dataset, memory, selection
 from genlab.data.arrays import import_hint
 from genlab.data.checking import light_ground
 from genlab.errors import DataError
@@ -69,10 +70,23 @@ def choose(dataset: Dataset, channels: int) -> Choice:
     _form(made, dataset, max(channels, dataset.channels))
     conditional = _classes(made, dataset)
     _budget(made, len(dataset))
-    name = PurePath((selection.parts(dataset.name) or (dataset.name,))[0]).stem
+    name = called(dataset.name)
     what = f"{'conditional ' if conditional else ''}GAN, {len(dataset):,} images"
     made.overrides |= {"name": f"quick-{name}", "description": f"{what} of {name}; settings chosen by genlab"}
     return made
+
+
+def called(dataset: str) -> str:
+    """A dataset's name as a part of a recipe's: ``photos`` of ``/data/photos.npz``.
+
+    >>> called("data/My photos.npz"), called("memory:0123456789ab"), called("mnist[0,1]")
+    ('My-photos', 'images', 'mnist-0-1')
+    """
+    inner = selection.parts(dataset)
+    if dataset.startswith(memory.PREFIX):
+        return "images"
+    stem = PurePath(inner[0]).stem + "-" + "-".join(inner[1]) if inner else PurePath(dataset).stem
+    return re.sub("[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:50] or "images"
 
 
 def _form(made: Choice, dataset: Dataset, channels: int) -> None:
