@@ -13,6 +13,7 @@ from typing import Any
 import cyclopts
 import numpy as np
 import pytest
+from PIL import Image
 
 import genlab
 from genlab.api.run import Run
@@ -107,6 +108,19 @@ def lay_out_a_study(folder: Path, digits: Path) -> None:
     (folder / "results.csv").write_text("\n".join(["model,seed,fid", *rows]), "utf-8")
 
 
+def lay_out_pictures(folder: Path) -> None:
+    """A folder of pictures of several sizes, one of which is none; the file that an import makes of it; floats."""
+    rng = np.random.default_rng(0)
+    for k in range(40):
+        place = folder / "photos" / ("cat", "dog")[k % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (28 + k % 5, 30), np.uint8)).save(place / f"{k}.png")
+    (place / "notes.png").write_text("no picture", "utf-8")
+    genlab.import_images(folder / "photos", folder / "photos.npz", size=32, fit="pad", skip_bad=True, progress=False)
+    np.savez(folder / "floats.npz", x_train=rng.random((20, 28, 28)))
+
+
+@pytest.mark.filterwarnings("ignore:.*training images are few for a judge")
 @pytest.mark.parametrize(
     "command", [pytest.param(line, marks=[pytest.mark.slow] if is_slow(line) else []) for line in COMMANDS]
 )
@@ -128,16 +142,20 @@ def test_commands_in_the_docs_run(
         np.savez(tmp_path / "samples.npz", images=arrays["x_train"], labels=arrays["y_train"])
         x, y = (np.concatenate([arrays[name]] * 2) for name in ("x_train", "y_train"))
         np.savez(tmp_path / "mnist.npz", x_train=x, y_train=y)
+    lay_out_pictures(tmp_path)
     (tmp_path / "runs").mkdir()
     for run in (finished, *others):
         shutil.copytree(run.path, tmp_path / "runs" / run.path.name)
-    shutil.copytree(finished.path, tmp_path / "runs" / "quick-mnist-seed1-001")
+    for name in ("quick-mnist-seed1-001", "photos"):
+        shutil.copytree(finished.path, tmp_path / "runs" / name)
     if arguments[0] == "study" and arguments[1] != "new":
         lay_out_a_study(tmp_path, digits)
     if "--resume" in arguments:  # As if it had been killed before its end.
         shutil.rmtree(checkpoint.found(tmp_path / "runs" / arguments[-1] / "checkpoints")[-1])
     if arguments[:2] == ["judge", "train"]:
         arguments[2] = "mnist.npz"  # 200 images, a batch an epoch
+    monkeypatch.setattr("genlab.api.judge.STEPS", 2)
+    monkeypatch.setattr("genlab.api.judge.EPOCHS", 1)
     monkeypatch.setattr(judge_trial, "DISTURBANCES", {"shift": (judge_trial.shift, (1,))})
     monkeypatch.setattr(short, "SYSTEMS", ("s4-classifier",))
     monkeypatch.setattr(short, "BLOCK_SECONDS", 0.01)
@@ -145,7 +163,12 @@ def test_commands_in_the_docs_run(
     monkeypatch.setattr(quality, "curve", lambda *_: [{"step": 450, "seconds": 5.0, "floors": 60.0}])
     if arguments[0] == "train" and "--resume" not in arguments:
         arguments += [part for key, value in quick(arguments[1]).items() for part in (f"--{key}", str(value))]
-        arguments += [] if "--data.name" in arguments else ["--data.name", str(digits)]
+        own = any(flag in arguments for flag in ("--data.name", "--data"))
+        arguments += [] if own else ["--data.name", str(digits)]
+    if "photos" in arguments and arguments[0] == "train":  # As before the run is there.
+        shutil.rmtree(tmp_path / "runs" / "photos")
+    if arguments[:2] == ["data", "import"] and "photos.npz" in arguments:
+        (tmp_path / "photos.npz").unlink()
     if arguments[0] == "train" and arguments[1:2] != ["quick-fashion"]:
         monkeypatch.setattr("genlab.api.train.finish", lambda run: None)
     main.main(arguments)
@@ -163,8 +186,9 @@ def test_python_in_the_docs_runs(page: Path, digits: Path, tmp_path: Path, monke
         kept = ("generator", "discriminator", "objective", "observers", "seed")
         own = {key: options[key] for key in kept if key in options}
         asked = dict(options.get("overrides") or {})  # type: ignore[call-overload]
-        changes = {**asked, **quick(recipe), "data.name": asked.get("data.name", str(digits))}
-        return train(recipe, overrides=changes, **own)  # type: ignore[arg-type]
+        given = {"data": options["data"]} if "data" in options else {}
+        name = {} if given else {"data.name": asked.get("data.name", str(digits))}
+        return train(recipe, overrides={**asked, **quick(recipe), **name}, **own, **given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(genlab, "train", quickly, raising=False)
     for block in blocks(page, "python"):
@@ -216,7 +240,7 @@ def test_published_figures_are_those_of_the_record(name: str, page: str, tables:
 
 def test_the_record_of_quality_is_of_these_judges() -> None:
     record = json.loads((ROOT / "benchmarks" / "records" / "quality.json").read_text("utf-8"))
-    assert record["judges"] == judge.PINNED
+    assert record["judges"].items() <= judge.PINNED.items()
     assert record["quick-mnist"]["frechet_floors"]["mean"] <= 6
     assert record["quick-mnist"]["requested_class_accuracy"]["mean"] >= 0.97
     assert record["s2-dcgan"]["epoch 2"]["frechet_floors"] >= 60

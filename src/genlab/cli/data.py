@@ -67,12 +67,14 @@ def data_check(
         if (by_class := data_page.classes(checked.found)) is not None:
             say()
             terminal.show_table(by_class)
+        if checked.found.refusal is not None:
+            say()
+            say(terminal.wrapped(f"As it is, a training would refuse it: {checked.found.refusal}"))
         say(f"\ntrain on it with\n  {checked.command.replace(chr(10), f'{chr(10)}  ')}")
-        say(terminal.wrapped(checked.takes) if checked.found.refusal is None else "")
+        if checked.found.refusal is None:
+            say(terminal.wrapped(checked.takes))
         if output is not None:
             say(f"look at it in {output}")
-    if checked.found.refusal is not None:
-        raise checked.found.refusal
 
 
 @dataclass(frozen=True)
