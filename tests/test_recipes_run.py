@@ -31,12 +31,12 @@ REPORTS = [
     "s4-classifier",
     "s4-vae-warm",
 ]
-JUDGES = ["judge-mnist", "judge-fashion"]
+JUDGES = ["judge-mnist", "judge-fashion", "judge-letters"]
 MODERN = ["wgan-gp", "sngan-hinge", "r3gan-small", "conv-vae", "beta-vae", "cvae"]
 
 
 def test_the_recipes_that_there_should_be() -> None:
-    quick = {"quick-mnist", "quick-mnist-unconditional", "quick-fashion", "quick-stacked"}
+    quick = {"quick", "quick-color", "quick-mnist", "quick-mnist-unconditional", "quick-fashion", "quick-stacked"}
     assert set(NAMES) == {*quick, *JUDGES, *REPORTS, *MODERN}
 
 

@@ -142,7 +142,7 @@ ALLOWED = {
         "/proc/self/task",
         "/proc/cpuinfo",
     },  # hasattr, linux, OSError
-    "runs.lock": {"fcntl"},  # ImportError
+    "engine.lock": {"fcntl"},  # ImportError
     "engine.places": {"os.getuid"},  # hasattr
     "bench.timing": {"resource", "/proc/self/status"},  # ImportError, linux
     "study.worker": {"os.fork", "os.waitpid", "os.waitstatus_to_exitcode"},  # hasattr
