@@ -1,0 +1,126 @@
+"""The contact sheet and page of a dataset that was looked at."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genlab.api import data as api
+from genlab.api.data import check
+from genlab.data import pictures
+from genlab.errors import UsageError
+from genlab.report import data_page
+
+DARK = np.random.default_rng(0).integers(0, 200, (60, 8, 8), np.uint8)
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """Sixty images of three classes, of which number 5 repeats number 2 and number 7 is of one value; two test images
+    are training images."""
+    x = np.zeros((60, 16, 16), np.uint8)
+    x[:, 4:12, 4:12] = DARK
+    x[5], x[7] = x[2], 9
+    x[7, 0, 0] = 9
+    np.savez(tmp_path / "odd.npz", x_train=x, y_train=np.arange(60) % 3, x_test=x[[0, 1, 2]], y_test=[0, 1, 1])
+    return tmp_path / "odd.npz"
+
+
+def test_what_looks_wrong_is_found_and_marked(odd: Path) -> None:
+    found = check(str(odd), progress=False).found
+    said = [finding.words for finding in found.findings]
+    assert "60 training images are few: a model may copy them, which the memorisation metric tells" in said
+    assert "train images that repeat an earlier one: 1" in said
+    assert "test images that are training images too: 3" in said
+    assert "images of one single value: 1" in said
+    assert found.marked("train").tolist() == [5, 7]
+    assert found.marked("test").tolist() == [0, 1, 2]
+
+
+def test_duplicates_with_another_label_are_counted(tmp_path: Path) -> None:
+    x = np.concatenate([DARK, DARK[:4]])
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=[0] * 30 + [1] * 34)
+    said = [finding.words for finding in check(str(tmp_path / "x.npz"), progress=False).found.findings]
+    assert "train images that repeat an earlier one: 4, 4 of them with another label" in said
+
+
+@pytest.mark.parametrize(
+    ("light", "words"), [(3, "images on a light ground, unlike the others: 3 (inverted?)"), (57, "dark ground")]
+)
+def test_images_on_another_ground_are_found(light: int, words: str, tmp_path: Path) -> None:
+    x = np.zeros((60, 16, 16), np.uint8)
+    x[:, 4:12, 4:12] = DARK
+    x[:light] = 255 - x[:light]
+    np.savez(tmp_path / "x.npz", x_train=x)
+    assert any(words in finding.words for finding in check(str(tmp_path / "x.npz"), progress=False).found.findings)
+
+
+def test_the_sheet_frames_suspicious_images(odd: Path) -> None:
+    found = check(str(odd), progress=False).found
+    sheet = data_page.sheet(found, "train")
+    red = (sheet == data_page.MARK).all(2)
+    left = sheet.shape[1] - data_page.COLUMNS * (32 + 2 * data_page.FRAME)
+    cell = 32 + 2 * data_page.FRAME
+    framed = [
+        (row, column)
+        for row in range(3)
+        for column in range(data_page.COLUMNS)
+        if red[row * cell, left + column * cell]
+    ]
+    assert framed == [(1, 0), (2, 0)]  # Number 7 is of class 1, number 5 of class 2: first in their rows.
+    assert (sheet[:, : left - 12].min(2) > 40).all()  # The names stand on white, not on red.
+
+
+def test_page_and_picture(odd: Path, tmp_path: Path) -> None:
+    found = check(str(odd), progress=False)
+    found.save(tmp_path / "odd.html")
+    page = (tmp_path / "odd.html").read_text("utf-8")
+    assert "test images that are training images too: 3" in page
+    assert f"genlab train quick --data {odd}" in page
+    assert page.count("data:image/png") == 2
+    found.save(tmp_path / "odd.png")
+    with Image.open(tmp_path / "odd.png") as sheet:
+        assert sheet.size[1] == 3 * (32 + 2 * data_page.FRAME)
+    with pytest.raises(UsageError, match=r"allowed: \.html \(the page\), \.png"):
+        found.save(tmp_path / "odd.txt")
+
+
+def test_as_json(odd: Path) -> None:
+    told = api.as_json(check(str(odd), progress=False))
+    assert told["images"] == {"train": 60, "test": 3}
+    assert told["classes"] == {"0": [20, 1], "1": [20, 2], "2": [20, 0]}
+    assert told["refusal"] is None
+    assert {"says": "images of one single value: 1", "images": {"train": [7], "test": []}} in told["findings"]
+
+
+def test_pictures_of_several_sizes_are_shown_as_an_import_would_make_them(tmp_path: Path) -> None:
+    for k in range(12):
+        (tmp_path / "p" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(DARK[k]).resize((20 + k, 24)).save(tmp_path / "p" / "ab"[k % 2] / f"{k}.png")
+    (tmp_path / "p" / "a" / "text.png").write_text("x")
+    found = check(str(tmp_path / "p"), progress=False)
+    assert found.found.refusal is not None
+    assert found.found.bad == {"a/text.png": "damaged, or no picture"}
+    assert found.found.train.images.shape == (12, 1, 32, 32)
+    assert found.command.splitlines() == [
+        f"genlab data import {tmp_path / 'p'} -o p-genlab.npz --size 32 --fit pad --skip-bad",
+        "genlab train quick --data p-genlab.npz",
+    ]
+
+
+def test_names_in_other_letters_are_written_or_numbered() -> None:
+    assert pictures.legible(["cat", "кот", "γάτα", "猫"]) == ["cat", "кот", "γάτα", "class 3"]
+    grid = np.zeros((40, 40, 3), np.uint8)
+    drawn = pictures.labelled(grid, ["кот", "猫"])
+    same = pictures.labelled(grid, ["кот", "class 1"])
+    assert (drawn == same).all()
+
+
+def test_names_beside_colour_stand_on_white() -> None:
+    drawn = pictures.labelled(np.zeros((20, 20, 3), np.uint8), ["a"])
+    assert (drawn[0, 0] == 255).all()
+    assert Image.open(io.BytesIO(pictures.png(drawn, scale=1))).mode == "RGB"
