@@ -89,7 +89,11 @@ class Wanted:
     ] = None
     color: Annotated[str | None, Parameter(help="gray or rgb (default: gray if no pixel has a colour).")] = None
     range: Annotated[
-        str | None, Parameter(help="Values that are black and white, as in 0..1 (default: 0..255; 16 bits: 0..65535).")
+        str | None,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="Values that are black and white, as in 0..1 or -1..1 (default: 0..255; 16 bits: 0..65535).",
+        ),
     ] = None
     ground: Annotated[
         str | None, Parameter(help="black or white: under transparent pixels (default: white), around padded pictures.")

@@ -18,7 +18,7 @@ Output = Annotated[
 
 
 def evaluate(
-    source: Annotated[str, Parameter(help="Run, folder of pictures, or npz file with `images`.")],
+    source: Annotated[str, Parameter(help="Run, folder or archive of pictures, or a file of images.")],
     /,
     *,
     against: Annotated[str | None, Parameter(help="Dataset to measure against (default: the run's own).")] = None,

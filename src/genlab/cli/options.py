@@ -86,4 +86,4 @@ Data = Annotated[
 ]
 
 
-Dataset = Annotated[str, Parameter(help="Built-in dataset, or path of an npz file.")]
+Dataset = Annotated[str, Parameter(help="Built-in dataset, or path of a folder or file of images.")]

@@ -159,7 +159,7 @@ def _recompute(path: Path, facts: dict[str, Any], json: bool) -> list[str]:
 @app.command
 def relocate(
     run: RunName,
-    dataset: Annotated[str, Parameter(help="Path of the npz file.")],
+    dataset: Annotated[str, Parameter(help="Where the images lie now: a folder or file.")],
     /,
     *,
     runs: Runs = None,

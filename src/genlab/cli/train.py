@@ -46,7 +46,7 @@ def train(
     """Train a recipe with live progress, and write a run with its report.
 
     Every field of the recipe is a flag by its path, such as
-    --objective.lambda 0.1, --data.name my.npz, --ema null;
+    --objective.lambda 0.1, --data.subset 500, --ema null;
     genlab show RECIPE --yaml prints them all. With --resume
     only --epochs and --engine.FIELD may be given.
     """

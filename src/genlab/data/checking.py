@@ -24,6 +24,8 @@ UNEVEN = 10
 MINORITY = 0.2
 """At most this fraction of images on another ground than the others may be mistakes."""
 MIDDLE = 128
+PREVIEWED = 20_000
+"""Of pictures that have to be imported first, at most so many are decoded to be looked at."""
 NAMED = 5
 
 
@@ -117,10 +119,12 @@ def _preview(found: Collection, refusal: DataError) -> tuple[dict[Split, Dataset
         )
     except DataError:
         raise refusal from None
+    every = -(-len(made.rows) // PREVIEWED)
+    shown = [int(row) for row in made.rows[::every]]
     kept: dict[int, Images] = {}
     bad = {found.name(row): reason for row, reason in made.unreadable.items()}
-    with stage(f"reading {len(made.rows):,} pictures", len(made.rows)):
-        for row, picture in found.pictures(made.rows.tolist()):
+    with stage(f"reading {len(shown):,} pictures", len(shown)):
+        for row, picture in found.pictures(shown):
             try:
                 kept[row] = made.conversion(_read(picture))
             except Unreadable as error:
@@ -133,6 +137,7 @@ def _preview(found: Collection, refusal: DataError) -> tuple[dict[Split, Dataset
             images = np.stack([kept[row] for row in rows])
             labels = None if found.labels is None else found.labels[rows]
             notes = (*found.notes, f"shown as --size {made.conversion.size} --fit pad would make them")
+            notes += (f"looked at one in {every} pictures",) if every > 1 else ()
             splits[split] = Dataset(
                 found.where, split, images, labels, found.class_names, fingerprint(images, labels), notes
             )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.data.arrays import DARK, import_hint, range_hint
+from genlab.data.arrays import DARK, Array, import_hint, range_hint
 from genlab.data.dataset import Labels, Split
 from genlab.data.selection import chosen
 from genlab.data.sources.collection import ArrayCollection, Collection, MixedSizes, sizes
@@ -218,6 +218,9 @@ def bad_pictures(collection: Collection, unreadable: dict[int, str]) -> DataErro
 
 def _check_values(collection: Collection, rows: NDArray[np.int64], options: Options, deep: dict[int, int]) -> None:
     """Refuse values whose black and white nobody can know."""
+    if isinstance(collection, ArrayCollection) and options.range is not None:
+        for split in collection.splits:
+            _check_range(collection.planes(split), options.range, collection.parts[split].images_at)
     if options.range is not None:
         return
     if isinstance(collection, ArrayCollection):
@@ -242,6 +245,17 @@ def _check_values(collection: Collection, rows: NDArray[np.int64], options: Opti
         raise DataError(
             f"{collection.where}: pictures of 16 bits with values up to {highest:,.0f} only, as of a camera with fewer"
             f"{import_hint(collection.where, f'--range 0..{usual}')} (or --range 0..{BITS_16}: as dark as they are)"
+        )
+
+
+def _check_range(x: Array, between: tuple[float, float], where: str) -> None:
+    """Refuse an array with values outside of the range that was given."""
+    low, high = between
+    if not (x.min() >= low and x.max() <= high):  # NaN too.
+        bad = int(np.flatnonzero(~((x >= low) & (x <= high)).reshape(len(x), -1).all(1))[0])
+        raise DataError(
+            f"{where}[{bad}] has values outside of --range {low:g}..{high:g}; those of all images are "
+            f"{float(np.nanmin(x)):.6g} .. {float(np.nanmax(x)):.6g}"
         )
 
 
