@@ -7,6 +7,7 @@ was found, and which `genlab data import ... --range LOW..HIGH` would say what i
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from genlab.errors import DataError
 
 Array = np.ndarray[Any, Any]
 MOST_CLASSES = 1000
+MOST_LABEL = np.iinfo(np.int64).max
 DARK = 16
 """Images whose brightest pixel is at most this are black to the eye: their values mean another range."""
 RANGES = ((0, 1), (-1, 1), (0, 15), (0, 16), (0, 255), (0, 4095), (0, 65_535))
@@ -134,21 +136,21 @@ def as_labels(y: Array, n: int, where: str) -> Array:
         return y
     if y.dtype.kind not in "iu":
         raise DataError(f"{where} is {y.dtype}; expected integers 0 .. K-1, or names")
-    if y.size and y.min() < 0:
-        at = int(np.flatnonzero(y < 0)[0])
+    if y.size and (y.min() < 0 or y.max() > MOST_LABEL):
+        at = int(np.flatnonzero((y < 0) | (y > MOST_LABEL))[0])
         raise DataError(f"{where}[{at}] is {y[at]}; expected 0 .. K-1, or names")
     return y.astype(np.int64)
 
 
 def class_names_of(y: Array, where: str, given: Array | Sequence[str] | None = None, given_at: str = "") -> list[str]:
-    """The names of the classes of labels: those `given`, or the values that occur, in their order.
+    """The names of the classes of labels: those `given`, or the values that occur, in natural order.
 
     Raises:
         DataError: too many classes, or `given` are no such names.
     """
     if given is not None and y.dtype.kind != "U":
         return _given_names(np.asarray(given), int(y.max()) + 1, given_at)
-    names = [str(value) for value in np.unique(y).tolist()]
+    names = sorted((str(value) for value in np.unique(y).tolist()), key=natural)
     if len(names) > MOST_CLASSES:
         raise DataError(f"{where} has {len(names):,} different values; at most {MOST_CLASSES:,} classes are allowed")
     return names
@@ -204,3 +206,15 @@ def numbered(y: Array, names: Sequence[str], where: str, given: bool) -> Labels:
         shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
         raise DataError(f"{where}[{bad[0]}] is {y[bad[0]]}, a class that the training images lack; known: {shown}")
     return np.asarray(found, np.int64)
+
+
+def natural(name: str) -> list[list[tuple[int, int, str]]]:
+    """A key that sorts as people count, digit_2 before digit_10: folder by folder, numbers by value.
+
+    >>> sorted(["10.png", "9.png", "a/1.png"], key=natural)
+    ['9.png', '10.png', 'a/1.png']
+    """
+    return [
+        [(0, int(run[:4000]), run) if k % 2 else (1, 0, run) for k, run in enumerate(re.split("([0-9]+)", part)) if run]
+        for part in name.split("/")
+    ]

@@ -13,10 +13,10 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from genlab.data.arrays import check_names
+from genlab.data.arrays import check_names, natural
 from genlab.data.sources.collection import PictureCollection
 from genlab.data.sources.picture import ENDINGS, REFUSED, Head, Picture, Unreadable, decode, head, is_picture
-from genlab.data.sources.tree import Tree, natural
+from genlab.data.sources.tree import Tree
 from genlab.errors import DataError
 
 TRAIN, TEST, VALIDATION = ("train", "training"), ("test", "testing"), ("val", "valid", "validation")

@@ -73,6 +73,8 @@ def collect(tree: Tree, where: str, path: str) -> ArrayCollection | None:
     if not images:
         return None
     if "train" not in found:
+        if len(images) > 1:
+            raise DataError(f"{where}: several files of images ({', '.join(images[:4])}); give the path of one")
         found = {"train": images[0]}
     notes: list[str] = []
     parts = {split: _part(tree, name, files, notes) for split, name in found.items()}
@@ -117,7 +119,9 @@ def _images_of(name: str) -> Iterator[str]:
 
 
 def _prefix(name: str) -> str:
-    return re.split("train|t10k|test", name)[0]
+    """What stands before the word of the split: the name of the set, and where it lies."""
+    folder, slash, file = name.rpartition("/")
+    return folder + slash + re.split("train|t10k|test", file)[0]
 
 
 def _named(tree: Tree, name: str, y: Array) -> Array:

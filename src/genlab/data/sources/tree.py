@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import os
-import re
 import stat
 import tarfile
 import zipfile
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from genlab.data.arrays import natural
 from genlab.data.sources.picture import Unreadable, is_picture
 from genlab.errors import DataError
 
@@ -103,7 +104,9 @@ class Folder(Tree):
         for name in names:
             try:
                 with (self.where / name).open("rb") as file:
-                    yield name, file
+                    now = os.fstat(file.fileno())
+                    same = self.entries[name] == Entry(now.st_size, str(now.st_mtime_ns))
+                    yield name, file if same else Unreadable("it was changed meanwhile")
             except FileNotFoundError:
                 yield name, Unreadable("it is not there any more")
             except OSError as error:
@@ -148,6 +151,12 @@ def _entry(file: os.DirEntry[str], prefix: str) -> dict[str, Entry]:
     return {prefix + file.name: Entry(facts.st_size, str(facts.st_mtime_ns))}
 
 
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, RuntimeError, ValueError,
+)  # fmt: skip
+"""What zipfile raises where a member is not what the table of contents says."""
+
+
 class Zip(Tree):
     kind = "zip"
 
@@ -180,14 +189,25 @@ class Zip(Tree):
         super().__init__(where, entries, junk)
 
     def contents(self, names: Iterable[str]) -> Iterator[tuple[str, IO[bytes] | Unreadable]]:
-        with zipfile.ZipFile(self.where) as archive:
+        try:
+            archive = zipfile.ZipFile(self.where)
+        except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, OSError):
+            raise DataError(f"{self.where}: it was changed while it was read, or is gone") from None
+        with archive:
             given = {name: info for info in archive.infolist() if (name := _safe(info.filename, self.where))}
             for name in names:
-                try:
-                    with archive.open(given[name]) as member:
-                        yield name, io.BytesIO(_all_of(member, self.entries[name].size))
-                except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, KeyError):
-                    yield name, Unreadable("damaged in the archive")
+                yield name, self._content(archive, given.get(name), self.entries[name])
+
+    def _content(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo | None, known: Entry) -> IO[bytes] | Unreadable:
+        if info is None or Entry(info.file_size, f"{info.CRC:08x}") != known:
+            return Unreadable("it was changed meanwhile")
+        if known.size > MOST_BYTES:
+            return Unreadable(f"{known.size:,} bytes, too many for a file in an archive; unpack it")
+        try:
+            with archive.open(info) as member:
+                return io.BytesIO(_all_of(member, known.size))
+        except _DAMAGE:
+            return Unreadable("damaged in the archive")
 
 
 def _check_directory(where: Path) -> None:
@@ -241,11 +261,20 @@ class Tar(Tree):
                 if name not in left:
                     continue
                 left.discard(name)
-                file = archive.extractfile(member)
-                yield name, io.BytesIO(_all_of(file, self.entries[name].size)) if file else Unreadable("no file")
+                yield name, self._content(archive, member, self.entries[name])
                 if not left:
                     break
         yield from ((name, Unreadable("it is not there any more")) for name in sorted(left))
+
+    @staticmethod
+    def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, known: Entry) -> IO[bytes] | Unreadable:
+        if not member.isreg() or Entry(member.size, str(member.mtime)) != known:
+            return Unreadable("it was changed meanwhile")
+        if known.size > MOST_BYTES:
+            return Unreadable(f"{known.size:,} bytes, too many for a file in an archive; unpack it")
+        file = archive.extractfile(member)
+        assert file is not None
+        return io.BytesIO(_all_of(file, known.size))
 
     @staticmethod
     def _members(where: Path) -> Iterator[tarfile.TarInfo]:
@@ -301,15 +330,3 @@ def _has_junk(name: str) -> bool:
 def is_junk(name: str) -> bool:
     """Whether systems and programs leave files or folders of this name behind: ``._x.png``, ``__MACOSX``, ..."""
     return name.startswith(".") or name.lower() in JUNK
-
-
-def natural(name: str) -> list[list[tuple[int, int, str]]]:
-    """A key that sorts as people count, digit_2 before digit_10: folder by folder, numbers by value.
-
-    >>> sorted(["10.png", "9.png", "a/1.png"], key=natural)
-    ['9.png', '10.png', 'a/1.png']
-    """
-    return [
-        [(0, int(run[:4000]), run) if k % 2 else (1, 0, run) for k, run in enumerate(re.split("([0-9]+)", part)) if run]
-        for part in name.split("/")
-    ]
