@@ -101,7 +101,8 @@ def import_hint(source: str | None, options: str, words: str = "") -> str:
     """The command that makes a file of images that can be used, behind a semicolon."""
     if source is None:
         return ""
-    name = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0] or "images"
+    name = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0].lstrip("-") or "images"
+    source = f"./{source}" if source.startswith("-") else source
     return f"; {words}genlab data import {shlex.quote(source)} -o {shlex.quote(f'{name}-genlab.npz')} {options}"
 
 

@@ -91,7 +91,7 @@ def from_array(x: NDArray[Any], where: str) -> Images:
     Raises:
         DataError: not such an array; begins with `where`.
     """
-    if x.dtype.kind == "f":
+    if x.dtype.kind == "f" and x.ndim:
         bad = np.flatnonzero(~((x >= 0) & (x <= 1)).reshape(len(x), -1).all(1)) if x.size else np.array([], int)
         if len(bad):
             high = x[bad[0]][np.isfinite(x[bad[0]])].max(initial=0)

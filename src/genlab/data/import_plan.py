@@ -68,7 +68,7 @@ class Options:
         self._check(0 <= self.seed < 2**63, "seed", "0 .. 2^63 - 1")
         if self.range is not None:
             low, high = self.range
-            self._check(math.isfinite(low) and math.isfinite(high) and low < high, "range", "LOW..HIGH, LOW below HIGH")
+            self._check(math.isfinite(high - low) and low < high, "range", "LOW..HIGH, LOW below HIGH")
 
     def _check(self, fine: bool, name: str, allowed: str) -> None:
         if not fine:
@@ -104,7 +104,8 @@ class Plan:
     @property
     def key(self) -> str:
         """Equal for the same source, unchanged, and the same decisions."""
-        told = [self.collection.stamp, self.conversion.record(), self.options.skip_bad, self.class_names]
+        form = [self.conversion.record(), self.may_be_gray]
+        told = [self.collection.stamp, form, self.options.skip_bad, self.class_names]
         digest = hashlib.sha256(json.dumps(told).encode("utf-8", "surrogateescape"))
         for array in (self.rows, self.test, self.labels):
             digest.update(b"-" if array is None else np.ascontiguousarray(array).data)
@@ -218,6 +219,10 @@ def bad_pictures(collection: Collection, unreadable: dict[int, str]) -> DataErro
 
 def _check_values(collection: Collection, rows: NDArray[np.int64], options: Options, deep: dict[int, int]) -> None:
     """Refuse values whose black and white nobody can know."""
+    if isinstance(collection, ArrayCollection):
+        for split in collection.splits:
+            if (x := collection.planes(split)).dtype.kind not in "biuf":
+                raise DataError(f"{collection.parts[split].images_at} is {x.dtype}; expected numbers")
     if options.range is not None:
         return
     if isinstance(collection, ArrayCollection):

@@ -124,14 +124,18 @@ def import_images(source: Any, output: str | Path, options: Options | None = Non
         work.mkdir(exist_ok=True)
     words = f"stopped; what was read is kept in {work}, and the same command goes on with it"
     with held(work / "lock", "imports into it"), signals.at_once(words):
-        record = _into(work, path, made, afresh=in_memory)
+        try:
+            record = _into(work, path, made, afresh=in_memory)
+        except DataError:  # The same command can only fail again.
+            shutil.rmtree(work, ignore_errors=True)
+            raise
     shutil.rmtree(work, ignore_errors=True)
     return Imported(path, record)
 
 
 def _into(work: Path, path: Path, made: Plan, afresh: bool) -> dict[str, Any]:
     state = None if afresh else _State.read(work / "state", made.key, len(made.rows))
-    if state is None:
+    if state is None or not _has_pixels(work / "pixels", made, state):
         (work / "pixels").unlink(missing_ok=True)
         state = _State(np.zeros(len(made.rows), np.uint8))
         place = {int(row): slot for slot, row in enumerate(made.rows)}
@@ -143,6 +147,13 @@ def _into(work: Path, path: Path, made: Plan, afresh: bool) -> dict[str, Any]:
         record = _record(made, state)
         _write(path, pixels, made, state, record)
     return record
+
+
+def _has_pixels(file: Path, made: Plan, state: _State) -> bool:
+    """Whether the file is as long as the state says."""
+    last = int(np.flatnonzero(state.slots == DONE).max(initial=-1))
+    each = (1 if made.conversion.color == "gray" else 3) * made.conversion.size**2
+    return file.exists() and file.stat().st_size >= (last + 1) * each
 
 
 def _read(pixels: IO[bytes], file: Path, made: Plan, state: _State) -> None:
