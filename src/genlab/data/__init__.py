@@ -74,11 +74,12 @@ def is_packaged(name: str) -> bool:
 
 def place_of(name: str) -> Path | None:
     """Where on the disk a dataset lies; None for one that lies nowhere there."""
-    source = source_of(name)
-    if source.packaged(name) or source is memory.SOURCE:
-        return None
     inner = selection.parts(name)
-    return Path(inner[0] if inner else name).expanduser()
+    whole = inner[0] if inner else name
+    source = source_of(whole)
+    if source.packaged(whole) or source is memory.SOURCE:
+        return None
+    return Path(whole).expanduser()
 
 
 def settled(name: str, classes: list[str | int] | None) -> str:
