@@ -9,6 +9,7 @@ from genlab.data import builtin, files, memory, selection
 from genlab.data.builtin import BUILTIN, load_builtin
 from genlab.data.dataset import Dataset, Source, Split, first, fit
 from genlab.data.files import load_npz
+from genlab.engine.files import expanded
 from genlab.errors import DataError
 
 __all__ = ["BUILTIN", "Dataset", "Split", "fact_words", "facts", "first", "fit", "is_packaged", "load", "load_builtin"]
@@ -79,7 +80,7 @@ def place_of(name: str) -> Path | None:
     source = source_of(whole)
     if source.packaged(whole) or source is memory.SOURCE:
         return None
-    return Path(whole).expanduser()
+    return expanded(whole)
 
 
 def settled(name: str, classes: list[str | int] | None) -> str:

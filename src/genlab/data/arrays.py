@@ -36,7 +36,7 @@ def as_images(x: Array, where: str, notes: list[str], source: str | None = None)
         DataError: another type, range or shape; says what was found, and what to do.
     """
     if x.dtype != np.uint8:
-        raise DataError(f"{where} is {x.dtype}{_extent(x)}; expected uint8, 0 .. 255{range_hint(x, source)}")
+        raise DataError(f"{where} is {x.dtype}{extent(x)}; expected uint8, 0 .. 255{range_hint(x, source)}")
     images = planes(x, where, notes)
     if images.shape[2] != images.shape[3]:
         raise DataError(
@@ -106,7 +106,7 @@ def import_hint(source: str | None, options: str, words: str = "") -> str:
     return f"; {words}genlab data import {shlex.quote(source)} -o {shlex.quote(f'{name}-genlab.npz')} {options}"
 
 
-def _extent(x: Array) -> str:
+def extent(x: Array) -> str:
     """Lowest and highest value in words."""
     if x.dtype.kind not in "biuf" or not x.size:
         return ""

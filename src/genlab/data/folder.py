@@ -16,6 +16,7 @@ from genlab.data.dataset import Images, Labels
 from genlab.data.sources.collection import Collection
 from genlab.data.sources.found import collect
 from genlab.data.sources.npz import arrays_in, read_arrays
+from genlab.engine.files import expanded
 from genlab.errors import DataError
 
 
@@ -30,7 +31,7 @@ def read_images(path: str | Path, class_names: Sequence[str]) -> tuple[Images, L
     Raises:
         DataError: nothing there, or not such images; names the file or array.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.exists():
         raise DataError(f"{path}: no such run, folder or file")
     if path.suffix.lower() == ".npz" and path.is_file() and "images" in arrays_in(path):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.data.arrays import DARK, import_hint, range_hint
+from genlab.data.arrays import DARK, extent, import_hint, range_hint
 from genlab.data.conversion import COLORS, FITS, GROUNDS, Color, Conversion, Fit, Ground
 from genlab.data.dataset import Labels, Split
 from genlab.data.selection import chosen
@@ -229,10 +229,7 @@ def _check_values(collection: Collection, rows: NDArray[np.int64], options: Opti
         for split in collection.splits:
             x, at = collection.planes(split), collection.parts[split].images_at
             if x.dtype != np.uint8 or 0 < int(x.max()) <= DARK:
-                low, high = float(x.min()), float(x.max())
-                raise DataError(
-                    f"{at} is {x.dtype} with values {low:.6g} .. {high:.6g}{range_hint(x, collection.path)}"
-                )
+                raise DataError(f"{at} is {x.dtype}{extent(x)}{range_hint(x, collection.path)}")
         return
     some = list(deep)[:: max(1, len(deep) // LOOKED_AT)]
     highest = 0.0

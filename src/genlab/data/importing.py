@@ -28,8 +28,8 @@ from genlab.data.files import collection as collection_at
 from genlab.data.import_plan import Options, Plan, bad_pictures, plan
 from genlab.data.sources.picture import Picture, Unreadable
 from genlab.engine import signals
-from genlab.engine.files import destination, refusals, sync_folder, write
-from genlab.engine.lock import held
+from genlab.engine.files import destination, expanded, refusals, sync_folder, write
+from genlab.engine.lock import held, is_held
 from genlab.engine.stages import advance, stage
 from genlab.engine.version import VERSION
 from genlab.errors import DataError, UsageError
@@ -107,19 +107,21 @@ def import_images(source: Any, output: str | Path, options: Options | None = Non
         StorageError: the disk refuses. BusyError: another import into the same file runs.
         Stopped: interrupted; the same call goes on.
     """
-    chosen, path = options or Options(), Path(output).expanduser()
+    chosen, path = options or Options(), expanded(output)
     destination(path, ".npz (arrays)")
     in_memory = not isinstance(source, str | Path)
     collection = memory.collection(source) if in_memory else collection_at(source)
     made = plan(collection, chosen)
+    work = path.with_name(f"{path.name}.importing")
     if path.exists():
         record = record_of(path)
         if record is not None and record.get("key") == made.key and not in_memory:
+            if not is_held(work / "lock"):
+                shutil.rmtree(work, ignore_errors=True)  # Which the disk may have refused.
             return Imported(path, record, already=True)
         raise UsageError(
             f"{path}: a file is there already, of other images or made in another way; choose another name"
         )
-    work = path.with_name(f"{path.name}.importing")
     with refusals(path):
         work.mkdir(exist_ok=True)
     words = f"stopped; what was read is kept in {work}, and the same command goes on with it"

@@ -95,10 +95,10 @@ class _File:
         self.path = path
         try:
             self.file = parquet.ParquetFile(path)
-        except (ArrowException, OSError) as error:
+            self.rows: int = self.file.metadata.num_rows
+            columns = {field.name: str(field.type) for field in self.file.schema_arrow}
+        except (ArrowException, OSError, ValueError) as error:
             raise DataError(f"{path}: damaged, or no Parquet file ({first_line(error)[:80]})") from None
-        self.rows: int = self.file.metadata.num_rows
-        columns = {field.name: str(field.type) for field in self.file.schema_arrow}
         self.picture = _column(columns, PICTURES, lambda kind: "bytes" in kind or "binary" in kind)
         self.label = _column(columns, LABELS, lambda kind: kind.startswith(("int", "uint", "string", "dictionary")))
         if self.picture is None:
@@ -145,7 +145,7 @@ class _Damage:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         from pyarrow import ArrowException
 
-        if isinstance(error, ArrowException | OSError | UnicodeDecodeError):
+        if isinstance(error, ArrowException | OSError | ValueError):
             raise DataError(f"{self.path}: damaged, or changed while it was read ({first_line(error)[:80]})") from None
 
 

@@ -202,7 +202,7 @@ def _read(tree: Tree, name: str, form: _Form) -> tuple[Array, Array]:
             next(lines)
         while block := list(islice(lines, BLOCK)):
             plain = [_plain(line, number, form, where) for number, line in block]
-            pixels.append(_numbers([numbers for _, numbers in plain], block[0][0], form, where))
+            pixels.append(_numbers([text for _, text in plain], [number for number, _ in block], form, where))
             labels += [label for label, _ in plain if label is not None]
             advance(sum(len(line) for _, line in block))
     if not sum(map(len, pixels)):
@@ -226,23 +226,23 @@ def _plain(line: str, number: int, form: _Form, where: str) -> tuple[str | None,
     return label, line
 
 
-def _numbers(lines: Sequence[str], first: int, form: _Form, where: str) -> Array:
+def _numbers(lines: Sequence[str], places: Sequence[int], form: _Form, where: str) -> Array:
     try:
         x = np.loadtxt(lines, np.float32, delimiter=form.delimiter, usecols=form.pixels, ndmin=2, comments=None)
     except (ValueError, IndexError):
-        raise DataError(f"{where}: {_first_bad(lines, first, form)}") from None
+        raise DataError(f"{where}: {_first_bad(lines, places, form)}") from None
     whole = bool(np.isfinite(x).all() and (x == np.rint(x)).all() and x.min() >= 0 and x.max() <= 255)
     return x.astype(np.uint8) if whole else x
 
 
-def _first_bad(lines: Sequence[str], first: int, form: _Form) -> str:
-    """Which of these lines, from line `first` on, cannot be read."""
-    for k, line in enumerate(lines, first):
+def _first_bad(lines: Sequence[str], places: Sequence[int], form: _Form) -> str:
+    """Which of these lines cannot be read; `places` are their numbers."""
+    for k, line in zip(places, lines, strict=True):
         cells = line.split(form.delimiter)
         bad = next((cells[c].strip() for c in form.pixels if not _is_number(cells[c])), None)
         if bad is not None:
             return f"line {k} has {bad!r:.40} where a pixel should be"
-    return f"lines {first} to {first + len(lines)} cannot be read as numbers"
+    return f"lines {places[0]} to {places[-1]} cannot be read as numbers"
 
 
 def _as_labels(labels: Sequence[str]) -> Array:

@@ -226,6 +226,23 @@ def _check_directory(where: Path) -> None:
         raise DataError(f"{where}: its table of contents alone has {size:,} bytes; at most {MOST_FILES:,} files")
 
 
+TAR_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, TypeError, OverflowError)
+"""What tarfile raises where an archive is damaged or cut off."""
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header; where it is cut off or damaged, tarfile would take the archive as ended."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> _Header:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.HeaderError as error:
+            if type(error).__name__ == "EOFHeaderError":  # The mark of its end.
+                raise
+            raise tarfile.ReadError(f"it does not end as it should: {error}") from None
+
+
 class Tar(Tree):
     """A tar archive, packed or not: read from its beginning to its end, in its own order."""
 
@@ -248,27 +265,34 @@ class Tar(Tree):
                 continue
             if name in entries:
                 raise DataError(f"{where}: {name!r} is in it twice")
-            entries[name] = Entry(member.size, str(member.mtime))
+            entries[name] = self._entry(member, where)
             if len(entries) > MOST_FILES:
                 raise DataError(f"{where}: more than {MOST_FILES:,} files")
         super().__init__(where, entries, junk)
 
     def contents(self, names: Iterable[str]) -> Iterator[tuple[str, IO[bytes] | Unreadable]]:
         left = set(names)
-        with _TarErrors(self.where), tarfile.open(self.where, "r|*") as archive:
+        with _TarErrors(self.where), tarfile.open(self.where, "r|*", tarinfo=_Header) as archive:
             for member in archive:
                 name = _safe(member.name, self.where)
                 if name not in left:
                     continue
                 left.discard(name)
-                yield name, self._content(archive, member, self.entries[name])
+                yield name, self._content(self.where, archive, member, self.entries[name])
                 if not left:
                     break
         yield from ((name, Unreadable("it is not there any more")) for name in sorted(left))
 
     @staticmethod
-    def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, known: Entry) -> IO[bytes] | Unreadable:
-        if not member.isreg() or Entry(member.size, str(member.mtime)) != known:
+    def _entry(member: tarfile.TarInfo, where: Path) -> Entry:
+        """A tar archive has no checksums of its files, and their times may all be 0: its own time tells of a change."""
+        return Entry(member.size, f"{member.mtime} {where.stat().st_mtime_ns}")
+
+    @classmethod
+    def _content(
+        cls, where: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, known: Entry
+    ) -> IO[bytes] | Unreadable:
+        if not member.isreg() or cls._entry(member, where) != known:
             return Unreadable("it was changed meanwhile")
         if known.size > MOST_BYTES:
             return Unreadable(f"{known.size:,} bytes, too many for a file in an archive; unpack it")
@@ -278,7 +302,7 @@ class Tar(Tree):
 
     @staticmethod
     def _members(where: Path) -> Iterator[tarfile.TarInfo]:
-        with _TarErrors(where), tarfile.open(where, "r|*") as archive:
+        with _TarErrors(where), tarfile.open(where, "r|*", tarinfo=_Header) as archive:
             for member in archive:
                 yield member
                 archive.members = []  # type: ignore[attr-defined]  # Otherwise all headers stay in memory.
@@ -291,7 +315,7 @@ class _TarErrors:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, tarfile.TarError | EOFError | zlib.error | ValueError):
+        if isinstance(error, TAR_DAMAGE):
             raise DataError(f"{self.where}: a damaged tar archive ({error})") from None
         if isinstance(error, OSError):
             raise DataError(f"{self.where}: a damaged tar archive ({error.strerror or error})") from None
