@@ -177,6 +177,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "floats from -1": (OF.x / 127.5 - 1, r"x_train has values -1 .. 1; .*give \(x \+ 1\) / 2"),
     "NaN": (OF.x * np.nan, r"x_train has NaN; float images lie in \[0, 1\]"),
     "integers": (OF.x.astype(np.int64), "x_train is int64 with values 0 .. 255"),
+    "one single value": (np.full((2, 8, 8), -56, np.int8), "x_train is int8 with values -56 .. -56; .*if -56 is black"),
     "bool": (OF.x > 9, r"x_train is bool with values 0 .. 1; .*\(x \* 255\).round\(\).astype\('uint8'\)"),
     "complex": (OF.x * 1j, "x_train is complex128; expected uint8"),
     "strings": (np.array([["a"]]), "x_train is <U1; expected uint8"),

@@ -86,7 +86,8 @@ def range_hint(x: Array, source: str | None) -> str:
     if x.dtype.kind not in "biuf" or not x.size or (x.dtype.kind == "f" and not np.isfinite(x).all()):
         return ""
     low, high = float(x.min()), float(x.max())
-    usual = next(((a, b) for a, b in RANGES if a <= low and high <= b), (math.floor(low), math.ceil(high)))
+    own = math.floor(low), max(math.ceil(high), math.floor(low) + 1)
+    usual = next(((a, b) for a, b in RANGES if a <= low and high <= b), own)
     if source is None:
         return f"; if {usual[0]} is black and {usual[1]} white: {_formula(*usual)}"
     return import_hint(source, f"--range {usual[0]}..{usual[1]}", f"if {usual[0]} is black and {usual[1]} white: ")

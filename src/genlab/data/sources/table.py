@@ -150,7 +150,8 @@ def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
     ids = [k for k in columns if (header and names[k] in IDS) or not any("".join(row[k : k + 1]) for row in rows)]
     rest = [k for k in columns if k != label and k not in ids]
     if label is None and flat_form(len(rest)) is None and flat_form(len(rest) - 1):
-        label = rest[0] if len({row[rest[0]] for row in body}) > 1 else rest[-1]
+        values = {row[rest[0]] for row in body if len(row) == len(names)}
+        label = rest[0] if len(values) > 1 else rest[-1]
         rest.remove(label)
         notes.append(f"{name}: column {label + 1} of {len(names)} is taken as the label")
     if flat_form(len(rest)) is None:

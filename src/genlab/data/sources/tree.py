@@ -177,7 +177,7 @@ class Zip(Tree):
             if info.flag_bits & 1:
                 raise DataError(f"{where}: locked with a password")
             name = _safe(info.filename, where)
-            if info.is_dir() or not name:
+            if not name or info.is_dir():
                 continue
             if _has_junk(name):
                 junk += 1
