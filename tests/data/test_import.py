@@ -582,3 +582,16 @@ def test_options_that_mean_nothing(options: dict[str, Any], words: str, tmp_path
     with pytest.raises(UsageError, match=words):
         genlab.import_images((made().x, made().y), tmp_path / "own.npz", **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_labels_of_one_split_alone_are_left_out_in_the_open(tmp_path: Path) -> None:
+    of = made()
+    arrays = {"x_train": of.x, "y_train": of.y, "x_test": of.x_test}
+    found = genlab.import_images(arrays, tmp_path / "a.npz")
+    assert found.record["decisions"]["labels"] == "left out: only one of the splits has them"
+    assert data.load(str(tmp_path / "a.npz")).class_names == ()
+    flat = [*writers.files(of.x, of.y, "train/"), ("test/a.png", writers.png(of.x_test[0]))]
+    folder = writers.folder(tmp_path / "own", iter(flat))
+    note = "not all pictures lie in folders of classes, so there are no classes"
+    assert note in data.load(str(folder)).notes
+    assert note in genlab.import_images(folder, tmp_path / "b.npz").record["notes"]

@@ -281,6 +281,9 @@ TEXTS: dict[str, Callable[[str], bytes]] = {
     "quotes": lambda text: "\n".join(
         ",".join(f'"{cell}"' for cell in line.split(",")) for line in text.split("\n") if line
     ).encode(),
+    "quotes and spaces": lambda text: "\n".join(
+        " , ".join(f'"{cell}"' for cell in line.split(",")) for line in text.split("\n") if line
+    ).encode(),
     "spaces": lambda text: text.replace(",", " , ").encode(),
     "a comma at the end": lambda text: text.replace("\n", ",\n").encode(),
     "an id": lambda text: "\n".join(
@@ -297,7 +300,9 @@ def test_tables_as_programs_write_them(kind: str, tmp_path: Path) -> None:
     of = made()
     text = writers.table(of.x, of.y, header=True).decode().replace("\r\n", "\n")
     (tmp_path / "own.csv").write_bytes(TEXTS[kind](text))
-    same(data.load(str(tmp_path / "own.csv")), of.x, of.y)
+    found = data.load(str(tmp_path / "own.csv"))
+    same(found, of.x, of.y)
+    assert found.notes == (), "the column of the labels is known by its name"
 
 
 def test_a_name_with_the_separator_in_it(tmp_path: Path) -> None:

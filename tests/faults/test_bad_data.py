@@ -31,7 +31,7 @@ from genlab import data
 from genlab.cli import main
 from genlab.data import checking, importing
 from genlab.data.folder import read_images
-from genlab.data.sources import folders, tree
+from genlab.data.sources import folders, table, tree
 from genlab.errors import DataError, GenlabError, StorageError
 from writers import made
 
@@ -862,3 +862,9 @@ def test_what_was_found_by_chance(tmp_path: Path, told: Told) -> None:
     assert checking.check(str(path)).splits["test"].side == 4
     with pytest.raises(DataError, match="training and test images of 1 x 8 x 8 and 1 x 4 x 4"):
         read_images(path, ())
+
+
+def test_a_packed_table_that_goes_on_and_on(tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "FREELY", 1000)
+    (tmp_path / "own.csv").write_bytes(gzip.compress(b"1,20,30,40,50\n" * 100_000))
+    refused(told, tmp_path / "own.csv", "goes on and on; it is not read")

@@ -127,6 +127,8 @@ def plan(collection: Collection, options: Options) -> Plan:
     decisions: dict[str, str] = {}
     labels, names = collection.labels, collection.class_names
     rows = np.arange(len(collection), dtype=np.int64)
+    if isinstance(collection, ArrayCollection) and len({p.labels is None for p in collection.parts.values()}) > 1:
+        decisions["labels"], names = "left out: only one of the splits has them", ()
     if options.classes is not None:
         kept = chosen(options.classes, names, collection.where)
         assert labels is not None

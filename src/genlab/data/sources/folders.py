@@ -41,6 +41,8 @@ def pictures_in(tree: Tree, where: str) -> PictureCollection:
     kinds = sorted({kind for _, test, kind in chosen if kind is not None and not test}, key=natural)
     labels = _labels(chosen, kinds, where)
     if labels is None:
+        if kinds:
+            notes.append("not all pictures lie in folders of classes, so there are no classes")
         kinds = []
     check_names(kinds, where)
     files = [name for name, _, _ in chosen]
