@@ -17,7 +17,7 @@ from genlab.data import Dataset
 from genlab.data.folder import from_array, in_memory, read_images
 from genlab.data.memory import Images, name_of
 from genlab.data.preprocessing import Resize
-from genlab.engine.files import destination, write_json
+from genlab.engine.files import destination, expanded, write_json
 from genlab.engine.stages import stage
 from genlab.errors import UsageError
 from genlab.evaluation import cas, catalogue, judge, kept, sizes
@@ -126,7 +126,7 @@ def _evaluate_images(
     source: Images, dataset: str, resize: Resize | None, chosen: Judge | None, accuracy_score: bool, place: Path | None
 ) -> Evaluation:
     train = data.load(dataset)
-    path = Path(source).expanduser() if isinstance(source, str | Path) else None
+    path = expanded(source) if isinstance(source, str | Path) else None
     read = in_memory if path is None else read_images
     images, requested, notes = read(source if path is None else path, train.class_names)
     of = "images in memory" if path is None else str(path)

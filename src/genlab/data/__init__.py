@@ -9,6 +9,7 @@ from genlab.data import builtin, files, memory, selection
 from genlab.data.builtin import BUILTIN, load_builtin
 from genlab.data.dataset import Dataset, Source, Split, first, fit
 from genlab.data.files import load_npz
+from genlab.engine.files import expanded
 from genlab.errors import DataError
 
 __all__ = ["BUILTIN", "Dataset", "Split", "fact_words", "facts", "first", "fit", "is_packaged", "load", "load_builtin"]
@@ -74,11 +75,12 @@ def is_packaged(name: str) -> bool:
 
 def place_of(name: str) -> Path | None:
     """Where on the disk a dataset lies; None for one that lies nowhere there."""
-    source = source_of(name)
-    if source.packaged(name) or source is memory.SOURCE:
-        return None
     inner = selection.parts(name)
-    return Path(inner[0] if inner else name).expanduser()
+    whole = inner[0] if inner else name
+    source = source_of(whole)
+    if source.packaged(whole) or source is memory.SOURCE:
+        return None
+    return expanded(whole)
 
 
 def settled(name: str, classes: list[str | int] | None) -> str:

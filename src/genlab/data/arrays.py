@@ -7,6 +7,7 @@ was found, and which `genlab data import ... --range LOW..HIGH` would say what i
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from genlab.errors import DataError
 
 Array = np.ndarray[Any, Any]
 MOST_CLASSES = 1000
+MOST_LABEL = np.iinfo(np.int64).max
 DARK = 16
 """Images whose brightest pixel is at most this are black to the eye: their values mean another range."""
 RANGES = ((0, 1), (-1, 1), (0, 15), (0, 16), (0, 255), (0, 4095), (0, 65_535))
@@ -34,7 +36,7 @@ def as_images(x: Array, where: str, notes: list[str], source: str | None = None)
         DataError: another type, range or shape; says what was found, and what to do.
     """
     if x.dtype != np.uint8:
-        raise DataError(f"{where} is {x.dtype}{_extent(x)}; expected uint8, 0 .. 255{range_hint(x, source)}")
+        raise DataError(f"{where} is {x.dtype}{extent(x)}; expected uint8, 0 .. 255{range_hint(x, source)}")
     images = planes(x, where, notes)
     if images.shape[2] != images.shape[3]:
         raise DataError(
@@ -84,7 +86,8 @@ def range_hint(x: Array, source: str | None) -> str:
     if x.dtype.kind not in "biuf" or not x.size or (x.dtype.kind == "f" and not np.isfinite(x).all()):
         return ""
     low, high = float(x.min()), float(x.max())
-    usual = next(((a, b) for a, b in RANGES if a <= low and high <= b), (math.floor(low), math.ceil(high)))
+    own = math.floor(low), max(math.ceil(high), math.floor(low) + 1)
+    usual = next(((a, b) for a, b in RANGES if a <= low and high <= b), own)
     if source is None:
         return f"; if {usual[0]} is black and {usual[1]} white: {_formula(*usual)}"
     return import_hint(source, f"--range {usual[0]}..{usual[1]}", f"if {usual[0]} is black and {usual[1]} white: ")
@@ -99,11 +102,12 @@ def import_hint(source: str | None, options: str, words: str = "") -> str:
     """The command that makes a file of images that can be used, behind a semicolon."""
     if source is None:
         return ""
-    name = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0] or "images"
+    name = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0].lstrip("-") or "images"
+    source = f"./{source}" if source.startswith("-") else source
     return f"; {words}genlab data import {shlex.quote(source)} -o {shlex.quote(f'{name}-genlab.npz')} {options}"
 
 
-def _extent(x: Array) -> str:
+def extent(x: Array) -> str:
     """Lowest and highest value in words."""
     if x.dtype.kind not in "biuf" or not x.size:
         return ""
@@ -134,21 +138,21 @@ def as_labels(y: Array, n: int, where: str) -> Array:
         return y
     if y.dtype.kind not in "iu":
         raise DataError(f"{where} is {y.dtype}; expected integers 0 .. K-1, or names")
-    if y.size and y.min() < 0:
-        at = int(np.flatnonzero(y < 0)[0])
+    if y.size and (y.min() < 0 or y.max() > MOST_LABEL):
+        at = int(np.flatnonzero((y < 0) | (y > MOST_LABEL))[0])
         raise DataError(f"{where}[{at}] is {y[at]}; expected 0 .. K-1, or names")
     return y.astype(np.int64)
 
 
 def class_names_of(y: Array, where: str, given: Array | Sequence[str] | None = None, given_at: str = "") -> list[str]:
-    """The names of the classes of labels: those `given`, or the values that occur, in their order.
+    """The names of the classes of labels: those `given`, or the values that occur, in natural order.
 
     Raises:
         DataError: too many classes, or `given` are no such names.
     """
     if given is not None and y.dtype.kind != "U":
         return _given_names(np.asarray(given), int(y.max()) + 1, given_at)
-    names = [str(value) for value in np.unique(y).tolist()]
+    names = sorted((str(value) for value in np.unique(y).tolist()), key=natural)
     if len(names) > MOST_CLASSES:
         raise DataError(f"{where} has {len(names):,} different values; at most {MOST_CLASSES:,} classes are allowed")
     return names
@@ -204,3 +208,15 @@ def numbered(y: Array, names: Sequence[str], where: str, given: bool) -> Labels:
         shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
         raise DataError(f"{where}[{bad[0]}] is {y[bad[0]]}, a class that the training images lack; known: {shown}")
     return np.asarray(found, np.int64)
+
+
+def natural(name: str) -> list[list[tuple[int, int, str]]]:
+    """A key that sorts as people count, digit_2 before digit_10: folder by folder, numbers by value.
+
+    >>> sorted(["10.png", "9.png", "a/1.png"], key=natural)
+    ['9.png', '10.png', 'a/1.png']
+    """
+    return [
+        [(0, int(run[:4000]), run) if k % 2 else (1, 0, run) for k, run in enumerate(re.split("([0-9]+)", part)) if run]
+        for part in name.split("/")
+    ]

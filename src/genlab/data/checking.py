@@ -194,7 +194,7 @@ def _of_duplicates(splits: dict[Split, Dataset]) -> Iterator[Finding]:
                 differ = int(np.count_nonzero(labels[again] != labels[first[inverse[again]]]))
                 words = f", {differ:,} of them with another label" if differ else ""
             yield Finding(f"{split} images that repeat an earlier one: {len(again):,}{words}", {split: again})
-    if "test" in hashed:
+    if "test" in hashed and hashed["test"].dtype == hashed["train"].dtype:
         known = np.flatnonzero(np.isin(hashed["test"], hashed["train"]))
         if len(known):
             yield Finding(f"test images that are training images too: {len(known):,}", {"test": known})

@@ -9,6 +9,7 @@ from genlab.data.dataset import Dataset, Source, Split
 from genlab.data.sources import npz
 from genlab.data.sources.collection import Collection
 from genlab.data.sources.found import collect
+from genlab.engine.files import expanded
 from genlab.errors import DataError, nearest
 
 NAMES: list[str] = []
@@ -21,7 +22,7 @@ def collection(name: str | Path) -> Collection:
     Raises:
         DataError: nothing, or nothing that can be read as images.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     if not path.exists():
         guess = nearest(str(name), NAMES)
         hint = f"; did you mean {guess!r}?" if guess else ""
@@ -61,7 +62,7 @@ def load_npz(path: str | Path, split: Split = "train") -> Dataset:
     Raises:
         DataError: missing, damaged, or not in a layout that is known; says which array and what was expected.
     """
-    return npz.collect(Path(path).expanduser(), str(path)).dataset(split)
+    return npz.collect(expanded(path), str(path)).dataset(split)
 
 
 SOURCE = Source(claims=lambda name: True, load=load, has_test=lambda name: "test" in collection(name).splits)

@@ -16,6 +16,7 @@ from genlab.data.dataset import Images, Labels
 from genlab.data.sources.collection import Collection
 from genlab.data.sources.found import collect
 from genlab.data.sources.npz import arrays_in, read_arrays
+from genlab.engine.files import expanded
 from genlab.errors import DataError
 
 
@@ -30,7 +31,7 @@ def read_images(path: str | Path, class_names: Sequence[str]) -> tuple[Images, L
     Raises:
         DataError: nothing there, or not such images; names the file or array.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.exists():
         raise DataError(f"{path}: no such run, folder or file")
     if path.suffix.lower() == ".npz" and path.is_file() and "images" in arrays_in(path):
@@ -91,7 +92,7 @@ def from_array(x: NDArray[Any], where: str) -> Images:
     Raises:
         DataError: not such an array; begins with `where`.
     """
-    if x.dtype.kind == "f":
+    if x.dtype.kind == "f" and x.ndim:
         bad = np.flatnonzero(~((x >= 0) & (x <= 1)).reshape(len(x), -1).all(1)) if x.size else np.array([], int)
         if len(bad):
             high = x[bad[0]][np.isfinite(x[bad[0]])].max(initial=0)

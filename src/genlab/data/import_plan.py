@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.data.arrays import DARK, Array, import_hint, range_hint
+from genlab.data.arrays import DARK, Array, extent, import_hint, range_hint
 from genlab.data.dataset import Labels, Split
 from genlab.data.selection import chosen
 from genlab.data.sources.collection import ArrayCollection, Collection, MixedSizes, sizes
@@ -68,7 +68,7 @@ class Options:
         self._check(0 <= self.seed < 2**63, "seed", "0 .. 2^63 - 1")
         if self.range is not None:
             low, high = self.range
-            self._check(math.isfinite(low) and math.isfinite(high) and low < high, "range", "LOW..HIGH, LOW below HIGH")
+            self._check(math.isfinite(high - low) and low < high, "range", "LOW..HIGH, LOW below HIGH")
 
     def _check(self, fine: bool, name: str, allowed: str) -> None:
         if not fine:
@@ -104,7 +104,8 @@ class Plan:
     @property
     def key(self) -> str:
         """Equal for the same source, unchanged, and the same decisions."""
-        told = [self.collection.stamp, self.conversion.record(), self.options.skip_bad, self.class_names]
+        form = [self.conversion.record(), self.may_be_gray]
+        told = [self.collection.stamp, form, self.options.skip_bad, self.class_names]
         digest = hashlib.sha256(json.dumps(told).encode("utf-8", "surrogateescape"))
         for array in (self.rows, self.test, self.labels):
             digest.update(b"-" if array is None else np.ascontiguousarray(array).data)
@@ -126,6 +127,8 @@ def plan(collection: Collection, options: Options) -> Plan:
     decisions: dict[str, str] = {}
     labels, names = collection.labels, collection.class_names
     rows = np.arange(len(collection), dtype=np.int64)
+    if isinstance(collection, ArrayCollection) and len({p.labels is None for p in collection.parts.values()}) > 1:
+        decisions["labels"], names = "left out: only one of the splits has them", ()
     if options.classes is not None:
         kept = chosen(options.classes, names, collection.where)
         assert labels is not None
@@ -218,19 +221,20 @@ def bad_pictures(collection: Collection, unreadable: dict[int, str]) -> DataErro
 
 def _check_values(collection: Collection, rows: NDArray[np.int64], options: Options, deep: dict[int, int]) -> None:
     """Refuse values whose black and white nobody can know."""
-    if isinstance(collection, ArrayCollection) and options.range is not None:
+    if isinstance(collection, ArrayCollection):
         for split in collection.splits:
-            _check_range(collection.planes(split), options.range, collection.parts[split].images_at)
+            at = collection.parts[split].images_at
+            if (x := collection.planes(split)).dtype.kind not in "biuf":
+                raise DataError(f"{at} is {x.dtype}; expected numbers")
+            if options.range is not None:
+                _check_range(x, options.range, at)
     if options.range is not None:
         return
     if isinstance(collection, ArrayCollection):
         for split in collection.splits:
             x, at = collection.planes(split), collection.parts[split].images_at
             if x.dtype != np.uint8 or 0 < int(x.max()) <= DARK:
-                low, high = float(x.min()), float(x.max())
-                raise DataError(
-                    f"{at} is {x.dtype} with values {low:.6g} .. {high:.6g}{range_hint(x, collection.path)}"
-                )
+                raise DataError(f"{at} is {x.dtype}{extent(x)}{range_hint(x, collection.path)}")
         return
     some = list(deep)[:: max(1, len(deep) // LOOKED_AT)]
     highest = 0.0

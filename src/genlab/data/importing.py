@@ -28,8 +28,8 @@ from genlab.data.import_plan import Options, Plan, bad_pictures, plan
 from genlab.data.sources.conversion import LUMA
 from genlab.data.sources.picture import Picture, Unreadable
 from genlab.engine import signals
-from genlab.engine.files import destination, refusals, sync_folder, write
-from genlab.engine.lock import held
+from genlab.engine.files import destination, expanded, refusals, sync_folder, write
+from genlab.engine.lock import held, is_held
 from genlab.engine.stages import advance, stage
 from genlab.engine.version import VERSION
 from genlab.errors import DataError, UsageError
@@ -107,31 +107,37 @@ def import_images(source: Any, output: str | Path, options: Options | None = Non
         StorageError: the disk refuses. BusyError: another import into the same file runs.
         Stopped: interrupted; the same call goes on.
     """
-    chosen, path = options or Options(), Path(output).expanduser()
+    chosen, path = options or Options(), expanded(output)
     destination(path, ".npz (arrays)")
     in_memory = not isinstance(source, str | Path)
     collection = memory.collection(source) if in_memory else collection_at(source)
     made = plan(collection, chosen)
+    work = path.with_name(f"{path.name}.importing")
     if path.exists():
         record = record_of(path)
         if record is not None and record.get("key") == made.key and not in_memory:
+            if not is_held(work / "lock"):
+                shutil.rmtree(work, ignore_errors=True)  # Which the disk may have refused.
             return Imported(path, record, already=True)
         raise UsageError(
             f"{path}: a file is there already, of other images or made in another way; choose another name"
         )
-    work = path.with_name(f"{path.name}.importing")
     with refusals(path):
         work.mkdir(exist_ok=True)
     words = f"stopped; what was read is kept in {work}, and the same command goes on with it"
     with held(work / "lock", "imports into it"), signals.at_once(words):
-        record = _into(work, path, made, afresh=in_memory)
+        try:
+            record = _into(work, path, made, afresh=in_memory)
+        except DataError:  # The same command can only fail again.
+            shutil.rmtree(work, ignore_errors=True)
+            raise
     shutil.rmtree(work, ignore_errors=True)
     return Imported(path, record)
 
 
 def _into(work: Path, path: Path, made: Plan, afresh: bool) -> dict[str, Any]:
     state = None if afresh else _State.read(work / "state", made.key, len(made.rows))
-    if state is None:
+    if state is None or not _has_pixels(work / "pixels", made, state):
         (work / "pixels").unlink(missing_ok=True)
         state = _State(np.zeros(len(made.rows), np.uint8))
         place = {int(row): slot for slot, row in enumerate(made.rows)}
@@ -143,6 +149,13 @@ def _into(work: Path, path: Path, made: Plan, afresh: bool) -> dict[str, Any]:
         record = _record(made, state)
         _write(path, pixels, made, state, record)
     return record
+
+
+def _has_pixels(file: Path, made: Plan, state: _State) -> bool:
+    """Whether the file is as long as the state says."""
+    last = int(np.flatnonzero(state.slots == DONE).max(initial=-1))
+    each = (1 if made.conversion.color == "gray" else 3) * made.conversion.size**2
+    return file.exists() and file.stat().st_size >= (last + 1) * each
 
 
 def _read(pixels: IO[bytes], file: Path, made: Plan, state: _State) -> None:

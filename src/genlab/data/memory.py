@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from PIL import Image
 
 from genlab.data.arrays import RANGES, Array, as_labels, class_names_of, numbered
-from genlab.data.dataset import Dataset, Source, Split
+from genlab.data.dataset import Dataset, Source, Split, fingerprint
 from genlab.data.sources.collection import ArrayCollection, Collection, Part, PictureCollection
 from genlab.data.sources.picture import Head, Picture, Unreadable, of_image
 from genlab.engine.stages import advance, stage
@@ -55,12 +56,17 @@ def keep(given: Images) -> str:
     name = f"{PREFIX}{train.fingerprint[:12]}"
     if "test" in splits:
         name += f"-{splits['test'].fingerprint[:12]}"
-    _kept[name] = splits
+    _kept[name] = {split: replace(data, images=data.images.copy()) for split, data in splits.items()}
     return name
 
 
 def collection(given: Images) -> Collection:
     """Images in memory as a collection, as `genlab.import_images` reads it."""
+    if isinstance(given, Dataset) or (isinstance(given, Mapping) and "train" in given):
+        splits = _splits(given)
+        arrays: dict[str, Any] = {f"x_{split}": data.images for split, data in splits.items()}
+        arrays |= {f"y_{split}": data.labels for split, data in splits.items() if data.labels is not None}
+        return _of_arrays(arrays | ({"class_names": names} if (names := splits["train"].class_names) else {}))
     found = _collection(given, "images")
     if found is None:
         raise DataError(_expected(given))
@@ -69,7 +75,7 @@ def collection(given: Images) -> Collection:
 
 def _splits(given: Images) -> dict[Split, Dataset]:
     if isinstance(given, Dataset):
-        return {"train": given}
+        return {"train": replace(given, fingerprint=fingerprint(given.images, given.labels))}  # It may be a part.
     if isinstance(given, Mapping) and "train" in given:
         return _both(given)
     found = _collection(given, "images")
@@ -85,8 +91,20 @@ def _both(given: Mapping[str, Any]) -> dict[Split, Dataset]:
         raise DataError(f"data: unknown key {min(strange)!r}; a mapping has train and test, or x_train, y_train, ...")
     found: dict[Split, Dataset] = {"train": _splits(given["train"])["train"]}
     if given.get("test") is not None:
-        found["test"] = _splits(given["test"])["train"]
+        found["test"] = _numbered_as(found["train"], _splits(given["test"])["train"])
     return found
+
+
+def _numbered_as(train: Dataset, test: Dataset) -> Dataset:
+    """The test split with the numbers of the training split's classes, where it has no others."""
+    if (
+        test.labels is None
+        or test.class_names == train.class_names
+        or not set(test.class_names) <= {*train.class_names}
+    ):
+        return test
+    labels = np.array([train.class_names.index(name) for name in test.class_names], np.int64)[test.labels]
+    return replace(test, labels=labels, class_names=train.class_names, fingerprint=fingerprint(test.images, labels))
 
 
 def _collection(given: Images, where: str) -> Collection | None:
@@ -121,6 +139,8 @@ def _of_arrays(given: Mapping[str, Any]) -> ArrayCollection:
     for split in splits:
         x, y = given.get(f"x_{split}"), given.get(f"y_{split}")
         if x is None:
+            if y is not None or split == "train":
+                raise DataError(f"data: x_{split}, the images, is missing")
             continue
         images = _as_bytes(_array(x), f"x_{split}", notes)
         labels = None if y is None else partial(_array, y)
@@ -135,7 +155,13 @@ def _same(x: Array) -> Array:
 def _array(x: Any) -> Array:
     """An array of whatever was given; on the CPU."""
     if isinstance(x, torch.Tensor):
-        x = x.detach().cpu().numpy()
+        x = x.detach().cpu()
+        try:
+            return np.asarray((x.float() if x.dtype == torch.bfloat16 else x).numpy())
+        except (TypeError, RuntimeError):
+            raise DataError(f"a tensor of {x.dtype}, {x.layout}, is no array of images or labels") from None
+    if isinstance(x, list | tuple) and any(isinstance(each, torch.Tensor) for each in x):
+        x = [_array(each) for each in x]
     try:
         found = np.asarray(x)
     except ValueError:
@@ -158,13 +184,18 @@ def _as_bytes(x: Array, where: str, notes: list[str]) -> Array:
     return np.rint(x.astype(np.float64) * 255).astype(np.uint8)
 
 
-def _of_pillow(images: Sequence[Image.Image], labels: Array | None, where: str) -> PictureCollection:
+def _of_pillow(
+    images: Sequence[Image.Image], labels: Array | None, where: str, given: Sequence[str] | None = None
+) -> PictureCollection:
     names: tuple[str, ...] = ()
     numbers = None
+    odd = next((each for each in images if not isinstance(each, Image.Image)), None)
+    if odd is not None:
+        raise DataError(f"{where}: a {type(odd).__name__} among Pillow images")
     if labels is not None:
         y = as_labels(labels, len(images), "labels")
-        names = tuple(class_names_of(y, "labels"))
-        numbers = numbered(y, names, "labels", given=False)
+        names = tuple(class_names_of(y, "labels", given, "classes"))
+        numbers = numbered(y, names, "labels", given is not None)
 
     def decoded(rows: Sequence[int], heads: bool) -> Iterator[tuple[int, Head | Picture | Unreadable]]:
         for row in rows:
@@ -194,18 +225,13 @@ def _of_torch(given: Any) -> Collection:
             advance(1)
     if not images:
         raise DataError("the torch dataset is empty")
-    y = (
-        None
-        if labels[0] is None
-        else np.array([int(label) if not isinstance(label, str) else label for label in labels])
-    )
+    y = None if labels[0] is None else _array(labels)
     names = getattr(given, "classes", None)
+    if not (isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names)):
+        names = None
     if isinstance(images[0], Image.Image):
-        return _of_pillow(images, y if names is None or y is None else np.array(names)[y], "images")
-    stacked = {"x_train": np.stack([_array(image) for image in images])}
-    return _of_arrays(
-        stacked | ({} if y is None else {"y_train": y}) | ({} if names is None else {"class_names": names})
-    )
+        return _of_pillow(images, y, "images", names)
+    return _of_arrays({"x_train": [_array(image) for image in images], "y_train": y, "class_names": names})
 
 
 def _expected(given: Any) -> str:
@@ -238,4 +264,6 @@ def has_test(name: str) -> bool:
     return "test" in _kept[name]
 
 
-SOURCE = Source(claims=lambda name: name.startswith(PREFIX), load=load, has_test=has_test)
+SOURCE = Source(
+    claims=lambda name: name.startswith(PREFIX) and not name.endswith("]"), load=load, has_test=has_test
+)  # Some classes of one are a matter of `selection`.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from genlab.data.dataset import Dataset, Source, Split, fingerprint
+from genlab.engine.files import expanded
 from genlab.errors import DataError, unknown
 
 NAME = re.compile(r"(.+)\[([^\[\]]+)\]")
@@ -18,7 +18,7 @@ NAME = re.compile(r"(.+)\[([^\[\]]+)\]")
 def parts(name: str) -> tuple[str, list[str]] | None:
     """The dataset and the classes in a name such as ``mnist[0,1]``; None where it is no such name."""
     match = NAME.fullmatch(name)
-    if match is None or Path(name).expanduser().exists():
+    if match is None or expanded(name).exists():
         return None
     return match[1], [part.strip() for part in match[2].split(",")]
 

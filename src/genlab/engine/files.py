@@ -37,6 +37,14 @@ def write(path: Path, content: bytes) -> None:
             raise
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with ``~`` as a home folder, where there is such a person; as it is elsewhere."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def destination(path: Path, *endings: str) -> None:
     """See, before any work, whether a file may be written at `path`.
 

@@ -18,7 +18,7 @@ from genlab.data import arrays
 from genlab.data.arrays import Array, import_hint
 from genlab.data.dataset import Dataset, Images, Labels, Split, fingerprint
 from genlab.data.sources.conversion import FITS, Conversion
-from genlab.data.sources.picture import Head, Picture, Unreadable
+from genlab.data.sources.picture import CUT, Head, Picture, Unreadable
 from genlab.engine.stages import advance, stage
 from genlab.errors import DataError, DrawnError
 
@@ -163,6 +163,8 @@ class PictureCollection(Collection):
         if picture.pixels.dtype != np.uint8:
             said = ", ".join(picture.remarks)
             raise DataError(f"{where}: {said}, more than 8{import_hint(self.where, '--range 0..65535')}")
+        if CUT in picture.remarks:
+            raise DataError(f"{where}: {CUT}{import_hint(self.where, '--color rgb', 'to have that: ')}")
         if picture.alpha is not None:
             hint = import_hint(self.where, "--ground white")
             raise DataError(f"{where}: transparent pixels have no value until they lie on a ground{hint}")
@@ -297,7 +299,10 @@ class ArrayCollection(Collection):
         y = part.labels()
         return tuple(
             arrays.class_names_of(
-                arrays.as_labels(y, len(y), part.labels_at), part.labels_at, self._given, self._given_at
+                arrays.as_labels(y, len(self._array("train")), part.labels_at),
+                part.labels_at,
+                self._given,
+                self._given_at,
             )
         )
 
@@ -322,7 +327,10 @@ class ArrayCollection(Collection):
 
     def _array(self, split: Split) -> Array:
         if split not in self._kept:
-            self._kept[split] = self.parts[split].images()
+            found, at = self.parts[split].images(), self.parts[split].images_at
+            if not (found.ndim and found.size):
+                arrays.planes(found, at, [])  # Which refuses it.
+            self._kept[split] = found
         return self._kept[split]
 
     def _place(self, row: int) -> tuple[Split, int]:
@@ -352,6 +360,9 @@ class ArrayCollection(Collection):
     def images(self, rows: Sequence[int]) -> Images:
         asked = dict.fromkeys(self._place(row)[0] for row in rows)
         found = [self._whole(split)[[k for s, k in map(self._place, rows) if s == split]] for split in asked]
+        if len({images.shape[1:] for images in found}) > 1:
+            forms = " and ".join(" x ".join(map(str, images.shape[1:])) for images in found)
+            raise DataError(f"{self.where}: training and test images of {forms} (channels, pixels) cannot be one set")
         return np.concatenate(found)
 
     def _whole(self, split: Split) -> Images:

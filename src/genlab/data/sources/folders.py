@@ -13,10 +13,10 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from genlab.data.arrays import check_names
+from genlab.data.arrays import check_names, natural
 from genlab.data.sources.collection import PictureCollection
 from genlab.data.sources.picture import ENDINGS, REFUSED, Head, Picture, Unreadable, decode, head, is_picture
-from genlab.data.sources.tree import Tree, natural
+from genlab.data.sources.tree import Tree
 from genlab.errors import DataError
 
 TRAIN, TEST, VALIDATION = ("train", "training"), ("test", "testing"), ("val", "valid", "validation")
@@ -41,6 +41,8 @@ def pictures_in(tree: Tree, where: str) -> PictureCollection:
     kinds = sorted({kind for _, test, kind in chosen if kind is not None and not test}, key=natural)
     labels = _labels(chosen, kinds, where)
     if labels is None:
+        if kinds:
+            notes.append("not all pictures lie in folders of classes, so there are no classes")
         kinds = []
     check_names(kinds, where)
     files = [name for name, _, _ in chosen]

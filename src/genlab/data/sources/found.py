@@ -12,7 +12,7 @@ from genlab.data.sources import cifar, folders, idx, npz, parquet, table
 from genlab.data.sources.collection import Collection
 from genlab.data.sources.packed import GZIP, begins
 from genlab.data.sources.picture import ENDINGS, REFUSED, is_picture
-from genlab.data.sources.tree import Folder, Tar, Tree, Zip
+from genlab.data.sources.tree import TAR_DAMAGE, Folder, Tar, Tree, Zip
 from genlab.errors import DataError
 
 
@@ -116,7 +116,7 @@ def _is_tar(path: Path, beginning: bytes, packed: bool) -> bool:
         try:
             with tarfile.open(path, "r|*") as archive:
                 return archive.next() is not None
-        except (tarfile.TarError, EOFError, OSError, ValueError):
+        except (*TAR_DAMAGE, OSError):
             return False
     return False
 
@@ -131,4 +131,6 @@ def _what(path: Path, beginning: bytes) -> str:
         return "damaged, or not an npz file"
     if suffix in (".mat", ".h5", ".hdf5", ".pt", ".pth", ".tfrecord"):
         return f"{suffix} files are not read; load it in Python, and give genlab its arrays"
-    return "empty" if not beginning else "no kind of file that is known"
+    if not beginning:
+        return "damaged, or cut off" if path.stat().st_size else "empty"
+    return "no kind of file that is known"

@@ -22,6 +22,8 @@ from genlab.errors import DataError
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 TRAIN, TEST = ("train",), ("t10k", "test")
+CALLED = re.compile(r"idx[1-4]-(ubyte|int)(\.gz)?$")
+"""What the name of such a file ends in."""
 
 
 def is_idx(beginning: bytes) -> bool:
@@ -60,8 +62,11 @@ def beside(path: Path) -> Folder:
 
 def collect(tree: Tree, where: str, path: str) -> ArrayCollection | None:
     """The images of a folder, an archive, or of files that belong together; None where there are none."""
-    files = [name for name in tree.entries if "ubyte" in name or "idx" in name]
-    files = [name for name in files if is_idx(beginning_of(tree, name))]
+    called = [name for name in tree.entries if "ubyte" in name or "idx" in name]
+    files = [name for name in called if is_idx(beginning_of(tree, name))]
+    bad = next((name for name in called if name not in files and CALLED.search(name)), None)
+    if bad is not None:
+        raise DataError(f"{where}: {bad} is no IDX file; damaged, or cut off")
     images = [name for name in files if beginning_of(tree, name)[3] >= 3]
     found: dict[Split, str] = {}
     for split, words in (("train", TRAIN), ("test", TEST)):
@@ -73,6 +78,8 @@ def collect(tree: Tree, where: str, path: str) -> ArrayCollection | None:
     if not images:
         return None
     if "train" not in found:
+        if len(images) > 1:
+            raise DataError(f"{where}: several files of images ({', '.join(images[:4])}); give the path of one")
         found = {"train": images[0]}
     notes: list[str] = []
     parts = {split: _part(tree, name, files, notes) for split, name in found.items()}
@@ -117,7 +124,9 @@ def _images_of(name: str) -> Iterator[str]:
 
 
 def _prefix(name: str) -> str:
-    return re.split("train|t10k|test", name)[0]
+    """What stands before the word of the split: the name of the set, and where it lies."""
+    folder, slash, file = name.rpartition("/")
+    return folder + slash + re.split("train|t10k|test", file)[0]
 
 
 def _named(tree: Tree, name: str, y: Array) -> Array:

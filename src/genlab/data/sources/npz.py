@@ -1,8 +1,8 @@
 """Arrays that numpy saved: npz files in the usual layouts, and single npy files.
 
-genlab's own layout is x_train, y_train, x_test, y_test, class_names. Understood too are the keys of MedMNIST
-genlab writes x_train, y_train, x_test, y_test, class_names. Understood too are the keys of MedMNIST
-each (KMNIST: arr_0 in ...-imgs.npz, ...-labels.npz).
+genlab writes x_train, y_train, x_test, y_test, class_names. Understood too are the keys of MedMNIST (train_images,
+train_labels, ...), images and labels alone, and pairs of files with one array each (KMNIST: arr_0 in ...-imgs.npz,
+...-labels.npz).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from genlab.data.sources.collection import PictureCollection
 from genlab.data.sources.folders import TEST, TRAIN, VALIDATION
 from genlab.data.sources.picture import Head, Picture, Unreadable, decode, head
 from genlab.data.sources.tree import Folder
-from genlab.errors import DataError
+from genlab.errors import DataError, first_line
 
 MAGIC = b"PAR1"
 PICTURES, LABELS = (
@@ -51,10 +51,12 @@ def collect(tree: Folder, where: str) -> PictureCollection | None:
     files = [name for name in tree.entries if name.lower().endswith(".parquet")]
     if not files:
         return None
-    test, notes = _test_files(files)
-    ordered = [*(name for name in files if name not in test), *test]
+    train, test, notes = _splits(files)
+    ordered = [*train, *test]
     tables = [_File(tree.where / name, where) for name in ordered]
     counts = [table.rows for table in tables]
+    if not sum(counts):
+        raise DataError(f"{where}: no images in it")
     if sum(counts) > 1_000_000:
         raise DataError(f"{where}: {sum(counts):,} rows; at most 1,000,000")
     is_test = np.concatenate([np.full(n, name in test) for n, name in zip(counts, ordered, strict=True)])
@@ -64,13 +66,22 @@ def collect(tree: Folder, where: str) -> PictureCollection | None:
     return PictureCollection(where, "Parquet", names, is_test, labels, class_names, notes, tree.stamp, decoded)
 
 
-def _test_files(files: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The files of the test split, and what must be said about it."""
-    for words in (TEST, VALIDATION):
-        found = [name for name in files if name.rpartition("/")[2].lower().startswith(words)]
-        if found and len(found) < len(files):
-            return found, ["validation files are taken as the test split"] if words is VALIDATION else []
-    return [], []
+def _splits(files: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """The files of the training and the test split, and what must be said about it; a split is told by how a file or
+    a folder is called."""
+
+    def of(words: tuple[str, ...]) -> list[str]:
+        return [name for name in files if any(part.startswith(words) for part in name.lower().split("/"))]
+
+    test, validation = of(TEST), of(VALIDATION)
+    if test and validation:
+        rest = [name for name in files if name not in (*test, *validation)]
+        return (rest, test, ["left out: the validation files"]) if rest else (list(files), [], [])
+    held = test or validation
+    rest = [name for name in files if name not in held]
+    if not rest:
+        return list(files), [], []
+    return rest, held, ["validation files are taken as the test split"] if validation else []
 
 
 class _File:
@@ -84,10 +95,10 @@ class _File:
         self.path = path
         try:
             self.file = parquet.ParquetFile(path)
-        except (ArrowException, OSError) as error:
-            raise DataError(f"{path}: damaged, or no Parquet file ({str(error).splitlines()[0][:80]})") from None
-        self.rows: int = self.file.metadata.num_rows
-        columns = {field.name: str(field.type) for field in self.file.schema_arrow}
+            self.rows: int = self.file.metadata.num_rows
+            columns = {field.name: str(field.type) for field in self.file.schema_arrow}
+        except (ArrowException, OSError, ValueError) as error:
+            raise DataError(f"{path}: damaged, or no Parquet file ({first_line(error)[:80]})") from None
         self.picture = _column(columns, PICTURES, lambda kind: "bytes" in kind or "binary" in kind)
         self.label = _column(columns, LABELS, lambda kind: kind.startswith(("int", "uint", "string", "dictionary")))
         if self.picture is None:
@@ -99,12 +110,13 @@ class _File:
         told = (self.file.schema_arrow.metadata or {}).get(b"huggingface")
         try:
             names = json.loads(told or b"{}")["info"]["features"][self.label]["names"]
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, RecursionError):
             return None
         return [str(name) for name in names] if isinstance(names, list) else None
 
     def labels(self) -> arrays.Array:
-        column = self.file.read(columns=[self.label]).column(0).to_pylist()
+        with _Damage(self.path):
+            column = self.file.read(columns=[self.label]).column(0).to_pylist()
         bad = next((k for k, value in enumerate(column) if value is None), None)
         if bad is not None:
             raise DataError(f"{self.path}: {self.label} of row {bad} is missing")
@@ -112,12 +124,29 @@ class _File:
 
     def contents(self, wanted: set[int]) -> Iterator[tuple[int, bytes | None]]:
         row = 0
-        for batch in self.file.iter_batches(64, columns=[self.picture]):
-            for k, value in enumerate(batch.column(0)):
-                if row + k in wanted:
-                    plain = value.as_py()
-                    yield row + k, plain.get("bytes") if isinstance(plain, dict) else plain
-            row += len(batch)
+        with _Damage(self.path):
+            for batch in self.file.iter_batches(64, columns=[self.picture]):
+                for k, value in enumerate(batch.column(0)):
+                    if row + k in wanted:
+                        plain = value.as_py()
+                        content = plain.get("bytes") if isinstance(plain, dict) else plain
+                        yield row + k, content if isinstance(content, bytes) else None
+                row += len(batch)
+
+
+class _Damage:
+    """Inside: what pyarrow says of a damaged file becomes a line of ours."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from pyarrow import ArrowException
+
+        if isinstance(error, ArrowException | OSError | ValueError):
+            raise DataError(f"{self.path}: damaged, or changed while it was read ({first_line(error)[:80]})") from None
 
 
 def _column(columns: dict[str, str], usual: Sequence[str], fits: Any) -> str | None:
@@ -128,7 +157,7 @@ def _column(columns: dict[str, str], usual: Sequence[str], fits: Any) -> str | N
 def _labels(tables: Sequence[_File], test: Any, where: str) -> tuple[Any, tuple[str, ...]]:
     if any(table.label is None for table in tables):
         return None, ()
-    y = np.concatenate([table.labels() for table in tables])
+    y = np.concatenate([table.labels() for table in tables if table.rows])
     at = f"{where}: {tables[0].label}"
     y = arrays.as_labels(y, len(test), at)
     given = tables[0].class_names()

@@ -30,6 +30,8 @@ FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "TGA", "AV
 MOST_PIXELS = 64_000_000
 """A picture with more is not decoded: it would take hundreds of megabytes."""
 BITS_16 = 65_535
+CUT = "16 bits per channel, of which the upper 8 are read"
+"""A remark: so Pillow decodes colour, and gray with transparency."""
 
 
 def is_picture(name: str) -> bool:
@@ -93,8 +95,8 @@ def head(file: IO[bytes]) -> Head:
     file.seek(0)
     with _Opened(file) as image:
         width, height = image.size
-        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # Lies on its side.
-            width, height = height, width
+        if image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # Lies on its side.
+            width, height = height, width  # Of a TIFF file Pillow gives them as they will be.
         bits = 16 if image.mode.startswith("I") else 32 if image.mode == "F" else 8
         return Head((width, height), image.mode in ("1", "L", "LA", "La") or bits > 8, bits)
 
@@ -120,9 +122,13 @@ def decode(file: IO[bytes]) -> Picture:
         remarks = []
         if (frames := getattr(image, "n_frames", 1)) > 1:
             remarks.append(f"first of {frames} frames")
-        image.load()
+        if not image.mode.startswith("I") and _is_cut(image):
+            remarks.append(CUT)
+        told = [image.getexif().get(0x0112, 1)]
+        image.load()  # Which turns a TIFF file, and finds what stands behind the pixels of a PNG file.
+        told.append(image.getexif().get(0x0112, 1))
         turned = ImageOps.exif_transpose(image)
-        if turned.size != image.size or image.getexif().get(0x0112, 1) not in (0, 1):
+        if any(orientation in range(2, 9) for orientation in told):
             remarks.append("turned upright by its EXIF tag")
         return of_image(turned, remarks)
 
@@ -135,8 +141,10 @@ def of_image(image: Image.Image, remarks: list[str] | None = None) -> Picture:
     """
     said, mode = list(remarks or []), image.mode
     transparent = mode in ("LA", "La", "PA", "RGBA", "RGBa") or (mode in ("1", "L", "P", "RGB") and _has_key(image))
+    if 0 in image.size:
+        raise Unreadable("no pixels")
     if mode.startswith("I") or mode == "F":
-        return _deep(np.asarray(image), said)
+        return _deep(np.asarray(image), said, image.info.get("transparency"))
     if mode in ("P", "PA"):
         said.append("palette")
     if mode not in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa"):
@@ -147,6 +155,8 @@ def of_image(image: Image.Image, remarks: list[str] | None = None) -> Picture:
         array = np.asarray(image.convert(wanted), np.uint8)
     except ValueError:
         raise Unreadable(f"pixels of a kind that is not read ({mode})") from None
+    except (OSError, SyntaxError):  # One that was opened, and not loaded yet.
+        raise Unreadable("damaged, or cut off") from None
     array = array[:, :, None] if array.ndim == 2 else array
     array = array.transpose(2, 0, 1)
     alpha = None
@@ -157,11 +167,21 @@ def of_image(image: Image.Image, remarks: list[str] | None = None) -> Picture:
     return Picture(np.ascontiguousarray(array), alpha, tuple(said))
 
 
-def _deep(array: NDArray[Any], said: list[str]) -> Picture:
-    """A gray picture of more than 8 bits, as it is."""
+def _is_cut(image: Image.Image) -> bool:
+    """Whether Pillow will drop the lower half of 16 bits: its decoders say so in their names of the pixels' form."""
+    told = [tile[3] for tile in getattr(image, "tile", [])]
+    forms = [each for args in told for each in (args if isinstance(args, tuple) else (args,))]
+    deep_ppm = getattr(image, "format", None) == "PPM" and any(isinstance(n, int) and n > 255 for n in forms)
+    return deep_ppm or any(isinstance(form, str) and ";16" in form for form in forms)
+
+
+def _deep(array: NDArray[Any], said: list[str], key: Any = None) -> Picture:
+    """A gray picture of more than 8 bits, as it is; `key` is the value that is transparent."""
+    alpha = np.where(array == key, 0, 255).astype(np.uint8) if isinstance(key, int) and (array == key).any() else None
+    said += ["transparent"] if alpha is not None else []
     if array.dtype.kind in "iu" and array.size and array.min() >= 0 and array.max() <= BITS_16:
-        return Picture(array.astype(np.uint16)[None], None, (*said, "16 bits"))
-    return Picture(array[None], None, (*said, f"{array.dtype} pixels"))
+        return Picture(array.astype(np.uint16)[None], alpha, (*said, "16 bits"))
+    return Picture(array[None], alpha, (*said, f"{array.dtype} pixels"))
 
 
 def _has_key(image: Image.Image) -> bool:

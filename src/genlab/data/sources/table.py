@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
 import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +22,7 @@ from genlab.data.dataset import Split
 from genlab.data.sources.collection import ArrayCollection, Part
 from genlab.data.sources.packed import GZIP
 from genlab.data.sources.picture import Unreadable
-from genlab.data.sources.tree import Folder, Tree
+from genlab.data.sources.tree import FREELY, RATIO, Folder, Tree
 from genlab.engine.stages import advance, stage
 from genlab.errors import DataError
 
@@ -27,6 +30,8 @@ LABELS = ("label", "labels", "class", "target", "targets", "y", "digit", "letter
 IDS = ("id", "imageid", "image_id", "index", "")
 BLOCK = 2000
 """Lines that are read at once."""
+MOST_LINE = 2**24
+"""Characters of a line."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +40,22 @@ class _Form:
 
     Attributes:
         header: whether the first line is of names.
+        columns: how many each line has.
         label: the column of the labels, or None.
         pixels: the columns of the pixels, in their order.
     """
 
     delimiter: str
     header: bool
+    columns: int
     label: int | None
     pixels: tuple[int, ...]
 
 
 def is_table(beginning: bytes) -> bool:
     """Whether a file that begins like this is a table: text, with several values in its first line."""
-    try:
-        first = beginning.decode("utf-8-sig").splitlines()[0]
+    try:  # Of a character at its end there may be a part only.
+        first = codecs.getincrementaldecoder("utf-8-sig")().decode(beginning).lstrip().splitlines()[0]
     except (UnicodeDecodeError, IndexError):
         return False
     return first.isprintable() or "\t" in first if _delimiter(first) else False
@@ -92,8 +99,14 @@ def _part(tree: Tree, name: str, notes: list[str]) -> Part:
     return Part(lambda: read()[0], (lambda: read()[1]) if form.label is not None else None, at, f"{at}, labels")
 
 
-def _lines(tree: Tree, name: str) -> Iterator[str]:
-    where = f"{tree.where}/{name}"
+def _lines(tree: Tree, name: str) -> Generator[tuple[int, str], None, None]:
+    """The lines that say something, with their numbers from 1.
+
+    Raises:
+        DataError: it cannot be read, or unpacks to absurdly much.
+    """
+    where, seen = f"{tree.where}/{name}", 0
+    most = max(FREELY, RATIO * tree.entries[name].size)
     for _, file in tree.contents([name]):
         if isinstance(file, Unreadable):
             raise DataError(f"{where}: {file}")
@@ -101,7 +114,13 @@ def _lines(tree: Tree, name: str) -> Iterator[str]:
         file.seek(0)
         source: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]
         try:
-            yield from io.TextIOWrapper(source, "utf-8-sig")
+            with io.TextIOWrapper(source, "utf-8-sig") as text:
+                for number, line in enumerate(iter(lambda: text.readline(MOST_LINE), ""), 1):
+                    seen += len(line)
+                    if len(line) == MOST_LINE or seen > most:
+                        raise DataError(f"{where}: line {number} goes on and on; it is not read")
+                    if line.strip(" \t\r\n,;"):
+                        yield number, line.rstrip("\r\n")
         except UnicodeDecodeError:
             raise DataError(f"{where}: not UTF-8 text") from None
         except (OSError, EOFError, zlib.error):
@@ -115,22 +134,24 @@ def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
         DataError: it is no table of square images; says how many columns it has.
     """
     where = f"{tree.where}/{name}"
-    first = [line.rstrip("\r\n") for line in islice(_lines(tree, name), 200) if line.strip()]
+    with closing(_lines(tree, name)) as lines:
+        first = [line for _, line in islice(lines, 200)]
     delimiter = _delimiter(first[0]) if first else None
     if delimiter is None:
         raise DataError(f"{where}: no table; expected one image per line, its pixels separated by commas")
-    rows = [[cell.strip().strip('"') for cell in line.split(delimiter)] for line in first]
+    rows = [_cells(line, delimiter) for line in first]
     names = [cell.lower() for cell in rows[0]]
-    header = sum(map(_is_number, rows[0])) < len(rows[0]) / 2
+    header = _is_header(rows[0])
     body = rows[1:] if header else rows
     if not body:
         raise DataError(f"{where}: no images, only a line of names")
     columns = range(len(names))
     label = next((k for k in columns if names[k] in LABELS), None) if header else None
-    ids = [k for k in columns if header and names[k] in IDS]
+    ids = [k for k in columns if (header and names[k] in IDS) or not any("".join(row[k : k + 1]) for row in rows)]
     rest = [k for k in columns if k != label and k not in ids]
     if label is None and flat_form(len(rest)) is None and flat_form(len(rest) - 1):
-        label = rest[0] if len({row[rest[0]] for row in body}) > 1 else rest[-1]
+        values = {row[rest[0]] for row in body if len(row) == len(names)}
+        label = rest[0] if len(values) > 1 else rest[-1]
         rest.remove(label)
         notes.append(f"{name}: column {label + 1} of {len(names)} is taken as the label")
     if flat_form(len(rest)) is None:
@@ -138,7 +159,15 @@ def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
             f"{where}: {len(rest):,} columns of pixels{'' if label is None else ' beside the label'}, which is no "
             "square image; expected side x side, or 3 x side x side"
         )
-    return _Form(delimiter, header, label, tuple(rest))
+    return _Form(delimiter, header, len(names), label, tuple(rest))
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    """Whether the first line is of names: mostly words, or the numbers of the pixels."""
+    numbers = [cell for cell in cells if cell.isascii() and cell.isdecimal()]
+    if len(numbers) >= len(cells) - 2:
+        return all(int(b[:9]) - int(a[:9]) == 1 for a, b in pairwise(numbers))
+    return sum(map(_is_number, cells)) < len(cells) / 2
 
 
 def _delimiter(line: str) -> str | None:
@@ -155,59 +184,70 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _cells(line: str, delimiter: str) -> list[str]:
+    if '"' not in line:
+        return [cell.strip() for cell in line.split(delimiter)]
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
+    except csv.Error:
+        return []
+
+
 def _read(tree: Tree, name: str, form: _Form) -> tuple[Array, Array]:
     """Pixels (N, D), uint8 where all of them are whole numbers 0 .. 255, and labels (N,)."""
     pixels: list[Array] = []
     labels: list[str] = []
-    lines, seen = _lines(tree, name), 0
-    if form.header:
-        next(lines)
-        seen = 1
-    with stage(f"reading {name}", tree.entries[name].size):
+    where = f"{tree.where}/{name}"
+    with closing(_lines(tree, name)) as lines, stage(f"reading {name}", tree.entries[name].size):
+        if form.header:
+            next(lines)
         while block := list(islice(lines, BLOCK)):
-            kept = [line for line in block if line.strip()]
-            pixels.append(_numbers(kept, form, f"{tree.where}/{name}", seen))
-            if form.label is not None:
-                labels += [_cell(line, form) for line in kept]
-            seen += len(block)
-            advance(sum(map(len, block)))
+            plain = [_plain(line, number, form, where) for number, line in block]
+            pixels.append(_numbers([text for _, text in plain], [number for number, _ in block], form, where))
+            labels += [label for label, _ in plain if label is not None]
+            advance(sum(len(line) for _, line in block))
     if not sum(map(len, pixels)):
-        raise DataError(f"{tree.where}/{name}: no images in it")
+        raise DataError(f"{where}: no images in it")
     return np.concatenate(pixels), _as_labels(labels)
 
 
-def _cell(line: str, form: _Form) -> str:
-    assert form.label is not None
-    return line.rstrip("\r\n").split(form.delimiter)[form.label].strip().strip('"')
+def _plain(line: str, number: int, form: _Form, where: str) -> tuple[str | None, str]:
+    """The label of a line, if it has one, and the line without quotes.
+
+    Raises:
+        DataError: it has not as many values as the others.
+    """
+    quoted = '"' in line
+    cells = _cells(line, form.delimiter) if quoted else line.split(form.delimiter)
+    if len(cells) != form.columns:
+        raise DataError(f"{where}: line {number} has {len(cells):,} values, others {form.columns:,}")
+    label = None if form.label is None else cells[form.label].strip()
+    if quoted:
+        line = form.delimiter.join("" if form.delimiter in cell else cell for cell in cells)
+    return label, line
 
 
-def _numbers(lines: Sequence[str], form: _Form, where: str, before: int) -> Array:
-    if not lines:
-        return np.empty((0, len(form.pixels)), np.uint8)
+def _numbers(lines: Sequence[str], places: Sequence[int], form: _Form, where: str) -> Array:
     try:
-        x = np.loadtxt(lines, np.float32, delimiter=form.delimiter, usecols=form.pixels, ndmin=2, quotechar='"')
+        x = np.loadtxt(lines, np.float32, delimiter=form.delimiter, usecols=form.pixels, ndmin=2, comments=None)
     except (ValueError, IndexError):
-        raise DataError(f"{where}: {_first_bad(lines, form, before)}") from None
+        raise DataError(f"{where}: {_first_bad(lines, places, form)}") from None
     whole = bool(np.isfinite(x).all() and (x == np.rint(x)).all() and x.min() >= 0 and x.max() <= 255)
     return x.astype(np.uint8) if whole else x
 
 
-def _first_bad(lines: Sequence[str], form: _Form, before: int) -> str:
-    """Which line cannot be read, and why."""
-    wanted = len(form.pixels) + (form.label is not None)
-    for k, line in enumerate(lines, before + 1):
-        cells = line.rstrip("\r\n").split(form.delimiter)
-        if len(cells) <= max(form.pixels):
-            return f"line {k} has {len(cells):,} values, others {wanted:,}"
-        bad = next((cells[c] for c in form.pixels if not _is_number(cells[c].strip().strip('"'))), None)
+def _first_bad(lines: Sequence[str], places: Sequence[int], form: _Form) -> str:
+    """Which of these lines cannot be read; `places` are their numbers."""
+    for k, line in zip(places, lines, strict=True):
+        cells = line.split(form.delimiter)
+        bad = next((cells[c].strip() for c in form.pixels if not _is_number(cells[c])), None)
         if bad is not None:
             return f"line {k} has {bad!r:.40} where a pixel should be"
-    return f"lines {before + 1} to {before + len(lines)} cannot be read as numbers"
+    return f"lines {places[0]} to {places[-1]} cannot be read as numbers"
 
 
 def _as_labels(labels: Sequence[str]) -> Array:
     """Whole numbers where all are; names otherwise."""
-    try:
-        return np.array([int(label) for label in labels], np.int64)
-    except ValueError:
-        return np.array(labels, str)
+    if all(re.fullmatch(r"[+-]?[0-9]{1,18}(\.0*)?", label) for label in labels):
+        return np.array([int(label.partition(".")[0]) for label in labels], np.int64)
+    return np.array(labels, str)

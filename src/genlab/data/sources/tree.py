@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import os
-import re
 import stat
 import tarfile
 import zipfile
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from genlab.data.arrays import natural
 from genlab.data.sources.picture import Unreadable, is_picture
 from genlab.errors import DataError
 
@@ -103,7 +104,9 @@ class Folder(Tree):
         for name in names:
             try:
                 with (self.where / name).open("rb") as file:
-                    yield name, file
+                    now = os.fstat(file.fileno())
+                    same = self.entries[name] == Entry(now.st_size, str(now.st_mtime_ns))
+                    yield name, file if same else Unreadable("it was changed meanwhile")
             except FileNotFoundError:
                 yield name, Unreadable("it is not there any more")
             except OSError as error:
@@ -148,6 +151,12 @@ def _entry(file: os.DirEntry[str], prefix: str) -> dict[str, Entry]:
     return {prefix + file.name: Entry(facts.st_size, str(facts.st_mtime_ns))}
 
 
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, RuntimeError, ValueError,
+)  # fmt: skip
+"""What zipfile raises where a member is not what the table of contents says."""
+
+
 class Zip(Tree):
     kind = "zip"
 
@@ -168,7 +177,7 @@ class Zip(Tree):
             if info.flag_bits & 1:
                 raise DataError(f"{where}: locked with a password")
             name = _safe(info.filename, where)
-            if info.is_dir() or not name:
+            if not name or info.is_dir():
                 continue
             if _has_junk(name):
                 junk += 1
@@ -180,14 +189,25 @@ class Zip(Tree):
         super().__init__(where, entries, junk)
 
     def contents(self, names: Iterable[str]) -> Iterator[tuple[str, IO[bytes] | Unreadable]]:
-        with zipfile.ZipFile(self.where) as archive:
+        try:
+            archive = zipfile.ZipFile(self.where)
+        except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, OSError):
+            raise DataError(f"{self.where}: it was changed while it was read, or is gone") from None
+        with archive:
             given = {name: info for info in archive.infolist() if (name := _safe(info.filename, self.where))}
             for name in names:
-                try:
-                    with archive.open(given[name]) as member:
-                        yield name, io.BytesIO(_all_of(member, self.entries[name].size))
-                except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, KeyError):
-                    yield name, Unreadable("damaged in the archive")
+                yield name, self._content(archive, given.get(name), self.entries[name])
+
+    def _content(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo | None, known: Entry) -> IO[bytes] | Unreadable:
+        if info is None or Entry(info.file_size, f"{info.CRC:08x}") != known:
+            return Unreadable("it was changed meanwhile")
+        if known.size > MOST_BYTES:
+            return Unreadable(f"{known.size:,} bytes, too many for a file in an archive; unpack it")
+        try:
+            with archive.open(info) as member:
+                return io.BytesIO(_all_of(member, known.size))
+        except _DAMAGE:
+            return Unreadable("damaged in the archive")
 
 
 def _check_directory(where: Path) -> None:
@@ -204,6 +224,23 @@ def _check_directory(where: Path) -> None:
         size = int.from_bytes(tail[wide + 40 : wide + 48], "little") if wide >= 0 else 0
     if size > MOST_DIRECTORY:
         raise DataError(f"{where}: its table of contents alone has {size:,} bytes; at most {MOST_FILES:,} files")
+
+
+TAR_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, TypeError, OverflowError)
+"""What tarfile raises where an archive is damaged or cut off."""
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header; where it is cut off or damaged, tarfile would take the archive as ended."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> _Header:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.HeaderError as error:
+            if type(error).__name__ == "EOFHeaderError":  # The mark of its end.
+                raise
+            raise tarfile.ReadError(f"it does not end as it should: {error}") from None
 
 
 class Tar(Tree):
@@ -228,28 +265,44 @@ class Tar(Tree):
                 continue
             if name in entries:
                 raise DataError(f"{where}: {name!r} is in it twice")
-            entries[name] = Entry(member.size, str(member.mtime))
+            entries[name] = self._entry(member, where)
             if len(entries) > MOST_FILES:
                 raise DataError(f"{where}: more than {MOST_FILES:,} files")
         super().__init__(where, entries, junk)
 
     def contents(self, names: Iterable[str]) -> Iterator[tuple[str, IO[bytes] | Unreadable]]:
         left = set(names)
-        with _TarErrors(self.where), tarfile.open(self.where, "r|*") as archive:
+        with _TarErrors(self.where), tarfile.open(self.where, "r|*", tarinfo=_Header) as archive:
             for member in archive:
                 name = _safe(member.name, self.where)
                 if name not in left:
                     continue
                 left.discard(name)
-                file = archive.extractfile(member)
-                yield name, io.BytesIO(_all_of(file, self.entries[name].size)) if file else Unreadable("no file")
+                yield name, self._content(self.where, archive, member, self.entries[name])
                 if not left:
                     break
         yield from ((name, Unreadable("it is not there any more")) for name in sorted(left))
 
     @staticmethod
+    def _entry(member: tarfile.TarInfo, where: Path) -> Entry:
+        """A tar archive has no checksums of its files, and their times may all be 0: its own time tells of a change."""
+        return Entry(member.size, f"{member.mtime} {where.stat().st_mtime_ns}")
+
+    @classmethod
+    def _content(
+        cls, where: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, known: Entry
+    ) -> IO[bytes] | Unreadable:
+        if not member.isreg() or cls._entry(member, where) != known:
+            return Unreadable("it was changed meanwhile")
+        if known.size > MOST_BYTES:
+            return Unreadable(f"{known.size:,} bytes, too many for a file in an archive; unpack it")
+        file = archive.extractfile(member)
+        assert file is not None
+        return io.BytesIO(_all_of(file, known.size))
+
+    @staticmethod
     def _members(where: Path) -> Iterator[tarfile.TarInfo]:
-        with _TarErrors(where), tarfile.open(where, "r|*") as archive:
+        with _TarErrors(where), tarfile.open(where, "r|*", tarinfo=_Header) as archive:
             for member in archive:
                 yield member
                 archive.members = []  # type: ignore[attr-defined]  # Otherwise all headers stay in memory.
@@ -262,7 +315,7 @@ class _TarErrors:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, tarfile.TarError | EOFError | zlib.error | ValueError):
+        if isinstance(error, TAR_DAMAGE):
             raise DataError(f"{self.where}: a damaged tar archive ({error})") from None
         if isinstance(error, OSError):
             raise DataError(f"{self.where}: a damaged tar archive ({error.strerror or error})") from None
@@ -301,15 +354,3 @@ def _has_junk(name: str) -> bool:
 def is_junk(name: str) -> bool:
     """Whether systems and programs leave files or folders of this name behind: ``._x.png``, ``__MACOSX``, ..."""
     return name.startswith(".") or name.lower() in JUNK
-
-
-def natural(name: str) -> list[list[tuple[int, int, str]]]:
-    """A key that sorts as people count, digit_2 before digit_10: folder by folder, numbers by value.
-
-    >>> sorted(["10.png", "9.png", "a/1.png"], key=natural)
-    ['9.png', '10.png', 'a/1.png']
-    """
-    return [
-        [(0, int(run[:4000]), run) if k % 2 else (1, 0, run) for k, run in enumerate(re.split("([0-9]+)", part)) if run]
-        for part in name.split("/")
-    ]
