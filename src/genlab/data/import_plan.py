@@ -226,7 +226,7 @@ def _check_values(collection: Collection, rows: NDArray[np.int64], options: Opti
             at = collection.parts[split].images_at
             if (x := collection.planes(split)).dtype.kind not in "biuf":
                 raise DataError(f"{at} is {x.dtype}; expected numbers")
-            if options.range is not None:
+            if options.range is not None and not options.skip_bad:
                 _check_range(x, options.range, at)
     if options.range is not None:
         return
@@ -257,9 +257,11 @@ def _check_range(x: Array, between: tuple[float, float], where: str) -> None:
     low, high = between
     if not (x.min() >= low and x.max() <= high):  # NaN too.
         bad = int(np.flatnonzero(~((x >= low) & (x <= high)).reshape(len(x), -1).all(1))[0])
+        finite = x[np.isfinite(x)] if x.dtype.kind == "f" and np.isfinite(x).any() else x
+        strange = "" if len(finite) == x.size else ", and NaN or infinity"
         raise DataError(
             f"{where}[{bad}] has values outside of --range {low:g}..{high:g}; those of all images are "
-            f"{float(np.nanmin(x)):.6g} .. {float(np.nanmax(x)):.6g}"
+            f"{float(finite.min()):.6g} .. {float(finite.max()):.6g}{strange}"
         )
 
 
