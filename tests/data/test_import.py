@@ -204,6 +204,7 @@ def test_pad_keeps_every_pixel_in_the_middle() -> None:
     assert padded.shape == (1, 10, 10)
     assert (padded[:, 3:7, 1:8] == image).all()
     assert padded.sum(dtype=int) == image.sum(dtype=int)
+    assert (fitted(image, 9, "pad", "black")[:, 2:6, 1:8] == image).all()
     assert (fitted(image, 10, "pad", "white")[:, 0] == 255).all()
     half = fitted(np.full((1, 30, 20), 90, np.uint8), 15, "pad", "black")
     assert np.flatnonzero((half[0] == 90).all(0)).tolist() == list(range(2, 12))
