@@ -175,12 +175,12 @@ def names() -> list[str]:
 
 
 def main() -> None:
-    """Write the traces of this machine beside those of others, and those of given gradients where there are none."""
+    """Write the traces of this machine beside those of others, and those of given gradients of recipes without any."""
     known = json.loads(TRACES.read_text("utf-8")) if TRACES.exists() else {}
     known[machine()] = {name: trace(name) for name in names()}
     write(TRACES, known)
-    if not GIVEN.exists():
-        write(GIVEN, {name: given(name) for name in names()})
+    there = json.loads(GIVEN.read_text("utf-8")) if GIVEN.exists() else {}
+    write(GIVEN, {name: there.get(name) or given(name) for name in names()})
 
 
 def write(file: Path, traces: dict[str, Any]) -> None:

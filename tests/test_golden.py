@@ -42,9 +42,13 @@ def compare(found: list[dict[str, Any]], known: list[dict[str, Any]]) -> None:
                 assert mine["moved"][network][key] == pytest.approx(value, rel=tolerance), (network, key)
 
 
+LATER = {"2.13.0+cpu AVX512 57d94670be18": {"quick", "quick-color", "judge-letters"}}
+"""Recipes that came after the traces of a machine were written, and wait for one of its kind."""
+
+
 def test_every_recipe_has_a_trace() -> None:
-    for traces in KNOWN.values():
-        assert sorted(traces) == sorted(golden.names())
+    for machine, traces in KNOWN.items():
+        assert sorted(traces) == sorted(set(golden.names()) - LATER.get(machine, set()))
         assert all(len(trace["rows"]) == golden.STEPS for trace in traces.values())
     assert sorted(GIVEN) == sorted(golden.names())
     for steps in GIVEN.values():
@@ -55,9 +59,10 @@ def test_every_recipe_has_a_trace() -> None:
 @pytest.mark.parametrize("name", golden.names())
 def test_the_reference_plan(name: str) -> None:
     here = KNOWN.get(golden.machine())
-    if here is not None:  # Another processor, or PyTorch, rounds otherwise, and has the second half alone.
+    if here is not None and name in here:  # Another processor, or PyTorch, rounds otherwise, and has the rest alone.
         assert golden.trace(name) == here[name]
-    compare(golden.given(name, steps=golden.STEPS if here is None else 2), GIVEN[name])
+    known = here is not None and name in here
+    compare(golden.given(name, steps=2 if known else golden.STEPS), GIVEN[name])
 
 
 @pytest.mark.parametrize("settings", PLANS, ids=["channels-last, fused, merged", "two threads"])

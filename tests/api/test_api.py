@@ -133,7 +133,7 @@ def test_recipe_and_dataset_are_refused_together(digits: Path) -> None:
 
 
 def test_nothing_is_made_when_something_is_refused(digits: Path, tmp_path: Path) -> None:
-    own = {"data.name": str(digits)}
+    own = {"data.name": str(digits), "budget.epochs": 1}
     refused: list[dict[str, Any]] = [
         {"overrides": {"budget.batch": 101}},
         {"seed": -1},

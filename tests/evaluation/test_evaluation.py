@@ -354,7 +354,7 @@ def test_the_cheap_evaluation_is_in_the_rows_and_on_disk(watched: dict[str, Run]
     row = next(row for row in run.metrics() if row["step"] == 20)
     assert row["sharpness_ratio"] == record["metrics"]["sharpness_ratio"]["value"]
     assert record["protocol"]["step"] == 20
-    assert record["metrics"]["memorised_fraction"]["value"] is None
+    assert record["metrics"]["memorised_fraction"]["value"] == row["memorised_fraction"]  # Of few training images.
     assert run.evaluation is None
     assert watched["none"].steps("evaluations", ".json") == []
 
@@ -544,6 +544,8 @@ def test_a_conditional_training_ends_well_on_odd_data(
     monkeypatch.setattr(kept, "FULL", 20)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the test split of .* has no labels")
+        warnings.filterwarnings("ignore", "all training images have one and the same value")
+        warnings.filterwarnings("ignore", "data.resize pad puts a black frame around images on a light ground")
         run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path)
         record = run.evaluate(n=20).record
         assert "How good it is" in run.report().read_text()

@@ -30,7 +30,7 @@ MOST_BYTES = 256 * 2**20
 MOST_DIRECTORY = 256 * 2**20
 """Bytes of a zip's table of contents."""
 STRANGE = 20_000
-"""Files without a picture among them after which a folder is taken for no dataset."""
+"""Files with few pictures among them after which a folder is taken for no dataset."""
 RATIO, FREELY = 200, 2**30
 """An archive may unpack to a gigabyte, or to so many times its size."""
 JUNK = ("__macosx", ".ipynb_checkpoints", "thumbs.db", "desktop.ini")
@@ -115,7 +115,7 @@ class Folder(Tree):
 
 def _walked(where: Path) -> tuple[dict[str, Entry], int]:
     entries: dict[str, Entry] = {}
-    junk, seen, waiting = 0, set(), [(where, "")]
+    junk, pictures, seen, waiting = 0, 0, set(), [(where, "")]
     while waiting:
         folder, prefix = waiting.pop()
         try:
@@ -132,11 +132,15 @@ def _walked(where: Path) -> tuple[dict[str, Entry], int]:
             elif os.path.isdir(each.path):  # Which says no, where a DirEntry would raise.
                 waiting.append((Path(each.path), f"{prefix}{each.name}/"))
             else:
-                entries |= _entry(each, prefix)
+                found = _entry(each, prefix)
+                pictures += any(map(is_picture, found))
+                entries |= found
         if len(entries) > MOST_FILES:
             raise DataError(f"{where}: more than {MOST_FILES:,} files")
-        if len(entries) > STRANGE and not any(map(is_picture, entries)):
-            raise DataError(f"{where}: no picture among the first {len(entries):,} files; give the folder of pictures")
+        if len(entries) > STRANGE and pictures < len(entries) / 10:
+            raise DataError(
+                f"{where}: {pictures:,} pictures among the first {len(entries):,} files; give the folder of pictures"
+            )
     return entries, junk
 
 
