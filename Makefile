@@ -11,7 +11,7 @@ help:                               ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
 		printf '%-11s %s\n' "$$name" "$$words"; done
 
-.PHONY: help demo test slow imitation imitated faults quality throughput speedrun waiting bench check lint docs format clean
+.PHONY: help demo test slow imitation imitated faults quality throughput speedrun waiting importing quick bench check lint docs format clean
 
 demo: $(VENV)/core.stamp            ## train quick-mnist on this machine; it says how long that takes
 	@$(BIN)/genlab train quick-mnist
@@ -52,6 +52,12 @@ speedrun: $(VENV)/core.stamp        ## time to quality, five seeds; most of an h
 
 waiting: $(VENV)/core.stamp         ## start, memory, beside other work; five minutes, into benchmarks/records
 	$(BIN)/python benchmarks/waiting.py
+
+importing: $(VENV)/core.stamp       ## 100,000 pictures in bounded memory, killed and continued; six minutes, into benchmarks/records
+	$(BIN)/python benchmarks/importing.py
+
+quick: $(VENV)/core.stamp           ## what the recipe quick reaches in three minutes on three datasets; a quarter of an hour, into benchmarks/records
+	$(BIN)/python benchmarks/quick.py
 
 bench: throughput speedrun waiting  ## all three; nothing else should run meanwhile
 

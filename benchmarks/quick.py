@@ -1,0 +1,110 @@
+"""What the recipe quick reaches in three minutes on images that it was not made for; into records/quick.json.
+
+Three datasets: `letters`; 1,000 images of Fashion-MNIST, 100 of each class; and coloured patterns of ten classes in
+CIFAR-10's binary layout, drawn here. Each is trained on once (seed 0), measured at its end, and, from the evaluations
+during the training, at the last one within three minutes of training. The patterns get a judge of their own first.
+Takes a quarter of an hour of an idle machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import genlab
+from genlab.api.judge import train_judge
+from genlab.data import builtin
+from genlab.engine import threads
+
+RECORD = Path(__file__).parent / "records" / "quick.json"
+SECONDS = 180.0
+NAMES = ("disc", "ring", "square", "columns", "rows", "diagonals", "checks", "cross", "diamond", "ramp")
+SIDE, EACH_FILE, TEST = 32, 4000, 2000
+KEPT = ("frechet_distance", "recall", "requested_class_accuracy", "memorised_fraction")
+Y, X = np.mgrid[:SIDE, :SIDE].astype(np.float64)
+
+
+def shape(name: str, rng: np.random.Generator) -> NDArray[np.float64]:
+    """How much ink each pixel has, 0 .. 1."""
+    (cx, cy), r = 16 + rng.uniform(-4, 4, 2), rng.uniform(6, 11)
+    w, phase = rng.uniform(0.6, 0.9), rng.uniform(0, 2 * np.pi)
+    columns, rows = np.sin(w * X + phase) > 0, np.sin(w * Y + phase) > 0
+    drawn: dict[str, Callable[[], Any]] = {
+        "disc": lambda: np.hypot(X - cx, Y - cy) < r,
+        "ring": lambda: np.abs(np.hypot(X - cx, Y - cy) - r) < 2,
+        "square": lambda: np.maximum(np.abs(X - cx), np.abs(Y - cy)) < r,
+        "columns": lambda: columns,
+        "rows": lambda: rows,
+        "diagonals": lambda: np.sin(0.7 * w * (X + Y) + phase) > 0,
+        "checks": lambda: columns ^ rows,
+        "cross": lambda: (np.abs(X - cx) < 2.5) | (np.abs(Y - cy) < 2.5),
+        "diamond": lambda: np.abs(X - cx) + np.abs(Y - cy) < r,
+        "ramp": lambda: np.clip((X * np.cos(phase) + Y * np.sin(phase)) / SIDE + 0.5, 0, 1),
+    }
+    return np.asarray(drawn[name](), np.float64)
+
+
+def pattern(kind: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """An image of a class, (3, 32, 32): a shape in a colour of its own kind on a dark ground, with noise."""
+    ink = 154 * np.eye(3)[kind % 3] + 60 + 60 * rng.uniform(0, 1, 3)
+    ground, filled = rng.uniform(20, 80, 3), shape(NAMES[kind], rng)
+    image = ground[:, None, None] * (1 - filled) + ink[:, None, None] * filled + rng.normal(0, 6, (3, SIDE, SIDE))
+    return np.asarray(image.clip(0, 255), np.uint8)
+
+
+def patterns(folder: Path) -> Path:
+    """Twenty thousand training and two thousand test images in CIFAR-10's layout."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for name, n in [*((f"data_batch_{k}.bin", EACH_FILE) for k in range(1, 6)), ("test_batch.bin", TEST)]:
+        kinds = rng.integers(0, len(NAMES), n)
+        (folder / name).write_bytes(b"".join(bytes([k]) + pattern(int(k), rng).tobytes() for k in kinds))
+    (folder / "batches.meta.txt").write_text("\n".join(NAMES) + "\n", "utf-8")
+    return folder
+
+
+def measured(recipe: str, data: str | Path, runs: Path) -> dict[str, Any]:
+    """One training: its size, its seconds, the metrics at its end, and those within three minutes."""
+    run = genlab.train(recipe, data=data, runs=runs)
+    assert run.evaluation is not None
+    early = [row for row in run.metrics() if row["seconds"] <= SECONDS and "frechet_distance" in row]
+    metrics = run.evaluation["metrics"]
+    return {
+        "images": run.provenance["data"]["images"],
+        "steps": run.status["step"],
+        "seconds": round(run.seconds, 1),
+        "end": {name: {key: metrics[name][key] for key in ("value", "interval", "floor")} for name in KEPT},
+        "judge": run.evaluation["protocol"]["judge"]["name"],
+        "within_three_minutes": {key: early[-1].get(key) for key in ("step", "seconds", *KEPT)} if early else None,
+    }
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder, runs = Path(place), Path(place, "runs")
+        found = {"letters": measured("quick", "letters", runs)}
+        few = folder / "fashion-1000.npz"
+        genlab.import_images(builtin.file_of("fashion-mnist"), few, per_class=100)
+        found["1,000 Fashion-MNIST images"] = measured("quick", few, runs)
+        coloured = patterns(folder / "patterns")
+        _, _, kept = train_judge(coloured, runs=runs)
+        print(f"judge kept in {kept}")
+        found["coloured patterns"] = measured("quick-color", coloured, runs)
+    facts = {"processor": threads.processor(), **threads.instructions(), "cores": os.cpu_count()}
+    record = {"seed": 0, "datasets": found, "machine": facts, "python": platform.python_version()}
+    RECORD.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+    print(f"written {RECORD}")
+    assert found["letters"]["end"]["requested_class_accuracy"]["value"] >= 0.9
+    assert found["coloured patterns"]["end"]["requested_class_accuracy"]["value"] >= 0.95
+
+
+if __name__ == "__main__":
+    main()
