@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from genlab.data import memory
 from genlab.data.arrays import DARK, import_hint
-from genlab.data.dataset import Split
 from genlab.data.files import collection as collection_at
 from genlab.data.import_plan import Options, Plan, bad_pictures, plan
+from genlab.data.sources.collection import SPLITS
 from genlab.data.sources.conversion import LUMA
+from genlab.data.sources.npz import read_arrays
 from genlab.data.sources.picture import Picture, Unreadable
 from genlab.engine import signals
 from genlab.engine.files import destination, expanded, refusals, sync_folder, write
@@ -36,11 +37,9 @@ from genlab.errors import DataError, UsageError
 
 SAVED_EVERY = 1.0
 """Seconds between two notes of how far it is."""
-BLOCK = 2**22
 KEPT = 100
 """Skipped pictures whose names are kept in the file."""
 TODO, DONE, BAD = 0, 1, 2
-SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -325,8 +324,6 @@ def _member(name: str) -> zipfile.ZipInfo:
 
 def record_of(path: Path) -> dict[str, Any] | None:
     """What an import wrote into a file about itself; None for any other file."""
-    from genlab.data.sources.npz import read_arrays
-
     try:
         told = read_arrays(path, ("import",)).get("import")
         record = None if told is None else json.loads(str(told))

@@ -108,8 +108,7 @@ class PictureCollection(Collection):
 
     Args:
         names: of the pictures.
-        open_: rows -> (row, file or why it cannot be opened).
-        known: rows -> pictures that need no decoding; instead of `open_`.
+        decoded: (rows, whether their heads are enough) -> each row with what was found there.
     """
 
     def __init__(
@@ -179,10 +178,6 @@ class PictureCollection(Collection):
         rarest = found.most_common()[-1][0]
         odd = next(row for row, each in heads if isinstance(each, Head) and each.size == rarest)
         raise MixedSizes(self, found, odd=self.name(odd))
-
-    @cached_property
-    def _all(self) -> list[int]:
-        return list(range(len(self)))
 
 
 class MixedSizes(DrawnError):

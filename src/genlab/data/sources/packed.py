@@ -26,6 +26,13 @@ def begins(file: IO[bytes], n: int = 512) -> bytes:
         return b""
 
 
+def unpacked(file: IO[bytes]) -> IO[bytes]:
+    """A file as it reads after unpacking, if it is packed."""
+    packed = file.read(2) == GZIP
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[return-value]
+
+
 def content_of(tree: Tree, name: str) -> bytes:
     """A file of a tree, unpacked if it is packed.
 
@@ -37,10 +44,7 @@ def content_of(tree: Tree, name: str) -> bytes:
     for _, file in tree.contents([name]):
         if isinstance(file, Unreadable):
             raise DataError(f"{where}: {file}")
-        packed = file.read(2) == GZIP
-        file.seek(0)
-        source: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]
-        found = bytearray()
+        source, found = unpacked(file), bytearray()
         try:
             while block := source.read(BLOCK):
                 found += block

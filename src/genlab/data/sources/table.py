@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
 import re
 import zlib
@@ -13,14 +12,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from genlab.data.arrays import Array, flat_form
 from genlab.data.dataset import Split
 from genlab.data.sources.collection import ArrayCollection, Part
-from genlab.data.sources.packed import GZIP
+from genlab.data.sources.packed import unpacked
 from genlab.data.sources.picture import Unreadable
 from genlab.data.sources.tree import FREELY, RATIO, Folder, Tree
 from genlab.engine.stages import advance, stage
@@ -110,11 +108,8 @@ def _lines(tree: Tree, name: str) -> Generator[tuple[int, str], None, None]:
     for _, file in tree.contents([name]):
         if isinstance(file, Unreadable):
             raise DataError(f"{where}: {file}")
-        packed = file.read(2) == GZIP
-        file.seek(0)
-        source: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]
         try:
-            with io.TextIOWrapper(source, "utf-8-sig") as text:
+            with io.TextIOWrapper(unpacked(file), "utf-8-sig") as text:
                 for number, line in enumerate(iter(lambda: text.readline(MOST_LINE), ""), 1):
                     seen += len(line)
                     if len(line) == MOST_LINE or seen > most:
