@@ -156,12 +156,6 @@ def test_gray_becomes_colour_by_repetition() -> None:
     assert all((colour[:, k] == PIXELS).all() for k in range(3))
 
 
-def test_facts_count_the_classes(digits: Path) -> None:
-    facts = data.facts(data.load(str(digits)))
-    assert facts["classes"] == {str(k): 10 for k in range(10)}
-    assert facts["images"] == 100
-
-
 def test_the_first_images_with_their_labels() -> None:
     mnist = data.load("mnist")
     few = data.first(mnist, 7)

@@ -1,9 +1,6 @@
 """Datasets: `load` finds one by name or path; all of them are `Dataset`."""
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from genlab.data import builtin, files, memory, selection
 from genlab.data.builtin import BUILTIN, load_builtin
@@ -12,7 +9,7 @@ from genlab.data.files import load_npz
 from genlab.engine.files import expanded
 from genlab.errors import DataError
 
-__all__ = ["BUILTIN", "Dataset", "Split", "fact_words", "facts", "first", "fit", "is_packaged", "load", "load_builtin"]
+__all__ = ["BUILTIN", "Dataset", "Split", "first", "fit", "is_packaged", "load", "load_builtin"]
 __all__ += ["load_npz", "load_test", "place_of", "source_of", "stacks"]
 
 SOURCES: tuple[Source, ...] = (
@@ -95,32 +92,3 @@ def settled(name: str, classes: list[str | int] | None) -> str:
 def stacks(name: str) -> str | None:
     """The dataset whose images are the channels of this one's; None for any other."""
     return BUILTIN[name].stacks if name in BUILTIN else None
-
-
-def facts(dataset: Dataset) -> dict[str, Any]:
-    """What is in a dataset, for people and as JSON."""
-    counts = [] if dataset.labels is None else np.bincount(dataset.labels, minlength=len(dataset.class_names)).tolist()
-    return {
-        "name": dataset.name,
-        "split": dataset.split,
-        "images": len(dataset),
-        "side": dataset.side,
-        "channels": dataset.channels,
-        "pixels": {
-            "lowest": int(dataset.images.min()),
-            "mean": round(float(dataset.images.mean()), 2),
-            "highest": int(dataset.images.max()),
-        },
-        "classes": dict(zip(dataset.class_names, counts, strict=True)),
-        "sha256": dataset.fingerprint,
-        "notes": list(dataset.notes),
-    }
-
-
-def fact_words(value: Any) -> str:
-    """One of `facts` as text."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {inner:,}" for key, inner in value.items()) or "none"
-    if isinstance(value, list):
-        return "; ".join(value) or "none"
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -74,18 +74,6 @@ class Tree(ABC):
     def contents(self, names: Iterable[str]) -> Iterator[tuple[str, IO[bytes] | Unreadable]]:
         """The wanted files, each open while it is looked at, in the order that costs least."""
 
-    def read(self, name: str) -> bytes:
-        """One file whole.
-
-        Raises:
-            DataError: it cannot be read.
-        """
-        for _, content in self.contents([name]):
-            if isinstance(content, Unreadable):
-                raise DataError(f"{self.where}/{name}: {content}")
-            return content.read()
-        raise DataError(f"{self.where}: {name} is not in it any more")
-
 
 class Folder(Tree):
     """A folder and all below it; links are followed, in circles only once."""
