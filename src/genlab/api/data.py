@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from genlab.api.progress import shown
 from genlab.data import Dataset, checking, importing, memory, pictures
+from genlab.data.arrays import import_command
 from genlab.data.checking import Checked
 from genlab.data.import_plan import Options
 from genlab.data.importing import Imported
@@ -135,14 +135,8 @@ def check(dataset: Images, *, progress: bool = True) -> Check:
         found = checking.check(name)
         train = f"genlab train quick --data {shlex.quote(name)}"
         if found.refusal is not None:
-            wanted = str(found.refusal).partition("; genlab data import")[2]
-            import_ = f"genlab data import{wanted.partition(' (or')[0]}" if wanted else ""
-            if found.bad and import_ and "--skip-bad" not in import_:
-                import_ += " --skip-bad"
-            output = re.search(r" -o (\S+)", import_)
-            if output:
-                train = f"{import_}\ngenlab train quick --data {output[1]}"
-            return Check(found, train, None)
+            first, output = import_command(name, found.options)
+            return Check(found, f"{first}\ngenlab train quick --data {output}", None)
         if name.startswith(memory.PREFIX):
             train = 'genlab.train("quick", data=images)'
         with stage("measuring what a training takes"):

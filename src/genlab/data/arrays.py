@@ -100,11 +100,15 @@ def _formula(low: float, high: float) -> str:
 
 def import_hint(source: str | None, options: str, words: str = "") -> str:
     """The command that makes a file of images that can be used, behind a semicolon."""
-    if source is None:
-        return ""
+    return "" if source is None else f"; {words}{import_command(source, options)[0]}"
+
+
+def import_command(source: str, options: str) -> tuple[str, str]:
+    """The command that makes a file of images that can be used, and the file, as a shell takes them."""
     name = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0].lstrip("-") or "images"
     source = f"./{source}" if source.startswith("-") else source
-    return f"; {words}genlab data import {shlex.quote(source)} -o {shlex.quote(f'{name}-genlab.npz')} {options}"
+    output = shlex.quote(f"{name}-genlab.npz")
+    return f"genlab data import {shlex.quote(source)} -o {output} {options}".rstrip(), output
 
 
 def extent(x: Array) -> str:

@@ -55,6 +55,7 @@ class Checked:
         notes: what was understood, left out or rearranged.
         refusal: why a training would refuse it; None where it would not.
         bad: pictures that cannot be read, by name, with the reason.
+        options: of the import that makes images that a training takes; empty where none is needed.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Checked:
     notes: tuple[str, ...]
     refusal: DataError | None = None
     bad: dict[str, str] = field(default_factory=dict)
+    options: str = ""
 
     @property
     def train(self) -> Dataset:
@@ -100,7 +102,9 @@ def check(name: str) -> Checked:
     notes = tuple(dict.fromkeys(note for split in splits.values() for note in split.notes))
     with stage("looking for duplicates and odd images"):
         findings = (*_of_bad(bad), *_findings(splits))
-    return Checked(name, form, splits, said, findings, notes, refusal, bad)
+    fitting = f"--size {splits['train'].side} --fit pad" if refusal is not None else ""
+    options = f"{fitting} --skip-bad" if bad else fitting
+    return Checked(name, form, splits, said, findings, notes, refusal, bad, options)
 
 
 def _preview(found: Collection, refusal: DataError) -> tuple[dict[Split, Dataset], dict[str, str]]:
