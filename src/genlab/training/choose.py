@@ -21,7 +21,7 @@ CHOOSERS = {"quick": 1, "quick-color": 3}
 SIZES = (16, 32, 64)
 """Sides that the networks make, pixels."""
 STEPS = 1600
-"""Updates of each network: about three minutes on two cores with AVX2 for gray images of 32 pixels."""
+"""Updates of each network, about."""
 BATCH = 64
 COPIED = 5000
 """Training images below which copies are likely."""
