@@ -56,7 +56,7 @@ waiting: $(VENV)/core.stamp         ## start, memory, beside other work; five mi
 importing: $(VENV)/core.stamp       ## 100,000 pictures in bounded memory, killed and continued; six minutes, into benchmarks/records
 	$(BIN)/python benchmarks/importing.py
 
-quick: $(VENV)/core.stamp           ## what the recipe quick reaches in three minutes on three datasets; a quarter of an hour, into benchmarks/records
+quick: $(VENV)/core.stamp           ## what the recipe quick reaches in three minutes on three datasets, and 64 pixels; half an hour, into benchmarks/records
 	$(BIN)/python benchmarks/quick.py
 
 bench: throughput speedrun waiting  ## all three; nothing else should run meanwhile

@@ -122,6 +122,34 @@ def of_64_pixels(coloured: Path, folder: Path) -> dict[str, Any]:
     return found
 
 
+def table(record: dict[str, Any]) -> str:
+    """As it stands in docs/data.md."""
+    lines = ["| images | within 3 minutes of training | at the end |", "|---|---|---|"]
+    for name, found in record["datasets"].items():
+        early, end = found["within_three_minutes"], {key: found["end"][key]["value"] for key in KEPT}
+        floor = found["end"]["frechet_distance"]["floor"]
+        cells = [f"{name}, {found['images']:,}", f"after {early['seconds']:.0f} s: {_quality(early)}"]
+        times = f"{end['frechet_distance'] / floor:.1f} x real images"
+        cells.append(f"after {found['seconds']:.0f} s: {_quality(end)}, recall {end['recall']:.2f}, {times}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def table_of_64(record: dict[str, Any]) -> str:
+    """As it stands in docs/data.md."""
+    lines = ["| 64 x 64 pixels, colour | a step | memory |", "|---|---|---|"]
+    for recipe, found in record["64 x 64 pixels"].items():
+        step = f"{found['seconds_a_step']:.2f} s of {found['batch']} images"
+        lines.append(f"| `{recipe}` | {step} | {found['megabytes'] / 1000:.1f} GB |")
+    return "\n".join(lines)
+
+
+def _quality(values: dict[str, float | None]) -> str:
+    """What counts most of these images: whether the class is met, or how much is copied."""
+    met, copied = values["requested_class_accuracy"], values["memorised_fraction"]
+    return f"memorised {copied:.2%}" if met is None else f"conditional accuracy {met:.1%}"
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder, runs = Path(place), Path(place, "runs")

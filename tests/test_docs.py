@@ -224,6 +224,7 @@ def test_metrics_in_the_docs_are_those_that_are_logged(finished: Run, others: li
         ("faults", "docs/reliability.md", ["table"]),
         ("throughput", "docs/performance.md", ["table", "curves_table"]),
         ("waiting", "docs/performance.md", ["table", "busy_table"]),
+        ("quick", "docs/data.md", ["table", "table_of_64"]),
     ],
 )
 def test_published_figures_are_those_of_the_record(name: str, page: str, tables: list[str]) -> None:
