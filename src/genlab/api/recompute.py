@@ -20,7 +20,7 @@ from genlab.data import pictures
 from genlab.engine.randomness import Keyed
 from genlab.engine.stages import stage
 from genlab.errors import GenlabError
-from genlab.evaluation import judge_search, kept
+from genlab.evaluation import judge_search, kept, remembered
 from genlab.evaluation import run as of_run
 from genlab.families.registry import FAMILIES
 from genlab.runs.options import SamplingOptions
@@ -63,7 +63,7 @@ def recompute(run: Run) -> Recomputed:
     )
     for name, part in parts:
         try:
-            with stage(f"{run.path.name}: {name}"):
+            with stage(f"{run.path.name}: {name}"), remembered.anew():
                 said += [(name, line) for line in part(run, damages)]
         except GenlabError as error:
             said.append((name, f"not compared: {str(error).splitlines()[0]}"))

@@ -17,6 +17,8 @@ from genlab.errors import UsageError
 from genlab.evaluation import metrics
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.random_features import random_features
+from genlab.evaluation.remembered import key as remembered_key
+from genlab.evaluation.remembered import recalled
 
 Floats = NDArray[np.float64]
 MOST = 10_000
@@ -33,10 +35,18 @@ class ImageSet:
         requested: the class of each, where one was asked for.
         intervals: whether what is needed for intervals is kept.
         nearest: of each its distance to the nearest training image, and which that is; see `Reference.nearest`.
+        key: under which its features are remembered; None where they are not.
     """
 
-    def __init__(self, images: Images, requested: Labels | None, judge: Judge | None, intervals: bool = True) -> None:
-        self.images, self.requested, self.judge, self.intervals = images, requested, judge, intervals
+    def __init__(
+        self,
+        images: Images,
+        requested: Labels | None,
+        judge: Judge | None,
+        intervals: bool = True,
+        key: str | None = None,
+    ) -> None:
+        self.images, self.requested, self.judge, self.intervals, self.key = images, requested, judge, intervals, key
         self.nearest: tuple[Floats, NDArray[np.int64]] | None = None
         self._neighbours: tuple[ImageSet, dict[str, metrics.Estimate]] | None = None
 
@@ -46,7 +56,11 @@ class ImageSet:
     @cached_property
     def _judged(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         assert self.judge is not None
-        return self.judge(self.images)
+        if self.key is None:
+            return self.judge(self.images)
+        judge = self.judge
+        found = recalled(f"{self.key}-judged", lambda: dict(zip(("x", "y"), judge(self.images), strict=True)))
+        return found["x"], found["y"]
 
     @property
     def features(self) -> NDArray[np.float32]:
@@ -119,6 +133,7 @@ class Reference:
         train: the training set, without those (a single image is both).
         learned: what a model may have copied: the whole training set, or the subset of it.
         shares: of each class in `learned`; None without labels.
+        key: of what is remembered of these images (`remembered`).
         known: metrics of real images that were worked out before, by their number and whether memorisation was asked.
 
     Raises:
@@ -140,7 +155,11 @@ class Reference:
             rest = np.sort(order[half:]) if len(order) > 1 else order
             test, self.train = taken(self.train, order[:half]), taken(self.train, rest)
         self.split, chosen = test.split, drawn(test, most)
-        self.real = ImageSet(way.there_and_back(chosen), chosen.labels, judge)
+        self.key = remembered_key(
+            (self.learned.fingerprint, len(self.learned), test.fingerprint, test.split, most, way),
+            (judge.sha256, judge.each_channel, judge.chosen),
+        )
+        self.real = ImageSet(way.there_and_back(chosen), chosen.labels, judge, key=self.key)
         self.shares = _shares(dataset, self.learned)
         self.known: dict[tuple[int, bool], dict[str, metrics.Estimate | None]] = {}
 
@@ -172,6 +191,12 @@ class Reference:
         learned: then of learned images (at most `most`) the distance to the nearest other one, or 0 and the distance to
         the nearest that differs.
         """
+        found = recalled(
+            f"{self.key}-distances", lambda: dict(zip(("all", "apart"), self._real_distances(), strict=True))
+        )
+        return found["all"], found["apart"]
+
+    def _real_distances(self) -> tuple[Floats, Floats]:
         if self.split == "test":
             found = self.nearest(self.real)[0]
             return found, found[found > 0]

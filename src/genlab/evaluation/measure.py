@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genlab.engine.version import VERSION
 from genlab.errors import StorageError
 from genlab.evaluation import by_class, catalogue, metrics
 from genlab.evaluation.image_set import ImageSet, Reference, Samples
 from genlab.evaluation.metrics import Estimate
 from genlab.evaluation.notes import notes
+from genlab.evaluation.remembered import Arrays, recalled
 
 FULL, CHEAP = 10_000, 2_000
 """Samples of a full evaluation, and of one during training."""
@@ -93,11 +96,29 @@ def measure(samples: Samples, against: Reference, memorisation: bool = True) -> 
 
 
 def _floor(against: Reference, n: int, memorisation: bool) -> catalogue.Estimates:
-    """The floor of n images; computed once for a reference."""
+    """The floor of n images; worked out once for a reference."""
     key = (n, memorisation)
     if key not in against.known:
-        against.known[key] = catalogue.floor_of(against.floor(n), against, memorisation)
+        name = f"{against.key}-floor-{n}{'-memorised' if memorisation else ''}"
+        known = recalled(
+            name,
+            lambda: _as_rows(catalogue.floor_of(against.floor(n), against, memorisation)),
+            catalogue.FLOOR_SECONDS / (1 + catalogue.FLOOR_SECONDS) * catalogue.SECONDS,
+        )
+        against.known[key] = _from_rows(known)
     return against.known[key]
+
+
+def _as_rows(found: catalogue.Estimates) -> Arrays:
+    """Estimates as arrays: of each metric that could be had its value, and its interval where it has one."""
+    return {name: np.array([each.value, *(each.interval or ())]) for name, each in found.items() if each is not None}
+
+
+def _from_rows(rows: Arrays) -> catalogue.Estimates:
+    found: catalogue.Estimates = dict.fromkeys(catalogue.NAMES)
+    for name, (value, *interval) in rows.items():
+        found[name] = Estimate(float(value), (float(interval[0]), float(interval[1])) if interval else None)
+    return found
 
 
 def _entry(found: Estimate | None, floor: Estimate | None, n: int) -> dict[str, Any]:
