@@ -187,11 +187,19 @@ def test_reports_are_pure(finished: Run) -> None:
 
 def test_a_run_says_what_was_changed(finished: Run) -> None:
     """Against the built-in recipe of its name, the machine's own values left out."""
-    ((label, words),) = pages._changes(finished.recipe)
+    ((label, words),) = pages._changes(finished.recipe, finished.provenance["base"])
     assert label == "changed from quick-mnist"
     assert "networks.generator.ngf 4" in words
     assert "engine." not in words
-    assert pages._changes(files.load("quick-mnist")) == []
+    assert pages._changes(files.load("quick-mnist"), None) == []
+
+
+def test_of_a_recipe_that_was_another_one_then_nothing_is_said(finished: Run) -> None:
+    """A newer genlab may have another recipe by that name: the run was not changed."""
+    then = "0" * 64
+    assert pages._changes(finished.recipe, then) == []
+    provenance: Any = {**finished.provenance, "base": then}
+    assert origin.again(finished.recipe, provenance).command == "genlab train recipe.yaml --seed 0"
 
 
 def test_a_warm_start_stands_under_provenance() -> None:

@@ -30,9 +30,10 @@ from genlab.runs.directory import default_root
 from genlab.runs.open import OpenRun
 from genlab.runs.provenance import describe_networks
 from genlab.training import resume as resuming
-from genlab.training.assemble import prepare
+from genlab.training.assemble import prepare, settle
 from genlab.training.fit import Evaluator, check_observers
-from genlab.training.start import Check, start
+from genlab.training.minutes import resolved
+from genlab.training.start import start
 
 
 def train(
@@ -40,6 +41,7 @@ def train(
     *,
     data: Images | None = None,
     epochs: int | None = None,
+    minutes: float | None = None,
     seed: int | None = None,
     overrides: Mapping[str, Any] | None = None,
     name: str | None = None,
@@ -61,6 +63,8 @@ def train(
             `data.memory.keep`); short for overrides={"data.name": ...}. A run that is resumed asks for those that
             were given from Python again.
         epochs: short for overrides={"budget.epochs": ...}.
+        minutes: short for overrides={"budget.minutes": ...}: as many steps as this machine makes in that time, and
+            the settings that suit them, found by timing a few steps.
         seed: random seed, 0 .. 2^63 - 1 (default 0).
         overrides: dotted schema path -> value.
         name: of the run (default: recipe, what was changed in it, seed and a number).
@@ -88,20 +92,20 @@ def train(
         observers = [*observers, *mine]
         place = None if data is None else name_of(data)
         if resume is not None:
-            if any(given is not None for given in (recipe, seed, name)) or (place and not place.startswith(PREFIX)):
-                raise UsageError("a resumed run keeps its recipe, seed and name; leave out what would change them")
+            if any(given is not None for given in (recipe, seed, name, minutes)) or (
+                place and not place.startswith(PREFIX)
+            ):
+                raise UsageError(
+                    "a resumed run keeps its recipe, seed, name and minutes; leave out what would change them"
+                )
             run = Run.at(resume, root, custom)
             trained = resuming.resume(run, objective, observers, evaluator_of, epochs, overrides or {}, strict)
             report = report and (trained or not is_complete(run))
         elif recipe is not None:
-            changes = _changes(overrides, epochs, place)
+            changes = _changes(overrides, epochs=epochs, minutes=minutes, data=place)
             seed = 0 if seed is None else seed
-
-            def classifier(asked: str, check: Check) -> OpenRun:
-                return warm_start.classifier_of(
-                    asked, check, seed, root, partial(train, runs=root, observers=observers, progress=False)
-                )
-
+            cold = partial(train, runs=root, observers=observers, progress=False)
+            classifier = partial(warm_start.classifier_of, seed=seed, root=root, train=cold)
             started = start(recipe, changes, seed, root, name, custom, objective, observers, evaluator_of, classifier)
             run = Run(started.directory, custom)
         else:
@@ -111,14 +115,19 @@ def train(
     return run
 
 
-def _changes(overrides: Mapping[str, Any] | None, epochs: int | None, place: str | None) -> dict[str, Any]:
+SHORT = {"epochs": "budget.epochs", "minutes": "budget.minutes", "data": "data.name"}
+"""Arguments that stand for a field of the recipe."""
+
+
+def _changes(overrides: Mapping[str, Any] | None, **short: Any) -> dict[str, Any]:
     """The overrides, with the fields that have an argument of their own.
 
     Raises:
         UsageError: a field is given twice, with two values.
     """
     changes = dict(overrides or {})
-    for word, path, value in (("epochs", "budget.epochs", epochs), ("data", "data.name", place)):
+    for word, value in short.items():
+        path = SHORT[word]
         if value is not None and changes.setdefault(path, value) != value:
             raise UsageError(f"{word} is {value}, but {path} is {changes[path]}; give one of them")
     return changes
@@ -208,6 +217,12 @@ def show(recipe: RecipeSource, overrides: Mapping[str, Any] | None = None) -> Sh
     made = family.build(settled, classes, Keyed(0))
     described = describe_networks(family.examples(settled, classes), made)
     return Shown(settled, described, family.equations(settled), cost(settled, described, len(dataset)))
+
+
+def in_minutes(recipe: RecipeSource, minutes: float, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The overrides that make a recipe train for so many minutes on this machine, as plain numbers; see `train`."""
+    changes = {**(overrides or {}), "budget.minutes": minutes}
+    return resolved(recipe, changes, *settle(recipe, changes)).overrides
 
 
 def open_run(

@@ -86,4 +86,10 @@ Data = Annotated[
 ]
 
 
+Minutes = Annotated[
+    float | None,
+    Parameter(help="Minutes to train: steps, and settings that suit them, are chosen by timing a few steps here."),
+]
+
+
 Dataset = Annotated[str, Parameter(help="Built-in dataset, or path of a folder or file of images.")]

@@ -44,6 +44,9 @@ def new(
     epochs: Annotated[
         int | None, Parameter(converter=whole, help="Epochs of every run; short for --budget.epochs.")
     ] = None,
+    minutes: Annotated[
+        float | None, Parameter(help="Minutes of each run: becomes steps on this machine, the same for all.")
+    ] = None,
     of: Annotated[
         str | None, Parameter(help="What is compared: a metric or a logged column (default: the recipe's quality).")
     ] = None,
@@ -65,6 +68,10 @@ def new(
     from genlab.study.template import template, write_new
 
     changes = {**(overrides or {}), **({} if epochs is None else {"budget.epochs": epochs})}
+    if minutes is not None:
+        from genlab.api.train import in_minutes
+
+        changes = in_minutes(recipe, minutes, changes)
     text, title = template(recipe, vary, seeds, of, name, changes)
     place = output or Path(f"{title}.yaml")
     write_new(place, text)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from genlab.cli import terminal
-from genlab.cli.options import Data, Json, RunName, Runs, whole
+from genlab.cli.options import Data, Json, Minutes, RunName, Runs, whole
 from genlab.engine import console
 from genlab.engine.console import say, visible
 from genlab.errors import UsageError
@@ -33,6 +33,7 @@ def train(
     epochs: Annotated[
         int | None, Parameter(converter=whole, help="Epochs to train; short for --budget.epochs.")
     ] = None,
+    minutes: Minutes = None,
     seed: Annotated[int | None, Parameter(converter=whole, help="Random seed (default 0).")] = None,
     name: Annotated[str | None, Parameter(help="Name of the run (default: RECIPE-CHANGES-seedS-NNN).")] = None,
     resume: Annotated[str | None, Parameter(help="Run to resume, instead of starting a recipe.")] = None,
@@ -56,6 +57,7 @@ def train(
         recipe,
         data=data,
         epochs=epochs,
+        minutes=minutes,
         seed=seed,
         overrides=overrides,
         name=name,
@@ -121,6 +123,7 @@ def show(
     *,
     yaml: Annotated[bool, Parameter(negative="", help="Print the complete recipe as YAML instead.")] = False,
     data: Data = None,
+    minutes: Minutes = None,
     output: Annotated[
         Path | None, Parameter(name=["-o", "--output"], help="Draw the system and its networks into this .svg file.")
     ] = None,
@@ -136,6 +139,8 @@ def show(
     if output is not None:
         destination(output, ".svg (the drawing)")
     overrides = (overrides or {}) | ({} if data is None else {"data.name": data})
+    if minutes is not None:
+        overrides = api.in_minutes(recipe, minutes, overrides)
     if yaml:
         loaded = files.load(recipe, overrides)
         text = files.dump(loaded)

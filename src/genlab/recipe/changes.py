@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from genlab.recipe import BaseRecipe
-from genlab.recipe.files import diff, load, names
+from genlab.recipe.files import diff, dump, load, names
 
 UNTOLD = ("engine.", "init_encoder_from", "description")
 """Paths that are resolved on every machine, or say nothing of what is trained."""
@@ -24,9 +25,19 @@ NETWORKS = {"generator": "g", "discriminator": "d", "encoder": "enc", "decoder":
 Changes = Mapping[str, tuple[Any, Any]]
 
 
-def changes(recipe: BaseRecipe) -> dict[str, tuple[Any, Any]]:
-    """Dotted path -> (built-in value, value of this recipe); empty for a recipe of the user's own name."""
-    if recipe.name not in names():
+def base_of(name: str) -> str | None:
+    """sha256 of the built-in recipe of that name, by which it is known whether it was another one when a run began;
+    None where there is none."""
+    return hashlib.sha256(dump(load(name)).encode()).hexdigest() if name in names() else None
+
+
+def changes(recipe: BaseRecipe, base: str | None = None) -> dict[str, tuple[Any, Any]]:
+    """Dotted path -> (built-in value, value of this recipe); empty for a recipe of the user's own name.
+
+    Args:
+        base: `base_of` its name when it was made; where the built-in recipe is another one by now, nothing is told.
+    """
+    if recipe.name not in names() or base not in (None, base_of(recipe.name)):
         return {}
     found = diff(load(recipe.name), recipe)
     return {path: values for path, values in found.items() if is_told(path)}

@@ -133,7 +133,7 @@ class GanAugmentation(Section):
 
 class GanRecipe(BaseRecipe):
     example: ClassVar[str] = "quick-mnist"
-    later: ClassVar[tuple[str, ...]] = ("data.classes", "augmentation")
+    later: ClassVar[tuple[str, ...]] = ("data.classes", "budget.minutes", "augmentation")
     family: Literal["gan"]
     augmentation: GanAugmentation | None = None
     networks: GanNetworks

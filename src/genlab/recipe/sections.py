@@ -154,6 +154,9 @@ class Budget(Section):
     batch: Batch
     max_steps: Count | None = None
     """Stop after so many steps, even inside an epoch."""
+    minutes: Annotated[float, Number, Field(gt=0, le=10_000)] | None = None
+    """Instead of epochs: as many steps as this machine makes in so many minutes, and the settings that suit them. A run
+    keeps what became of it as plain numbers."""
 
 
 class Engine(Section):
@@ -208,7 +211,7 @@ class BaseRecipe(Section):
     """A built-in recipe of the family whose values stand in for invalid ones, so that the rest can be examined."""
     validates: ClassVar[bool] = False
     """Whether models of this family say after each epoch how they do on held-out images."""
-    later: ClassVar[tuple[str, ...]] = ("data.classes",)
+    later: ClassVar[tuple[str, ...]] = ("data.classes", "budget.minutes")
     """Paths of optional fields that came after studies first kept their records."""
 
     @property

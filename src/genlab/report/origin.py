@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genlab.recipe import Recipe, files
-from genlab.recipe.changes import changes
+from genlab.recipe.changes import base_of, changes
 from genlab.runs.record import Provenance, Resumed
 from genlab.runs.rows import Row
 
@@ -30,9 +30,10 @@ def again(recipe: Recipe, provenance: Provenance) -> Again:
             f"It was trained from Python with parts of one's own ({own}); the script that made them makes it again.",
             f"genlab.train(RECIPE, seed={provenance['seed']}, ...)",
         )
-    if recipe.name not in files.names():
+    base = provenance.get("base")
+    if recipe.name not in files.names() or base not in (None, base_of(recipe.name)):
         return Again(f"Save the recipe below as recipe.yaml. {exact}", f"genlab train recipe.yaml {seed}")
-    fields = [f"--{path} {_typed(new)}" for path, (_, new) in changes(recipe).items()]
+    fields = [f"--{path} {_typed(new)}" for path, (_, new) in changes(recipe, base).items()]
     return Again(exact, " ".join([f"genlab train {recipe.name} {seed}", *fields]))
 
 

@@ -71,7 +71,11 @@ def run_card(run: RunDirectory) -> Card:
     try:
         recipe, last = run.trained_by(), run.last_row() or {}
         outcome = FAMILIES[recipe.family].outcome(recipe, last)
-        facts = [("recipe", recipe.description), *_changes(recipe), *{**dict(outcome), **dict(facts)}.items()]
+        facts = [
+            ("recipe", recipe.description),
+            *_changes(recipe, run.provenance.get("base")),
+            *{**dict(outcome), **dict(facts)}.items(),
+        ]
     except GenlabError as error:
         facts = [("damaged", str(error).splitlines()[0])]
     total = f" of {status['total_steps']:,}" if status.get("total_steps") else ""
@@ -217,7 +221,7 @@ def _lead(recipe: Recipe, provenance: Provenance, last: Row | None) -> str:
     trained = f"{last['epoch']:.3g} epochs" if last else "no step yet"
     on = f"of {provenance['data']['images']:,} images of {PurePath(recipe.data.name).name}"
     said = [f"{recipe.description}; {trained} {on}, seed {provenance['seed']}"]
-    return "; ".join([*said, *(f"{label}: {value}" for label, value in _changes(recipe))])
+    return "; ".join([*said, *(f"{label}: {value}" for label, value in _changes(recipe, provenance.get("base")))])
 
 
 def _frames(run: RunDirectory, steps: Sequence[int], schedule: Schedule) -> list[Frame]:
@@ -287,9 +291,9 @@ def _quality(record: dict[str, Any] | None, classes: Sequence[Class]) -> Quality
     )
 
 
-def _changes(recipe: Recipe) -> list[tuple[str, str]]:
+def _changes(recipe: Recipe, base: str | None) -> list[tuple[str, str]]:
     """What sets this run apart from the built-in recipe of its name."""
-    said = [f"{path} {'null' if new is None else new}" for path, (_, new) in changes(recipe).items()]
+    said = [f"{path} {'null' if new is None else new}" for path, (_, new) in changes(recipe, base).items()]
     return [(f"changed from {recipe.name}", ", ".join(said))] if said else []
 
 

@@ -64,7 +64,11 @@ def state_of(run: RunDirectory, root: Path | None = None) -> dict[str, Any]:
     facts |= {"bytes": size(run.path), "weights": weights_of(run.path)}
     with suppress(GenlabError, KeyError):
         recipe, provenance = run.trained_by(), run.provenance
-        facts |= {"recipe": recipe.name, "family": recipe.family, "changed": short(changes(recipe)) or None}
+        facts |= {
+            "recipe": recipe.name,
+            "family": recipe.family,
+            "changed": short(changes(recipe, provenance.get("base"))) or None,
+        }
         facts |= {"started": provenance["started"], "id": provenance.get("id")}
     with suppress(GenlabError):
         facts |= _quality(run)

@@ -25,6 +25,7 @@ from genlab.errors import DataError, UsageError, first_line
 from genlab.families.base import Examples
 from genlab.families.nets.describe import Description, describe
 from genlab.recipe import Recipe, files
+from genlab.recipe.changes import base_of
 from genlab.runs.open import OpenRun
 from genlab.runs.record import DataFacts, Provenance, SplitFacts
 
@@ -50,7 +51,7 @@ def provenance_of(
     }
     if unseen := unseen_classes(dataset):
         facts["unseen"] = unseen
-    return {
+    found: Provenance = {
         "seed": seed,
         "started": now(),
         "versions": versions(),
@@ -62,6 +63,9 @@ def provenance_of(
         "seals": True,
         "id": secrets.token_hex(8),
     }
+    if base := base_of(recipe.name):
+        found["base"] = base
+    return found
 
 
 def unseen_classes(dataset: Dataset) -> list[str]:

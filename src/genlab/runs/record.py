@@ -40,7 +40,8 @@ class Provenance(TypedDict):
 
     `own` has the custom parts and their types, `networks` the layer tables, `recipe` the recipe with every `auto`
     resolved, `seals` that all files of the run carry one, `id` what a copy of the run has alike, `pruned` that what
-    only further training needs was taken away. A moved dataset and a warm start are recorded, too.
+    only further training needs was taken away, `minutes` what a time became (`training.minutes`), `base` the sha256 of
+    the built-in recipe of that name. A moved dataset and a warm start are recorded, too.
     """
 
     seed: int
@@ -57,3 +58,5 @@ class Provenance(TypedDict):
     resumed: NotRequired[list[Resumed]]
     moved: NotRequired[list[dict[str, Any]]]
     encoder_from: NotRequired[dict[str, Any]]
+    minutes: NotRequired[dict[str, Any]]
+    base: NotRequired[str]

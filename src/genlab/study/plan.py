@@ -12,7 +12,7 @@ from typing import Any
 
 from genlab import data
 from genlab.data import Dataset
-from genlab.errors import GenlabError, RecipeError, StudyError, unknown
+from genlab.errors import GenlabError, RecipeError, StudyError, UsageError, unknown
 from genlab.evaluation.catalogue import NAMES
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
@@ -178,6 +178,8 @@ def _arm(study: Study, folder: Path, profile: str | None, name: str, load: Load,
     recipe, dataset = settle(base, {**common, **mine}, load)
     images = min(len(dataset), recipe.data.subset or len(dataset))
     whole = {path: value for path, value in common.items() if path not in LENGTH}
+    if recipe.budget.minutes is not None:
+        raise UsageError("budget.minutes: a study says how many steps its runs take; genlab study new --minutes M does")
     own = Schedule.of(settle(base, {**whole, **mine}, load)[0], images)
     steps = Schedule.of(recipe, images).total_steps
     if budget.budget < 1:

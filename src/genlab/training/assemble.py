@@ -18,7 +18,7 @@ from genlab.engine import device
 from genlab.engine.console import note
 from genlab.engine.files import check_text
 from genlab.engine.randomness import Keyed
-from genlab.errors import DataError
+from genlab.errors import DataError, UsageError
 from genlab.families.base import CustomNetworks, Family, Trains
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.registry import FAMILIES
@@ -142,8 +142,14 @@ def assemble(
         needed: names of networks that must be among them.
 
     Raises:
-        UsageError: a custom network is missing or unknown, or the engine section asks for what is not there.
+        UsageError: a custom network is missing or unknown, the engine section asks for what is not there, or minutes
+            were not turned into steps (`minutes.resolved`).
     """
+    if recipe.budget.minutes is not None:
+        raise UsageError(
+            f"budget.minutes is {recipe.budget.minutes:g}: only genlab train, show and study new turn minutes into "
+            "steps; give budget.epochs or budget.max_steps here"
+        )
     family, keyed = FAMILIES[recipe.family], Keyed(seed)
     networks = family.networks(recipe, len(dataset.class_names), keyed, custom or {}, needed)
     resolved = device.resolve(recipe.engine, family.mergeable(networks), device.convolves(networks.values()))

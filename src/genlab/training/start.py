@@ -15,6 +15,7 @@ from torch import Tensor
 from genlab.data import Dataset, load_test
 from genlab.data.preprocessing import as_tested
 from genlab.engine import threads, waiting
+from genlab.engine.console import note
 from genlab.engine.files import check_text
 from genlab.errors import UsageError
 from genlab.families.base import CustomNetworks, WarmStart
@@ -30,6 +31,7 @@ from genlab.runs.provenance import describe_networks, provenance_of
 from genlab.training.assemble import Assembly, assemble, settle, used_by
 from genlab.training.first_steps import FirstSteps, note_precision
 from genlab.training.fit import Evaluator, fit
+from genlab.training.minutes import Pace, Resolved, resolved
 from genlab.training.remarks import remarks
 
 MakeEvaluator = Callable[[OpenRun], Evaluator | None]
@@ -58,7 +60,7 @@ def start(
         evaluator: makes what measures the run's images during training.
         classifier: finds, or trains, the classifier that an encoder starts from.
     """
-    settled, whole = settle(recipe, overrides)
+    settled, whole, budget = _settled(recipe, overrides, custom, objective)
     dataset = used_by(settled, whole)
     said = list(remarks(settled, whole, dataset))
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
@@ -84,12 +86,27 @@ def start(
     test = load_test(settled.data.name)
     _check_range(assembly, custom, len(dataset.class_names))
     provenance = provenance_of(settled, seed, dataset, test, described, told)
+    if budget:
+        provenance["minutes"] = budget.facts
     if source:
         provenance["encoder_from"] = {"run": str(source.path.resolve()), "step": source.status["step"]}
     run = OpenRun(RunDirectory.create(root, settled, seed, provenance, name).path, custom)
     with run.directory.locked():
-        train_in(run, assembly, test, objective, [*observers, watch], evaluator)
+        pace = [Pace(budget.facts)] if budget else []
+        train_in(run, assembly, test, objective, [*observers, watch, *pace], evaluator)
     return run
+
+
+def _settled(
+    source: RecipeSource, overrides: Mapping[str, Any], custom: CustomNetworks, objective: AdversarialLoss | None
+) -> tuple[Recipe, Dataset, Resolved | None]:
+    """The recipe, its dataset, and what its minutes became, where it has such."""
+    recipe, whole = settle(source, overrides)
+    if recipe.budget.minutes is None:
+        return recipe, whole, None
+    budget = resolved(source, overrides, recipe, whole, custom, objective)
+    note(budget.words)
+    return *settle(source, budget.overrides), budget
 
 
 def train_in(

@@ -1,0 +1,222 @@
+"""How long a training may take, as plain numbers: `budget.minutes` becomes steps, and the settings that suit them.
+
+A few steps are timed on this machine, which gives the number of operations that fit into the time. What is best for so
+many operations is in a table (`SUITED`), from the searches in docs/performance.md. The steps are the nearest rung of a
+ladder of 8 %, so that the same command on the same machine resolves to the same numbers although no two timings agree.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import statistics
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from genlab.data import Dataset
+from genlab.engine import threads
+from genlab.engine.stages import stage
+from genlab.errors import UsageError
+from genlab.families.base import CustomNetworks
+from genlab.families.gan.losses import AdversarialLoss
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe, files
+from genlab.recipe.schedule import Schedule
+from genlab.recipe.source import RecipeSource
+from genlab.runs.directory import RunDirectory
+from genlab.runs.provenance import describe_networks
+from genlab.training.assemble import assemble, settle, used_by
+from genlab.training.fit import batches
+
+LADDER = 1.08
+"""Two neighbouring numbers of steps differ by this factor."""
+WARM, LEAST, SECONDS = 4, 5, 2.0
+"""Steps that are not timed; steps that are, at least; and for how long."""
+OVERRUN = 1.1
+"""How many times longer than planned a step must take for that to be said."""
+
+
+@dataclass(frozen=True)
+class Suited:
+    """What is best from some number of operations on.
+
+    Attributes:
+        teraops: 10^12 multiply-adds of the whole training, from which on it is.
+        overrides: dotted path -> value.
+    """
+
+    teraops: float
+    overrides: Mapping[str, Any]
+
+
+SUITED: dict[str, tuple[Suited, ...]] = {}
+"""By recipe, with rising operations; a recipe that is not here, or fewer operations, keep the recipe's settings."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A step of a recipe on this machine.
+
+    Attributes:
+        seconds: of one, the median.
+        multiply_adds: of one.
+    """
+
+    seconds: float
+    multiply_adds: float
+
+
+def rung(steps: float) -> int:
+    """The whole number of steps that is nearest on the ladder.
+
+    >>> [rung(n) for n in (0.2, 1, 99, 101, 1874)]
+    [1, 1, 99, 99, 1906]
+    """
+    return max(1, round(LADDER ** round(math.log(max(1.0, steps), LADDER))))
+
+
+def suited(recipe: str, teraops: float) -> dict[str, Any]:
+    """The settings for a recipe with so many operations."""
+    rows = [row for row in SUITED.get(recipe, ()) if row.teraops <= teraops]
+    return dict(rows[-1].overrides) if rows else {}
+
+
+def length(minutes: float, step: Timed, schedule: Schedule) -> dict[str, Any]:
+    """The budget's fields for a time.
+
+    Args:
+        schedule: of the recipe with any number of epochs.
+    """
+    steps = rung(60 * minutes / step.seconds)
+    epochs = -(-steps // schedule.steps_per_epoch)
+    whole = steps == epochs * schedule.steps_per_epoch
+    return {"budget.epochs": epochs, "budget.max_steps": None if whole else steps}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a recipe with `budget.minutes` becomes here.
+
+    Attributes:
+        overrides: the caller's, and all that was chosen, as plain numbers.
+        facts: for the provenance: what was asked for, the time of a step, the recipe that it began with.
+        words: the same for a person.
+    """
+
+    overrides: dict[str, Any]
+    facts: dict[str, Any]
+    words: str
+
+
+def resolved(
+    source: RecipeSource,
+    overrides: Mapping[str, Any],
+    recipe: Recipe,
+    whole: Dataset,
+    custom: CustomNetworks | None = None,
+    objective: AdversarialLoss | None = None,
+) -> Resolved:
+    """The plain numbers for a recipe's minutes on this machine.
+
+    Args:
+        source, overrides: what the recipe was made of; settings of the caller's come before those of the table.
+        whole: the training images as they are.
+        custom, objective: the caller's own parts, which are timed as copies.
+
+    Raises:
+        UsageError: a length is given as well.
+    """
+    minutes = recipe.budget.minutes
+    assert minutes is not None
+    if both := [path for path in ("budget.epochs", "budget.max_steps") if overrides.get(path) is not None]:
+        raise UsageError(f"budget.minutes is {minutes:g}, but {both[0]} is {overrides[both[0]]}; give one of them")
+    step = timed(recipe, used_by(recipe, whole), custom, objective)
+    teraops = 60 * minutes / step.seconds * step.multiply_adds / 1e12
+    table = recipe.name if recipe.name in SUITED else str(source)
+    plain = {**suited(table, teraops), **overrides}
+    if plain != overrides:
+        recipe = settle(source, plain, lambda name: whole)[0]
+        step = timed(recipe, used_by(recipe, whole), custom, objective)
+    schedule = Schedule.of(recipe, min(len(whole), recipe.data.subset or len(whole)))
+    name = f"{recipe.name}-{minutes:g}min"
+    plain |= {"name": name, "budget.minutes": None, **length(minutes, step, schedule)}
+    steps = plain["budget.max_steps"] or plain["budget.epochs"] * schedule.steps_per_epoch
+    facts = {
+        "minutes": minutes,
+        "milliseconds_a_step": round(1000 * step.seconds, 3),
+        "teraops": round(steps * step.multiply_adds / 1e12, 3),
+        "base": {"name": recipe.name, "sha256": hashlib.sha256(files.dump(recipe).encode()).hexdigest()},
+    }
+    words = f"{minutes:g} min: {steps:,} steps of {1000 * step.seconds:.1f} ms, {facts['teraops']:.2g} teraops"
+    return Resolved(plain, facts, words)
+
+
+def timed(
+    recipe: Recipe, dataset: Dataset, custom: CustomNetworks | None = None, objective: AdversarialLoss | None = None
+) -> Timed:
+    """Time steps of a recipe, on real images; nothing of them stays.
+
+    Args:
+        dataset: what is trained on, in the recipe's size.
+        custom, objective: the caller's own parts.
+    """
+    plain = recipe.model_copy(update={"budget": recipe.budget.model_copy(update={"minutes": None})})
+    assembly = assemble(plain, dataset, 0, copy.deepcopy(dict(custom or {})))
+    described = describe_networks(assembly.family.examples(recipe, len(dataset.class_names)), assembly.networks)
+    adds = {each.name: float(each.multiply_adds) for each in described}
+    per_image = FAMILIES[recipe.family].multiply_adds(recipe, adds)
+    model, spent = assembly.model(objective), list[float]()
+    x = torch.from_numpy(dataset.images)
+    y = None if dataset.labels is None else torch.from_numpy(dataset.labels)
+    endless = Schedule(len(dataset), recipe.budget.batch, assembly.schedule.steps_per_epoch, 1_000_000)
+    with stage("timing a few steps", SECONDS), threads.pinned():
+        for step, rows in batches(endless, assembly.keyed, after=0):
+            began = time.perf_counter()
+            with assembly.keyed.scope("networks", step):
+                model.step(x[rows], None if y is None else y[rows], step)
+            spent.append(time.perf_counter() - began)
+            if len(spent) >= WARM + LEAST and sum(spent[WARM:]) >= SECONDS:
+                break
+    return Timed(statistics.median(spent[WARM:]), per_image * recipe.budget.batch)
+
+
+class Pace:
+    """An observer: says within the first tenth of a training that it takes longer than was asked for, and until when.
+
+    The plan stays as it is: other steps would be another training.
+
+    Args:
+        facts: of `Resolved`.
+    """
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self.planned, self.minutes = facts["milliseconds_a_step"] / 1000, facts["minutes"]
+        self._began: tuple[int, float] | None = None
+        self._steps = 0
+        self._said = False
+
+    def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
+        self._steps = schedule.total_steps
+
+    def stepped(self, step: int, seconds: float) -> None:
+        if self._began is None or step < WARM:
+            self._began = (step, seconds)
+            return
+        counted, spent = step - self._began[0], seconds - self._began[1]
+        if self._said or counted < max(LEAST, 0.05 * self._steps) or step > 0.1 * self._steps:
+            return
+        if (slower := spent / counted / self.planned) > OVERRUN:
+            self._said = True
+            left = (self._steps - step) * spent / counted
+            warnings.warn(
+                f"steps take {slower:.2g} times as long as when they were timed (other work on this machine?): the "
+                f"training will take about {(seconds + left) / 60:.2g} minutes instead of {self.minutes:g}; it keeps "
+                "its steps",
+                stacklevel=2,
+            )

@@ -1,0 +1,174 @@
+"""`--minutes`: a time becomes plain numbers, once, and the run is as exact as any other."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import genlab
+from genlab import data
+from genlab.cli import main as cli
+from genlab.errors import RecipeError, StudyError, UsageError
+from genlab.recipe import GanRecipe, files
+from genlab.recipe.schedule import Schedule
+from genlab.study.study import Study
+from genlab.training import minutes
+from genlab.training.assemble import assemble, prepare, settle
+from genlab.training.minutes import LADDER, Pace, Suited, Timed, length, resolved, rung, suited
+
+STEP = Timed(0.1, 5e9)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[GanRecipe]:
+    """Every step takes a tenth of a second; which recipes were timed."""
+    asked: list[GanRecipe] = []
+
+    def timed(recipe: GanRecipe, *_: Any) -> Timed:
+        asked.append(recipe)
+        return STEP
+
+    monkeypatch.setattr(minutes, "timed", timed)
+    return asked
+
+
+def of(recipe: str, asked: float, **overrides: Any) -> minutes.Resolved:
+    changes = {**overrides, "budget.minutes": asked}
+    return resolved(recipe, changes, *settle(recipe, changes, data.load))
+
+
+def test_a_ladder() -> None:
+    rungs = sorted({rung(n) for n in range(1, 20_000)})
+    assert all(rung(n) == n for n in rungs if n > 30), "a rung is its own nearest one"
+    assert all(b / a < LADDER * 1.05 for a, b in pairwise(rungs) if a > 30)
+    assert all(abs(rung(n) / n - 1) < 0.045 for n in range(50, 20_000))
+
+
+def test_two_timings_of_one_machine_mean_the_same() -> None:
+    middle = LADDER**80
+    assert {rung(middle * noise) for noise in (0.97, 0.99, 1, 1.01, 1.03)} == {round(middle)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "epochs", "most"), [(1, 1, 595), (0.05, 1, 30), (3, 2, 1746), (100, 65, 60200), (1.6, 1, None)]
+)
+def test_epochs_and_steps(asked: float, epochs: int, most: int | None) -> None:
+    """The steps of M minutes, of a tenth of a second each; epochs of 937 steps, or, last, of just these steps."""
+    per_epoch = 937 if most else rung(960)
+    found = length(asked, STEP, Schedule(60_000, 64, per_epoch, per_epoch))
+    assert found == {"budget.epochs": epochs, "budget.max_steps": most}
+    steps = most or per_epoch
+    assert abs(steps * 0.1 / (60 * asked) - 1) < 0.05
+
+
+def test_the_numbers_of_a_recipe(clock: list[GanRecipe]) -> None:
+    found = of("quick-mnist", 1)
+    assert found.overrides == {
+        "name": "quick-mnist-1min",
+        "budget.minutes": None,
+        "budget.epochs": 1,
+        "budget.max_steps": 595,
+    }
+    assert found.facts["teraops"] == pytest.approx(595 * 5e9 / 1e12)
+    recipe = files.load("quick-mnist", found.overrides)
+    assert recipe.budget.minutes is None
+    assert Schedule.of(recipe, 60_000).total_steps == 595
+    assert of("quick-mnist", 1).facts["base"] == found.facts["base"] != of("quick-fashion", 1).facts["base"]
+
+
+def test_the_table_gives_what_suits(clock: list[GanRecipe], monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = (Suited(2.0, {"budget.batch": 32, "networks.latent": 8}), Suited(10.0, {"budget.batch": 128}))
+    monkeypatch.setattr(minutes, "SUITED", {"quick-mnist": rows})
+    assert suited("quick-mnist", 1.9) == suited("other", 5.0) == {}
+    assert suited("quick-mnist", 2.0) == rows[0].overrides
+    assert suited("quick-mnist", 1e9) == rows[1].overrides
+    chosen = of("quick-mnist", 1).overrides  # 600 steps of 5e9: 3 teraops
+    assert (chosen["budget.batch"], chosen["networks.latent"]) == (32, 8)
+    assert clock[-1].budget.batch == 32, "what was chosen is timed, too"
+    mine = of("quick-mnist", 1, **{"budget.batch": 16}).overrides
+    assert (mine["budget.batch"], mine["networks.latent"]) == (16, 8), "the caller's come first"
+
+
+def test_a_run_has_plain_numbers_and_goes_on(
+    small: Callable[..., GanRecipe], tmp_path: Path, clock: list[GanRecipe]
+) -> None:
+    recipe = small({"budget.epochs": 1})
+    run = genlab.train(recipe, minutes=0.02, runs=tmp_path, report=False)
+    assert run.recipe.name == f"{recipe.name}-0.02min"
+    assert run.recipe.budget.minutes is None
+    assert run.status["step"] == rung(12)
+    assert run.provenance["minutes"]["minutes"] == 0.02
+    plain = genlab.train(run.recipe, runs=tmp_path / "plain", report=False)
+    assert plain.metrics()[-1]["loss_g"] == run.metrics()[-1]["loss_g"]
+    with pytest.warns(UserWarning, match="already finished"):
+        genlab.train(resume=run.path, report=False)
+
+
+def test_real_steps_are_timed_and_nothing_of_them_stays(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
+    recipe = small({"budget.max_steps": 3})
+    before = genlab.train(recipe, runs=tmp_path, report=False).metrics()[-1]["loss_g"]
+    found = minutes.timed(*prepare(recipe, {}))
+    assert 0.0001 < found.seconds < 2
+    assert found.multiply_adds > 1e5
+    assert genlab.train(recipe, runs=tmp_path, report=False).metrics()[-1]["loss_g"] == before
+
+
+@pytest.mark.parametrize("asked", [0, -1, float("inf"), float("nan"), True, "soon"])
+def test_no_time(asked: Any) -> None:
+    with pytest.raises(RecipeError, match=r"budget\.minutes is"):
+        files.load("quick-mnist", {"budget.minutes": asked})
+
+
+def test_a_length_and_a_time(clock: list[GanRecipe], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"budget\.minutes is 1, but budget\.epochs is 3; give one of them"):
+        genlab.train("quick-mnist", minutes=1, epochs=3, runs=tmp_path)
+    with pytest.raises(UsageError, match=r"budget\.minutes is 1: only genlab train"):
+        assemble(files.load("quick-mnist", {"budget.minutes": 1}), data.load("mnist"), 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_takes_steps(clock: list[GanRecipe], tmp_path: Path) -> None:
+    """Minutes are turned into steps once, when the file is written."""
+    file = tmp_path / "study.yaml"
+    vary = ["--vary", "networks.latent=8,16", "--seeds", "4", "-o", str(file)]
+    cli.main(["study", "new", "quick-mnist", *vary, "--minutes", "1"])
+    study = Study.at(file)
+    assert [arm.share.steps for arm in study.plan.arms] == [595, 595]
+    assert "minutes: 1" not in file.read_text("utf-8")
+    file.write_text(file.read_text("utf-8").replace("budget.minutes: null", "budget.minutes: 1"), "utf-8")
+    with pytest.raises(StudyError, match=r"budget\.minutes: a study says how many steps"):
+        Study.at(file)
+
+
+class Training:
+    """What an observer hears of a training whose steps take so long."""
+
+    def __init__(self, steps: int, seconds: float) -> None:
+        self.watch = Pace({"milliseconds_a_step": 100, "minutes": 1})
+        self.watch.started(Schedule(60_000, 64, 937, steps), None, 0)  # type: ignore[arg-type]
+        self.seconds = seconds
+
+    def until(self, step: int) -> None:
+        for k in range(1, step + 1):
+            self.watch.stepped(k, k * self.seconds)
+
+
+def test_an_overrun_is_said_in_the_first_tenth() -> None:
+    slow = Training(600, 0.2)
+    with pytest.warns(
+        UserWarning, match=r"2 times as long .* about 2 minutes instead of 1; it keeps its steps"
+    ) as told:
+        slow.until(60)
+    assert len(told) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Training(600, 0.105).until(600)
+        late = Training(600, 0.1)
+        late.until(60)
+        for step in range(61, 600):
+            late.watch.stepped(step, 6 + (step - 60) * 0.5)
