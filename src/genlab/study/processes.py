@@ -234,3 +234,9 @@ class _Worker:
                 os.kill(self._child, signal.SIGKILL)
         self._popen.kill()
         self._popen.wait()
+        for reader in self._readers:
+            reader.join(1.0)
+        for stream in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
+            if stream is not None:
+                with suppress(OSError):  # What was not sent yet goes nowhere.
+                    stream.close()

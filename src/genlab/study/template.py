@@ -39,7 +39,7 @@ def template(
     Raises:
         UsageError: no such recipe or field.
     """
-    grid = dict(map(_values, vary))
+    grid = dict(map(values_in, vary))
     if len(grid) == len(vary) and all(len(values) == 1 for values in grid.values()):
         raise UsageError(f"--vary {' '.join(vary)}: one value makes one arm; give two or more to compare")
     if len(grid) < len(vary):
@@ -83,7 +83,7 @@ def write_new(place: Path, text: str) -> None:
     write(place, text.encode())
 
 
-def _values(given: str) -> tuple[str, list[Any]]:
+def values_in(given: str) -> tuple[str, list[Any]]:
     """A field and its values, as they would stand in a file."""
     path, equals, values = given.partition("=")
     if not (path and equals and values):
