@@ -101,7 +101,7 @@ def test_the_guide(photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
     said = told(bring)
     assert "270 training, 30 test" in said
-    for line in ("16 bits", "palette", "turned upright by its EXIF tag", "1 that cannot be read (circle/notes.png"):
+    for line in ("16 bits", "palette", "turned upright by its EXIF tag", "1 that cannot be read", "circle/notes.png: "):
         assert line in said
     train_set, test_set = (genlab.load_dataset("photos.npz", split) for split in ("train", "test"))
     assert train_set.class_names == SHAPES
@@ -113,12 +113,12 @@ def test_the_guide(photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
     steps = ("--budget.max_steps", "3", "--engine.plan", "reference", "--logging.evaluation", "none")
     said = told(train, *steps)
-    assert "runs/photos" in said
-    run = genlab.open_run("photos")
+    assert "runs/first" in said
+    run = genlab.open_run("first")
     assert run.recipe.conditional
     assert (run.recipe.data.size, run.recipe.data.channels) == (32, 3)
     said = told(evaluate, "-n", "60")
     assert "Frechet distance" in said
     assert "a fixed random network" in said
     assert told(report).strip().endswith("report.html")
-    assert "photos" in Path("runs/photos/report.html").read_text("utf-8")
+    assert "first" in Path("runs/first/report.html").read_text("utf-8")

@@ -146,7 +146,7 @@ def test_commands_in_the_docs_run(
     (tmp_path / "runs").mkdir()
     for run in (finished, *others):
         shutil.copytree(run.path, tmp_path / "runs" / run.path.name)
-    for name in ("quick-mnist-seed1-001", "photos"):
+    for name in ("quick-mnist-seed1-001", "first"):
         shutil.copytree(finished.path, tmp_path / "runs" / name)
     if arguments[0] == "study" and arguments[1] != "new":
         lay_out_a_study(tmp_path, digits)
@@ -162,11 +162,15 @@ def test_commands_in_the_docs_run(
     monkeypatch.setattr(short, "peak_gflops", lambda: dict.fromkeys(calibrate.PRECISIONS, 100.0))
     monkeypatch.setattr(quality, "curve", lambda *_: [{"step": 450, "seconds": 5.0, "floors": 60.0}])
     if arguments[0] == "train" and "--resume" not in arguments:
-        arguments += [part for key, value in quick(arguments[1]).items() for part in (f"--{key}", str(value))]
+        shorter = quick(arguments[1])
+        if "--minutes" in arguments:  # Which it takes as they are, in a moment.
+            arguments[arguments.index("--minutes") + 1] = "0.001"
+            shorter = {key: value for key, value in shorter.items() if key not in ("budget.max_steps", "budget.epochs")}
+        arguments += [part for key, value in shorter.items() for part in (f"--{key}", str(value))]
         own = any(flag in arguments for flag in ("--data.name", "--data"))
         arguments += [] if own else ["--data.name", str(digits)]
-    if "photos" in arguments and arguments[0] == "train":  # As before the run is there.
-        shutil.rmtree(tmp_path / "runs" / "photos")
+    if "first" in arguments and arguments[0] == "train":  # As before the run is there.
+        shutil.rmtree(tmp_path / "runs" / "first")
     if arguments[:2] == ["data", "import"] and "photos.npz" in arguments:
         (tmp_path / "photos.npz").unlink()
     if arguments[0] == "train" and arguments[1:2] != ["quick-fashion"]:

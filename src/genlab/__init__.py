@@ -31,7 +31,7 @@ _PUBLIC = {
     "evaluate": ("genlab.api.evaluate", "evaluate"),
     "import_images": ("genlab.api.data", "import_images"),
     "list_runs": ("genlab.api.run", "list_runs"),
-    "load_dataset": ("genlab.data", "load"),
+    "load_dataset": ("genlab.api.data", "load_dataset"),
     "load_judge": ("genlab.evaluation.judge_search", "load"),
     "load_recipe": ("genlab.recipe.files", "load"),
     "open_run": ("genlab.api.train", "open_run"),
@@ -69,12 +69,11 @@ __all__ = [
 if TYPE_CHECKING:
     from genlab import errors as errors
     from genlab.api.compare import compare, plot
-    from genlab.api.data import import_images
+    from genlab.api.data import import_images, load_dataset
     from genlab.api.doctor import doctor
     from genlab.api.evaluate import evaluate, features
     from genlab.api.run import Run, list_runs
     from genlab.api.train import open_run, show, train
-    from genlab.data import load as load_dataset
     from genlab.evaluation import metrics as metrics
     from genlab.evaluation.judge_search import load as load_judge
     from genlab.families import nets as nets

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import genlab
 from conftest import undraw
@@ -18,7 +20,7 @@ from genlab.api import judge as judges
 from genlab.api import train as api
 from genlab.api.run import Run
 from genlab.cli import main
-from genlab.errors import CheckpointError, DataError, UsageError
+from genlab.errors import CheckpointError, DataError, Stopped, UsageError
 from genlab.evaluation import judge, judge_trial, kept
 from genlab.evaluation.catalogue import NAMES
 from genlab.evaluation.measure import NotStored
@@ -58,6 +60,54 @@ def own_judge(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     kept_at.unlink()  # The other tests are about a dataset without a judge.
     assert made.sha256 == judge.read(run.path / "judge.safetensors", "x").sha256
     return run
+
+
+class Interrupts:
+    """An observer that presses Ctrl-C at a step."""
+
+    def stepped(self, step: int, seconds: float) -> None:
+        if step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore:300 training images are few")
+def test_a_judge_that_was_stopped_goes_on(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the same command, in the same run, and is kept beside the data as any other; another seed's is not taken."""
+    undraw(monkeypatch)
+    changes = {"budget.epochs": 2, "budget.batch": 64}
+    with pytest.raises(Stopped, match="stopped at step 3 of 8; the same command goes on with it"):
+        judges.train_judge(str(few), runs=tmp_path, overrides=changes, observers=[Interrupts()])
+    assert not few.with_name("few.judge.safetensors").exists()
+    other, *_ = judges.train_judge(str(few), seed=1, runs=tmp_path, overrides=changes)
+    few.with_name("few.judge.safetensors").unlink()
+    capsys.readouterr()
+    run, _, kept_at = judges.train_judge(str(few), runs=tmp_path, overrides=changes)
+    assert "going on with judge-mnist" in capsys.readouterr().err
+    assert run.path != other.path
+    assert len(list(tmp_path.iterdir())) == 2
+    assert run.status["step"] == 8
+    assert kept_at is not None
+    kept_at.unlink()
+
+
+def test_a_path_is_a_path_and_a_name_a_run(finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run and a folder of one name: the run by its name, the folder by ./NAME."""
+    undraw(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished.path, tmp_path / "runs" / "photos")
+    (tmp_path / "photos").mkdir()
+    for k, image in enumerate(data.load("mnist", "test").images[:12, 0]):
+        Image.fromarray(image).save(tmp_path / "photos" / f"{k}.png")
+    with pytest.warns(
+        UserWarning, match=r"photos is a run, and a file or folder: the run is measured; \./photos is the"
+    ):
+        assert evaluate._is_run("photos", tmp_path / "runs")
+    assert not evaluate._is_run("./photos", tmp_path / "runs")
+    found = evaluate.evaluate("./photos", against="mnist", runs=tmp_path / "runs")
+    assert len(found.fake) == 12
+    assert genlab.open_run(finished).path == finished.path
 
 
 def test_a_judge_of_own_data(own_judge: Run, few: Path) -> None:

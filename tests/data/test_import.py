@@ -275,9 +275,39 @@ def test_values_outside_of_the_range_are_refused(x: Any, words: str, tmp_path: P
         genlab.import_images(tmp_path / "raw.npz", tmp_path / "own.npz", range=(0, 0.5), split=0)
     assert "x_train[1]" in str(caught.value)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["raw.npz"]
+    if np.isfinite(x).all():  # The range is wrong, not the picture.
+        with pytest.raises(DataError, match=r"x_train\[1\]: values 0 .. 1, outside of --range 0..0.5"):
+            genlab.import_images(tmp_path / "raw.npz", tmp_path / "own.npz", range=(0, 0.5), split=0, skip_bad=True)
+        return
     found = genlab.import_images(tmp_path / "raw.npz", tmp_path / "own.npz", range=(0, 0.5), split=0, skip_bad=True)
     assert found.record["images"]["train"] == 1
     assert list(found.record["skipped"]["first"]) == ["x_train[1]"]
+
+
+def test_a_wrong_range_leaves_no_picture_out(tmp_path: Path) -> None:
+    """Of 8 bits, and of both depths: what the range does not hold is refused, also with --skip-bad."""
+    folder = writers.folder(tmp_path / "own", ((f"a/{k}.png", writers.png(GRAY)) for k in range(4)))
+    for options, words in (
+        (250, "a/0.png: values .*, outside of --range 0..250"),
+        (65535, "8 bits, which --range 0..65"),
+    ):
+        for skip_bad in (False, True):
+            with pytest.raises(DataError, match=words):
+                genlab.import_images(folder, tmp_path / "own.npz", range=(0, options), skip_bad=skip_bad)
+    assert [each.name for each in tmp_path.iterdir()] == ["own"]
+
+
+def test_both_depths_together(tmp_path: Path) -> None:
+    """Without a range each depth has its own; the command in the refusal is that import."""
+    deep = np.where(np.eye(8), 65535, 257 * GRAY.astype(np.uint16)).astype(np.uint16)
+    pictures = [("a/0.png", writers.png(GRAY)), ("a/1.png", saved(Image.fromarray(deep)))]
+    folder = writers.folder(tmp_path / "own", iter(pictures))
+    with pytest.raises(DataError, match=r"1\.png: 16 bits, more than 8; genlab data import \S+ -o own-genlab.npz$"):
+        data.load(str(folder))
+    genlab.import_images(folder, tmp_path / "own.npz", split=0)
+    found = data.load(str(tmp_path / "own.npz")).images[:, 0]
+    assert (found[0] == GRAY).all()
+    assert (found[1] == np.where(np.eye(8), 255, GRAY)).all()
 
 
 def test_the_split_is_of_each_class_and_by_the_seed(tmp_path: Path) -> None:
@@ -517,11 +547,16 @@ def test_a_killed_import_goes_on(picture: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_import_says_that_it_goes_on(number: int, tmp_path: Path) -> None:
+def test_a_stopped_import_says_that_it_goes_on(number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = many(tmp_path)
     assert in_process(import_killed, folder, tmp_path / "own.npz", 200, number) == 128 + number
+    capsys.readouterr()
     genlab.import_images(folder, tmp_path / "own.npz")
+    assert "going on with a stopped import: 199 of 400 pictures are there" in capsys.readouterr().err
     assert not (tmp_path / "own.npz.importing").exists()
+    assert in_process(import_killed, folder, tmp_path / "other.npz", 200, number) == 128 + number
+    genlab.import_images(folder, tmp_path / "other.npz", seed=1)
+    assert "of other pictures or made in another way; this one begins anew" in capsys.readouterr().err
 
 
 def test_it_begins_anew_where_the_source_was_changed_or_the_pixels_are_gone(tmp_path: Path) -> None:

@@ -277,3 +277,26 @@ print(genlab.train(resume=run, data=whole, report=False, progress=False).path.na
 def test_data_and_a_recipe_that_names_another_dataset(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"data is memory:[0-9a-f]+, but data.name is mnist; give one of them"):
         genlab.train("quick-mnist", data=OF.x, overrides={"data.name": "mnist"}, runs=tmp_path)
+
+
+def test_datasets_in_memory_are_loaded_as_others_are() -> None:
+    found = genlab.load_dataset((OF.x, OF.y))
+    assert (found.images[:, 0] == OF.x).all()
+    both = {"x_train": OF.x, "y_train": OF.y, "x_test": OF.x_test, "y_test": OF.y_test}
+    assert (genlab.load_dataset(both, "test").images[:, 0] == OF.x_test).all()
+    assert len(genlab.load_dataset("letters", "test")) == 2600
+    with pytest.raises(DataError, match="data is a int; expected a name, a path, an array"):
+        genlab.load_dataset(42)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["a.png", "b.png"], "data is a list of names; give the folder"),
+        ([Path("a.png")], "data is a list of names; give the folder"),
+        (torch.utils.data.DataLoader(Items([OF.x[0]])), r"data is a DataLoader; give its dataset \(loader.dataset\)"),
+    ],
+)
+def test_what_is_nearly_right_says_what_is(given: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        genlab.load_dataset(given)

@@ -105,3 +105,13 @@ def test_a_run_on_some_classes(tmp_path: Path) -> None:
     assert run.provenance["data"]["class_names"] == ["0", "4"]
     assert run.provenance["data"]["images"] == 24
     assert run.provenance["data"]["name"] == f"{memory.keep((of.x, of.y))}[0,4]"
+
+
+def test_names_as_a_mac_writes_them(tmp_path: Path) -> None:
+    """Composed and decomposed letters are one name."""
+    names = ("M\u00fcller", "A\u0308hre")
+    pictures = ((f"{name}/{k}.png", writers.png(made().x[k])) for name in names for k in range(3))
+    folder = writers.folder(tmp_path / "own", pictures)
+    for typed in ("Mu\u0308ller", "M\u00fcller"):
+        assert len(data.load(f"{folder}[{typed}]")) == 3
+    assert len(data.load(f"{folder}[\u00c4hre]")) == 3

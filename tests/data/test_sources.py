@@ -305,6 +305,16 @@ def test_tables_as_programs_write_them(kind: str, tmp_path: Path) -> None:
     assert not any("taken as the label" in note for note in found.notes), "it is known by its name"
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_the_column_that_is_not_named_like_the_pixels_has_the_labels(first: bool, tmp_path: Path) -> None:
+    of = made()
+    pixels, names = of.x.reshape(len(of.x), -1), [f"p{k}" for k in range(of.x[0].size)]
+    rows: list[list[Any]] = [["klasse", *names], *([SORTED[y], *x] for y, x in zip(of.y, pixels.tolist(), strict=True))]
+    text = "\n".join(",".join(map(str, row if first else [*row[1:], row[0]])) for row in rows)
+    (tmp_path / "own.csv").write_text(text)
+    same(data.load(str(tmp_path / "own.csv")), of.x, of.y, SORTED)
+
+
 def test_a_name_with_the_separator_in_it(tmp_path: Path) -> None:
     of = made()
     names = np.array(["a, b", "b", "c", 'd "e"', "f"])

@@ -283,7 +283,10 @@ def test_odd_layouts_are_taken_and_said(tmp_path: Path) -> None:
         "fortran": ({"x_train": np.asfortranarray(colour)}, "read as N x H x W x C (channels last)"),
         "rows": ({"x_train": X.reshape(60, 64)}, "read as rows of 1 x 8 x 8 pixels"),
         "gaps": ({"x_train": X, "y_train": Y * 3}, "labels are 0, 3, 6, 9, 12: taken as the names of 5 classes"),
-        "names": ({"x_train": X, "y_train": Y, "class_names": np.array([*"abcdef"])}, "classes without an image: f"),
+        "names": (
+            {"x_train": X, "y_train": Y, "class_names": np.array([*"abcdef"])},
+            "classes without a training image: f",
+        ),
         "one": ({"x_train": X, "y_train": Y * 0}, "a single class: metrics of classes say nothing"),
     }
     for name, (arrays, note) in cases.items():

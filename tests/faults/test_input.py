@@ -119,7 +119,7 @@ def test_missing_and_single_classes(tmp_path: Path) -> None:
     assert found.notes == ("labels are 0, 2, 4, 6: taken as the names of 4 classes",)
     named = np.array(["a", "b", "c", "d", "e"])
     np.savez(tmp_path / "named.npz", x_train=PIXELS, y_train=LABELS, class_names=named)
-    assert genlab.data.load(str(tmp_path / "named.npz")).notes == ("classes without an image: e",)
+    assert genlab.data.load(str(tmp_path / "named.npz")).notes == ("classes without a training image: e",)
     np.savez(tmp_path / "one.npz", x_train=PIXELS, y_train=LABELS * 0)
     changes = {**lab.BASE, **lab.NARROW, "data.name": str(tmp_path / "one.npz"), "budget.max_steps": 1}
     run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path, report=False)

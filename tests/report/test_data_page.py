@@ -34,9 +34,9 @@ def test_what_looks_wrong_is_found_and_marked(odd: Path) -> None:
     found = check(str(odd), progress=False).found
     said = [finding.words for finding in found.findings]
     assert "60 training images are few: a model may copy them, which the memorisation metric tells" in said
-    assert "train images that repeat an earlier one: 1" in said
-    assert "test images that are training images too: 3" in said
-    assert "images of one single value: 1" in said
+    assert "train images that repeat an earlier one: 1: x_train[5]" in said
+    assert "test images that are training images too: 3: x_test[0], x_test[1], x_test[2]" in said
+    assert "images of one single value: 1: x_train[7]" in said
     assert found.marked("train").tolist() == [5, 7]
     assert found.marked("test").tolist() == [0, 1, 2]
 
@@ -45,7 +45,8 @@ def test_duplicates_with_another_label_are_counted(tmp_path: Path) -> None:
     x = np.concatenate([DARK, DARK[:4]])
     np.savez(tmp_path / "x.npz", x_train=x, y_train=[0] * 30 + [1] * 34)
     said = [finding.words for finding in check(str(tmp_path / "x.npz"), progress=False).found.findings]
-    assert "train images that repeat an earlier one: 4, 4 of them with another label" in said
+    names = ", ".join(f"x_train[{k}]" for k in range(60, 64))
+    assert f"train images that repeat an earlier one: 4, 4 of them with another label: {names}" in said
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,9 @@ def test_as_json(odd: Path) -> None:
     assert told["images"] == {"train": 60, "test": 3}
     assert told["classes"] == {"0": [20, 1], "1": [20, 2], "2": [20, 0]}
     assert told["refusal"] is None
-    assert {"says": "images of one single value: 1", "images": {"train": [7], "test": []}} in told["findings"]
+    assert {"says": "images of one single value: 1: x_train[7]", "images": {"train": [7], "test": []}} in told[
+        "findings"
+    ]
 
 
 def test_pictures_of_several_sizes_are_shown_as_an_import_would_make_them(tmp_path: Path) -> None:

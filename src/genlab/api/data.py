@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from genlab import data
 from genlab.api.progress import shown
-from genlab.data import Dataset, checking, importing, memory, pictures
+from genlab.data import Dataset, Split, checking, importing, memory, pictures
 from genlab.data.arrays import import_command
 from genlab.data.checking import Checked
 from genlab.data.import_plan import Options
@@ -27,6 +28,15 @@ from genlab.families.cost import expected_seconds
 from genlab.families.registry import FAMILIES
 from genlab.runs.provenance import describe_networks
 from genlab.training.assemble import settle
+
+
+def load_dataset(images: Images, split: Split = "train") -> Dataset:
+    """A dataset by its name (`genlab data list`) or path, or of images in memory (see `genlab.train`).
+
+    Raises:
+        DataError: no such dataset, a damaged file, or images that cannot be taken as they are.
+    """
+    return data.load(memory.name_of(images), split)
 
 
 def import_images(

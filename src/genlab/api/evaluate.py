@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -22,7 +23,7 @@ from genlab.engine.stages import stage
 from genlab.errors import UsageError
 from genlab.evaluation import cas, catalogue, judge, kept, sizes
 from genlab.evaluation.image_set import Reference, Samples
-from genlab.evaluation.judge import Judge
+from genlab.evaluation.judge import Judge, training_command
 from genlab.evaluation.judge_search import load as load_judge
 from genlab.evaluation.measure import FULL, Evaluation, NotStored, measure, storing
 from genlab.families.registry import FAMILIES
@@ -151,9 +152,17 @@ def _evaluate_images(
 
 def _is_run(source: str | Path, root: Path) -> bool:
     """Whether this names a run, or at least nothing else that is there."""
-    if any(is_run(path) for path in (Path(source), root / source)):
+    there = expanded(source).exists()
+    if is_run(Path(source)):
         return True
-    return not Path(source).exists() and not str(source).endswith(".npz")
+    if is_run(root / source):
+        is_path = there and str(source).startswith(".")  # ./photos is a folder, photos the run of that name.
+        if there and not is_path:
+            warnings.warn(
+                f"{source} is a run, and a file or folder: the run is measured; ./{source} is the other", stacklevel=4
+            )
+        return not is_path
+    return not there and not str(source).endswith(".npz")
 
 
 def _check_accuracy_score(run: Run) -> None:
@@ -227,7 +236,7 @@ def features(
     chosen = load_judge(dataset) if judge is None else judge_of(judge)
     train = data.load(dataset)
     if chosen is None:
-        raise UsageError(f"{dataset} has no judge of its own; genlab judge train {dataset} trains one (judge=RUN)")
+        raise UsageError(f"{dataset} has no judge of its own; {training_command(dataset)} trains one (judge=RUN)")
     known = from_array(x, "images")
     way = sizes.way_of(known, train, resize)
     return chosen(way.back(known, train.side, train.channels))[0]

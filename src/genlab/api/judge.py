@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ from genlab.api.progress import shown
 from genlab.api.run import Run
 from genlab.data import Dataset
 from genlab.data.memory import Images, name_of
+from genlab.engine.console import note
 from genlab.engine.files import write
-from genlab.errors import UsageError
+from genlab.errors import GenlabError, Stopped, UsageError
 from genlab.evaluation import judge, judge_search, judge_trial
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.judge_search import load as load_judge
-from genlab.runs.directory import default_root
+from genlab.recipe import files
+from genlab.runs.directory import default_root, list_runs
+from genlab.training.assemble import settle
 
 STEPS, BATCH, EPOCHS = 1500, 128, 5
 """A judge of few images is trained for at least so many steps, of at most so many images, and for so many epochs."""
@@ -55,11 +60,34 @@ def train_judge(
         train = data.load(place)
         _check_judgeable(place, train)
         name, changes, fingerprint = "judge-mnist", {**_fitting(place, train), **changes}, train.fingerprint
-    run = api.train(name, seed=seed, runs=runs, overrides=changes, observers=observers, progress=progress)
+    root = Path(runs) if runs else default_root()
+    trained = partial(api.train, runs=root, observers=observers, progress=progress)
+    stopped = _stopped(name, changes, seed, root)
+    try:
+        if stopped is None:
+            run = trained(name, seed=seed, overrides=changes)
+        else:
+            note(f"going on with {stopped.path.name}, which was stopped at step {stopped.status['step']:,}")
+            run = trained(resume=stopped.path)
+    except Stopped as error:
+        words = f"{str(error).partition(';')[0]}; the same command goes on with it"
+        raise Stopped(words, error.exit_code) from None
     content = judge_bytes(run)
     write(run.path / "judge.safetensors", content)
     kept = None if fingerprint is None else judge_search.keep(place, fingerprint, content)
     return run, judge.from_bytes(content, place), kept
+
+
+def _stopped(name: str, changes: dict[str, Any], seed: int, root: Path) -> Run | None:
+    """The newest run of this judge that was begun and not finished."""
+    wanted, found = settle(name, changes)[0], list[tuple[str, str, Run]]()
+    for directory in list_runs(root):
+        with suppress(GenlabError):
+            run = Run(directory)
+            unlike = [path for path in files.diff(wanted, run.recipe) if not path.startswith(("engine.", "logging."))]
+            if not unlike and run.provenance["seed"] == seed and run.status["state"] in ("interrupted", "killed"):
+                found.append((run.provenance["started"], run.path.name, run))
+    return max(found)[2] if found else None
 
 
 def _fitting(place: str, train: Dataset) -> dict[str, Any]:
@@ -100,8 +128,8 @@ def try_judge(
     chosen = load_judge(dataset) if run is None else judge_of(run, Path(runs) if runs else default_root())
     if chosen is None or chosen.each_channel > 1:
         raise UsageError(
-            f"{dataset} has no judge of its own (in the package: {', '.join(judge.PINNED)}); genlab judge train "
-            f"{dataset} makes one, or give --judge RUN"
+            f"{dataset} has no judge of its own (in the package: {', '.join(judge.PINNED)}); "
+            f"{judge.training_command(dataset)} makes one, or give --judge RUN"
         )
     test = data.load_test(dataset)
     if test is None or test.labels is None:

@@ -46,7 +46,7 @@ def train(
     overrides: Mapping[str, Any] | None = None,
     name: str | None = None,
     runs: str | Path | None = None,
-    resume: str | Path | None = None,
+    resume: str | Path | Run | None = None,
     strict: bool = False,
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
@@ -98,7 +98,7 @@ def train(
                 raise UsageError(
                     "a resumed run keeps its recipe, seed, name and minutes; leave out what would change them"
                 )
-            run = Run.at(resume, root, custom)
+            run = Run.at(place_of(resume), root, custom)
             trained = resuming.resume(run, objective, observers, evaluator_of, epochs, overrides or {}, strict)
             report = report and (trained or not is_complete(run))
         elif recipe is not None:
@@ -225,8 +225,13 @@ def in_minutes(recipe: RecipeSource, minutes: float, overrides: Mapping[str, Any
     return resolved(recipe, changes, *settle(recipe, changes)).overrides
 
 
+def place_of(run: str | Path | Run) -> str | Path:
+    """Where a run lies, or its name as it was given."""
+    return run.path if isinstance(run, Run) else run
+
+
 def open_run(
-    run: str | Path,
+    run: str | Path | Run,
     *,
     runs: str | Path | None = None,
     data: Images | None = None,
@@ -243,7 +248,7 @@ def open_run(
     """
     if data is not None:
         name_of(data)
-    return Run.at(run, Path(runs) if runs else None, _custom(generator, discriminator))
+    return Run.at(place_of(run), Path(runs) if runs else None, _custom(generator, discriminator))
 
 
 def _custom(generator: nn.Module | None, discriminator: nn.Module | None) -> dict[str, nn.Module]:

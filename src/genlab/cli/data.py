@@ -13,6 +13,8 @@ from genlab.cli.options import Json, whole
 from genlab.engine.console import note, say
 from genlab.report import tables
 
+SKIPPED = 5
+"""Skipped pictures that are listed; the file keeps more."""
 app = App(name="data", help="List the built-in datasets; check and import your own images.")
 
 
@@ -69,7 +71,7 @@ def data_check(
             terminal.show_table(by_class)
         if checked.found.refusal is not None:
             say()
-            say(terminal.wrapped(f"As it is, a training would refuse it: {checked.found.refusal}"))
+            say(terminal.wrapped(f"As it is, a training would refuse it: {checked.found.why}"))
         say(f"\ntrain on it with\n  {checked.command.replace(chr(10), f'{chr(10)}  ')}")
         if checked.found.refusal is None:
             say(terminal.wrapped(checked.takes))
@@ -151,6 +153,8 @@ def rows_of(record: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("sizes found", ", ".join(f"{n:,} of {size}" for size, n in record["sizes"].items())))
     rows += [("pictures", f"{n:,}: {what}") for what, n in record["found"].items()]
     if record["skipped"]["count"]:
-        first = "; ".join(f"{name}: {why}" for name, why in list(record["skipped"]["first"].items())[:5])
-        rows.append(("skipped", f"{record['skipped']['count']:,} that cannot be read ({first})"))
+        count, first = record["skipped"]["count"], list(record["skipped"]["first"].items())[:SKIPPED]
+        rows.append(("skipped", f"{count:,} that cannot be read"))
+        rows += [("", f"{name}: {why}") for name, why in first]
+        rows += [("", f"and {count - len(first):,} more")] if count > len(first) else []
     return rows + [("note", each) for each in record["notes"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,12 @@ class Checked:
     def train(self) -> Dataset:
         return self.splits["train"]
 
+    @property
+    def why(self) -> str:
+        """The refusal in words, without the import that it proposes, which may lack what else was found; empty without
+        one."""
+        return str(self.refusal or "").partition("; genlab data import")[0]
+
     def marked(self, split: Split) -> NDArray[np.int64]:
         """The suspicious images of a split."""
         found = [finding.rows[split] for finding in self.findings if split in finding.rows]
@@ -103,10 +109,22 @@ def check(name: str) -> Checked:
             refusal, (splits, bad) = error, _preview(found, error)
     notes = tuple(dict.fromkeys(note for split in splits.values() for note in split.notes))
     with stage("looking for duplicates and odd images"):
-        findings = (*_of_bad(bad), *_findings(splits))
+        found_here = list(_findings(splits))
+        if source is files.SOURCE and refusal is None:
+            found_here = [_named(each, found) for each in found_here]
+        findings = (*_of_bad(bad), *found_here)
     fitting = f"--size {splits['train'].side} --fit pad" if refusal is not None else ""
     options = f"{fitting} --skip-bad" if bad else fitting
     return Checked(name, form, splits, said, findings, notes, refusal, bad, options)
+
+
+def _named(finding: Finding, found: Collection) -> Finding:
+    """A finding with the names of the first images that it is about."""
+    names: list[str] = []
+    for split, rows in finding.rows.items():
+        mine = found.rows(split)
+        names += [found.name(mine[int(row)]) for row in rows]
+    return replace(finding, words=f"{finding.words}: {_some(names)}") if names else finding
 
 
 def _preview(found: Collection, refusal: DataError) -> tuple[dict[Split, Dataset], dict[str, str]]:

@@ -24,9 +24,14 @@ def collection(name: str | Path) -> Collection:
     """
     path = expanded(name)
     if not path.exists():
-        guess = nearest(str(name), NAMES)
+        if str(name) in NAMES:
+            raise DataError(f"{name} is a built-in dataset, not a file; take it by its name, as in --data {name}")
+        there = [] if path.parent == path else [each.name for each in path.parent.glob("*")][:1000]
+        guess = nearest(str(name), NAMES) or nearest(path.name, there)
         hint = f"; did you mean {guess!r}?" if guess else ""
-        raise DataError(f"dataset {str(name)!r}: neither a built-in dataset ({', '.join(NAMES)}) nor a file{hint}")
+        raise DataError(
+            f"dataset {str(name)!r}: neither a built-in dataset ({', '.join(NAMES)}) nor a folder or file{hint}"
+        )
     return collect(path)
 
 

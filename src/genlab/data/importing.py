@@ -27,8 +27,9 @@ from genlab.data.import_plan import Options, Plan, bad_pictures, plan
 from genlab.data.sources.collection import SPLITS
 from genlab.data.sources.conversion import LUMA
 from genlab.data.sources.npz import read_arrays
-from genlab.data.sources.picture import Picture, Unreadable
+from genlab.data.sources.picture import OutOfRange, Picture, Unreadable
 from genlab.engine import signals
+from genlab.engine.console import note
 from genlab.engine.files import destination, expanded, refusals, sync_folder, write
 from genlab.engine.lock import held, is_held
 from genlab.engine.stages import advance, stage
@@ -136,7 +137,12 @@ def import_images(source: Any, output: str | Path, options: Options | None = Non
 
 def _into(work: Path, path: Path, made: Plan, afresh: bool) -> dict[str, Any]:
     state = None if afresh else _State.read(work / "state", made.key, len(made.rows))
-    if state is None or not _has_pixels(work / "pixels", made, state):
+    if state is not None and _has_pixels(work / "pixels", made, state):
+        done = np.count_nonzero(state.slots)
+        note(f"going on with a stopped import: {done:,} of {len(made.rows):,} pictures are there")
+    else:
+        if (work / "state").exists() and not afresh:
+            note("a stopped import was there, of other pictures or made in another way; this one begins anew")
         (work / "pixels").unlink(missing_ok=True)
         state = _State(np.zeros(len(made.rows), np.uint8))
         place = {int(row): slot for slot, row in enumerate(made.rows)}
@@ -168,6 +174,8 @@ def _read(pixels: IO[bytes], file: Path, made: Plan, state: _State) -> None:
             slot = place[row]
             try:
                 image = _image(picture, made, state)
+            except OutOfRange as error:
+                raise DataError(f"{made.collection.where}/{made.collection.name(row)}: {error}") from None
             except Unreadable as error:
                 if not made.options.skip_bad:
                     raise bad_pictures(made.collection, {row: str(error)}) from None

@@ -119,6 +119,8 @@ def _collection(given: Images, where: str) -> Collection | None:
         return _of_arrays({"x_train": images, "y_train": labels})
     if isinstance(given, list | tuple) and given and all(isinstance(each, Image.Image) for each in given):
         return _of_pillow(given, None, where)
+    if isinstance(given, list | tuple) and given and all(isinstance(each, str | Path) for each in given):
+        raise DataError("data is a list of names; give the folder that the files are in, or their pictures as a list")
     if isinstance(given, np.ndarray | torch.Tensor) or (isinstance(given, list) and given):
         return _of_arrays({"x_train": given})
     return None
@@ -235,6 +237,8 @@ def _of_torch(given: Any) -> Collection:
 
 
 def _expected(given: Any) -> str:
+    if isinstance(given, torch.utils.data.DataLoader):
+        return "data is a DataLoader; give its dataset (loader.dataset), which genlab orders and batches itself"
     return (
         f"data is a {type(given).__name__}; expected a name, a path, an array of images, (images, labels), a list of "
         "Pillow images, a torch dataset, or a mapping with x_train and y_train"
@@ -248,9 +252,10 @@ def load(name: str, split: Split) -> Dataset:
         DataError: it was given in another one.
     """
     if name not in _kept:
+        others = f"; those that were given here are others ({', '.join(_kept)})" if _kept else ""
         raise DataError(
             f"dataset {name}: its images were given from Python, and are not in this process; give them again with "
-            "data=, as in genlab.open_run(run, data=images)"
+            f"data=, as in genlab.open_run(run, data=images){others}"
         )
     found = _kept[name]
     if split not in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -36,10 +37,12 @@ def chosen(classes: Sequence[str], class_names: Sequence[str], where: str) -> li
     """
     if not class_names:
         raise DataError(f"{where}: has no labels, so no classes can be chosen")
-    found = []
+    found, composed = [], [unicodedata.normalize("NFC", name) for name in class_names]
     for given in classes:
         if given in class_names:
             found.append(list(class_names).index(given))
+        elif (name := unicodedata.normalize("NFC", given)) in composed:  # As a Mac names folders.
+            found.append(composed.index(name))
         elif given.isascii() and given.isdecimal() and int(given) < len(class_names):
             found.append(int(given))
         else:

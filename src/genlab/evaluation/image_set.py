@@ -15,7 +15,7 @@ from genlab.data.preprocessing import Preprocessing
 from genlab.data.stacked import shares as stacked_shares
 from genlab.errors import UsageError
 from genlab.evaluation import metrics
-from genlab.evaluation.judge import Judge
+from genlab.evaluation.judge import Judge, training_command
 from genlab.evaluation.random_features import random_features
 from genlab.evaluation.remembered import key as remembered_key
 from genlab.evaluation.remembered import recalled
@@ -231,7 +231,7 @@ def check_judge(judge: Judge, train: Dataset) -> None:
     if train.labels is not None and judge.tells_classes and judge.classes != len(train.class_names):
         raise UsageError(
             f"judge {judge.name} tells {judge.classes} classes apart; {train.name} has {len(train.class_names)}: it "
-            f"needs a judge of its own (genlab judge train {train.name})"
+            f"needs a judge of its own ({training_command(train.name)})"
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
@@ -206,6 +207,11 @@ def to_bytes(network: nn.Module, recipe: Recipe, class_names: tuple[str, ...], f
     header = {"judge": json.dumps(told)}
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     return safetensors.torch.save(tensors, header)
+
+
+def training_command(dataset: str) -> str:
+    """What a shell is to be given for the judge of a dataset."""
+    return f"genlab judge train {shlex.quote(dataset)}"
 
 
 def file_of(name: str) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 
 from genlab.evaluation import metrics
 from genlab.evaluation.image_set import ImageSet, Reference
+from genlab.evaluation.judge import training_command
 
 
 def notes(fake: ImageSet, against: Reference, memorisation: bool = True) -> list[str]:
@@ -26,7 +27,7 @@ def _of_judge(fake: ImageSet, against: Reference) -> Iterator[str]:
     judge = fake.judge
     assert judge is not None
     if not judge.tells_classes:
-        train = f"; genlab judge train {against.dataset} makes one" if against.train.labels is not None else ""
+        train = f"; {training_command(against.dataset)} makes one" if against.train.labels is not None else ""
         yield (
             f"{against.dataset} has no judge: distances are in the features of a fixed random network (Naeem et al. "
             "2020), which see shapes, places and contrast, but know no classes, and not which differences matter"

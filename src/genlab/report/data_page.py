@@ -55,7 +55,7 @@ def page(checked: Checked, command: str, takes: str) -> CheckPage:
     return CheckPage(
         title=checked.name,
         lead=_lead(checked),
-        refusal=str(checked.refusal or ""),
+        refusal=checked.why,
         findings=[finding.words for finding in checked.findings],
         facts=facts(checked, findings=False),
         classes=classes(checked),

@@ -85,7 +85,7 @@ def summary(record: Record) -> list[tuple[str, str]]:
         mine, real = (number("requested_class_accuracy", asked[key]) for key in ("value", "floor"))
         lines.append(("conditional accuracy", f"{mine} drawn as the class that was asked for (real images: {real})"))
     if copied["value"] is not None:
-        lines.append(("memorisation", _memorised(copied)))
+        lines.append(("memorisation", _memorised(copied, record["protocol"]["real_images"])))
     if "vae" in record:
         v = record["vae"]
         words = f"-log p(x) at most {v['negative_log_likelihood']:.1f} nats per image, -ELBO {v['negative_elbo']:.1f}"
@@ -146,16 +146,16 @@ FEW_DUPLICATES = 0.01
 """Up to this floor of memorised_fraction the data are taken to have no duplicates of note."""
 
 
-def _memorised(found: dict[str, Any]) -> str:
+def _memorised(found: dict[str, Any], real_images: int) -> str:
     """Whether more samples than real images are as near to a training image as hardly any real one is.
 
     Up to twice the floor is none. Where the data have many duplicates, twice the floor could be all: there the interval
-    must lie above the floor.
+    must lie above the floor. Of few real images one is always the nearest, which says nothing of duplicates.
     """
     name, value, floor = "memorised_fraction", found["value"], found["floor"]
     share, real = number(name, value), number(name, floor)
     close = f"{share} of samples lie closer to a training image than the 0.1 % quantile of real images"
-    if floor <= FEW_DUPLICATES:
+    if floor <= max(FEW_DUPLICATES, 1.5 / real_images):
         return f"none detected ({close})" if value <= 2 * max(floor, 0.001) else close  # The floor may be 0.
     low = found["interval"][0] if found["interval"] else value
     more = "no more than" if low <= floor else "more than"

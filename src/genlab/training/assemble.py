@@ -121,7 +121,10 @@ def chosen(source: str, overrides: Mapping[str, Any], load: Callable[[str], Data
     name = str(overrides.get("data.name", recipes.load(source).data.name))
     if (classes := overrides.get("data.classes")) is not None:
         name = selection_of(name, listed(classes))
-    choice = choose(load(name), CHOOSERS[source])
+    length = any(overrides.get(f"budget.{field}") is not None for field in ("epochs", "max_steps", "minutes"))
+    choice = choose(load(name), CHOOSERS[source], length)
+    if say and "data.name" not in overrides:
+        note(f"{source}: no --data is given, so it takes the built-in dataset {name}")
     for line in choice.words if say else ():
         note(f"{source}: {line}")
     return {**choice.overrides, **overrides}

@@ -55,11 +55,12 @@ class Choice:
         self.overrides |= overrides
 
 
-def choose(dataset: Dataset, channels: int) -> Choice:
+def choose(dataset: Dataset, channels: int, length_is_given: bool = False) -> Choice:
     """Settings for a dataset's training images.
 
     Args:
         channels: of the images that the networks make, at least.
+        length_is_given: the caller says how long is trained, so that no word is lost about it.
 
     Raises:
         DataError: images that are larger than the networks make.
@@ -67,7 +68,7 @@ def choose(dataset: Dataset, channels: int) -> Choice:
     made = Choice()
     _form(made, dataset, max(channels, dataset.channels))
     conditional = _classes(made, dataset)
-    _budget(made, len(dataset))
+    _budget(made, len(dataset), length_is_given)
     name = called(dataset.name)
     what = f"{'conditional ' if conditional else ''}GAN, {len(dataset):,} images"
     made.overrides |= {"name": f"quick-{name}", "description": f"{what} of {name}; settings chosen by genlab"}
@@ -121,7 +122,7 @@ def _classes(made: Choice, dataset: Dataset) -> bool:
     return False
 
 
-def _budget(made: Choice, images: int) -> None:
+def _budget(made: Choice, images: int, length_is_given: bool) -> None:
     """Batch, epochs and augmentation by the number of images."""
     batch = min(BATCH, 1 << (images.bit_length() - 1))
     per_epoch = max(1, images // batch)
@@ -130,7 +131,7 @@ def _budget(made: Choice, images: int) -> None:
     cut = steps if steps < per_epoch else None
     epochs_word = f"{epochs:,} epochs" if epochs > 1 else "1 epoch" if cut is None else "a part of an epoch"
     made.take(
-        f"{epochs_word}, {steps:,} steps of {batch} images",
+        f"batches of {batch} images" if length_is_given else f"{epochs_word}, {steps:,} steps of {batch} images",
         {"budget.batch": batch, "budget.epochs": epochs, "budget.max_steps": cut},
     )
     # Differentiable augmentation is left out even of few images: within this budget it costs much and prevents nothing

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genlab.data import Dataset, pictures
+from genlab.data.memory import PREFIX
 from genlab.engine import signals
 from genlab.engine.device import batch_normalisations
 from genlab.engine.files import write
@@ -145,9 +146,11 @@ def fit(
                 losses = model.step(images[indices], None if labels is None else labels[indices], step)
             books.after_step(step, losses, log, stop)
             if stop.heard and step < schedule.total_steps:
+                again = f"genlab train --resume {run.path}"
+                if recipe.data.name.startswith(PREFIX):
+                    again = f"genlab.train(resume={str(run.path)!r}, data=...), from Python with the same images"
                 raise Stopped(
-                    f"stopped at step {step} of {schedule.total_steps}; go on with: genlab train --resume {run.path}",
-                    128 + stop.signal,
+                    f"stopped at step {step} of {schedule.total_steps}; go on with: {again}", 128 + stop.signal
                 )
 
 

@@ -87,18 +87,19 @@ class Collection(ABC):
         if not rows:
             raise DataError(f"{self.where}: no {split} images")
         images, labels = self.images(rows), None if self.labels is None else self.labels[rows]
-        notes = [*self.notes, *of_classes(labels, self.class_names)]
+        notes = [*self.notes, *of_classes(labels, self.class_names, split)]
         return Dataset(self.where, split, images, labels, self.class_names, fingerprint(images, labels), tuple(notes))
 
 
-def of_classes(labels: Labels | None, class_names: Sequence[str]) -> Iterator[str]:
+def of_classes(labels: Labels | None, class_names: Sequence[str], split: Split) -> Iterator[str]:
     """What must be said about the classes of a dataset."""
     if labels is None:
         yield "no labels: only unconditional recipes can use it"
         return
     empty = sorted(set(range(len(class_names))) - set(labels.tolist()))
     if empty:
-        yield f"classes without an image: {', '.join(class_names[k] for k in empty[:10])}"
+        kind = "training" if split == "train" else "test"
+        yield f"classes without a {kind} image: {', '.join(class_names[k] for k in empty[:10])}"
     if len(class_names) == 1:
         yield "a single class: metrics of classes say nothing"
 
@@ -161,7 +162,7 @@ class PictureCollection(Collection):
             raise DataError(f"{where}: {picture}{import_hint(self.where, '--skip-bad', 'to leave such files out: ')}")
         if picture.pixels.dtype != np.uint8:
             said = ", ".join(picture.remarks)
-            raise DataError(f"{where}: {said}, more than 8{import_hint(self.where, '--range 0..65535')}")
+            raise DataError(f"{where}: {said}, more than 8{import_hint(self.where, '')}")
         if CUT in picture.remarks:
             raise DataError(f"{where}: {CUT}{import_hint(self.where, '--color rgb', 'to have that: ')}")
         if picture.alpha is not None:
@@ -224,6 +225,7 @@ def size_words(found: Counter[tuple[int, int]], most: int = 4) -> str:
     """>>> size_words(Counter({(28, 28): 12, (40, 30): 3}))
     '12 of 28 x 28, 3 of 40 x 30'
     """
+    most = most + 1 if len(found) == most + 1 else most
     shown = [f"{n:,} of {w} x {h}" for (w, h), n in found.most_common(most)]
     rest = sum(found.values()) - sum(n for _, n in found.most_common(most))
     return ", ".join([*shown, *([f"{rest:,} of {len(found) - most:,} other sizes"] if rest else [])])
@@ -371,5 +373,5 @@ class ArrayCollection(Collection):
             raise DataError(f"{self.where}: no {split} images")
         images, labels = self._whole(split), self._labels(split)
         names = () if labels is None else self.class_names
-        notes = [*self.notes, *self._of_names(), *of_classes(labels, names)]
+        notes = [*self.notes, *self._of_names(), *of_classes(labels, names, split)]
         return Dataset(self.where, split, images, labels, names, fingerprint(images, labels), tuple(notes))

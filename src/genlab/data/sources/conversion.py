@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from genlab.data.dataset import Images
-from genlab.data.sources.picture import BITS_16, Picture, Unreadable
+from genlab.data.sources.picture import BITS_16, OutOfRange, Picture, Unreadable
 
 Fit = Literal["pad", "crop", "stretch"]
 Color = Literal["gray", "rgb"]
@@ -69,7 +69,7 @@ def in_bytes(x: NDArray[Any], between: tuple[float, float] | None) -> Images:
     """Pixels as 0 .. 255: round(255 (x - low) / (high - low)).
 
     Raises:
-        Unreadable: no range is known, or values outside of it; says which there are.
+        Unreadable: no range is known, or NaN. OutOfRange: values outside of it; says which there are.
     """
     if between is None and x.dtype == np.uint8:
         return x
@@ -77,7 +77,10 @@ def in_bytes(x: NDArray[Any], between: tuple[float, float] | None) -> Images:
         raise Unreadable(f"{x.dtype} pixels with values {_extent(x)}: --range LOW..HIGH says what is black and white")
     low, high = between or (0, BITS_16)
     if x.size and not (x.min() >= low and x.max() <= high):  # NaN too.
-        raise Unreadable(f"values {_extent(x)}, outside of --range {low:g}..{high:g}")
+        kind = Unreadable if x.dtype.kind == "f" and not np.isfinite(x).all() else OutOfRange
+        raise kind(f"values {_extent(x)}, outside of --range {low:g}..{high:g}")
+    if between is not None and x.dtype == np.uint8 and high > 255:
+        raise OutOfRange(f"8 bits, which --range {low:g}..{high:g} would make black; without --range both depths fit")
     return np.rint((x.astype(np.float64) - low) * (255 / (high - low))).astype(np.uint8)
 
 

@@ -43,6 +43,10 @@ class Unreadable(Exception):
     """A picture that cannot be read; the message says why, without its name."""
 
 
+class OutOfRange(Unreadable):
+    """A picture that can be read, but not by the range that was given: that is wrong, not the picture."""
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """What one file shows.

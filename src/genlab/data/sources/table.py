@@ -142,6 +142,8 @@ def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
         raise DataError(f"{where}: no images, only a line of names")
     columns = range(len(names))
     label = next((k for k in columns if names[k] in LABELS), None) if header else None
+    if header and label is None:
+        label = _odd_one(names)
     ids = [k for k in columns if (header and names[k] in IDS) or not any("".join(row[k : k + 1]) for row in rows)]
     rest = [k for k in columns if k != label and k not in ids]
     if label is None and flat_form(len(rest)) is None and flat_form(len(rest) - 1):
@@ -155,6 +157,12 @@ def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
             "square image; expected side x side, or 3 x side x side"
         )
     return _Form(delimiter, header, len(names), label, tuple(rest))
+
+
+def _odd_one(names: Sequence[str]) -> int | None:
+    """The column whose name is not like all others, which are a word and a number each (p0, p1, ...)."""
+    odd = [k for k, name in enumerate(names) if not re.fullmatch(r"[^0-9]*[0-9]+([^0-9]+[0-9]+)?", name)]
+    return odd[0] if len(odd) == 1 and names[odd[0]] not in IDS else None
 
 
 def _is_header(cells: Sequence[str]) -> bool:

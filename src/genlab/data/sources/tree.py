@@ -10,6 +10,7 @@ import hashlib
 import io
 import lzma
 import os
+import re
 import stat
 import tarfile
 import zipfile
@@ -34,6 +35,8 @@ STRANGE = 20_000
 RATIO, FREELY = 200, 2**30
 """An archive may unpack to a gigabyte, or to so many times its size."""
 JUNK = ("__macosx", ".ipynb_checkpoints", "thumbs.db", "desktop.ini")
+OURS = re.compile(r"evaluation(-.*)?\.json")
+"""What `genlab evaluate` writes into a folder of images."""
 
 
 @dataclass(frozen=True)
@@ -345,4 +348,4 @@ def _has_junk(name: str) -> bool:
 
 def is_junk(name: str) -> bool:
     """Whether systems and programs leave files or folders of this name behind: ``._x.png``, ``__MACOSX``, ..."""
-    return name.startswith(".") or name.lower() in JUNK
+    return name.startswith(".") or name.lower() in JUNK or OURS.fullmatch(name) is not None
