@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import sys
 import termios
@@ -39,19 +40,24 @@ def watch(arguments: Sequence[str], columns: int = 80, cwd: Path | None = None, 
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         os.execve(sys.executable, [sys.executable, "-m", "genlab", *arguments], environment)
-    if answer:
-        os.write(terminal, answer.encode())
-    chunks, last, silence = [], began, 0.0
-    while True:
-        select.select([terminal], [], [], 600)
-        try:
-            chunk = os.read(terminal, 65536)
-        except OSError:  # Linux says so when the other end is closed.
-            chunk = b""
-        silence, last = max(silence, time.monotonic() - last), time.monotonic()
-        if not chunk:
-            break
-        chunks.append(chunk)
-    _, status = os.waitpid(child, 0)
-    os.close(terminal)
+    chunks, last, silence, status = [], began, 0.0, None
+    try:
+        if answer:
+            os.write(terminal, answer.encode())
+        while True:
+            select.select([terminal], [], [], 600)
+            try:
+                chunk = os.read(terminal, 65536)
+            except OSError:  # Linux says so when the other end is closed.
+                chunk = b""
+            silence, last = max(silence, time.monotonic() - last), time.monotonic()
+            if not chunk:
+                break
+            chunks.append(chunk)
+        _, status = os.waitpid(child, 0)
+    finally:
+        os.close(terminal)
+        if status is None:  # A test that ran out of time leaves nothing running.
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
     return Watched(b"".join(chunks).decode(), silence, os.waitstatus_to_exitcode(status))

@@ -82,7 +82,13 @@ def others(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     ]
 
 
-SLOW = ("genlab judge test", "genlab bench", "genlab evaluate samples.npz --against mnist", "genlab study run")
+SLOW = (
+    "genlab search",
+    "genlab judge test",
+    "genlab bench",
+    "genlab evaluate samples.npz --against mnist",
+    "genlab study run",
+)
 TRAININGS = [line for line in COMMANDS if line.startswith("genlab train ")]
 
 
@@ -161,6 +167,12 @@ def test_commands_in_the_docs_run(
     monkeypatch.setattr(short, "BLOCK_SECONDS", 0.01)
     monkeypatch.setattr(short, "peak_gflops", lambda: dict.fromkeys(calibrate.PRECISIONS, 100.0))
     monkeypatch.setattr(quality, "curve", lambda *_: [{"step": 450, "seconds": 5.0, "floors": 60.0}])
+    if arguments[0] == "search":
+        for option, value in (("--teraops", "0.0002"), ("--trials", "1")):
+            arguments[arguments.index(option) + 1] = value
+        small = {"data.name": digits, "budget.batch": 16, "logging.evaluation": "none"}
+        small |= {"networks.generator.ngf": 4, "networks.discriminator.ndf": 4}
+        arguments += [part for key, value in small.items() for part in (f"--{key}", str(value))]
     if arguments[0] == "train" and "--resume" not in arguments:
         shorter = quick(arguments[1])
         if "--minutes" in arguments:  # Which it takes as they are, in a moment.

@@ -24,7 +24,7 @@ WIDTHS = (60, 80, 200)
 
 @pytest.fixture(scope="module")
 def place(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with runs/ (of a GAN, twice) and few.npz, 300 digits with a test split."""
+    """A folder with runs/ (of a GAN, twice), few.npz, 300 digits with a test split, and fewer.npz, 40 of them."""
     folder = tmp_path_factory.mktemp("place")
     train, test = data.load("mnist"), data.load("mnist", "test")
     assert train.labels is not None
@@ -36,6 +36,7 @@ def place(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
         x_test=test.images[:300],
         y_test=test.labels[:300],
     )
+    np.savez(folder / "fewer.npz", x_train=train.images[:40], y_train=train.labels[:40])
     for name in ("gan", "other"):
         shutil.copytree(finished.path, folder / "runs" / name)
     return folder
@@ -69,7 +70,7 @@ SLOW = [
     ["likelihood", "vae"],
     ["timeline", "gan"],
     ["reconstruct", "vae"],
-    ["judge", "train", "few.npz"],
+    ["judge", "train", "fewer.npz"],
     ["judge", "test", "few.npz", "--judge", "runs/classifier"],
     ["runs", "verify", "--recompute"],
     ["report", "gan"],

@@ -148,7 +148,9 @@ def rows_of(record: dict[str, Any]) -> list[tuple[str, str]]:
     rows.append(("images", f"{images['train']:,} training, {images['test']:,} test"))
     rows += list(record["decisions"].items())
     if classes:
-        rows.append(("classes", ", ".join(f"{name}: {' + '.join(f'{n:,}' for n in v)}" for name, v in classes.items())))
+        rows.append(
+            ("of each class", ", ".join(f"{name}: {' + '.join(f'{n:,}' for n in v)}" for name, v in classes.items()))
+        )
     if len(record["sizes"]) > 1:
         rows.append(("sizes found", ", ".join(f"{n:,} of {size}" for size, n in record["sizes"].items())))
     rows += [("pictures", f"{n:,}: {what}") for what, n in record["found"].items()]
