@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import genlab
+from genlab.api.judge import train_judge
 from genlab.api.run import Run
 from genlab.bench import quality, short
 from genlab.cli import main
@@ -99,6 +100,15 @@ def is_slow(command: str) -> bool:
     return command.startswith(SLOW) and command != "genlab bench plan"
 
 
+def lay_out_a_judge(folder: Path) -> None:
+    """A test split in mine.npz, and a judge beside it."""
+    with np.load(folder / "mine.npz") as arrays:
+        x, y = arrays["x_train"], arrays["y_train"]
+    np.savez(folder / "mine.npz", x_train=x, y_train=y, x_test=x[::2], y_test=y[::2])
+    with pytest.warns(UserWarning, match="are few for a judge"):
+        train_judge(str(folder / "mine.npz"), runs=folder / "runs", progress=False)
+
+
 def lay_out_a_study(folder: Path, digits: Path) -> None:
     """A small study under the names of the page, what students have handed in, and numbers from anywhere."""
     arms = {"low": {"optimiser.lr": 0.001}, "high": {"optimiser.lr": 0.01}}
@@ -167,6 +177,8 @@ def test_commands_in_the_docs_run(
     monkeypatch.setattr(short, "BLOCK_SECONDS", 0.01)
     monkeypatch.setattr(short, "peak_gflops", lambda: dict.fromkeys(calibrate.PRECISIONS, 100.0))
     monkeypatch.setattr(quality, "curve", lambda *_: [{"step": 450, "seconds": 5.0, "floors": 60.0}])
+    if arguments == ["judge", "test", "mine.npz"]:
+        lay_out_a_judge(tmp_path)
     if arguments[0] == "search":
         for option, value in (("--teraops", "0.0002"), ("--trials", "1")):
             arguments[arguments.index(option) + 1] = value
