@@ -92,7 +92,9 @@ def test_a_judge_that_was_stopped_goes_on(
     kept_at.unlink()
 
 
-def test_a_path_is_a_path_and_a_name_a_run(finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_is_a_path_and_a_name_a_run(
+    finished: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A run and a folder of one name: the run by its name, the folder by ./NAME."""
     undraw(monkeypatch)
     monkeypatch.chdir(tmp_path)
@@ -105,7 +107,7 @@ def test_a_path_is_a_path_and_a_name_a_run(finished: Run, tmp_path: Path, monkey
     ):
         assert evaluate._is_run("photos", tmp_path / "runs")
     assert not evaluate._is_run("./photos", tmp_path / "runs")
-    found = evaluate.evaluate("./photos", against="mnist", runs=tmp_path / "runs")
+    found = evaluate.evaluate("./photos", against=str(few), runs=tmp_path / "runs")
     assert len(found.fake) == 12
     assert genlab.open_run(finished).path == finished.path
 

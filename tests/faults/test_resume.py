@@ -260,7 +260,7 @@ def test_a_change_on_the_command_line_is_refused(half: Callable[[str], Path]) ->
     run = half("gan")
     with pytest.raises(UsageError, match=r"budget\.batch cannot be changed \(--epochs and --engine\.FIELD can\)"):
         genlab.train(resume=run, overrides={"budget.batch": 8}, report=False)
-    with pytest.raises(UsageError, match="keeps its recipe, seed and name"):
+    with pytest.raises(UsageError, match="keeps its recipe, seed, name and minutes"):
         genlab.train(resume=run, seed=1, report=False)
 
 
