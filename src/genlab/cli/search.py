@@ -58,7 +58,7 @@ def search(
         facts = {"best": as_json(best), "trials": [as_json(trial) for trial in found.done]}
         terminal.show_json({**facts, "recipe": str(place / "best.yaml"), "study": str(place / "confirm.yaml")})
         return
-    say(f"best      {terminal.wrapped(in_words(best))}")
+    say(terminal.wrapped(in_words(best), "best      "))
     say(f"recipe    {place / 'best.yaml'}")
     say(f"confirm   genlab study run {place / 'confirm.yaml'}")
 

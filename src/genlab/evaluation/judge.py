@@ -197,11 +197,8 @@ def to_bytes(network: nn.Module, recipe: Recipe, class_names: tuple[str, ...], f
         fingerprint: of the images that it was trained on; the pinned files are older than this entry.
     """
     plain: dict[str, Any] = files.to_dict(recipe.model_copy(update={"engine": Engine()}))
-    del (
-        plain["engine"]["compile"],
-        plain["data"]["classes"],
-        plain["budget"]["minutes"],
-    )  # The pinned files are older than these fields.
+    # The pinned files are older than these fields.
+    del plain["engine"]["compile"], plain["data"]["classes"], plain["budget"]["minutes"]
     # One entry: safetensors writes several in an order of its own.
     told = {"recipe": plain, "class_names": class_names} | ({"fingerprint": fingerprint} if fingerprint else {})
     header = {"judge": json.dumps(told)}
