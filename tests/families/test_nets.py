@@ -20,6 +20,7 @@ from genlab.families.nets.conditional import (
 from genlab.families.nets.dcgan import DcganDiscriminator, DcganGenerator
 from genlab.families.nets.describe import describe
 from genlab.families.nets.mlp import MlpDiscriminator, MlpGenerator
+from genlab.families.nets.parts import MinibatchStddev
 from genlab.families.nets.residual import Block, ResidualDiscriminator, ResidualGenerator
 
 S4_GENERATOR = DcganGenerator(100, 1, 28, 32, 7, "convolution", "leaky-relu")
@@ -204,6 +205,7 @@ def test_every_network_fits_every_size_and_channels(size: int, base: int, channe
     generators: list[tuple[nn.Module, tuple[Any, ...]]] = [
         (DcganGenerator(20, channels, size, 4, base), (z,)),
         (ConditionalDcganGenerator(20, 5, channels, size, 4, base), (z, y)),
+        (ConditionalDcganGenerator(20, 5, channels, size, 3, base, "joint"), (z, y)),
         (MlpGenerator(20, channels, size, (8, 8)), (z,)),
         (ResidualGenerator(20, channels, size, 4, base), (z,)),
     ]
@@ -216,6 +218,10 @@ def test_every_network_fits_every_size_and_channels(size: int, base: int, channe
         (ConditionalDcganDiscriminator(channels, 5, size, 4, base), (x, y)),
         (ConditionalDcganDiscriminator(channels, 5, size, 4, base, labels=False), (x,)),
         (ProjectionDcganDiscriminator(channels, 5, size, 4, base), (x, y)),
+        (ProjectionDcganDiscriminator(channels, 5, size, 4, base, minibatch_stddev=2, class_logits=True), (x, y)),
+        (DcganDiscriminator(channels, size, 4, base, minibatch_stddev=4), (x,)),
+        (DcganDiscriminator(channels, size, 4, base, "patch"), (x,)),
+        (ProjectionDcganDiscriminator(channels, 5, size, 4, base, "patch"), (x, y)),
         (MlpDiscriminator(channels, size, (8, 8)), (x,)),
         (ResidualDiscriminator(channels, size, 4, base), (x,)),
     ]
@@ -252,6 +258,74 @@ def test_projection_adds_the_score_of_the_label() -> None:
     scores = network.layers(x).flatten(1)
     expected = torch.stack([row[0] + row[1 + label] for row, label in zip(scores, y.tolist(), strict=True)])
     assert torch.equal(network(x, y), expected)
+
+
+def test_class_logits_stand_beside_the_projection() -> None:
+    network = ProjectionDcganDiscriminator(1, 3, 32, 4, class_logits=True)
+    x, y = torch.randn(5, 1, 32, 32), torch.tensor([0, 1, 2, 2, 0])
+    scores = network.layers(x).flatten(1)
+    assert scores.shape == (5, 7)
+    logits, named = network.with_classes(x, y)
+    assert torch.equal(logits, network(x, y))
+    assert torch.equal(named, scores[:, 4:])
+    plain = ProjectionDcganDiscriminator(1, 3, 32, 4)
+    assert plain.with_classes(x, y)[1].shape == (5, 0)
+
+
+def test_a_stem_of_patches_nearly_halves_the_arithmetic() -> None:
+    """Kernel 6 at stride 4 in place of the first two layers, to the same map: 36 taps of the image for each of its
+    numbers, where they were 16 of a map of 32 channels."""
+    x, y = torch.zeros(2, 1, 32, 32), torch.tensor([0, 1])
+    strided, patch = (
+        describe("D", ProjectionDcganDiscriminator(1, 10, 32, 32, stem=stem), x, y) for stem in ("strided", "patch")
+    )
+    assert [layer.output_shape for layer in patch.layers][2:] == [layer.output_shape for layer in strided.layers][4:]
+    assert patch.layers[0].multiply_adds == 36 * 64 * 8 * 8
+    assert sum(layer.multiply_adds for layer in strided.layers[:3]) == 16 * 32 * 16 * 16 + 16 * 32 * 64 * 8 * 8
+    assert patch.multiply_adds < 0.53 * strided.multiply_adds
+
+
+def test_joined_z_and_class_enter_by_one_layer() -> None:
+    """Its map is that of z plus that of the class: a transposed convolution of a point is linear."""
+    torch.manual_seed(0)
+    network = ConditionalDcganGenerator(6, 3, 1, 32, 4, conditioning="joint", normalisation="none").double()
+    layer = next(iter(network.first))
+    assert isinstance(layer, nn.ConvTranspose2d)
+    assert layer.weight.shape == (6 + 3, 16, 4, 4)
+    z, y = torch.randn(4, 6, dtype=torch.float64), torch.tensor([2, 0, 0, 1])
+    maps = torch.einsum("ni,ichw->nchw", z, layer.weight[:6]) + layer.weight[6:][y]
+    if layer.bias is not None:
+        maps = maps + layer.bias[:, None, None]
+    assert torch.allclose(network(z, y), network.layers(torch.relu(maps)), rtol=1e-12, atol=1e-12)
+
+
+def test_the_spread_within_a_group_of_images() -> None:
+    """Two images that differ by 2 d everywhere have the standard deviation d; equal ones sqrt(1e-8)."""
+    x = torch.zeros(6, 3, 2, 2, dtype=torch.float64)
+    x[1], x[2:4], x[5] = 0.5, 7.0, 3.0
+    seen = MinibatchStddev(2)(x)
+    assert torch.equal(seen[:, :3], x)
+    expected = torch.tensor([0.25, 1e-4, 1.5], dtype=torch.float64).repeat_interleave(2)
+    assert torch.allclose(seen[:, 3], expected[:, None, None].expand(-1, 2, 2), atol=1e-7)
+    # The mean is over channels and places after the root, and a group without its full number stands alone.
+    x = torch.randn(5, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    of_three = x[:3].var(0, correction=0).add(1e-8).sqrt().mean()
+    of_two = x[3:].var(0, correction=0).add(1e-8).sqrt().mean()
+    assert MinibatchStddev(3)(x)[:, 3, 0, 0].tolist() == pytest.approx([of_three.item()] * 3 + [of_two.item()] * 2)
+
+
+def test_a_discriminator_sees_how_images_of_a_group_differ() -> None:
+    torch.manual_seed(0)
+    network = ProjectionDcganDiscriminator(1, 10, 32, 4, minibatch_stddev=2).double()
+    a, b, c = torch.randn(3, 1, 32, 32, dtype=torch.float64)
+    y = torch.tensor([1, 1])
+
+    def first(*images: torch.Tensor) -> float:
+        logit: float = network(torch.stack(images), y)[0].item()
+        return logit
+
+    assert first(a, b) != first(a, c)
+    assert first(a, a) != first(a, b)
 
 
 @pytest.mark.parametrize("kind", [ConditionalDcganDiscriminator, ProjectionDcganDiscriminator])

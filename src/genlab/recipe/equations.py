@@ -29,10 +29,11 @@ def gan(recipe: GanRecipe) -> list[str]:
     if objective.penalty != "none":
         penalty = PENALTIES[objective.penalty].equation
         loss += f"  +  {objective.lambda_:g} * {penalty.format(s=f'{objective.sigma or 0:g}')}"
+    named = f"  +  {objective.classification:g} * E[-log c({{}})[y]]" if objective.classification else ""
     if objective.players != "generator":
-        lines.append(f"D minimises  {loss}")
+        lines.append(f"D minimises  {loss}{named.format('x')}")
     if objective.players != "discriminator":
-        lines.append(f"G minimises  {record.generator}")
+        lines.append(f"G minimises  {record.generator}{named.format('G(z)')}")
     notes = ["p = s(D(x)), q = s(D(G(z)))"] if "log p" in loss else []
     if notes or "s(" in "".join(lines):
         notes.append("s is the logistic function")
@@ -40,6 +41,10 @@ def gan(recipe: GanRecipe) -> list[str]:
         notes.append("D and G are told the class")
     elif recipe.conditional:
         notes.append("G is told the class, D is not")
+    if named:
+        notes.append("c are the shares that D gives each class, y the class")
+    if group := getattr(recipe.networks.discriminator, "minibatch_stddev", None):
+        notes.append(f"D sees the spread within {group} images")
     if objective.packing > 1:
         notes.append(f"D judges {objective.packing} images at once")
     if objective.clip:

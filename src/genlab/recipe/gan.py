@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -57,6 +57,7 @@ class GanNetworks(Section):
 
 
 class GanObjective(Section):
+    later: ClassVar[Mapping[str, Any]] = {"classification": None}
     loss: LossName
     """`bce-on-probabilities` is the reports' non-saturating loss on clamped probabilities; all others use logits."""
     discriminator_terms: Literal["sum", "half-sum"] = "sum"
@@ -73,6 +74,9 @@ class GanObjective(Section):
     """Steps of the discriminator for each one of the generator."""
     packing: Count = 1
     """Images that the discriminator judges together, stacked as channels (Lin et al. 2018)."""
+    classification: Positive | None = None
+    """Weight of a second loss of both players, the cross-entropy of the class: D learns to name real images, G to make
+    images that D names as asked (Odena et al. 2017); null for none."""
     clip: Positive | None = None
     """Weights of D are cut to [-clip, clip] after each of its steps (Arjovsky et al. 2017)."""
     penalty: PenaltyName = "none"
@@ -133,7 +137,7 @@ class GanAugmentation(Section):
 
 class GanRecipe(BaseRecipe):
     example: ClassVar[str] = "quick-mnist"
-    later: ClassVar[tuple[str, ...]] = ("data.classes", "budget.minutes", "augmentation")
+    later: ClassVar[Mapping[str, Any]] = {"augmentation": None}
     family: Literal["gan"]
     augmentation: GanAugmentation | None = None
     networks: GanNetworks
@@ -155,12 +159,6 @@ class GanRecipe(BaseRecipe):
         """Whether the discriminator is told the class of what it judges."""
         D = self.networks.discriminator
         return D.kind == "projection-dcgan" or (D.kind == "conditional-dcgan" and D.labels)
-
-    @property
-    def _branches(self) -> bool:
-        """Whether the discriminator has a branch for the image and one for the class."""
-        D = self.networks.discriminator
-        return D.kind == "conditional-dcgan" and D.labels
 
     @property
     def ema_decay(self) -> float | None:
@@ -187,24 +185,22 @@ class GanRecipe(BaseRecipe):
                 f"networks.discriminator.kind is {networks.discriminator.kind}, but the generator is not told the "
                 "class; use dcgan, or a conditional generator",
             )
-        for path, width, halved in (
-            ("generator.ngf", getattr(networks.generator, "ngf", 0), self.conditional),
-            ("discriminator.ndf", getattr(networks.discriminator, "ndf", 0), self._branches),
-        ):
-            if halved and width % 2:
-                yield (
-                    (f"networks.{path}",),
-                    f"networks.{path} is {width}; it must be even: image and class have half of the channels each",
-                )
         yield from self._loss_rules()
         yield from self._penalty_rules()
         yield from self._step_rules()
-        yield from self._packing_rules()
+        yield from self._group_rules()
         if self.augmentation is not None:
             yield from self.augmentation.problems(self.data.size, self.data.channels)
 
     def _loss_rules(self) -> Iterator[Problem]:
         objective = self.objective
+        kind = self.networks.discriminator.kind
+        if objective.classification and kind != "projection-dcgan":
+            yield (
+                ("objective.classification", "networks.discriminator.kind"),
+                f"objective.classification is {objective.classification:g}, but networks.discriminator.kind {kind} has "
+                "no outputs for classes; use projection-dcgan, or set it to null",
+            )
         if LOSSES[objective.loss].pairs and objective.discriminator_terms != "sum":
             yield (
                 ("objective.discriminator_terms", "objective.loss"),
@@ -265,6 +261,7 @@ class GanRecipe(BaseRecipe):
             ("clip", objective.clip, no_discriminator_step, "D is not trained"),
             ("label_smoothing", objective.label_smoothing, no_discriminator_step, "D is not trained"),
             ("penalty", objective.penalty != "none", no_discriminator_step, "D is not trained"),
+            ("classification", objective.classification, no_discriminator_step, "D is not trained"),
             ("critic_steps", objective.critic_steps > 1, objective.players != "both", "one player is trained"),
             ("generator_batch", objective.generator_batch, objective.players == "discriminator", "G is not trained"),
         ):
@@ -291,7 +288,7 @@ class GanRecipe(BaseRecipe):
                 "objective.generator_batch is 1, but batch normalisation needs 2 or more",
             )
 
-    def _packing_rules(self) -> Iterator[Problem]:
+    def _group_rules(self) -> Iterator[Problem]:
         objective, batch = self.objective, self.budget.batch
         if objective.packing > 1 and self.discriminator_conditional:
             yield (
@@ -306,20 +303,31 @@ class GanRecipe(BaseRecipe):
                 "normalisation needs 2 or more",
             )
         for path, value in (("budget.batch", batch), ("objective.generator_batch", objective.generator_batch)):
-            if value is not None and value % objective.packing:
-                yield (
-                    (path, "objective.packing"),
-                    f"{path} is {value}, which objective.packing = {objective.packing} does not divide",
-                )
+            if value is not None and value % self._together:
+                yield (path, *self._grouping), f"{path} is {value}, which {self._groups} does not divide"
+
+    @property
+    def _grouping(self) -> tuple[str, ...]:
+        """The fields that make D look at several images at once."""
+        packing, group = self.objective.packing > 1, getattr(self.networks.discriminator, "minibatch_stddev", None)
+        return ("objective.packing",) * packing + ("networks.discriminator.minibatch_stddev",) * bool(group)
+
+    @property
+    def _together(self) -> int:
+        """Images that D looks at together."""
+        return self.objective.packing * (getattr(self.networks.discriminator, "minibatch_stddev", None) or 1)
+
+    @property
+    def _groups(self) -> str:
+        return f"{' x '.join(self._grouping)} = {self._together}"
 
     def against(self, images: int, side: int, channels: int, classes: int) -> Iterator[Problem]:
         yield from super().against(images, side, channels, classes)
         if self.conditional and not classes:
             yield no_labels("networks.generator.kind", "conditional-dcgan", self.data)
-        images, packing = min(images, self.data.subset or images), self.objective.packing
-        if self.data.last_batch == "keep" and images % self.budget.batch % packing:
+        last = min(images, self.data.subset or images) % self.budget.batch
+        if self.data.last_batch == "keep" and last % self._together:
             yield (
-                ("objective.packing", "data.last_batch"),
-                f"objective.packing = {packing} does not divide the last batch of {images % self.budget.batch} "
-                "images; use data.last_batch drop",
+                (*self._grouping, "data.last_batch"),
+                f"{self._groups} does not divide the last batch of {last} images; use data.last_batch drop",
             )

@@ -5,12 +5,12 @@ Widths, sides and dropout are the reports' where a default is given. `problems` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from genlab.recipe.sections import Positive, Problem, Rate, Section, Side, Width, listed
+from genlab.recipe.sections import Number, Positive, Problem, Rate, Section, Side, Width, listed
 from genlab.recipe.sizes import doublings, halvings
 
 Init = Literal["normal-0.02", "torch-default"]
@@ -18,6 +18,7 @@ Normalisation = Literal["batch", "none", "spectral"]
 Activation = Literal["relu", "leaky-relu", "leaky-relu-0.01"]
 """`leaky-relu` has the DCGAN paper's slope of 0.2, `leaky-relu-0.01` PyTorch's default."""
 Order = Literal["normalise-activate", "activate-normalise"]
+Group = Annotated[int, Number, Field(ge=2, le=64)]
 Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)]
 
 
@@ -108,8 +109,16 @@ class DcganGenerator(Doubling):
 
 
 class ConditionalDcganGenerator(Doubling):
+    later: ClassVar[Mapping[str, Any]] = {"conditioning": "branches"}
     kind: Literal["conditional-dcgan"]
     ngf: Width = 128
+    conditioning: Literal["branches", "joint"] = "branches"
+    """How z and the class enter: by a layer each, with half of the channels (S2), or by one layer, as one vector."""
+
+    def problems(self, path: str, size: int) -> Iterator[Problem]:
+        yield from super().problems(path, size)
+        if self.conditioning == "branches":
+            yield from _halves(f"{path}.ngf", self.ngf, "z and class")
 
 
 class MlpGenerator(Dense):
@@ -131,14 +140,19 @@ class ResidualGenerator(Doubling):
 
 
 class DcganDiscriminator(Halving):
+    later: ClassVar[Mapping[str, Any]] = {"minibatch_stddev": None}
     kind: Literal["dcgan"]
-    stem: Literal["strided", "convolution"] = "strided"
-    """First layer: a stride-2 convolution (S0, S2) or a 3x3 convolution that keeps the side (S4)."""
+    stem: Literal["strided", "convolution", "patch"] = "strided"
+    """First layer: a stride-2 convolution (S0, S2), a 3x3 convolution that keeps the side (S4), or `patch`, one of
+    kernel 6 and stride 4 in place of the first two, which halves the arithmetic of D."""
     normalise_first: bool = True
     """Whether the first layer is normalised too (S2, S4) or not (S0)."""
+    minibatch_stddev: Group | None = None
+    """Images of a group whose spread D also sees, as one more channel of its last map; null for none."""
 
     def problems(self, path: str, size: int) -> Iterator[Problem]:
         yield from super().problems(path, size)
+        yield from _patches(self, path, size)
         yield from _normalise_first(self.normalise_first, self.normalisation, path)
 
 
@@ -148,11 +162,25 @@ class ConditionalDcganDiscriminator(Halving):
     labels: bool = True
     """Whether it is told the class; false is S2's second form, cD(x), whose image branch takes all channels."""
 
+    def problems(self, path: str, size: int) -> Iterator[Problem]:
+        yield from super().problems(path, size)
+        if self.labels:
+            yield from _halves(f"{path}.ndf", self.ndf, "image and class")
+
 
 class ProjectionDcganDiscriminator(Halving):
+    later: ClassVar[Mapping[str, Any]] = {"stem": "strided", "minibatch_stddev": None}
     kind: Literal["projection-dcgan"]
+    stem: Literal["strided", "patch"] = "strided"
+    """First layer: a stride-2 convolution, or `patch`, one of kernel 6 and stride 4 in place of the first two."""
     normalisation: Normalisation = "none"
     init: Init = "torch-default"
+    minibatch_stddev: Group | None = None
+    """Images of a group whose spread D also sees, as one more channel of its last map; null for none."""
+
+    def problems(self, path: str, size: int) -> Iterator[Problem]:
+        yield from super().problems(path, size)
+        yield from _patches(self, path, size)
 
 
 class MlpDiscriminator(Dense):
@@ -227,6 +255,20 @@ def _normalise_first(value: bool, normalisation: str, path: str) -> Iterator[Pro
             (f"{path}.normalise_first", f"{path}.normalisation"),
             f"{path}.normalise_first has no effect with normalisation {normalisation}; set it to false",
         )
+
+
+def _patches(D: DcganDiscriminator | ProjectionDcganDiscriminator, path: str, size: int) -> Iterator[Problem]:
+    if (D.stem == "patch" and (halvings(size, D.base) or 0) < 2) or (D.stem == "patch" and size % 4):
+        yield (
+            (f"{path}.stem", f"{path}.base", "data.size"),
+            f"{path}.stem is patch, which takes a quarter of the side at once, but data.size {size} is not 4 or more "
+            f"times {path}.base = {D.base}; use strided",
+        )
+
+
+def _halves(path: str, width: int, of: str) -> Iterator[Problem]:
+    if width % 2:
+        yield (path,), f"{path} is {width}; it must be even: {of} have half of the channels each"
 
 
 def _sizes(base: int, near: int) -> str:

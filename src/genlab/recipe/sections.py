@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
@@ -31,6 +31,8 @@ LearningRate = Annotated[float, Number, Field(gt=0, le=1e4, allow_inf_nan=False)
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True)
+    later: ClassVar[Mapping[str, Any]] = {}
+    """Fields that came after studies first kept their records, and for each the value that changes nothing."""
 
 
 def listed(value: Any) -> Any:
@@ -42,6 +44,8 @@ def listed(value: Any) -> Any:
 
 class Data(Section):
     """Which images, and how they reach the networks."""
+
+    later: ClassVar[Mapping[str, Any]] = {"classes": None}
 
     name: str = Field(min_length=1)
     """A built-in dataset (`genlab data list`), or the path of a folder or file of images (docs/data.md)."""
@@ -150,6 +154,7 @@ class Ema(Section):
 
 
 class Budget(Section):
+    later: ClassVar[Mapping[str, Any]] = {"minutes": None}
     epochs: Count
     batch: Batch
     max_steps: Count | None = None
@@ -211,8 +216,6 @@ class BaseRecipe(Section):
     """A built-in recipe of the family whose values stand in for invalid ones, so that the rest can be examined."""
     validates: ClassVar[bool] = False
     """Whether models of this family say after each epoch how they do on held-out images."""
-    later: ClassVar[tuple[str, ...]] = ("data.classes", "budget.minutes")
-    """Paths of optional fields that came after studies first kept their records."""
 
     @property
     def latent(self) -> int:

@@ -17,6 +17,7 @@ from genlab.evaluation.catalogue import NAMES
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
 from genlab.recipe.schedule import Schedule
+from genlab.recipe.sections import Section
 from genlab.study.code import Code
 from genlab.study.design import Study, too_many
 from genlab.study.quantities import Metric, Weights, columns_of
@@ -232,12 +233,18 @@ def trained(recipe: Recipe) -> dict[str, Any]:
     for untold in ("engine", "logging", "description"):
         plain.pop(untold, None)
     plain["data"] = {**plain["data"], "name": Path(plain["data"]["name"]).name}
-    for path in recipe.later:  # Unset it is as if it did not exist, so that earlier records keep their identity.
-        *sections, field = path.split(".")
-        place = plain[sections[0]] if sections else plain
-        if place[field] is None:
-            del place[field]
-    return plain
+    return _without_unset(recipe, plain)
+
+
+def _without_unset(section: Section, plain: dict[str, Any]) -> dict[str, Any]:
+    """Without later fields that are not used: as if they did not exist, so that earlier records keep their identity."""
+    found = {}
+    for key, value in plain.items():
+        if key in section.later and value == section.later[key]:
+            continue
+        inner = getattr(section, key, None)
+        found[key] = _without_unset(inner, value) if isinstance(inner, Section) else value
+    return found
 
 
 def identity(recipe: Recipe) -> str:

@@ -17,6 +17,7 @@ from genlab.errors import NonFiniteError
 from genlab.families.gan import model as gan
 from genlab.families.gan import penalties
 from genlab.families.gan.losses import ADVERSARIAL, AdversarialLoss
+from genlab.families.nets.conditional import ProjectionDcganDiscriminator
 from genlab.recipe import GanRecipe, objectives
 
 IMAGES = torch.randint(0, 256, (16, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -129,6 +130,12 @@ def test_same_seed_same_bits_and_another_seed_others(small: Callable[..., GanRec
         ("quick-mnist", {"networks.generator.normalisation": "none"}),
         ("quick-mnist", {"networks.discriminator.init": "normal-0.02"}),
         ("quick-mnist", {"networks.discriminator": UNTOLD}),
+        ("quick-mnist", {"networks.generator.conditioning": "joint"}),
+        ("quick-mnist", {"networks.discriminator.minibatch_stddev": 4}),
+        ("s2-dcgan", {"networks.discriminator.minibatch_stddev": 4}),
+        ("quick-mnist", {"objective.classification": 0.5}),
+        ("quick-mnist", {"networks.discriminator.stem": "patch"}),
+        ("s2-dcgan", {"networks.discriminator.stem": "patch"}),
         ("quick-mnist", {"networks.discriminator": {"kind": "conditional-dcgan", "ndf": 4, "normalisation": "none"}}),
         ("quick-mnist", {"optimisers.generator.betas": [0.5, 0.9]}),
         ("quick-mnist", {"optimisers.generator.eps": 1e-2}),
@@ -173,13 +180,37 @@ def test_half_sum_is_half_of_sum(small: Callable[..., GanRecipe]) -> None:
     assert half["grad_norm_d"] == pytest.approx(whole["grad_norm_d"] / 2, rel=1e-4)
 
 
-def test_merged_passes_compute_the_same(small: Callable[..., GanRecipe]) -> None:
+@pytest.mark.parametrize("more", [{}, {"networks.discriminator.minibatch_stddev": 4, "objective.classification": 0.5}])
+def test_merged_passes_compute_the_same(more: dict[str, Any], small: Callable[..., GanRecipe]) -> None:
     """Without batch statistics one pass over all images gives each the logit of a pass of its own."""
-    plain = {"engine.plan": "auto", "engine.precision": "float32", "engine.device": "cpu", "engine.threads": 1}
+    plain = {**more, "engine.plan": "auto", "engine.precision": "float32", "engine.device": "cpu", "engine.threads": 1}
     _, (merged,) = run(small({**plain, "engine.merged_passes": True}), steps=1)
     _, (apart,) = run(small({**plain, "engine.merged_passes": False}), steps=1)
     # float32 rounding, divided by sigma^2 in the penalty.
     assert merged == pytest.approx(apart, rel=1e-3, abs=1e-6)
+
+
+def test_each_player_answers_for_the_class_of_its_own_images(
+    small: Callable[..., GanRecipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D by its class logits of real images, G by those of what it made, which D has meanwhile learned from."""
+    model = make(small({"objective.classification": 0.25, "engine.merged_passes": False, **NO_PENALTY}))
+    named: list[Tensor] = []
+    judge = ProjectionDcganDiscriminator.with_classes
+
+    def noted(self: ProjectionDcganDiscriminator, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        judged = judge(self, x, y)
+        named.append(judged[1])
+        return judged
+
+    monkeypatch.setattr(ProjectionDcganDiscriminator, "with_classes", noted)
+    row = model.step(IMAGES, CLASSES, 1)
+    of_x, _, of_fake, _ = (nn.functional.cross_entropy(logits, CLASSES).item() for logits in named)
+    assert row["class_loss_d"] == pytest.approx(of_x, rel=1e-5)
+    assert row["class_loss_g"] == pytest.approx(of_fake, rel=1e-5)
+    assert "class_loss_d" not in make(small(NO_PENALTY)).step(IMAGES, CLASSES, 1)
+    parts = torch.tensor(2.0), torch.tensor(3.0), torch.tensor(5.0)
+    assert model._weighed(parts[0], None, parts[2]).item() == 2 + 0.25 * 5
 
 
 def test_passes_are_merged_only_where_images_do_not_mix(small: Callable[..., GanRecipe]) -> None:

@@ -7,6 +7,8 @@ COLUMNS = (
     Column("loss_g", "Loss/Generator", live="G", block=True),
     Column("loss_d_held_out", "Loss/Discriminator on held-out images"),
     Column("penalty", "Loss/Penalty"),
+    Column("class_loss_d", "Loss/Class of real images"),
+    Column("class_loss_g", "Loss/Class of generated images"),
     Column("d_real", "D/real"),
     Column("d_fake", "D/fake"),
     Column("logit_real", "Logit/real"),

@@ -4,7 +4,9 @@
     G minimises  L_G(D(x), D(G(z)))                         with D held fixed
 
 D's output is a logit. The pairs (L_D, L_G) are in `losses`, the penalties in `penalties` (Goodfellow et al. 2014). With
-augmentation T (`augment`), x and G(z) stand for T(x) and T(G(z)) in all of this, the penalty included.
+augmentation T (`augment`), x and G(z) stand for T(x) and T(G(z)) in all of this, the penalty included. With class y and
+D's class logits c, D also minimises the cross-entropy of c(x) and y, G that of c(G(z, y)) and y, times a weight (Odena,
+Olah and Shlens 2017).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 import torch
 import torch.nn.utils.parametrize
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from genlab.engine.device import Engine, batch_normalisations
 from genlab.engine.optim import Descent, read
@@ -62,6 +65,7 @@ def build_networks(recipe: GanRecipe, classes: int, keyed: Keyed) -> dict[str, n
         generator = GENERATORS[G.kind](latent=recipe.latent, channels=channels, size=size, **told, **flat)
     with keyed.scope("init/discriminator", 0):
         told = {"classes": classes} if D.kind in CONDITIONAL_KINDS else {}
+        told |= {"class_logits": True} if recipe.objective.classification else {}
         flat = D.model_dump(exclude={"kind"})
         discriminator = DISCRIMINATORS[D.kind](channels=channels * recipe.objective.packing, size=size, **told, **flat)
     return {"generator": generator, "discriminator": discriminator}
@@ -79,7 +83,8 @@ def example_inputs(recipe: GanRecipe, classes: int) -> dict[str, tuple[tuple[Ten
 
 
 def mergeable(networks: Mapping[str, nn.Module]) -> bool:
-    """Whether each logit depends only on its own image, so that passes over real and generated images may be merged.
+    """Whether each logit depends only on its own image, or on those of its group, so that passes over real and
+    generated images may be merged: a recipe's batch is whole groups.
 
     Custom discriminators are assumed not to be mergeable. Dropout would draw other masks in another pass.
     """
@@ -112,6 +117,39 @@ def pack(x: Tensor, packing: int) -> Tensor:
 
 Discriminator = Callable[..., tuple[Tensor, ...]]
 """Batches of images (N, C, H, W) -> the logits (N,) of each."""
+
+
+class Judgement:
+    """D with the labels of what it judges: batches of images in packs -> their logits (N,), float32.
+
+    All batches of a call go through D in one pass where the engine merges passes.
+
+    Attributes:
+        named: of each batch so far the logits of its classes, (N, classes), where D has them.
+    """
+
+    def __init__(self, D: nn.Module, y: Tensor | None, engine: Engine, classifies: bool) -> None:
+        self._D, self._y, self._engine, self._classifies = D, y, engine, classifies
+        self.named: list[Tensor] = []
+
+    def __call__(self, *batches: Tensor) -> tuple[Tensor, ...]:
+        if len(batches) == 1 or not self._engine.settings.merged_passes:
+            return tuple(self._one(batch, self._y) for batch in batches)
+        n = len(batches)
+        logits = self._one(torch.cat(batches), None if self._y is None else self._y.repeat(n)).chunk(n)
+        if self._classifies:
+            self.named[-1:] = self.named[-1].chunk(n)
+        return logits
+
+    def _one(self, x: Tensor, y: Tensor | None) -> Tensor:
+        with self._engine.autocast():
+            if self._classifies:
+                logits, named = self._D.with_classes(x, y)  # type: ignore[operator]
+                self.named.append(named.float())
+            else:
+                logits = self._D(x) if y is None else self._D(x, y)
+        judged: Tensor = logits.float()
+        return judged
 
 
 def discriminator_loss(
@@ -175,8 +213,8 @@ class Gan:
             step: number of this step, from 1; keys its random draws.
 
         Returns:
-            Of each player that was updated the loss that it minimised and its gradient's norm; the penalty (before its
-            weight), mean sigma(D) and mean logits of the images that its update looked at.
+            Of each player that was updated its adversarial loss and its gradient's norm; penalty and class losses
+            (before their weights), mean sigma(D) and mean logits of the images that its update looked at.
 
         Raises:
             NonFiniteError: a loss or gradient is NaN or infinite; that network was not updated.
@@ -191,11 +229,13 @@ class Gan:
             with torch.set_grad_enabled(g_learns and reuse):
                 fake = self._fake("z", step, len(images), y)
             draws = Draws(self.keyed, "penalty", step, self.engine.device)
-            loss, penalty, a, b = discriminator_loss(self._logits(y), x, fake.detach(), self.loss, self.penalty, draws)
-            total = loss if penalty is None else loss + (self.recipe.objective.lambda_ or 0) * penalty
-            norm = self.descent_d(total, step)
+            D = self._judging(y)
+            loss, penalty, a, b = discriminator_loss(D, x, fake.detach(), self.loss, self.penalty, draws)
+            classes = self._class_loss(D, y)
+            norm = self.descent_d(self._weighed(loss, penalty, classes), step)
             self._clip()
-            row |= self._row_of_d(loss, penalty, a, b, norm)
+            row |= _present(loss_d=loss, class_loss_d=classes, penalty=penalty)
+            row |= _scores("real", a) | _scores("fake", b) | {"grad_norm_d": norm, "lr_d": self.descent_d.lr}
 
         if g_learns:
             with _frozen(self.D):
@@ -203,11 +243,13 @@ class Gan:
                     n = self.recipe.objective.generator_batch or len(images)
                     y = None if y is None else y.repeat(-(-n // len(y)))[:n]
                     fake = self._fake("z/generator", step, n, y)
-                loss, b = generator_loss(self._logits(y), x, fake, self.loss)
-            norm = self.descent_g(loss, step)
+                D = self._judging(y)
+                loss, b = generator_loss(D, x, fake, self.loss)
+                classes = self._class_loss(D, y)
+            norm = self.descent_g(self._weighed(loss, None, classes), step)
             if self.ema:
                 self.ema.update()
-            row |= {"loss_g": loss, "grad_norm_g": norm, "lr_g": self.descent_g.lr}
+            row |= _present(loss_g=loss, class_loss_g=classes) | {"grad_norm_g": norm, "lr_g": self.descent_g.lr}
             row |= {} if d_learns else _scores("fake", b)
         return read(row)
 
@@ -236,22 +278,26 @@ class Gan:
             images = self.engine.images(augmented(images, T, draws.uniform(DRAWS, len(images))))
         return self._pack(images)
 
-    def _logits(self, y: Tensor | None) -> Discriminator:
-        """D with its labels: batches of images in packs -> their logits, float32; in one pass where the engine merges
-        passes."""
+    def _judging(self, y: Tensor | None) -> Judgement:
+        told = y if self.recipe.discriminator_conditional else None
+        return Judgement(self.D, told, self.engine, classifies=self.recipe.objective.classification is not None)
 
-        def one(x: Tensor, y: Tensor | None) -> Tensor:
-            with self.engine.autocast():
-                logits: Tensor = self.D(x, y) if self.recipe.discriminator_conditional else self.D(x)
-            return logits.float()
+    def _class_loss(self, D: Judgement, y: Tensor | None) -> Tensor | None:
+        """The cross-entropy of the class of the first batch that was judged: D answers for real images, G for its own.
 
-        def all_of(*batches: Tensor) -> tuple[Tensor, ...]:
-            if len(batches) == 1 or not self.engine.settings.merged_passes:
-                return tuple(one(batch, y) for batch in batches)
-            labels = None if y is None else y.repeat(len(batches))
-            return one(torch.cat(batches), labels).chunk(len(batches))
+        None where the recipe has no such loss.
+        """
+        if self.recipe.objective.classification is None:
+            return None
+        assert y is not None, "a discriminator that names classes is told them"
+        return cross_entropy(D.named[0], y)
 
-        return all_of
+    def _weighed(self, loss: Tensor, penalty: Tensor | None, classes: Tensor | None) -> Tensor:
+        """What a player minimises, from its parts."""
+        objective = self.recipe.objective
+        for weight, part in ((objective.lambda_, penalty), (objective.classification, classes)):
+            loss = loss if part is None else loss + (weight or 0) * part
+        return loss
 
     def _pack(self, x: Tensor) -> Tensor:
         return pack(x, self.recipe.objective.packing)
@@ -261,15 +307,6 @@ class Gan:
         if limit := self.recipe.objective.clip:
             for p in self.D.parameters():
                 p.clamp_(-limit, limit)
-
-    def _row_of_d(
-        self, loss: Tensor, penalty: Tensor | None, a: Tensor, b: Tensor, norm: Tensor
-    ) -> dict[str, Tensor | float]:
-        """What is logged of an update of D."""
-        row: dict[str, Tensor | float] = {"loss_d": loss}
-        if penalty is not None:
-            row["penalty"] = penalty
-        return row | _scores("real", a) | _scores("fake", b) | {"grad_norm_d": norm, "lr_d": self.descent_d.lr}
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images for z (N, latent) and, if conditional, labels (N,): float32, (N, C, H, W), in [0, 1].
@@ -319,6 +356,10 @@ class Gan:
         self.descent_d.load(state["optimiser_d"])
         if self.ema:
             self.ema.updates = state["ema_updates"]
+
+
+def _present(**parts: Tensor | None) -> dict[str, Tensor]:
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def _scores(of: str, logits: Tensor) -> dict[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,20 +14,24 @@ from genlab.families.nets.parts import (
     Init,
     Normalisation,
     Order,
+    Stem,
     after,
     discriminator_widths,
     downsampling,
     finish,
     generator_widths,
+    stem_of,
     upsampling,
+    whole_map,
 )
 
 
 class ConditionalDcganGenerator(nn.Module):
     """z (N, latent), labels int64 (N,) -> images (N, channels, size, size) in [-1, 1].
 
-    z and the one-hot class each become a map of side `base` with half of the channels; joined, they are doubled block
-    by block down to `ngf` channels, and once more to the image. Only the last layer has a bias.
+    z and the one-hot class become a map of side `base`: each by a layer of its own, to half of the channels
+    (`branches`: S2), or joined as one vector (`joint`: Mirza and Osindero 2014). It is doubled block by block down to
+    `ngf` channels, and once more to the image. Only the last layer has a bias.
 
     Raises:
         ValueError: `size` is not `base` doubled a whole number of times.
@@ -39,6 +45,7 @@ class ConditionalDcganGenerator(nn.Module):
         size: int,
         ngf: int = 128,
         base: int = 4,
+        conditioning: Literal["branches", "joint"] = "branches",
         activation: Activation = "relu",
         normalisation: Normalisation = "batch",
         order: Order = "normalise-activate",
@@ -46,25 +53,27 @@ class ConditionalDcganGenerator(nn.Module):
     ) -> None:
         super().__init__()
         widths = generator_widths(base, size, ngf)
-        half = widths[0] // 2
 
-        def branch(inputs: int) -> nn.Sequential:
+        def first(inputs: int, width: int) -> nn.Sequential:
             return nn.Sequential(
-                PointConvTranspose2d(inputs, half, base), *after(half, normalisation, activation, order)
+                PointConvTranspose2d(inputs, width, base), *after(width, normalisation, activation, order)
             )
 
-        self.latent, self.classes = latent, classes
-        self.z_branch, self.y_branch = branch(latent), branch(classes)
+        self.latent, self.classes, self.joint = latent, classes, conditioning == "joint"
+        if self.joint:
+            self.first = first(latent + classes, widths[0])
+        else:
+            self.z_branch, self.y_branch = first(latent, widths[0] // 2), first(classes, widths[0] // 2)
         self.layers = nn.Sequential(
-            *upsampling([2 * half, *widths[1:]], normalisation, activation, order),
+            *upsampling(widths, normalisation, activation, order),
             DoublingConvTranspose2d(widths[-1], channels),
             nn.Tanh(),
         )
         finish(self, init, normalisation)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        y = F.one_hot(labels, self.classes).to(z.dtype)
-        maps = torch.cat([self.z_branch(z[:, :, None, None]), self.y_branch(y[:, :, None, None])], dim=1)
+        z, y = z[:, :, None, None], F.one_hot(labels, self.classes).to(z.dtype)[:, :, None, None]
+        maps = self.first(torch.cat([z, y], 1)) if self.joint else torch.cat([self.z_branch(z), self.y_branch(y)], 1)
         images: Tensor = self.layers(maps)
         return images
 
@@ -134,6 +143,10 @@ class ProjectionDcganDiscriminator(nn.Module):
     and the logit is the sum of the first and the label's: (w + v_y) . f(x) + b_y, the projection of Miyato and Koyama
     (2018) with an embedding v_y for every position of the last map.
 
+    Args:
+        stem, minibatch_stddev: as in `DcganDiscriminator`.
+        class_logits: whether it also has a logit for each class, which `with_classes` returns (Odena et al. 2017).
+
     Raises:
         ValueError: halving `size` does not arrive at `base`.
     """
@@ -145,21 +158,30 @@ class ProjectionDcganDiscriminator(nn.Module):
         size: int,
         ndf: int = 32,
         base: int = 4,
+        stem: Stem = "strided",
         activation: Activation = "leaky-relu",
         normalisation: Normalisation = "none",
         order: Order = "normalise-activate",
         init: Init = "torch-default",
+        minibatch_stddev: int | None = None,
+        class_logits: bool = False,
     ) -> None:
         super().__init__()
-        widths = discriminator_widths(size, base, ndf)
+        first, widths = stem_of(stem, channels, discriminator_widths(size, base, ndf))
+        self.classes = classes
         self.layers = nn.Sequential(
-            HalvingConv2d(channels, ndf),
-            *after(ndf, "none", activation),
+            first,
+            *after(widths[0], "none", activation),
             *downsampling(widths, normalisation, activation, order),
-            WholeMapConv2d(widths[-1], 1 + classes, base),
+            *whole_map(widths[-1], 1 + classes * (2 if class_logits else 1), base, minibatch_stddev),
         )
         finish(self, init, normalisation)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        return self.with_classes(x, labels)[0]
+
+    def with_classes(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits (N,), and those of each image's class, (N, classes): of no columns without `class_logits`."""
         scores: Tensor = self.layers(x).flatten(1)
-        return scores[:, 0] + scores[:, 1:].gather(1, labels[:, None]).squeeze(1)
+        of_class, named = scores[:, 1 : 1 + self.classes], scores[:, 1 + self.classes :]
+        return scores[:, 0] + of_class.gather(1, labels[:, None]).squeeze(1), named

@@ -6,18 +6,21 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from genlab.engine.fast_layers import DoublingConvTranspose2d, HalvingConv2d, PointConvTranspose2d, WholeMapConv2d
+from genlab.engine.fast_layers import DoublingConvTranspose2d, PointConvTranspose2d
 from genlab.families.nets.parts import (
     Activation,
     Init,
     Normalisation,
     Order,
+    Stem,
     after,
     discriminator_widths,
     downsampling,
     finish,
     generator_widths,
+    stem_of,
     upsampling,
+    whole_map,
 )
 
 
@@ -67,9 +70,13 @@ class DcganGenerator(nn.Module):
 class DcganDiscriminator(nn.Module):
     """Images (N, channels, size, size) -> logits (N,).
 
-    The stem is a stride-2 convolution (S0, S2) or a 3x3 convolution that keeps the side (S4); convolutions of kernel 4,
-    stride 2, padding 1 halve the side, rounding down, and double the channels from `ndf`; one convolution over the last
-    map of side `base` gives the logit. No layer has a bias, unless there is no batch normalisation.
+    The stem is a stride-2 convolution (S0, S2), a 3x3 convolution that keeps the side (S4) or one of stride 4 that
+    stands for the first two (`patch`); convolutions of kernel 4, stride 2, padding 1 halve the side, rounding down, and
+    double the channels from `ndf`; one convolution over the last map of side `base` gives the logit. No layer has a
+    bias, unless there is no batch normalisation.
+
+    Args:
+        minibatch_stddev: images of a group, whose spread is one more channel of the last map; see `MinibatchStddev`.
 
     Raises:
         ValueError: halving `size` does not arrive at `base`.
@@ -81,26 +88,23 @@ class DcganDiscriminator(nn.Module):
         size: int,
         ndf: int = 32,
         base: int = 4,
-        stem: Literal["strided", "convolution"] = "strided",
+        stem: Stem = "strided",
         activation: Activation = "leaky-relu",
         normalisation: Normalisation = "batch",
         normalise_first: bool = True,
         order: Order = "normalise-activate",
         init: Init = "normal-0.02",
+        minibatch_stddev: int | None = None,
     ) -> None:
         super().__init__()
         bias = normalisation != "batch"
-        widths = discriminator_widths(size, base, ndf, extra=0 if stem == "strided" else 1)
-        first = (
-            HalvingConv2d(channels, ndf, bias=bias)
-            if stem == "strided"
-            else nn.Conv2d(channels, ndf, 3, padding=1, bias=bias)
-        )
+        widths = discriminator_widths(size, base, ndf, extra=1 if stem == "convolution" else 0)
+        first, widths = stem_of(stem, channels, widths, bias)
         self.layers = nn.Sequential(
             first,
-            *after(ndf, normalisation if normalise_first else "none", activation, order),
+            *after(widths[0], normalisation if normalise_first else "none", activation, order),
             *downsampling(widths, normalisation, activation, order),
-            WholeMapConv2d(widths[-1], 1, base, bias=bias),
+            *whole_map(widths[-1], 1, base, minibatch_stddev, bias),
         )
         finish(self, init, normalisation)
 

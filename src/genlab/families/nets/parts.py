@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genlab.engine.fast_layers import DoublingConvTranspose2d, HalvingConv2d, Linear, in_bfloat16
+from genlab.engine.fast_layers import DoublingConvTranspose2d, HalvingConv2d, Linear, WholeMapConv2d, in_bfloat16
 from genlab.recipe.sizes import doublings, halvings
 
 Activation = Literal["relu", "leaky-relu", "leaky-relu-0.01"]
 Normalisation = Literal["batch", "none", "spectral"]
 Order = Literal["normalise-activate", "activate-normalise"]
 Init = Literal["normal-0.02", "torch-default"]
+Stem = Literal["strided", "convolution", "patch"]
 
 SLOPES = {"leaky-relu": 0.2, "leaky-relu-0.01": 0.01}
 """Negative slopes: the DCGAN paper's and PyTorch's default."""
@@ -92,6 +93,19 @@ def discriminator_widths(size: int, base: int, ndf: int, extra: int = 0) -> list
     return [ndf * 2**k for k in range(blocks + extra)]
 
 
+def stem_of(stem: Stem, channels: int, widths: list[int], bias: bool = True) -> tuple[nn.Module, list[int]]:
+    """A discriminator's first layer, and the channels from its map to the last.
+
+    `strided` halves the side, `convolution` keeps it. `patch` (kernel 6, stride 4, padding 1) makes a quarter of it,
+    with the channels of the second map: most of a discriminator's arithmetic is between the first two.
+    """
+    if stem == "patch":
+        return nn.Conv2d(channels, widths[1], 6, stride=4, padding=1, bias=bias), widths[1:]
+    if stem == "convolution":
+        return nn.Conv2d(channels, widths[0], 3, padding=1, bias=bias), widths
+    return HalvingConv2d(channels, widths[0], bias=bias), widths
+
+
 def upsampling(widths: list[int], normalisation: str, activation: str, order: str) -> list[nn.Module]:
     """Transposed convolutions that double the side, from widths[0] channels to widths[-1]; biases without batch
     normalisation."""
@@ -109,6 +123,42 @@ def downsampling(widths: list[int], normalisation: str, activation: str, order: 
         layers.append(HalvingConv2d(narrow, wide, bias=normalisation != "batch"))
         layers.extend(after(wide, normalisation, activation, order))
     return layers
+
+
+def whole_map(width: int, outputs: int, base: int, group: int | None, bias: bool = True) -> list[nn.Module]:
+    """The last layers of a discriminator: a map of side `base` to `outputs` numbers, and, where there is a group, what
+    lets them see how images of a batch differ."""
+    stddev = [MinibatchStddev(group)] if group else []
+    return [*stddev, WholeMapConv2d(width + len(stddev), outputs, base, bias=bias)]
+
+
+class MinibatchStddev(nn.Module):
+    """Maps (N, C, H, W) -> (N, C + 1, H, W): how much the maps of consecutive images differ (Karras et al. 2018).
+
+    For each group of `group` images, the standard deviation over the group (dividing by its size, 1e-8 added to the
+    variance), averaged over channels and places, is the same number everywhere in the new channel. Images beyond the
+    last whole group are a group of their own. Collapsed images differ little, so D can tell them by it.
+    """
+
+    def __init__(self, group: int) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, x: Tensor) -> Tensor:
+        whole = len(x) - len(x) % self.group
+        parts = [x[:whole].reshape(-1, self.group, *x.shape[1:])] if whole else []
+        parts += [x[None, whole:]] if whole < len(x) else []
+        spread = [_spread(part).repeat_interleave(part.shape[1]) for part in parts]
+        return torch.cat([x, torch.cat(spread).to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])], dim=1)
+
+    def extra_repr(self) -> str:
+        return f"group={self.group}"
+
+
+def _spread(groups: Tensor) -> Tensor:
+    """(M, group, C, H, W) -> (M,): see `MinibatchStddev`; in float32, as squares of differences need it."""
+    variance = groups.to(torch.promote_types(groups.dtype, torch.float32)).var(dim=1, correction=0)
+    return (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))
 
 
 def with_classes(x: Tensor, labels: Tensor | None, classes: int) -> Tensor:
