@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import log, prod
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -172,7 +173,7 @@ class Run(OpenRun):
         """How often each class was taken for each other one; see `looks.confusion`."""
         return looks.confusion(self, self.held_out())
 
-    def log_likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0) -> Tensor:
+    def log_likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0, progress: bool = True) -> Tensor:
         """log p(x) of the first test images, in nats, from below; see `families.vae.model`. Shape (images,).
 
         Of a conditional VAE: log p(x | class).
@@ -192,17 +193,24 @@ class Run(OpenRun):
         x, y = torch.from_numpy(held_out.images), None
         if recipe.conditional and held_out.labels is not None:
             y = torch.from_numpy(held_out.labels)
-        return bounding.log_likelihood(recipe, networks, machine, Keyed(seed), x, y, samples)
+        with shown(progress), stage("bounding the likelihood", len(held_out)):
+            return bounding.log_likelihood(recipe, networks, machine, Keyed(seed), x, y, samples)
 
-    def likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0) -> dict[str, Any]:
-        """`log_likelihood` as a mean with its standard error over images, and its protocol."""
-        found = self.log_likelihood(samples=samples, images=images, seed=seed).double()
+    def likelihood(
+        self, *, samples: int = 64, images: int = 1000, seed: int = 0, progress: bool = True
+    ) -> dict[str, Any]:
+        """`log_likelihood` as a mean with its standard error over images, and its protocol; of a discrete likelihood
+        the bits per number of an image too, -log2 p(x) / numbers."""
+        found = self.log_likelihood(samples=samples, images=images, seed=seed, progress=progress).double()
         bounding = FAMILIES[self.recipe.family].bounding
         assert bounding is not None
         return {
             "of": "log p(x | class)" if self.recipe.conditional else "log p(x)",
             "log_likelihood": found.mean().item(),
             "standard_error": found.std().item() / len(found) ** 0.5 if len(found) > 1 else None,
+            "bits_per_dimension": -found.mean().item() / log(2) / prod(self.held_out().images.shape[1:])
+            if bounding.discrete(self.recipe)
+            else None,
             "images": len(found),
             "split": self.held_out().split,
             "samples": samples,

@@ -201,7 +201,9 @@ def likelihood(
     else:
         mean, error = facts["log_likelihood"], facts["standard_error"]
         spread = "" if error is None else f" (standard error {error:.2f} over images)"
-        say(f"{facts['of']} at least {mean:.2f} nats per image{spread}")
+        bits = facts["bits_per_dimension"]
+        each = "" if bits is None else f", {bits:.4f} bits per pixel"
+        say(f"{facts['of']} at least {mean:.2f} nats per image{spread}{each}")
         say(f"{facts['images']:,} {facts['split']} images, K = {samples}, seed {seed}, {facts['likelihood']}")
 
 

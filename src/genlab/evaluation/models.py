@@ -14,6 +14,7 @@ from genlab.data import Dataset, first
 from genlab.data.dataset import Images
 from genlab.engine.device import Engine
 from genlab.engine.randomness import Keyed
+from genlab.engine.stages import stage
 from genlab.evaluation import metrics
 from genlab.evaluation.judge import Judge
 from genlab.families import latent
@@ -119,9 +120,10 @@ def bound(
     reconstruction = found["reconstruction_sum"] + bounding.constant(recipe, images[0].numel())
     few = first(test, LIKELIHOOD["images"])
     few_labels = None if labels is None else labels[: len(few)]
-    likelihood = bounding.log_likelihood(
-        recipe, networks, machine, keyed, torch.from_numpy(few.images), few_labels, LIKELIHOOD["samples"]
-    )
+    with stage("bounding the likelihood", len(few)):
+        likelihood = bounding.log_likelihood(
+            recipe, networks, machine, keyed, torch.from_numpy(few.images), few_labels, LIKELIHOOD["samples"]
+        )
     iwae = metrics.bootstrap(likelihood.double().numpy())
     return {
         "negative_elbo": reconstruction + found["kl_sum"],

@@ -135,6 +135,7 @@ class Bounding:
         bound: (recipe, networks, engine, streams, purpose, uint8 images, labels or None) -> `reconstruction_sum`,
             `kl_sum`, `active_units`: the terms of the negative bound.
         constant: (recipe, numbers in an image) -> what a density adds to the reconstruction.
+        discrete: (recipe) -> whether it is a probability of images, not a density or a bound of neither.
         log_likelihood: (recipe, networks, engine, streams, uint8 images, labels or None, samples) -> log p(x), (N,).
     """
 
@@ -143,6 +144,7 @@ class Bounding:
     facts: Callable[[Any], dict[str, Any]]
     bound: Callable[[Any, Networks, Engine, Keyed, str, Tensor, Tensor | None], dict[str, float]]
     constant: Callable[[Any, int], float]
+    discrete: Callable[[Any], bool]
     log_likelihood: Callable[[Any, Networks, Engine, Keyed, Tensor, Tensor | None, int], Tensor]
 
 

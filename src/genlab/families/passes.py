@@ -13,6 +13,10 @@ TWICE = 6
 """About the same for a gradient with respect to images that is itself differentiated."""
 
 
-def of_one_pass(recipe: Any, adds: Mapping[str, float]) -> float:
-    """Multiply-adds for each training image where all networks learn in one pass forward and backward."""
-    return FORWARD_BACKWARD * sum(adds.values())
+def of_one_pass(recipe: Any, adds: Mapping[str, float], times: Mapping[str, int] | None = None) -> float:
+    """Multiply-adds for each training image where all networks learn in one pass forward and backward.
+
+    Args:
+        times: how often a network passes for an image, if not once.
+    """
+    return FORWARD_BACKWARD * sum(each * (times or {}).get(name, 1) for name, each in adds.items())

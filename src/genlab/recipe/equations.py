@@ -79,10 +79,16 @@ def vae(recipe: VaeRecipe) -> list[str]:
     error = "(x - dec(z))^2" if gaussian else "cross-entropy(x, s(dec(z)))"
     error = f"{objective.reconstruction} over pixels of {error}" + (" / 2" if gaussian and whole else "")
     kl = "KL(q(z|x) || N(0, I))" + (f" / {recipe.latent}" if objective.kl == "mean" else "")
+    samples = objective.importance_samples
     lines = [
-        f"minimise  E[{error}]  +  {objective.beta:g} * {kl}",
+        f"minimise  E[{error}]  +  {objective.beta:g} * {kl}"
+        if samples == 1
+        else f"maximise  E[log mean of p(x|z) p(z) / q(z|x) over {samples} z];  log p(x|z) = -{error}",
         "z ~ q(z|x) = N(mean(x), variance(x))" + (", both networks told the class" if recipe.conditional else ""),
     ]
+    if objective.binarise != "none":
+        anew = "in each step" if objective.binarise == "dynamic" else "once"
+        lines.append(f"a pixel of x is 1 with its gray as probability, or 0: drawn {anew}")
     if objective.kl_warmup_steps:
         lines.append(f"the weight {objective.beta:g} is reached after {objective.kl_warmup_steps} steps")
     if objective.free_bits:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from genlab.recipe.sections import (
     BaseRecipe,
     Count,
     NotNegative,
+    Number,
     Optimiser,
     Problem,
     SampleLogging,
@@ -33,9 +34,15 @@ class VaeNetworks(Section):
 
 
 class VaeObjective(Section):
+    later: ClassVar[Mapping[str, Any]] = {"binarise": "none", "importance_samples": 1}
     likelihood: Literal["gaussian", "bernoulli"]
     """Of a pixel: Gaussian of variance 1 around the decoder's output, pixels in [-1, 1]; or Bernoulli with that output
     as logit, pixels in [0, 1]."""
+    binarise: Literal["none", "static", "dynamic"] = "none"
+    """Pixels as 0 or 1, drawn with their gray as probability of white: once for each image (`static`), or for training
+    images anew in each step (`dynamic`). `none`: a Bernoulli pixel's gray stands for that probability."""
+    importance_samples: Annotated[int, Number, Field(ge=1, le=1000)] = 1
+    """z of each image in a step: more than one makes the bound tighter (IWAE; Burda et al. 2016)."""
     reconstruction: Literal["sum", "mean"] = "sum"
     """`sum`: the negative log-likelihood over all pixels (Gaussian: half the squared error, constant left out). `mean`:
     the mean over pixels of the squared error (not halved: MSE) or of the cross-entropy."""
@@ -89,12 +96,38 @@ class VaeRecipe(BaseRecipe):
                         (f"objective.{field}", "objective.beta"),
                         f"objective.{field} is {value:g}, which has no effect with objective.beta 0",
                     )
+        if objective.binarise != "none" and objective.likelihood != "bernoulli":
+            yield (
+                ("objective.binarise", "objective.likelihood"),
+                f"objective.binarise is {objective.binarise}, but objective.likelihood is {objective.likelihood}; "
+                "black or white pixels are bernoulli",
+            )
+        yield from self._sample_rules()
         if self.init_encoder_from and self.networks.conditional:
             yield (
                 ("init_encoder_from", "networks.conditional"),
                 f"init_encoder_from is {self.init_encoder_from!r}, but a conditional encoder also reads the class, "
                 "which a classifier does not; set it to null",
             )
+
+    def _sample_rules(self) -> Iterator[Problem]:
+        """The bound of several z is of the terms as they are: nothing in it can be weighed."""
+        objective = self.objective
+        if objective.importance_samples == 1:
+            return
+        for field, value, needed in (
+            ("reconstruction", objective.reconstruction, "sum"),
+            ("kl", objective.kl, "sum"),
+            ("beta", objective.beta, 1),
+            ("kl_warmup_steps", objective.kl_warmup_steps, None),
+            ("free_bits", objective.free_bits, 0),
+        ):
+            if value != needed:
+                yield (
+                    (f"objective.{field}", "objective.importance_samples"),
+                    f"objective.{field} is {value}, but objective.importance_samples {objective.importance_samples} "
+                    f"needs the bound itself; set it to {'null' if needed is None else needed}",
+                )
 
     def against(self, images: int, side: int, channels: int, classes: int) -> Iterator[Problem]:
         yield from super().against(images, side, channels, classes)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import genlab
 from genlab.api import warm_start
@@ -20,7 +20,7 @@ from genlab.engine import device
 from genlab.engine.randomness import Keyed
 from genlab.errors import RecipeError, Stopped, UsageError
 from genlab.families.gan.losses import adversarial
-from genlab.families.vae import elbo
+from genlab.families.vae import binarise, elbo
 from genlab.families.vae import model as vae
 from genlab.recipe import VaeRecipe, files
 from genlab.runs.checkpoint import newest
@@ -86,6 +86,9 @@ def digest(*networks: nn.Module) -> str:
         {"objective.beta": 0.5},
         {"objective.kl_warmup_steps": 5},
         {"objective.free_bits": 0.5},
+        {"objective.likelihood": "bernoulli", "objective.binarise": "static"},
+        {"objective.likelihood": "bernoulli", "objective.binarise": "dynamic"},
+        {"objective.reconstruction": "sum", "objective.kl": "sum", "objective.importance_samples": 2},
         {"networks.latent": 3},
         {"networks.conditional": True},
         {"networks.encoder.activation": "relu"},
@@ -178,6 +181,54 @@ def test_bernoulli_pixels_are_shares_of_white(small_vae: Small) -> None:
     torch.nn.init.ones_(last.bias)
     expected = 784 * math.log1p(math.e) - IMAGES.double().sum().item() / 255 / 16
     assert model.step(IMAGES, CLASSES, 1)["reconstruction_sum"] == pytest.approx(expected, rel=1e-5)
+
+
+BOUND: dict[str, Any] = {
+    "objective.likelihood": "bernoulli",
+    "objective.reconstruction": "sum",
+    "objective.kl": "sum",
+}
+
+
+def test_binarised_pixels_are_drawn_once_or_in_each_step(small_vae: Small) -> None:
+    """A decoder whose logits are all 1 pays softplus(1) a pixel, less 1 for a white one: so the loss counts them."""
+    white = []
+    for how in ("static", "dynamic"):
+        model = make(small_vae({**BOUND, "objective.binarise": how, "optimiser.lr": 1e-30}))
+        for p in model.decoder.parameters():
+            torch.nn.init.zeros_(p)
+        torch.nn.init.ones_([module for module in model.decoder.modules() if isinstance(module, nn.Linear)][-1].bias)
+        rows = [model.step(IMAGES, CLASSES, step) for step in (1, 2)]
+        white.append([784 * math.log1p(math.e) - row["reconstruction_sum"] for row in rows])
+        held_out = model.epoch_ended(IMAGES, CLASSES, 2)["test_reconstruction_sum"]
+        fixed = binarise.fixed(IMAGES).double().sum().item() / 255 / 16
+        assert 784 * math.log1p(math.e) - held_out == pytest.approx(fixed, abs=1e-2)
+    assert white[0] == pytest.approx([fixed, fixed], abs=1e-2)
+    assert white[1][0] != pytest.approx(white[1][1], abs=1e-2)
+    # Of 784 * 16 draws: within four standard deviations of the share of white in gray.
+    assert white[1] == pytest.approx([IMAGES.double().sum().item() / 255 / 16] * 2, abs=4 * math.sqrt(784 / 6 / 16))
+
+
+def test_the_bound_of_several_z_is_inside_the_logarithm(small_vae: Small) -> None:
+    """-E log 1/K sum_k exp(log p(x|z_k) + log p(z_k) - log q(z_k|x)), with PyTorch's own densities; the terms that are
+    logged are those of the plain bound."""
+    K = 3
+    model = make(small_vae({**BOUND, "objective.importance_samples": K, "networks.conditional": True}))
+    x = (IMAGES.double() / 255).flatten(1)
+    with torch.no_grad():
+        mean, log_variance = model.encoder(IMAGES.float() / 127.5 - 1, CLASSES)
+        z = mean + (log_variance / 2).exp() * Keyed(0).normal("noise", 1, K, *mean.shape)
+        logits = torch.stack([model.decoder(each, CLASSES) for each in z]).flatten(2).double()
+    q = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    prior = torch.distributions.Normal(0.0, 1.0)
+    bernoulli = torch.distributions.Bernoulli(logits=logits, validate_args=False)
+    likelihood: Tensor = bernoulli.log_prob(x).sum(2)  # type: ignore[no-untyped-call]
+    ratio = (prior.log_prob(z) - q.log_prob(z)).sum(2)  # type: ignore[no-untyped-call]
+    expected = -torch.logsumexp(likelihood + ratio, 0).add(-math.log(K)).mean()
+    row = model.step(IMAGES, CLASSES, 1)
+    assert row["loss"] == pytest.approx(expected.item(), rel=1e-5)
+    assert row["reconstruction_sum"] == pytest.approx(-likelihood.mean().item(), rel=1e-5)
+    assert row["loss"] < row["reconstruction_sum"] + row["kl_sum"]
 
 
 def test_warm_up_and_free_bits(small_vae: Small) -> None:
@@ -386,6 +437,16 @@ def test_log_likelihood_of_a_run(small_vae: Small, tmp_path: Path) -> None:
     assert one.shape == (50,)
     assert one.mean() < many.mean() < 0
     assert torch.equal(one, run.log_likelihood(samples=1, images=50))
+    assert run.likelihood(samples=1, images=50)["bits_per_dimension"] is None  # A density has no bits.
+
+
+def test_bits_of_binarised_images(small_vae: Small, tmp_path: Path) -> None:
+    """-log2 p(x) / 784; a decoder that knows nothing needs one bit a pixel."""
+    run = genlab.train(small_vae({**BOUND, "objective.binarise": "static"}), runs=tmp_path, report=False)
+    found = run.likelihood(samples=5, images=50)
+    assert found["likelihood"] == "bernoulli, pixels binarised once"
+    assert found["bits_per_dimension"] == pytest.approx(-found["log_likelihood"] / math.log(2) / 784)
+    assert 0.2 < found["bits_per_dimension"] < 1.2
 
 
 def test_a_gan_has_no_likelihood(finished: Run) -> None:

@@ -74,6 +74,13 @@ def log_normal(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     return -((z - mean).square() / log_variance.exp() + log_variance + math.log(2 * math.pi)).sum(-1) / 2
 
 
+def log_ratio(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """log N(z; 0, I) - log N(z; mean, exp(log_variance)), (K, N, latent) -> (K, N): how much likelier the prior draws
+    z than the encoder does."""
+    zero = torch.zeros((), dtype=z.dtype, device=z.device)
+    return log_normal(z, zero, zero) - log_normal(z, mean, log_variance)
+
+
 def importance_weighted(log_weights: Tensor) -> Tensor:
     """log 1/K sum_k w_k over the first dimension, (K, N) -> (N,), w = p(x|z) p(z) / q(z|x) with z drawn from q.
 

@@ -1,4 +1,9 @@
-"""How a VAE learns: encoder, decoder, its state, and `step`, the evidence lower bound on one screen."""
+"""How a VAE learns: encoder, decoder, its state, and `step`, the evidence lower bound on one screen.
+
+Maximised is E_q[log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x)] over z_1 .. z_K ~ q(z|x): with K = 1 the evidence lower bound
+(Kingma and Welling 2014), whose KL term is computed in closed form and may be weighed; with more, a tighter one (Burda,
+Grosse and Salakhutdinov 2016).
+"""
 
 from __future__ import annotations
 
@@ -11,8 +16,9 @@ from torch import Tensor, nn
 from genlab.engine.device import Engine
 from genlab.engine.optim import Descent, read
 from genlab.engine.randomness import Keyed
+from genlab.engine.stages import advance
 from genlab.families.nets.autoencoder import ConvDecoder, ConvEncoder, MlpDecoder, MlpEncoder
-from genlab.families.vae import elbo
+from genlab.families.vae import binarise, elbo
 from genlab.recipe import VaeRecipe
 
 ENCODERS: dict[str, type[nn.Module]] = {"mlp": MlpEncoder, "conv": ConvEncoder}
@@ -86,20 +92,26 @@ class Vae:
         Raises:
             NonFiniteError: loss or gradient is NaN or infinite; nothing was updated.
         """
-        x = self.engine.tanh_range(images)
+        x = self.engine.tanh_range(self._shown(images, step))
         y = _told(self.recipe, labels, x.device)
+        K = self.recipe.objective.importance_samples
 
-        # Encode, draw z ~ q(z|x) = N(mean, exp(log_variance)), decode.
+        # Encode, draw K times z ~ q(z|x) = N(mean, exp(log_variance)), decode.
         with self.engine.autocast():
             mean, log_variance = _encode(self.encoder, x, y)
-            noise = self.keyed.normal("noise", step, *mean.shape).to(mean.device)
-            output = _decode(self.decoder, elbo.reparameterise(mean, log_variance, noise), y)
+            noise = self.keyed.normal("noise", step, K, *mean.shape).to(mean.device)
+            z = elbo.reparameterise(mean, log_variance, noise)
+            output = _decode(self.decoder, z.flatten(0, 1), y if y is None or K == 1 else y.repeat(K))
+        errors = _errors(self.recipe, x if K == 1 else x.repeat(K, 1, 1, 1), output).view(K, len(x))
 
-        # Minimise the reconstruction's error plus the weighted KL divergence from the prior.
+        # Minimise the reconstruction's error plus the weighted KL divergence from the prior, or the bound of K samples.
         by_unit = elbo.kl_to_prior(mean, log_variance).mean(0)
-        terms = _reduced(self.recipe, _error(self.recipe, x, output), by_unit, x[0].numel())
+        terms = _reduced(self.recipe, errors.mean(), by_unit, x[0].numel())
         weight = self._kl_weight(step)
-        loss = terms["reconstruction"] + weight * terms["kl_used"]
+        if K == 1:
+            loss = terms["reconstruction"] + weight * terms["kl_used"]
+        else:
+            loss = -elbo.importance_weighted(elbo.log_ratio(z, mean, log_variance) - errors).mean()
         norm = self.descent(loss, step)
         return read(
             {
@@ -115,6 +127,12 @@ class Vae:
                 "lr": self.descent.lr,
             }
         )
+
+    def _shown(self, images: Tensor, step: int) -> Tensor:
+        """Training images with black or white pixels, where the recipe asks for it: fixed ones, or this step's."""
+        if self.recipe.objective.binarise == "dynamic":
+            return binarise.drawn(images, self.keyed.uniform("binarise", step, *images.shape))
+        return _held_out(self.recipe, images)
 
     def _kl_weight(self, step: int) -> float:
         objective = self.recipe.objective
@@ -200,11 +218,11 @@ def _bound(
     encoder, decoder = (engine.place(networks[name]).eval() for name in ("encoder", "decoder"))
     errors, divergences, means = torch.zeros(()), torch.zeros(recipe.latent), []
     for k in range(0, len(images), 500):
-        x = engine.tanh_range(images[k : k + 500])
+        x = engine.tanh_range(_held_out(recipe, images[k : k + 500]))
         y = _told(recipe, None if labels is None else labels[k : k + 500], x.device)
         mean, log_variance = _encode(encoder, x, y)
         noise = keyed.normal(purpose, k, *mean.shape).to(mean.device)
-        error = _error(recipe, x, _decode(decoder, elbo.reparameterise(mean, log_variance, noise), y))
+        error = _errors(recipe, x, _decode(decoder, elbo.reparameterise(mean, log_variance, noise), y)).mean()
         errors += len(x) * error.cpu()
         divergences += len(x) * elbo.kl_to_prior(mean, log_variance).mean(0).cpu()
         means.append(mean.cpu())
@@ -217,10 +235,16 @@ def encode(recipe: VaeRecipe, encoder: nn.Module, engine: Engine, images: Tensor
     encoder = engine.place(encoder).eval()
     means = []
     for k in range(0, len(images), 500):
-        x = engine.tanh_range(images[k : k + 500])
+        x = engine.tanh_range(_held_out(recipe, images[k : k + 500]))
         y = _told(recipe, None if labels is None else labels[k : k + 500], x.device)
         means.append(_encode(encoder, x, y)[0].cpu())
     return torch.cat(means)
+
+
+def facts(recipe: VaeRecipe) -> dict[str, Any]:
+    """What must be said beside numbers of the bound: the size of z, and of which density they are."""
+    binarised = "" if recipe.objective.binarise == "none" else ", pixels binarised once"
+    return {"latent": recipe.latent, "likelihood": f"{recipe.objective.likelihood}{binarised}"}
 
 
 def constant(recipe: VaeRecipe, numbers: int) -> float:
@@ -240,41 +264,45 @@ def log_likelihood(
 ) -> Tensor:
     """log p(x) of each image in nats, estimated from below with K = `samples` weighted z (Burda et al. 2016).
 
-    A Gaussian p(x|z) counts with its constant, as a density of pixels in [-1, 1]; a Bernoulli one takes gray as the
-    probability of white.
+    A Gaussian p(x|z) counts with its constant, as a density of pixels in [-1, 1]; a Bernoulli one is of pixels
+    binarised once, where the recipe binarises, and else takes gray as the probability of white.
 
     Args:
         networks: `encoder` and `decoder`, evaluated with running batch statistics.
-        images: uint8, (N, C, H, W).
+        images: uint8, (N, C, H, W); each counts 1 in the stage that is going on.
 
     Returns:
         float32, (N,).
     """
     encoder, decoder = (engine.place(networks[name]).eval() for name in ("encoder", "decoder"))
-    gaussian = recipe.objective.likelihood == "gaussian"
-    negative_log_likelihood = elbo.NEGATIVE_LOG_LIKELIHOODS[recipe.objective.likelihood]
     of_density = constant(recipe, images[0].numel())
     found = []
     for k in range(0, len(images), 100):
-        x = engine.tanh_range(images[k : k + 100])
+        x = engine.tanh_range(_held_out(recipe, images[k : k + 100]))
         y = _told(recipe, None if labels is None else labels[k : k + 100], x.device)
         mean, log_variance = _encode(encoder, x, y)
         log_weights = []
-        for sample in range(samples):
-            noise = keyed.normal(f"importance/{k}", sample, *mean.shape).to(mean.device)
-            z = elbo.reparameterise(mean, log_variance, noise)
-            error = negative_log_likelihood(_decode(decoder, z, y), x if gaussian else (x + 1) / 2)
-            zeros = torch.zeros_like(z)
-            log_ratio = elbo.log_normal(z, zeros, zeros) - elbo.log_normal(z, mean, log_variance)
-            log_weights.append(log_ratio - error - of_density)
-        found.append(elbo.importance_weighted(torch.stack(log_weights)).cpu())
+        for start in range(0, samples, 20):
+            some = range(start, min(start + 20, samples))
+            noise = torch.stack([keyed.normal(f"importance/{k}", sample, *mean.shape) for sample in some])
+            z = elbo.reparameterise(mean, log_variance, noise.to(mean.device))
+            output = _decode(decoder, z.flatten(0, 1), None if y is None else y.repeat(len(z)))
+            errors = _errors(recipe, x.repeat(len(z), 1, 1, 1), output).view(len(z), len(x))
+            log_weights.append(elbo.log_ratio(z, mean, log_variance) - errors - of_density)
+        found.append(elbo.importance_weighted(torch.cat(log_weights)).cpu())
+        advance(len(x))
     return torch.cat(found)
 
 
-def _error(recipe: VaeRecipe, x: Tensor, output: Tensor) -> Tensor:
-    """-log p(x|z) for images in [-1, 1], summed over pixels, mean over the images."""
+def _held_out(recipe: VaeRecipe, images: Tensor) -> Tensor:
+    """uint8 images as the recipe's VAE is to see them outside of a dynamic training: binarised once, or as they are."""
+    return images if recipe.objective.binarise == "none" else binarise.fixed(images)
+
+
+def _errors(recipe: VaeRecipe, x: Tensor, output: Tensor) -> Tensor:
+    """-log p(x|z) of each image in [-1, 1], summed over pixels, (N,)."""
     target = (x + 1) / 2 if recipe.objective.likelihood == "bernoulli" else x
-    return elbo.NEGATIVE_LOG_LIKELIHOODS[recipe.objective.likelihood](output, target).mean()
+    return elbo.NEGATIVE_LOG_LIKELIHOODS[recipe.objective.likelihood](output, target)
 
 
 def _reduced(recipe: VaeRecipe, error: Tensor, by_unit: Tensor, pixels: int) -> dict[str, Tensor]:
