@@ -79,7 +79,7 @@ def others(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     folder = tmp_path_factory.mktemp("runs")
     return [
         genlab.train(name, overrides={**quick(name), "data.name": str(digits)}, runs=folder, name=f"{name}-seed0-001")
-        for name in ("s4-vae", "s4-classifier")
+        for name in ("s4-vae", "vae-binarised", "s4-classifier")
     ]
 
 
