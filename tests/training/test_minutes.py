@@ -82,7 +82,7 @@ def test_the_numbers_of_a_recipe(clock: list[GanRecipe]) -> None:
 
 
 def test_the_table_gives_what_suits(clock: list[GanRecipe], monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = (Suited(2.0, {"budget.batch": 32, "networks.latent": 8}), Suited(10.0, {"budget.batch": 128}))
+    rows = (Suited(2.0, 16, {"budget.batch": 32, "networks.latent": 8}), Suited(10.0, 4, {"budget.batch": 128}))
     monkeypatch.setattr(minutes, "SUITED", {"quick-mnist": rows})
     assert suited("quick-mnist", 1.9) == suited("other", 5.0) == {}
     assert suited("quick-mnist", 2.0) == rows[0].overrides
@@ -92,6 +92,32 @@ def test_the_table_gives_what_suits(clock: list[GanRecipe], monkeypatch: pytest.
     assert clock[-1].budget.batch == 32, "what was chosen is timed, too"
     mine = of("quick-mnist", 1, **{"budget.batch": 16}).overrides
     assert (mine["budget.batch"], mine["networks.latent"]) == (16, 8), "the caller's come first"
+
+
+def test_what_can_be_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power of the operations between rows, and for half as much again beyond the ends."""
+    rows = (Suited(1, 80, {}), Suited(4, 20, {}), Suited(16, 10, {}))
+    monkeypatch.setattr(minutes, "SUITED", {"quick-mnist": rows, "alone": rows[:1]})
+    for teraops, distance in ((1, 80), (2, 40), (4, 20), (8, 20 / 2**0.5), (16, 10), (24, 10 / 1.5**0.5), (0.8, 100)):
+        assert minutes.expected("quick-mnist", teraops) == pytest.approx(distance)
+    assert minutes.expected("quick-mnist", 0.6) is minutes.expected("quick-mnist", 25) is None
+    assert minutes.expected("alone", 1) is minutes.expected("other", 1) is None
+
+
+def test_a_recipe_as_it_stands_says_what_it_takes(clock: list[GanRecipe], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of 0.1 s and 5e9 multiply-adds: a minute is 3 teraops."""
+    monkeypatch.setattr(minutes, "SUITED", {"quick-mnist": (Suited(3, 20, {}), Suited(12, 10, {}))})
+    recipe, whole = files.load("quick-mnist"), genlab.load_dataset("mnist")
+    steps = Schedule.of(recipe, len(whole)).total_steps
+    distance = 20 * (steps * 5e9 / 3e12) ** -0.5
+    assert minutes.is_foretold(recipe)
+    assert minutes.foretold(recipe, whole) == (
+        f"quick-mnist: {steps:,} steps of 100.0 ms, {steps / 600:.2g} min here; expect a distance of {distance:.2g} x "
+        "real images'; with --minutes 1 about 20 x"
+    )
+    assert minutes.is_foretold(files.load("quick-mnist", {"engine.threads": 1, "logging.metrics_every": 7}))
+    assert not minutes.is_foretold(files.load("quick-mnist", {"budget.batch": 32}))
+    assert not minutes.is_foretold(files.load("quick-fashion"))
 
 
 def test_a_run_has_plain_numbers_and_goes_on(

@@ -26,6 +26,7 @@ from genlab.recipe.schedule import Schedule
 from genlab.runs.directory import RunDirectory
 from genlab.runs.rows import Row
 from genlab.training.fit import Observer
+from genlab.training.minutes import is_foretold
 
 PLAIN_SECONDS = 10.0
 
@@ -264,7 +265,8 @@ def _beginning(schedule: Schedule, run: RunDirectory, done: int) -> list[str]:
     seconds = expected_seconds(run.recipe, provenance["networks"], schedule.images)
     if seconds is not None:
         seconds *= (schedule.total_steps - done) / schedule.total_steps
-    if seconds is not None and seconds >= 10:
+    told = not done and is_foretold(run.recipe)  # By steps that were timed, which is nearer.
+    if seconds is not None and seconds >= 10 and not told:
         what = provenance["recipe"]["name"]
         lines.append(f"training {what} takes {about(seconds)} on this machine, if nothing else runs")
     return lines

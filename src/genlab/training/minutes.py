@@ -48,10 +48,12 @@ class Suited:
 
     Attributes:
         teraops: 10^12 multiply-adds of the whole training, from which on it is.
+        distance: the Frechet distance of a training of so many, over that of real images.
         overrides: dotted path -> value.
     """
 
     teraops: float
+    distance: float
     overrides: Mapping[str, Any]
 
 
@@ -85,6 +87,41 @@ def suited(recipe: str, teraops: float) -> dict[str, Any]:
     """The settings for a recipe with so many operations."""
     rows = [row for row in SUITED.get(recipe, ()) if row.teraops <= teraops]
     return dict(rows[-1].overrides) if rows else {}
+
+
+def expected(recipe: str, teraops: float) -> float | None:
+    """The Frechet distance, over that of real images, that a recipe with suited settings reaches with so many
+    operations: a power of them between two rows of the table, and None beyond its ends by more than a half."""
+    rows = SUITED.get(recipe, ())
+    if len(rows) < 2 or not rows[0].teraops / 1.5 <= teraops <= rows[-1].teraops * 1.5:
+        return None
+    k = min(max(1, sum(row.teraops <= teraops for row in rows)), len(rows) - 1)
+    below, above = rows[k - 1], rows[k]
+    slope = math.log(above.distance / below.distance) / math.log(above.teraops / below.teraops)
+    return below.distance * math.pow(teraops / below.teraops, slope)
+
+
+def is_foretold(recipe: Recipe) -> bool:
+    """Whether it is a built-in recipe of the table, as it stands but for its engine and log."""
+    if recipe.name not in SUITED:
+        return False
+    return files.load(recipe.name).model_copy(update={"engine": recipe.engine, "logging": recipe.logging}) == recipe
+
+
+def foretold(recipe: Recipe, whole: Dataset) -> str:
+    """What a recipe of the table takes and gives on this machine, and what a minute would.
+
+    Args:
+        whole: the training images as they are.
+    """
+    step = timed(recipe, used_by(recipe, whole))
+    steps = Schedule.of(recipe, len(whole)).total_steps
+    seconds, a_minute = steps * step.seconds, 60 / step.seconds * step.multiply_adds / 1e12
+    words = f"{steps:,} steps of {1000 * step.seconds:.1f} ms, {seconds / 60:.2g} min here"
+    for when, teraops in (("", steps * step.multiply_adds / 1e12), ("with --minutes 1 about ", a_minute)):
+        if distance := expected(recipe.name, teraops):
+            words += f"; {when}{distance:.2g} x" if when else f"; expect a distance of {distance:.2g} x real images'"
+    return f"{recipe.name}: {words}"
 
 
 def length(minutes: float, step: Timed, schedule: Schedule) -> dict[str, Any]:
@@ -154,6 +191,8 @@ def resolved(
         "base": {"name": recipe.name, "sha256": hashlib.sha256(files.dump(recipe).encode()).hexdigest()},
     }
     words = f"{minutes:g} min: {steps:,} steps of {1000 * step.seconds:.1f} ms, {facts['teraops']:.2g} teraops"
+    if distance := expected(table, facts["teraops"]):
+        words += f"; expect a distance of {distance:.2g} x real images'"
     return Resolved(plain, facts, words)
 
 

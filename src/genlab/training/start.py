@@ -31,7 +31,7 @@ from genlab.runs.provenance import describe_networks, provenance_of
 from genlab.training.assemble import Assembly, assemble, settle, used_by
 from genlab.training.first_steps import FirstSteps, note_precision
 from genlab.training.fit import Evaluator, fit
-from genlab.training.minutes import Pace, Resolved, resolved
+from genlab.training.minutes import Pace, Resolved, foretold, is_foretold, resolved
 from genlab.training.remarks import remarks
 
 MakeEvaluator = Callable[[OpenRun], Evaluator | None]
@@ -103,6 +103,8 @@ def _settled(
     """The recipe, its dataset, and what its minutes became, where it has such."""
     recipe, whole = settle(source, overrides)
     if recipe.budget.minutes is None:
+        if not custom and objective is None and is_foretold(recipe):
+            note(foretold(recipe, whole))
         return recipe, whole, None
     budget = resolved(source, overrides, recipe, whole, custom, objective)
     note(budget.words)
