@@ -20,7 +20,7 @@ from genlab.families.nets.conditional import (
 from genlab.families.nets.dcgan import DcganDiscriminator, DcganGenerator
 from genlab.families.nets.describe import describe
 from genlab.families.nets.mlp import MlpDiscriminator, MlpGenerator
-from genlab.families.nets.parts import MinibatchStddev
+from genlab.families.nets.parts import StddevWholeMapConv2d, minibatch_stddev
 from genlab.families.nets.residual import Block, ResidualDiscriminator, ResidualGenerator
 
 S4_GENERATOR = DcganGenerator(100, 1, 28, 32, 7, "convolution", "leaky-relu")
@@ -301,17 +301,28 @@ def test_joined_z_and_class_enter_by_one_layer() -> None:
 
 def test_the_spread_within_a_group_of_images() -> None:
     """Two images that differ by 2 d everywhere have the standard deviation d; equal ones sqrt(1e-8)."""
-    x = torch.zeros(6, 3, 2, 2, dtype=torch.float64)
+    x = torch.zeros(6, 12, dtype=torch.float64)
     x[1], x[2:4], x[5] = 0.5, 7.0, 3.0
-    seen = MinibatchStddev(2)(x)
-    assert torch.equal(seen[:, :3], x)
     expected = torch.tensor([0.25, 1e-4, 1.5], dtype=torch.float64).repeat_interleave(2)
-    assert torch.allclose(seen[:, 3], expected[:, None, None].expand(-1, 2, 2), atol=1e-7)
-    # The mean is over channels and places after the root, and a group without its full number stands alone.
-    x = torch.randn(5, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    of_three = x[:3].var(0, correction=0).add(1e-8).sqrt().mean()
-    of_two = x[3:].var(0, correction=0).add(1e-8).sqrt().mean()
-    assert MinibatchStddev(3)(x)[:, 3, 0, 0].tolist() == pytest.approx([of_three.item()] * 3 + [of_two.item()] * 2)
+    assert torch.allclose(minibatch_stddev(x, 2), expected, atol=1e-7)
+    # The mean is over numbers, after the root, and a group without its full number stands alone.
+    x = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
+    of_three, of_two = (part.var(0, correction=0).add(1e-8).sqrt().mean().item() for part in (x[:3], x[3:]))
+    assert minibatch_stddev(x, 3).tolist() == pytest.approx([of_three] * 3 + [of_two] * 2)
+
+
+def test_the_gradient_of_the_spread_and_its_own() -> None:
+    x = torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: minibatch_stddev(x, 4), x)
+    assert torch.autograd.gradgradcheck(lambda x: minibatch_stddev(x, 4), x)
+
+
+def test_the_channel_of_the_spread_is_there_without_being_made() -> None:
+    layer = StddevWholeMapConv2d(3, 5, 4, group=2).double()
+    x = torch.randn(6, 3, 4, 4, dtype=torch.float64)
+    spread = minibatch_stddev(x.flatten(1), 2)[:, None, None, None].expand(-1, 1, 4, 4)
+    plain = nn.functional.conv2d(torch.cat([x, spread], 1), layer.weight, layer.bias)
+    assert torch.allclose(layer(x), plain, rtol=1e-12, atol=1e-12)
 
 
 def test_a_discriminator_sees_how_images_of_a_group_differ() -> None:

@@ -173,7 +173,7 @@ class ProjectionDcganDiscriminator(nn.Module):
             first,
             *after(widths[0], "none", activation),
             *downsampling(widths, normalisation, activation, order),
-            *whole_map(widths[-1], 1 + classes * (2 if class_logits else 1), base, minibatch_stddev),
+            whole_map(widths[-1], 1 + classes * (2 if class_logits else 1), base, minibatch_stddev),
         )
         finish(self, init, normalisation)
 

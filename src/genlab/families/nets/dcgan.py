@@ -76,7 +76,8 @@ class DcganDiscriminator(nn.Module):
     bias, unless there is no batch normalisation.
 
     Args:
-        minibatch_stddev: images of a group, whose spread is one more channel of the last map; see `MinibatchStddev`.
+        minibatch_stddev: images of a group, whose spread is one more channel of the last map; see
+            `minibatch_stddev`.
 
     Raises:
         ValueError: halving `size` does not arrive at `base`.
@@ -104,7 +105,7 @@ class DcganDiscriminator(nn.Module):
             first,
             *after(widths[0], normalisation if normalise_first else "none", activation, order),
             *downsampling(widths, normalisation, activation, order),
-            *whole_map(widths[-1], 1, base, minibatch_stddev, bias),
+            whole_map(widths[-1], 1, base, minibatch_stddev, bias),
         )
         finish(self, init, normalisation)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -125,40 +125,69 @@ def downsampling(widths: list[int], normalisation: str, activation: str, order: 
     return layers
 
 
-def whole_map(width: int, outputs: int, base: int, group: int | None, bias: bool = True) -> list[nn.Module]:
-    """The last layers of a discriminator: a map of side `base` to `outputs` numbers, and, where there is a group, what
-    lets them see how images of a batch differ."""
-    stddev = [MinibatchStddev(group)] if group else []
-    return [*stddev, WholeMapConv2d(width + len(stddev), outputs, base, bias=bias)]
+def whole_map(width: int, outputs: int, base: int, group: int | None, bias: bool = True) -> nn.Module:
+    """The last layer of a discriminator: a map of side `base` to `outputs` numbers; where there is a group, it also
+    sees how images of a batch differ."""
+    if group:
+        return StddevWholeMapConv2d(width, outputs, base, group, bias=bias)
+    return WholeMapConv2d(width, outputs, base, bias=bias)
 
 
-class MinibatchStddev(nn.Module):
-    """Maps (N, C, H, W) -> (N, C + 1, H, W): how much the maps of consecutive images differ (Karras et al. 2018).
+class StddevWholeMapConv2d(WholeMapConv2d):
+    """A convolution over a whole map that has one more channel: `minibatch_stddev`, the same number at every place
+    (Karras et al. 2018). Collapsed images differ little, so D can tell them by it.
 
-    For each group of `group` images, the standard deviation over the group (dividing by its size, 1e-8 added to the
-    variance), averaged over channels and places, is the same number everywhere in the new channel. Images beyond the
-    last whole group are a group of their own. Collapsed images differ little, so D can tell them by it.
+    The channel is never made: what comes of it is its number times the sum of its weights.
     """
 
-    def __init__(self, group: int) -> None:
-        super().__init__()
+    def __init__(self, inputs: int, outputs: int, side: int, group: int, bias: bool = True) -> None:
+        super().__init__(inputs + 1, outputs, side, bias=bias)
         self.group = group
 
-    def forward(self, x: Tensor) -> Tensor:
-        whole = len(x) - len(x) % self.group
-        parts = [x[:whole].reshape(-1, self.group, *x.shape[1:])] if whole else []
-        parts += [x[None, whole:]] if whole < len(x) else []
-        spread = [_spread(part).repeat_interleave(part.shape[1]) for part in parts]
-        return torch.cat([x, torch.cat(spread).to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])], dim=1)
+    def forward(self, input: Tensor) -> Tensor:
+        weight = self.weight.permute(0, 2, 3, 1)
+        x = input.permute(0, 2, 3, 1).flatten(1)
+        y = F.linear(x, weight[..., :-1].flatten(1), self.bias)
+        spread = minibatch_stddev(x, self.group).to(y.dtype)
+        return (y + spread[:, None] * weight[..., -1].sum((1, 2)).to(y.dtype))[:, :, None, None]
 
     def extra_repr(self) -> str:
-        return f"group={self.group}"
+        return f"{nn.Conv2d.extra_repr(self)}, group={self.group}"  # type: ignore[no-untyped-call]
 
 
-def _spread(groups: Tensor) -> Tensor:
-    """(M, group, C, H, W) -> (M,): see `MinibatchStddev`; in float32, as squares of differences need it."""
-    variance = groups.to(torch.promote_types(groups.dtype, torch.float32)).var(dim=1, correction=0)
-    return (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))
+def minibatch_stddev(x: Tensor, group: int) -> Tensor:
+    """How much consecutive images differ, (N, numbers) -> (N,): for each group of them the standard deviation over the
+    group (dividing by its size, 1e-8 added to the variance), averaged over the numbers.
+
+    Images beyond the last whole group are a group of their own. Computed in float32 or more.
+    """
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    whole = len(x) - len(x) % group
+    groups = [x[:whole].view(-1, group, x.shape[1])] if whole else []
+    groups += [x[None, whole:]] if whole < len(x) else []
+    spreads: list[Tensor] = [_MeanStddev.apply(each) for each in groups]  # type: ignore[no-untyped-call]
+    return torch.cat([spread.repeat_interleave(g.shape[1]) for g, spread in zip(groups, spreads, strict=True)])
+
+
+class _MeanStddev(torch.autograd.Function):
+    """(M, group, numbers) -> (M,). PyTorch's own operations take several times as long for a small group."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return _centred(x)[1].mean(1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        centred, stddev = _centred(x)  # Differentiable again, as exact penalties need it.
+        found: Tensor = centred * (gradient[:, None] / (x.shape[1] * x.shape[2]) / stddev)[:, None]
+        return found
+
+
+def _centred(x: Tensor) -> tuple[Tensor, Tensor]:
+    centred = x - x.mean(1, keepdim=True)
+    return centred, (centred.square().mean(1) + 1e-8).sqrt()
 
 
 def with_classes(x: Tensor, labels: Tensor | None, classes: int) -> Tensor:
