@@ -1,0 +1,122 @@
+"""What `--minutes M` takes and gives on this machine; into records/minutes.json, one record a class of machine.
+
+Each recipe is trained for a minute with five fresh seeds, on an otherwise idle machine, and measured: 10,000 images
+against the test split, and the accuracy score of one seed. Then other times are kept or not: a training each of half a
+minute, of two and of five minutes (and of twenty with --long). Training seconds are those of the run, without its
+evaluations. Takes 45 minutes of an idle machine without bfloat16, and less with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import torch
+
+import genlab
+from genlab.api.run import Run
+from genlab.bench.timing import mean_interval
+from genlab.engine import threads
+from genlab.recipe import files
+from genlab.runs import provenance
+
+RECORD = Path(__file__).parent / "records" / "minutes.json"
+RECIPES = ("quick-mnist", "quick-fashion", "quick-mnist-unconditional")
+SEEDS = range(101, 106)
+"""Of which no recipe has been chosen."""
+TIMES = (0.5, 2.0, 5.0)
+KEPT = ("frechet_distance", "recall", "precision", "requested_class_accuracy")
+
+
+def trained(recipe: str, minutes: float, seed: int, folder: Path) -> Run:
+    changes = {"logging.evaluation": "none", "logging.tensorboard": False}
+    return genlab.train(
+        recipe, minutes=minutes, seed=seed, overrides=changes, runs=folder, report=False, progress=False
+    )
+
+
+def timed(run: Run) -> dict[str, Any]:
+    facts = run.provenance["minutes"]
+    return {
+        "minutes": facts["minutes"],
+        "seconds": run.status["seconds"],
+        "share": run.status["seconds"] / 60 / facts["minutes"],
+        "steps": run.status["step"],
+        "teraops": facts["teraops"],
+        "milliseconds_a_step": facts["milliseconds_a_step"],
+    }
+
+
+def measured(run: Run, accuracy_score: bool) -> dict[str, Any]:
+    metrics = genlab.evaluate(run, accuracy_score=accuracy_score, progress=False).record["metrics"]
+    found = {name: metrics[name]["value"] for name in (*KEPT, *(["accuracy_score"] if accuracy_score else []))}
+    return {**found, "distance": metrics["frechet_distance"]["value"] / metrics["frechet_distance"]["floor"]}
+
+
+def of_recipe(recipe: str, seeds: range, folder: Path) -> dict[str, Any]:
+    """A minute, over seeds."""
+    rows = []
+    for seed in seeds:
+        run = trained(recipe, 1.0, seed, folder)
+        scored = run.recipe.conditional and seed == seeds[0]
+        rows.append({"seed": seed, **timed(run), **measured(run, scored)})
+        print(recipe, json.dumps(rows[-1]), flush=True)
+    plain = files.to_dict(run.recipe)
+    distance, interval = mean_interval([row["distance"] for row in rows])
+    return {
+        "recipe": recipe,
+        "distance": distance,
+        "interval": interval,
+        "recall": mean(row["recall"] for row in rows),
+        "seconds": mean(row["seconds"] for row in rows),
+        "runs": rows,
+        "settings": {key: plain[key] for key in ("data", "networks", "objective", "budget")},
+    }
+
+
+def product() -> float:
+    """GFLOP/s of a 2048 x 2048 float32 product on all cores."""
+    a = torch.randn(2048, 2048)
+    took = []
+    for _ in range(8):
+        began = time.perf_counter()
+        a @ a
+        took.append(time.perf_counter() - began)
+    return 2 * 2048**3 / float(np.median(took)) / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", metavar="RECIPE", choices=RECIPES)
+    parser.add_argument("--long", action="store_true", help="20 minutes too")
+    options = parser.parse_args()
+    began, asked = time.monotonic(), options.only or RECIPES
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        rows = [of_recipe(recipe, SEEDS, folder) for recipe in asked]
+        kept = []
+        for minutes in (*TIMES, *((20.0,) if options.long else ())):
+            kept.append(timed(trained(asked[0], minutes, 0, folder)))
+            print(json.dumps(kept[-1]), flush=True)
+    record = {
+        "date": time.strftime("%Y-%m-%d"),
+        "gflops": round(product()),
+        "versions": provenance.versions(),
+        "machine": provenance.machine_of(genlab.load_recipe(asked[0])),
+        "recipes": rows,
+        "times": kept,
+        "took": round((time.monotonic() - began) / 60, 1),
+    }
+    known = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
+    known[threads.instructions()["capability"]] = record
+    RECORD.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
