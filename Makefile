@@ -13,8 +13,8 @@ help:                               ## list the targets
 
 .PHONY: help demo test slow imitation imitated faults quality throughput speedrun waiting importing quick bench check lint docs format clean
 
-demo: $(VENV)/core.stamp            ## train quick-mnist on this machine; it says how long that takes
-	@$(BIN)/genlab train quick-mnist
+demo: $(VENV)/core.stamp            ## train quick-mnist for a minute and open its report
+	@$(BIN)/genlab train quick-mnist --minutes 1
 	@$(BIN)/genlab open
 
 test: $(VENV)/dev.stamp             ## the tests; ten minutes on two cores with AVX2

@@ -162,7 +162,7 @@ def test_commands_in_the_docs_run(
     (tmp_path / "runs").mkdir()
     for run in (finished, *others):
         shutil.copytree(run.path, tmp_path / "runs" / run.path.name)
-    for name in ("quick-mnist-seed1-001", "first"):
+    for name in ("quick-mnist-seed1-001", "quick-mnist-1min-seed0-001", "quick-mnist-1min-seed1-001", "first"):
         shutil.copytree(finished.path, tmp_path / "runs" / name)
     if arguments[0] == "study" and arguments[1] != "new":
         lay_out_a_study(tmp_path, digits)

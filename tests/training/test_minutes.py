@@ -19,7 +19,7 @@ from genlab.recipe.schedule import Schedule
 from genlab.study.study import Study
 from genlab.training import minutes
 from genlab.training.assemble import assemble, prepare, settle
-from genlab.training.minutes import LADDER, Pace, Suited, Timed, length, resolved, rung, suited
+from genlab.training.minutes import LADDER, Pace, Reached, Timed, length, resolved, rung, suited
 
 STEP = Timed(0.1, 5e9)
 
@@ -69,6 +69,7 @@ def test_epochs_and_steps(asked: float, epochs: int, most: int | None) -> None:
 def test_the_numbers_of_a_recipe(clock: list[GanRecipe]) -> None:
     found = of("quick-mnist", 1)
     assert found.overrides == {
+        **suited("quick-mnist", 3.0),
         "name": "quick-mnist-1min",
         "budget.minutes": None,
         "budget.epochs": 1,
@@ -82,11 +83,11 @@ def test_the_numbers_of_a_recipe(clock: list[GanRecipe]) -> None:
 
 
 def test_the_table_gives_what_suits(clock: list[GanRecipe], monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = (Suited(2.0, 16, {"budget.batch": 32, "networks.latent": 8}), Suited(10.0, 4, {"budget.batch": 128}))
+    rows = ((2.0, {"budget.batch": 32, "networks.latent": 8}), (10.0, {"budget.batch": 128}))
     monkeypatch.setattr(minutes, "SUITED", {"quick-mnist": rows})
     assert suited("quick-mnist", 1.9) == suited("other", 5.0) == {}
-    assert suited("quick-mnist", 2.0) == rows[0].overrides
-    assert suited("quick-mnist", 1e9) == rows[1].overrides
+    assert suited("quick-mnist", 2.0) == rows[0][1]
+    assert suited("quick-mnist", 1e9) == rows[1][1]
     chosen = of("quick-mnist", 1).overrides  # 600 steps of 5e9: 3 teraops
     assert (chosen["budget.batch"], chosen["networks.latent"]) == (32, 8)
     assert clock[-1].budget.batch == 32, "what was chosen is timed, too"
@@ -95,29 +96,37 @@ def test_the_table_gives_what_suits(clock: list[GanRecipe], monkeypatch: pytest.
 
 
 def test_what_can_be_expected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A power of the operations between rows, and for half as much again beyond the ends."""
-    rows = (Suited(1, 80, {}), Suited(4, 20, {}), Suited(16, 10, {}))
-    monkeypatch.setattr(minutes, "SUITED", {"quick-mnist": rows, "alone": rows[:1]})
-    for teraops, distance in ((1, 80), (2, 40), (4, 20), (8, 20 / 2**0.5), (16, 10), (24, 10 / 1.5**0.5), (0.8, 100)):
+    """A power of the operations between known ones; what is known at an end holds for a fifth beyond it."""
+    known = {"quick-mnist": Reached(9, ((1, 80), (4, 20), (16, 10))), "alone": Reached(9, ((1, 80),))}
+    monkeypatch.setattr(minutes, "REACHED", known)
+    for teraops, distance in ((1, 80), (2, 40), (4, 20), (8, 20 / 2**0.5), (16, 10), (19, 10), (0.9, 80)):
         assert minutes.expected("quick-mnist", teraops) == pytest.approx(distance)
-    assert minutes.expected("quick-mnist", 0.6) is minutes.expected("quick-mnist", 25) is None
-    assert minutes.expected("alone", 1) is minutes.expected("other", 1) is None
+    assert minutes.expected("quick-mnist", 0.8) is minutes.expected("quick-mnist", 20) is None
+    assert minutes.expected("alone", 1.1) == pytest.approx(80)
+    assert minutes.expected("alone", 2) is minutes.expected("other", 1) is None
 
 
 def test_a_recipe_as_it_stands_says_what_it_takes(clock: list[GanRecipe], monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of 0.1 s and 5e9 multiply-adds: a minute is 3 teraops."""
-    monkeypatch.setattr(minutes, "SUITED", {"quick-mnist": (Suited(3, 20, {}), Suited(12, 10, {}))})
+    monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9.2, ((3, 20), (12, 10)))})
     recipe, whole = files.load("quick-mnist"), genlab.load_dataset("mnist")
     steps = Schedule.of(recipe, len(whole)).total_steps
-    distance = 20 * (steps * 5e9 / 3e12) ** -0.5
     assert minutes.is_foretold(recipe)
     assert minutes.foretold(recipe, whole) == (
-        f"quick-mnist: {steps:,} steps of 100.0 ms, {steps / 600:.2g} min here; expect a distance of {distance:.2g} x "
-        "real images'; with --minutes 1 about 20 x"
+        f"quick-mnist: {steps:,} steps of 100.0 ms, {steps / 600:.2g} min here; expect a distance of 9.2 x real images'"
+        "; with --minutes 1 about 20 x"
     )
+    monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9.2, ((12, 10),))})
+    assert minutes.foretold(recipe, whole).endswith("9.2 x real images'")
     assert minutes.is_foretold(files.load("quick-mnist", {"engine.threads": 1, "logging.metrics_every": 7}))
     assert not minutes.is_foretold(files.load("quick-mnist", {"budget.batch": 32}))
     assert not minutes.is_foretold(files.load("quick-fashion"))
+
+
+def test_the_table_is_of_recipes_that_are_valid_with_it() -> None:
+    for name, rows in minutes.SUITED.items():
+        for _, overrides in rows:
+            assert files.load(name, overrides) != files.load(name)
 
 
 def test_a_run_has_plain_numbers_and_goes_on(

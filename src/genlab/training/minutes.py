@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from genlab.data import Dataset
@@ -42,23 +43,41 @@ OVERRUN = 1.1
 """How many times longer than planned a step must take for that to be said."""
 
 
+_SOONER: dict[str, Any] = {
+    "networks.generator.conditioning": "joint",
+    "networks.discriminator.minibatch_stddev": 4,
+    "objective.classification": 0.3,
+}
+_UNTOLD: dict[str, Any] = {"networks.discriminator.minibatch_stddev": 4}
+_NARROW: dict[str, Any] = {"networks.generator.ngf": 24, "networks.discriminator.ndf": 24}
+
+SUITED: dict[str, tuple[tuple[float, Mapping[str, Any]], ...]] = {
+    "quick-mnist": ((0, {**_SOONER, **_NARROW}), (8, _SOONER)),
+    "quick-fashion": ((0, {**_SOONER, **_NARROW}), (8, _SOONER)),
+    "quick-mnist-unconditional": ((0, {**_UNTOLD, **_NARROW}), (8, _UNTOLD)),
+}
+"""By recipe: from how many operations on (10^12 multiply-adds of the whole training) which settings are best. A recipe
+that is not here keeps its own."""
+
+
 @dataclass(frozen=True)
-class Suited:
-    """What is best from some number of operations on.
+class Reached:
+    """What a recipe was seen to reach: Frechet distances over that of real images.
 
     Attributes:
-        teraops: 10^12 multiply-adds of the whole training, from which on it is.
-        distance: the Frechet distance of a training of so many, over that of real images.
-        overrides: dotted path -> value.
+        itself: the recipe as it stands.
+        suited: with the settings of `SUITED`: (10^12 multiply-adds, distance), with rising operations.
     """
 
-    teraops: float
-    distance: float
-    overrides: Mapping[str, Any]
+    itself: float
+    suited: tuple[tuple[float, float], ...]
 
 
-SUITED: dict[str, tuple[Suited, ...]] = {}
-"""By recipe, with rising operations; a recipe that is not here, or fewer operations, keep the recipe's settings."""
+REACHED = {
+    "quick-mnist": Reached(3.8, ((2.2, 4.7),)),
+    "quick-fashion": Reached(29, ((2.2, 45), (11.7, 14))),
+    "quick-mnist-unconditional": Reached(28, ((2.2, 58),)),
+}
 
 
 @dataclass(frozen=True)
@@ -85,31 +104,30 @@ def rung(steps: float) -> int:
 
 def suited(recipe: str, teraops: float) -> dict[str, Any]:
     """The settings for a recipe with so many operations."""
-    rows = [row for row in SUITED.get(recipe, ()) if row.teraops <= teraops]
-    return dict(rows[-1].overrides) if rows else {}
+    rows = [overrides for least, overrides in SUITED.get(recipe, ()) if least <= teraops]
+    return dict(rows[-1]) if rows else {}
 
 
 def expected(recipe: str, teraops: float) -> float | None:
     """The Frechet distance, over that of real images, that a recipe with suited settings reaches with so many
-    operations: a power of them between two rows of the table, and None beyond its ends by more than a half."""
-    rows = SUITED.get(recipe, ())
-    if len(rows) < 2 or not rows[0].teraops / 1.5 <= teraops <= rows[-1].teraops * 1.5:
+    operations: between two that are known a power of them, and up to a fifth beyond the ends what is known there; None
+    farther out."""
+    known = REACHED[recipe].suited if recipe in REACHED else ()
+    if not known or not known[0][0] / 1.2 <= teraops <= known[-1][0] * 1.2:
         return None
-    k = min(max(1, sum(row.teraops <= teraops for row in rows)), len(rows) - 1)
-    below, above = rows[k - 1], rows[k]
-    slope = math.log(above.distance / below.distance) / math.log(above.teraops / below.teraops)
-    return below.distance * math.pow(teraops / below.teraops, slope)
+    operations, distances = np.log(known).T
+    return float(np.exp(np.interp(math.log(teraops), operations, distances)))
 
 
 def is_foretold(recipe: Recipe) -> bool:
-    """Whether it is a built-in recipe of the table, as it stands but for its engine and log."""
-    if recipe.name not in SUITED:
+    """Whether it is a built-in recipe of which it is known what it reaches, as it stands but for its engine and log."""
+    if recipe.name not in REACHED:
         return False
     return files.load(recipe.name).model_copy(update={"engine": recipe.engine, "logging": recipe.logging}) == recipe
 
 
 def foretold(recipe: Recipe, whole: Dataset) -> str:
-    """What a recipe of the table takes and gives on this machine, and what a minute would.
+    """What such a recipe takes on this machine, what it reaches, and what a minute would.
 
     Args:
         whole: the training images as they are.
@@ -117,11 +135,10 @@ def foretold(recipe: Recipe, whole: Dataset) -> str:
     step = timed(recipe, used_by(recipe, whole))
     steps = Schedule.of(recipe, len(whole)).total_steps
     seconds, a_minute = steps * step.seconds, 60 / step.seconds * step.multiply_adds / 1e12
-    words = f"{steps:,} steps of {1000 * step.seconds:.1f} ms, {seconds / 60:.2g} min here"
-    for when, teraops in (("", steps * step.multiply_adds / 1e12), ("with --minutes 1 about ", a_minute)):
-        if distance := expected(recipe.name, teraops):
-            words += f"; {when}{distance:.2g} x" if when else f"; expect a distance of {distance:.2g} x real images'"
-    return f"{recipe.name}: {words}"
+    words = f"{recipe.name}: {steps:,} steps of {1000 * step.seconds:.1f} ms, {seconds / 60:.2g} min here; expect a "
+    words += f"distance of {REACHED[recipe.name].itself:.2g} x real images'"
+    distance = expected(recipe.name, a_minute)
+    return words if distance is None else f"{words}; with --minutes 1 about {distance:.2g} x"
 
 
 def length(minutes: float, step: Timed, schedule: Schedule) -> dict[str, Any]:

@@ -174,20 +174,22 @@ class _MeanStddev(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return _centred(x)[1].mean(1)
+        centred, stddev = _centred(x)
+        ctx.save_for_backward(x, centred, stddev)
+        return stddev.mean(1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        centred, stddev = _centred(x)  # Differentiable again, as exact penalties need it.
+        x, centred, stddev = ctx.saved_tensors
+        if torch.is_grad_enabled():  # Exact penalties differentiate once more.
+            centred, stddev = _centred(x)
         found: Tensor = centred * (gradient[:, None] / (x.shape[1] * x.shape[2]) / stddev)[:, None]
         return found
 
 
 def _centred(x: Tensor) -> tuple[Tensor, Tensor]:
     centred = x - x.mean(1, keepdim=True)
-    return centred, (centred.square().mean(1) + 1e-8).sqrt()
+    return centred, ((centred * centred).mean(1) + 1e-8).sqrt()
 
 
 def with_classes(x: Tensor, labels: Tensor | None, classes: int) -> Tensor:
