@@ -53,9 +53,9 @@ _NARROW: dict[str, Any] = {"networks.generator.ngf": 24, "networks.discriminator
 _FASTER: dict[str, Any] = {"optimisers.generator.lr": 0.0045, "optimisers.discriminator.lr": 0.0045}
 
 SUITED: dict[str, tuple[tuple[float, Mapping[str, Any]], ...]] = {
-    "quick-mnist": ((0, {**_SOONER, **_NARROW}), (8, _SOONER)),
-    "quick-fashion": ((0, {**_SOONER, **_NARROW, **_FASTER}), (4, {**_SOONER, **_NARROW}), (8, _SOONER)),
-    "quick-mnist-unconditional": ((0, {**_UNTOLD, **_NARROW}), (8, _UNTOLD)),
+    "quick-mnist": ((0, {**_SOONER, **_NARROW}), (20, _SOONER)),
+    "quick-fashion": ((0, {**_SOONER, **_NARROW, **_FASTER}), (4, {**_SOONER, **_NARROW}), (20, _SOONER)),
+    "quick-mnist-unconditional": ((0, {**_UNTOLD, **_NARROW}), (20, _UNTOLD)),
 }
 """By recipe: from how many operations on (10^12 multiply-adds of the whole training) which settings are best. A recipe
 that is not here keeps its own."""
@@ -76,7 +76,7 @@ class Reached:
 
 REACHED = {
     "quick-mnist": Reached(3.8, ((2.2, 4.7),)),
-    "quick-fashion": Reached(29, ((2.2, 41), (11.7, 14))),
+    "quick-fashion": Reached(29, ((2.2, 41), (11.7, 11))),
     "quick-mnist-unconditional": Reached(28, ((2.2, 58),)),
 }
 
