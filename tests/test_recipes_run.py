@@ -32,7 +32,7 @@ REPORTS = [
     "s4-vae-warm",
 ]
 JUDGES = ["judge-mnist", "judge-fashion", "judge-letters"]
-MODERN = ["wgan-gp", "sngan-hinge", "r3gan-small", "conv-vae", "beta-vae", "cvae"]
+MODERN = ["wgan-gp", "sngan-hinge", "r3gan-small", "conv-vae", "beta-vae", "cvae", "vae-binarised", "iwae"]
 
 
 def test_the_recipes_that_there_should_be() -> None:

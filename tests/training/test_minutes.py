@@ -153,6 +153,11 @@ def test_real_steps_are_timed_and_nothing_of_them_stays(small: Callable[..., Gan
     assert genlab.train(recipe, runs=tmp_path, report=False).metrics()[-1]["loss_g"] == before
 
 
+def test_a_recipe_that_diverges_is_timed_all_the_same(small: Callable[..., GanRecipe]) -> None:
+    changes = {"optimisers.generator.lr": 1e4, "optimisers.discriminator.lr": 1e4}
+    assert 0.0001 < minutes.timed(*prepare(small(changes), {})).seconds < 2
+
+
 @pytest.mark.parametrize("asked", [0, -1, float("inf"), float("nan"), True, "soon"])
 def test_no_time(asked: Any) -> None:
     with pytest.raises(RecipeError, match=r"budget\.minutes is"):

@@ -14,6 +14,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ import torch
 from genlab.data import Dataset
 from genlab.engine import threads
 from genlab.engine.stages import stage
-from genlab.errors import UsageError
+from genlab.errors import NonFiniteError, UsageError
 from genlab.families.base import CustomNetworks
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.registry import FAMILIES
@@ -235,7 +236,7 @@ def timed(
     with stage("timing a few steps", SECONDS), threads.pinned():
         for step, rows in batches(endless, assembly.keyed, after=0):
             began = time.perf_counter()
-            with assembly.keyed.scope("networks", step):
+            with assembly.keyed.scope("networks", step), suppress(NonFiniteError):  # The training will say so.
                 model.step(x[rows], None if y is None else y[rows], step)
             spent.append(time.perf_counter() - began)
             if len(spent) >= WARM + LEAST and sum(spent[WARM:]) >= SECONDS:

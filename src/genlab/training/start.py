@@ -60,11 +60,11 @@ def start(
         evaluator: makes what measures the run's images during training.
         classifier: finds, or trains, the classifier that an encoder starts from.
     """
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise UsageError(f"seed is {seed!r}; allowed: a whole number, 0 .. 2^63 - 1")
     settled, whole, budget = _settled(recipe, overrides, custom, objective)
     dataset = used_by(settled, whole)
     said = list(remarks(settled, whole, dataset))
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise UsageError(f"seed is {seed!r}; allowed: a whole number, 0 .. 2^63 - 1")
     _check_objective(objective, settled)
     assembly = assemble(settled, dataset, seed, custom)
     watch = FirstSteps(settled.engine, assembly.recipe.engine, assembly.convolutional)
@@ -85,6 +85,8 @@ def start(
     told = {k: type(v).__name__ for k, v in parts.items()}
     test = load_test(settled.data.name)
     _check_range(assembly, custom, len(dataset.class_names))
+    if not parts and is_foretold(settled):
+        note(foretold(settled, whole))
     provenance = provenance_of(settled, seed, dataset, test, described, told)
     if budget:
         provenance["minutes"] = budget.facts
@@ -103,8 +105,6 @@ def _settled(
     """The recipe, its dataset, and what its minutes became, where it has such."""
     recipe, whole = settle(source, overrides)
     if recipe.budget.minutes is None:
-        if not custom and objective is None and is_foretold(recipe):
-            note(foretold(recipe, whole))
         return recipe, whole, None
     budget = resolved(source, overrides, recipe, whole, custom, objective)
     note(budget.words)
