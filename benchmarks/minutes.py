@@ -1,9 +1,9 @@
 """What `--minutes M` takes and gives on this machine; into records/minutes.json, one record a class of machine.
 
 Each recipe is trained for a minute with five fresh seeds, on an otherwise idle machine, and measured: 10,000 images
-against the test split. Then other times are kept or not: a training each of half a
-minute, of two and of five minutes (and of twenty with --long). Training seconds are those of the run, without its
-evaluations. Takes half an hour of an idle machine without bfloat16, and less with it.
+against the test split. Then a training each of half a minute and of two minutes is timed (and of twenty with --long).
+Training seconds are those of the run, without its evaluations. Each recipe's row is written when it is done, so that a
+stopped benchmark goes on with --only. Takes half an hour of an idle machine without bfloat16, and less with it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import numpy as np
-import torch
-
 import genlab
 from genlab.api.run import Run
-from genlab.bench.timing import mean_interval
+from genlab.bench.timing import mean_interval, peak_gflops
 from genlab.engine import threads
 from genlab.recipe import files
 from genlab.runs import provenance
@@ -82,17 +79,6 @@ def of_recipe(recipe: str, seeds: range, folder: Path, scored: bool) -> dict[str
     }
 
 
-def product() -> float:
-    """GFLOP/s of a 2048 x 2048 float32 product on all cores."""
-    a = torch.randn(2048, 2048)
-    took = []
-    for _ in range(8):
-        began = time.perf_counter()
-        a @ a
-        took.append(time.perf_counter() - began)
-    return 2 * 2048**3 / float(np.median(took)) / 1e9
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", metavar="RECIPE", choices=RECIPES)
@@ -102,22 +88,26 @@ def main() -> None:
     began, asked = time.monotonic(), options.only or RECIPES
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        rows = [of_recipe(recipe, SEEDS, folder, options.accuracy_score) for recipe in asked]
-        kept = []
+        for recipe in asked:
+            keep(recipe, of_recipe(recipe, SEEDS, folder, options.accuracy_score), began)
+        times = []
         for minutes in (*TIMES, *((20.0,) if options.long else ())):
-            kept.append(timed(trained(asked[0], minutes, 0, folder)))
-            print(json.dumps(kept[-1]), flush=True)
-    record = {
-        "date": time.strftime("%Y-%m-%d"),
-        "gflops": round(product()),
-        "versions": provenance.versions(),
-        "machine": provenance.machine_of(genlab.load_recipe(asked[0])),
-        "recipes": rows,
-        "times": kept,
-        "took": round((time.monotonic() - began) / 60, 1),
-    }
+            times.append(timed(trained(asked[0], minutes, 0, folder)))
+            print(json.dumps(times[-1]), flush=True)
+        keep("times", times, began)
+
+
+def keep(what: str, found: Any, began: float) -> None:
+    """Put it into the record of this class of machine, with the circumstances under which it came about."""
     known = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
-    known[threads.instructions()["capability"]] = record
+    known.setdefault(threads.instructions()["capability"], {})[what] = {
+        "found": found,
+        "date": time.strftime("%Y-%m-%d"),
+        "gflops": {name: round(value) for name, value in peak_gflops().items()},
+        "versions": provenance.versions(),
+        "machine": provenance.machine_of(genlab.load_recipe("quick-mnist")),
+        "minutes": round((time.monotonic() - began) / 60, 1),
+    }
     RECORD.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
 
 

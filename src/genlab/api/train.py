@@ -106,7 +106,9 @@ def train(
             seed = 0 if seed is None else seed
             cold = partial(train, runs=root, observers=observers, progress=False)
             classifier = partial(warm_start.classifier_of, seed=seed, root=root, train=cold)
-            started = start(recipe, changes, seed, root, name, custom, objective, observers, evaluator_of, classifier)
+            started = start(
+                recipe, changes, seed, root, name, custom, objective, observers, evaluator_of, classifier, progress
+            )
             run = Run(started.directory, custom)
         else:
             raise UsageError(f"which recipe? Known: {', '.join(files.names())}")

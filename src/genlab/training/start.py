@@ -53,12 +53,14 @@ def start(
     observers: Sequence[object],
     evaluator: MakeEvaluator,
     classifier: FindClassifier,
+    foretell: bool,
 ) -> OpenRun:
     """Make a run and train it to its end; nothing is written before all of it was found to be in order.
 
     Args:
         evaluator: makes what measures the run's images during training.
         classifier: finds, or trains, the classifier that an encoder starts from.
+        foretell: whether a few steps of a recipe of which it is known what it reaches are timed, to say so.
     """
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise UsageError(f"seed is {seed!r}; allowed: a whole number, 0 .. 2^63 - 1")
@@ -85,7 +87,7 @@ def start(
     told = {k: type(v).__name__ for k, v in parts.items()}
     test = load_test(settled.data.name)
     _check_range(assembly, custom, len(dataset.class_names))
-    if not parts and is_foretold(settled):
+    if foretell and not parts and is_foretold(settled):
         note(foretold(settled, whole))
     provenance = provenance_of(settled, seed, dataset, test, described, told)
     if budget:
