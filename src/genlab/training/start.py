@@ -82,14 +82,13 @@ def start(
         settled = settled.model_copy(update={warm.field: str(source.path.resolve())})
         start_warm(warm, assembly, source)
         assembly = replace(assembly, recipe=settled)
-    parts = {**custom, **({"objective": objective} if objective else {})}
     described = describe_networks(assembly.family.examples(settled, len(dataset.class_names)), assembly.networks)
-    told = {k: type(v).__name__ for k, v in parts.items()}
+    parts = {**custom, **({"objective": objective} if objective else {})}
     test = load_test(settled.data.name)
     _check_range(assembly, custom, len(dataset.class_names))
     if foretell and not parts and is_foretold(settled):
         note(foretold(settled, whole))
-    provenance = provenance_of(settled, seed, dataset, test, described, told)
+    provenance = provenance_of(settled, seed, dataset, test, described, {k: type(v).__name__ for k, v in parts.items()})
     if budget:
         provenance["minutes"] = budget.facts
     if source:
