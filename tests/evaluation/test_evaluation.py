@@ -174,7 +174,7 @@ def test_without_a_judge(some_digits: Path) -> None:
     there = {name for name, found in record["metrics"].items() if found["value"] is not None}
     assert there == {
         "frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage",
-        "memorised_fraction", "sharpness_ratio", "grain_ratio",
+        "memorised_fraction", "sharpness_ratio", "grain_ratio", "spread_ratio",
     }  # fmt: skip
     assert "has no judge: distances are in the features of a fixed random network" in record["notes"][0]
     assert record["protocol"]["judge"]["name"] == "random network"

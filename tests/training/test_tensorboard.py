@@ -20,7 +20,7 @@ def test_the_same_scalars_and_grids(small: Callable[..., GanRecipe], tmp_path: P
     events = EventAccumulator(str(run.path / "tensorboard"))
     events.Reload()
     assert set(events.Tags()["scalars"]) == {tag for column, tag in TAGS.items() if column in run.metrics()[0]}
-    assert len(events.Tags()["scalars"]) == 11
+    assert len(events.Tags()["scalars"]) == 13
     assert events.Tags()["images"] == ["samples"]
     for column in ("loss_d", "d_fake", "grad_norm_g"):
         written = [(event.step, event.value) for event in events.Scalars(TAGS[column])]

@@ -127,6 +127,13 @@ def _diversity(fake: ImageSet, against: Reference) -> Estimate | None:
     return found if np.isfinite(found.value) else None
 
 
+def _spread(fake: ImageSet, against: Reference) -> Estimate | None:
+    """Within the classes that were asked for, where any were."""
+    real = against.real
+    labels = (None, None) if fake.requested is None else (real.requested, fake.requested)
+    return metrics.spread_ratio(real.pixels, fake.pixels, *labels) if min(len(fake), len(real)) > 1 else None
+
+
 def _confidence(fake: ImageSet, against: Reference) -> Estimate:
     return metrics.bootstrap(metrics.softmax(fake.logits).max(1))
 
@@ -265,6 +272,16 @@ METRICS = {
             _diversity,
             best=1.0,
             classes=True,
+        ),
+        Metric(
+            "spread_ratio",
+            "spread",
+            "How far apart two images lie, of one class where classes were asked for: near 0 every z gives one image.",
+            "Whether they differ in the right way; noise spreads, too. Pixels are averaged over 2 x 2.",
+            _spread,
+            judged=False,
+            live="",
+            best=1.0,
         ),
         Metric(
             "legibility",

@@ -6,7 +6,7 @@ A capability is a record, or None where the family has none: nothing asks which 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -221,6 +221,8 @@ class Family:
         multiply_adds: (recipe, those of each network for one sample) -> those of a step, for each training image.
         outcome: (recipe, last metric row) -> (what, how it stands) of a finished training.
         cautions: (recipe, with its engine resolved) -> what is worth saying before a training.
+        players: network that learns -> what ends the names of its columns, nothing where all learn together; networks
+            that are not here are not watched (`training.vitals`).
         mergeable: whether each output depends on its own image only, so that passes may be merged.
         objective: the type of a custom objective; None: it takes none.
         check_objective: sees whether a custom objective can be trained with; raises a UsageError where it cannot.
@@ -236,6 +238,7 @@ class Family:
     multiply_adds: Callable[[Any, Mapping[str, float]], float]
     outcome: Callable[[Any, Mapping[str, Any]], list[tuple[str, str]]] = lambda recipe, row: []
     cautions: Callable[[Any], Iterator[str]] = lambda recipe: iter(())
+    players: Mapping[str, str] = field(default_factory=dict)
     mergeable: Callable[[Networks], bool] = lambda networks: False
     objective: type | None = None
     check_objective: Callable[[Any], None] | None = None

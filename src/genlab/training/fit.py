@@ -29,6 +29,7 @@ from genlab.runs.directory import RunDirectory
 from genlab.runs.rows import MetricLog, Row
 from genlab.runs.sampling import drawn_with
 from genlab.training.blocks import Block
+from genlab.training.vitals import Vitals
 
 CONDITIONAL_COLUMNS = 10
 UNCONDITIONAL_SAMPLES, UNCONDITIONAL_COLUMNS = 64, 8
@@ -142,9 +143,9 @@ def fit(
     with books.status(), run.appending(after=done) as log, signals.requests() as stop:
         _tell(observers, "started", schedule, run, done)
         for step, indices in batches(schedule, keyed, after=done):
-            with keyed.scope("networks", step):
+            with keyed.scope("networks", step), books.watching(step) as signs:
                 losses = model.step(images[indices], None if labels is None else labels[indices], step)
-            books.after_step(step, losses, log, stop)
+            books.after_step(step, {**losses, **signs}, log, stop)
             if stop.heard and step < schedule.total_steps:
                 again = f"genlab train --resume {run.path}"
                 if recipe.data.name.startswith(PREFIX):
@@ -177,6 +178,7 @@ class _Bookkeeping:
             self.previews = previews(recipe, keyed, classes)
         # Checkpoints of older versions hold no open block.
         self.block = Block([c.name for c in self.family.columns if c.block], before.get("block"))
+        self.vitals = Vitals(model.networks, self.family.players, compiled=recipe.engine.compile is True)
         self.start: float = time.monotonic() - before.get("seconds", 0.0)
         self.saved_at = time.monotonic()
         self.step = done
@@ -202,6 +204,15 @@ class _Bookkeeping:
             raise
         finally:
             _tell(self.observers, "ended")
+
+    @contextmanager
+    def watching(self, step: int) -> Iterator[Mapping[str, float]]:
+        """Inside, a step is made; this gives what its row has beside the losses, if one is due, filled at the end."""
+        if not self.schedule.row_at(step, self.recipe):
+            yield {}
+            return
+        with self.vitals.of_a_step() as found:
+            yield found
 
     def after_step(self, step: int, losses: dict[str, float], log: MetricLog, stop: signals.Stop) -> None:
         """Log, sample, save: whatever is due after this step."""

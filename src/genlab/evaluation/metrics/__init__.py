@@ -22,6 +22,7 @@ from genlab.evaluation.metrics.kernel import kernel_distance, kernel_distances
 from genlab.evaluation.metrics.neighbours import K, Manifold, memorised_fraction, nearest, prdc, prdc_estimates
 from genlab.evaluation.metrics.paths import path_length, roughest_step
 from genlab.evaluation.metrics.spectrum import DETAIL, GRAIN, band_power, frequencies, power_spectrum
+from genlab.evaluation.metrics.spread import spread_ratio
 
 __all__ = [
     "BLOCKS",
@@ -55,5 +56,6 @@ __all__ = [
     "ranking",
     "roughest_step",
     "softmax",
+    "spread_ratio",
     "within_class_spread",
 ]

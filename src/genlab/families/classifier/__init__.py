@@ -17,6 +17,7 @@ FAMILY = Family(
     plots=plots,
     diagram=diagram,
     multiply_adds=of_one_pass,
+    players={"classifier": ""},
     outcome=outcome,
     naming=Naming("classifier", model.classify),
 )

@@ -14,6 +14,8 @@ COLUMNS = (
     Column("train_accuracy", "Accuracy/training epoch", epoch="train accuracy {:.2%}"),
     Column("test_accuracy", "Accuracy/test", epoch="test accuracy {:.2%}"),
     Column("grad_norm", "GradientNorm"),
+    Column("update", "Update"),
+    Column("dead_units", "DeadUnits"),
     Column("lr", "LearningRate"),
 )
 

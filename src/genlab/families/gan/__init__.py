@@ -20,6 +20,7 @@ FAMILY = Family(
     plots=plots,
     diagram=diagram,
     multiply_adds=multiply_adds,
+    players={"generator": "_g", "discriminator": "_d"},
     cautions=cautions,
     mergeable=model.mergeable,
     objective=AdversarialLoss,

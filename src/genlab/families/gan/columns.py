@@ -15,6 +15,10 @@ COLUMNS = (
     Column("logit_fake", "Logit/fake"),
     Column("grad_norm_d", "GradientNorm/Discriminator"),
     Column("grad_norm_g", "GradientNorm/Generator"),
+    Column("update_d", "Update/Discriminator"),
+    Column("update_g", "Update/Generator"),
+    Column("dead_units_d", "DeadUnits/Discriminator"),
+    Column("dead_units_g", "DeadUnits/Generator"),
     Column("lr_d", "LearningRate/Discriminator"),
     Column("lr_g", "LearningRate/Generator"),
 )

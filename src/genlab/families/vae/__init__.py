@@ -17,6 +17,7 @@ FAMILY = Family(
     plots=plots,
     diagram=diagram,
     multiply_adds=lambda recipe, adds: of_one_pass(recipe, adds, {"decoder": recipe.objective.importance_samples}),
+    players={"encoder": "", "decoder": ""},
     outcome=outcome,
     sampling=Sampling("decoder", noise=lambda recipe: (recipe.latent,), to_images=model.to_images, axes=True),
     encoding=Encoding("encoder", model.encode),

@@ -22,6 +22,8 @@ COLUMNS = (
     Column("test_kl_sum", "KL/test, nats", epoch="test KL {:.2f} nats"),
     Column("test_active_units", "ActiveUnits/test", epoch="active units {:d}"),
     Column("grad_norm", "GradientNorm"),
+    Column("update", "Update"),
+    Column("dead_units", "DeadUnits"),
     Column("lr", "LearningRate"),
 )
 
