@@ -29,6 +29,7 @@ _PUBLIC = {
     "compare": ("genlab.api.compare", "compare"),
     "features": ("genlab.api.evaluate", "features"),
     "evaluate": ("genlab.api.evaluate", "evaluate"),
+    "fork": ("genlab.api.train", "fork"),
     "import_images": ("genlab.api.data", "import_images"),
     "list_runs": ("genlab.api.run", "list_runs"),
     "load_dataset": ("genlab.api.data", "load_dataset"),
@@ -55,6 +56,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "features",
+    "fork",
     "import_images",
     "list_runs",
     "load_dataset",
@@ -73,7 +75,7 @@ if TYPE_CHECKING:
     from genlab.api.doctor import doctor
     from genlab.api.evaluate import evaluate, features
     from genlab.api.run import Run, list_runs
-    from genlab.api.train import open_run, show, train
+    from genlab.api.train import fork, open_run, show, train
     from genlab.evaluation import metrics as metrics
     from genlab.evaluation.judge_search import load as load_judge
     from genlab.families import nets as nets

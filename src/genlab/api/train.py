@@ -29,6 +29,7 @@ from genlab.runs import sampling
 from genlab.runs.directory import default_root
 from genlab.runs.open import OpenRun
 from genlab.runs.provenance import describe_networks
+from genlab.training import fork as forking
 from genlab.training import resume as resuming
 from genlab.training.assemble import prepare, settle
 from genlab.training.fit import Evaluator, check_observers
@@ -115,6 +116,45 @@ def train(
         if report:
             finish(run)
     return run
+
+
+def fork(
+    run: str | Path | Run,
+    at: int,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    runs: str | Path | None = None,
+    observers: Sequence[object] = (),
+    report: bool = True,
+    progress: bool = True,
+) -> Run:
+    """Begin a new run at a step of another one, with its weights and optimisers, and go on with other settings.
+
+    It starts from the newest checkpoint at or before that step that is still kept, or from the beginning; the steps in
+    between are made again, exactly where a resume would be exact.
+
+    Args:
+        run: the run to begin at: its path or name, or the run itself.
+        at: the step after which the settings change.
+        overrides: dotted schema path -> value: of the objective, learning rates, betas, weight decay, ema,
+            augmentation, length (budget.epochs, budget.max_steps), engine and logging.
+        name, runs, observers, report, progress: see `train`.
+
+    Raises:
+        UsageError: no such step; nothing is changed, or something else than these.
+        DataError: the dataset is not the one of the run.
+        GenlabError: see `genlab.errors`.
+    """
+    check_observers(observers)
+    root = Path(runs) if runs else default_root()
+    with shown(progress) as mine:
+        source = Run.at(place_of(run), root)
+        begun = forking.fork(source, at, dict(overrides or {}), root, name, [*observers, *mine], evaluator_of)
+        made = Run(begun.directory)
+        if report:
+            finish(made)
+    return made
 
 
 SHORT = {"epochs": "budget.epochs", "minutes": "budget.minutes", "data": "data.name"}

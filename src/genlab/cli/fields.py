@@ -9,7 +9,7 @@ from typing import Any
 
 from genlab.errors import GenlabError, UsageError
 
-WITH_FIELDS = ("train", "show", "search", "study new")
+WITH_FIELDS = ("train", "fork", "show", "search", "study new")
 """The commands that take a recipe's fields as flags."""
 TOP_LEVEL = ("augmentation", "ema", "init-encoder-from")
 """The fields of a recipe that are set as a whole and have no dot."""

@@ -34,7 +34,7 @@ app = App(
     version_flags=["--version"],
 )
 COMMANDS: dict[str, tuple[App | Callable[..., None], ...]] = {
-    "Train and watch": (train.train, train.recipes, train.show, bench.app),
+    "Train and watch": (train.train, train.fork, train.recipes, train.show, bench.app),
     "Look": (train.open, train.report, compare.plot, *draw.COMMANDS),
     "Compare over seeds": (study.app, search.search),
     "Measure": (evaluate.evaluate, compare.compare, draw.likelihood, evaluate.metrics),

@@ -80,6 +80,34 @@ def train(
         _tell(run, report)
 
 
+def fork(
+    run: RunName,
+    /,
+    *,
+    at: Annotated[int, Parameter(converter=whole, help="Step of the run after which the settings change.")],
+    name: Annotated[str | None, Parameter(help="Name of the new run (default: RECIPE-CHANGES-seedS-NNN).")] = None,
+    runs: Runs = None,
+    json: Json = False,
+    overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
+) -> None:
+    """Begin a new run at a step of another one, with other settings.
+
+    The fields that may change are flags by their path, such as
+    --objective.loss hinge: those of the objective, learning
+    rates, betas, weight decay, ema, augmentation, the length.
+    Steps since the last checkpoint before are made again.
+    """
+    from genlab.api import train as api
+
+    made = api.fork(run, at, overrides=overrides, name=name, runs=runs)
+    report = made.path / "report.html"
+    if json:
+        terminal.show_json({"run": str(made.path), "seconds": made.seconds, "report": str(report)})
+    else:
+        _draw_some(made)
+        _tell(made, report)
+
+
 def _tell(run: Run, report: Path) -> None:
     """How long a training took, what came of it, where it lies."""
     from genlab.families.registry import FAMILIES

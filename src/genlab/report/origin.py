@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genlab.recipe import Recipe, files
-from genlab.recipe.changes import base_of, changes
+from genlab.recipe.changes import base_of, changes, is_told
 from genlab.runs.record import Provenance, Resumed
 from genlab.runs.rows import Row
 
@@ -30,6 +30,10 @@ def again(recipe: Recipe, provenance: Provenance) -> Again:
             f"It was trained from Python with parts of one's own ({own}); the script that made them makes it again.",
             f"genlab.train(RECIPE, seed={provenance['seed']}, ...)",
         )
+    if origin := provenance.get("forked_from"):
+        fields = [f"--{path} {_typed(new)}" for path, (_, new) in origin["changes"].items() if is_told(path)]
+        words = exact if origin["exact"] else "It gives a run of the same settings."
+        return Again(words, " ".join([f"genlab fork {origin['run']} --at {origin['step']}", *fields]))
     base = provenance.get("base")
     if recipe.name not in files.names() or base not in (None, base_of(recipe.name)):
         return Again(f"Save the recipe below as recipe.yaml. {exact}", f"genlab train recipe.yaml {seed}")
@@ -59,6 +63,7 @@ def provenance_lines(recipe: Recipe, provenance: Provenance, last: Row | None) -
         ("data", f"{data['name']}, {data['images']:,} images, sha256 {data['fingerprint'][:16]}..."),
         ("own parts", ", ".join(f"{part}: {name}" for part, name in provenance["own"].items()) or "none"),
         *_encoder_from(provenance),
+        *_forked_from(provenance),
         ("started", provenance["started"]),
         ("resumed", "; ".join(map(_resumed, provenance.get("resumed", []))) or "never"),
     ]
@@ -78,6 +83,15 @@ def _resumed(entry: Resumed) -> str:
     if not entry["exact"]:
         words.append(f"not bit for bit ({'; '.join(entry['differences'])})")
     return ", ".join(words)
+
+
+def _forked_from(provenance: Provenance) -> list[tuple[str, str]]:
+    origin = provenance.get("forked_from")
+    if not origin:
+        return []
+    changes = ", ".join(f"{path} {old} -> {new}" for path, (old, new) in origin["changes"].items() if is_told(path))
+    exact = "" if origin["exact"] else f", not bit for bit ({'; '.join(origin['differences'])})"
+    return [("forked from", f"{origin['run']}, step {origin['step']:,}{exact}: {changes}")]
 
 
 def _encoder_from(provenance: Provenance) -> list[tuple[str, str]]:

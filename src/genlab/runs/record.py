@@ -41,7 +41,8 @@ class Provenance(TypedDict):
     `own` has the custom parts and their types, `networks` the layer tables, `recipe` the recipe with every `auto`
     resolved, `seals` that all files of the run carry one, `id` what a copy of the run has alike, `pruned` that what
     only further training needs was taken away, `minutes` what a time became (`training.minutes`), `base` the sha256 of
-    the built-in recipe of that name. A moved dataset and a warm start are recorded, too.
+    the built-in recipe of that name, `forked_from` the run and step that this one began at (`training.fork`). A moved
+    dataset and a warm start are recorded, too.
     """
 
     seed: int
@@ -60,3 +61,4 @@ class Provenance(TypedDict):
     encoder_from: NotRequired[dict[str, Any]]
     minutes: NotRequired[dict[str, Any]]
     base: NotRequired[str]
+    forked_from: NotRequired[dict[str, Any]]

@@ -281,12 +281,7 @@ class _Bookkeeping:
             )
 
     def _save(self, step: int) -> None:
-        state: dict[str, Any] = {
-            "model": self.model.training_state(),
-            "seconds": self.seconds,
-            "block": self.block.state,
-        }
-        checkpoint.save(self.run.checkpoints, checkpoint.Checkpoint(step, _all_tensors(self.model), state))
+        checkpoint.save(self.run.checkpoints, saved_state(self.model, step, self.seconds, self.block.state))
         self.saved_at = time.monotonic()
         self._note("running", pid=os.getpid())
 
@@ -294,6 +289,17 @@ class _Bookkeeping:
         self.run.set_status(
             state=state, step=self.step, total_steps=self.schedule.total_steps, seconds=round(self.seconds, 3), **more
         )
+
+
+def saved_state(model: Trains, step: int, seconds: float, block: dict[str, Any] | None = None) -> checkpoint.Checkpoint:
+    """All that a training goes on from after a step.
+
+    Args:
+        seconds: of training so far.
+        block: of the quantities since the last metric row; see `blocks`.
+    """
+    state: dict[str, Any] = {"model": model.training_state(), "seconds": seconds, "block": block}
+    return checkpoint.Checkpoint(step, _all_tensors(model), state)
 
 
 @torch.no_grad()

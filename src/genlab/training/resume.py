@@ -72,6 +72,11 @@ def resume(
         wanted = _changed(began, epochs, overrides)
         _check_recipe(run, began, wanted)
         saved = _saved(run, strict)
+        if saved is None and (origin := provenance.get("forked_from")):
+            raise CheckpointError(
+                f"{run.path}: no checkpoint is left, and a fork cannot begin at its first step; fork "
+                f"{origin['run']} at step {origin['step']} again"
+            )
         step, schedule = (saved.step if saved else 0), Schedule.of(wanted, provenance["data"]["images"])
         if step >= schedule.total_steps:
             for split in SPLITS if data_is_there(run) else ():

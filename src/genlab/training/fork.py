@@ -1,0 +1,248 @@
+"""A run that begins at a step of another one, with the weights and optimisers of that step, and other settings from
+there on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genlab.data import Dataset
+from genlab.engine import threads
+from genlab.engine.console import note
+from genlab.engine.files import check_text, refusals
+from genlab.engine.stages import advance, stage
+from genlab.errors import CheckpointError, StorageError, UsageError
+from genlab.recipe import Recipe, files
+from genlab.recipe.schedule import Schedule
+from genlab.runs import checkpoint
+from genlab.runs.directory import RunDirectory
+from genlab.runs.housekeeping import PRUNED
+from genlab.runs.names import check_name
+from genlab.runs.open import OpenRun
+from genlab.runs.provenance import (
+    check_split,
+    describe_networks,
+    differences,
+    machine_of,
+    provenance_of,
+    split_of,
+    versions,
+)
+from genlab.training.assemble import Assembly, assemble, prepare
+from genlab.training.fit import batches, restore, saved_state
+from genlab.training.start import MakeEvaluator, start_warm, train_in
+
+SECTIONS = ("objective", "ema", "augmentation", "engine", "logging", "budget.epochs", "budget.max_steps")
+OPTIMISERS = ("optimisers", "optimiser")
+FIELDS = ("lr", "betas", "momentum", "weight_decay", "schedule", "warmup_steps")
+"""What may change: these sections and fields, and these of the optimisers."""
+ALLOWED = "objective, learning rates, betas, weight decay, ema, augmentation, the length, engine, logging"
+FOLDERS = {"samples": ".png", "snapshots": ".safetensors", "evaluations": ".json"}
+"""Where the files of single steps lie, which the new run has from the old one."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The step that a fork begins at.
+
+    Attributes:
+        state: the checkpoint of it.
+        replayed: steps that were made again to get there.
+        exact: whether the old run had these very bits at that step.
+        differences: why not.
+    """
+
+    state: checkpoint.Checkpoint
+    replayed: int
+    exact: bool
+    differences: list[str]
+
+
+def fork(
+    source: OpenRun,
+    at: int,
+    overrides: Mapping[str, Any],
+    root: Path,
+    name: str | None,
+    observers: Sequence[object],
+    evaluator: MakeEvaluator,
+) -> OpenRun:
+    """A new run that is `source` up to step `at`, and goes on with other settings.
+
+    It starts from the newest checkpoint at or before that step that is still there. The steps in between, or all of
+    them where there is none, are made again, which is exact where a resume would be.
+
+    Raises:
+        UsageError: no such step; nothing is changed, or something that the state of the old run cannot go on with.
+        DataError: the dataset is not the one of the run.
+    """
+    began, provenance = source.directory.trained_by(), source.provenance
+    wanted = _changed(began, overrides)
+    length = Schedule.of(began, provenance["data"]["images"]).total_steps
+    if not 1 <= at <= length:
+        raise UsageError(f"step {at:,}: {source.path.name} has steps 1 .. {length:,}")
+    if provenance["own"]:
+        own = ", ".join(sorted(provenance["own"]))
+        raise UsageError(f"{source.path.name} was trained from Python with parts of its own ({own}): it has no forks")
+    check_text(source.path, "run")
+    check_name(name, root, wanted)
+    old, dataset = prepare(began, {})
+    check_split(source, dataset, "train")
+    test = split_of(source, "test")
+    new = assemble(wanted, dataset, provenance["seed"])
+    if new.schedule.total_steps <= at:
+        raise UsageError(f"step {at:,}: the new recipe ends at step {new.schedule.total_steps:,}")
+    before = assemble(old, dataset, provenance["seed"])
+    _check_networks(before, new)
+    begun = _state_at(source, before, dataset, at)
+    described = describe_networks(new.family.examples(new.recipe, len(dataset.class_names)), new.networks)
+    facts = provenance_of(new.recipe, provenance["seed"], dataset, test, described, {})
+    changes = {path: list(pair) for path, pair in files.diff(began, new.recipe).items()}
+    facts["forked_from"] = {
+        "run": str(source.path.resolve()),
+        "id": provenance.get("id"),
+        "step": at,
+        "replayed": begun.replayed,
+        "exact": begun.exact,
+        "differences": begun.differences,
+        "changes": changes,
+    }
+    directory = RunDirectory.create(root, new.recipe, provenance["seed"], facts, name)
+    run = OpenRun(directory.path)
+    with run.directory.locked():
+        _copy(source, run, at)
+        state = _averaged(begun.state, new)
+        checkpoint.save(run.checkpoints, state)
+        train_in(run, new, test, None, observers, evaluator, state)
+    return run
+
+
+def _changed(began: Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """The recipe from the step on.
+
+    Raises:
+        UsageError: a field that may not change, or no change.
+    """
+    wanted = files.load(files.to_dict(began), overrides)
+    changes = files.diff(began, wanted)
+    if refused := [path for path in changes if not _is_free(path)]:
+        raise UsageError(
+            f"{', '.join(refused)}: a fork cannot change this; allowed: {ALLOWED}; else begin anew: genlab train"
+        )
+    if not changes:
+        raise UsageError("a fork without a change would be the same run; change a field, as in --objective.loss hinge")
+    return wanted
+
+
+def _is_free(path: str) -> bool:
+    if any(path == section or path.startswith(f"{section}.") for section in SECTIONS):
+        return True
+    return path.startswith(OPTIMISERS) and path.rpartition(".")[2] in FIELDS
+
+
+def _check_networks(before: Assembly, new: Assembly) -> None:
+    """See whether the networks stay as they were.
+
+    Raises:
+        UsageError: names the first tensor that would be another one.
+    """
+    for name, network in new.networks.items():
+        old = {key: tuple(value.shape) for key, value in before.networks[name].state_dict().items()}
+        now = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+        if differ := [key for key in {**old, **now} if old.get(key) != now.get(key)]:
+            told = ", ".join(path for path in files.diff(before.recipe, new.recipe) if path.startswith("objective."))
+            raise UsageError(
+                f"{told}: it changes the {name} ({differ[0]}), and a fork keeps its networks; begin anew: genlab train"
+            )
+
+
+def _state_at(source: OpenRun, before: Assembly, dataset: Dataset, at: int) -> Begun:
+    """The state of a run after a step, from a checkpoint or made again."""
+    saved = _before(source, at)
+    first = saved.step if saved else 0
+    moved = differences(source.provenance, {"versions": versions(), "machine": machine_of(before.recipe)})
+    moved = moved if first < at else []
+    resumed = source.provenance.get("resumed", [])
+    moved += [line for entry in resumed if not entry["exact"] for line in entry["differences"]]
+    if first < at:
+        where = f"the newest checkpoint before it is of step {first:,}" if saved else "no earlier checkpoint is kept"
+        seconds = (at - first) * _seconds_a_step(source)
+        about = f", about {max(1, round(seconds))} s" if seconds else ""
+        note(f"step {at:,} of {source.path.name}: {where}; {at - first:,} steps are made again{about}")
+    if moved:
+        note(f"not bit for bit what {source.path.name} was at step {at:,}: {'; '.join(moved)}")
+    warm = before.family.warm_start
+    if saved is None and warm and (asked := warm.asked(before.recipe)):
+        start_warm(warm, before, OpenRun(RunDirectory.open(asked).path))
+    model = before.model()
+    if saved:
+        restore(model, saved, source.directory)
+    x = torch.from_numpy(dataset.images)
+    y = None if dataset.labels is None else torch.from_numpy(dataset.labels)
+    schedule = replace(before.schedule, total_steps=at)
+    with stage(f"making {at - first:,} steps again", at - first), threads.pinned():
+        for step, rows in batches(schedule, before.keyed, after=first):
+            with before.keyed.scope("networks", step):
+                model.step(x[rows], None if y is None else y[rows], step)
+            advance(1)
+    rows_before = [row for row in source.directory.sound_rows() if row["step"] <= at]
+    seconds = rows_before[-1]["seconds"] if rows_before else 0.0
+    return Begun(saved_state(model, at, seconds), at - first, not moved, moved)
+
+
+def _before(source: OpenRun, at: int) -> checkpoint.Checkpoint | None:
+    """The newest sound checkpoint at or before a step; None where there is none."""
+    for path in reversed(checkpoint.found(source.checkpoints)):
+        with suppress(CheckpointError):
+            if int(path.name[5:]) <= at:
+                found = checkpoint.load(path)
+                if not found.state.get(PRUNED):
+                    return found
+    return None
+
+
+def _seconds_a_step(source: OpenRun) -> float:
+    last = source.directory.last_row()
+    return float(last["seconds"]) / last["step"] if last else 0.0
+
+
+def _averaged(begun: checkpoint.Checkpoint, new: Assembly) -> checkpoint.Checkpoint:
+    """The state as the new recipe needs it: an average of the weights begins at them, or is left out."""
+    of = f"{new.family.sampling.network}." if new.family.sampling else ""
+    averages = {f"ema.{key.removeprefix(of)}": value for key, value in begun.tensors.items() if key.startswith(of)}
+    there = any(key.startswith("ema.") for key in begun.tensors)
+    wanted = bool(getattr(new.recipe, "ema", None))
+    if there == wanted:
+        return begun
+    tensors: dict[str, Tensor] = {k: v for k, v in begun.tensors.items() if not k.startswith("ema.")}
+    state = {**begun.state, "model": {**begun.state["model"], "ema_updates": 0}}
+    return replace(begun, tensors={**tensors, **(averages if wanted else {})}, state=state)
+
+
+def _copy(source: OpenRun, run: OpenRun, at: int) -> None:
+    """What the old run had logged, drawn and measured up to the step."""
+    with run.directory.appending(after=0) as log:
+        for row in source.directory.sound_rows():
+            if row["step"] <= at:
+                log.append(row)
+        log.sync()
+    for folder, suffix in FOLDERS.items():
+        for step in source.steps(folder, suffix):
+            if step <= at:
+                _copy_file(source.file(folder, step, suffix), run.file(folder, step, suffix))
+    _copy_file(source.path / "samples" / "real.png", run.path / "samples" / "real.png")
+
+
+def _copy_file(old: Path, new: Path) -> None:
+    with refusals(new), suppress(FileNotFoundError):
+        try:
+            shutil.copyfile(old, new)
+        except PermissionError as error:
+            raise StorageError(f"{old}: {error.strerror}") from None
