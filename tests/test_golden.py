@@ -42,8 +42,12 @@ def compare(found: list[dict[str, Any]], known: list[dict[str, Any]]) -> None:
                 assert mine["moved"][network][key] == pytest.approx(value, rel=tolerance), (network, key)
 
 
-LATER = {"2.13.0+cpu AVX512 57d94670be18": {"quick", "quick-color", "judge-letters", "vae-binarised", "iwae"}}
-"""Recipes that came after the traces of a machine were written, and wait for one of its kind."""
+_QUICK = {"quick-mnist", "quick-fashion", "quick-mnist-unconditional", "quick-stacked"}
+LATER = {
+    "2.13.0+cpu AVX2 f76fe90037b5": _QUICK,
+    "2.13.0+cpu DEFAULT f76fe90037b5 ONEDNN_MAX_CPU_ISA=SSE41": _QUICK,
+}
+"""Recipes that changed after the traces of a machine were written, and wait for one of its kind."""
 
 
 def test_every_recipe_has_a_trace() -> None:

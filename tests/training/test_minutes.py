@@ -19,7 +19,7 @@ from genlab.recipe.schedule import Schedule
 from genlab.study.study import Study
 from genlab.training import minutes
 from genlab.training.assemble import assemble, prepare, settle
-from genlab.training.minutes import LADDER, Pace, Reached, Timed, length, resolved, rung, suited
+from genlab.training.minutes import LADDER, Pace, Reached, Timed, length, resolved, rung, widest, width
 
 STEP = Timed(0.1, 5e9)
 
@@ -29,7 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[GanRecipe]:
     """Every step takes a tenth of a second; which recipes were timed."""
     asked: list[GanRecipe] = []
 
-    def timed(recipe: GanRecipe, *_: Any) -> Timed:
+    def timed(recipe: GanRecipe, *_: Any, **more: Any) -> Timed:
         asked.append(recipe)
         return STEP
 
@@ -69,7 +69,7 @@ def test_epochs_and_steps(asked: float, epochs: int, most: int | None) -> None:
 def test_the_numbers_of_a_recipe(clock: list[GanRecipe]) -> None:
     found = of("quick-mnist", 1)
     assert found.overrides == {
-        **suited("quick-mnist", 3.0),
+        **width(32),
         "name": "quick-mnist-1min",
         "budget.minutes": None,
         "budget.epochs": 1,
@@ -82,33 +82,50 @@ def test_the_numbers_of_a_recipe(clock: list[GanRecipe]) -> None:
     assert of("quick-mnist", 1).facts["base"] == found.facts["base"] != of("quick-fashion", 1).facts["base"]
 
 
-def test_the_table_gives_what_suits(clock: list[GanRecipe], monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = ((2.0, {"budget.batch": 32, "networks.latent": 8}), (10.0, {"budget.batch": 128}))
-    monkeypatch.setattr(minutes, "SUITED", {"quick-mnist": rows})
-    assert suited("quick-mnist", 1.9) == suited("other", 5.0) == {}
-    assert suited("quick-mnist", 2.0) == rows[0][1]
-    assert suited("quick-mnist", 1e9) == rows[1][1]
-    chosen = of("quick-mnist", 1).overrides  # 600 steps of 5e9: 3 teraops
-    assert (chosen["budget.batch"], chosen["networks.latent"]) == (32, 8)
-    assert clock[-1].budget.batch == 32, "what was chosen is timed, too"
-    mine = of("quick-mnist", 1, **{"budget.batch": 16}).overrides
-    assert (mine["budget.batch"], mine["networks.latent"]) == (16, 8), "the caller's come first"
+def test_the_width_is_taken_that_learns_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Channels times steps; a narrower network must give a tenth more, since timings differ, too."""
+    assert widest({16: 1.0, 24: 1.3, 32: 2.0}) == 24
+    assert widest({16: 1.0, 24: 1.5, 32: 2.0}) == widest({16: 1.0, 24: 1.4, 32: 1.83}) == 32
+    assert widest({16: 1.0, 24: 1.7, 32: 2.3}) == 16
+    asked = []
+
+    def timed(recipe: GanRecipe, *_: Any, **more: Any) -> Timed:
+        asked.append((recipe.networks.generator.ngf, recipe.budget.batch))  # type: ignore[union-attr]
+        return Timed({32: 0.4, 24: 0.2, 16: 0.19}[asked[-1][0]], 5e9)
+
+    monkeypatch.setattr(minutes, "timed", timed)
+    chosen = of("quick-mnist", 1, **{"budget.batch": 16}).overrides
+    assert {key: chosen[key] for key in width(24)} == width(24)
+    # Each with the caller's settings, and the chosen one again.
+    assert asked == [(32, 16), (24, 16), (16, 16), (24, 16)]
+    asked.clear()
+    mine = of("quick-mnist", 1, **{"networks.generator.ngf": 32}).overrides
+    assert "networks.discriminator.ndf" not in mine, "the caller's width is not touched"
+    assert len(asked) == 1
 
 
 def test_what_can_be_expected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A power of the operations between known ones; what is known at an end holds for a fifth beyond it."""
+    """A power of channels times steps between known ones; what is known at an end holds for a fifth beyond it."""
     known = {"quick-mnist": Reached(9, ((1, 80), (4, 20), (16, 10))), "alone": Reached(9, ((1, 80),))}
     monkeypatch.setattr(minutes, "REACHED", known)
-    for teraops, distance in ((1, 80), (2, 40), (4, 20), (8, 20 / 2**0.5), (16, 10), (19, 10), (0.9, 80)):
-        assert minutes.expected("quick-mnist", teraops) == pytest.approx(distance)
-    assert minutes.expected("quick-mnist", 0.8) is minutes.expected("quick-mnist", 20) is None
-    assert minutes.expected("alone", 1.1) == pytest.approx(80)
-    assert minutes.expected("alone", 2) is minutes.expected("other", 1) is None
+    for steps, distance in ((100, 80), (200, 40), (400, 20), (800, 20 / 2**0.5), (1600, 10), (1900, 10), (90, 80)):
+        assert minutes.expected("quick-mnist", 10, steps) == pytest.approx(distance)
+    assert minutes.expected("quick-mnist", 10, 80) is minutes.expected("quick-mnist", 10, 2000) is None
+    assert minutes.expected("alone", 11, 100) == pytest.approx(80)
+    assert minutes.expected("alone", 20, 100) is minutes.expected("other", 10, 100) is None
+
+
+def test_nothing_is_expected_of_a_changed_recipe(clock: list[GanRecipe], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9, ((19, 20),))})
+    assert of("quick-mnist", 1).words.endswith("expect a distance of 20 x real images'")
+    assert "expect" not in of("quick-mnist", 1, **{"objective.sigma": 0.1}).words
+    assert "expect" not in of("quick-mnist", 1, **{"budget.batch": 32}).words
+    assert "expect" not in of("quick-fashion", 1).words
 
 
 def test_a_recipe_as_it_stands_says_what_it_takes(clock: list[GanRecipe], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps of 0.1 s and 5e9 multiply-adds: a minute is 3 teraops."""
-    monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9.2, ((3, 20), (12, 10)))})
+    """Steps of 0.1 s: a minute with 32 channels, which then learn most, is 19,040 channels times steps."""
+    monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9.2, ((19.04, 20), (60, 10)))})
     recipe, whole = files.load("quick-mnist"), genlab.load_dataset("mnist")
     steps = Schedule.of(recipe, len(whole)).total_steps
     assert minutes.is_foretold(recipe)
@@ -116,17 +133,19 @@ def test_a_recipe_as_it_stands_says_what_it_takes(clock: list[GanRecipe], monkey
         f"quick-mnist: {steps:,} steps of 100.0 ms, {steps / 600:.2g} min here; expect a distance of 9.2 x real images'"
         "; with --minutes 1 about 20 x"
     )
-    monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9.2, ((12, 10),))})
+    monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9.2, ((60, 10),))})
     assert minutes.foretold(recipe, whole).endswith("9.2 x real images'")
     assert minutes.is_foretold(files.load("quick-mnist", {"engine.threads": 1, "logging.metrics_every": 7}))
     assert not minutes.is_foretold(files.load("quick-mnist", {"budget.batch": 32}))
     assert not minutes.is_foretold(files.load("quick-fashion"))
 
 
-def test_the_table_is_of_recipes_that_are_valid_with_it() -> None:
-    for name, rows in minutes.SUITED.items():
-        for _, overrides in rows:
-            assert files.load(name, overrides) != files.load(name)
+def test_what_is_known_is_of_recipes_as_they_are() -> None:
+    assert set(minutes.REACHED) == set(minutes.WIDTHS)
+    for name, widths in minutes.WIDTHS.items():
+        assert minutes.channels_of(files.load(name)) in widths
+        for n in widths:
+            assert minutes.channels_of(files.load(name, width(n))) == n
 
 
 def test_a_run_has_plain_numbers_and_goes_on(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -187,6 +187,39 @@ BLOCK = ("_mean", "_p10", "_p90")
 """What is added to the name of a quantity for its mean and quantiles over the steps since the last metric row."""
 
 
+Role = Literal[
+    "loss",
+    "training loss",
+    "test loss",
+    "training accuracy",
+    "test accuracy",
+    "reconstruction",
+    "kl",
+    "test reconstruction",
+    "test kl",
+    "active units",
+    "test active units",
+    "update",
+    "gradient",
+    "dead units",
+    "learning rate",
+    "loss of discriminator",
+    "loss of generator",
+    "held-out loss of discriminator",
+    "logit of real images",
+    "logit of generated images",
+    "update of discriminator",
+    "update of generator",
+    "gradient of discriminator",
+    "gradient of generator",
+    "dead units of discriminator",
+    "dead units of generator",
+    "learning rate of discriminator",
+    "learning rate of generator",
+]
+"""What a column is. Losses of both splits are means per image in the same unit; reconstruction and KL are in nats."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the metric rows.
@@ -197,6 +230,7 @@ class Column:
         live: what the progress bar calls it; empty: it is not shown there.
         epoch: how it is written in the line that ends an epoch, as a format; empty: it is not.
         block: whether rows also have its mean and its 10 % and 90 % quantiles over the steps since the last row.
+        role: what it means for whoever looks at runs of any family; empty: nothing that others need.
     """
 
     name: str
@@ -204,6 +238,7 @@ class Column:
     live: str = ""
     epoch: str = ""
     block: bool = False
+    role: Role | Literal[""] = ""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """How long a training may take, as plain numbers: `budget.minutes` becomes steps, and the settings that suit them.
 
-A few steps are timed on this machine, which gives the number of operations that fit into the time. What is best for so
-many operations is in a table (`SUITED`), from the searches in docs/performance.md. The steps are the nearest rung of a
-ladder of 8 %, so that the same command on the same machine resolves to the same numbers although no two timings agree.
+A few steps are timed on this machine, of networks of several widths (`WIDTHS`); the width that learns most in the time
+is taken. The steps are the nearest rung of a ladder of 8 %, so that the same command on
+the same machine resolves to the same numbers although no two timings agree.
 """
 
 from __future__ import annotations
@@ -44,22 +44,14 @@ OVERRUN = 1.1
 """How many times longer than planned a step must take for that to be said."""
 
 
-_SOONER: dict[str, Any] = {
-    "networks.generator.conditioning": "joint",
-    "networks.discriminator.minibatch_stddev": 4,
-    "objective.classification": 0.3,
-}
-_UNTOLD: dict[str, Any] = {"networks.discriminator.minibatch_stddev": 4}
-_NARROW: dict[str, Any] = {"networks.generator.ngf": 24, "networks.discriminator.ndf": 24}
-_FASTER: dict[str, Any] = {"optimisers.generator.lr": 0.0045, "optimisers.discriminator.lr": 0.0045}
-
-SUITED: dict[str, tuple[tuple[float, Mapping[str, Any]], ...]] = {
-    "quick-mnist": ((0, {**_SOONER, **_NARROW}), (20, _SOONER)),
-    "quick-fashion": ((0, {**_SOONER, **_NARROW, **_FASTER}), (4, {**_SOONER, **_NARROW}), (20, _SOONER)),
-    "quick-mnist-unconditional": ((0, {**_UNTOLD, **_NARROW}), (20, _UNTOLD)),
-}
-"""By recipe: from how many operations on (10^12 multiply-adds of the whole training) which settings are best. A recipe
-that is not here keeps its own."""
+WIDTHS: dict[str, tuple[int, ...]] = dict.fromkeys(
+    ("quick-mnist", "quick-fashion", "quick-mnist-unconditional"), (32, 24, 16)
+)
+"""By recipe: the channels ngf and ndf that come into question, the most first. What such a GAN reaches goes with its
+channels times its steps (docs/performance.md), and how much longer a step of more channels takes is a matter of the
+machine. A recipe that is not here keeps its own."""
+BETTER = 1.1
+"""How many times more channels times steps fewer channels must give: two timings of one machine differ, too."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +60,17 @@ class Reached:
 
     Attributes:
         itself: the recipe as it stands.
-        suited: with the settings of `SUITED`: (10^12 multiply-adds, distance), with rising operations.
+        learned: (channels times thousand steps, distance), with rising channels times steps.
     """
 
     itself: float
-    suited: tuple[tuple[float, float], ...]
+    learned: tuple[tuple[float, float], ...]
 
 
 REACHED = {
-    "quick-mnist": Reached(3.8, ((1.6, 8.4), (2.2, 4.7))),
-    "quick-fashion": Reached(29, ((1.5, 57), (2.2, 41), (11.7, 11))),
-    "quick-mnist-unconditional": Reached(28, ((2.2, 58),)),
+    "quick-mnist": Reached(2.3, ((18.4, 4.7), (72, 2.3))),
+    "quick-fashion": Reached(13.5, ((18.4, 41), (72, 13.5))),
+    "quick-mnist-unconditional": Reached(10, ((18.6, 57), (72, 10))),
 }
 
 
@@ -104,21 +96,36 @@ def rung(steps: float) -> int:
     return max(1, round(LADDER ** round(math.log(max(1.0, steps), LADDER))))
 
 
-def suited(recipe: str, teraops: float) -> dict[str, Any]:
-    """The settings for a recipe with so many operations."""
-    rows = [overrides for least, overrides in SUITED.get(recipe, ()) if least <= teraops]
-    return dict(rows[-1]) if rows else {}
+def width(n: int) -> dict[str, Any]:
+    """The overrides for n channels in both networks."""
+    return {"networks.generator.ngf": n, "networks.discriminator.ndf": n}
 
 
-def expected(recipe: str, teraops: float) -> float | None:
-    """The Frechet distance, over that of real images, that a recipe with suited settings reaches with so many
-    operations: between two that are known a power of them, and up to a fifth beyond the ends what is known there; None
-    farther out."""
-    known = REACHED[recipe].suited if recipe in REACHED else ()
-    if not known or not known[0][0] / 1.2 <= teraops <= known[-1][0] * 1.2:
+def widest(seconds: Mapping[int, float]) -> int:
+    """The channels with which most is learned in a given time.
+
+    Args:
+        seconds: channels -> of a step.
+
+    >>> widest({32: 0.026, 24: 0.023, 16: 0.015}), widest({32: 0.12, 24: 0.08, 16: 0.045})
+    (32, 16)
+    """
+    best, *narrower = sorted(seconds, reverse=True)
+    for n in narrower:
+        if n / seconds[n] > BETTER * best / seconds[best]:
+            best = n
+    return best
+
+
+def expected(recipe: str, channels: int, steps: int) -> float | None:
+    """The Frechet distance, over that of real images, that a recipe reaches with so many channels and steps: between
+    two that are known a power of their product, and up to a fifth beyond the ends what is known there; None farther
+    out."""
+    known, learned = REACHED[recipe].learned if recipe in REACHED else (), channels * steps / 1000
+    if not known or not known[0][0] / 1.2 <= learned <= known[-1][0] * 1.2:
         return None
-    operations, distances = np.log(known).T
-    return float(np.exp(np.interp(math.log(teraops), operations, distances)))
+    products, distances = np.log(known).T
+    return float(np.exp(np.interp(math.log(learned), products, distances)))
 
 
 def is_foretold(recipe: Recipe) -> bool:
@@ -134,13 +141,37 @@ def foretold(recipe: Recipe, whole: Dataset) -> str:
     Args:
         whole: the training images as they are.
     """
-    step = timed(recipe, used_by(recipe, whole))
-    steps = Schedule.of(recipe, len(whole)).total_steps
-    seconds, a_minute = steps * step.seconds, 60 / step.seconds * step.multiply_adds / 1e12
-    words = f"{recipe.name}: {steps:,} steps of {1000 * step.seconds:.1f} ms, {seconds / 60:.2g} min here; expect a "
-    words += f"distance of {REACHED[recipe.name].itself:.2g} x real images'"
-    distance = expected(recipe.name, a_minute)
+    seconds = _of_a_step(recipe.name, {}, whole)
+    best, own = widest(seconds), channels_of(recipe)
+    steps, a_minute = Schedule.of(recipe, len(whole)).total_steps, rung(60 / seconds[best])
+    words = f"{recipe.name}: {steps:,} steps of {1000 * seconds[own]:.1f} ms, {steps * seconds[own] / 60:.2g} min here"
+    words += f"; expect a distance of {REACHED[recipe.name].itself:.2g} x real images'"
+    distance = expected(recipe.name, best, a_minute)
     return words if distance is None else f"{words}; with --minutes 1 about {distance:.2g} x"
+
+
+def channels_of(recipe: Recipe) -> int:
+    """The channels ngf of a recipe of `WIDTHS`."""
+    found: int = recipe.networks.generator.ngf  # type: ignore[union-attr]
+    return found
+
+
+def _of_a_step(source: RecipeSource, overrides: Mapping[str, Any], whole: Dataset) -> dict[int, float]:
+    """The seconds of a step of a recipe of `WIDTHS`, by its channels."""
+    seconds = {}
+    for n in WIDTHS[files.load(source, overrides).name]:
+        recipe = settle(source, {**overrides, **width(n)}, lambda name: whole)[0]
+        seconds[n] = timed(recipe, used_by(recipe, whole), least=SECONDS / 3).seconds
+    return seconds
+
+
+def _differs_in_size_alone(recipe: Recipe) -> bool:
+    """Whether a recipe is a built-in one of which it is known what it reaches, but for channels and length."""
+    if recipe.name not in REACHED:
+        return False
+    plain = files.load(recipe.name, {**width(channels_of(recipe)), "budget.batch": recipe.budget.batch})
+    same = plain.model_copy(update={field: getattr(recipe, field) for field in ("budget", "engine", "logging")})
+    return same == recipe and recipe.budget.batch == files.load(recipe.name).budget.batch
 
 
 def length(minutes: float, step: Timed, schedule: Schedule) -> dict[str, Any]:
@@ -192,13 +223,11 @@ def resolved(
     assert minutes is not None
     if both := [path for path in ("budget.epochs", "budget.max_steps") if overrides.get(path) is not None]:
         raise UsageError(f"budget.minutes is {minutes:g}, but {both[0]} is {overrides[both[0]]}; give one of them")
-    step = timed(recipe, used_by(recipe, whole), custom, objective)
-    teraops = 60 * minutes / step.seconds * step.multiply_adds / 1e12
-    table = recipe.name if recipe.name in SUITED else str(source)
-    plain = {**suited(table, teraops), **overrides}
-    if plain != overrides:
+    plain = dict(overrides)
+    if not custom and recipe.name in WIDTHS and not width(0).keys() & overrides.keys():
+        plain |= width(widest(_of_a_step(source, overrides, whole)))
         recipe = settle(source, plain, lambda name: whole)[0]
-        step = timed(recipe, used_by(recipe, whole), custom, objective)
+    step = timed(recipe, used_by(recipe, whole), custom, objective)
     schedule = Schedule.of(recipe, min(len(whole), recipe.data.subset or len(whole)))
     name = f"{recipe.name}-{minutes:g}min"
     plain |= {"name": name, "budget.minutes": None, **length(minutes, step, schedule)}
@@ -210,19 +239,24 @@ def resolved(
         "base": {"name": recipe.name, "sha256": hashlib.sha256(files.dump(recipe).encode()).hexdigest()},
     }
     words = f"{minutes:g} min: {steps:,} steps of {1000 * step.seconds:.1f} ms, {facts['teraops']:.2g} teraops"
-    if distance := expected(table, facts["teraops"]):
+    if _differs_in_size_alone(recipe) and (distance := expected(recipe.name, channels_of(recipe), steps)):
         words += f"; expect a distance of {distance:.2g} x real images'"
     return Resolved(plain, facts, words)
 
 
 def timed(
-    recipe: Recipe, dataset: Dataset, custom: CustomNetworks | None = None, objective: AdversarialLoss | None = None
+    recipe: Recipe,
+    dataset: Dataset,
+    custom: CustomNetworks | None = None,
+    objective: AdversarialLoss | None = None,
+    least: float = SECONDS,
 ) -> Timed:
     """Time steps of a recipe, on real images; nothing of them stays.
 
     Args:
         dataset: what is trained on, in the recipe's size.
         custom, objective: the caller's own parts.
+        least: seconds that are timed.
     """
     plain = recipe.model_copy(update={"budget": recipe.budget.model_copy(update={"minutes": None})})
     assembly = assemble(plain, dataset, 0, copy.deepcopy(dict(custom or {})))
@@ -233,13 +267,13 @@ def timed(
     x = torch.from_numpy(dataset.images)
     y = None if dataset.labels is None else torch.from_numpy(dataset.labels)
     endless = Schedule(len(dataset), recipe.budget.batch, assembly.schedule.steps_per_epoch, 1_000_000)
-    with stage("timing a few steps", SECONDS), threads.pinned():
+    with stage("timing a few steps", least), threads.pinned():
         for step, rows in batches(endless, assembly.keyed, after=0):
             began = time.perf_counter()
             with assembly.keyed.scope("networks", step), suppress(NonFiniteError):  # The training will say so.
                 model.step(x[rows], None if y is None else y[rows], step)
             spent.append(time.perf_counter() - began)
-            if len(spent) >= WARM + LEAST and sum(spent[WARM:]) >= SECONDS:
+            if len(spent) >= WARM + LEAST and sum(spent[WARM:]) >= least:
                 break
     return Timed(statistics.mean(spent[WARM:]), per_image * recipe.budget.batch)
 

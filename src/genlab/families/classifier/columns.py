@@ -7,16 +7,16 @@ from genlab.families.base import Column
 from genlab.recipe import ClassifierRecipe
 
 COLUMNS = (
-    Column("loss", "Loss/Training minibatch", live="loss", block=True),
+    Column("loss", "Loss/Training minibatch", live="loss", block=True, role="loss"),
     Column("accuracy", "Accuracy/training minibatch", live="accuracy", block=True),
-    Column("train_loss", "Loss/Training epoch", epoch="train loss {:.4f}"),
-    Column("test_loss", "Loss/Test", epoch="test loss {:.4f}"),
-    Column("train_accuracy", "Accuracy/training epoch", epoch="train accuracy {:.2%}"),
-    Column("test_accuracy", "Accuracy/test", epoch="test accuracy {:.2%}"),
-    Column("grad_norm", "GradientNorm"),
-    Column("update", "Update"),
-    Column("dead_units", "DeadUnits"),
-    Column("lr", "LearningRate"),
+    Column("train_loss", "Loss/Training epoch", epoch="train loss {:.4f}", role="training loss"),
+    Column("test_loss", "Loss/Test", epoch="test loss {:.4f}", role="test loss"),
+    Column("train_accuracy", "Accuracy/training epoch", epoch="train accuracy {:.2%}", role="training accuracy"),
+    Column("test_accuracy", "Accuracy/test", epoch="test accuracy {:.2%}", role="test accuracy"),
+    Column("grad_norm", "GradientNorm", role="gradient"),
+    Column("update", "Update", role="update"),
+    Column("dead_units", "DeadUnits", role="dead units"),
+    Column("lr", "LearningRate", role="learning rate"),
 )
 
 
