@@ -68,9 +68,9 @@ class Reached:
 
 
 REACHED = {
-    "quick-mnist": Reached(2.3, ((18.4, 4.7), (72, 2.3))),
-    "quick-fashion": Reached(13.5, ((18.4, 41), (72, 13.5))),
-    "quick-mnist-unconditional": Reached(10, ((18.6, 57), (72, 10))),
+    "quick-mnist": Reached(2.1, ((18.4, 4.7), (60, 2.1))),
+    "quick-fashion": Reached(14.4, ((18.4, 41), (26.9, 26.8), (60, 14.4), (98, 10.9))),
+    "quick-mnist-unconditional": Reached(11, ((18.6, 57), (60, 11))),
 }
 
 
