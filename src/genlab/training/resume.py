@@ -72,11 +72,6 @@ def resume(
         wanted = _changed(began, epochs, overrides)
         _check_recipe(run, began, wanted)
         saved = _saved(run, strict)
-        if saved is None and (origin := provenance.get("forked_from")):
-            raise CheckpointError(
-                f"{run.path}: no checkpoint is left, and a fork cannot begin at its first step; fork "
-                f"{origin['run']} at step {origin['step']} again"
-            )
         step, schedule = (saved.step if saved else 0), Schedule.of(wanted, provenance["data"]["images"])
         if step >= schedule.total_steps:
             for split in SPLITS if data_is_there(run) else ():
@@ -189,6 +184,11 @@ def _check_recipe(run: OpenRun, began: Recipe, wanted: Recipe) -> None:
 
 def _saved(run: OpenRun, strict: bool) -> checkpoint.Checkpoint | None:
     if not checkpoint.found(run.checkpoints):
+        if origin := run.directory.provenance.get("forked_from"):
+            raise CheckpointError(
+                f"{run.path}: no checkpoint is left, and a fork cannot begin at its first step; fork "
+                f"{origin['run']} at step {origin['step']} again"
+            )
         return None
     saved, damaged = checkpoint.newest(run.checkpoints)
     if damaged and strict:

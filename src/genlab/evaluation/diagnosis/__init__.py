@@ -1,0 +1,31 @@
+"""What is wrong with a training, and what is not: rules over its rows and evaluations, in the field's terms.
+
+`diagnose` asks every rule. A rule is a pure function of an `Evidence` that gives findings, or says what it lacks.
+"""
+
+from __future__ import annotations
+
+from genlab.evaluation.diagnosis import game, learning, optimisation, samples
+from genlab.evaluation.diagnosis.evidence import Evidence
+from genlab.evaluation.diagnosis.finding import CannotTell, Diagnosis, Finding, ordered
+
+__all__ = ["CannotTell", "Diagnosis", "Evidence", "Finding", "diagnose"]
+AT_ONCE = optimisation.RULES
+"""Rules whose faults are never too early to tell."""
+PATIENT = (*game.RULES, *samples.RULES, *learning.RULES)
+WARM_UP = 0.2
+"""The share of a training before which what others find is a warning: it may pass."""
+
+
+def diagnose(evidence: Evidence) -> Diagnosis:
+    """All that is to be said of a training, the worst first."""
+    early = evidence.step < WARM_UP * (evidence.total or 0)
+    findings: list[Finding] = []
+    unknown: list[CannotTell] = []
+    for rule in (*AT_ONCE, *PATIENT):
+        for said in rule(evidence):
+            if isinstance(said, CannotTell):
+                unknown.append(said)
+            else:
+                findings.append(said.warned() if early and rule in PATIENT else said)
+    return Diagnosis(evidence.step, ordered(findings), tuple(unknown))

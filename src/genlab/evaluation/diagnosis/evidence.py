@@ -1,0 +1,228 @@
+"""What a diagnosis may look at: the curves of a training by what they mean, its evaluations, and what is known of it.
+
+Rules get an `Evidence` and nothing else. It is made of metric rows and evaluations, of a run's or of anybody's loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genlab.families.base import Column
+from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe
+from genlab.recipe.objectives import LOSSES
+from genlab.runs.rows import Row
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Numbers over steps, the rows that have a finite one: steps (n,), values (n,)."""
+
+    steps: Floats
+    values: Floats
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def last(self, share: float = 0.1, least: int = 5) -> Floats:
+        """The values of the last part of the steps, and of at least so many rows."""
+        if not len(self):
+            return self.values
+        rows = int(np.count_nonzero(self.steps >= self.steps[-1] * (1 - share)))
+        return self.values[-max(rows, least) :]
+
+    def since(self, step: float) -> Curve:
+        """The rows from a step on."""
+        kept = self.steps >= step
+        return Curve(self.steps[kept], self.values[kept])
+
+
+EMPTY = Curve(np.empty(0), np.empty(0))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An evaluation.
+
+    Attributes:
+        step: of the weights that were measured.
+        samples: how many images.
+        values: of each metric its value, where it could be had.
+        floors: the same of real images.
+        classes: a row for each class: class, share, share_in_data, requested_class_accuracy, within_class_diversity,
+            legibility.
+    """
+
+    step: int
+    samples: int
+    values: Mapping[str, float]
+    floors: Mapping[str, float]
+    classes: Sequence[Mapping[str, Any]] = ()
+
+    @classmethod
+    def of(cls, step: int, record: Mapping[str, Any]) -> Measured:
+        """From an evaluation's record."""
+        found = record["metrics"].items()
+        return cls(
+            step,
+            record["protocol"]["samples"],
+            {name: float(each["value"]) for name, each in found if each["value"] is not None},
+            {name: float(each["floor"]) for name, each in found if each["floor"] is not None},
+            record["classes"],
+        )
+
+    @property
+    def distance(self) -> float | None:
+        """The Frechet distance over that of real images."""
+        value, floor = (side.get("frechet_distance") for side in (self.values, self.floors))
+        return value / floor if value is not None and floor else None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a training beside its numbers.
+
+    Attributes:
+        adversarial, latent, naming: whether it is a game of D and G; has a code with a KL term; names classes.
+        conditional: whether images are drawn of a class that is asked for.
+        border: whether the sign of a logit of D says "real" or "generated".
+        pairs: whether D compares images in pairs, so that only differences of logits mean anything.
+        rest_discriminator, rest_generator: the losses where D cannot tell; None where no level is known.
+        discriminator_learns, generator_learns: whether the recipe lets them.
+        images: training images.
+        classes: of the data.
+        failure: why the training ended, where it failed.
+    """
+
+    adversarial: bool = False
+    latent: bool = False
+    naming: bool = False
+    conditional: bool = False
+    border: bool = False
+    pairs: bool = False
+    rest_discriminator: float | None = None
+    rest_generator: float | None = None
+    discriminator_learns: bool = True
+    generator_learns: bool = True
+    images: int | None = None
+    classes: int = 0
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that rules see.
+
+    Attributes:
+        step: the newest step.
+        total: the steps that were planned; None where that is not known.
+        curves: by role (`families.base.Role`).
+        evaluations: in order of their steps.
+        known: what is known beside that.
+    """
+
+    step: int
+    total: int | None
+    curves: Mapping[str, Curve]
+    evaluations: tuple[Measured, ...]
+    known: Known
+
+    def curve(self, role: str) -> Curve:
+        """The curve of a role; empty where it was not logged."""
+        return self.curves.get(role, EMPTY)
+
+    def metric(self, name: str) -> Curve:
+        """A metric over the evaluations that have it."""
+        there = [each for each in self.evaluations if name in each.values]
+        return Curve(np.array([each.step for each in there], float), np.array([each.values[name] for each in there]))
+
+    def distances(self) -> Curve:
+        """The Frechet distance over that of real images, over the evaluations."""
+        there = [(each.step, each.distance) for each in self.evaluations if each.distance is not None]
+        return Curve(np.array([step for step, _ in there], float), np.array([value for _, value in there], float))
+
+    def until(self, step: int) -> Evidence:
+        """What was known at a step."""
+        curves = {}
+        for role, curve in self.curves.items():
+            kept = curve.steps <= step
+            curves[role] = Curve(curve.steps[kept], curve.values[kept])
+        seen = tuple(each for each in self.evaluations if each.step <= step)
+        known = self.known if step >= self.step else replace(self.known, failure="")
+        return replace(self, step=min(step, self.step), curves=curves, evaluations=seen, known=known)
+
+
+def curves_of(rows: Sequence[Row], columns: Iterable[Column]) -> dict[str, Curve]:
+    """The columns that have a role, as curves. Of quantities that rows have the mean of, over the steps since the last
+    row, it is that mean: a minibatch is noise."""
+    found: dict[str, Curve] = {}
+    for column in columns:
+        if not column.role:
+            continue
+        there = [(row["step"], row.get(f"{column.name}_mean", row.get(column.name))) for row in rows]
+        kept = [(step, value) for step, value in there if value is not None and np.isfinite(value)]
+        if kept:
+            steps, values = np.array(kept, float).T
+            found[column.role] = Curve(steps, values)
+    return found
+
+
+def known_of(recipe: Recipe, images: int | None, classes: int, failure: str = "") -> Known:
+    """What a recipe says of a training."""
+    family = FAMILIES[recipe.family]
+    name = getattr(getattr(recipe, "objective", None), "loss", "")
+    loss = LOSSES.get(name) if family.scoring else None
+    half = getattr(getattr(recipe, "objective", None), "discriminator_terms", "sum") == "half-sum"
+    rest = loss.rest_discriminator if loss else None
+    players = getattr(getattr(recipe, "objective", None), "players", "both")
+    return Known(
+        adversarial=family.scoring is not None,
+        latent=family.bounding is not None,
+        naming=family.naming is not None,
+        conditional=recipe.conditional,
+        border=bool(loss and loss.has_border),
+        pairs=bool(loss and loss.pairs),
+        rest_discriminator=None if rest is None else rest / 2 if half else rest,
+        rest_generator=loss.rest_generator if loss else None,
+        discriminator_learns=players != "generator",
+        generator_learns=players != "discriminator",
+        images=images,
+        classes=classes,
+        failure=failure,
+    )
+
+
+Predicate = Callable[[Measured], bool]
+
+
+def episodes(steps: Sequence[float], flags: Sequence[bool], stays: int = 1) -> list[tuple[tuple[int, int], int | None]]:
+    """When something was so: ((last step before, first step), step at which it was over or None) of each time.
+
+    Args:
+        steps, flags: in order; whether it was so at each step.
+        stays: how often in a row it must be so to count.
+
+    >>> episodes([10, 20, 30, 40], [False, True, True, False])
+    [((10, 20), 40)]
+    >>> episodes([10, 20, 30], [True, False, True])
+    [((0, 10), 20), ((20, 30), None)]
+    """
+    found: list[tuple[tuple[int, int], int | None]] = []
+    k = 0
+    while k < len(flags):
+        if not flags[k]:
+            k += 1
+            continue
+        end = next((j for j in range(k, len(flags)) if not flags[j]), len(flags))
+        if end - k >= stays:
+            before = int(steps[k - 1]) if k else 0
+            found.append(((before, int(steps[k])), int(steps[end]) if end < len(flags) else None))
+        k = end
+    return found

@@ -1,0 +1,112 @@
+"""Rules about codes and about what is learned from given answers: posterior collapse, overfitting, underfitting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from genlab.evaluation.diagnosis.evidence import Curve, Evidence, episodes
+from genlab.evaluation.diagnosis.finding import CannotTell, Finding
+
+SILENT = 0.1
+"""Nats of KL per image below which z says next to nothing."""
+RISES, GAP, CHANCE = 0.02, 0.1, 2.0
+
+
+def posterior_collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """The summed KL is below `SILENT` nats per image, or no latent unit is active (Burda et al. 2016): the encoder says
+    nothing of the image, and the decoder draws their mean (Bowman et al. 2016)."""
+    if not e.known.latent:
+        return
+    kl = e.curve("test kl") if len(e.curve("test kl")) else e.curve("kl")
+    units = e.curve("test active units") if len(e.curve("test active units")) else e.curve("active units")
+    if not len(kl):
+        yield CannotTell("posterior-collapse", "rows with the KL term in nats")
+        return
+    silent = kl.values < SILENT
+    found = episodes(kl.steps.tolist(), silent.tolist())
+    if not found or found[-1][1] is not None:
+        return
+    active = f", active units {units.values[-1]:.0f}" if len(units) else ""
+    yield Finding(
+        "posterior-collapse",
+        "fault",
+        "Posterior collapse: z says nothing of the image, and every z gives one image",
+        since=found[-1][0],
+        seen=(f"KL {kl.values[-1]:.2g} nats per image{active}; a code in use has several nats",),
+        cause="the KL term weighs too much beside the reconstruction",
+    )
+
+
+def kl_rises(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """The KL rises while the reconstruction falls: information flows into z, which is learning."""
+    kl, rebuilt = e.curve("kl"), e.curve("reconstruction")
+    if not e.known.latent or len(kl) < 10 or len(rebuilt) < 10:
+        return
+    half = len(kl) // 2
+    rising = np.median(kl.values[half:]) > 1.1 * np.median(kl.values[:half])
+    if rising and np.median(rebuilt.values[half:]) < np.median(rebuilt.values[:half]):
+        yield Finding(
+            "kl-rises",
+            "note",
+            f"The KL rises, to {np.median(kl.last()):.3g} nats, while the reconstruction gets better: z learns",
+            no="a rising KL is no alarm",
+        )
+
+
+def overfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """The test loss has risen by more than `RISES` of its least value for three epochs in a row, while the training
+    loss fell; or training accuracy is more than `GAP` above test accuracy."""
+    test, train = e.curve("test loss"), e.curve("training loss") if len(e.curve("training loss")) else e.curve("loss")
+    if not len(test):
+        if e.known.latent or e.known.naming:
+            yield CannotTell("overfitting", "a test split")
+        return
+    a, b = e.curve("training accuracy"), e.curve("test accuracy")
+    if len(a) and len(b):
+        apart = np.interp(b.steps, a.steps, a.values) - b.values > GAP
+        found = episodes(b.steps.tolist(), apart.tolist(), stays=2)
+        if found and found[-1][1] is None:
+            yield _overfits(
+                e, found[-1][0], f"accuracy {a.values[-1]:.1%} in training, {b.values[-1]:.1%} on the test split", test
+            )
+            return
+    if len(test) < 4:
+        return
+    least = np.minimum.accumulate(test.values)
+    risen = (test.values > least + RISES * np.abs(least)) & (np.interp(test.steps, train.steps, train.values) < least)
+    found = episodes(test.steps.tolist(), risen.tolist(), stays=3)
+    if found and found[-1][1] is None:
+        yield _overfits(e, found[-1][0], f"test loss {test.values[-1]:.3g}, at its best {least[-1]:.3g}", test)
+
+
+def _overfits(e: Evidence, since: tuple[int, int], seen: str, test: Curve) -> Finding:
+    best = int(test.steps[np.argmin(test.values)])
+    return Finding(
+        "overfitting",
+        "fault",
+        "Overfitting: it gets better on its training images and worse on others",
+        since=since,
+        seen=(seen,),
+        cause=f"{e.known.images:,} training images are few" if e.known.images and e.known.images < 5000 else "",
+        keep=best,
+    )
+
+
+def nothing_named(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """Training accuracy never exceeded `CHANCE` times chance, after two epochs."""
+    train = e.curve("training accuracy")
+    if not e.known.naming or e.known.classes < 2 or len(train) < 2:
+        return
+    if train.values.max() < CHANCE / e.known.classes:
+        yield Finding(
+            "nothing-learned",
+            "fault",
+            "Nothing was learned: the classes are guessed",
+            since=(0, int(train.steps[-1])),
+            seen=(f"training accuracy {train.values[-1]:.1%}; by chance {1 / e.known.classes:.1%}",),
+        )
+
+
+RULES = (posterior_collapse, kl_rises, overfitting, nothing_named)

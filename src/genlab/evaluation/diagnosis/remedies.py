@@ -1,0 +1,165 @@
+"""What may help against a finding: at most three fields of the very recipe, valid for it.
+
+Each finding has candidates, tried in order; the first that is a change, and a valid recipe, is proposed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from genlab.errors import GenlabError
+from genlab.evaluation.diagnosis.evidence import Evidence
+from genlab.evaluation.diagnosis.finding import Finding
+from genlab.recipe import BaseRecipe, files
+
+USUAL = 0.002
+"""Size of an update over that of the weights that is aimed at."""
+Changes = Mapping[str, Any]
+Candidates = Callable[[BaseRecipe, Evidence], Iterator[tuple[Changes, str]]]
+"""(recipe, evidence) -> changes with what to expect of them, the most promising first."""
+FAIRER = "D learns to hold its slope down, so that G hears of it early on"
+
+
+def proposed(finding: Finding, recipe: BaseRecipe, evidence: Evidence) -> tuple[Changes, str]:
+    """The changes to try, and what to expect; empty where nothing is known to help."""
+    candidates = CANDIDATES.get(finding.name)
+    for changes, expect in candidates(recipe, evidence) if candidates else ():
+        with suppress(GenlabError):
+            if files.load(files.to_dict(recipe), changes) != recipe:
+                return changes, expect
+    return {}, ""
+
+
+def _players(recipe: BaseRecipe) -> list[str]:
+    """The paths of the optimisers."""
+    return list(recipe.optimiser_sections())
+
+
+def _rates(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    """Learning rates with which updates would be `USUAL` times the weights."""
+    plain, changes = files.leaves(recipe), {}
+    for path in _players(recipe):
+        who = path.rpartition(".")[2]
+        curve = evidence.curve("update" if path == "optimiser" else f"update of {who}")
+        size = float(curve.last().mean()) if len(curve) else 0.0
+        rate = plain[f"{path}.lr"]
+        if size > 0 and not 0.1 < size / USUAL < 10:
+            changes[f"{path}.lr"] = _round(rate * USUAL / size)
+    if changes:
+        yield changes, f"updates of about {USUAL:g} of the weights"
+    yield {f"{path}.lr": _round(plain[f"{path}.lr"] / 10) for path in _players(recipe)}, "smaller steps"
+
+
+def _round(value: float) -> float:
+    """To one digit."""
+    return float(f"{value:.0e}") if value and math.isfinite(value) else value
+
+
+def _bounded(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    plain = files.leaves(recipe)
+    if plain.get("objective.loss") == "wasserstein":
+        yield (
+            {"objective.penalty": "gradient-penalty", "objective.lambda": 10.0},
+            "a critic whose slope is about 1, as a Wasserstein loss needs",
+        )
+        yield {"objective.clip": 0.01}, "a critic with a bound, as a Wasserstein loss needs"
+    yield from _rates(recipe, evidence)
+
+
+def _fair_game(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    plain = files.leaves(recipe)
+    if plain.get("objective.loss") in ("saturating", "bce-on-probabilities"):
+        yield {"objective.loss": "non-saturating"}, "a gradient that reaches G however sure D is"
+    yield (
+        {"objective.penalty": "r1-r2-finite-difference", "objective.lambda": 0.2, "objective.sigma": 0.05},
+        FAIRER,
+    )
+    rate = plain.get("optimisers.discriminator.lr")
+    if rate:
+        yield {"optimisers.discriminator.lr": _round(rate / 4)}, "a D that leaves G time to follow"
+
+
+def _stronger(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    rate = files.leaves(recipe).get("optimisers.discriminator.lr")
+    if rate:
+        yield {"optimisers.discriminator.lr": _round(4 * rate)}, "a D that sees what is wrong"
+
+
+def _several(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    """D sees several images at once."""
+    plain = files.leaves(recipe)
+    if (latent := plain.get("networks.latent")) and latent < 8:
+        yield {"networks.latent": 16}, "room for variety in z"
+    yield {"objective.packing": 2}, "D sees two images at once, and can tell that they are alike"
+    group = 4 if recipe.budget.batch % 4 == 0 else 2
+    yield (
+        {"networks.discriminator.minibatch_stddev": group},
+        "D sees how much images of a group differ, and can tell that they are alike",
+    )
+    yield from _fair_game(recipe, evidence)
+
+
+def _told(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    yield {"networks.discriminator.kind": "projection-dcgan"}, "a D that is told the class, and asks for it"
+    yield {"objective.classification": 0.3}, "a D that names classes, and a G that must be named rightly"
+
+
+def _more_images(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    yield {"augmentation": {"translation": 0.125, "cutout": 0.5}}, "a D that never sees an image twice"
+    yield {"augmentation": {"probability": 0.5, "shift": 2}}, "images that are never the same twice"
+    plain = files.leaves(recipe)
+    for path in _players(recipe):
+        yield {f"{path}.weight_decay": max(1e-4, 10 * plain.get(f"{path}.weight_decay", 0))}, "smaller weights"
+
+
+def _calmer(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    yield {"ema": {"decay": 0.999}}, "an average of G's weights, which draws better than the last ones"
+    yield {f"{path}.schedule": "linear" for path in _players(recipe)}, "steps that end at 0"
+    yield from _rates(recipe, evidence)
+
+
+def _heard(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    plain = files.leaves(recipe)
+    if (beta := plain.get("objective.beta")) and beta > 1:
+        yield {"objective.beta": 1.0}, "the bound itself"
+    yield {"objective.reconstruction": "sum", "objective.kl": "sum"}, "both terms in nats, as the bound has them"
+    yield {"objective.free_bits": 0.5}, "some nats for each unit at no cost"
+
+
+def _both(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    yield {"objective.players": "both"}, "both learn"
+
+
+def _alive(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    for path in files.leaves(recipe):
+        if path.endswith(".activation"):
+            yield {path: "leaky-relu"}, "units that cannot die"
+    yield from _rates(recipe, evidence)
+
+
+CANDIDATES: dict[str, Candidates] = {
+    "learning-rate-too-large": _rates,
+    "learning-rate-too-small": _rates,
+    "divergence": _bounded,
+    "discriminator-not-learning": _both,
+    "generator-not-learning": _both,
+    "discriminator-won": _fair_game,
+    "discriminator-weak": _stronger,
+    "discriminator-overfitting": _more_images,
+    "mode-collapse": _several,
+    "z-ignored": _several,
+    "missing-classes": _several,
+    "low-diversity": _several,
+    "condition-ignored": _told,
+    "memorisation": _more_images,
+    "noise": _calmer,
+    "late-degradation": _calmer,
+    "oscillation": _calmer,
+    "posterior-collapse": _heard,
+    "overfitting": _more_images,
+    "dead-units": _alive,
+    "nothing-learned": _rates,
+}

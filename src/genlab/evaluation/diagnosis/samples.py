@@ -1,0 +1,251 @@
+"""Rules about the images that a model makes: collapse, missing classes, ignored z or class, copies, noise, blur."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from genlab.evaluation.diagnosis.evidence import Evidence, Measured, episodes
+from genlab.evaluation.diagnosis.finding import CannotTell, Finding
+
+SAMPLES = "samples (an evaluation during training)"
+COLLAPSED = 0.1
+NARROW = 0.5
+IGNORED = 0.5
+COPIED, FEW = 0.05, 5000
+GRAINY, BLURRED = 2.0, 0.5
+WORSE = 1.5
+UNLEARNED = 0.8
+
+
+def _lasting(
+    e: Evidence, metric: str, holds: Callable[[Measured], bool], stays: int = 1
+) -> tuple[list[Measured], list[tuple[tuple[int, int], int | None]]]:
+    """The evaluations that have a metric, and when something held of them."""
+    there = [each for each in e.evaluations if metric in each.values]
+    return there, episodes([each.step for each in there], [holds(each) for each in there], stays)
+
+
+def collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """The root mean square distance of two samples (of one class, where classes are asked for) is less than
+    `COLLAPSED` of that of real images. Losses cannot tell: a game may look balanced meanwhile."""
+    name = "z-ignored" if e.known.conditional else "mode-collapse"
+    there, found = _lasting(e, "spread_ratio", lambda each: each.values["spread_ratio"] < COLLAPSED)
+    if not there:
+        yield CannotTell(name, SAMPLES)
+    for since, until in found:
+        now = next(each for each in there if each.step == since[1]) if until else there[-1]
+        before = [each for each in there if each.step < since[1]]
+        best = max(before, key=lambda each: each.values["spread_ratio"], default=None)
+        earlier = f"; at step {best.step:,} it was {best.values['spread_ratio']:.2g}" if best else ""
+        title = (
+            "z is ignored: of each class every z gives nearly the same picture"
+            if e.known.conditional
+            else "Mode collapse: every z gives nearly the same image"
+        )
+        yield Finding(
+            name,
+            "fault",
+            title,
+            since=since,
+            until=until,
+            seen=(f"the spread between samples is {now.values['spread_ratio']:.2g} of that of real images{earlier}",),
+            keep=_best(e, since[1]),
+        )
+
+
+def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """Classes of the data are drawn less than a tenth as often as in the data."""
+    there, found = _lasting(e, "missing_classes", lambda each: each.values["missing_classes"] >= 1)
+    if not there:
+        yield CannotTell("missing-classes", "a judge that tells the classes, and " + SAMPLES)
+    for since, until in found:
+        now = next(each for each in there if each.step == since[1]) if until else there[-1]
+        number = round(now.values["missing_classes"])
+        rows = [row for row in now.classes if row.get("share") is not None and row.get("share_in_data")]
+        lost = [str(row["class"]) for row in rows if row["share"] < 0.1 * row["share_in_data"]]
+        most = sorted(rows, key=lambda row: -float(row["share"]))[:4]
+        shares = ", ".join(f"{row['class']} {row['share']:.0%}" for row in most)
+        of = len(rows) or e.known.classes
+        names = f": {', '.join(lost[:6])}" if lost else ""
+        are = "is" if number == 1 else "are"
+        yield Finding(
+            "missing-classes",
+            "fault" if number >= max(2, 0.2 * of) else "warning",
+            f"{number} of {of} classes {are} missing{names}",
+            since=since,
+            until=until,
+            seen=(f"{shares} of {now.samples:,} samples",) if shares else (),
+            no=_precision(now),
+            keep=_best(e, since[1]),
+        )
+
+
+def _precision(now: Measured) -> str:
+    if now.values.get("precision", 0) < NARROW or "coverage" not in now.values:
+        return ""
+    real = f" (real images: {now.floors['coverage']:.2f})" if "coverage" in now.floors else ""
+    return (
+        f"precision {now.values['precision']:.2f} is no praise here: a few typical shapes are enough for it; coverage "
+        f"is {now.values['coverage']:.2g}{real}"
+    )
+
+
+def low_diversity(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """Recall is below `NARROW` of that of real images while precision is above it: what is drawn is good, and too
+    little of what there is."""
+    there = [each for each in e.evaluations if "recall" in each.values and each.floors.get("recall")]
+    if not there:
+        yield CannotTell("low-diversity", SAMPLES)
+        return
+    narrow = [
+        each.values["recall"] < NARROW * each.floors["recall"] and each.values.get("precision", 0) >= NARROW
+        for each in there
+    ]
+    for since, until in episodes([each.step for each in there], narrow):
+        if until is not None:
+            continue
+        now = there[-1]
+        yield Finding(
+            "low-diversity",
+            "warning",
+            "Little variety: what is drawn looks real, and is too little of what there is",
+            since=since,
+            seen=(f"recall {now.values['recall']:.2f} (real images: {now.floors['recall']:.2f}), precision "
+                  f"{now.values['precision']:.2f}",),
+        )  # fmt: skip
+
+
+def condition_ignored(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """Fewer than `IGNORED` of the samples are of the class that was asked for, while the judge is sure of a class."""
+    if not e.known.conditional:
+        return
+    there, found = _lasting(
+        e,
+        "requested_class_accuracy",
+        lambda each: (
+            each.values["requested_class_accuracy"] < IGNORED
+            and each.values.get("legibility", 0) > 0.7 * each.floors.get("legibility", 1.0)
+        ),
+    )
+    if not there:
+        yield CannotTell("condition-ignored", "a judge that tells the classes, and " + SAMPLES)
+    for since, until in found:
+        now = there[-1]
+        share, chance = now.values["requested_class_accuracy"], 1 / max(1, e.known.classes)
+        real = now.floors.get("requested_class_accuracy", 1.0)
+        if until is None:
+            yield Finding(
+                "condition-ignored",
+                "fault",
+                f"The class is ignored: {share:.0%} of the samples are of the class that was asked for",
+                since=since,
+                seen=(f"conditional accuracy {share:.0%} (real images: {real:.0%}; by chance {chance:.0%})",),
+                no="the images themselves are legible: it is not bad drawing",
+            )
+
+
+def memorisation(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """More than `COPIED` of the samples, and more than five times as many as of real images, are near-copies of
+    training images."""
+    there, found = _lasting(
+        e,
+        "memorised_fraction",
+        lambda each: each.values["memorised_fraction"] > max(COPIED, 5 * each.floors.get("memorised_fraction", 0.0)),
+    )
+    if not there:
+        yield CannotTell("memorisation", "an evaluation with a search for copies (a full one, or few training images)")
+    for since, until in found:
+        if until is None:
+            share = there[-1].values["memorised_fraction"]
+            few = e.known.images is not None and e.known.images < FEW
+            yield Finding(
+                "memorisation",
+                "fault",
+                f"Memorisation: {share:.0%} of the samples are near-copies of training images",
+                since=since,
+                seen=(f"{share:.1%} lie nearer to a training image than 99.9 % of real images do",),
+                cause=f"{e.known.images:,} training images are few" if few else "",
+                keep=_best(e, since[1]),
+            )
+
+
+def noise_and_blur(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """The finest detail has more than `GRAINY` times the power that it has in real images (checkerboard or specks);
+    edges have less than `BLURRED` of it (blur). Judged by the last evaluation."""
+    for name, metric, wrong, title, healthy in (
+        ("noise", "grain_ratio", lambda v: v > GRAINY, "Noise: the images have specks or a checkerboard", "above 2"),
+        ("blur", "sharpness_ratio", lambda v: v < BLURRED, "Blur: the images lack detail", "below 0.5"),
+    ):
+        there, found = _lasting(e, metric, lambda each, m=metric, w=wrong: w(each.values[m]))  # type: ignore[misc]
+        if not there:
+            yield CannotTell(name, SAMPLES)
+        for since, until in found:
+            if until is None:
+                now = there[-1].values[metric]
+                words = "the finest detail" if name == "noise" else "edges and strokes"
+                yield Finding(
+                    name,
+                    "fault" if name == "noise" else "warning",
+                    title,
+                    since=since,
+                    seen=(f"{words}: {now:.2g} times the power in real images; {healthy} is worth a look",),
+                )
+
+
+def late_degradation(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """The distance to real images is more than `WORSE` times what it was at its best, at the last two evaluations."""
+    curve = e.distances()
+    if len(curve) < 3:
+        yield CannotTell("late-degradation", "three evaluations during training, with a judge")
+        return
+    best = int(np.argmin(curve.values))
+    bad = curve.values > WORSE * curve.values[best]
+    if best >= len(curve) - 2 or not bad[-2:].all():
+        return
+    first = len(bad) - int(np.argmin(bad[::-1])) if not bad.all() else 0
+    yield Finding(
+        "late-degradation",
+        "fault",
+        f"It got worse: the images were better at step {int(curve.steps[best]):,}",
+        since=(int(curve.steps[first - 1]), int(curve.steps[first])),
+        seen=(f"distance to real images {curve.values[-1]:.3g} times that of other real images; at step "
+              f"{int(curve.steps[best]):,} it was {curve.values[best]:.3g}",),
+        keep=int(curve.steps[best]),
+    )  # fmt: skip
+
+
+def nothing_learned(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """The distance to real images never fell below `UNLEARNED` of what it was at first, and nothing of the data is
+    covered."""
+    curve, covered = e.distances(), e.metric("coverage")
+    if len(curve) < 2:
+        return
+    if curve.values.min() > UNLEARNED * curve.values[0] and (not len(covered) or covered.values.max() < 0.02):
+        yield Finding(
+            "nothing-learned",
+            "fault",
+            "Nothing was learned: the images are no nearer to real ones than at first",
+            since=(0, int(curve.steps[-1])),
+            seen=(f"distance to real images {curve.values[-1]:.3g} times that of other real images; at step "
+                  f"{int(curve.steps[0]):,} it was {curve.values[0]:.3g}",),
+        )  # fmt: skip
+
+
+def _best(e: Evidence, before: int) -> int | None:
+    """The step of the best evaluation before a step."""
+    there = [(each.distance, each.step) for each in e.evaluations if each.step < before and each.distance is not None]
+    return min(there)[1] if there else None
+
+
+RULES = (
+    collapse,
+    missing_classes,
+    low_diversity,
+    condition_ignored,
+    memorisation,
+    noise_and_blur,
+    late_degradation,
+    nothing_learned,
+)

@@ -1,0 +1,63 @@
+"""Findings as a person reads them: at most seven lines each, and one line for a training's progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from genlab.evaluation.diagnosis.finding import CannotTell, Diagnosis, Finding, when
+from genlab.recipe import Recipe, files
+from genlab.report.origin import again
+from genlab.runs.record import Provenance
+
+HEALTHY = "HEALTHY  Nothing is wrong with what was looked at."
+
+
+def headline(finding: Finding, total: int | None = None) -> str:
+    """A finding in a line."""
+    time = when(finding, total)
+    return f"{finding.title}{', ' if time else ''}{time}"
+
+
+def lines(
+    finding: Finding, run: str = "RUN", recipe: Recipe | None = None, provenance: Provenance | None = None,
+    total: int | None = None,
+) -> list[tuple[str, str]]:  # fmt: skip
+    """(label, words): what and since when; evidence; what it is not; cause; what to keep; what to try, and expect."""
+    found = [(finding.level.upper(), f"{headline(finding, total)}.")]
+    if finding.seen:
+        found.append(("Seen", f"{'; '.join(finding.seen)}."))
+    if finding.no:
+        found.append(("Not", f"{finding.no}."))
+    if finding.level in ("fault", "warning") and finding.until is None:
+        found.append(("Cause", f"{finding.cause or 'uncertain'}."))
+    if finding.keep is not None:
+        found.append(("Keep", f"step {finding.keep:,} is the best one: genlab sample {run} --step {finding.keep}"))
+    if finding.early:
+        found.append(("Next", "nothing yet; look again later."))
+    elif finding.changes and recipe is not None and provenance is not None:
+        found.append(("Try", command(recipe, provenance, finding.changes)))
+        if finding.expect:
+            found.append(("Then", f"{finding.expect}."))
+    return found
+
+
+def command(recipe: Recipe, provenance: Provenance, changes: Mapping[str, Any]) -> str:
+    """What makes a run once more, with changes."""
+    changed = files.load(files.to_dict(recipe), changes)
+    plain = {key: value for key, value in provenance.items() if key not in ("forked_from", "base")}
+    return again(changed, cast("Provenance", plain)).command
+
+
+def unknown(said: tuple[CannotTell, ...]) -> list[str]:
+    """What could not be told, by what is missing for it."""
+    needs: dict[str, list[str]] = {}
+    for each in said:
+        needs.setdefault(each.needs, []).append(each.name)
+    return [f"cannot tell: {', '.join(names)}; needs {need}" for need, names in needs.items()]
+
+
+def in_a_word(diagnosis: Diagnosis) -> str:
+    """For a table of runs."""
+    lasting = [each for each in diagnosis.findings if each.until is None and each.level in ("fault", "warning")]
+    return lasting[0].name if lasting else "healthy"

@@ -1,0 +1,318 @@
+"""The rules of the diagnosis: each finds what is planted in made-up numbers, and nothing else in healthy ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike
+
+from genlab.evaluation.diagnosis import AT_ONCE, PATIENT, diagnose
+from genlab.evaluation.diagnosis.evidence import Curve, Evidence, Known, Measured, curves_of, episodes, known_of
+from genlab.evaluation.diagnosis.finding import Diagnosis, Finding, ordered, when
+from genlab.evaluation.diagnosis.remedies import CANDIDATES, proposed
+from genlab.families.gan.columns import COLUMNS
+from genlab.recipe import files
+
+STEPS = np.arange(20, 2001, 20)
+RNG = np.random.default_rng(1)
+LN_2 = float(np.log(2))
+
+
+def line(steps: ArrayLike, values: ArrayLike) -> Curve:
+    return Curve(np.asarray(steps, np.float64), np.asarray(values, np.float64))
+
+
+def noisy(level: ArrayLike, spread: float = 0.05) -> Curve:
+    values = np.broadcast_to(np.asarray(level, float), STEPS.shape) * (1 + spread * RNG.normal(size=len(STEPS)))
+    return line(STEPS.astype(float), values)
+
+
+def measured(step: int, shares: list[float] | None = None, **values: Any) -> Measured:
+    """A good model, but for what is said."""
+    good = {
+        "frechet_distance": 4.0, "precision": 0.9, "recall": 0.8, "coverage": 0.85, "missing_classes": 0.0,
+        "spread_ratio": 0.97, "sharpness_ratio": 0.95, "grain_ratio": 1.1, "legibility": 0.97,
+    }  # fmt: skip
+    real = {"frechet_distance": 0.4, "recall": 0.92, "coverage": 0.95, "legibility": 0.99, "memorised_fraction": 0.001}
+    shares = shares or [0.1] * 10
+    rows = [{"class": str(k), "share": share, "share_in_data": 0.1} for k, share in enumerate(shares)]
+    return Measured(step, 2000, {**good, **values}, real, rows)
+
+
+GAME = Known(adversarial=True, border=True, rest_discriminator=2 * LN_2, rest_generator=LN_2, images=60_000, classes=10)
+HEALTHY = Evidence(
+    step=2000,
+    total=2000,
+    curves={
+        "loss of discriminator": noisy(1.1),
+        "loss of generator": noisy(1.0),
+        "logit of real images": noisy(1.0),
+        "logit of generated images": noisy(-0.8),
+        "gradient of generator": noisy(0.5),
+        "update of discriminator": noisy(0.002),
+        "update of generator": noisy(0.003),
+        "dead units of generator": noisy(0.02),
+        "held-out loss of discriminator": line(np.array([500.0, 1000, 1500, 2000]), np.full(4, 1.15)),
+    },
+    evaluations=tuple(
+        measured(step, frechet_distance=4.0 + 4000 / step, recall=0.8) for step in (250, 500, 1000, 1500, 2000)
+    ),
+    known=GAME,
+)
+
+
+def but(e: Evidence = HEALTHY, known: Mapping[str, Any] | None = None, **curves: Any) -> Evidence:
+    """The same with other curves, whose roles are written with underscores."""
+    named = {role.replace("_", " "): curve for role, curve in curves.items()}
+    return replace(e, curves={**e.curves, **named}, known=replace(e.known, **(known or {})))
+
+
+def seen(*evaluations: Measured, e: Evidence = HEALTHY, **known: Any) -> Evidence:
+    return replace(e, evaluations=evaluations, known=replace(e.known, **known))
+
+
+def names(e: Evidence) -> set[str]:
+    return {each.name for each in diagnose(e).findings if each.level in ("fault", "warning") and each.until is None}
+
+
+def only(e: Evidence) -> Finding:
+    (found,) = [each for each in diagnose(e).findings if each.level in ("fault", "warning")]
+    return found
+
+
+def test_a_healthy_game_has_no_finding_at_any_time() -> None:
+    for step in (20, 100, 250, 500, 1000, 2000):
+        assert names(HEALTHY.until(step)) == set(), step
+    assert diagnose(HEALTHY).healthy
+
+
+def falling(first: float, last: float, at: int = 1000) -> np.ndarray:
+    return np.where(at > STEPS, first, last)
+
+
+def test_learning_rates_are_told_by_what_a_step_does() -> None:
+    large = only(but(update_of_generator=noisy(falling(0.003, 0.4))))
+    assert large.name == "learning-rate-too-large"
+    assert large.since is not None
+    assert 900 <= large.since[0] < large.since[1] <= 1060
+    small: dict[str, Any] = {"update_of_generator": noisy(1e-7), "update_of_discriminator": noisy(1e-7)}
+    assert "learning-rate-too-small" in names(but(**small))
+    assert names(but(update_of_generator=noisy(np.where(STEPS < 60, 0.5, 0.003)))) == set(), "a fast start is usual"
+
+
+def test_divergence_is_a_value_that_is_not_finite_or_grows_without_bound() -> None:
+    failed = only(but(known={"failure": "step 1201, discriminator: the loss is nan; try a smaller lr"}))
+    assert failed.name == "divergence"
+    assert failed.since == (2000, 2001)
+    grown = only(but(loss_of_generator=noisy(np.where(STEPS < 1000, 1.0, 1e5)), known={"rest_generator": None}))
+    assert (grown.name, grown.since is not None and 980 <= grown.since[1] <= 1080) == ("divergence", True)
+
+
+@pytest.mark.parametrize("who", ["discriminator", "generator"])
+def test_who_does_not_learn(who: str) -> None:
+    stops: dict[str, Any] = {f"update_of_{who}": noisy(falling(0.002, 0.0))}
+    frozen = only(but(**stops))
+    assert frozen.name == f"{who}-not-learning"
+    assert frozen.since == (980, 1000)
+
+
+def test_dead_units() -> None:
+    assert only(but(dead_units_of_generator=noisy(falling(0.02, 0.8)))).since == (980, 1000)
+
+
+def test_the_discriminator_has_won_only_if_the_images_are_poor() -> None:
+    sure: dict[str, Any] = {
+        "logit_of_real_images": noisy(falling(1, 12)),
+        "logit_of_generated_images": noisy(falling(-1, -12)),
+    }
+    assert names(but(**sure)) == set()
+    poor = [measured(step, coverage=0.01, frechet_distance=70, recall=0.0) for step in (500, 1000, 1500, 2000)]
+    won = [f for f in diagnose(but(seen(*poor), **sure)).findings if f.name == "discriminator-won"]
+    assert len(won) == 1
+    assert won[0].since is not None
+    assert 940 <= won[0].since[1] <= 1060
+
+
+def test_the_discriminator_is_too_weak_if_it_cannot_tell_poor_images() -> None:
+    poor = [measured(step, coverage=0.01, frechet_distance=70, recall=0.0) for step in (500, 1000, 1500, 2000)]
+    weak = but(seen(*poor), loss_of_discriminator=noisy(2 * LN_2, 0.005))
+    assert "discriminator-weak" in names(weak)
+    assert "discriminator-weak" not in names(but(loss_of_discriminator=noisy(2 * LN_2, 0.005)))
+
+
+def test_the_discriminator_overfits() -> None:
+    held = line(np.array([500.0, 1000, 1500, 2000]), np.array([1.2, 1.4, 4.5, 5.0]))
+    found = only(replace(HEALTHY, curves={**HEALTHY.curves, "held-out loss of discriminator": held}))
+    assert (found.name, found.since) == ("discriminator-overfitting", (1000, 1500))
+
+
+def test_collapse_is_seen_in_samples_with_balanced_losses() -> None:
+    spread = [0.7, 0.73, 0.02, 0.015]
+    evaluations = [measured(500 * (k + 1), spread_ratio=s, recall=0.8) for k, s in enumerate(spread)]
+    balanced = but(seen(*evaluations), loss_of_discriminator=noisy(2 * LN_2, 0.01), loss_of_generator=noisy(LN_2, 0.01))
+    found = diagnose(balanced)
+    collapse = found.findings[0]
+    assert (collapse.name, collapse.level, collapse.since) == ("mode-collapse", "fault", (1000, 1500))
+    assert collapse.keep == 500
+    assert "losses-at-equilibrium" in {each.name for each in found.findings if each.level == "note"}
+    assert not found.healthy
+    within = diagnose(seen(*evaluations, conditional=True)).findings[0]
+    assert within.name == "z-ignored"
+
+
+def test_what_has_healed_is_told_and_is_no_fault() -> None:
+    spread = [0.02, 0.03, 0.7, 0.9]
+    healed = diagnose(seen(*[measured(500 * (k + 1), spread_ratio=s) for k, s in enumerate(spread)]))
+    assert healed.healthy
+    assert [(each.name, each.since, each.until) for each in healed.findings] == [("mode-collapse", (0, 500), 1500)]
+
+
+def test_missing_classes_are_named_and_early_ones_are_a_warning() -> None:
+    shares = [0.25, 0.25, 0.2, 0.2, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0]
+    lost = seen(measured(1000), measured(2000, shares, missing_classes=5, coverage=0.005, recall=0.8))
+    found = only(lost)
+    assert (found.name, found.level, found.since) == ("missing-classes", "fault", (1000, 2000))
+    assert found.title == "5 of 10 classes are missing: 5, 6, 7, 8, 9"
+    assert "precision 0.90 is no praise" in found.no
+    early = replace(lost, total=100_000)
+    assert (only(early).level, only(early).early) == ("warning", True)
+    assert when(only(early), 100_000) == "seen at step 2,000 of 100,000: too early to say more"
+
+
+def test_a_good_but_narrow_model_is_a_warning() -> None:
+    found = only(seen(measured(1000), measured(2000, recall=0.4)))
+    assert (found.name, found.level) == ("low-diversity", "warning")
+
+
+def test_the_class_is_ignored_only_if_images_are_legible() -> None:
+    ignored: dict[str, Any] = {"requested_class_accuracy": 0.12, "missing_classes": 0.0}
+    assert only(seen(measured(2000, **ignored), conditional=True)).name == "condition-ignored"
+    assert names(seen(measured(2000, **ignored, legibility=0.4), conditional=True)) == set()
+    assert names(seen(measured(2000, **ignored))) == set()
+
+
+def test_copies_noise_and_blur() -> None:
+    assert only(seen(measured(2000, memorised_fraction=0.3), images=200)).name == "memorisation"
+    assert names(seen(measured(2000, memorised_fraction=0.004))) == set()
+    assert only(seen(measured(2000, grain_ratio=5.0))).name == "noise"
+    assert only(seen(measured(2000, sharpness_ratio=0.3))).name == "blur"
+
+
+def test_it_got_worse() -> None:
+    course = [8.0, 4.0, 4.2, 7.0, 9.0]
+    found = only(seen(*[measured(400 * (k + 1), frechet_distance=d) for k, d in enumerate(course)]))
+    assert (found.name, found.since, found.keep) == ("late-degradation", (1200, 1600), 800)
+    noise = [8.0, 4.0, 4.2, 7.0, 4.1]
+    assert names(seen(*[measured(400 * (k + 1), frechet_distance=d) for k, d in enumerate(noise)])) == set()
+
+
+def test_going_round_in_circles() -> None:
+    def turn(k: int) -> list[float]:
+        return [0.7 if j == k % 10 else 0.3 / 9 for j in range(10)]
+
+    found = names(seen(*[measured(300 * (k + 1), turn(k)) for k in range(6)]))
+    assert found == {"oscillation"}
+    assert names(seen(*[measured(300 * (k + 1), [0.1] * 10) for k in range(6)])) == set()
+
+
+def vae(kl: ArrayLike, units: float = 8) -> Evidence:
+    curves = {"kl": noisy(kl), "reconstruction": noisy(np.linspace(120, 90, len(STEPS))), "update": noisy(0.001)}
+    ends = np.arange(500.0, 2001, 500)
+    curves["test kl"] = line(ends, np.interp(ends, STEPS, curves["kl"].values))
+    curves["test active units"] = line(ends, np.full(4, units))
+    curves["loss"] = noisy(np.linspace(130, 110, len(STEPS)))
+    curves["test loss"] = line(ends, np.array([128.0, 120, 114, 111]))
+    return Evidence(2000, 2000, curves, (), Known(latent=True, images=60_000, classes=10))
+
+
+def test_a_code_that_fills_up_is_no_alarm_and_an_empty_one_is() -> None:
+    rising = diagnose(vae(np.linspace(2, 25, len(STEPS))))
+    assert rising.healthy
+    assert [each.name for each in rising.findings] == ["kl-rises"]
+    assert only(vae(falling(8.0, 0.01), units=0)).name == "posterior-collapse"
+
+
+def classifier(train: list[float], test: list[float], loss: list[float], images: int = 60_000) -> Evidence:
+    ends = np.arange(1, len(train) + 1) * 100.0
+    curves = {
+        "training accuracy": line(ends, np.array(train)),
+        "test accuracy": line(ends, np.array(test)),
+        "training loss": line(ends, 1 - np.array(train)),
+        "test loss": line(ends, np.array(loss)),
+        "update": noisy(0.001),
+    }
+    return Evidence(int(ends[-1]), int(ends[-1]), curves, (), Known(naming=True, images=images, classes=10))
+
+
+def test_a_classifier_learns_learns_by_heart_or_guesses() -> None:
+    rising = [0.7, 0.8, 0.86, 0.88, 0.9, 0.91]
+    assert names(classifier(rising, [x - 0.02 for x in rising], [0.6, 0.5, 0.45, 0.42, 0.4, 0.4])) == set()
+    heart = only(
+        classifier([0.7, 0.9, 0.98, 1, 1, 1], [0.65, 0.7, 0.72, 0.72, 0.71, 0.7], [1, 0.9, 0.9, 1, 1.1, 1.2], 200)
+    )
+    assert (heart.name, heart.keep) == ("overfitting", 200)
+    later = classifier([0.9, 0.95, 0.97, 0.98, 0.99, 0.995], [0.9] * 6, [0.3, 0.25, 0.26, 0.29, 0.32, 0.36])
+    assert names(later) == {"overfitting"}
+    assert names(classifier([0.1, 0.11, 0.1, 0.1], [0.1] * 4, [2.3] * 4)) == {"nothing-learned"}
+
+
+def test_what_is_lacking_is_said() -> None:
+    bare = Evidence(100, 2000, {}, (), replace(GAME, conditional=True))
+    found = diagnose(bare)
+    assert found.healthy
+    assert {"z-ignored", "learning-rate-too-large", "discriminator-won"} <= {each.name for each in found.unknown}
+
+
+def test_episodes() -> None:
+    steps, flags = [1, 2, 3, 4, 5, 6], [True, False, True, True, False, True]
+    assert episodes(steps, flags) == [((0, 1), 2), ((2, 3), 5), ((5, 6), None)]
+    assert episodes(steps, flags, stays=2) == [((2, 3), 5)]
+    assert episodes([], []) == []
+
+
+def test_the_worst_comes_first_and_what_healed_last() -> None:
+    a = Finding("a", "note", "A")
+    b = Finding("b", "fault", "B", since=(10, 20))
+    c = Finding("c", "fault", "C", since=(0, 10), until=20)
+    d = Finding("d", "warning", "D")
+    assert [each.name for each in ordered([a, c, d, b])] == ["b", "d", "a", "c"]
+    assert Diagnosis(20, (c,)).healthy
+    assert not Diagnosis(20, (b,)).healthy
+
+
+def test_curves_are_means_over_steps_where_rows_have_them() -> None:
+    rows = [{"step": 10, "loss_d": 9.0, "loss_d_mean": 1.0, "logit_real": float("nan")}, {"step": 20, "loss_d": 2.0}]
+    found = curves_of(rows, COLUMNS)
+    assert found["loss of discriminator"].values.tolist() == [1.0, 2.0]
+    assert "logit of real images" not in found
+
+
+def test_what_a_recipe_says() -> None:
+    known = known_of(files.load("s0-dcgan"), 100, 10)
+    assert (known.adversarial, known.border, known.conditional) == (True, True, False)
+    assert known.rest_discriminator == pytest.approx(LN_2), "half the sum"
+    assert known_of(files.load("quick-mnist"), 100, 10).pairs
+    assert known_of(files.load("s4-vae"), 100, 10).latent
+    assert known_of(files.load("s4-classifier"), 100, 10).naming
+    assert not known_of(files.load("s2-dcgan", {"objective.players": "generator"}), 100, 10).discriminator_learns
+
+
+@pytest.mark.parametrize("recipe", files.names())
+def test_what_is_proposed_is_valid_for_the_very_recipe_and_changes_it(recipe: str) -> None:
+    loaded = files.load(recipe)
+    for name in CANDIDATES:
+        changes, expect = proposed(Finding(name, "fault", name), loaded, HEALTHY)
+        assert len(changes) <= 3
+        if changes:
+            assert expect
+            assert files.load(files.to_dict(loaded), changes) != loaded, name
+
+
+def test_every_rule_says_what_it_does_and_where_its_thresholds_are() -> None:
+    for rule in (*AT_ONCE, *PATIENT):
+        assert rule.__doc__
+        assert len(rule.__doc__.split()) >= 8, rule.__name__
