@@ -55,7 +55,7 @@ class Measured:
         step: of the weights that were measured.
         samples: how many images.
         values: of each metric its value, where it could be had.
-        floors: the same of real images.
+        real: the same of real images.
         classes: a row for each class: class, share, share_in_data, requested_class_accuracy, within_class_diversity,
             legibility.
     """
@@ -63,7 +63,7 @@ class Measured:
     step: int
     samples: int
     values: Mapping[str, float]
-    floors: Mapping[str, float]
+    real: Mapping[str, float]
     classes: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
@@ -81,7 +81,7 @@ class Measured:
     @property
     def distance(self) -> float | None:
         """The Frechet distance over that of real images."""
-        value, floor = (side.get("frechet_distance") for side in (self.values, self.floors))
+        value, floor = (side.get("frechet_distance") for side in (self.values, self.real))
         return value / floor if value is not None and floor else None
 
 

@@ -85,7 +85,7 @@ def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
 def _precision(now: Measured) -> str:
     if now.values.get("precision", 0) < NARROW or "coverage" not in now.values:
         return ""
-    real = f" (real images: {now.floors['coverage']:.2f})" if "coverage" in now.floors else ""
+    real = f" (real images: {now.real['coverage']:.2f})" if "coverage" in now.real else ""
     return (
         f"precision {now.values['precision']:.2f} is no praise here: a few typical shapes are enough for it; coverage "
         f"is {now.values['coverage']:.2g}{real}"
@@ -95,12 +95,12 @@ def _precision(now: Measured) -> str:
 def low_diversity(e: Evidence) -> Iterator[Finding | CannotTell]:
     """Recall is below `NARROW` of that of real images while precision is above it: what is drawn is good, and too
     little of what there is."""
-    there = [each for each in e.evaluations if "recall" in each.values and each.floors.get("recall")]
+    there = [each for each in e.evaluations if "recall" in each.values and each.real.get("recall")]
     if not there:
         yield CannotTell("low-diversity", SAMPLES)
         return
     narrow = [
-        each.values["recall"] < NARROW * each.floors["recall"] and each.values.get("precision", 0) >= NARROW
+        each.values["recall"] < NARROW * each.real["recall"] and each.values.get("precision", 0) >= NARROW
         for each in there
     ]
     for since, until in episodes([each.step for each in there], narrow):
@@ -112,7 +112,7 @@ def low_diversity(e: Evidence) -> Iterator[Finding | CannotTell]:
             "warning",
             "Little variety: what is drawn looks real, and is too little of what there is",
             since=since,
-            seen=(f"recall {now.values['recall']:.2f} (real images: {now.floors['recall']:.2f}), precision "
+            seen=(f"recall {now.values['recall']:.2f} (real images: {now.real['recall']:.2f}), precision "
                   f"{now.values['precision']:.2f}",),
         )  # fmt: skip
 
@@ -126,7 +126,7 @@ def condition_ignored(e: Evidence) -> Iterator[Finding | CannotTell]:
         "requested_class_accuracy",
         lambda each: (
             each.values["requested_class_accuracy"] < IGNORED
-            and each.values.get("legibility", 0) > 0.7 * each.floors.get("legibility", 1.0)
+            and each.values.get("legibility", 0) > 0.7 * each.real.get("legibility", 1.0)
         ),
     )
     if not there:
@@ -134,7 +134,7 @@ def condition_ignored(e: Evidence) -> Iterator[Finding | CannotTell]:
     for since, until in found:
         now = there[-1]
         share, chance = now.values["requested_class_accuracy"], 1 / max(1, e.known.classes)
-        real = now.floors.get("requested_class_accuracy", 1.0)
+        real = now.real.get("requested_class_accuracy", 1.0)
         if until is None:
             yield Finding(
                 "condition-ignored",
@@ -152,7 +152,7 @@ def memorisation(e: Evidence) -> Iterator[Finding | CannotTell]:
     there, found = _lasting(
         e,
         "memorised_fraction",
-        lambda each: each.values["memorised_fraction"] > max(COPIED, 5 * each.floors.get("memorised_fraction", 0.0)),
+        lambda each: each.values["memorised_fraction"] > max(COPIED, 5 * each.real.get("memorised_fraction", 0.0)),
     )
     if not there:
         yield CannotTell("memorisation", "an evaluation with a search for copies (a full one, or few training images)")
