@@ -153,6 +153,7 @@ def test_the_list_as_csv(hand_ins: Path) -> None:
 
 def test_what_was_changed_is_said_where_the_name_does_not() -> None:
     facts: dict[str, Any] = dict.fromkeys(("step", "times_real", "measured", "accuracy", "bytes", "started", "reason"))
+    facts["finding"] = None
     facts |= {"state": "finished", "copy_of": None, "equal_weights": None, "recipe": "s2-dcgan", "changed": "lr-0.1"}
     names = ("s2-dcgan-lr-0.1-seed0-001", "s2-dcgan-mine", "a")
     assert [row[-1] for row in tables.of_runs([{**facts, "run": name} for name in names]).rows] == [
@@ -160,3 +161,5 @@ def test_what_was_changed_is_said_where_the_name_does_not() -> None:
         "s2-dcgan, lr-0.1",
         "s2-dcgan, lr-0.1",
     ]
+    (row,) = tables.of_runs([{**facts, "run": "a", "finding": "mode-collapse"}]).rows
+    assert row[-1] == "s2-dcgan, lr-0.1; mode-collapse"

@@ -121,6 +121,7 @@ def test_the_run_directory(small: Callable[..., GanRecipe], tmp_path: Path) -> N
         "status.json",
         "run.lock",
         "report.html",
+        "diagnosis.json",
     }
     assert {path.name for path in run.path.iterdir()} == expected
     assert run.status["state"] == "finished"

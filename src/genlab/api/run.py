@@ -23,6 +23,8 @@ from genlab.engine.randomness import Keyed
 from genlab.engine.stages import stage
 from genlab.errors import UsageError
 from genlab.evaluation import kept
+from genlab.evaluation.diagnosis import Diagnosis
+from genlab.evaluation.diagnosis.run import diagnosis_of
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.judge_search import load as load_judge
 from genlab.evaluation.measure import FULL, Evaluation, storing
@@ -333,6 +335,17 @@ class Run(OpenRun):
         train = split_of(self, "train")
         assert train is not None
         return fitted(train, recipe)
+
+    def diagnose(self, *, keep: bool = True) -> Diagnosis:
+        """What is wrong with this run, since when, by which evidence, and what may help; see `evaluation.diagnosis`.
+
+        Args:
+            keep: whether diagnosis.json is written into the run.
+
+        Raises:
+            DataError: its status or provenance is damaged.
+        """
+        return diagnosis_of(self.directory, keep)
 
     def look(self) -> list[Path]:
         """Make the figures that a finished run of this family gets, in figures/, for the report; their paths."""

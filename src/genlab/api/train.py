@@ -18,6 +18,7 @@ from genlab.engine import signals
 from genlab.engine.randomness import Keyed
 from genlab.engine.stages import stage
 from genlab.errors import DataError, UsageError
+from genlab.evaluation.diagnosis.run import Attentive
 from genlab.evaluation.live import Watch
 from genlab.families.cost import Cost, cost
 from genlab.families.gan.losses import AdversarialLoss
@@ -90,7 +91,7 @@ def train(
     custom = _custom(generator, discriminator)
     root = Path(runs) if runs else default_root()
     with shown(progress) as mine:
-        observers = [*observers, *mine]
+        observers = [*observers, *mine, *([Attentive()] if mine else [])]
         place = None if data is None else name_of(data)
         if resume is not None:
             if any(given is not None for given in (recipe, seed, name, minutes)) or (
@@ -187,6 +188,7 @@ def finish(run: Run) -> None:
                 run.look()
             if _evaluates(run.recipe):
                 run.evaluate()
+        run.diagnose()
         with stage("writing the report"):
             run.report()
 

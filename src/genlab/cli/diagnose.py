@@ -14,12 +14,11 @@ def diagnose(run: RunName, /, *, runs: Runs = None, json: Json = False) -> None:
     could not be told is said, too. The same is kept in the run
     as diagnosis.json. docs/diagnosis.md explains the findings.
     """
-    from genlab.api import diagnose as api
-    from genlab.api.run import Run
+    from genlab.api.train import open_run
     from genlab.report import findings
 
-    opened = Run.at(run, runs)
-    found = api.diagnosis_of(opened)
+    opened = open_run(run, runs=runs)
+    found = opened.diagnose()
     if json:
         terminal.show_json(found.as_json())
         return

@@ -51,6 +51,7 @@ def of_runs(states: list[dict[str, Any]]) -> Table:
         what = ", ".join(filter(None, (state["recipe"], state["changed"])))
         named = state["run"].rpartition("/")[2].startswith(what.replace(", ", "-") + "-")
         said = [what] if what and not named else []
+        said += [state["finding"]] if state["finding"] else []
         said += [f"copy of {state['copy_of']}"] if state["copy_of"] else []
         said += [f"same weights as {state['equal_weights']}"] if state["equal_weights"] else []
         return "; ".join([*said, *([state["reason"]] if state["reason"] else [])])

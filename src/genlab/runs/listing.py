@@ -16,7 +16,7 @@ from genlab.runs.directory import RunDirectory, default_root, list_runs
 
 FACTS = (
     *("step", "total_steps", "seconds", "reason", "id", "recipe", "family", "changed", "started"),
-    *("times_real", "measured", "accuracy", "bytes", "weights", "copy_of", "equal_weights"),
+    *("times_real", "measured", "accuracy", "finding", "bytes", "weights", "copy_of", "equal_weights"),
 )
 ORDERS = ("name", "date", "quality", "state", "size")
 
@@ -54,7 +54,8 @@ def state_of(run: RunDirectory, root: Path | None = None) -> dict[str, Any]:
     `state` as in `RunDirectory.status`, or `damaged`, or `unreadable` where permission is missing; `run`, its name
     (with the folders under `root`); `step`, `total_steps`, `seconds`, `reason`; `id`, `recipe`, `family`, `changed`,
     `started`; `times_real` (Frechet distance over that of real images), `measured` (of so many images), `accuracy` (of
-    a classifier); `bytes`, and `weights`, the sha256 of its newest weights. What cannot be known is None.
+    a classifier); `finding`, the name of the worst one that its diagnosis has; `bytes`, and `weights`, the sha256 of
+    its newest weights. What cannot be known is None.
     """
     facts: dict[str, Any] = {"run": _name(run.path, root), "state": "damaged", **dict.fromkeys(FACTS)}
     try:
@@ -71,7 +72,7 @@ def state_of(run: RunDirectory, root: Path | None = None) -> dict[str, Any]:
         }
         facts |= {"started": provenance["started"], "id": provenance.get("id")}
     with suppress(GenlabError):
-        facts |= _quality(run)
+        facts |= _quality(run) | {"finding": _finding(run)}
     try:
         facts |= {key: run.status.get(key) for key in ("state", "step", "total_steps", "seconds", "reason")}
         changed = run.recipe_changes()
@@ -106,6 +107,15 @@ def _quality(run: RunDirectory) -> dict[str, Any]:
             return {"times_real": found["value"] / found["floor"], "measured": images}
     row = run.last_row() or {}
     return {"accuracy": row.get("test_accuracy")}
+
+
+def _finding(run: RunDirectory) -> str | None:
+    """The worst fault or warning that lasts, by name, if a diagnosis was made; they stand in that order."""
+    with suppress(DataError, KeyError, TypeError):
+        for each in run.read_json("diagnosis.json")["findings"]:
+            if each["level"] in ("fault", "warning") and each["until_step"] is None:
+                return str(each["name"])
+    return None
 
 
 def _smaller(folder: Path) -> list[str]:

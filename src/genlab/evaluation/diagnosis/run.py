@@ -1,0 +1,106 @@
+"""The diagnosis of a run, from what it has on disk, and of a training as it goes on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+from genlab.engine import seals
+from genlab.engine.console import note
+from genlab.engine.files import write_json
+from genlab.errors import DataError, StorageError
+from genlab.evaluation.diagnosis import Diagnosis, Finding, diagnose
+from genlab.evaluation.diagnosis.evidence import Evidence, Measured, curves_of, known_of
+from genlab.evaluation.diagnosis.finding import when
+from genlab.evaluation.diagnosis.remedies import proposed
+from genlab.families.registry import FAMILIES
+from genlab.recipe.schedule import Schedule
+from genlab.runs.directory import RunDirectory
+from genlab.runs.rows import Row
+
+FILE = "diagnosis.json"
+
+
+def evidence_of(run: RunDirectory) -> Evidence:
+    """What the rules may look at of a run: its sound rows, its evaluations, its recipe.
+
+    Raises:
+        DataError: its status or provenance is damaged.
+    """
+    status = run.status
+    return _evidence(run, run.sound_rows(), status["step"], status.get("total_steps"), status.get("reason") or "")
+
+
+def _evidence(run: RunDirectory, rows: list[Row], step: int, total: int | None, failure: str) -> Evidence:
+    recipe, told = run.trained_by(), run.provenance["data"]
+    measured = {}
+    for at in run.steps("evaluations", ".json"):
+        with suppress(DataError):  # A damaged one says nothing here; `genlab runs verify` names it.
+            measured[at] = Measured.of(at, run.read_json(f"evaluations/step-{at:06d}.json"))
+    with suppress(DataError, KeyError):
+        record = run.read_json("evaluations/evaluation.json")
+        at = record["protocol"]["step"]
+        measured[at] = Measured.of(at, record)
+    return Evidence(
+        step=max([step, *(row["step"] for row in rows[-1:])]),
+        total=total,
+        curves=curves_of(rows, FAMILIES[recipe.family].columns),
+        evaluations=tuple(measured[at] for at in sorted(measured)),
+        known=known_of(recipe, told["images"], len(told["class_names"]), failure),
+    )
+
+
+def diagnosis_of(run: RunDirectory, keep: bool = True) -> Diagnosis:
+    """What is wrong with a run, or that nothing is, with what may help.
+
+    Args:
+        keep: whether diagnosis.json is written into the run, where that is possible.
+
+    Raises:
+        DataError: its status or provenance is damaged.
+    """
+    evidence, recipe = evidence_of(run), run.trained_by()
+    found = diagnose(evidence)
+    told = []
+    for finding in found.findings:
+        changes, expect = proposed(finding, recipe, evidence)
+        told.append(replace(finding, changes=changes, expect=expect))
+    found = replace(found, findings=tuple(told))
+    if keep:
+        with suppress(StorageError):  # It can always be made again.
+            write_json(run.path / FILE, seals.seal(found.as_json()))
+    return found
+
+
+class Attentive:
+    """An observer: looks at a training after each of its evaluations, and says in a line what begins and what ends."""
+
+    def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
+        self._run, self._total = run, schedule.total_steps
+        self._rows: list[Row] = [row for row in run.sound_rows() if row["step"] <= done]
+        self._family = FAMILIES[run.trained_by().family]
+        self._there: dict[str, Finding] = {}
+
+    def logged(self, row: Row) -> None:
+        self._rows.append(row)
+        if "spread_ratio" in row or "test_loss" in row or row["step"] == self._total:
+            self._look(row["step"])
+
+    def _look(self, step: int) -> None:
+        try:
+            found = diagnose(_evidence(self._run, self._rows, step, self._total, ""))
+        except DataError:  # Said elsewhere; a training does not end by it.
+            return
+        now = {each.name: each for each in found.findings if each.level in ("fault", "warning") and each.until is None}
+        for name, finding in now.items():
+            if self._there.get(name, None) is None or self._there[name].level != finding.level:
+                note(_line(finding, self._total))
+        for name, finding in self._there.items():
+            if name not in now:
+                note(f"step {step:,}: over: {finding.title}")
+        self._there = now
+
+
+def _line(finding: Finding, total: int | None) -> str:
+    """What begins, in a line."""
+    return f"{finding.level.upper()}  {finding.title}, {when(finding, total)}"
