@@ -34,6 +34,7 @@ SMALL: dict[str, Any] = {
     "networks.generator.ngf": 4,
     "networks.discriminator.ndf": 4,
     "networks.discriminator.minibatch_stddev": None,
+    "objective.classification": None,
     "budget.batch": 16,
     "budget.epochs": 2,
     "budget.max_steps": None,

@@ -130,7 +130,7 @@ def test_an_unconditional_run_has_no_classes(small: Callable[..., GanRecipe], tm
 def test_recipe_and_dataset_are_refused_together(digits: Path) -> None:
     """The batch does not fit the data, and epochs are out of range: one message."""
     with pytest.raises(RecipeError) as caught:
-        genlab.train("quick-mnist", epochs=0, overrides={"data.name": str(digits), "budget.batch": 101})
+        genlab.train("quick-mnist", epochs=0, overrides={"data.name": str(digits), "budget.batch": 104})
     assert len(caught.value.problems) == 2
 
 

@@ -123,7 +123,7 @@ def test_every_run_has_one_thread_unless_the_file_says_otherwise() -> None:
 
 def test_the_share_of_the_own_budget_counts_what_shortens_a_training() -> None:
     arm = planned().arms[0]
-    assert (arm.share.words, arm.share.is_whole) == ("12 of 40 steps", False)
+    assert (arm.share.words, arm.share.is_whole) == ("12 of 80 steps", False)
     whole = planned(overrides={k: v for k, v in raw()["overrides"].items() if k != "budget.max_steps"})
     assert (whole.arms[0].share.words, whole.arms[0].share.is_whole) == ("2 of 2 epochs", True)
 

@@ -199,7 +199,7 @@ def test_a_sentence_has_its_share_interval_level_test_and_p(folder: Folder) -> N
     """Two claims: each p of 2/252 is corrected, and the interval's level with it."""
     plan = planned(seeds=5, claims={"lower": LOWER, "other": {**LOWER, "expect": "different"}})
     said = told(fill(folder, plan, SLOWER))
-    assert said.startswith("After 12 of 40 steps: fast has a lower")
+    assert said.startswith("After 12 of 80 steps: fast has a lower")
     assert "difference -4 (97.5 % interval -4.25 to -3.75; 5 seeds each;" in said
     assert "permutation of the seeds, exact (252 ways); p = 0.0079, corrected for 2 tests 0.016; d = " in said
 
@@ -252,7 +252,7 @@ def test_equal_weights_are_said_bit_for_bit_and_have_no_average(folder: Folder) 
 def test_the_methods_tell_what_was_done(folder: Folder) -> None:
     said = methods(fill(folder, planned(), SLOWER))
     assert said.startswith(
-        "Each of 2 settings of quick-mnist was trained on mnist with 4 random seeds, for 12 of 40 steps of its own "
+        "Each of 2 settings of quick-mnist was trained on mnist with 4 random seeds, for 12 of 80 steps of its own "
         "budget."
     )
     assert "Claims were named before the runs." in said

@@ -153,6 +153,7 @@ def test_what_diverges_does_not_win(common: dict[str, Any]) -> None:
 
 def test_no_recipe(common: dict[str, Any]) -> None:
     """A trial that is none is not trained; a field that there is not is refused at once."""
+    common["overrides"] |= {"networks.generator.conditioning": "branches"}  # Each of them has half of the channels.
     found = made(common, f"{NGF}=3,5", trials=1)
     assert found.run(progress=False).name == "base"
     assert "must be even" in found.done[1].why

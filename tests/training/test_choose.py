@@ -134,8 +134,10 @@ def told(given: Dataset, recipe: str = "quick-mnist", overrides: dict[str, Any] 
 
 def test_a_budget_that_was_meant_for_other_data_is_said() -> None:
     (line,) = told(dataset(n=300))
-    assert line.startswith("300 images make 8 steps in 2 epochs, too few to draw anything: --epochs 150, or the recipe")
-    assert told(dataset(n=300), overrides={"budget.epochs": 3}) == []
+    assert line.startswith(
+        "300 images make 16 steps in 4 epochs, too few to draw anything: --epochs 150, or the recipe"
+    )
+    assert told(dataset(n=300), overrides={"budget.epochs": 5}) == []
     assert told(dataset(n=300), "judge-mnist", {"data.size": 28}) == []
     assert told(dataset(n=300), "quick") == []
 
@@ -150,7 +152,7 @@ def test_a_part_of_a_sorted_dataset_is_said(digits: Path, tmp_path: Path) -> Non
     with np.load(digits) as arrays:
         order = np.argsort(arrays["y_train"], kind="stable")
         np.savez(tmp_path / "sorted.npz", x_train=arrays["x_train"][order], y_train=arrays["y_train"][order])
-    changes = {"data.name": str(tmp_path / "sorted.npz"), "data.subset": 20, "budget.batch": 10, "budget.max_steps": 2}
+    changes = {"data.name": str(tmp_path / "sorted.npz"), "data.subset": 20, "budget.batch": 8, "budget.max_steps": 2}
     changes |= {"engine.plan": "reference", "logging.evaluation": "none"}
     with pytest.warns(UserWarning, match=r"the 20 training images are of 2 of 10 classes: data.subset takes the first"):
         run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path / "runs", report=False, progress=False)

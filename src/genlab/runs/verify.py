@@ -96,7 +96,7 @@ def _readers(run: RunDirectory) -> Iterator[tuple[Path, Reader]]:
     yield path / "provenance.json", lambda _: run.provenance and None
     yield path / "recipe.yaml", lambda _: _check_recipe(run)
     yield path / "status.json", status
-    if (path / "diagnosis.json").exists():  # Made anew by `genlab diagnose`; nothing is lost without it.
+    if os.path.lexists(path / "diagnosis.json"):  # Made anew by `genlab diagnose`; nothing is lost without it.
         yield path / "diagnosis.json", document
     yield path / "metrics.jsonl", lambda file: _check_rows(run, file)
     yield path / "checkpoints", lambda file: _check_there(run, file)

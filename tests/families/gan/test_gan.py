@@ -130,7 +130,7 @@ def test_same_seed_same_bits_and_another_seed_others(small: Callable[..., GanRec
         ("quick-mnist", {"networks.generator.normalisation": "none"}),
         ("quick-mnist", {"networks.discriminator.init": "normal-0.02"}),
         ("quick-mnist", {"networks.discriminator": UNTOLD}),
-        ("quick-mnist", {"networks.generator.conditioning": "joint"}),
+        ("quick-mnist", {"networks.generator.conditioning": "branches"}),
         ("quick-mnist", {"networks.discriminator.minibatch_stddev": 4}),
         ("s2-dcgan", {"networks.discriminator.minibatch_stddev": 4}),
         ("quick-mnist", {"objective.classification": 0.5}),
