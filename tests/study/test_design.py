@@ -125,7 +125,7 @@ def test_the_share_of_the_own_budget_counts_what_shortens_a_training() -> None:
     arm = planned().arms[0]
     assert (arm.share.words, arm.share.is_whole) == ("12 of 80 steps", False)
     whole = planned(overrides={k: v for k, v in raw()["overrides"].items() if k != "budget.max_steps"})
-    assert (whole.arms[0].share.words, whole.arms[0].share.is_whole) == ("2 of 2 epochs", True)
+    assert (whole.arms[0].share.words, whole.arms[0].share.is_whole) == ("4 of 4 epochs", True)
 
 
 def test_a_profile_takes_a_share_of_every_arm_and_some_of_the_seeds() -> None:
