@@ -105,7 +105,7 @@ def test_a_stopped_fork_goes_on_as_if_it_had_never_been_stopped(made: Callable[.
         (6, {"budget.batch": 8}, "budget.batch"),
         (6, {"data.size": 64}, "data.size"),
         (6, {"optimisers.generator.name": "sgd"}, "optimisers.generator.name"),
-        (6, {"objective.classification": None}, "objective.classification: it changes the discriminator"),
+        (6, {"objective.classification": 0.3}, "objective.classification: it changes the discriminator"),
         (6, {}, "a fork without a change would be the same run"),
         (0, SAME, "step 0: .* has steps 1 .. 12"),
         (13, SAME, "step 13: .* has steps 1 .. 12"),
