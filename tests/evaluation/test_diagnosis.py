@@ -183,6 +183,11 @@ def test_missing_classes_are_named_and_early_ones_are_a_warning() -> None:
     assert when(only(early), 100_000) == "seen at step 2,000 of 100,000: too early to say more"
 
 
+def test_nothing_is_a_fault_of_the_images_in_the_first_steps() -> None:
+    short = replace(seen(measured(100), measured(150, spread_ratio=0.01)), step=150, total=150)
+    assert (only(short).level, only(short).early) == ("warning", True)
+
+
 def test_a_good_but_narrow_model_is_a_warning() -> None:
     found = only(seen(measured(1000), measured(2000, recall=0.4)))
     assert (found.name, found.level) == ("low-diversity", "warning")

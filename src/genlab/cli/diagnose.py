@@ -30,8 +30,8 @@ def diagnose(run: RunName, /, *, runs: Runs = None, json: Json = False) -> None:
             if label in ("Try", "Keep"):  # To be copied: whole, whatever the width.
                 say(f"  {label:6} {words}")
             else:
-                first = label if label == finding.level.upper() else f"  {label:6}"
-                say(terminal.wrapped(words, f"{first} "))
+                headline = label == finding.level.upper()
+                say(terminal.wrapped(words, f"{label}  " if headline else f"  {label:6} "))
         say()
     if found.healthy and not any(each.level == "warning" for each in found.findings):
         say(findings.HEALTHY)

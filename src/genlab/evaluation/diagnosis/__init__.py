@@ -13,13 +13,13 @@ __all__ = ["CannotTell", "Diagnosis", "Evidence", "Finding", "diagnose"]
 AT_ONCE = optimisation.RULES
 """Rules whose faults are never too early to tell."""
 PATIENT = (*game.RULES, *samples.RULES, *learning.RULES)
-WARM_UP = 0.2
-"""The share of a training before which what others find is a warning: it may pass."""
+WARM_UP, FEWEST = 0.2, 200
+"""The share of a training, and the steps, before which what others find is a warning: it may pass."""
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
     """All that is to be said of a training, the worst first."""
-    early = evidence.step < WARM_UP * (evidence.total or 0)
+    early = evidence.step < max(FEWEST, WARM_UP * (evidence.total or 0))
     findings: list[Finding] = []
     unknown: list[CannotTell] = []
     for rule in (*AT_ONCE, *PATIENT):

@@ -83,7 +83,8 @@ class Attentive:
 
     def logged(self, row: Row) -> None:
         self._rows.append(row)
-        if "spread_ratio" in row or "test_loss" in row or row["step"] == self._total:
+        # What there is at the end is said with the results.
+        if ("spread_ratio" in row or "test_loss" in row) and row["step"] != self._total:
             self._look(row["step"])
 
     def _look(self, step: int) -> None:

@@ -1,0 +1,88 @@
+"""A run is diagnosed from what it has on disk, and a training while it goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import genlab
+from genlab.api.run import Run
+from genlab.cli import main as cli
+from genlab.evaluation.diagnosis.run import evidence_of
+from genlab.recipe import GanRecipe
+from genlab.runs import verify
+from genlab.runs.listing import overview
+
+
+@pytest.fixture(scope="module")
+def frozen(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of 12 steps in which only D learns, measured three times."""
+    from conftest import SMALL
+
+    changes: dict[str, Any] = {"data.name": str(digits), "objective.players": "discriminator", "ema": None}
+    changes |= {"logging.evaluation": "cheap", "logging.sample_every": 4, "budget.epochs": 2}
+    recipe = genlab.load_recipe("quick-mnist", {**SMALL, **changes})
+    return genlab.train(recipe, runs=tmp_path_factory.mktemp("runs"), name="frozen", progress=False)
+
+
+def test_what_is_wrong_is_found_in_the_files(frozen: Run) -> None:
+    found = frozen.diagnose()
+    fault = found.findings[0]
+    assert (fault.name, fault.level, fault.since) == ("generator-not-learning", "fault", (0, 1))
+    assert fault.changes == {"objective.players": "both"}
+    kept = json.loads((frozen.path / "diagnosis.json").read_text("utf-8"))
+    assert not kept["healthy"]
+    assert kept["findings"] == found.as_json()["findings"]
+    assert overview(frozen.path.parent)[0]["finding"] == "generator-not-learning"
+
+
+def test_evidence_is_rows_by_role_and_all_evaluations(frozen: Run) -> None:
+    evidence = evidence_of(frozen.directory)
+    assert (evidence.step, evidence.total) == (12, 12)
+    assert evidence.curve("update of generator").values.tolist() == [0.0] * 12
+    assert {4, 6, 8, 12} <= {each.step for each in evidence.evaluations}
+    before = evidence.until(6)
+    assert {each.step for each in before.evaluations} == {4, 6}
+    assert before.curve("update of generator").steps.max() == 6
+
+
+def test_a_person_reads_it_in_at_most_seven_lines(frozen: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["diagnose", str(frozen.path)])
+    blocks = [block.splitlines() for block in capsys.readouterr().out.split("\n\n")]
+    assert blocks[0][0] == "FAULT  G's weights do not change: the generator does not learn, since step 1."
+    assert all(len(block) <= 7 for block in blocks)
+    (tried,) = [line for line in blocks[0] if line.startswith("  Try")]
+    assert "--objective.players both" in tried or "genlab train" in tried
+    cli.main(["diagnose", str(frozen.path), "--json"])
+    assert json.loads(capsys.readouterr().out)["findings"][0]["name"] == "generator-not-learning"
+
+
+def test_a_training_says_in_a_line_what_begins(
+    small: Callable[..., GanRecipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"logging.evaluation": "cheap", "logging.sample_every": 3, "objective.players": "discriminator"}
+    genlab.train(small({**changes, "ema": None}), runs=tmp_path, report=False)
+    said = [line for line in capsys.readouterr().err.splitlines() if "does not learn" in line]
+    assert said == ["FAULT  G's weights do not change: the generator does not learn, since step 1"]
+
+
+def test_looking_changes_no_weight(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
+    changes = {"logging.evaluation": "cheap", "logging.sample_every": 3}
+    watched = genlab.train(small(changes), runs=tmp_path / "a", report=False)
+    alone = genlab.train(small(changes), runs=tmp_path / "b", report=False, progress=False)
+    assert watched.metrics()[-1]["loss_g"] == alone.metrics()[-1]["loss_g"]
+
+
+def test_an_edited_diagnosis_is_noticed(frozen: Run) -> None:
+    file = frozen.path / "diagnosis.json"
+    frozen.diagnose()
+    before = file.read_text("utf-8")
+    try:
+        file.write_text(before.replace('"healthy": false', '"healthy": true'), "utf-8")
+        assert any("diagnosis.json" in str(line) for line in verify.verify(frozen.directory).damages)
+    finally:
+        file.write_text(before, "utf-8")
