@@ -314,4 +314,4 @@ def test_a_benchmark_says_what_was_reached(
     assert "x that of real images: reached" in told[0]
     assert "x that of real images: not reached" in told[1]
     assert "x that of real images: not tried" in told[2]  # a slow machine
-    assert "its 540 steps would take about 54 s of training (100 ms a step, measured), too long for" in told[2]
+    assert "its 320 steps would take about 32 s of training (100 ms a step, measured), too long for" in told[2]
