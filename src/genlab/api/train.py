@@ -150,8 +150,10 @@ def fork(
     check_observers(observers)
     root = Path(runs) if runs else default_root()
     with shown(progress) as mine:
-        source = Run.at(place_of(run), root)
-        begun = forking.fork(source, at, dict(overrides or {}), root, name, [*observers, *mine], evaluator_of)
+        source, watching = Run.at(place_of(run), root), [Attentive()] if mine else []
+        begun = forking.fork(
+            source, at, dict(overrides or {}), root, name, [*observers, *mine, *watching], evaluator_of
+        )
         made = Run(begun.directory)
         if report:
             finish(made)

@@ -114,9 +114,8 @@ def _tell(run: Run, report: Path) -> None:
     from genlab.report import text as words
     from genlab.report.findings import headline
 
-    for finding in run.diagnose(keep=False).findings:
-        if finding.level in ("fault", "warning") and finding.until is None:
-            say(terminal.wrapped(f"{headline(finding)}.", f"{finding.level.upper()}  "))
+    for finding in run.diagnose(keep=False).lasting:
+        say(terminal.wrapped(f"{headline(finding)}.", f"{finding.level.upper()}  "))
     say(f"training took {run.seconds:.0f} s, {run.images_per_second:,.0f} images/s")
     said = dict(FAMILIES[run.recipe.family].outcome(run.recipe, run.directory.last_row() or {}))
     said |= words.summary(run.evaluation) if run.evaluation else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from genlab.evaluation.diagnosis.finding import CannotTell, Diagnosis, Finding, when
+from genlab.evaluation.diagnosis.finding import CannotTell, Finding, when
 from genlab.recipe import Recipe, files
 from genlab.report.origin import again
 from genlab.runs.record import Provenance
@@ -55,9 +55,3 @@ def unknown(said: tuple[CannotTell, ...]) -> list[str]:
     for each in said:
         needs.setdefault(each.needs, []).append(each.name)
     return [f"cannot tell: {', '.join(names)}; needs {need}" for need, names in needs.items()]
-
-
-def in_a_word(diagnosis: Diagnosis) -> str:
-    """For a table of runs."""
-    lasting = [each for each in diagnosis.findings if each.until is None and each.level in ("fault", "warning")]
-    return lasting[0].name if lasting else "healthy"

@@ -141,7 +141,7 @@ def foretold(recipe: Recipe, whole: Dataset) -> str:
     Args:
         whole: the training images as they are.
     """
-    seconds = _of_a_step(recipe.name, {}, whole)
+    seconds = _of_a_step(recipe, {}, whole)
     best, own = widest(seconds), channels_of(recipe)
     steps, a_minute = Schedule.of(recipe, len(whole)).total_steps, rung(60 / seconds[best])
     words = f"{recipe.name}: {steps:,} steps of {1000 * seconds[own]:.1f} ms, {steps * seconds[own] / 60:.2g} min here"

@@ -85,6 +85,10 @@ class Measured:
         return value / floor if value is not None and floor else None
 
 
+FEW = 5000
+"""Training images below which a model may learn them by heart."""
+
+
 @dataclass(frozen=True)
 class Known:
     """What is known of a training beside its numbers.
@@ -114,6 +118,11 @@ class Known:
     images: int | None = None
     classes: int = 0
     failure: str = ""
+
+    @property
+    def few(self) -> str:
+        """That there are few training images, as a cause; empty where there are not."""
+        return f"{self.images:,} training images are few" if self.images and self.images < FEW else ""
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,11 @@ class Diagnosis:
         """The faults that last."""
         return tuple(each for each in self.findings if each.level == "fault" and each.until is None)
 
+    @property
+    def lasting(self) -> tuple[Finding, ...]:
+        """The faults and warnings that last."""
+        return tuple(each for each in self.findings if each.level in ("fault", "warning") and each.until is None)
+
     def as_json(self) -> dict[str, Any]:
         """As it is stored and printed."""
         return {

@@ -103,7 +103,7 @@ def discriminator_overfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
             "D overfits: it knows its training images by heart",
             since=found[-1][0],
             seen=(f"D's loss on held-out images {held.values[-1]:.3g}, in training {training[-1]:.3g}",),
-            cause=f"{e.known.images:,} training images are few" if e.known.images and e.known.images < 5000 else "",
+            cause=e.known.few,
         )
 
 

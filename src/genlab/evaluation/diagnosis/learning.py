@@ -25,6 +25,8 @@ def posterior_collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
         yield CannotTell("posterior-collapse", "rows with the KL term in nats")
         return
     silent = kl.values < SILENT
+    if len(units):
+        silent |= np.interp(kl.steps, units.steps, units.values) < 0.5
     found = episodes(kl.steps.tolist(), silent.tolist())
     if not found or found[-1][1] is not None:
         return
@@ -89,7 +91,7 @@ def _overfits(e: Evidence, since: tuple[int, int], seen: str, test: Curve) -> Fi
         "Overfitting: it gets better on its training images and worse on others",
         since=since,
         seen=(seen,),
-        cause=f"{e.known.images:,} training images are few" if e.known.images and e.known.images < 5000 else "",
+        cause=e.known.few,
         keep=best,
     )
 

@@ -92,7 +92,7 @@ class Attentive:
             found = diagnose(_evidence(self._run, self._rows, step, self._total, ""))
         except DataError:  # Said elsewhere; a training does not end by it.
             return
-        now = {each.name: each for each in found.findings if each.level in ("fault", "warning") and each.until is None}
+        now = {each.name: each for each in found.lasting}
         for name, finding in now.items():
             if self._there.get(name, None) is None or self._there[name].level != finding.level:
                 note(_line(finding, self._total))

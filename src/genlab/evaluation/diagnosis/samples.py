@@ -8,12 +8,13 @@ import numpy as np
 
 from genlab.evaluation.diagnosis.evidence import Evidence, Measured, episodes
 from genlab.evaluation.diagnosis.finding import CannotTell, Finding
+from genlab.evaluation.metrics.classes import MISSING
 
 SAMPLES = "samples (an evaluation during training)"
 COLLAPSED = 0.1
 NARROW = 0.5
 IGNORED = 0.5
-COPIED, FEW = 0.05, 5000
+COPIED = 0.05
 GRAINY, BLURRED = 2.0, 0.5
 WORSE = 1.5
 UNLEARNED = 0.8
@@ -64,7 +65,7 @@ def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
         now = next(each for each in there if each.step == since[1]) if until else there[-1]
         number = round(now.values["missing_classes"])
         rows = [row for row in now.classes if row.get("share") is not None and row.get("share_in_data")]
-        lost = [str(row["class"]) for row in rows if row["share"] < 0.1 * row["share_in_data"]]
+        lost = [str(row["class"]) for row in rows if row["share"] < MISSING * row["share_in_data"]]
         most = sorted(rows, key=lambda row: -float(row["share"]))[:4]
         shares = ", ".join(f"{row['class']} {row['share']:.0%}" for row in most)
         of = len(rows) or e.known.classes
@@ -159,14 +160,13 @@ def memorisation(e: Evidence) -> Iterator[Finding | CannotTell]:
     for since, until in found:
         if until is None:
             share = there[-1].values["memorised_fraction"]
-            few = e.known.images is not None and e.known.images < FEW
             yield Finding(
                 "memorisation",
                 "fault",
                 f"Memorisation: {share:.0%} of the samples are near-copies of training images",
                 since=since,
                 seen=(f"{share:.1%} lie nearer to a training image than 99.9 % of real images do",),
-                cause=f"{e.known.images:,} training images are few" if few else "",
+                cause=e.known.few,
                 keep=_best(e, since[1]),
             )
 
