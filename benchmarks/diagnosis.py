@@ -2,7 +2,8 @@
 
 diagnosis.yaml says which trainings there are, what is wrong with each and which are held out. Each is trained here,
 measured as any training is, and kept with its rows and evaluations in records/diagnosis/KIND.jsonl.gz as it ends; what
-is there already is passed over. `--list` says what there is and what is missing, `--only KIND` trains one kind.
+is there already is passed over. `--list` says what there is and what is missing, `--only KIND` trains one kind,
+`--part 1/8` an eighth of what is missing, so that eight processes share the work.
 """
 
 from __future__ import annotations
@@ -279,7 +280,7 @@ def kept(kind: str) -> list[dict[str, Any]]:
 def keep(kind: str, record: Mapping[str, Any]) -> None:
     """One more: what is compressed by itself may stand behind what is there."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / f"{kind}.jsonl.gz").open("ab") as file:
+    with (FOLDER / f"{kind}.jsonl.gz").open("ab", buffering=0) as file:  # one write, so that several may append
         file.write(gzip.compress(json.dumps(record).encode() + b"\n", mtime=0))
 
 
@@ -294,9 +295,11 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="how many there are, and how many are missing")
     parser.add_argument("--only", action="append", metavar="KIND", help="may be repeated")
     parser.add_argument("--minutes", type=float, default=600, help="begin no training after so many")
+    parser.add_argument("--part", default="1/1", metavar="I/N", help="every N-th missing one, from the I-th")
     options = parser.parse_args()
     spec = yaml.safe_load(SPEC.read_text("utf-8"))
-    left = [case for case in missing(spec) if not options.only or case.kind in options.only]
+    part, parts = (int(number) for number in options.part.split("/"))
+    left = [case for case in missing(spec) if not options.only or case.kind in options.only][part - 1 :: parts]
     everything = cases(spec)
     failing = [case for case in everything if case.kind != HEALTHY]
     print(
