@@ -25,6 +25,7 @@ _PUBLIC = {
     "Observer": ("genlab.training.fit", "Observer"),
     "Run": ("genlab.api.run", "Run"),
     "Study": ("genlab.study.study", "Study"),
+    "Watch": ("genlab.api.watch", "Watch"),
     "doctor": ("genlab.api.doctor", "doctor"),
     "compare": ("genlab.api.compare", "compare"),
     "features": ("genlab.api.evaluate", "features"),
@@ -51,6 +52,7 @@ __all__ = [
     "Observer",
     "Run",
     "Study",
+    "Watch",
     "__version__",
     "compare",
     "doctor",
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from genlab.api.evaluate import evaluate, features
     from genlab.api.run import Run, list_runs
     from genlab.api.train import fork, open_run, show, train
+    from genlab.api.watch import Watch
     from genlab.evaluation import metrics as metrics
     from genlab.evaluation.judge_search import load as load_judge
     from genlab.families import nets as nets

@@ -297,13 +297,13 @@ def test_curves_are_means_over_steps_where_rows_have_them() -> None:
 
 
 def test_what_a_recipe_says() -> None:
-    known = known_of(files.load("s0-dcgan"), 100, 10)
+    known = known_of(files.load("s0-dcgan"), {}, 100, 10)
     assert (known.adversarial, known.border, known.conditional) == (True, True, False)
     assert known.rest_discriminator == pytest.approx(LN_2), "half the sum"
-    assert known_of(files.load("quick-mnist"), 100, 10).pairs
-    assert known_of(files.load("s4-vae"), 100, 10).latent
-    assert known_of(files.load("s4-classifier"), 100, 10).naming
-    assert not known_of(files.load("s2-dcgan", {"objective.players": "generator"}), 100, 10).discriminator_learns
+    assert known_of(files.load("quick-mnist"), {}, 100, 10).pairs
+    assert known_of(files.load("s4-vae"), {}, 100, 10).latent
+    assert known_of(files.load("s4-classifier"), {}, 100, 10).naming
+    assert not known_of(files.load("s2-dcgan", {"objective.players": "generator"}), {}, 100, 10).discriminator_learns
 
 
 @pytest.mark.parametrize("recipe", files.names())

@@ -27,7 +27,7 @@ def raise_in(where: str, numbers: list[int]) -> None:
     import genlab.api.run
     import genlab.engine.optim
     import genlab.training.fit
-    from genlab.evaluation.live import Watch
+    from genlab.evaluation.live import LiveEvaluation
     from genlab.recipe.schedule import Schedule
     from genlab.training import assemble
 
@@ -36,7 +36,7 @@ def raise_in(where: str, numbers: list[int]) -> None:
         "loading": (assemble, "load_data"),
         "drawing a batch": (Schedule, "samples_at"),
         "a save": (checkpoint, "verify"),
-        "an evaluation": (Watch, "_reference"),
+        "an evaluation": (LiveEvaluation, "_reference"),
         "the first word": (genlab.training.fit, "batches"),
         "the report": (genlab.api.run.Run, "look"),
     }[where]

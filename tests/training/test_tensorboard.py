@@ -35,7 +35,9 @@ def test_quality_stands_beside_the_losses(
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found = {column.name: 1 + k for k, column in enumerate(live.COLUMNS)}
-    monkeypatch.setattr(live.Watch, "__call__", lambda self, step, model: {k: v + step for k, v in found.items()})
+    monkeypatch.setattr(
+        live.LiveEvaluation, "__call__", lambda self, step, model: {k: v + step for k, v in found.items()}
+    )
     changes = {"logging.tensorboard": True, "logging.evaluation": "cheap"}
     run = genlab.train(small(changes), runs=tmp_path, report=False)
     events = EventAccumulator(str(run.path / "tensorboard"))

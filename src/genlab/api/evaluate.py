@@ -280,7 +280,7 @@ def judge_bytes(run: Run) -> bytes:
     """
     recipe = run.recipe
     if FAMILIES[recipe.family].naming is None:
-        raise UsageError(f"{run.path.name} is a {recipe.family}; a judge is a classifier")
+        raise UsageError(f"{run.path.name} is a {FAMILIES[recipe.family].called}; a judge is a classifier")
     network = sampling.load_network(run, "classifier")
     learned = run.provenance["data"]
     fingerprint = None if recipe.data.name in judge.RECIPES else learned["fingerprint"]

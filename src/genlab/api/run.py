@@ -186,7 +186,9 @@ class Run(OpenRun):
         recipe = self.recipe
         bounding = FAMILIES[recipe.family].bounding
         if bounding is None:
-            raise UsageError(f"{self.path.name} is a {recipe.family}: only a VAE bounds the likelihood of an image")
+            raise UsageError(
+                f"{self.path.name} is a {FAMILIES[recipe.family].called}: only a VAE bounds the likelihood of an image"
+            )
         if not (1 <= samples <= 10_000 and images >= 1):
             raise UsageError(f"samples is {samples}, images {images}; allowed: 1 .. 10,000 samples, 1 image or more")
         held_out = data.first(self.held_out(), images)

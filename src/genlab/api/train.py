@@ -19,7 +19,7 @@ from genlab.engine.randomness import Keyed
 from genlab.engine.stages import stage
 from genlab.errors import DataError, UsageError
 from genlab.evaluation.diagnosis.run import Attentive
-from genlab.evaluation.live import Watch
+from genlab.evaluation.live import LiveEvaluation
 from genlab.families.cost import Cost, cost
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.nets.describe import Description
@@ -213,7 +213,7 @@ def evaluator_of(run: OpenRun) -> Evaluator | None:
     recipe = run.recipe
     if not isinstance(recipe.logging, SampleLogging) or recipe.logging.evaluation == "none":
         return None
-    return Watch(run.directory, recipe, run.provenance["seed"], sampling.sampling_words(run))
+    return LiveEvaluation(run.directory, recipe, run.provenance["seed"], sampling.sampling_words(run))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,9 @@ def classifier_of(given: str, check: Check, seed: int, root: Path, train: Train)
             ) from None
         run = _trained_before(given, seed, root) or _trained_now(given, check, seed, root, train)
     if not _names(run.recipe):
-        raise UsageError(f"init_encoder_from: {run.path.name} is a {run.recipe.family}; a classifier is needed")
+        raise UsageError(
+            f"init_encoder_from: {run.path.name} is a {FAMILIES[run.recipe.family].called}; a classifier is needed"
+        )
     return run
 
 
@@ -79,7 +81,7 @@ def _trained_before(name: str, seed: int, root: Path) -> OpenRun | None:
 def _trained_now(name: str, check: Check, seed: int, root: Path, train: Train) -> OpenRun:
     settled, dataset = prepare(name, {})
     if not _names(settled):
-        raise UsageError(f"init_encoder_from: {name} is a {settled.family}; a classifier is needed")
+        raise UsageError(f"init_encoder_from: {name} is a {FAMILIES[settled.family].called}; a classifier is needed")
     check(assemble(settled, dataset, seed).networks["classifier"].state_dict(), name)
     warnings.warn(
         f"no finished run of {name}, unchanged and with seed {seed}, in {root}; training it first", stacklevel=6

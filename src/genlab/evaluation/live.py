@@ -42,7 +42,19 @@ COLUMNS = tuple(_columns())
 """What is added to a metric row after an evaluation during training."""
 
 
-class Watch:
+def recorded(run: RunDirectory, step: int, samples: Samples, against: Reference) -> dict[str, float]:
+    """Measure samples of a step and keep the record in the run; what is to be logged."""
+    # Among few images copies are likely, and quickly searched for.
+    record = measure(samples, against, memorisation=len(against.learned) <= FEW).record
+    write_json(run.file("evaluations", step, ".json"), seals.seal(record))
+    found = record["metrics"]
+    row = {name: found[name]["value"] for name in METRICS if found[name]["value"] is not None}
+    if found["frechet_distance"]["floor"] is not None:
+        row[FLOOR.name] = found["frechet_distance"]["floor"]
+    return row
+
+
+class LiveEvaluation:
     """Measures a model; draws from streams of its own and leaves the model as it was.
 
     Args:
@@ -76,14 +88,7 @@ class Watch:
         made = pictures.to_uint8(model.generate(z, labels))
         words: dict[str, object] = {"of": self.run.path.name, "step": step, "drawn_with": self.words}
         samples = Samples(made, None if labels is None else labels.numpy(), words, self._way)
-        # Among few images copies are likely, and quickly searched for.
-        record = measure(samples, against, memorisation=len(against.learned) <= FEW).record
-        write_json(self.run.file("evaluations", step, ".json"), seals.seal(record))
-        found = record["metrics"]
-        row = {name: found[name]["value"] for name in METRICS if found[name]["value"] is not None}
-        if found["frechet_distance"]["floor"] is not None:
-            row[FLOOR.name] = found["frechet_distance"]["floor"]
-        return row | self._scored(step, model, against)
+        return recorded(self.run, step, samples, against) | self._scored(step, model, against)
 
     def _scored(self, step: int, model: Generates, against: Reference) -> dict[str, float]:
         """What a model with a discriminator says of test images; nothing where there are none that it could read."""

@@ -214,6 +214,8 @@ Role = Literal[
     "gradient of generator",
     "dead units of discriminator",
     "dead units of generator",
+    "update of discriminator by the other's",
+    "update of generator by the other's",
     "learning rate of discriminator",
     "learning rate of generator",
 ]
@@ -260,6 +262,8 @@ class Family:
             that are not here are not watched (`training.vitals`).
         mergeable: whether each output depends on its own image only, so that passes may be merged.
         objective: the type of a custom objective; None: it takes none.
+        called: what a message calls one of its models, behind "a".
+        own_loop: whether its runs come from loops outside of genlab, so that nothing of them can be made again here.
         check_objective: sees whether a custom objective can be trained with; raises a UsageError where it cannot.
     """
 
@@ -277,6 +281,8 @@ class Family:
     mergeable: Callable[[Networks], bool] = lambda networks: False
     objective: type | None = None
     check_objective: Callable[[Any], None] | None = None
+    called: str = ""
+    own_loop: bool = False
     sampling: Sampling | None = None
     encoding: Encoding | None = None
     scoring: Scoring | None = None

@@ -2,18 +2,20 @@
 
 A recipe is made of sections; a section is a frozen pydantic model that forbids unknown keys. A field that has no
 effect cannot be set: either its family or its network kind does not have it, or a rule refuses it. `sections` has what
-all families share, `networks` a section for each kind of network, and `gan`, `vae`, `classifier` their families.
-Reading, writing, overriding and comparing recipes is in `files`. Nothing here imports torch.
+all families share, `networks` a section for each kind of network, and `gan`, `vae`, `classifier` their families;
+`external` has what is known of loops that are not genlab's own. Reading, writing, overriding and comparing recipes is
+in `files`. Nothing here imports torch.
 """
 
 from typing import get_args
 
 from genlab.recipe.classifier import ClassifierRecipe
+from genlab.recipe.external import ExternalRecipe
 from genlab.recipe.gan import GanRecipe
 from genlab.recipe.sections import REFERENCE, BaseRecipe, Data, Engine, Logging, Optimiser, Problem, SampleLogging
 from genlab.recipe.vae import VaeRecipe
 
-Recipe = GanRecipe | VaeRecipe | ClassifierRecipe
+Recipe = GanRecipe | VaeRecipe | ClassifierRecipe | ExternalRecipe
 """A recipe of any family."""
 
 FAMILIES: dict[str, type[Recipe]] = {
@@ -27,6 +29,7 @@ __all__ = [
     "ClassifierRecipe",
     "Data",
     "Engine",
+    "ExternalRecipe",
     "GanRecipe",
     "Logging",
     "Optimiser",

@@ -45,7 +45,8 @@ class Figure:
 def plots(recipe: Recipe, custom_objective: bool = False) -> list[Plot]:
     """The plots of a run of this recipe, or of one with a custom objective, of which no level is known."""
     family = FAMILIES[recipe.family]
-    return [*(_quality_plots(recipe.conditional) if family.sampling else []), *family.plots(recipe, custom_objective)]
+    draws = family.sampling or family.own_loop
+    return [*(_quality_plots(recipe.conditional) if draws else []), *family.plots(recipe, custom_objective)]
 
 
 def _quality_plots(conditional: bool) -> list[Plot]:

@@ -23,7 +23,7 @@ def drawing(recipe: Recipe, described: Sequence[Description]) -> str:
     columns = [_network(description) for description in described]
     top = diagram.height + 30
     total_width = max(diagram.width, len(columns) * (COLUMN + GAP) - GAP)
-    total_height = top + max(bottom for _, bottom in columns)
+    total_height = top + max((bottom for _, bottom in columns), default=0)
     parts = [f'<g transform="translate({k * (COLUMN + GAP)} {top})">{body}</g>' for k, (body, _) in enumerate(columns)]
     title = escape(f"{recipe.name}: the system and its networks")
     return (

@@ -24,6 +24,8 @@ def again(recipe: Recipe, provenance: Provenance) -> Again:
     """The command that makes the run once more."""
     exact = "On the same kind of machine, with the same versions, it gives the same weights, bit for bit."
     seed = f"--seed {provenance['seed']}"
+    if script := provenance.get("loop"):
+        return Again("It is a training loop of one's own; the script that holds it makes it again.", f"python {script}")
     if provenance["own"]:
         own = ", ".join(f"{part} {name}" for part, name in provenance["own"].items())
         return Again(

@@ -181,12 +181,12 @@ def run_page(run: RunDirectory) -> RunPage:
     steps = [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
     record, real_file = kept.read(run, kept.FULL_FILE), run.path / "samples" / "real.png"
     classes = classes_of(record) if record else _classified(run, provenance)
-    drawn = sampling_words(OpenRun(run))
+    drawn = "as the loop gave them" if family.own_loop else sampling_words(OpenRun(run))
     described = _described(provenance["networks"])
     return RunPage(
         title=run.path.name,
         lead=_lead(recipe, provenance, rows[-1] if rows else None),
-        state=_state_words(status),
+        state=_state_words(status, resumes=not family.own_loop),
         notes=_notes(run),
         verdict=verdict(recipe, rows, record, classes),
         final=Grid(
@@ -325,14 +325,16 @@ def _address(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _state_words(status: dict[str, Any]) -> str:
-    step, total = status["step"], status.get("total_steps", 0)
+def _state_words(status: dict[str, Any], resumes: bool) -> str:
+    at = f"step {status['step']:,}" + (f" of {status['total_steps']:,}" if status.get("total_steps") else "")
     words = {
         "created": "This run has not begun.",
-        "running": f"This run is in progress: step {step:,} of {total:,} at its last checkpoint.",
-        "interrupted": f"This run was stopped at step {step:,} of {total:,} and can be resumed.",
-        "killed": f"This run was killed; its last checkpoint is of step {step:,} of {total:,}; it can be resumed.",
-        "failed": f"This run failed after step {step:,} of {total:,}: {status.get('reason', '')}",
+        "running": f"This run is in progress: {at} at its last checkpoint.",
+        "interrupted": f"This run was stopped at {at}" + (" and can be resumed." if resumes else "."),
+        "killed": f"This run was killed; its last checkpoint is of {at}; it can be resumed."
+        if resumes
+        else f"This run was never ended; it was at {at} when it last told.",
+        "failed": f"This run failed after {at}: {status.get('reason', '')}",
     }
     return words.get(status["state"], "")
 

@@ -62,3 +62,4 @@ class Provenance(TypedDict):
     minutes: NotRequired[dict[str, Any]]
     base: NotRequired[str]
     forked_from: NotRequired[dict[str, Any]]
+    loop: NotRequired[str]

@@ -48,9 +48,11 @@ class Sampler:
 
     def __init__(self, run: OpenRun, how: SamplingOptions) -> None:
         self.run, self.recipe, self.how = run, run.recipe, how
-        sampling = FAMILIES[self.recipe.family].sampling
+        family = FAMILIES[self.recipe.family]
+        sampling = family.sampling
         if sampling is None:
-            raise UsageError(f"{run.path.name} is a {self.recipe.family}: it makes no images")
+            what = "its networks are not here" if family.own_loop else "it makes no images"
+            raise UsageError(f"{run.path.name} is a {family.called}: {what}")
         if how.truncation is not None and not 0 < how.truncation <= 100:
             raise UsageError(f"truncation is {how.truncation}; allowed: above 0, at most 100")
         network = load_network(run, sampling.network, how.step, how.ema)

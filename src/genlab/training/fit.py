@@ -136,7 +136,7 @@ def fit(
     if from_checkpoint:
         restore(model, from_checkpoint, run)
     else:
-        _real_picture(dataset, recipe, run)
+        real_picture(dataset, recipe, run)
     classes, done = len(dataset.class_names), from_checkpoint.step if from_checkpoint else 0
     before = from_checkpoint.state if from_checkpoint else {}
     books = _Bookkeeping(model, run, recipe, schedule, keyed, observers, classes, test, evaluator, done, before)
@@ -360,7 +360,7 @@ def previews(recipe: Recipe, keyed: Keyed, classes: int) -> tuple[Tensor, Tensor
     return z, torch.arange(classes).repeat_interleave(CONDITIONAL_COLUMNS), CONDITIONAL_COLUMNS
 
 
-def _real_picture(dataset: Dataset, recipe: Recipe, run: RunDirectory) -> None:
+def real_picture(dataset: Dataset, recipe: Recipe, run: RunDirectory) -> None:
     """Real images in the layout of the sample grids, each the first of its kind in the training set."""
     if recipe.conditional and dataset.labels is not None:
         rows = np.zeros((len(dataset.class_names), CONDITIONAL_COLUMNS, *dataset.images.shape[1:]), np.uint8)

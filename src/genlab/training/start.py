@@ -177,7 +177,8 @@ def _check_objective(objective: object, recipe: Recipe) -> None:
     kind = FAMILIES[recipe.family].objective
     if objective is not None and kind is None:
         raise UsageError(
-            f"a custom objective is only for GANs; {recipe.name} is a {recipe.family}, which would ignore it"
+            f"a custom objective is only for GANs; {recipe.name} is a {FAMILIES[recipe.family].called}, which would "
+            "ignore it"
         )
     if objective is not None and kind is not None and not isinstance(objective, kind):
         raise UsageError(f"objective is a {type(objective).__name__}; expected genlab.{kind.__name__}")

@@ -183,18 +183,26 @@ def curves_of(rows: Sequence[Row], columns: Iterable[Column]) -> dict[str, Curve
     return found
 
 
-def known_of(recipe: Recipe, images: int | None, classes: int, failure: str = "") -> Known:
-    """What a recipe says of a training."""
+def known_of(recipe: Recipe, curves: Mapping[str, Curve], images: int | None, classes: int, failure: str = "") -> Known:
+    """What a recipe says of a training, or, of a loop of one's own, the quantities that it logged."""
     family = FAMILIES[recipe.family]
+    adversarial, latent, naming = (
+        bool(capability) or (family.own_loop and role in curves)
+        for capability, role in (
+            (family.scoring, "loss of discriminator"),
+            (family.bounding, "kl"),
+            (family.naming, "training accuracy"),
+        )
+    )
     name = getattr(getattr(recipe, "objective", None), "loss", "")
-    loss = LOSSES.get(name) if family.scoring else None
+    loss = LOSSES.get(name or "") if adversarial else None
     half = getattr(getattr(recipe, "objective", None), "discriminator_terms", "sum") == "half-sum"
     rest = loss.rest_discriminator if loss else None
     players = getattr(getattr(recipe, "objective", None), "players", "both")
     return Known(
-        adversarial=family.scoring is not None,
-        latent=family.bounding is not None,
-        naming=family.naming is not None,
+        adversarial=adversarial,
+        latent=latent,
+        naming=naming,
         conditional=recipe.conditional,
         border=bool(loss and loss.has_border),
         pairs=bool(loss and loss.pairs),

@@ -146,4 +146,33 @@ def dead_units(e: Evidence) -> Iterator[Finding | CannotTell]:
         )
 
 
-RULES = (learning_rate_too_large, learning_rate_too_small, divergence, not_learning, dead_units)
+def moved_by_the_others(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """An optimiser moves a network that has an optimiser of its own, in all of the last rows: D's holds G's weights
+    too, say, and trains G to be found out."""
+    for who, other in (("generator", "discriminator"), ("discriminator", "generator")):
+        curve = e.curve(f"update of {who} by the other's")
+        if len(curve) < ROWS or not (curve.last() > 0).all():
+            continue
+        letter, others = who[0].upper(), other[0].upper()
+        still = np.flatnonzero(curve.values == 0)
+        first = int(still[-1]) + 1 if len(still) else 0
+        yield Finding(
+            "wrong-optimiser",
+            "fault",
+            f"{others}'s optimiser moves {letter}'s weights, too",
+            since=(int(curve.steps[first - 1]) if first else 0, int(curve.steps[first])),
+            seen=(
+                f"each of its steps moves {letter} by {float(np.median(curve.last())):.1g} of its size; it should be 0",
+            ),
+            cause=f"the optimiser that was made for {others} was given {letter}'s parameters as well",
+        )
+
+
+RULES = (
+    moved_by_the_others,
+    learning_rate_too_large,
+    learning_rate_too_small,
+    divergence,
+    not_learning,
+    dead_units,
+)

@@ -41,12 +41,13 @@ def _evidence(run: RunDirectory, rows: list[Row], step: int, total: int | None, 
         record = run.read_json("evaluations/evaluation.json")
         at = record["protocol"]["step"]
         measured[at] = Measured.of(at, record)
+    curves = curves_of(rows, FAMILIES[recipe.family].columns)
     return Evidence(
         step=max([step, *(row["step"] for row in rows[-1:])]),
         total=total,
-        curves=curves_of(rows, FAMILIES[recipe.family].columns),
+        curves=curves,
         evaluations=tuple(measured[at] for at in sorted(measured)),
-        known=known_of(recipe, told["images"], len(told["class_names"]), failure),
+        known=known_of(recipe, curves, told["images"], len(told["class_names"]), failure),
     )
 
 
@@ -76,9 +77,11 @@ class Attentive:
     """An observer: looks at a training after each of its evaluations, and says in a line what begins and what ends."""
 
     def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
-        self._run, self._total = run, schedule.total_steps
-        self._rows: list[Row] = [row for row in run.sound_rows() if row["step"] <= done]
-        self._family = FAMILIES[run.trained_by().family]
+        self.begin(run, schedule.total_steps, [row for row in run.sound_rows() if row["step"] <= done])
+
+    def begin(self, run: RunDirectory, total: int | None, rows: list[Row]) -> None:
+        """Look at a run of so many steps, where that is known, from these rows on."""
+        self._run, self._total, self._rows = run, total, rows
         self._there: dict[str, Finding] = {}
 
     def logged(self, row: Row) -> None:

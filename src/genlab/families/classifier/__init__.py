@@ -14,6 +14,7 @@ FAMILY = Family(
     model=lambda recipe, networks, engine, keyed, steps, _: model.Classifier(recipe, networks, engine, keyed, steps),
     equations=equations.classifier,
     columns=COLUMNS,
+    called="classifier",
     plots=plots,
     diagram=diagram,
     multiply_adds=of_one_pass,

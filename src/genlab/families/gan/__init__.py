@@ -17,6 +17,7 @@ FAMILY = Family(
     model=model.Gan,
     equations=equations.gan,
     columns=COLUMNS,
+    called="GAN",
     plots=plots,
     diagram=diagram,
     multiply_adds=multiply_adds,

@@ -14,6 +14,7 @@ FAMILY = Family(
     model=lambda recipe, networks, engine, keyed, steps, _: model.Vae(recipe, networks, engine, keyed, steps),
     equations=equations.vae,
     columns=COLUMNS,
+    called="VAE",
     plots=plots,
     diagram=diagram,
     multiply_adds=lambda recipe, adds: of_one_pass(recipe, adds, {"decoder": recipe.objective.importance_samples}),

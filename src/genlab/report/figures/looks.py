@@ -194,7 +194,7 @@ def timeline(run: OpenRun, how: SamplingOptions, epochs: Sequence[int] | None = 
     """
     _check(n=n)
     if FAMILIES[run.recipe.family].sampling is None:
-        raise UsageError(f"{run.path.name} is a {run.recipe.family}: it makes no images")
+        raise UsageError(f"{run.path.name} is a {FAMILIES[run.recipe.family].called}: it makes no images")
     _honours(how, "ema", "step")
     there, per_epoch = _epochs_with_snapshots(run)
     chosen = sorted({*there} & {*EPOCHS} | {*there[-1:]}) if epochs is None else list(epochs)
@@ -225,7 +225,7 @@ def confusion(run: OpenRun, held_out: Dataset) -> Look:
     """
     naming = FAMILIES[run.recipe.family].naming
     if naming is None:
-        raise UsageError(f"{run.path.name} is a {run.recipe.family}: it does not classify images")
+        raise UsageError(f"{run.path.name} is a {FAMILIES[run.recipe.family].called}: it does not classify images")
     if held_out.labels is None:
         raise DataError(f"{held_out.name} has no labels to compare with")
     machine = device.start(device.here(run.recipe.engine))
@@ -254,7 +254,8 @@ def encode(run: OpenRun, images: Dataset) -> Tensor:
     encoding = FAMILIES[recipe.family].encoding
     if encoding is None:
         raise UsageError(
-            f"{run.path.name} is a {recipe.family}: it has no encoder, so it cannot find the z of an image; "
+            f"{run.path.name} is a {FAMILIES[recipe.family].called}: it has no encoder, so it cannot find the z of an "
+            "image; "
             "a VAE can (conv-vae, cvae, s4-vae)"
         )
     machine = device.start(device.here(recipe.engine))

@@ -1,0 +1,105 @@
+"""The images that a loop generates: gathered over its last steps, or made by a function of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genlab.data.dataset import Images, Labels
+from genlab.data.given import Range, as_bytes, range_of
+from genlab.errors import UsageError
+
+Maker = Callable[[int], Tensor | tuple[Tensor, Tensor]]
+"""(how many) -> so many images, or images and the class of each."""
+CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Made:
+    """Images of a loop.
+
+    Attributes:
+        images: uint8, (N, C, H, W).
+        labels: the class that each was asked for, int64 (N,); None where none was.
+        words: where they come from.
+    """
+
+    images: Images
+    labels: Labels | None
+    words: str
+
+
+class LoopSamples:
+    """Samples of a loop.
+
+    Args:
+        most: images that are wanted together.
+        within: steps beyond which they are too old to be of the same generator.
+        values_in: what is black and what is white; None: told from the first ones.
+    """
+
+    def __init__(self, most: int, within: int, values_in: Range | None) -> None:
+        self._most, self._within, self.values_in = most, within, values_in
+        self._kept: deque[tuple[int, Tensor, Tensor | None]] = deque()
+
+    def keep(self, step: int, samples: Tensor, labels: Tensor | None) -> None:
+        """Samples of a step; older ones that are not needed any more are dropped."""
+        self._kept.append((step, samples.detach().clone(), None if labels is None else labels.detach().clone()))
+        while (
+            self._kept[0][0] <= step - self._within
+            or sum(len(x) for _, x, _ in self._kept) - len(self._kept[0][1]) >= self._most
+        ):
+            self._kept.popleft()
+
+    def gathered(self) -> Made:
+        """Those that were kept, the newest last."""
+        x = np.concatenate([array(each) for _, each, _ in self._kept])
+        told = [array(y) for _, _, y in self._kept if y is not None]
+        labels = np.concatenate(told) if len(told) == len(self._kept) else None
+        return self._read(x, labels, f"by the loop at steps {self._kept[0][0]} to {self._kept[-1][0]}")
+
+    def made(self, make: Maker, n: int, buffers: Iterable[Tensor]) -> Made:
+        """n images of the loop's own function, without gradients.
+
+        Args:
+            buffers: of the networks; they, and the random numbers of the process, are left as they were.
+        """
+        before = [(buffer, buffer.clone()) for buffer in buffers]
+        parts: list[NDArray[Any]] = []
+        classes: list[NDArray[Any]] = []
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(0)
+            while (there := sum(map(len, parts))) < n:
+                given = make(min(CHUNK, n - there))
+                x, y = given if isinstance(given, tuple) else (given, None)
+                parts.append(array(x))
+                classes += [] if y is None else [array(y)]
+                if not len(parts[-1]):
+                    raise UsageError(f"samples: the function returned no images when it was asked for {n - there}")
+            for buffer, was in before:
+                buffer.copy_(was)
+        labels = np.concatenate(classes)[:n] if classes else None
+        words = "by the loop's own function, with the same random numbers each time"
+        return self._read(np.concatenate(parts)[:n], labels, words)
+
+    def _read(self, x: NDArray[Any], labels: NDArray[Any] | None, words: str) -> Made:
+        self.values_in = self.values_in or range_of(x, "samples")
+        images = as_bytes(x, self.values_in, "samples")
+        if labels is not None and labels.shape != (len(images),):
+            raise UsageError(f"labels have the shape {labels.shape}; expected ({len(images)},), one for each sample")
+        return Made(images, None if labels is None else labels.astype(np.int64), words)
+
+
+def array(x: Any) -> NDArray[Any]:
+    """An array of a tensor, on the CPU."""
+    if isinstance(x, Tensor):
+        x = x.detach().cpu()
+        return np.asarray((x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).numpy())
+    return np.asarray(x)
