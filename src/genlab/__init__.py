@@ -29,6 +29,7 @@ _PUBLIC = {
     "doctor": ("genlab.api.doctor", "doctor"),
     "compare": ("genlab.api.compare", "compare"),
     "features": ("genlab.api.evaluate", "features"),
+    "diagnose": ("genlab.api.diagnose", "diagnose"),
     "evaluate": ("genlab.api.evaluate", "evaluate"),
     "fork": ("genlab.api.train", "fork"),
     "import_images": ("genlab.api.data", "import_images"),
@@ -55,6 +56,7 @@ __all__ = [
     "Watch",
     "__version__",
     "compare",
+    "diagnose",
     "doctor",
     "evaluate",
     "features",
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from genlab import errors as errors
     from genlab.api.compare import compare, plot
     from genlab.api.data import import_images, load_dataset
+    from genlab.api.diagnose import diagnose
     from genlab.api.doctor import doctor
     from genlab.api.evaluate import evaluate, features
     from genlab.api.run import Run, list_runs

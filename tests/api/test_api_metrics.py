@@ -105,8 +105,8 @@ def test_a_path_is_a_path_and_a_name_a_run(
     with pytest.warns(
         UserWarning, match=r"photos is a run, and a file or folder: the run is measured; \./photos is the"
     ):
-        assert evaluate._is_run("photos", tmp_path / "runs")
-    assert not evaluate._is_run("./photos", tmp_path / "runs")
+        assert evaluate.is_a_run("photos", tmp_path / "runs")
+    assert not evaluate.is_a_run("./photos", tmp_path / "runs")
     found = evaluate.evaluate("./photos", against=str(few), runs=tmp_path / "runs")
     assert len(found.fake) == 12
     assert genlab.open_run(finished).path == finished.path

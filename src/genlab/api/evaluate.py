@@ -77,7 +77,7 @@ def evaluate(
         destination(place, ".json (the record)")
     chosen = None if judge is None else judge_of(judge, root)
     with shown(progress):
-        if isinstance(source, Run) or (isinstance(source, str | Path) and _is_run(source, root)):
+        if isinstance(source, Run) or (isinstance(source, str | Path) and is_a_run(source, root)):
             run = source if isinstance(source, Run) else Run.at(source, root)
             return _evaluate_run(run, against, n, resize, chosen, accuracy_score, place, how)
         given = f"{source}" if isinstance(source, str | Path) else "an array of images"
@@ -150,7 +150,7 @@ def _evaluate_images(
     return replace(found, file=place)
 
 
-def _is_run(source: str | Path, root: Path) -> bool:
+def is_a_run(source: str | Path, root: Path) -> bool:
     """Whether this names a run, or at least nothing else that is there."""
     there = expanded(source).exists()
     if is_run(Path(source)):

@@ -1,33 +1,54 @@
-"""The command that says what is wrong with a training."""
+"""The command that says what is wrong with a training, or with images that were made elsewhere."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from genlab.cli import terminal
-from genlab.cli.options import Json, RunName, Runs
+from genlab.cli.options import Json, Runs
 from genlab.engine.console import say
 
 
-def diagnose(run: RunName, /, *, runs: Runs = None, json: Json = False) -> None:
+def diagnose(
+    source: Annotated[str, Parameter(help="Run, folder or archive of pictures, or a file of images.")],
+    /,
+    *,
+    against: Annotated[str | None, Parameter(help="Dataset that images from elsewhere should look like.")] = None,
+    losses: Annotated[Path | None, Parameter(help="CSV file with the losses of their training.")] = None,
+    runs: Runs = None,
+    json: Json = False,
+) -> None:
     """Say what is wrong with a run, since when, and what to try.
 
     Every finding has its evidence beside the healthy value; what
     could not be told is said, too. The same is kept in the run
-    as diagnosis.json. docs/diagnosis.md explains the findings.
+    as diagnosis.json. Of images that were made elsewhere, in a
+    folder or an .npz file, --against names the dataset that they
+    should look like, and --losses a CSV file with the columns
+    step, loss_d and loss_g. docs/diagnosis.md explains the
+    findings, docs/watch.md how to watch a loop of your own.
     """
+    from genlab.api.diagnose import diagnose as judged
+    from genlab.api.evaluate import is_a_run
     from genlab.api.train import open_run
     from genlab.report import findings
+    from genlab.runs.directory import default_root
 
-    opened = open_run(run, runs=runs)
-    found = opened.diagnose()
+    found = judged(source, against=against, losses=losses, runs=runs)
     if json:
         terminal.show_json(found.as_json())
         return
-    total = opened.status.get("total_steps")
+    run = open_run(source, runs=runs) if is_a_run(source, Path(runs) if runs else default_root()) else None
+    total = run.status.get("total_steps") if run else None
     for finding in found.findings:
-        for label, words in findings.lines(
-            finding, opened.path.name, opened.directory.trained_by(), opened.provenance, total
-        ):
-            if label in ("Try", "Keep"):  # To be copied: whole, whatever the width.
+        lines = findings.lines(finding, run.path.name, run.directory.trained_by(), run.provenance, total) if run else (
+            findings.lines(finding)
+        )  # fmt: skip
+        for label, words in lines:
+            if "genlab " in words and label in ("Try", "Keep"):  # To be copied: whole, whatever the width.
                 say(f"  {label:6} {words}")
             else:
                 headline = label == finding.level.upper()

@@ -32,13 +32,16 @@ def lines(
     if finding.level in ("fault", "warning") and finding.until is None:
         found.append(("Cause", f"{finding.cause or 'uncertain'}."))
     if finding.keep is not None:
-        found.append(("Keep", f"step {finding.keep:,} is the best one: genlab sample {run} --step {finding.keep}"))
+        how = f": genlab sample {run} --step {finding.keep}" if not finding.advice else ""
+        found.append(("Keep", f"step {finding.keep:,} is the best one{how}"))
     if finding.early:
         found.append(("Next", "nothing yet; look again later."))
     elif finding.changes and recipe is not None and provenance is not None:
         found.append(("Try", command(recipe, provenance, finding.changes)))
         if finding.expect:
             found.append(("Then", f"{finding.expect}."))
+    elif finding.advice and finding.until is None:
+        found.append(("Try", f"{finding.advice}."))
     return found
 
 

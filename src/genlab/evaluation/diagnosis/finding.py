@@ -30,6 +30,7 @@ class Finding:
         early: whether it was seen so early that it may pass.
         changes: dotted path -> value: what may help, at most three fields.
         expect: what to expect of that.
+        advice: the same in words, where there is no recipe to change.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Finding:
     early: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
     expect: str = ""
+    advice: str = ""
 
     def warned(self) -> Finding:
         """The same as a warning, since it is too early for more."""
@@ -112,6 +114,7 @@ class Diagnosis:
                     "too_early": each.early,
                     "changes": dict(each.changes),
                     "expect": each.expect,
+                    "advice": each.advice,
                 }
                 for each in self.findings
             ],

@@ -10,10 +10,12 @@ from genlab.engine.console import note
 from genlab.engine.files import write_json
 from genlab.errors import DataError, StorageError
 from genlab.evaluation.diagnosis import Diagnosis, Finding, diagnose
+from genlab.evaluation.diagnosis.advice import ADVICE
 from genlab.evaluation.diagnosis.evidence import Evidence, Measured, curves_of, known_of
 from genlab.evaluation.diagnosis.finding import when
 from genlab.evaluation.diagnosis.remedies import proposed
 from genlab.families.registry import FAMILIES
+from genlab.recipe import Recipe
 from genlab.recipe.schedule import Schedule
 from genlab.runs.directory import RunDirectory
 from genlab.runs.rows import Row
@@ -62,15 +64,19 @@ def diagnosis_of(run: RunDirectory, keep: bool = True) -> Diagnosis:
     """
     evidence, recipe = evidence_of(run), run.trained_by()
     found = diagnose(evidence)
-    told = []
-    for finding in found.findings:
-        changes, expect = proposed(finding, recipe, evidence)
-        told.append(replace(finding, changes=changes, expect=expect))
-    found = replace(found, findings=tuple(told))
+    found = replace(found, findings=tuple(_advised(each, recipe, evidence) for each in found.findings))
     if keep:
         with suppress(StorageError):  # It can always be made again.
             write_json(run.path / FILE, seals.seal(found.as_json()))
     return found
+
+
+def _advised(finding: Finding, recipe: Recipe, evidence: Evidence) -> Finding:
+    """The finding with what may help."""
+    if FAMILIES[recipe.family].own_loop:
+        return replace(finding, advice=ADVICE.get(finding.name, ""))
+    changes, expect = proposed(finding, recipe, evidence)
+    return replace(finding, changes=changes, expect=expect)
 
 
 class Attentive:

@@ -1,0 +1,131 @@
+"""What is wrong with a run, or with images that were made elsewhere."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genlab.api.evaluate import evaluate, is_a_run
+from genlab.api.run import Run
+from genlab.data.memory import Images
+from genlab.data.preprocessing import Resize
+from genlab.errors import DataError, UsageError
+from genlab.evaluation.diagnosis import FEWEST, Diagnosis, Evidence
+from genlab.evaluation.diagnosis import diagnose as judged
+from genlab.evaluation.diagnosis.advice import ADVICE
+from genlab.evaluation.diagnosis.evidence import Known, Measured, curves_of
+from genlab.families.external import FAMILY
+from genlab.runs.directory import default_root
+from genlab.runs.rows import Row
+
+STEPS = ("step", "iteration", "iter", "epoch")
+OTHER_NAMES = {
+    "loss_d": ("d_loss", "lossd", "errd", "discriminator_loss", "loss_discriminator", "critic_loss"),
+    "loss_g": ("g_loss", "lossg", "errg", "generator_loss", "loss_generator"),
+    "kl_sum": ("kl", "kld", "kl_loss"),
+    "reconstruction_sum": ("reconstruction", "recon", "recon_loss", "reconstruction_loss"),
+    "test_loss": ("val_loss", "valid_loss", "validation_loss"),
+    "loss": ("train_loss", "training_loss"),
+    "train_accuracy": ("accuracy", "acc", "train_acc"),
+    "test_accuracy": ("val_accuracy", "val_acc", "validation_accuracy", "test_acc"),
+}
+"""What columns of losses are called elsewhere."""
+
+
+def diagnose(
+    source: Images | Run,
+    *,
+    against: Images | None = None,
+    losses: str | Path | None = None,
+    resize: Resize | None = None,
+    runs: str | Path | None = None,
+    progress: bool = True,
+) -> Diagnosis:
+    """What is wrong with a run, since when and by which evidence; or with images from elsewhere.
+
+    Args:
+        source: a run; or a folder, file or array of images, see `genlab.evaluate`.
+        against: the dataset that the images should look like.
+        losses: a CSV file with the losses of the training that made them: a column `step`, and loss_d and loss_g, or
+            loss, or the names that are usual elsewhere.
+        resize, runs, progress: see `genlab.evaluate`.
+
+    Raises:
+        UsageError, DataError: see `genlab.evaluate`; or a file without a loss.
+    """
+    root = Path(runs) if runs else default_root()
+    if isinstance(source, Run) or (isinstance(source, str | Path) and is_a_run(source, root)):
+        run = source if isinstance(source, Run) else Run.at(source, root)
+        if against is not None or losses is not None:
+            raise UsageError(f"{run.path.name} is a run, with a dataset and losses of its own; leave those out")
+        return run.diagnose()
+    found = evaluate(source, against=against, resize=resize, runs=runs, progress=progress)
+    rows = [] if losses is None else read_losses(Path(losses))
+    return _of_images(found.record, rows, len(found.against.learned))
+
+
+def _of_images(record: dict[str, Any], rows: Sequence[Row], images: int) -> Diagnosis:
+    curves, step = curves_of(rows, FAMILY.columns), max([FEWEST, *(row["step"] for row in rows)])
+    measured = Measured.of(step, record)
+    known = Known(
+        adversarial="loss of discriminator" in curves,
+        latent="kl" in curves,
+        naming="training accuracy" in curves,
+        conditional="requested_class_accuracy" in measured.values,
+        images=images,
+        classes=len(measured.classes),
+        failure=_failure(rows),
+    )
+    found = judged(Evidence(step, None, curves, (measured,), known))
+    # When it began is not known of images that were looked at once.
+    told = [
+        replace(each, since=None if each.since == (0, step) else each.since, advice=ADVICE.get(each.name, ""))
+        for each in found.findings
+    ]
+    return replace(found, findings=tuple(told))
+
+
+def read_losses(path: Path) -> list[Row]:
+    """A CSV file's losses, as metric rows; columns that nobody knows are passed over, steps that are not there counted.
+
+    Raises:
+        DataError: it cannot be read, or has no loss.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    names = {key: name for key in (table[0] if table else ()) if key and (name := _column(key))}
+    if not names:
+        there = ", ".join(filter(None, table[0])) if table else "none"
+        raise DataError(f"{path}: no column of a loss; expected step, loss_d and loss_g, or loss (there: {there})")
+    at = next((key for key in table[0] if key and key.strip().lower() in STEPS), None)
+    rows: list[Row] = []
+    for number, line in enumerate(table, start=1):
+        try:
+            values = {name: float(line[key]) for key, name in names.items() if line[key]}
+            rows.append({"step": number if at is None else int(float(line[at])), **values})
+        except (ValueError, TypeError):
+            raise DataError(
+                f"{path} line {number + 1}: expected numbers, got {', '.join(map(str, line.values()))}"
+            ) from None
+    return rows
+
+
+def _failure(rows: Sequence[Row]) -> str:
+    """The first value that is not finite, in words; empty where there is none."""
+    bad = ((row["step"], name) for row in rows for name, value in row.items() if not np.isfinite(value))
+    return next((f"step {step}: {name} is not finite" for step, name in bad), "")
+
+
+def _column(key: str) -> str | None:
+    """The column that a name of elsewhere means."""
+    plain = key.strip().lower().replace(" ", "_").replace("-", "_").replace("/", "_")
+    known = {column.name for column in FAMILY.columns}
+    return plain if plain in known else next((name for name, also in OTHER_NAMES.items() if plain in also), None)
