@@ -92,7 +92,7 @@ def cases(spec: Mapping[str, Any]) -> list[Case]:
 
 def _case(spec: Mapping[str, Any], kind: str, about: Mapping[str, Any], system: str, dataset: str, seed: int) -> Case:
     base, held = spec["systems"][system], spec["held_out"]
-    steps = base["steps"]
+    steps = about.get("steps", {}).get(system, base["steps"])
     changes = {**spec["common"], **base["changes"], **about.get("changes", {})}
     changes |= {"data.name": dataset, "budget.max_steps": steps}
     if files.load(base["recipe"]).family == "classifier":
