@@ -85,6 +85,7 @@ class Measured:
         return value / floor if value is not None and floor else None
 
 
+BETTER = 0.9
 FEW = 5000
 """Training images below which a model may learn them by heart."""
 
@@ -156,6 +157,16 @@ class Evidence:
         """The Frechet distance over that of real images, over the evaluations."""
         there = [(each.step, each.distance) for each in self.evaluations if each.distance is not None]
         return Curve(np.array([step for step, _ in there], float), np.array([value for _, value in there], float))
+
+    def improves(self) -> bool:
+        """Whether the images still get better: the least distance to real images of the last third of the evaluations,
+        and of at least five, is below `BETTER` times the least before them; true of two to five evaluations, of which
+        nobody can tell."""
+        values = self.distances().values
+        recent = max(5, len(values) // 3)
+        if len(values) <= recent:
+            return len(values) > 1
+        return bool(values[-recent:].min() < BETTER * values[:-recent].min())
 
     def until(self, step: int) -> Evidence:
         """What was known at a step."""

@@ -27,11 +27,12 @@ def _gap(e: Evidence) -> Curve:
 
 def discriminator_won(e: Evidence) -> Iterator[Finding | CannotTell]:
     """D tells all images apart, and G's images stay poor. D is sure: its logits of both kinds are beyond `SURE` on
-    their sides (losses with a border), or `GAP` apart (others), in the median of the last rows. Poor: coverage below
-    `POOR` at the last evaluation. Then s(D) is saturated, and with a saturating loss, or clamped probabilities, nothing
-    of D's gradient reaches G (Goodfellow et al. 2014, section 3; Arjovsky and Bottou 2017)."""
+    their sides, or `GAP` apart where only differences count, in the median of the last rows; a critic without a
+    logistic function is never sure. Poor: coverage below `POOR` at the last evaluation, and no gain of late. Then s(D)
+    is saturated, and with a saturating loss, or clamped probabilities, nothing of D's gradient reaches G (Goodfellow et
+    al. 2014, section 3; Arjovsky and Bottou 2017)."""
     name = "discriminator-won"
-    if not e.known.adversarial:
+    if not e.known.adversarial or not (e.known.border or e.known.pairs):
         return
     real, fake, gap = e.curve("logit of real images"), e.curve("logit of generated images"), _gap(e)
     if len(gap) < 10:
@@ -41,14 +42,15 @@ def discriminator_won(e: Evidence) -> Iterator[Finding | CannotTell]:
         (real.values > SURE) & (fake.values < -SURE) if e.known.border and len(real) == len(fake) else gap.values > GAP
     )
     covered = e.metric("coverage")
-    poor = bool(len(covered)) and covered.values[-1] < POOR
+    poor = bool(len(covered)) and covered.values[-1] < POOR and not e.improves()
     if not poor or float(np.mean(sure[-max(10, len(sure) // 10) :])) < 0.8:
         return
     smooth = [bool(np.median(sure[max(0, k - 4) : k + 1]) > 0.5) for k in range(len(sure))]
     last = episodes(gap.steps.tolist(), smooth)
     since = last[-1][0] if last and last[-1][1] is None else (0, int(gap.steps[-1]))
     norm, a, b = e.curve("gradient of generator"), np.median(real.last()), np.median(fake.last())
-    heard = f"the gradient that reaches G has norm {norm.last().mean():.2g}, at first {norm.values[:5].mean():.2g}"
+    early, late = (float(np.mean(part)) if len(part) else 0.0 for part in (norm.values[:5], norm.last()))
+    heard = f"the gradient that reaches G has norm {late:.2g}, at first {early:.2g}"
     yield Finding(
         name,
         "fault",
@@ -109,17 +111,18 @@ def discriminator_overfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 def oscillation(e: Evidence) -> Iterator[Finding | CannotTell]:
     """From one evaluation to the next more than `TURNS` of the samples change their class (total variation distance of
-    the shares), three times in a row: G runs from class to class, and D after it (Metz et al. 2017)."""
+    the shares), three times in a row, and they do not get better: G runs from class to class, and D after it (Metz et
+    al. 2017)."""
     there = [each for each in e.evaluations if each.classes and not e.known.conditional]
     if len(there) < 4:
         return
     shares = np.array([[float(row["share"] or 0) for row in each.classes] for each in there])
     turned = 0.5 * np.abs(np.diff(shares, axis=0)).sum(1)
     found = episodes([each.step for each in there[1:]], (turned > TURNS).tolist(), stays=3)
-    if found and found[-1][1] is None:
+    if found and found[-1][1] is None and not e.improves():
         yield Finding(
             "oscillation",
-            "fault",
+            "warning",
             "Oscillation: G runs from class to class instead of drawing all of them",
             since=found[-1][0],
             seen=(f"{turned[-1]:.0%} of the samples changed their class since the last evaluation; usual is 5 %",),

@@ -11,7 +11,7 @@ from genlab.evaluation.diagnosis.finding import CannotTell, Finding
 
 SILENT = 0.1
 """Nats of KL per image below which z says next to nothing."""
-RISES, GAP, CHANCE = 0.02, 0.1, 2.0
+RISES, GAP, APART, CHANCE = 0.5, 0.1, 1.3, 2.0
 
 
 def posterior_collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
@@ -59,7 +59,8 @@ def kl_rises(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 def overfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
     """The test loss has risen by more than `RISES` of its least value for three epochs in a row, while the training
-    loss fell; or training accuracy is more than `GAP` above test accuracy."""
+    loss fell; or training accuracy is more than `GAP` above test accuracy; or, of a model with a likelihood, the test
+    loss is more than `APART` times the training loss."""
     test, train = e.curve("test loss"), e.curve("training loss") if len(e.curve("training loss")) else e.curve("loss")
     if not len(test):
         if e.known.latent or e.known.naming:
@@ -76,8 +77,15 @@ def overfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
             return
     if len(test) < 4:
         return
+    training = np.interp(test.steps, train.steps, train.values)
+    if e.known.latent:
+        found = episodes(test.steps.tolist(), ((training > 0) & (test.values > APART * training)).tolist(), stays=2)
+        if found and found[-1][1] is None:
+            seen = f"loss {training[-1]:.3g} in training, {test.values[-1]:.3g} on the test split"
+            yield _overfits(e, found[-1][0], seen, test)
+            return
     least = np.minimum.accumulate(test.values)
-    risen = (test.values > least + RISES * np.abs(least)) & (np.interp(test.steps, train.steps, train.values) < least)
+    risen = (test.values > least + RISES * np.abs(least)) & (training < least)
     found = episodes(test.steps.tolist(), risen.tolist(), stays=3)
     if found and found[-1][1] is None:
         yield _overfits(e, found[-1][0], f"test loss {test.values[-1]:.3g}, at its best {least[-1]:.3g}", test)

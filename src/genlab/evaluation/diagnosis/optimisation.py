@@ -14,6 +14,7 @@ TOO_LARGE, TOO_SMALL = 0.1, 2e-5
 """Sizes of an update over that of the weights. About 0.001 is usual (Goodfellow, Bengio and Courville 2016, section
 8.4, speak of 1 %); where each step moves the weights by a tenth, they forget within ten steps what they had learned;
 with 0.00002 it takes fifty thousand steps to make other weights of them."""
+SUDDEN = 20.0
 ROWS = 5
 DEAD = 0.5
 EXPLODED = 100.0
@@ -21,8 +22,13 @@ EXPLODED = 100.0
 
 def learning_rate_too_large(e: Evidence) -> Iterator[Finding | CannotTell]:
     """Each step moves the weights of a player by more than `TOO_LARGE` of their size, in the median of five rows in a
-    row, after the first 5 % of the training: at its start weights are small, and fast steps are usual."""
+    row, after the first 5 % of the training: at its start weights are small, and fast steps are usual. Or a single step
+    threw the weights away: it was larger than they were, or than `TOO_LARGE` of them and `SUDDEN` times the median of
+    the ten rows before; weights that have become huge move little from then on."""
     name = "learning-rate-too-large"
+    if thrown := list(_thrown_away(e)):
+        yield thrown[0]
+        return
     there = False
     for player, words in PLAYERS.items():
         curve = e.curve(f"update{player}").since(0.05 * (e.total or e.step))
@@ -45,6 +51,23 @@ def learning_rate_too_large(e: Evidence) -> Iterator[Finding | CannotTell]:
         return
     if not there:
         yield CannotTell(name, "rows with the size of updates")
+
+
+def _thrown_away(e: Evidence) -> Iterator[Finding]:
+    for player, words in PLAYERS.items():
+        curve = e.curve(f"update{player}")
+        for k, value in enumerate(curve.values):
+            before = np.median(curve.values[max(0, k - 10) : k]) if k >= 10 else np.inf
+            if value > 1 or (value > TOO_LARGE and value > SUDDEN * before):
+                yield Finding(
+                    "learning-rate-too-large",
+                    "fault",
+                    f"The learning rate is far too large: a step changed {words} by {value:.0%} of their size",
+                    since=(int(curve.steps[k - 1]) if k else 0, int(curve.steps[k])),
+                    seen=(f"update over weights {value:.2g}; usual is about 0.001, and what was learned is lost",),
+                    cause=f"the learning rate{player}",
+                )
+                break
 
 
 def learning_rate_too_small(e: Evidence) -> Iterator[Finding | CannotTell]:

@@ -11,13 +11,15 @@ from genlab.evaluation.diagnosis.finding import CannotTell, Finding
 from genlab.evaluation.metrics.classes import MISSING
 
 SAMPLES = "samples (an evaluation during training)"
-COLLAPSED = 0.1
+COLLAPSED, ALIKE = 0.1, 0.3
 NARROW = 0.5
 IGNORED = 0.5
 COPIED = 0.05
 GRAINY, BLURRED = 2.0, 0.5
+HALF, RARE = 0.5, 0.35
+LEGIBLE = 0.5
 WORSE = 1.5
-UNLEARNED = 0.8
+FAR = 100.0
 
 
 def _lasting(
@@ -30,15 +32,19 @@ def _lasting(
 
 def collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
     """The root mean square distance of two samples (of one class, where classes are asked for) is less than
-    `COLLAPSED` of that of real images. Losses cannot tell: a game may look balanced meanwhile."""
+    `COLLAPSED` of that of real images, while the images do not get better, or although it was above `ALIKE` once; else
+    a warning. Losses cannot tell: a game may look balanced meanwhile."""
     name = "z-ignored" if e.known.conditional else "mode-collapse"
     there, found = _lasting(e, "spread_ratio", lambda each: each.values["spread_ratio"] < COLLAPSED)
     if not there:
         yield CannotTell(name, SAMPLES)
+    if not found or found[-1][1] is not None:
+        yield from _alike(e, name)
     for since, until in found:
         now = next(each for each in there if each.step == since[1]) if until else there[-1]
         before = [each for each in there if each.step < since[1]]
         best = max(before, key=lambda each: each.values["spread_ratio"], default=None)
+        varied = best is not None and best.values["spread_ratio"] > ALIKE
         earlier = f"; at step {best.step:,} it was {best.values['spread_ratio']:.2g}" if best else ""
         title = (
             "z is ignored: of each class every z gives nearly the same picture"
@@ -47,7 +53,7 @@ def collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
         )
         yield Finding(
             name,
-            "fault",
+            "warning" if e.improves() and not varied else "fault",
             title,
             since=since,
             until=until,
@@ -56,8 +62,21 @@ def collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
         )
 
 
+def _alike(e: Evidence, name: str) -> Iterator[Finding | CannotTell]:
+    there, found = _lasting(e, "spread_ratio", lambda each: each.values["spread_ratio"] < ALIKE)
+    if found and found[-1][1] is None:
+        yield Finding(
+            name,
+            "warning",
+            "The images are much alike: different z give similar ones",
+            since=found[-1][0],
+            seen=(f"the spread between samples is {there[-1].values['spread_ratio']:.2g} of that of real images",),
+        )
+
+
 def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Classes of the data are drawn less than a tenth as often as in the data."""
+    """Classes of the data are drawn less than a tenth as often as in the data. A warning; a fault where half of them
+    are missing, or some that had been there, and the images do not get better."""
     there, found = _lasting(e, "missing_classes", lambda each: each.values["missing_classes"] >= 1)
     if not there:
         yield CannotTell("missing-classes", "a judge that tells the classes, and " + SAMPLES)
@@ -73,7 +92,7 @@ def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
         are = "is" if number == 1 else "are"
         yield Finding(
             "missing-classes",
-            "fault" if number >= max(2, 0.2 * of) else "warning",
+            "fault" if (number >= HALF * of or _had_more(there, since, number)) and not e.improves() else "warning",
             f"{number} of {of} classes {are} missing{names}",
             since=since,
             until=until,
@@ -81,6 +100,34 @@ def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
             no=_precision(now),
             keep=_best(e, since[1]),
         )
+
+
+def rare_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """Two classes or more are drawn less than `RARE` times as often as in the data, at the last two evaluations, but
+    none is missing."""
+
+    def rare(each: Measured) -> list[str]:
+        rows = [row for row in each.classes if row.get("share") is not None and row.get("share_in_data")]
+        return [str(row["class"]) for row in rows if row["share"] < RARE * row["share_in_data"]]
+
+    there, found = _lasting(e, "missing_classes", lambda each: len(rare(each)) >= 2, stays=2)
+    if not found or found[-1][1] is not None or there[-1].values["missing_classes"] >= 1:
+        return
+    names = rare(there[-1])
+    yield Finding(
+        "missing-classes",
+        "warning",
+        f"{len(names)} of {e.known.classes} classes are rare: {', '.join(names[:6])}",
+        since=found[-1][0],
+        seen=(f"each is drawn less than {RARE:g} times as often as in the data",),
+    )
+
+
+def _had_more(there: list[Measured], since: tuple[int, int], missing: int) -> bool:
+    """Whether at two evaluations before it began at most half as many were missing, and now several are."""
+    before = [each.values["missing_classes"] for each in there if each.step < since[1]]
+    lasts = len(there) - len(before) >= 2
+    return lasts and missing >= 3 and len(before) >= 2 and max(before[-2:]) <= missing / 2
 
 
 def _precision(now: Measured) -> str:
@@ -127,7 +174,7 @@ def condition_ignored(e: Evidence) -> Iterator[Finding | CannotTell]:
         "requested_class_accuracy",
         lambda each: (
             each.values["requested_class_accuracy"] < IGNORED
-            and each.values.get("legibility", 0) > 0.7 * each.real.get("legibility", 1.0)
+            and each.values.get("legibility", 0) > LEGIBLE * each.real.get("legibility", 1.0)
         ),
     )
     if not there:
@@ -139,7 +186,7 @@ def condition_ignored(e: Evidence) -> Iterator[Finding | CannotTell]:
         if until is None:
             yield Finding(
                 "condition-ignored",
-                "fault",
+                "warning" if e.improves() and share > 2 * chance else "fault",
                 f"The class is ignored: {share:.0%} of the samples are of the class that was asked for",
                 since=since,
                 seen=(f"conditional accuracy {share:.0%} (real images: {real:.0%}; by chance {chance:.0%})",),
@@ -187,7 +234,7 @@ def noise_and_blur(e: Evidence) -> Iterator[Finding | CannotTell]:
                 words = "the finest detail" if name == "noise" else "edges and strokes"
                 yield Finding(
                     name,
-                    "fault" if name == "noise" else "warning",
+                    "warning",
                     title,
                     since=since,
                     seen=(f"{words}: {now:.2g} times the power in real images; {healthy} is worth a look",),
@@ -217,16 +264,16 @@ def late_degradation(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def nothing_learned(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """The distance to real images never fell below `UNLEARNED` of what it was at first, and nothing of the data is
-    covered."""
+    """The distance to real images is above `FAR` times that of other real images and does not fall, and nothing of the
+    data was ever covered."""
     curve, covered = e.distances(), e.metric("coverage")
-    if len(curve) < 2:
+    if len(curve) < 2 or e.improves():
         return
-    if curve.values.min() > UNLEARNED * curve.values[0] and (not len(covered) or covered.values.max() < 0.02):
+    if curve.values[-3:].min() > FAR and (not len(covered) or covered.values.max() < 0.02):
         yield Finding(
             "nothing-learned",
             "fault",
-            "Nothing was learned: the images are no nearer to real ones than at first",
+            "Nothing was learned: the images are far from real ones, and get no nearer",
             since=(0, int(curve.steps[-1])),
             seen=(f"distance to real images {curve.values[-1]:.3g} times that of other real images; at step "
                   f"{int(curve.steps[0]):,} it was {curve.values[0]:.3g}",),
@@ -242,6 +289,7 @@ def _best(e: Evidence, before: int) -> int | None:
 RULES = (
     collapse,
     missing_classes,
+    rare_classes,
     low_diversity,
     condition_ignored,
     memorisation,
