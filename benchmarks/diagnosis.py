@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def _case(spec: Mapping[str, Any], kind: str, about: Mapping[str, Any], system: 
     steps = about.get("steps", {}).get(system, base["steps"])
     changes = {**spec["common"], **base["changes"], **about.get("changes", {})}
     changes |= {"data.name": dataset, "budget.max_steps": steps}
-    if files.load(base["recipe"]).family == "classifier":
+    if _loaded(base["recipe"]).family == "classifier":
         changes.pop("logging.sample_epochs")
     else:
         changes |= {"logging.sample_every": steps // MEASURED, "logging.evaluation": "cheap"}
@@ -115,9 +116,12 @@ def _case(spec: Mapping[str, Any], kind: str, about: Mapping[str, Any], system: 
     )
 
 
+_loaded = cache(files.load)
+
+
 def _spelled(recipe: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """`lr` stands for the learning rate of every optimiser."""
-    family = files.load(recipe).family
+    family = _loaded(recipe).family
     paths = ["optimisers.generator.lr", "optimisers.discriminator.lr"] if family == "gan" else ["optimiser.lr"]
     return {path: value for key, value in changes.items() for path in (paths if key == "lr" else [key])}
 

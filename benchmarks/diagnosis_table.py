@@ -126,20 +126,12 @@ def main() -> None:
     for each in everything(options.held_out):
         names = ", ".join(f"{f.level[0].upper()} {f.name}@{f.since}" for f in each.said.lasting)
         if each.case.kind == HEALTHY:
-            print(
-                f"{'--    ' if not each.counts else 'FALSE ' if each.false else 'ok    '} {each.case.key}: {dict(each.false) or ''} | {names}"
-            )
-        else:
-            mark = (
-                "--    "
-                if not each.counts
-                else "MISS  "
-                if not each.found
-                else "late  "
-                if not each.in_time
-                else "ok    "
-            )
-            print(f"{mark} {each.case.key} (at {each.case.planted}): {names}")
+            mark = "--    " if not each.counts else "FALSE " if each.false else "ok    "
+            print(f"{mark} {each.case.key}: {dict(each.false) or ''} | {names}")
+            continue
+        mark = "ok    " if each.in_time else "late  "
+        mark = "--    " if not each.counts else mark if each.found else "MISS  "
+        print(f"{mark} {each.case.key} (at {each.case.planted}): {names}")
 
 
 if __name__ == "__main__":

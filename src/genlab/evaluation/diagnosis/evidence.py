@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from genlab.families.base import Column
@@ -37,6 +38,16 @@ class Curve:
             return self.values
         rows = int(np.count_nonzero(self.steps >= self.steps[-1] * (1 - share)))
         return self.values[-max(rows, least) :]
+
+    def medians(self, width: int) -> Floats:
+        """Of each row the median of itself and the rows before it, `width` in all, or as many as there are.
+
+        >>> Curve(np.arange(4.0), np.array([1.0, 5.0, 3.0, 4.0])).medians(3).tolist()
+        [1.0, 3.0, 3.0, 4.0]
+        """
+        first = [np.median(self.values[: k + 1]) for k in range(min(width - 1, len(self)))]
+        rest = sliding_window_view(self.values, width) if len(self) >= width else np.empty((0, width))
+        return np.concatenate([first, np.median(rest, axis=1)])
 
     def since(self, step: float) -> Curve:
         """The rows from a step on."""
@@ -160,12 +171,12 @@ class Evidence:
 
     def improves(self) -> bool:
         """Whether the images still get better: the least distance to real images of the last third of the evaluations,
-        and of at least five, is below `BETTER` times the least before them; true of two to five evaluations, of which
-        nobody can tell."""
+        and of at least five, is below `BETTER` times the least before them, of at least one; true of two or three
+        evaluations, of which nobody can tell."""
         values = self.distances().values
-        recent = max(5, len(values) // 3)
-        if len(values) <= recent:
+        if len(values) < 4:
             return len(values) > 1
+        recent = min(max(5, len(values) // 3), len(values) - 1)
         return bool(values[-recent:].min() < BETTER * values[:-recent].min())
 
     def until(self, step: int) -> Evidence:

@@ -45,8 +45,8 @@ def discriminator_won(e: Evidence) -> Iterator[Finding | CannotTell]:
     poor = bool(len(covered)) and covered.values[-1] < POOR and not e.improves()
     if not poor or float(np.mean(sure[-max(10, len(sure) // 10) :])) < 0.8:
         return
-    smooth = [bool(np.median(sure[max(0, k - 4) : k + 1]) > 0.5) for k in range(len(sure))]
-    last = episodes(gap.steps.tolist(), smooth)
+    smooth = Curve(gap.steps, sure.astype(float)).medians(5) > 0.5
+    last = episodes(gap.steps.tolist(), smooth.tolist())
     since = last[-1][0] if last and last[-1][1] is None else (0, int(gap.steps[-1]))
     norm, a, b = e.curve("gradient of generator"), np.median(real.last()), np.median(fake.last())
     early, late = (float(np.mean(part)) if len(part) else 0.0 for part in (norm.values[:5], norm.last()))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from genlab.evaluation.diagnosis.evidence import Evidence
+from genlab.evaluation.diagnosis.evidence import Curve, Evidence
 from genlab.evaluation.diagnosis.finding import CannotTell, Finding
 
 PLAYERS = {"": "the weights", " of discriminator": "D's weights", " of generator": "G's weights"}
@@ -35,7 +35,7 @@ def learning_rate_too_large(e: Evidence) -> Iterator[Finding | CannotTell]:
         there |= len(curve) > 0
         if len(curve) < ROWS:
             continue
-        medians = np.array([np.median(curve.values[k - ROWS + 1 : k + 1]) for k in range(ROWS - 1, len(curve))])
+        medians = curve.medians(ROWS)[ROWS - 1 :]
         if medians[-1] <= TOO_LARGE:
             continue
         first = len(medians) - int(np.argmin((medians > TOO_LARGE)[::-1])) if not (medians > TOO_LARGE).all() else 0
@@ -56,18 +56,19 @@ def learning_rate_too_large(e: Evidence) -> Iterator[Finding | CannotTell]:
 def _thrown_away(e: Evidence) -> Iterator[Finding]:
     for player, words in PLAYERS.items():
         curve = e.curve(f"update{player}")
-        for k, value in enumerate(curve.values):
-            before = np.median(curve.values[max(0, k - 10) : k]) if k >= 10 else np.inf
-            if value > 1 or (value > TOO_LARGE and value > SUDDEN * before):
-                yield Finding(
-                    "learning-rate-too-large",
-                    "fault",
-                    f"The learning rate is far too large: a step changed {words} by {value:.0%} of their size",
-                    since=(int(curve.steps[k - 1]) if k else 0, int(curve.steps[k])),
-                    seen=(f"update over weights {value:.2g}; usual is about 0.001, and what was learned is lost",),
-                    cause=f"the learning rate{player}",
-                )
-                break
+        values, before = curve.values, np.full(len(curve), np.inf)
+        before[10:] = curve.medians(10)[9:-1]
+        if not (thrown := (values > 1) | ((values > TOO_LARGE) & (values > SUDDEN * before))).any():
+            continue
+        k = int(np.argmax(thrown))
+        yield Finding(
+            "learning-rate-too-large",
+            "fault",
+            f"The learning rate is far too large: a step changed {words} by {values[k]:.0%} of their size",
+            since=(int(curve.steps[k - 1]) if k else 0, int(curve.steps[k])),
+            seen=(f"update over weights {values[k]:.2g}; usual is about 0.001, and what was learned is lost",),
+            cause=f"the learning rate{player}",
+        )
 
 
 def learning_rate_too_small(e: Evidence) -> Iterator[Finding | CannotTell]:
@@ -114,7 +115,7 @@ def divergence(e: Evidence) -> Iterator[Finding | CannotTell]:
         if len(curve) < 2 * ROWS or len(early) < ROWS:
             continue
         bound = EXPLODED * max(1.0, float(early.max()))
-        medians = np.array([np.median(np.abs(curve.values[max(0, k - ROWS + 1) : k + 1])) for k in range(len(curve))])
+        medians = Curve(curve.steps, np.abs(curve.values)).medians(ROWS)
         if medians[-1] > bound:
             first = len(medians) - int(np.argmin((medians > bound)[::-1]))
             yield Finding(
