@@ -91,7 +91,7 @@ def _of_images(record: dict[str, Any], rows: Sequence[Row], images: int) -> Diag
 
 
 def read_losses(path: Path) -> list[Row]:
-    """A CSV file's losses, as metric rows; columns that nobody knows are passed over, steps that are not there counted.
+    """A CSV file's losses, as metric rows; unknown columns are left out, missing steps are counted.
 
     Raises:
         DataError: it cannot be read, or has no loss.

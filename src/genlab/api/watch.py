@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -10,17 +9,14 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from genlab import data
 from genlab.api.progress import shown
 from genlab.api.run import Run
 from genlab.data import pictures
-from genlab.data.dataset import Images as Pixels
 from genlab.data.given import Range
 from genlab.data.memory import Images, name_of
 from genlab.data.preprocessing import Preprocessing, Resize, fitted
@@ -35,7 +31,6 @@ from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.live import recorded
 from genlab.evaluation.measure import CHEAP, FULL, measure
 from genlab.families.external import FAMILY
-from genlab.recipe import Recipe, files
 from genlab.report import findings
 from genlab.report.figures.evaluation import figures
 from genlab.runs.directory import RunDirectory, default_root
@@ -43,7 +38,8 @@ from genlab.runs.provenance import provenance_of
 from genlab.training.fit import CONDITIONAL_COLUMNS, UNCONDITIONAL_COLUMNS, UNCONDITIONAL_SAMPLES, real_picture
 from genlab.training.loop.look import Look
 from genlab.training.loop.numbers import Numbers, Scalar
-from genlab.training.loop.samples import LoopSamples, Made, Maker
+from genlab.training.loop.recipe import recipe_of
+from genlab.training.loop.samples import LoopSamples, Made, Maker, by_class
 
 LEAST = 500
 """Samples below which nothing is measured."""
@@ -76,6 +72,8 @@ class Watch:
         resize: how images of another size were made from the dataset's: "pad", "bilinear", ...; see
             `genlab.evaluate`.
         seed: of the loop, as your script set it; kept for comparisons.
+        evaluation: "cheap": 2,000 samples are measured every so often; "full": and 10,000 at the end, if a function
+            makes them; "none": samples are only drawn.
         name, runs: of the run, and the folder of the runs.
         progress: whether findings are printed.
 
@@ -96,6 +94,7 @@ class Watch:
         values_in: Range | None = None,
         resize: Resize | None = None,
         seed: int = 0,
+        evaluation: Literal["full", "cheap", "none"] = "full",
         name: str | None = None,
         runs: str | Path | None = None,
         progress: bool = True,
@@ -106,7 +105,7 @@ class Watch:
         self._name = data.settled(name_of(dataset), None)
         self._train = data.load(self._name)
         self._steps, self._every, self._rows, self._batch = steps, every or max(1, (steps or 6000) // 12), rows, batch
-        self._loss, self._resize, self._seed = loss, resize, seed
+        self._loss, self._resize, self._seed, self._evaluation = loss, resize, seed, evaluation
         self._called, self._root, self._progress = name, Path(runs) if runs else default_root(), progress
         self._stack = ExitStack()
         self._began = time.monotonic()
@@ -199,7 +198,7 @@ class Watch:
             if self._numbers:
                 self._write_row({})
             failure = self._numbers.failure
-            if self._maker is not None and not failure:
+            if self._maker is not None and not failure and self._evaluation == "full":
                 self._measure_fully(self._maker)
             self._close(**({"state": "failed", "reason": failure} if failure else {"state": "finished"}))
             found = self._run.diagnose()
@@ -253,7 +252,10 @@ class Watch:
                 "resized, as in resize='pad' or resize='bilinear'"
             )
         self._way = Preprocessing(side, channels, "none" if side == self._train.side else self._resize or "none")
-        recipe = self._recipe(side, channels, conditional, networks)
+        recipe = recipe_of(
+            self._way, self._train, conditional, self._loss, self._steps, self._batch or 64,
+            rows=self._rows, every=self._every, evaluation=self._evaluation, device=_device(networks),
+        )  # fmt: skip
         test = data.load_test(self._name)
         provenance = provenance_of(recipe, self._seed, self._train, test, [], {})
         provenance["loop"] = Path(sys.argv[0]).name or "python"
@@ -269,37 +271,6 @@ class Watch:
             self._stack.callback(self._look.close)
         self._say(f"watching into {run.path}")
         return run
-
-    def _recipe(self, side: int, channels: int, conditional: bool, networks: Mapping[str, nn.Module]) -> Recipe:
-        batch = min(self._batch or 64, len(self._train))
-        weight = next((w for network in networks.values() for w in network.parameters()), None)
-        resize = self._way.resize if self._way.resize in ("none", "pad", "edge", "bilinear") else "bilinear"
-        engine: dict[str, Any] = {"device": "cpu" if weight is None else weight.device.type, "precision": "float32"}
-        engine |= {"memory_format": "contiguous", "threads": torch.get_num_threads()}
-        return files.load(
-            {
-                "schema": 1,
-                "name": "loop",
-                "description": "a training loop of one's own",
-                "family": "external",
-                "data": {"name": self._name, "size": side, "channels": channels, "resize": resize},
-                "networks": {"conditional": conditional},
-                "objective": {"loss": self._loss},
-                "budget": {
-                    "epochs": max(1, math.ceil((self._steps or 1) * batch / len(self._train))),
-                    "batch": batch,
-                    "max_steps": self._steps,
-                },
-                "engine": {**engine, "fused_optimiser": False, "merged_passes": False, "compile": False},
-                "logging": {
-                    "metrics_every": self._rows,
-                    "sample_every": self._every,
-                    "sample_epochs": [],
-                    "evaluation": "cheap",
-                    "tensorboard": False,
-                },
-            }
-        )
 
     def _is_due(self, step: int) -> bool:
         return step % self._rows == 0 or step % self._every == 0 or step == self._steps
@@ -328,11 +299,14 @@ class Watch:
         directory = self.run.directory
         picture, columns = made.images[:UNCONDITIONAL_SAMPLES], UNCONDITIONAL_COLUMNS
         if made.labels is not None and self._train.class_names:
-            picture, columns = _by_class(made, len(self._train.class_names)), CONDITIONAL_COLUMNS
+            columns = CONDITIONAL_COLUMNS
+            picture = by_class(made, len(self._train.class_names), columns)
         text = {"genlab:step": str(self._step), "genlab:sampling": made.words}
         with self._spared():
             file = directory.file("samples", self._step, ".png")
             write(file, pictures.png(pictures.grid(picture, columns), text))
+        if self._evaluation == "none":
+            return {}
         if len(made.images) < LEAST:
             warnings.warn(
                 f"{len(made.images)} samples in {self._every} steps are too few to measure; give {LEAST} or more, or a "
@@ -400,13 +374,10 @@ class Watch:
         self._stack.close()
 
 
-def _by_class(made: Made, classes: int) -> Pixels:
-    """Ten images of each class, a class a row; black where there are fewer."""
-    rows = np.zeros((classes, CONDITIONAL_COLUMNS, *made.images.shape[1:]), np.uint8)
-    for k, row in enumerate(rows):
-        found = made.images[np.flatnonzero(made.labels == k)[:CONDITIONAL_COLUMNS]]
-        row[: len(found)] = found
-    return rows.reshape(-1, *made.images.shape[1:])
+def _device(networks: Mapping[str, nn.Module]) -> str:
+    """Where the networks are."""
+    weights = (w for network in networks.values() for w in network.parameters())
+    return next((w.device.type for w in weights), "cpu")
 
 
 def _said(found: Diagnosis, run: Run) -> Iterator[str]:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from genlab.evaluation.diagnosis import game, learning, optimisation, samples
 from genlab.evaluation.diagnosis.evidence import Evidence
 from genlab.evaluation.diagnosis.finding import CannotTell, Diagnosis, Finding, ordered
@@ -13,6 +15,15 @@ __all__ = ["CannotTell", "Diagnosis", "Evidence", "Finding", "diagnose"]
 AT_ONCE = optimisation.RULES
 """Rules whose faults are never too early to tell."""
 PATIENT = (*game.RULES, *samples.RULES, *learning.RULES)
+ROOTS = (
+    "wrong-optimiser",
+    "learning-rate-too-large",
+    "learning-rate-too-small",
+    "divergence",
+    "discriminator-not-learning",
+    "generator-not-learning",
+)
+"""What explains that other things go wrong."""
 WARM_UP, FEWEST = 0.2, 200
 """The share of a training, and the steps, before which what others find is a warning: it may pass."""
 
@@ -28,4 +39,20 @@ def diagnose(evidence: Evidence) -> Diagnosis:
                 unknown.append(said)
             else:
                 findings.append(said.warned() if early and rule in PATIENT else said)
-    return Diagnosis(evidence.step, ordered(findings), tuple(unknown))
+    return Diagnosis(evidence.step, ordered(_explained(findings)), tuple(unknown))
+
+
+def _explained(findings: list[Finding]) -> list[Finding]:
+    """Of a fault of the optimisation, which comes with its cause, what else went wrong from then on is the consequence:
+    a note that says so."""
+    roots = [each for each in findings if each.name in ROOTS and each.level == "fault" and each.until is None]
+    if not roots:
+        return findings
+    root = min(roots, key=lambda each: each.since or (0, 0))
+    began = (root.since or (0, 0))[0]
+    return [
+        replace(each, level="note", cause=f"follows from {root.name}")
+        if each.name not in ROOTS and each.level in ("fault", "warning") and each.since and each.since[1] >= began
+        else each
+        for each in findings
+    ]

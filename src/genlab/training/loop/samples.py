@@ -97,6 +97,15 @@ class LoopSamples:
         return Made(images, None if labels is None else labels.astype(np.int64), words)
 
 
+def by_class(made: Made, classes: int, columns: int) -> Images:
+    """Images in rows, one row for each class, filled up with black where there are fewer than `columns`."""
+    rows = np.zeros((classes, columns, *made.images.shape[1:]), np.uint8)
+    for k, row in enumerate(rows):
+        found = made.images[np.flatnonzero(made.labels == k)[:columns]]
+        row[: len(found)] = found
+    return rows.reshape(-1, *made.images.shape[1:])
+
+
 def array(x: Any) -> NDArray[Any]:
     """An array of a tensor, on the CPU."""
     if isinstance(x, Tensor):
