@@ -1,13 +1,13 @@
 """What the rules of genlab.evaluation.diagnosis say of the labelled set: found, missed, false; nothing is trained.
 
-`python benchmarks/diagnosis_table.py` prints the table of the development part, and with --held-out that of the other;
---write puts both into docs/diagnosis.md.
+`python benchmarks/diagnosis_table.py` prints the tables of the development part, with --held-out of both parts as they
+stand in docs/diagnosis.md; --each prints what is said of each training of one part.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class Judged:
     Attributes:
         said: at its end.
         false: findings that are faults at some evaluation after the warm-up of a healthy training, and since when.
-        found: whether one of the expected findings was made at the end, as a fault or a warning.
+        level: of the worst of the expected findings that were made at the end; None where none was.
         onset: of that finding, between which steps; None where none was made.
         counts: whether the training failed at all: a natural failure may not.
     """
@@ -38,9 +38,14 @@ class Judged:
     case: Case
     said: Diagnosis
     false: tuple[tuple[str, int], ...]
-    found: bool
+    level: str | None
     onset: tuple[int, int] | None
     counts: bool
+
+    @property
+    def found(self) -> bool:
+        """Whether one of the expected findings was made."""
+        return self.level is not None
 
     @property
     def in_time(self) -> bool:
@@ -105,7 +110,8 @@ def judged(case: Case, record: Mapping[str, Any], best: float | None, worse: flo
         counts = (
             not case.natural or ended is None or best is None or ended >= worse * best or record["state"] == "failed"
         )
-    return Judged(case, said, tuple(false.items()), bool(named), named[0].since if named else None, counts)
+    level, onset = (named[0].level, named[0].since) if named else (None, None)
+    return Judged(case, said, tuple(false.items()), level, onset, counts)
 
 
 def everything(held_out: bool) -> Iterator[Judged]:
@@ -119,10 +125,94 @@ def everything(held_out: bool) -> Iterator[Judged]:
             yield judged(case, records[case.key], best, spec["worse"], spec["far"])
 
 
+PARTS = {False: "development", True: "held out"}
+
+
+def table(found: Mapping[bool, Sequence[Judged]]) -> str:
+    """The outcome as a table in Markdown: a row for each kind of failure and each healthy system, of each part.
+
+    Args:
+        found: by whether it is held out.
+    """
+    lines = ["| part | kind | trainings | found as a fault | as a warning | missed | dated in time |", f"{'|---' * 7}|"]
+    for held_out, all_of_it in found.items():
+        failing = [each for each in all_of_it if each.case.kind != HEALTHY and each.counts]
+        kinds = dict.fromkeys(each.case.kind for each in failing)
+        lines += [_row(PARTS[held_out], kind, [each for each in failing if each.case.kind == kind]) for kind in kinds]
+        lines.append(_row(f"**{PARTS[held_out]}**", "**all failing**", failing))
+    return "\n".join(lines)
+
+
+def _row(part: str, name: str, those: Sequence[Judged]) -> str:
+    levels = [each.level for each in those]
+    missed, late = levels.count(None), [each for each in those if each.case.planted]
+    in_time = f"{sum(each.in_time and each.found for each in late)} of {len(late)}" if late else ""
+    count = levels.count("fault"), levels.count("warning"), missed
+    return f"| {part} | {name} | {len(those)} | {' | '.join(map(str, count))} | {in_time} |"
+
+
+def healthy_table(found: Mapping[bool, Sequence[Judged]]) -> str:
+    """The healthy trainings of each system: how many had no fault at any evaluation after the warm-up."""
+    lines = ["| part | system | trainings | counted | without a false fault |", "|---|---|---|---|---|"]
+    for held_out, all_of_it in found.items():
+        healthy = [each for each in all_of_it if each.case.kind == HEALTHY]
+        systems = {name: [e for e in healthy if e.case.system == name] for name in _systems(healthy)}
+        for name, those in {**systems, "**all**": healthy}.items():
+            counted = [each for each in those if each.counts]
+            clean = sum(not each.false for each in counted)
+            lines.append(f"| {PARTS[held_out]} | {name} | {len(those)} | {len(counted)} | {clean} |")
+    return "\n".join(lines)
+
+
+def _systems(those: Sequence[Judged]) -> list[str]:
+    return list(dict.fromkeys(each.case.system for each in those))
+
+
+def words(found: Mapping[bool, Sequence[Judged]]) -> str:
+    """The shares of each part with their exact 95 % intervals, and every miss and false fault."""
+    said = []
+    for held_out, all_of_it in found.items():
+        failing = [each for each in all_of_it if each.case.kind != HEALTHY and each.counts]
+        healthy = [each for each in all_of_it if each.case.kind == HEALTHY and each.counts]
+        missed = [each.case.key for each in failing if not each.found]
+        false = [f"{each.case.key} ({', '.join(dict(each.false))})" for each in healthy if each.false]
+        late = [each.case.key for each in failing if each.found and not each.in_time]
+        found_share, clean = (
+            _share(len(failing) - len(missed), len(failing)),
+            _share(len(healthy) - len(false), len(healthy)),
+        )
+        said += [
+            f"{PARTS[held_out].capitalize()}: {found_share} failures were found, and {clean} healthy trainings had no "
+            "fault at any evaluation after the warm-up.",
+            f"Missed: {', '.join(missed) or 'none'}. Dated more than a tenth of the training away: "
+            f"{', '.join(late) or 'none'}. False faults: {', '.join(false) or 'none'}.",
+        ]
+    return "\n\n".join(said)
+
+
+def _share(k: int, n: int) -> str:
+    low, high = exact_interval(k, n)
+    return f"{k} of {n} ({100 * k / n:.1f} %, exact 95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
+
+
+def exact_interval(k: int, n: int) -> tuple[float, float]:
+    """The interval of Clopper and Pearson (1934) of a share of k in n, at 95 %."""
+    from scipy.stats import beta
+
+    low = 0.0 if k == 0 else float(beta.ppf(0.025, k, n - k + 1))
+    high = 1.0 if k == n else float(beta.ppf(0.975, k + 1, n - k))
+    return low, high
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--held-out", action="store_true")
+    parser.add_argument("--each", action="store_true", help="print what is said of each training")
     options = parser.parse_args()
+    if not options.each:
+        found = {part: list(everything(part)) for part in ((False, True) if options.held_out else (False,))}
+        print(table(found), healthy_table(found), words(found), sep="\n\n")
+        return
     for each in everything(options.held_out):
         names = ", ".join(f"{f.level[0].upper()} {f.name}@{f.since}" for f in each.said.lasting)
         if each.case.kind == HEALTHY:

@@ -43,15 +43,15 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 
 
 def _explained(findings: list[Finding]) -> list[Finding]:
-    """Of a fault of the optimisation, which comes with its cause, what else went wrong from then on is the consequence:
-    a note that says so."""
+    """Of a fault of the optimisation, which comes with its cause, what else went wrong from then on is a consequence: a
+    warning that says so."""
     roots = [each for each in findings if each.name in ROOTS and each.level == "fault" and each.until is None]
     if not roots:
         return findings
     root = min(roots, key=lambda each: each.since or (0, 0))
     began = (root.since or (0, 0))[0]
     return [
-        replace(each, level="note", cause=f"follows from {root.name}")
+        replace(each, level="warning", cause=f"it may follow from {root.name}")
         if each.name not in ROOTS and each.level in ("fault", "warning") and each.since and each.since[1] >= began
         else each
         for each in findings
