@@ -141,7 +141,7 @@ def test_own_judge_measures(own_judge: Run, few: Path, tmp_path: Path) -> None:
 
 
 def test_a_gan_is_no_judge(finished: Run, few: Path) -> None:
-    with pytest.raises(UsageError, match="is a gan; a judge is a classifier"):
+    with pytest.raises(UsageError, match="is a GAN; a judge is a classifier"):
         evaluate.judge_of(finished.path)
 
 

@@ -84,7 +84,11 @@ def _of_images(record: dict[str, Any], rows: Sequence[Row], images: int) -> Diag
     found = judged(Evidence(step, None, curves, (measured,), known))
     # When it began is not known of images that were looked at once.
     told = [
-        replace(each, since=None if each.since == (0, step) else each.since, advice=ADVICE.get(each.name, ""))
+        replace(
+            each,
+            since=None if each.since == (0, step) else each.since,
+            advice="" if each.follows else ADVICE.get(each.name, ""),
+        )
         for each in found.findings
     ]
     return replace(found, findings=tuple(told))

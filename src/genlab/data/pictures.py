@@ -39,6 +39,16 @@ def grid(images: Tensor | NDArray[Any], columns: int) -> NDArray[np.uint8]:
     return picture
 
 
+def tiles(picture: NDArray[np.uint8], side: int) -> list[NDArray[np.uint8]]:
+    """The images of a `grid`, row by row, each (side, side, C)."""
+    height, width = picture.shape[:2]
+    return [
+        picture[top : top + side, left : left + side]
+        for top in range(0, height, side + GAP)
+        for left in range(0, width, side + GAP)
+    ]
+
+
 def png(picture: NDArray[np.uint8], text: Mapping[str, str] | None = None, scale: int = SCALE) -> bytes:
     """A picture (height, width, C) as PNG, each pixel `scale` pixels wide, with `text` in its metadata; sealed."""
     array = picture.repeat(scale, axis=0).repeat(scale, axis=1)

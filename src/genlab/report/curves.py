@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -78,32 +78,36 @@ def _quality_plots(conditional: bool) -> list[Plot]:
     ]
 
 
-def draw(rows: list[Row], recipe: Recipe, custom_objective: bool = False) -> list[Figure]:
-    """Draw every plot that has rows."""
+Marks = Sequence[tuple[int, str]]
+"""Steps at which something began, and what."""
+
+
+def draw(rows: list[Row], recipe: Recipe, custom_objective: bool = False, marks: Marks = ()) -> list[Figure]:
+    """Draw every plot that has rows, with a line at each of the marks."""
     drawn = []
     for plot in plots(recipe, custom_objective):
         # A player that is not trained has no curve, one that learns in some steps only has a curve over those.
         there = tuple(curve for curve in plot.curves if any(curve.column in row for row in rows))
         if there:
             caption = " ".join([plot.caption, *(curve.note for curve in there if curve.note)])
-            drawn.append(_drawn(replace(plot, curves=there, caption=caption), rows))
+            drawn.append(_drawn(replace(plot, curves=there, caption=caption), rows, marks))
     return drawn
 
 
-def _drawn(plot: Plot, rows: list[Row]) -> Figure:
+def _drawn(plot: Plot, rows: list[Row], marks: Marks) -> Figure:
     values = {curve.column: series(rows, curve.column) for curve in plot.curves}
     logged = [f"{column}{end}" for column in values for end in ("", *BLOCK)]
     table = _csv(["step", "epoch", *(column for column in logged if any(column in row for row in rows))], rows)
     if all(len(points.x) == 1 for points in values.values()):
         numbers = tuple((curve.label, float(values[curve.column].y[0])) for curve in plot.curves)
         return Figure(plot, "", b"", table, 1, numbers)
-    with _figure(plot, values) as figure:
+    with _figure(plot, values, marks) as figure:
         svg, png = style.as_svg(figure), style.as_png(figure)
     return Figure(plot, svg, png, table, max(points.block for points in values.values()))
 
 
 @contextmanager
-def _figure(plot: Plot, values: dict[str, Series]) -> Iterator[Canvas]:
+def _figure(plot: Plot, values: dict[str, Series], marks: Marks = ()) -> Iterator[Canvas]:
     with style.canvas(plot.name) as (figure, axes):
         widths = WIDTHS if len(plot.curves) > 1 else (1.6,)
         for curve, colour, line, width in zip(plot.curves, style.COLOURS, style.STYLES, widths, strict=False):
@@ -122,6 +126,20 @@ def _figure(plot: Plot, values: dict[str, Series]) -> Iterator[Canvas]:
                 xycoords=("axes fraction", "data"),
                 ha="right",
                 va="bottom",
+                fontsize=8,
+                color=style.SOFT,
+            )
+        for step, name in marks:
+            axes.axvline(step, color=style.SOFT, linewidth=1.0, linestyle=(0, (4, 3)))
+            axes.annotate(
+                name,
+                (step, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(-3, -3),
+                textcoords="offset points",
+                rotation=90,
+                ha="right",
+                va="top",
                 fontsize=8,
                 color=style.SOFT,
             )

@@ -30,7 +30,8 @@ def lines(
     if finding.no:
         found.append(("Not", f"{finding.no}."))
     if finding.level in ("fault", "warning") and finding.until is None:
-        found.append(("Cause", f"{finding.cause or 'uncertain'}."))
+        cause = f"probably a consequence of {finding.follows}" if finding.follows else finding.cause
+        found.append(("Cause", f"{cause or 'uncertain'}."))
     if finding.keep is not None:
         how = f": genlab sample {run} --step {finding.keep}" if not finding.advice else ""
         found.append(("Keep", f"step {finding.keep:,} is the best one{how}"))

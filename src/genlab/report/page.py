@@ -23,6 +23,7 @@ from genlab.recipe.changes import changes
 from genlab.recipe.schedule import Schedule
 from genlab.report import text as words
 from genlab.report.curves import Figure, draw
+from genlab.report.diagnosed import Diagnosed, diagnosed
 from genlab.report.diagram import drawing
 from genlab.report.figures import look
 from genlab.report.origin import Again, again, provenance_lines
@@ -129,7 +130,9 @@ class RunPage:
         row_names: what each row of a grid shows; empty if rows mean nothing.
         frames: grids over the course of training, same z throughout.
         drawn: how the images of all grids were drawn.
+        same_z: whether they are of the same z.
         quality: the full evaluation, if there was one.
+        diagnosis: what is wrong, or that nothing is; None where that cannot be told.
         looks: figures that were made of the run (`report.figures.looks`).
         networks: layer by layer.
         drawing: SVG of the system and its networks.
@@ -148,7 +151,9 @@ class RunPage:
     row_names: list[str]
     frames: list[Frame]
     drawn: str
+    same_z: bool
     quality: Quality | None
+    diagnosis: Diagnosed | None
     looks: list[Grid]
     figures: list[Figure]
     again: Again
@@ -159,12 +164,19 @@ class RunPage:
     provenance: list[tuple[str, str]]
 
     @property
+    def course(self) -> str:
+        """The same z before and after things went wrong, as a data: address; empty where there is none."""
+        shown = self.diagnosis.course if self.diagnosis else None
+        return "" if shown is None else embed_png(shown)
+
+    @property
     def contents(self) -> list[tuple[str, str]]:
         """(anchor, title) of each section that there is."""
         there = [
             ("samples", "Samples", bool(self.final or not self.looks)),
             ("course", "Course", len(self.frames) > 1),
             ("quality", "Quality", self.quality is not None),
+            ("diagnosis", "Diagnosis", self.diagnosis is not None),
             ("looks", "A closer look", bool(self.looks)),
             ("curves", "Curves", bool(self.figures)),
             ("again", "Make it again", True),
@@ -181,6 +193,7 @@ def run_page(run: RunDirectory) -> RunPage:
     steps = [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
     record, real_file = kept.read(run, kept.FULL_FILE), run.path / "samples" / "real.png"
     classes = classes_of(record) if record else _classified(run, provenance)
+    found = diagnosed(run)
     drawn = "as the loop gave them" if family.own_loop else sampling_words(OpenRun(run))
     described = _described(provenance["networks"])
     return RunPage(
@@ -200,13 +213,15 @@ def run_page(run: RunDirectory) -> RunPage:
         row_names=provenance["data"]["class_names"] if recipe.conditional else [],
         frames=_frames(run, steps, schedule),
         drawn=drawn,
+        same_z=not family.own_loop,
         quality=_quality(record, classes),
         looks=[
             Grid(embed(path), caption, title)
             for path, title, caption in look.kept(run)
             if is_whole(run, path) and path.stem not in IN_TABLES
         ],
-        figures=draw(rows, recipe, "objective" in provenance["own"]),
+        diagnosis=found,
+        figures=draw(rows, recipe, "objective" in provenance["own"], found.marks if found else ()),
         again=again(recipe, provenance),
         networks=[of_layers(description) for description in described],
         drawing=drawing(recipe, described),

@@ -412,7 +412,7 @@ def test_an_own_objective_is_refused(small_vae: Small, tmp_path: Path) -> None:
 def test_what_an_encoder_cannot_start_from(small_vae: Small, tmp_path: Path, finished: Run) -> None:
     with pytest.raises(UsageError, match=r"unknown run or recipe 's4-clasifier'; did you mean 's4-classifier'"):
         genlab.train(small_vae({"init_encoder_from": "s4-clasifier"}), runs=tmp_path)
-    with pytest.raises(UsageError, match="is a gan; a classifier is needed"):
+    with pytest.raises(UsageError, match="is a GAN; a classifier is needed"):
         genlab.train(small_vae({"init_encoder_from": str(finished.path)}), runs=tmp_path)
     with pytest.raises(RecipeError, match="a conditional encoder also reads the class"):
         small_vae({"init_encoder_from": "s4-classifier", "networks.conditional": True})

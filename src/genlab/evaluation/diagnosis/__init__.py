@@ -23,7 +23,7 @@ ROOTS = (
     "discriminator-not-learning",
     "generator-not-learning",
 )
-"""What explains that other things go wrong."""
+"""What explains that other things go wrong, each also what stands behind it."""
 WARM_UP, FEWEST = 0.2, 200
 """The share of a training, and the steps, before which what others find is a warning: it may pass."""
 
@@ -46,13 +46,15 @@ def _explained(findings: list[Finding]) -> list[Finding]:
     """Of a fault of the optimisation, which comes with its cause, what else went wrong from then on is a consequence: a
     warning that says so."""
     roots = [each for each in findings if each.name in ROOTS and each.level == "fault" and each.until is None]
-    if not roots:
-        return findings
-    root = min(roots, key=lambda each: each.since or (0, 0))
-    began = (root.since or (0, 0))[0]
-    return [
-        replace(each, level="warning", cause=f"it may follow from {root.name}")
-        if each.name not in ROOTS and each.level in ("fault", "warning") and each.since and each.since[1] >= began
-        else each
-        for each in findings
+    return [replace(each, level="warning", follows=of) if (of := _root(each, roots)) else each for each in findings]
+
+
+def _root(finding: Finding, roots: list[Finding]) -> str:
+    """The name of the fault that a finding follows from; empty where there is none."""
+    if finding.level not in ("fault", "warning") or finding.since is None:
+        return ""
+    place = ROOTS.index(finding.name) if finding.name in ROOTS else len(ROOTS)
+    before = [
+        root for root in roots if ROOTS.index(root.name) < place and root.since and root.since[0] <= finding.since[1]
     ]
+    return min(before, key=lambda root: ROOTS.index(root.name)).name if before else ""

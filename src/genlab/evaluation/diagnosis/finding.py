@@ -26,6 +26,7 @@ class Finding:
         seen: the evidence: numbers, each beside its healthy value.
         no: what the evidence does not say, though it may look so.
         cause: the likely cause; empty where it is uncertain.
+        follows: the name of the fault that it is probably a consequence of; empty where there is none.
         keep: the step of the best sampled weights, where earlier ones are better.
         early: whether it was seen so early that it may pass.
         changes: dotted path -> value: what may help, at most three fields.
@@ -41,6 +42,7 @@ class Finding:
     seen: tuple[str, ...] = ()
     no: str = ""
     cause: str = ""
+    follows: str = ""
     keep: int | None = None
     early: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -110,6 +112,7 @@ class Diagnosis:
                     "evidence": list(each.seen),
                     "not": each.no,
                     "cause": each.cause,
+                    "follows_from": each.follows,
                     "keep_step": each.keep,
                     "too_early": each.early,
                     "changes": dict(each.changes),

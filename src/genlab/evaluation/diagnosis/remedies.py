@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from genlab.errors import GenlabError
-from genlab.evaluation.diagnosis.evidence import Evidence
+from genlab.evaluation.diagnosis.evidence import Curve, Evidence
 from genlab.evaluation.diagnosis.finding import Finding
 from genlab.recipe import BaseRecipe, files
 
@@ -38,19 +38,35 @@ def _players(recipe: BaseRecipe) -> list[str]:
     return list(recipe.optimiser_sections())
 
 
-def _rates(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
-    """Learning rates with which updates would be `USUAL` times the weights."""
+def _slower(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    """Learning rates with which the largest update would have been `USUAL` times the weights, at most a tenth."""
     plain, changes = files.leaves(recipe), {}
-    for path in _players(recipe):
-        who = path.rpartition(".")[2]
-        curve = evidence.curve("update" if path == "optimiser" else f"update of {who}")
-        size = float(curve.last().mean()) if len(curve) else 0.0
-        rate = plain[f"{path}.lr"]
-        if size > 0 and not 0.1 < size / USUAL < 10:
-            changes[f"{path}.lr"] = _round(rate * USUAL / size)
+    for path, curve in _updates(recipe, evidence):
+        largest = float(curve.values.max()) if len(curve) else 0.0
+        changes[f"{path}.lr"] = _round(plain[f"{path}.lr"] * min(0.1, USUAL / largest if largest else 0.1))
+    yield changes, f"updates of about {USUAL:g} of the weights, or less"
+
+
+def _faster(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    """Learning rates with which the largest update would have been `USUAL` times the weights."""
+    plain, changes = files.leaves(recipe), {}
+    for path, curve in _updates(recipe, evidence):
+        largest = float(curve.values.max()) if len(curve) else 0.0
+        if 0 < largest < USUAL / 10:
+            changes[f"{path}.lr"] = _round(min(1.0, plain[f"{path}.lr"] * USUAL / largest))
     if changes:
         yield changes, f"updates of about {USUAL:g} of the weights"
-    yield {f"{path}.lr": _round(plain[f"{path}.lr"] / 10) for path in _players(recipe)}, "smaller steps"
+
+
+def _updates(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[str, Curve]]:
+    """The path of each optimiser, and the size of its updates."""
+    for path in _players(recipe):
+        yield path, evidence.curve("update" if path == "optimiser" else f"update of {path.rpartition('.')[2]}")
+
+
+def _rates(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    yield from _faster(recipe, evidence)
+    yield from _slower(recipe, evidence)
 
 
 def _round(value: float) -> float:
@@ -66,7 +82,7 @@ def _bounded(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, 
             "a critic whose slope is about 1, as a Wasserstein loss needs",
         )
         yield {"objective.clip": 0.01}, "a critic with a bound, as a Wasserstein loss needs"
-    yield from _rates(recipe, evidence)
+    yield from _slower(recipe, evidence)
 
 
 def _fair_game(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
@@ -141,8 +157,8 @@ def _alive(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, st
 
 
 CANDIDATES: dict[str, Candidates] = {
-    "learning-rate-too-large": _rates,
-    "learning-rate-too-small": _rates,
+    "learning-rate-too-large": _slower,
+    "learning-rate-too-small": _faster,
     "divergence": _bounded,
     "discriminator-not-learning": _both,
     "generator-not-learning": _both,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -64,15 +65,23 @@ def diagnosis_of(run: RunDirectory, keep: bool = True) -> Diagnosis:
     """
     evidence, recipe = evidence_of(run), run.trained_by()
     found = diagnose(evidence)
-    found = replace(found, findings=tuple(_advised(each, recipe, evidence) for each in found.findings))
+    found = replace(found, findings=tuple(_advised(each, recipe, evidence) for each in _kept_once(found.findings)))
     if keep:
         with suppress(StorageError):  # It can always be made again.
             write_json(run.path / FILE, seals.seal(found.as_json()))
     return found
 
 
+def _kept_once(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, of which the first alone says which step to keep."""
+    keep = next((each.keep for each in findings if each.keep is not None and each.until is None), None)
+    return [replace(each, keep=None if k or each.until is not None else keep) for k, each in enumerate(findings)]
+
+
 def _advised(finding: Finding, recipe: Recipe, evidence: Evidence) -> Finding:
-    """The finding with what may help."""
+    """The finding with what may help; what follows from another one, or has healed, needs none."""
+    if finding.follows or finding.until is not None:
+        return finding
     if FAMILIES[recipe.family].own_loop:
         return replace(finding, advice=ADVICE.get(finding.name, ""))
     changes, expect = proposed(finding, recipe, evidence)

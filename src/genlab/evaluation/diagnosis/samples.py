@@ -86,7 +86,7 @@ def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
         rows = [row for row in now.classes if row.get("share") is not None and row.get("share_in_data")]
         lost = [str(row["class"]) for row in rows if row["share"] < MISSING * row["share_in_data"]]
         most = sorted(rows, key=lambda row: -float(row["share"]))[:4]
-        shares = ", ".join(f"{row['class']} {row['share']:.0%}" for row in most)
+        shares = ", ".join(f"{row['class']} ({100 * row['share']:.0f} %)" for row in most if row["share"] >= 0.005)
         of = len(rows) or e.known.classes
         names = f": {', '.join(lost[:6])}" if lost else ""
         are = "is" if number == 1 else "are"
@@ -96,7 +96,7 @@ def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
             f"{number} of {of} classes {are} missing{names}",
             since=since,
             until=until,
-            seen=(f"{shares} of {now.samples:,} samples",) if shares else (),
+            seen=(f"of {now.samples:,} samples: {shares}",) if shares else (),
             no=_precision(now),
             keep=_best(e, since[1]),
         )
@@ -142,13 +142,15 @@ def _precision(now: Measured) -> str:
 
 def low_diversity(e: Evidence) -> Iterator[Finding | CannotTell]:
     """Recall is below `NARROW` of that of real images while precision is above it: what is drawn is good, and too
-    little of what there is."""
+    little of what there is; a total collapse is more than that."""
     there = [each for each in e.evaluations if "recall" in each.values and each.real.get("recall")]
     if not there:
         yield CannotTell("low-diversity", SAMPLES)
         return
     narrow = [
-        each.values["recall"] < NARROW * each.real["recall"] and each.values.get("precision", 0) >= NARROW
+        each.values["recall"] < NARROW * each.real["recall"]
+        and each.values.get("precision", 0) >= NARROW
+        and each.values.get("spread_ratio", 1) >= COLLAPSED
         for each in there
     ]
     for since, until in episodes([each.step for each in there], narrow):
@@ -274,7 +276,7 @@ def nothing_learned(e: Evidence) -> Iterator[Finding | CannotTell]:
             "nothing-learned",
             "fault",
             "Nothing was learned: the images are far from real ones, and get no nearer",
-            since=(0, int(curve.steps[-1])),
+            since=(0, int(curve.steps[0])),
             seen=(f"distance to real images {curve.values[-1]:.3g} times that of other real images; at step "
                   f"{int(curve.steps[0]):,} it was {curve.values[0]:.3g}",),
         )  # fmt: skip

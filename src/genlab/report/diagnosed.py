@@ -1,0 +1,103 @@
+"""What a page shows of a run's diagnosis: the findings in words, and the same z before and after things went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from genlab.data import pictures
+from genlab.errors import DataError
+from genlab.evaluation.diagnosis import Diagnosis, Finding
+from genlab.evaluation.diagnosis.run import diagnosis_of
+from genlab.report import findings
+from genlab.runs.directory import RunDirectory
+from genlab.runs.verify import is_whole
+
+COLUMNS = 10
+"""z whose images are set side by side."""
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """A diagnosis on a page.
+
+    Attributes:
+        findings: of each its level and its lines, (label, words); the first line is the headline.
+        healthy: what is said where nothing is wrong; empty otherwise.
+        unknown: what could not be told, a line each.
+        marks: (step, name) of the faults that last, for the curves.
+        course: the same z before, at and after the first thing that went wrong, as pixels; None where there are no such
+            samples.
+        caption: of that picture.
+    """
+
+    findings: list[tuple[str, list[tuple[str, str]]]]
+    healthy: str
+    unknown: list[str]
+    marks: list[tuple[int, str]]
+    course: NDArray[np.uint8] | None
+    caption: str
+
+
+def diagnosed(run: RunDirectory) -> Diagnosed | None:
+    """The diagnosis of a run for its page; None of one that is damaged, or has not begun."""
+    try:
+        found, status = diagnosis_of(run, keep=False), run.status
+    except DataError:
+        return None
+    if not found.step:
+        return None
+    recipe, provenance = run.trained_by(), run.provenance
+    lines: list[tuple[str, list[tuple[str, str]]]] = [
+        (each.level, findings.lines(each, run.path.name, recipe, provenance, status.get("total_steps")))
+        for each in found.findings
+    ]
+    began = [each for each in found.lasting if each.since and each.since[0]]
+    first = min(began, key=lambda each: each.since or (0, 0), default=None)
+    course, caption = _course(run, first) if first else (None, "")
+    return Diagnosed(
+        lines,
+        "" if found.lasting else findings.HEALTHY.partition("  ")[2],
+        findings.unknown(found.unknown),
+        _marks(found),
+        course,
+        caption,
+    )
+
+
+def _marks(found: Diagnosis) -> list[tuple[int, str]]:
+    return [(each.since[1], each.name) for each in found.faults if each.since and each.since[0]]
+
+
+def _course(run: RunDirectory, finding: Finding) -> tuple[NDArray[np.uint8] | None, str]:
+    """Ten z at the last samples before a finding began, at the first ones from then on, and at the end."""
+    assert finding.since is not None, "asked of those with a time alone"
+    before, first = finding.since
+    there = [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
+    steps = [
+        *[step for step in there if step <= before][-1:],
+        *[step for step in there if step >= first][:1],
+        *there[-1:],
+    ]
+    steps = list(dict.fromkeys(steps))
+    rows = [f"step {step:,}" for step in steps]
+    if len(steps) < 2:
+        return None, ""
+    picture = pictures.labelled(_rows(run, steps), rows)
+    return picture, f"The same z at {', '.join(rows)}. What began: {finding.title[0].lower()}{finding.title[1:]}."
+
+
+def _rows(run: RunDirectory, steps: Sequence[int]) -> NDArray[np.uint8]:
+    """The first images of the grids of some steps, a row for each step."""
+    size = run.trained_by().data.size
+    images = []
+    for step in steps:
+        with Image.open(run.file("samples", step, ".png"), formats=["PNG"]) as file:
+            grid = np.asarray(file)[:: pictures.SCALE, :: pictures.SCALE]
+        grid = grid[:, :, None] if grid.ndim == 2 else grid
+        images += pictures.tiles(grid, size)[:COLUMNS]
+    return pictures.grid(np.stack(images).transpose(0, 3, 1, 2), COLUMNS)
