@@ -14,6 +14,7 @@ code  meaning
 6     training met a value that is not finite
 7     busy: another process holds the run
 8     a study is over, and some of its runs failed
+9     a training that had collapsed was stopped, as asked
 130   interrupted (Ctrl-C); the run was saved
 143   terminated (SIGTERM); the run was saved
 ====  =======================================================
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 
@@ -125,6 +127,18 @@ class Stopped(GenlabError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class Collapsed(Stopped):
+    """The training was to be stopped when it has collapsed, and has.
+
+    Attributes:
+        run: the path of its run.
+    """
+
+    def __init__(self, message: str, run: Path) -> None:
+        super().__init__(message, exit_code=9)
+        self.run = run
 
 
 def first_line(error: BaseException) -> str:

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 import genlab
 from genlab.api.run import Run
 from genlab.cli import main as cli
+from genlab.errors import Collapsed, UsageError
 from genlab.evaluation.diagnosis.run import evidence_of
 from genlab.recipe import GanRecipe
 from genlab.runs import verify
@@ -86,3 +89,31 @@ def test_an_edited_diagnosis_is_noticed(frozen: Run) -> None:
         assert any("diagnosis.json" in str(line) for line in verify.verify(frozen.directory).damages)
     finally:
         file.write_text(before, "utf-8")
+
+
+def test_a_collapsed_training_is_stopped_where_that_is_asked_for(
+    small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undrawn: None
+) -> None:
+    class Constant(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.image = nn.Parameter(torch.ones(1, 32, 32))
+
+        def forward(self, z: Tensor) -> Tensor:
+            return self.image.tanh().expand(len(z), 1, 32, 32)
+
+    monkeypatch.setattr("genlab.evaluation.diagnosis.FEWEST", 4)
+    changes = {"logging.evaluation": "cheap", "logging.sample_every": 5, "budget.epochs": 10, "budget.max_steps": 20}
+    recipe = small(changes, "quick-mnist-unconditional")
+    given: dict[str, Any] = {"runs": tmp_path, "name": "stuck", "progress": False, "generator": Constant()}
+    with pytest.raises(Collapsed, match=r"stopped after step 5 of 20: Mode collapse.* --resume") as caught:
+        genlab.train(recipe, stop_on="collapse", **given)
+    assert caught.value.exit_code == 9
+    stuck = genlab.open_run(tmp_path / "stuck", generator=Constant())
+    assert stuck.status["state"] == "interrupted"
+    assert stuck.directory.steps("checkpoints", "") == [5]
+    assert (stuck.path / "report.html").exists()
+    assert stuck.diagnose().faults[0].name == "mode-collapse"
+    assert genlab.train(resume=stuck, report=False, progress=False, generator=Constant()).status["state"] == "finished"
+    with pytest.raises(UsageError, match="stop_on is 'boredom'; allowed: collapse"):
+        genlab.train(recipe, stop_on="boredom", **given)  # type: ignore[arg-type]

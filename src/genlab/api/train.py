@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -17,7 +18,7 @@ from genlab.data.memory import PREFIX, Images, name_of
 from genlab.engine import signals
 from genlab.engine.randomness import Keyed
 from genlab.engine.stages import stage
-from genlab.errors import DataError, UsageError
+from genlab.errors import Collapsed, DataError, UsageError
 from genlab.evaluation.diagnosis.run import Attentive
 from genlab.evaluation.live import LiveEvaluation
 from genlab.families.cost import Cost, cost
@@ -54,6 +55,7 @@ def train(
     discriminator: nn.Module | None = None,
     objective: AdversarialLoss | None = None,
     observers: Sequence[object] = (),
+    stop_on: Literal["collapse"] | None = None,
     report: bool = True,
     progress: bool = True,
 ) -> Run:
@@ -77,21 +79,26 @@ def train(
         generator, discriminator: your own networks with their weights, called as `genlab.families.nets` says.
         objective: your own pair of losses.
         observers: watch the training; objects with one or more of the methods of `genlab.Observer`.
+        stop_on: "collapse" ends a training whose images have become one and the same; it can be resumed.
         report: whether figures, the full evaluation (`logging.evaluation`) and report.html are made at the end.
         progress: whether a terminal, a notebook or standard error shows how far it is.
 
     Raises:
         RecipeError: every problem of the recipe at once.
         Stopped: interrupted; the run was saved and can be resumed.
+        Collapsed: stopped by `stop_on`.
         BusyError: another process writes to the run.
         CheckpointError: no checkpoint of the run can be used.
         GenlabError: see `genlab.errors`.
     """
     check_observers(observers)
+    if stop_on not in (None, "collapse"):
+        raise UsageError(f"stop_on is {stop_on!r}; allowed: collapse")
     custom = _custom(generator, discriminator)
     root = Path(runs) if runs else default_root()
-    with shown(progress) as mine:
-        observers = [*observers, *mine, *([Attentive()] if mine else [])]
+    with shown(progress) as mine, _told_of_collapse(report):
+        watching = [Attentive(bool(mine), stop_on)] if mine or stop_on else []
+        observers = [*observers, *mine, *watching]
         place = None if data is None else name_of(data)
         if resume is not None:
             if any(given is not None for given in (recipe, seed, name, minutes)) or (
@@ -158,6 +165,19 @@ def fork(
         if report:
             finish(made)
     return made
+
+
+@contextmanager
+def _told_of_collapse(report: bool) -> Iterator[None]:
+    """A training that is stopped inside because it has collapsed gets its diagnosis, and its report where wanted."""
+    try:
+        yield
+    except Collapsed as error:
+        run = Run.at(error.run)
+        run.diagnose()
+        if report:
+            run.report()
+        raise
 
 
 SHORT = {"epochs": "budget.epochs", "minutes": "budget.minutes", "data": "data.name"}

@@ -6,7 +6,7 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -40,6 +40,10 @@ def train(
     strict: Annotated[
         bool, Parameter(negative="", help="Refuse to resume from any but the newest checkpoint.")
     ] = False,
+    stop_on: Annotated[
+        Literal["collapse"] | None,
+        Parameter(help="End a training whose images have become one and the same (exit code 9)."),
+    ] = None,
     runs: Runs = None,
     json: Json = False,
     overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
@@ -64,6 +68,7 @@ def train(
         runs=runs,
         resume=resume,
         strict=strict,
+        stop_on=stop_on,
     )
     report = run.path / "report.html"
     if json:

@@ -48,6 +48,8 @@ def lines(
 
 def command(recipe: Recipe, provenance: Provenance, changes: Mapping[str, Any]) -> str:
     """What makes a run once more, with changes."""
+    if provenance["own"]:
+        return f"genlab.train(RECIPE, overrides={dict(changes)!r}, ...)"
     changed = files.load(files.to_dict(recipe), changes)
     plain = {key: value for key, value in provenance.items() if key not in ("forked_from", "base")}
     return again(changed, cast("Provenance", plain)).command

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Literal
 
 from genlab.engine import seals
 from genlab.engine.console import note
 from genlab.engine.files import write_json
-from genlab.errors import DataError, StorageError
+from genlab.errors import Collapsed, DataError, StorageError
 from genlab.evaluation.diagnosis import Diagnosis, Finding, diagnose
 from genlab.evaluation.diagnosis.advice import ADVICE
 from genlab.evaluation.diagnosis.evidence import Evidence, Measured, curves_of, known_of
@@ -22,6 +23,7 @@ from genlab.runs.directory import RunDirectory
 from genlab.runs.rows import Row
 
 FILE = "diagnosis.json"
+COLLAPSES = ("mode-collapse", "z-ignored")
 
 
 def evidence_of(run: RunDirectory) -> Evidence:
@@ -89,7 +91,16 @@ def _advised(finding: Finding, recipe: Recipe, evidence: Evidence) -> Finding:
 
 
 class Attentive:
-    """An observer: looks at a training after each of its evaluations, and says in a line what begins and what ends."""
+    """An observer: looks at a training after each of its evaluations, and says in a line what begins and what ends.
+
+    Args:
+        says: whether it says so.
+        stop_on: "collapse": a fault of `COLLAPSES` ends the training, once its step is saved.
+    """
+
+    def __init__(self, says: bool = True, stop_on: Literal["collapse"] | None = None) -> None:
+        self._says, self._stop_on = says, stop_on
+        self._collapse: Finding | None = None
 
     def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
         self.begin(run, schedule.total_steps, [row for row in run.sound_rows() if row["step"] <= done])
@@ -98,6 +109,14 @@ class Attentive:
         """Look at a run of so many steps, where that is known, from these rows on."""
         self._run, self._total, self._rows = run, total, rows
         self._there: dict[str, Finding] = {}
+
+    def stepped(self, step: int, seconds: float) -> None:
+        if self._collapse is not None:
+            raise Collapsed(
+                f"stopped after step {step - 1:,} of {self._total or 0:,}: {self._collapse.title}, "
+                f"{when(self._collapse)}; to go on all the same: genlab train --resume {self._run.path}",
+                self._run.path,
+            )
 
     def logged(self, row: Row) -> None:
         self._rows.append(row)
@@ -110,14 +129,21 @@ class Attentive:
             found = diagnose(_evidence(self._run, self._rows, step, self._total, ""))
         except DataError:  # Said elsewhere; a training does not end by it.
             return
+        if self._stop_on:
+            grave = [each for each in found.lasting if each.level == "fault" or (each.follows and not each.early)]
+            self._collapse = next((each for each in grave if each.name in COLLAPSES), None)
         now = {each.name: each for each in found.lasting}
+        if self._says:
+            self._say(now, step)
+        self._there = now
+
+    def _say(self, now: Mapping[str, Finding], step: int) -> None:
         for name, finding in now.items():
             if self._there.get(name, None) is None or self._there[name].level != finding.level:
                 note(_line(finding, self._total))
         for name, finding in self._there.items():
             if name not in now:
                 note(f"step {step:,}: over: {finding.title}")
-        self._there = now
 
 
 def _line(finding: Finding, total: int | None) -> str:
