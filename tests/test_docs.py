@@ -14,6 +14,7 @@ from typing import Any
 import cyclopts
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 import genlab
@@ -24,6 +25,8 @@ from genlab.cli import main
 from genlab.data import BUILTIN
 from genlab.engine import calibrate
 from genlab.evaluation import judge, judge_trial
+from genlab.evaluation.diagnosis.advice import ADVICE
+from genlab.evaluation.diagnosis.remedies import CANDIDATES
 from genlab.recipe import files
 from genlab.recipe.objectives import LOSSES, PENALTIES
 from genlab.runs import checkpoint
@@ -223,6 +226,23 @@ def test_python_in_the_docs_runs(page: Path, digits: Path, tmp_path: Path, monke
     monkeypatch.setattr(genlab, "Watch", partial(genlab.Watch, evaluation="none"), raising=False)
     for block in blocks(page, "python"):
         exec(compile(block.replace("steps, z = 1200", "steps, z = 40"), page.name, "exec"), {})
+
+
+def test_the_commands_that_make_a_failure_are_of_valid_recipes() -> None:
+    commands = re.findall(r"^genlab train (\S+) (.*)$", (ROOT / "docs" / "findings.md").read_text("utf-8"), re.M)
+    assert len(commands) >= 8
+    for recipe, flags in commands:
+        words = shlex.split(flags)
+        given = {path.removeprefix("--"): value for path, value in zip(words[::2], words[1::2], strict=True)}
+        files.load(recipe, {path: yaml.safe_load(value) for path, value in given.items()})
+
+
+def test_every_finding_has_its_section() -> None:
+    titles = re.findall(r"^## (.+)$", (ROOT / "docs" / "findings.md").read_text("utf-8"), re.M)
+    sections = {name for title in titles for name in title.split(", ")}
+    assert sections >= {*CANDIDATES, *ADVICE}
+    table = (ROOT / "docs" / "diagnosis.md").read_text("utf-8")
+    assert [name for name in sections if f"`{name}`" not in table] == []
 
 
 def test_every_recipe_and_dataset_is_listed() -> None:

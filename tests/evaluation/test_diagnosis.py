@@ -164,6 +164,76 @@ def test_collapse_is_seen_in_samples_with_balanced_losses() -> None:
     assert within.name == "z-ignored"
 
 
+def test_images_that_still_get_better_are_given_time() -> None:
+    def over(*distances: float) -> Evidence:
+        return seen(*[measured(100 * (k + 1), frechet_distance=0.4 * d) for k, d in enumerate(distances)])
+
+    assert not over(50).improves()
+    assert over(50, 60, 70).improves()
+    assert not over(50, 60, 70, 46).improves()
+    assert over(50, 60, 70, 44).improves()
+    assert over(90, 50, 60, 70, 60, 52).improves()
+    assert not over(50, 90, 60, 70, 60, 52).improves()
+    falls = [100 * 0.9**k for k in range(20)]
+    assert over(*falls).improves()
+    assert not over(*falls, *[falls[-1]] * 10).improves()
+
+
+def test_a_collapse_while_the_images_get_better_is_a_warning_but_not_one_of_images_that_varied() -> None:
+    def after(*spreads: float) -> Finding:
+        rows = [measured(100 * (k + 1), spread_ratio=s, frechet_distance=40 / 2**k) for k, s in enumerate(spreads)]
+        return next(each for each in diagnose(seen(*rows)).findings if each.name == "mode-collapse")
+
+    assert after(0.05, 0.06, 0.06, 0.07, 0.08, 0.08).level == "warning"
+    assert after(0.8, 0.06, 0.06, 0.07, 0.08, 0.08).level == "fault"
+    assert after(0.8, 0.8, 0.8, 0.8, 0.2, 0.2).title.startswith("The images are much alike")
+
+
+def test_rare_classes_are_a_warning() -> None:
+    shares = [0.16, 0.16, 0.16, 0.16, 0.12, 0.12, 0.02, 0.03, 0.03, 0.04]
+    assert names(seen(measured(1000), measured(1500, shares))) == set()
+    found = only(seen(measured(1000, shares), measured(1500, shares)))
+    assert (found.name, found.level, found.title) == ("missing-classes", "warning", "3 of 10 classes are rare: 6, 7, 8")
+
+
+def test_a_step_that_threw_the_weights_away_is_found_although_later_ones_are_small() -> None:
+    once = np.full(100, 0.002)
+    once[60] = 0.15
+    found = only(but(update_of_generator=line(STEPS, once)))
+    assert (found.name, found.since) == ("learning-rate-too-large", (1200, 1220))
+    assert names(but(update_of_generator=line(STEPS, np.where(once > 0.1, 0.035, once)))) == set()
+    first = np.full(100, 0.0001)
+    first[0] = 5.0
+    assert only(but(update_of_discriminator=line(STEPS, first))).since == (0, 20)
+
+
+def test_an_optimiser_that_moves_the_other_network() -> None:
+    def by_d(curve: Curve) -> Evidence:
+        return replace(HEALTHY, curves={**HEALTHY.curves, "update of generator by the other's": curve})
+
+    assert only(by_d(noisy(0.002))).title == "D's optimiser moves G's weights, too"
+    assert names(by_d(line(STEPS, np.zeros(100)))) == set()
+
+
+def test_what_follows_from_a_fault_with_a_cause_is_a_warning_that_says_so() -> None:
+    gone = [measured(step, spread_ratio=0.01) for step in (1500, 2000)]
+    both = but(seen(measured(500), measured(1000), *gone), update_of_discriminator=line(STEPS, np.zeros(100)))
+    found = {each.name: (each.level, each.follows) for each in diagnose(both).lasting}
+    assert found["discriminator-not-learning"] == ("fault", "")
+    assert found["mode-collapse"] == ("warning", "discriminator-not-learning")
+    before = line(STEPS, np.where(STEPS < 1700, 0.002, 0.0))
+    later = diagnose(but(seen(measured(500), *gone), update_of_discriminator=before))
+    assert {each.name for each in later.faults} == {"discriminator-not-learning", "mode-collapse"}
+
+
+def test_rates_of_what_diverged_are_never_raised() -> None:
+    recipe = files.load("s2-dcgan")
+    tiny = but(update_of_generator=line(STEPS, np.full(100, 1e-9)))
+    for name in ("divergence", "learning-rate-too-large"):
+        changes, _ = proposed(Finding(name, "fault", ""), recipe, tiny)
+        assert changes["optimisers.generator.lr"] < files.leaves(recipe)["optimisers.generator.lr"]
+
+
 def test_what_has_healed_is_told_and_is_no_fault() -> None:
     spread = [0.02, 0.03, 0.7, 0.9]
     healed = diagnose(seen(*[measured(500 * (k + 1), spread_ratio=s) for k, s in enumerate(spread)]))
