@@ -101,12 +101,7 @@ def train(
         observers = [*observers, *mine, *watching]
         place = None if data is None else name_of(data)
         if resume is not None:
-            if any(given is not None for given in (recipe, seed, name, minutes)) or (
-                place and not place.startswith(PREFIX)
-            ):
-                raise UsageError(
-                    "a resumed run keeps its recipe, seed, name and minutes; leave out what would change them"
-                )
+            _check_resumed((recipe, seed, name, minutes), place)
             run = Run.at(place_of(resume), root, custom)
             trained = resuming.resume(run, objective, observers, evaluator_of, epochs, overrides or {}, strict)
             report = report and (trained or not is_complete(run))
@@ -124,6 +119,12 @@ def train(
         if report:
             finish(run)
     return run
+
+
+def _check_resumed(given: Sequence[object], place: str | None) -> None:
+    """Refuse what a resumed run keeps, and a dataset other than images in memory."""
+    if any(each is not None for each in given) or (place and not place.startswith(PREFIX)):
+        raise UsageError("a resumed run keeps its recipe, seed, name and minutes; leave out what would change them")
 
 
 def fork(

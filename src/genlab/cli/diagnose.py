@@ -18,18 +18,24 @@ def diagnose(
     *,
     against: Annotated[str | None, Parameter(help="Dataset that images from elsewhere should look like.")] = None,
     losses: Annotated[Path | None, Parameter(help="CSV file with the losses of their training.")] = None,
+    attempt: Annotated[
+        bool, Parameter(name="--try", negative="", help="Train the run once more with what is proposed.")
+    ] = False,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Say what is wrong with a run, since when, and what to try.
+    """Say what is wrong with a run, since when, what to try.
 
-    Every finding has its evidence beside the healthy value; what
-    could not be told is said, too. The same is kept in the run
-    as diagnosis.json. Of images that were made elsewhere, in a
-    folder or an .npz file, --against names the dataset that they
-    should look like, and --losses a CSV file with the columns
-    step, loss_d and loss_g. docs/diagnosis.md explains the
-    findings, docs/watch.md how to watch a loop of your own.
+    Every finding has its evidence beside the healthy value;
+    what could not be told is said, too. The run keeps it as
+    diagnosis.json. --try trains the run once more with what is
+    proposed for the worst finding, and sets both side by side.
+
+    Of images that were made elsewhere, in a folder or an .npz
+    file, --against names the dataset that they should look
+    like, and --losses a CSV file with the columns step, loss_d
+    and loss_g. docs/diagnosis.md explains the findings, and
+    docs/watch.md how to watch a loop of your own.
     """
     from genlab.api.diagnose import diagnose as judged
     from genlab.api.evaluate import is_a_run
@@ -37,6 +43,9 @@ def diagnose(
     from genlab.report import findings
     from genlab.runs.directory import default_root
 
+    if attempt:
+        _attempt(source, runs, json)
+        return
     found = judged(source, against=against, losses=losses, runs=runs)
     if json:
         terminal.show_json(found.as_json())
@@ -58,3 +67,20 @@ def diagnose(
         say(findings.HEALTHY)
     for line in findings.unknown(found.unknown):
         say(terminal.wrapped(line))
+
+
+def _attempt(run: str, runs: Path | None, json: bool) -> None:
+    """Try what is proposed, and say whether it helped."""
+    from genlab.api import remedy
+
+    tried = remedy.attempt(run, runs=runs)
+    if json:
+        facts = {"changes": dict(tried.changes), "finding": tried.finding.name, "gone": tried.gone}
+        distances = tried.distances and list(tried.distances)
+        terminal.show_json({**facts, "helped": tried.helped, "distances": distances, "run": str(tried.run.path)})
+        return
+    changed = ", ".join(f"{path} {value}" for path, value in tried.changes.items())
+    say(terminal.wrapped(f"{changed} {tried.words}."))
+    say(f"run   {tried.run.path}")
+    if tried.page:
+        say(f"page  {tried.page}")

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from genlab.api.run import Run
 
 
+StopOn = Annotated[
+    Literal["collapse"] | None,
+    Parameter(help="End a training whose images have become one and the same (exit code 9)."),
+]
 SHOWN = 5
 """Samples that are drawn on the terminal after a training."""
 
@@ -40,10 +44,7 @@ def train(
     strict: Annotated[
         bool, Parameter(negative="", help="Refuse to resume from any but the newest checkpoint.")
     ] = False,
-    stop_on: Annotated[
-        Literal["collapse"] | None,
-        Parameter(help="End a training whose images have become one and the same (exit code 9)."),
-    ] = None,
+    stop_on: StopOn = None,
     runs: Runs = None,
     json: Json = False,
     overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
