@@ -336,6 +336,21 @@ def test_a_classifier_learns_learns_by_heart_or_guesses() -> None:
     assert names(classifier([0.1, 0.11, 0.1, 0.1], [0.1] * 4, [2.3] * 4)) == {"nothing-learned"}
 
 
+def test_a_classifier_that_has_not_learned_enough() -> None:
+    slow = [0.3, 0.5, 0.6, 0.65, 0.7, 0.72]
+    found = only(classifier(slow, slow, [2.0, 1.7, 1.5, 1.3, 1.2, 1.1]))
+    assert (found.name, found.level) == ("underfitting", "warning")
+    assert names(replace(classifier(slow, slow, [2.0, 1.7, 1.5, 1.3, 1.2, 1.1]), total=10_000)) == set()
+
+
+def test_another_judge_says_nothing_of_what_is_far() -> None:
+    far = [measured(step, frechet_distance=100.0, coverage=0.0, recall=0.0) for step in (500, 1000, 1500, 2000)]
+    assert "nothing-learned" in names(seen(*far))
+    other = diagnose(seen(*[replace(each, pinned=False) for each in far]))
+    assert "nothing-learned" not in {each.name for each in other.findings}
+    assert "nothing-learned" in {each.name for each in other.unknown}
+
+
 def test_what_is_lacking_is_said() -> None:
     bare = Evidence(100, 2000, {}, (), replace(GAME, conditional=True))
     found = diagnose(bare)

@@ -30,6 +30,7 @@ ADVICE = {
     "oscillation": "betas=(0.5, 0.999) in Adam, and a moving average of G's weights for the images",
     "posterior-collapse": "sum the reconstruction over pixels and the KL over units, each a mean over images; or let "
     "the weight of the KL rise from 0 over the first epochs",
+    "underfitting": "more steps; then more layers or wider ones",
     "overfitting": "more training images, weight decay, or an earlier end",
     "blur": "a loss that asks for detail: that of a discriminator, or a likelihood with a smaller variance",
     "nothing-learned": "look at one batch as the network sees it: its range, its shape, its labels",

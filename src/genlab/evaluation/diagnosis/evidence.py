@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from genlab.evaluation.judge import PINNED
 from genlab.families.base import Column
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
@@ -69,6 +70,7 @@ class Measured:
         real: the same of real images.
         classes: a row for each class: class, share, share_in_data, requested_class_accuracy, within_class_diversity,
             legibility.
+        pinned: whether a judge of the package read them, of which it is known how far is far.
     """
 
     step: int
@@ -76,6 +78,7 @@ class Measured:
     values: Mapping[str, float]
     real: Mapping[str, float]
     classes: Sequence[Mapping[str, Any]] = ()
+    pinned: bool = True
 
     @classmethod
     def of(cls, step: int, record: Mapping[str, Any]) -> Measured:
@@ -87,6 +90,7 @@ class Measured:
             {name: float(each["value"]) for name, each in found if each["value"] is not None},
             {name: float(each["floor"]) for name, each in found if each["floor"] is not None},
             record["classes"],
+            (record["protocol"].get("judge") or {}).get("sha256") in PINNED.values(),
         )
 
     @property

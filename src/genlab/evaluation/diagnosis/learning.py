@@ -11,7 +11,7 @@ from genlab.evaluation.diagnosis.finding import CannotTell, Finding
 
 SILENT = 0.1
 """Nats of KL per image below which z says next to nothing."""
-RISES, GAP, APART, CHANCE = 0.5, 0.1, 1.3, 2.0
+RISES, GAP, APART, CHANCE, LEARNED = 0.5, 0.1, 1.3, 2.0, 0.85
 
 
 def posterior_collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
@@ -119,4 +119,21 @@ def nothing_named(e: Evidence) -> Iterator[Finding | CannotTell]:
         )
 
 
-RULES = (posterior_collapse, kl_rises, overfitting, nothing_named)
+def underfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """At its end a classifier names fewer than `LEARNED` of its own training images rightly, and about as many of the
+    test split: it has not learned what there is to learn."""
+    a, b = e.curve("training accuracy"), e.curve("test accuracy")
+    if not e.known.naming or len(a) < 3 or not len(b) or e.step < 0.9 * (e.total or 0):
+        return
+    if CHANCE / max(2, e.known.classes) <= a.values[-1] < LEARNED and abs(a.values[-1] - b.values[-1]) < GAP / 2:
+        yield Finding(
+            "underfitting",
+            "warning",
+            f"Underfitting: it names {a.values[-1]:.0%} of its own training images rightly",
+            since=(0, int(a.steps[-1])),
+            seen=(f"accuracy {a.values[-1]:.1%} in training, {b.values[-1]:.1%} on the test split",),
+            cause="too few steps, too small steps, or too small a network",
+        )
+
+
+RULES = (posterior_collapse, kl_rises, overfitting, nothing_named, underfitting)

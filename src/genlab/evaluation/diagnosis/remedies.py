@@ -149,6 +149,12 @@ def _both(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str
     yield {"objective.players": "both"}, "both learn"
 
 
+def _longer(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    plain = files.leaves(recipe)
+    field = "budget.max_steps" if plain["budget.max_steps"] else "budget.epochs"
+    yield {field: 2 * plain[field]}, "twice the time to learn it"
+
+
 def _alive(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
     for path in files.leaves(recipe):
         if path.endswith(".activation"):
@@ -176,6 +182,7 @@ CANDIDATES: dict[str, Candidates] = {
     "oscillation": _calmer,
     "posterior-collapse": _heard,
     "overfitting": _more_images,
+    "underfitting": _longer,
     "dead-units": _alive,
     "nothing-learned": _rates,
 }

@@ -269,6 +269,9 @@ def nothing_learned(e: Evidence) -> Iterator[Finding | CannotTell]:
     """The distance to real images is above `FAR` times that of other real images and does not fall, and nothing of the
     data was ever covered."""
     curve, covered = e.distances(), e.metric("coverage")
+    if len(curve) and not e.evaluations[-1].pinned:
+        yield CannotTell("nothing-learned", "a judge of the package: of another one it is not known how far is far")
+        return
     if len(curve) < 2 or e.improves():
         return
     if curve.values[-3:].min() > FAR and (not len(covered) or covered.values.max() < 0.02):
