@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 import genlab
+from conftest import StopAt
 from genlab.api.run import Run
 from genlab.cli import main as cli
-from genlab.errors import Collapsed, UsageError
+from genlab.errors import Collapsed, Stopped, UsageError
 from genlab.evaluation.diagnosis.run import evidence_of
 from genlab.recipe import GanRecipe
-from genlab.runs import verify
+from genlab.runs import checkpoint, verify
 from genlab.runs.listing import overview
 
 
@@ -117,3 +118,25 @@ def test_a_collapsed_training_is_stopped_where_that_is_asked_for(
     assert genlab.train(resume=stuck, report=False, progress=False, generator=Constant()).status["state"] == "finished"
     with pytest.raises(UsageError, match="stop_on is 'boredom'; allowed: collapse"):
         genlab.train(recipe, stop_on="boredom", **given)  # type: ignore[arg-type]
+
+
+def test_a_training_that_was_stopped_has_the_findings_of_one_that_was_not(
+    small: Any, tmp_path: Path, undrawn: None
+) -> None:
+    changes = {"objective.players": "discriminator", "ema": None, "logging.evaluation": "cheap"}
+    recipe = small({**changes, "logging.sample_every": 4, "budget.epochs": 2})
+    given: dict[str, Any] = {"runs": tmp_path, "progress": False, "report": False}
+    whole = genlab.train(recipe, name="whole", **given)
+    with pytest.raises(Stopped):
+        genlab.train(recipe, name="stopped", observers=[StopAt(7)], **given)
+    resumed = genlab.train(resume=tmp_path / "stopped", report=False, progress=False)
+    assert whole.diagnose().as_json() == resumed.diagnose().as_json()
+
+
+def test_a_training_that_is_looked_at_learns_the_same_weights(small: Any, tmp_path: Path) -> None:
+    recipe = small({"logging.evaluation": "cheap", "logging.sample_every": 4})
+    given: dict[str, Any] = {"runs": tmp_path, "progress": False, "report": False}
+    alone, watched = genlab.train(recipe, **given), genlab.train(recipe, stop_on="collapse", **given)
+    a, b = (checkpoint.newest(run.directory.checkpoints)[0] for run in (alone, watched))
+    assert a.step == b.step
+    assert all(torch.equal(a.tensors[key], b.tensors[key]) for key in a.tensors)
