@@ -24,15 +24,17 @@ import lab
 
 FORMER = Path(__file__).parent / "former"
 ENDS = json.loads((FORMER / "ends.json").read_text("utf-8"))
+KINDS = [kind for kind, family in FAMILIES.items() if not family.own_loop]
+"""Those that can go on."""
 
 
 def test_there_is_one_of_each_family_and_they_are_small() -> None:
-    assert ENDS["ends"].keys() == FAMILIES.keys()
+    assert list(ENDS["ends"]) == KINDS
     assert sum(path.stat().st_size for path in FORMER.rglob("*") if path.is_file()) < 1_000_000
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_former_run_is_whole(kind: str, tmp_path: Path) -> None:
     shutil.copytree(FORMER / kind, tmp_path / kind)
     for folder in (tmp_path / kind).iterdir():
@@ -46,7 +48,7 @@ def test_a_former_run_is_whole(kind: str, tmp_path: Path) -> None:
     assert f"<h1>{kind}</h1>" in run.report().read_text("utf-8")
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_former_run_goes_on(kind: str, tmp_path: Path) -> None:
     """On the machine that made it, to the very bits that it would have ended with."""
     shutil.copytree(FORMER / kind, tmp_path / kind)

@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from genlab.errors import StudyError
+from genlab.evaluation.diagnosis.advice import ADVICE
 from genlab.study import design
 from genlab.study.quantities import Quantity, Source, columns_of, key
 from plans import raw
@@ -86,6 +87,16 @@ def column(name: str = "half", **more: Any) -> dict[str, Any]:
 )
 def test_a_quantity_has_the_value_that_is_known(of: Any, expected: float) -> None:
     assert value(of) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_finding_is_there_or_not_or_unknown() -> None:
+    found = {"kind": "finding", "name": "mode-collapse"}
+    assert value(found, Source(findings=frozenset({"mode-collapse", "blur"}))) == 1
+    assert value(found, Source(findings=frozenset({"blur"}))) == 0
+    assert value(found, Source()) is None
+    assert list(quantity({"kind": "finding", "name": "mode-colapse"}).problems()) == [
+        f"unknown finding 'mode-colapse'; did you mean 'mode-collapse'? Known: {', '.join(ADVICE)}"
+    ]
 
 
 @pytest.mark.parametrize(

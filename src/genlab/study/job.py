@@ -33,7 +33,7 @@ from genlab.runs.listing import weights_of
 from genlab.runs.provenance import machine_of, versions
 from genlab.study.code import function_of
 from genlab.study.plan import identity
-from genlab.study.quantities import Metric, Quantity, Source
+from genlab.study.quantities import Found, Metric, Quantity, Source
 from genlab.study.record import Record, flat, measured, thinned, write_record
 from genlab.study.teller import Teller
 
@@ -128,7 +128,15 @@ def record_of(
         numbers = flat(evaluation)
     rows, provenance = run.metrics(), run.provenance
     parameters = {network["name"]: network["parameters"] for network in provenance["networks"]}
-    source = Source(numbers, rows, parameters, weights_of(run.path) or "", {"seconds": run.seconds})
+    found = run.diagnose(keep=False).lasting if any(isinstance(quantity, Found) for quantity in quantities) else ()
+    source = Source(
+        numbers,
+        rows,
+        parameters,
+        weights_of(run.path) or "",
+        {"seconds": run.seconds},
+        frozenset(each.name for each in found),
+    )
     return Record(
         **_told(task),
         state=state,

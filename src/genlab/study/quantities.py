@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
+from genlab.errors import unknown
 from genlab.evaluation import curves
+from genlab.evaluation.diagnosis.advice import ADVICE
 from genlab.recipe.sections import Number as Numeric
 from genlab.recipe.sections import Section
 
@@ -31,6 +33,7 @@ class Source:
         parameters: of each network, by name.
         weights: sha256 over the final weights.
         times: seconds of training, and such.
+        findings: names of the faults and warnings that the diagnosis has at the end; None where there was no training.
     """
 
     metrics: Mapping[str, float | None] = field(default_factory=dict)
@@ -38,6 +41,7 @@ class Source:
     parameters: Mapping[str, int] = field(default_factory=dict)
     weights: str = ""
     times: Mapping[str, float] = field(default_factory=dict)
+    findings: frozenset[str] | None = None
 
 
 class BaseQuantity(Section):
@@ -156,6 +160,20 @@ class Number(BaseQuantity):
         return None if found is None else float(found)
 
 
+class Found(BaseQuantity):
+    """Whether the diagnosis has a fault or a warning at the end: 1, or 0."""
+
+    kind: Literal["finding"]
+    name: str
+
+    def problems(self) -> Iterator[str]:
+        if self.name not in ADVICE:
+            yield unknown("finding", self.name, ADVICE)
+
+    def value(self, source: Source) -> float | None:
+        return None if source.findings is None else float(self.name in source.findings)
+
+
 class Weights(BaseQuantity):
     """The final weights, as a number that is equal only where every bit is: for claims of the kind `fact`."""
 
@@ -173,7 +191,8 @@ def _of_kind(value: Any) -> Any:
 
 
 Quantity = Annotated[
-    Annotated[Metric | Column | Curve | Pair | Number | Weights, Field(discriminator="kind")], BeforeValidator(_of_kind)
+    Annotated[Metric | Column | Curve | Pair | Number | Found | Weights, Field(discriminator="kind")],
+    BeforeValidator(_of_kind),
 ]
 
 

@@ -22,6 +22,7 @@ ROOTS = (
     "divergence",
     "discriminator-not-learning",
     "generator-not-learning",
+    "posterior-collapse",
 )
 """What explains that other things go wrong, each also what stands behind it."""
 WARM_UP, FEWEST = 0.2, 200

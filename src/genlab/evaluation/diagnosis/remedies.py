@@ -11,12 +11,12 @@ from contextlib import suppress
 from typing import Any
 
 from genlab.errors import GenlabError
-from genlab.evaluation.diagnosis.evidence import Curve, Evidence
+from genlab.evaluation.diagnosis.evidence import Evidence
 from genlab.evaluation.diagnosis.finding import Finding
 from genlab.recipe import BaseRecipe, files
 
-USUAL = 0.002
-"""Size of an update over that of the weights that is aimed at."""
+LARGEST = 0.02
+"""Size of the largest update over that of the weights, which is an early one: 0.004 to 0.17 in healthy trainings."""
 Changes = Mapping[str, Any]
 Candidates = Callable[[BaseRecipe, Evidence], Iterator[tuple[Changes, str]]]
 """(recipe, evidence) -> changes with what to expect of them, the most promising first."""
@@ -39,29 +39,30 @@ def _players(recipe: BaseRecipe) -> list[str]:
 
 
 def _slower(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
-    """Learning rates with which the largest update would have been `USUAL` times the weights, at most a tenth."""
-    plain, changes = files.leaves(recipe), {}
-    for path, curve in _updates(recipe, evidence):
-        largest = float(curve.values.max()) if len(curve) else 0.0
-        changes[f"{path}.lr"] = _round(plain[f"{path}.lr"] * min(0.1, USUAL / largest if largest else 0.1))
-    yield changes, f"updates of about {USUAL:g} of the weights, or less"
+    """Learning rates with which the largest update would have been `LARGEST` times the weights, at most a tenth of
+    those that were."""
+    factor = min(0.1, LARGEST / _largest(recipe, evidence))
+    yield _times(recipe, factor), f"first updates of about {LARGEST:g} of the weights, or less"
 
 
 def _faster(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
-    """Learning rates with which the largest update would have been `USUAL` times the weights."""
-    plain, changes = files.leaves(recipe), {}
-    for path, curve in _updates(recipe, evidence):
-        largest = float(curve.values.max()) if len(curve) else 0.0
-        if 0 < largest < USUAL / 10:
-            changes[f"{path}.lr"] = _round(min(1.0, plain[f"{path}.lr"] * USUAL / largest))
-    if changes:
-        yield changes, f"updates of about {USUAL:g} of the weights"
+    """Learning rates with which the largest update would have been `LARGEST` times the weights."""
+    factor = LARGEST / _largest(recipe, evidence)
+    if factor > 10:
+        yield _times(recipe, factor), f"first updates of about {LARGEST:g} of the weights"
 
 
-def _updates(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[str, Curve]]:
-    """The path of each optimiser, and the size of its updates."""
-    for path in _players(recipe):
-        yield path, evidence.curve("update" if path == "optimiser" else f"update of {path.rpartition('.')[2]}")
+def _largest(recipe: BaseRecipe, evidence: Evidence) -> float:
+    """The largest update over the weights of any player; `LARGEST` where none was seen."""
+    roles = ["update" if path == "optimiser" else f"update of {path.rpartition('.')[2]}" for path in _players(recipe)]
+    largest = max((float(evidence.curve(role).values.max()) for role in roles if len(evidence.curve(role))), default=0)
+    return largest or LARGEST
+
+
+def _times(recipe: BaseRecipe, factor: float) -> Changes:
+    """Every learning rate times so much, at most 1."""
+    plain = files.leaves(recipe)
+    return {f"{path}.lr": _round(min(1.0, plain[f"{path}.lr"] * factor)) for path in _players(recipe)}
 
 
 def _rates(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
