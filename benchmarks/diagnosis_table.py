@@ -191,6 +191,8 @@ def words(found: Mapping[bool, Sequence[Judged]]) -> str:
 
 
 def _share(k: int, n: int) -> str:
+    if not n:
+        return "0 of 0"
     low, high = exact_interval(k, n)
     return f"{k} of {n} ({100 * k / n:.1f} %, exact 95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
 
