@@ -32,7 +32,8 @@ class Judged:
         false: findings that are faults at some evaluation after the warm-up of a healthy training, and since when.
         level: of the worst of the expected findings that were made at the end; None where none was.
         onset: of that finding, between which steps; None where none was made.
-        counts: whether the training failed at all: a natural failure may not.
+        counts: whether the training failed at all: a natural failure may not, and without its healthy counterpart nobody
+            can tell.
     """
 
     case: Case
@@ -107,9 +108,8 @@ def judged(case: Case, record: Mapping[str, Any], best: float | None, worse: flo
     if case.kind == HEALTHY:
         counts = ended is None or ended < far
     else:
-        counts = (
-            not case.natural or ended is None or best is None or ended >= worse * best or record["state"] == "failed"
-        )
+        is_worse = ended is not None and best is not None and ended >= worse * best
+        counts = not case.natural or is_worse or record["state"] == "failed"
     level, onset = (named[0].level, named[0].since) if named else (None, None)
     return Judged(case, said, tuple(false.items()), level, onset, counts)
 

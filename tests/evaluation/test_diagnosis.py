@@ -108,6 +108,9 @@ def test_divergence_is_a_value_that_is_not_finite_or_grows_without_bound() -> No
     failed = only(but(known={"failure": "step 1201, discriminator: the loss is nan; try a smaller lr"}))
     assert failed.name == "divergence"
     assert failed.since == (2000, 2001)
+    for words in ("VAE: the loss is inf; try", "discriminator: the gradient's norm is too large for float32; try"):
+        assert only(but(known={"failure": f"step 1201, {words} a smaller lr"})).name == "divergence"
+    assert names(but(known={"failure": "the disk is full: no information could be written"})) == set()
     grown = only(but(loss_of_generator=noisy(np.where(STEPS < 1000, 1.0, 1e5)), known={"rest_generator": None}))
     assert (grown.name, grown.since is not None and 980 <= grown.since[1] <= 1080) == ("divergence", True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,6 +19,7 @@ SUDDEN = 20.0
 ROWS = 5
 DEAD = 0.5
 EXPLODED = 100.0
+NOT_FINITE = re.compile(r"\b(nan|inf)\b|not finite|too large for float32", re.IGNORECASE)
 
 
 def learning_rate_too_large(e: Evidence) -> Iterator[Finding | CannotTell]:
@@ -98,7 +100,7 @@ def learning_rate_too_small(e: Evidence) -> Iterator[Finding | CannotTell]:
 def divergence(e: Evidence) -> Iterator[Finding | CannotTell]:
     """A value was not finite; or a loss or D's logits are more than `EXPLODED` times as large as they ever were in the
     first fifth of the training, in the median of the last five rows."""
-    if "nan" in e.known.failure or "not finite" in e.known.failure or "inf" in e.known.failure.split():
+    if NOT_FINITE.search(e.known.failure):
         last = max((int(curve.steps[-1]) for curve in e.curves.values() if len(curve)), default=0)
         yield Finding(
             "divergence",
