@@ -32,8 +32,8 @@ class Judged:
         false: findings that are faults at some evaluation after the warm-up of a healthy training, and since when.
         level: of the worst of the expected findings that were made at the end; None where none was.
         onset: of that finding, between which steps; None where none was made.
-        counts: whether the training failed at all: a natural failure may not, and without its healthy counterpart nobody
-            can tell.
+        counts: whether the training failed at all: a natural failure may not, which cannot be told without its healthy
+            counterpart.
     """
 
     case: Case
