@@ -202,7 +202,7 @@ def curves_of(rows: Sequence[Row], columns: Iterable[Column]) -> dict[str, Curve
         if not column.role:
             continue
         there = [(row["step"], row.get(f"{column.name}_mean", row.get(column.name))) for row in rows]
-        kept = [(step, value) for step, value in there if value is not None and np.isfinite(value)]
+        kept = [(step, value) for step, value in there if isinstance(value, int | float) and np.isfinite(value)]
         if kept:
             steps, values = np.array(kept, float).T
             found[column.role] = Curve(steps, values)

@@ -11,6 +11,7 @@ from genlab.engine import seals
 from genlab.engine.console import note
 from genlab.engine.files import write_json
 from genlab.errors import Collapsed, DataError, StorageError
+from genlab.evaluation import kept
 from genlab.evaluation.diagnosis import Diagnosis, Finding, diagnose
 from genlab.evaluation.diagnosis.advice import ADVICE
 from genlab.evaluation.diagnosis.evidence import Evidence, Measured, curves_of, known_of
@@ -40,11 +41,10 @@ def _evidence(run: RunDirectory, rows: list[Row], step: int, total: int | None, 
     recipe, told = run.trained_by(), run.provenance["data"]
     measured = {}
     for at in run.steps("evaluations", ".json"):
-        with suppress(DataError):  # A damaged one says nothing here; `genlab runs verify` names it.
-            measured[at] = Measured.of(at, run.read_json(f"evaluations/step-{at:06d}.json"))
-    with suppress(DataError, KeyError):
-        record = run.read_json("evaluations/evaluation.json")
-        at = record["protocol"]["step"]
+        # A damaged one says nothing here; `genlab runs verify` names it.
+        if (record := kept.read(run, f"step-{at:06d}.json")) is not None:
+            measured[at] = Measured.of(at, record)
+    if (record := kept.read(run, kept.FULL_FILE)) is not None and isinstance(at := record["protocol"].get("step"), int):
         measured[at] = Measured.of(at, record)
     curves = curves_of(rows, FAMILIES[recipe.family].columns)
     return Evidence(
