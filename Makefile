@@ -11,7 +11,7 @@ help:                               ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
 		printf '%-11s %s\n' "$$name" "$$words"; done
 
-.PHONY: help demo test slow imitation imitated faults quality diagnosis remedies throughput speedrun waiting importing quick bench check lint docs format clean
+.PHONY: help demo test slow imitation imitated faults quality diagnosis remedies throughput speedrun waiting watching studies importing quick bench check lint docs format clean
 
 demo: $(VENV)/core.stamp            ## train quick-mnist for a minute and open its report
 	@$(BIN)/genlab train quick-mnist --minutes 1
@@ -50,6 +50,9 @@ diagnosis: $(VENV)/core.stamp       ## the labelled set of failing and healthy t
 remedies: $(VENV)/core.stamp        ## what the diagnosis proposes against six failures, eight seeds each; an hour, resumable, into studies/results
 	$(BIN)/python -m genlab study run studies/remedies.yaml --runs runs
 
+studies: $(VENV)/core.stamp         ## the studies of the five reports: says that all is there, or trains what is missing; then their pages
+	$(BIN)/python studies/reports/run.py
+
 throughput: $(VENV)/core.stamp      ## steps beside the reports' own way; ten minutes of an idle machine, into benchmarks/records
 	$(BIN)/python benchmarks/throughput.py
 
@@ -58,6 +61,9 @@ speedrun: $(VENV)/core.stamp        ## time to quality, five seeds; most of an h
 
 waiting: $(VENV)/core.stamp         ## start, memory, beside other work; five minutes, into benchmarks/records
 	$(BIN)/python benchmarks/waiting.py
+
+watching: $(VENV)/core.stamp        ## what it costs to be watched and diagnosed; three minutes, into benchmarks/records
+	$(BIN)/python benchmarks/watching.py
 
 importing: $(VENV)/core.stamp       ## 100,000 pictures in bounded memory, killed and continued; six minutes, into benchmarks/records
 	$(BIN)/python benchmarks/importing.py
@@ -68,8 +74,8 @@ quick: $(VENV)/core.stamp           ## what the recipe quick reaches in three mi
 bench: throughput speedrun waiting  ## all three; nothing else should run meanwhile
 
 lint: $(VENV)/dev.stamp             ## style and types
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks studies
+	$(BIN)/ruff format --check src tests benchmarks studies
 	$(BIN)/mypy
 
 check: lint test                    ## all that main must pass
@@ -78,8 +84,8 @@ docs: $(VENV)/core.stamp            ## docs/api.md from the docstrings
 	$(BIN)/python docs/api.py
 
 format: $(VENV)/dev.stamp           ## let ruff write the style
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks studies
+	$(BIN)/ruff format src tests benchmarks studies
 
 clean:                              ## remove what was built; runs/ stays
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,6 +19,8 @@ from genlab.evaluation.diagnosis.evidence import Evidence, Measured, curves_of, 
 from genlab.families.registry import FAMILIES
 from genlab.recipe import files
 
+FLAWLESS = 0.001
+"""The end of a healthy classifier that names every test image rightly: nothing is a multiple of 0."""
 LATE = 0.1
 """Of a training: how far from the planted step a finding's onset may lie."""
 
@@ -108,7 +110,7 @@ def judged(case: Case, record: Mapping[str, Any], best: float | None, worse: flo
     if case.kind == HEALTHY:
         counts = ended is None or ended < far
     else:
-        is_worse = ended is not None and best is not None and ended >= worse * best
+        is_worse = ended is not None and best is not None and ended >= worse * max(best, FLAWLESS)
         counts = not case.natural or is_worse or record["state"] == "failed"
     level, onset = (named[0].level, named[0].since) if named else (None, None)
     return Judged(case, said, tuple(false.items()), level, onset, counts)

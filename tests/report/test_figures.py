@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,14 @@ from PIL import Image
 import genlab
 from genlab import data
 from genlab.api.run import Run
+from genlab.data import pictures
+from genlab.data.preprocessing import Preprocessing
 from genlab.errors import UsageError
+from genlab.evaluation import random_features
+from genlab.evaluation.judge_search import load as load_judge
 from genlab.families import latent
 from genlab.recipe import GanRecipe
-from genlab.report.figures import look
+from genlab.report.figures import look, looks
 from genlab.runs import sampling
 from genlab.runs.options import SamplingOptions
 from genlab.runs.sampling import Sampler
@@ -210,6 +215,39 @@ def test_samples_say_how_they_were_drawn(finished: Run, tmp_path: Path) -> None:
 def test_an_unconditional_run_has_no_class_grid(vae: Run) -> None:
     with pytest.raises(UsageError, match="is unconditional: it has no classes"):
         vae.grid()
+
+
+def test_a_timeline_in_blocks_says_how_good_each_epoch_is(vae: Run) -> None:
+    look = vae.timeline(epochs=[1, 5], n=9, columns=3)
+    assert look.arrays["images"].shape == (18, 1, 28, 28)
+    assert np.array_equal(look.arrays["images"], vae.timeline(epochs=[1, 5], n=9).arrays["images"])
+    with Image.open(io.BytesIO(look.png)) as image:
+        assert image.width == 2 * 2 * (3 * 28 + 2 * 2) + 16
+    assert looks._quality(vae, 5) == "not measured"
+    row = {"step": 10, "frechet_distance": 30.0, "frechet_floor": 0.5}
+    one = SimpleNamespace(directory=SimpleNamespace(sound_rows=lambda: [row]))
+    assert looks._quality(one, 10) == "60 x real images"  # type: ignore[arg-type]
+
+
+def test_what_the_judge_reads_stands_below_each_image(finished: Run) -> None:
+    judge = load_judge("mnist")
+    look = looks.judged(finished, SamplingOptions(), judge, 6, 3)
+    images = look.arrays["images"]
+    assert np.allclose(images, finished.sample(6).numpy(), atol=0.003)
+    assert look.arrays["classes"].shape == look.arrays["confidence"].shape == (6,)
+    assert (look.arrays["confidence"] >= 0.1).all()
+    assert judge is not None
+    logits = judge(Preprocessing.of(finished.recipe).back(pictures.to_uint8(images), judge.size, 1))[1]
+    assert np.array_equal(look.arrays["classes"], logits.argmax(1))
+    with Image.open(io.BytesIO(look.png)) as image:
+        assert image.width == 3 * 128 + 2 * 2
+
+
+def test_data_without_a_judge_cannot_be_read(finished: Run) -> None:
+    with pytest.raises(UsageError, match="no judge tells the classes"):
+        finished.judged()
+    with pytest.raises(UsageError, match="no judge tells the classes"):
+        looks.judged(finished, SamplingOptions(), random_features.random_features(1, 28))
 
 
 def test_looks_are_saved_with_their_words_and_numbers(vae: Run, tmp_path: Path) -> None:

@@ -89,6 +89,41 @@ def test_a_quantity_has_the_value_that_is_known(of: Any, expected: float) -> Non
     assert value(of) == pytest.approx(expected, abs=1e-12)
 
 
+CLASSES = Source(
+    metrics={
+        "classes.shirt.share": 0.3,
+        "classes.dress.share": 0.2,
+        "classes.bag.share": 0.4,
+        "classes.coat.share": 0.1,
+        "classes.shirt.legibility": 0.9,
+        "classes.dress.legibility": None,
+        "classes.bag.legibility": 0.5,
+    }
+)
+
+
+def test_classes_are_held_against_all_the_others() -> None:
+    of = {"kind": "classes", "of": ["shirt", "dress"]}
+    assert value({**of, "number": "share"}, CLASSES) == pytest.approx(0.25 - 0.25)
+    assert value({"kind": "classes", "number": "share", "of": ["bag"]}, CLASSES) == pytest.approx(0.4 - 0.2)
+    # A class that was never drawn has a share, 0, and no legibility.
+    assert value({**of, "number": "legibility"}, CLASSES) == pytest.approx(0.9 - 0.5)
+    assert value({"kind": "classes", "number": "share", "of": ["hat"]}, CLASSES) is None
+
+
+def test_a_column_minus_another_one_is_taken_row_by_row() -> None:
+    assert value(column("half", minus="level", at=10)) == pytest.approx(0.0 - ROWS[0]["level"])
+    both = [row["rare"] - row["half"] for row in ROWS if row["rare"] is not None]
+    assert value(column("rare", minus="half", window=[0, 1])) == pytest.approx(np.mean(both))
+    assert value(column("half", minus="broken")) is None
+    assert columns_of(quantity(column("half", minus="level"))) == ("half", "level")
+
+
+def test_the_key_of_a_column_is_as_before_there_was_a_minus() -> None:
+    assert "minus" not in key(quantity(column()))
+    assert key(quantity(column(minus="level"))) != key(quantity(column()))
+
+
 def test_a_finding_is_there_or_not_or_unknown() -> None:
     found = {"kind": "finding", "name": "mode-collapse"}
     assert value(found, Source(findings=frozenset({"mode-collapse", "blur"}))) == 1

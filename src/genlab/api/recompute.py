@@ -31,8 +31,12 @@ from genlab.training import fit
 PIXELS, NUMBERS, IMAGES = 2, 0.002, 5
 SHOWN = 3
 """Differences of one record that are listed; the rest is counted."""
-SECTIONS = ("metrics", "classes", "discriminator", "vae", "interpolation", "modes")
+SECTIONS = ("metrics", "classes", "discriminator", "vae", "interpolation", "style", "modes")
 """What of an evaluation's record is numbers."""
+
+
+LATER = ("style",)
+"""Of these, what records of older versions do not have."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,7 @@ def _pairs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str
             yield path, a, b
 
     for section in SECTIONS:
-        if section in old or section in new:
+        if section in old or (section in new and section not in LATER):
             yield from walk(section, old.get(section), new.get(section))
 
 

@@ -167,9 +167,27 @@ class Run(OpenRun):
         """Test images over what the decoder makes of their posterior mean; see `looks.reconstruct`."""
         return looks.reconstruct(self, SamplingOptions(**how), self.held_out(), n)
 
-    def timeline(self, *, epochs: Sequence[int] | None = None, n: int = 12, **how: Unpack[SamplingKeywords]) -> Look:
-        """The same z after several epochs, one epoch per row; see `looks.timeline`."""
-        return looks.timeline(self, SamplingOptions(**how), epochs, n)
+    def timeline(
+        self,
+        *,
+        epochs: Sequence[int] | None = None,
+        n: int = 12,
+        columns: int | None = None,
+        **how: Unpack[SamplingKeywords],
+    ) -> Look:
+        """The same z after several epochs, one epoch per row, or per block of so many columns; see `looks.timeline`."""
+        return looks.timeline(self, SamplingOptions(**how), epochs, n, columns)
+
+    def judged(
+        self,
+        *,
+        n: int = 9,
+        columns: int | None = None,
+        label: int | str | None = None,
+        **how: Unpack[SamplingKeywords],
+    ) -> Look:
+        """New images with the class that the judge reads in each; see `looks.judged`."""
+        return looks.judged(self, SamplingOptions(**how), load_judge(self.recipe.data.name), n, columns, label)
 
     def confusion(self) -> Look:
         """How often each class was taken for each other one; see `looks.confusion`."""

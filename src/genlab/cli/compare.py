@@ -11,7 +11,7 @@ from genlab.cli.options import Json, RunName, Runs, whole
 from genlab.engine.console import say
 from genlab.errors import UsageError
 
-Against = Annotated[str, Parameter(help="What curves are drawn over: step, epoch, images or seconds.")]
+Against = Annotated[str, Parameter(help="What curves are drawn over: step, epoch, half-epoch, images or seconds.")]
 
 
 def compare(

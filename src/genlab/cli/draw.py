@@ -166,13 +166,33 @@ def timeline(
         ),
     ] = None,
     n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="Number of z.")] = 12,
+    columns: Annotated[
+        int | None,
+        Parameter(converter=whole, help="Draw each epoch as a block of so many columns, with its quality above."),
+    ] = None,
     how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
     """Draw the same z after several epochs, one epoch per row."""
     opened = _open(run, runs, output)
-    _show(opened, opened.timeline(epochs=epochs, n=n, **how.options()), output)
+    _show(opened, opened.timeline(epochs=epochs, n=n, columns=columns, **how.options()), output)
+
+
+def judged(
+    run: RunName,
+    /,
+    *,
+    n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="Number of images.")] = 9,
+    columns: Annotated[int | None, Parameter(converter=whole, help="Columns of the grid (default: a square).")] = None,
+    label: Label = None,
+    how: Draw = AS_THE_RUN_DOES,
+    output: Output = None,
+    runs: Runs = None,
+) -> None:
+    """Draw new images, each with the class that the judge reads in it and how sure it is."""
+    opened = _open(run, runs, output)
+    _show(opened, opened.judged(n=n, columns=columns, label=label, **how.options()), output)
 
 
 def confusion(run: RunName, /, *, output: Output = None, runs: Runs = None) -> None:
@@ -238,6 +258,7 @@ COMMANDS = (
     latent_map,
     reconstruct,
     timeline,
+    judged,
     confusion,
 )
 """In the order of the help text."""

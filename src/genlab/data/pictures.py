@@ -85,6 +85,43 @@ def legible(names: Sequence[str]) -> list[str]:
     return [name if has_letters(_fonts(14)[-1], name) else f"class {k}" for k, name in enumerate(names)]
 
 
+def captioned(
+    images: Tensor | NDArray[Any], captions: Sequence[str], columns: int, least: int = 112
+) -> NDArray[np.uint8]:
+    """A grid with a caption below each image; images are enlarged by a whole factor until they are `least` pixels wide,
+    and a caption that is too long for its image is cut."""
+    array = to_uint8(images)
+    scale = max(1, math.ceil(least / array.shape[3]))
+    cells = array.repeat(scale, axis=2).repeat(scale, axis=3)
+    font = next((each for each in _fonts(12) if all(has_letters(each, name) for name in captions)), _fonts(12)[-1])
+    strip = np.full((*cells.shape[:2], 18, cells.shape[3]), 255, np.uint8)
+    for k, caption in enumerate(captions):
+        while caption and font.getlength(caption) > cells.shape[3]:
+            caption = caption[:-1]
+        line = Image.new("L", (cells.shape[3], 18), 255)
+        ImageDraw.Draw(line).text((cells.shape[3] / 2, 13), caption, 60, font, anchor="ms")
+        strip[k] = np.asarray(line)
+    return grid(np.concatenate([cells, strip], axis=2), columns)
+
+
+def beside(panels: Sequence[NDArray[np.uint8]], titles: Sequence[str], scale: int = SCALE) -> NDArray[np.uint8]:
+    """Pictures (height, width, C) of one height side by side, each under its title of one line or more."""
+    drawn = [panel.repeat(scale, axis=0).repeat(scale, axis=1) for panel in panels]
+    top, gap = 10 + 17 * max(title.count("\n") + 1 for title in titles), 16
+    height, channels = top + max(panel.shape[0] for panel in drawn), drawn[0].shape[2]
+    width = sum(panel.shape[1] for panel in drawn) + gap * (len(drawn) - 1)
+    white = 255 if channels == 1 else (255, 255, 255)
+    canvas = Image.new("L" if channels == 1 else "RGB", (width, height), white)
+    draw, left = ImageDraw.Draw(canvas), 0
+    for panel, title in zip(drawn, titles, strict=True):
+        canvas.paste(Image.fromarray(panel.squeeze(2) if channels == 1 else panel), (left, top))
+        ink = 60 if channels == 1 else (60, 60, 60)
+        draw.multiline_text((left + panel.shape[1] / 2, 4), title, ink, _fonts(13)[0], anchor="ma", align="center")
+        left += panel.shape[1] + gap
+    found = np.asarray(canvas)
+    return found[:, :, None] if channels == 1 else found
+
+
 def labelled(
     picture: NDArray[np.uint8], rows: Sequence[str] = (), columns: Sequence[str] = (), scale: int = SCALE
 ) -> NDArray[np.uint8]:

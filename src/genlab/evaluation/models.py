@@ -24,6 +24,8 @@ from genlab.recipe import Recipe
 PATHS, PATH_STEPS = 100, 16
 SCORED = 10_000
 """Images of each kind that a discriminator is asked about."""
+STYLES, MOST_CLASSES = 200, 10
+"""z that a model's style is measured with, each drawn as so many classes."""
 LIKELIHOOD = {"images": 500, "samples": 64}
 """Of the importance-weighted bound."""
 
@@ -99,6 +101,21 @@ def smoothness(
         "even_step": 1 / (PATH_STEPS - 1),
         "paths": len(lengths),
     }
+
+
+def style(generate: Callable[[Tensor, Tensor | None], Images], z: Tensor, classes: int) -> dict[str, Any]:
+    """Whether z is the style: one z drawn as every class, or as `MOST_CLASSES` of them, evenly spread.
+
+    - slant, stroke_width: the share of the variance within classes that z explains (`metrics.share_of_columns`), from
+      chance to 1, where images of one z agree in all classes; None where no class varies.
+    - chance: what shuffled columns have on average, 1 / classes.
+    """
+    shown = np.unique(np.linspace(0, classes - 1, min(MOST_CLASSES, classes)).round().astype(np.int64))
+    labels = torch.from_numpy(shown).repeat_interleave(len(z))
+    images = generate(z.repeat(len(shown), 1), labels)
+    measured = {"slant": metrics.slant(images), "stroke_width": metrics.stroke_width(images)}
+    shares = {name: metrics.share_of_columns(each.reshape(len(shown), -1)) for name, each in measured.items()}
+    return {**shares, "chance": 1 / len(shown), "z": len(z), "classes": len(shown)}
 
 
 def bound(

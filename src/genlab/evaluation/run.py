@@ -70,6 +70,13 @@ def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) ->
             record["interpolation"] = ways
         else:
             record["notes"].append("real images do not differ: latent interpolation cannot be measured by them")
+        classes = len(run.provenance["data"]["class_names"])
+        if recipe.conditional and classes > 1:
+            record["style"] = models.style(
+                lambda z, told: pictures.to_uint8(sampler(z, told)),
+                sampler.z("evaluation/style", models.STYLES),
+                classes,
+            )
     return evaluation
 
 

@@ -34,6 +34,7 @@ FEWEST_POINTS = 60
 AXIS_WORDS: dict[Axis, str] = {
     "step": "step",
     "epoch": "epoch",
+    "half-epoch": "half epochs (the steps of report S0)",
     "images": "training images seen",
     "seconds": "seconds of training",
 }

@@ -17,8 +17,8 @@ POINTS = 400
 """A curve shows at most so many points; beyond, each point is the mean of a block of rows."""
 FEWEST = 5
 """Rows in a block whose 10 % and 90 % quantiles are worth showing."""
-Axis = Literal["step", "epoch", "images", "seconds"]
-AXES: tuple[Axis, ...] = ("step", "epoch", "images", "seconds")
+Axis = Literal["step", "epoch", "half-epoch", "images", "seconds"]
+AXES: tuple[Axis, ...] = ("step", "epoch", "half-epoch", "images", "seconds")
 Floats = NDArray[np.float64]
 
 
@@ -27,7 +27,7 @@ class Series:
     """Points of a curve.
 
     Attributes:
-        x: position: step, epoch, images or seconds of training, (n,); of a block of rows the last one's.
+        x: position: step, epoch, half epoch, images or seconds of training, (n,); of a block of rows the last one's.
         y: value, (n,): its mean over the steps that a point stands for, or its value at a single step; NaN where it
             was not finite.
         low, high: 10 % and 90 % quantile over these steps, (n,); NaN where they are not known. Of a block of rows the
@@ -59,7 +59,7 @@ def series(
     if not there:
         nothing = np.empty(0)
         return Series(nothing, nothing, nothing, nothing, 1)
-    x = _numbers(there, against)
+    x = 2 * _numbers(there, "epoch") if against == "half-epoch" else _numbers(there, against)
     mean, low, high = (_numbers(there, f"{column}{end}") for end in BLOCK)
     y = np.where(np.isfinite(mean), mean, _numbers(there, column))
     # A row with a mean stands for all steps since the last one, any other row for its own step.

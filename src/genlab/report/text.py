@@ -163,8 +163,8 @@ def _memorised(found: dict[str, Any], real_images: int) -> str:
 
 
 def more(record: Record) -> list[tuple[str, str]]:
-    """(what, how it stands) of what only a run can be asked: discriminator, likelihood, latent interpolation."""
-    parts = {"discriminator": _discriminator, "vae": _likelihood, "interpolation": _interpolation}
+    """(what, how it stands) of what only a run can be asked: discriminator, likelihood, latent interpolation, style."""
+    parts = {"discriminator": _discriminator, "vae": _likelihood, "interpolation": _interpolation, "style": _style}
     return [line for name, part in parts.items() if name in record for line in part(record[name])]
 
 
@@ -208,6 +208,17 @@ def _interpolation(p: Record) -> Iterator[tuple[str, str]]:
         f"paths are {p['path_length_ratio']:.2f} x as long as the distance between two real images; the largest of 15 "
         f"steps is {p['roughest_step']:.0%} of the path (even steps: {p['even_step']:.0%})",
     )
+
+
+def _style(s: Record) -> Iterator[tuple[str, str]]:
+    known = {name: s[name] for name in ("slant", "stroke_width") if s[name] is not None}
+    if known:
+        shares = " and ".join(f"{share:.0%} of the {name.replace('_', ' ')}" for name, share in known.items())
+        yield (
+            "style",
+            f"within classes, z explains {shares} (chance: {s['chance']:.0%}): {s['z']} z, each drawn as "
+            f"{s['classes']} classes",
+        )
 
 
 def protocol(record: Record) -> str:

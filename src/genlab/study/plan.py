@@ -20,13 +20,15 @@ from genlab.recipe.schedule import Schedule
 from genlab.recipe.sections import Section
 from genlab.study.code import Code
 from genlab.study.design import Study, too_many
-from genlab.study.quantities import Metric, Weights, columns_of
+from genlab.study.quantities import Classes, Metric, Weights, columns_of
 from genlab.training.assemble import settle
 
 PINNED: dict[str, Any] = {"engine.threads": 1, "logging.tensorboard": False}
 """Of every run, unless the file says otherwise: with one thread each, runs share a machine best, and as many threads in
 every run are needed for equal bits."""
 Load = Callable[[str], Dataset]
+ALWAYS = {"step", "seconds", "frechet_floor", *NAMES}
+"""Columns that every family's rows may have."""
 LENGTH = ("budget.epochs", "budget.max_steps")
 """What of the fields for every arm makes a training shorter than the recipe's own."""
 
@@ -165,7 +167,7 @@ def plan(study: Study, folder: Path, profile: str | None = None, code: Code | No
         problems.append(f"profiles.{profile}.seeds is {budget.seeds}; the study has {len(study.seeds)}")
     problems += too_many(study, tuple(names), len(seeds))
     if not problems:
-        problems += _of_quantities(study, arms)
+        problems += _of_quantities(study, arms, load)
     if problems:
         raise StudyError(study.name, problems)
     return Plan(study, profile, tuple(arms), seeds, budget.images or study.images, code)
@@ -209,21 +211,32 @@ def _flat(overrides: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _of_quantities(study: Study, arms: Sequence[Arm]) -> Iterator[str]:
+def _of_quantities(study: Study, arms: Sequence[Arm], load: Load) -> Iterator[str]:
     """Metrics and columns that the runs will not have."""
-    columns = {column.name for arm in arms for column in FAMILIES[arm.recipe.family].columns} | {"seconds", *NAMES}
+    columns = {column.name for arm in arms for column in FAMILIES[arm.recipe.family].columns} | ALWAYS
     for name, quantity in study.quantities.items():
         draws = all(FAMILIES[arm.recipe.family].sampling for arm in arms)
         if isinstance(quantity, Metric) and "." not in quantity.name and quantity.name not in NAMES:
             yield f"quantities.{name}: unknown metric {quantity.name!r}; known: {', '.join(NAMES)}"
         elif isinstance(quantity, Metric) and not draws:
             yield f"quantities.{name}: a metric of images, but an arm makes none; take a column, as in test_accuracy"
+        if isinstance(quantity, Classes):
+            yield from _of_classes(name, quantity, arms, load)
         for column in columns_of(quantity):
             bare = column.removesuffix("_mean").removesuffix("_p10").removesuffix("_p90")
             if bare not in columns and column not in columns:
                 yield f"quantities.{name}: {unknown('column', column, sorted(columns - {*NAMES}))}"
         if isinstance(quantity, Weights) and any(arm.own_code for arm in arms):
             yield f"quantities.{name}: an arm of your own code has no weights that are known here"
+
+
+def _of_classes(name: str, quantity: Classes, arms: Sequence[Arm], load: Load) -> Iterator[str]:
+    """Classes that an arm's dataset does not have."""
+    for arm in arms:
+        known = load(arm.recipe.data.name).class_names
+        if missing := [each for each in quantity.of if each not in known]:
+            yield f"quantities.{name}: {unknown('class', missing[0], known)}"
+            return
 
 
 def trained(recipe: Recipe) -> dict[str, Any]:

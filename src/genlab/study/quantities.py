@@ -1,4 +1,4 @@
-"""What a study measures of a run: a metric, a logged column, a fact about its curves, a count."""
+"""What a study measures of a run: a metric, also of some classes, a logged column, a fact about its curves, a count."""
 
 from __future__ import annotations
 
@@ -74,6 +74,8 @@ class Column(BaseQuantity):
     """From and to which share of the training."""
     take: Literal["mean", "median", "sd", "min", "max"] = "mean"
     """Over the window."""
+    minus: str | None = None
+    """Another column, taken away from this one row by row."""
 
     def problems(self) -> Iterator[str]:
         if self.window is None and self.take != "mean":
@@ -84,7 +86,7 @@ class Column(BaseQuantity):
             yield f"window is {list(self.window)}; its start must be before its end, as in [0.5, 1]"
 
     def value(self, source: Source) -> float | None:
-        steps, values = _curve(source.rows, self.name)
+        steps, values = _curve(source.rows, self.name, self.minus)
         if not len(steps):
             return None
         last = _last(source.rows)
@@ -92,6 +94,25 @@ class Column(BaseQuantity):
             return curves.window(steps, values, self.window[0] * last, self.window[1] * last, self.take)
         at = 1.0 if self.at is None else self.at
         return curves.at(steps, values, at * last if at <= 1 else at)
+
+
+class Classes(BaseQuantity):
+    """A number of single classes: its mean over some of them minus its mean over all the others."""
+
+    kind: Literal["classes"]
+    number: Literal["share", "legibility"]
+    """How many of all images the judge reads as the class; how sure it is of those that it does."""
+    of: Annotated[tuple[str, ...], Field(min_length=1)]
+    """The classes, by name."""
+
+    def value(self, source: Source) -> float | None:
+        each = {name: source.metrics[key] for name, key in class_keys(source.metrics, self.number).items()}
+        chosen = [each.get(name) for name in self.of]
+        others = [value for name, value in each.items() if name not in self.of and value is not None]
+        known = [value for value in chosen if value is not None]
+        if not others or not known or (self.number == "share" and len(known) < len(chosen)):
+            return None
+        return float(np.mean(known) - np.mean(others))
 
 
 class Curve(BaseQuantity):
@@ -191,23 +212,40 @@ def _of_kind(value: Any) -> Any:
 
 
 Quantity = Annotated[
-    Annotated[Metric | Column | Curve | Pair | Number | Found | Weights, Field(discriminator="kind")],
+    Annotated[Metric | Column | Classes | Curve | Pair | Number | Found | Weights, Field(discriminator="kind")],
     BeforeValidator(_of_kind),
 ]
 
 
 def key(quantity: Section) -> str:
     """A quantity's definition as a text, under which a record keeps its value."""
-    return json.dumps(quantity.model_dump(mode="json"), sort_keys=True)
+    plain = quantity.model_dump(mode="json")
+    if plain.get("minus", "") is None:  # Records are older than this field.
+        del plain["minus"]
+    return json.dumps(plain, sort_keys=True)
 
 
 def columns_of(quantity: Section) -> tuple[str, ...]:
     """The logged columns that a quantity needs."""
     if isinstance(quantity, Column):
-        return (quantity.name,)
+        return (quantity.name, *([quantity.minus] if quantity.minus else []))
     if isinstance(quantity, Curve):
         return (quantity.column,)
     return quantity.columns if isinstance(quantity, Pair) else ()
+
+
+CLASSES = "classes."
+"""What the keys of single classes begin with, among the metrics of a source: classes.shirt.share."""
+
+
+def class_keys(metrics: Mapping[str, Any], number: str) -> dict[str, str]:
+    """Class -> the key of one of its numbers."""
+    end = f".{number}"
+    return {
+        key.removeprefix(CLASSES).removesuffix(end): key
+        for key in metrics
+        if key.startswith(CLASSES) and key.endswith(end)
+    }
 
 
 def is_number(value: Any) -> bool:
@@ -215,8 +253,12 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _curve(rows: Rows, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    there = [(row["step"], row[name]) for row in rows if is_number(row.get(name))]
+def _curve(rows: Rows, name: str, minus: str | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    there = [
+        (row["step"], row[name] - (row[minus] if minus else 0))
+        for row in rows
+        if is_number(row.get(name)) and (minus is None or is_number(row.get(minus)))
+    ]
     steps, values = zip(*there, strict=True) if there else ((), ())
     return np.array(steps, np.float64), np.array(values, np.float64)
 

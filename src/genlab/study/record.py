@@ -15,13 +15,15 @@ from genlab.engine import seals
 from genlab.engine.files import write
 from genlab.engine.version import NUMERICS
 from genlab.errors import DataError
-from genlab.study.quantities import Quantity, Source, is_number, key
+from genlab.study.quantities import CLASSES, Quantity, Source, is_number, key
 
 BYTES = 20_000
 POINTS = 100
 """Of a curve, at most; where there are many columns fewer, so that a record stays small."""
 NUMBERS = 1_600
 """Of all curves together."""
+CLASSES_KEPT = 30
+"""Of more classes than this no single ones are kept."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,9 @@ def flat(record: Mapping[str, Any]) -> dict[str, float | None]:
     for part, entry in record.items():
         if isinstance(entry, Mapping) and part not in ("protocol", "metrics"):
             found |= {f"{part}.{name}": _rounded(value, 9) for name, value in entry.items() if is_number(value)}
+    classes = record.get("classes", ())
+    for row in classes if len(classes) <= CLASSES_KEPT else ():
+        found |= {f"{CLASSES}{row['class']}.{name}": _rounded(row.get(name), 5) for name in ("share", "legibility")}
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from genlab.evaluation.catalogue import METRICS
 from genlab.report import text as words
 from genlab.study.claims import Tested, Verdict
-from genlab.study.quantities import Column, Curve, Metric, Number, Pair
+from genlab.study.quantities import Classes, Column, Curve, Found, Metric, Number, Pair
 
 PROPER = ("Frechet",)
 """Words that keep their capital."""
@@ -25,7 +25,11 @@ def title(name: str, quantity: Any) -> str:
     if isinstance(quantity, Column):
         parts = quantity.name.split("_")  # A name such as loss_g_mean does not read as words.
         name = quantity.name if any(len(part) == 1 for part in parts) else " ".join(parts)
-        return f"{name} {_when(quantity)}"
+        less = f" minus {quantity.minus}" if quantity.minus else ""
+        return f"{name}{less} {_when(quantity)}"
+    if isinstance(quantity, Classes):
+        what = "share" if quantity.number == "share" else "judge confidence"
+        return f"{what} of {', '.join(quantity.of)} over that of other classes"
     if isinstance(quantity, Curve):
         beyond = (
             f" {'below' if quantity.below else 'above'} {quantity.threshold:g}"
@@ -49,6 +53,8 @@ def title(name: str, quantity: Any) -> str:
             if quantity.kind == "seconds"
             else f"number of parameters of the {quantity.of or 'networks'}"
         )
+    if isinstance(quantity, Found):
+        return f"share of trainings in which the diagnosis finds {quantity.name.replace('-', ' ')}"
     return "final weights"
 
 

@@ -23,6 +23,7 @@ from genlab.evaluation.metrics.neighbours import K, Manifold, memorised_fraction
 from genlab.evaluation.metrics.paths import path_length, roughest_step
 from genlab.evaluation.metrics.spectrum import DETAIL, GRAIN, band_power, frequencies, power_spectrum
 from genlab.evaluation.metrics.spread import spread_ratio
+from genlab.evaluation.metrics.style import share_of_columns, slant, stroke_width
 
 __all__ = [
     "BLOCKS",
@@ -55,7 +56,10 @@ __all__ = [
     "prdc_estimates",
     "ranking",
     "roughest_step",
+    "share_of_columns",
+    "slant",
     "softmax",
     "spread_ratio",
+    "stroke_width",
     "within_class_spread",
 ]

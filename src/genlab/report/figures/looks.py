@@ -6,6 +6,7 @@ What each of them returns, and how it is kept, is in `look`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ import torch
 from torch import Tensor
 
 from genlab.data import Dataset, first, pictures
+from genlab.data.preprocessing import Preprocessing
 from genlab.engine import device
 from genlab.errors import DataError, UsageError, unknown
+from genlab.evaluation.judge import Judge
 from genlab.families import latent
 from genlab.families.registry import FAMILIES
 from genlab.recipe.schedule import Schedule
@@ -186,13 +189,22 @@ def reconstruct(run: OpenRun, how: SamplingOptions, held_out: Dataset, n: int = 
     return look("reconstruction", "Reconstructions", caption, picture, arrays)
 
 
-def timeline(run: OpenRun, how: SamplingOptions, epochs: Sequence[int] | None = None, n: int = 12) -> Look:
-    """The same n fixed z at several epochs, one epoch per row (report S4).
+def timeline(
+    run: OpenRun,
+    how: SamplingOptions,
+    epochs: Sequence[int] | None = None,
+    n: int = 12,
+    columns: int | None = None,
+) -> Look:
+    """The same n fixed z at several epochs, one epoch per row (report S4), or one epoch per block.
+
+    Args:
+        columns: of a block; its title says how good the images of that epoch are, where that was measured.
 
     Raises:
         UsageError: no snapshot at the end of one of these epochs.
     """
-    _check(n=n)
+    _check(n=n, columns=1 if columns is None else columns)
     if FAMILIES[run.recipe.family].sampling is None:
         raise UsageError(f"{run.path.name} is a {FAMILIES[run.recipe.family].called}: it makes no images")
     _honours(how, "ema", "step")
@@ -214,7 +226,47 @@ def timeline(run: OpenRun, how: SamplingOptions, epochs: Sequence[int] | None = 
     assert z is not None
     caption = f"The same {n} z after each of these epochs. Drawn with {words}."
     names = [f"epoch {epoch}" for epoch in chosen]
+    if columns is not None:
+        titles = [f"{name}\n{_quality(run, epoch * per_epoch)}" for name, epoch in zip(names, chosen, strict=True)]
+        picture = pictures.beside([pictures.grid(images, min(columns, n)) for images in rows], titles)
+        arrays = {"images": torch.cat(rows).numpy(), "z": z.numpy()}
+        told = f"{caption} Frechet distance of 2,000 images at that epoch over that of real ones."
+        return look("timeline", "The same z over training", told, picture, arrays)
     return _grid("timeline", "The same z over training", caption, torch.cat(rows), n, rows=names, z=z)
+
+
+def _quality(run: OpenRun, step: int) -> str:
+    """How far the images of a step are from real ones, as the rows of the training say."""
+    row = next((row for row in run.directory.sound_rows() if row["step"] == step), {})
+    distance, floor = row.get("frechet_distance"), row.get("frechet_floor")
+    return f"{distance / floor:.3g} x real images" if distance is not None and floor else "not measured"
+
+
+def judged(
+    run: OpenRun, how: SamplingOptions, judge: Judge | None, n: int = 9, columns: int | None = None, label: Any = None
+) -> Look:
+    """New images, and below each the class that the judge reads in it, and how sure it is.
+
+    Raises:
+        UsageError: there is no judge that tells the run's classes.
+    """
+    _check(n=n, columns=1 if columns is None else columns, figure=n)
+    if judge is None or not judge.tells_classes:
+        raise UsageError(f"no judge tells the classes of {run.recipe.data.name}; genlab judge train makes one")
+    sampler, names = Sampler(run, how), run.provenance["data"]["class_names"]
+    images = pictures.to_uint8(sampler(sampler.z("sample", n), sample_labels(run, n, label)))
+    logits = judge(Preprocessing.of(run.recipe).back(images, judge.size, judge.channels))[1].astype(np.float64)
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    read = shares.argmax(1)
+    captions = [f"{names[k]} {row[k]:.0%}" for k, row in zip(read, shares, strict=True)]
+    caption = (
+        f"{n} images, not chosen; below each the class that the judge {Path(judge.name).name} reads, and the "
+        f"probability that it gives it. Drawn with {sampler.words}."
+    )
+    picture = pictures.captioned(images, captions, columns or max(1, round(n**0.5)))
+    arrays = {"images": images / np.float32(255), "classes": read, "confidence": shares.max(1)}
+    return look("judged", "What the judge reads", caption, picture, arrays)
 
 
 def confusion(run: OpenRun, held_out: Dataset) -> Look:

@@ -48,15 +48,14 @@ class LoopSamples:
     def __init__(self, most: int, within: int, values_in: Range | None) -> None:
         self._most, self._within, self.values_in = most, within, values_in
         self._kept: deque[tuple[int, Tensor, Tensor | None]] = deque()
+        self._images = 0
 
     def keep(self, step: int, samples: Tensor, labels: Tensor | None) -> None:
         """Samples of a step; older ones that are not needed any more are dropped."""
         self._kept.append((step, samples.detach().clone(), None if labels is None else labels.detach().clone()))
-        while (
-            self._kept[0][0] <= step - self._within
-            or sum(len(x) for _, x, _ in self._kept) - len(self._kept[0][1]) >= self._most
-        ):
-            self._kept.popleft()
+        self._images += len(samples)
+        while self._kept[0][0] <= step - self._within or self._images - len(self._kept[0][1]) >= self._most:
+            self._images -= len(self._kept.popleft()[1])
 
     def gathered(self) -> Made:
         """Those that were kept, the newest last."""

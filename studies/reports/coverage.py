@@ -1,0 +1,159 @@
+"""What shows each item of the five reports, and what was decided: COVERAGE.md, and the tables of docs/reports.md.
+
+`python studies/reports/coverage.py` writes both from items.yaml, the study files, checks.py and the committed results;
+a test holds them to that. A study or check settles an item by naming it in its source, as in "report S2 (S2.19)".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from genlab.study import design, sentences
+from genlab.study.folder import Folder
+from genlab.study.outcome import Outcome, outcome
+from genlab.study.plan import plan
+
+STUDIES = Path(__file__).parent.parent
+ITEMS = Path(__file__).parent / "items.yaml"
+PAGE = STUDIES.parent / "docs" / "reports.md"
+BEGIN, END = "<!-- verdicts of {} -->", "<!-- end of verdicts -->"
+ITEM = re.compile(r"\bS\d\.\d+\b|\bD\d+\b")
+LAB = "lab"
+"""The profile that is committed where a study's whole length is not."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What was decided of a claim.
+
+    Attributes:
+        items: that it is about.
+        where: a study and its claim, or a check.
+        answer: with the share of the budget, where that is not the whole; "not run yet" before there are numbers.
+        numbers: a sentence.
+    """
+
+    items: tuple[str, ...]
+    where: str
+    says: str
+    answer: str
+    numbers: str
+
+    @property
+    def short(self) -> str:
+        """The answer alone."""
+        return self.answer.split(":")[0].split(" - ")[0]
+
+
+def items() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.safe_load(ITEMS.read_text("utf-8"))
+    return found
+
+
+def files() -> list[Path]:
+    """The studies of the reports."""
+    return sorted(STUDIES.glob("s[0-4]-*.yaml"))
+
+
+def studied(file: Path) -> tuple[str | None, Outcome]:
+    """(profile, what the committed records say) of a study of the reports."""
+    study = design.load(file)
+    profile = LAB if LAB in study.profiles else None
+    title = study.name if profile is None else f"{study.name}-{profile}"
+    return profile, outcome(plan(study, STUDIES, profile), Folder(STUDIES / "results" / title))
+
+
+def settled() -> Iterator[Settled]:
+    """Every claim of the studies and of the checks."""
+    for file in files():
+        _, found = studied(file)
+        for name, verdict in found.verdicts.items():
+            claim = found.plan.study.claims[name]
+            what = sentences.title(verdict.of, found.plan.study.quantities[verdict.of])
+            known = bool(found.records)
+            yield Settled(
+                tuple(ITEM.findall(claim.source)),
+                f"{found.plan.title}: {name}",
+                claim.says,
+                sentences.verdict_line(verdict) if known else "not run yet",
+                sentences.sentence(claim, verdict, what) if known else "",
+            )
+    record = STUDIES / "results" / "checks.json"
+    checks = json.loads(record.read_text("utf-8"))["checks"] if record.exists() else {}
+    for name, check in checks.items():
+        numbers = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in check["numbers"].items())
+        yield Settled(
+            tuple(check["items"]), f"checks.py: {name}", check["says"], check["answer"], _short(check, numbers)
+        )
+
+
+def _short(check: dict[str, Any], numbers: str) -> str:
+    return f"{check['right']} ({numbers})" if len(numbers) < 400 else check["right"]
+
+
+def coverage() -> str:
+    """COVERAGE.md."""
+    about, claims = items(), list(settled())
+    count = sum(1 for name in about if name.startswith("S"))
+    lines = [
+        "# What shows each item of the five reports",
+        "",
+        f"The reports hold {count} items: protocols (P), experiments (E), figures (F), claims (C), questions (Q),",
+        "here in our words. Each has a command, a page, a claim of a study or a check; `RUN` is a run. Verdicts and",
+        "numbers: [the reports](../docs/reports.md). Written by `python studies/reports/coverage.py`.",
+    ]
+    for report in ("S0", "S1", "S2", "S3", "S4", "D"):
+        mine = {k: v for k, v in about.items() if k.split(".")[0] == report or (report == "D" and k[0] == "D")}
+        title = "Doubtful claims" if report == "D" else f"Report {report}"
+        lines += ["", f"## {title} ({len(mine)})", "", "| | | what | shown by |", "|---|---|---|---|"]
+        for name, item in mine.items():
+            shown = [_linked(each) for each in item.get("shown", [])]
+            shown += [
+                f"{each.where}: {each.answer.split(':')[0].split(' - ')[0]}" for each in claims if name in each.items
+            ]
+            lines.append(f"| {name} | {item['kind']} | {item['what']} | {'; '.join(dict.fromkeys(shown))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _linked(shown: str) -> str:
+    return f"`{shown}`" if shown.startswith("genlab ") else f"[{shown.removeprefix('docs/')}](../{shown})"
+
+
+def verdicts(report: str) -> str:
+    """The table of a report for docs/reports.md."""
+    about = items()
+    lines = ["| item | claim | verdict | evidence |", "|---|---|---|---|"]
+    for each in settled():
+        mine = [name for name in each.items if name in about and name.startswith(f"{report}.")]
+        if mine:
+            others = [name for name in each.items if name.startswith("D")]
+            where = each.where.split(":")[0]
+            file = "reports/checks.py" if where == "checks.py" else f"{where.removesuffix('-' + LAB)}.yaml"
+            link = f"[{each.where}](../studies/{file})"
+            lines.append(f"| {', '.join([*mine, *others])} | {each.says} | **{each.answer}** | {each.numbers} {link} |")
+    return "\n".join(lines)
+
+
+def page(text: str) -> str:
+    """docs/reports.md with its tables made anew."""
+    for report in ("S0", "S1", "S2", "S3", "S4"):
+        begin = BEGIN.format(report)
+        head, rest = text.split(begin, 1)
+        text = f"{head}{begin}\n\n{verdicts(report)}\n\n{END}{rest.split(END, 1)[1]}"
+    return text
+
+
+def main() -> None:
+    (STUDIES / "COVERAGE.md").write_text(coverage(), "utf-8")
+    PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The five reports: every item is shown, every command parses, every page says what the committed records give."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from genlab.cli import fields, main
+from genlab.recipe import files
+from genlab.study import design
+from genlab.study.plan import plan
+
+ROOT = Path(__file__).parent.parent.parent
+STUDIES = ROOT / "studies"
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"studies_{name}", STUDIES / "reports" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def coverage() -> ModuleType:
+    return script("coverage")
+
+
+@pytest.fixture(scope="module")
+def settled(coverage: ModuleType) -> list[Any]:
+    return list(coverage.settled())
+
+
+def test_the_153_items_are_there(coverage: ModuleType) -> None:
+    names = [name for name in coverage.items() if name.startswith("S")]
+    assert len(names) == 153
+    assert Counter(name.split(".")[0] for name in names) == {"S0": 23, "S1": 21, "S2": 48, "S3": 30, "S4": 31}
+    for report in ("S0", "S1", "S2", "S3", "S4"):
+        numbers = [int(name.split(".")[1]) for name in names if name.startswith(f"{report}.")]
+        assert numbers == list(range(1, len(numbers) + 1))
+    assert [name for name in coverage.items() if name.startswith("D")] == [f"D{k}" for k in range(1, 26)]
+
+
+def test_every_item_is_shown_and_every_claim_decided(coverage: ModuleType, settled: list[Any]) -> None:
+    decided = {name for each in settled for name in each.items}
+    assert decided <= coverage.items().keys()
+    missing = []
+    for name, item in coverage.items().items():
+        if name not in decided and (item["kind"] == "C" or not item.get("shown")):
+            missing.append(name)
+    assert missing == []
+
+
+def commands(coverage: ModuleType) -> set[str]:
+    return {
+        shown for item in coverage.items().values() for shown in item.get("shown", []) if shown.startswith("genlab ")
+    }
+
+
+def test_every_command_parses_and_every_recipe_is_valid(coverage: ModuleType) -> None:
+    for command in commands(coverage):
+        tokens, overrides = fields.take(shlex.split(command)[1:])
+        function, bound, _ = main.app.parse_args(tokens, exit_on_error=False, print_error=False)
+        if function.__name__ in ("train", "show") and bound.arguments["recipe"] != "quick":
+            files.load(bound.arguments["recipe"], overrides)
+
+
+def test_every_page_has_its_heading(coverage: ModuleType) -> None:
+    pages = {s for item in coverage.items().values() for s in item.get("shown", []) if not s.startswith("genlab ")}
+    for target in pages:
+        page, _, anchor = target.partition("#")
+        text = (ROOT / page).read_text("utf-8")
+        headings = [re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in text.splitlines()]
+        assert not anchor or anchor in headings, target
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_can_be_planned_in_every_profile(file: Path) -> None:
+    study = design.load(file)
+    assert study.name == file.stem
+    for profile in (None, *study.profiles):
+        found = plan(study, STUDIES, profile)
+        assert found.cells
+
+
+def test_the_pages_are_what_the_records_give(coverage: ModuleType) -> None:
+    assert (STUDIES / "COVERAGE.md").read_text("utf-8") == coverage.coverage()
+    text = coverage.PAGE.read_text("utf-8")
+    assert coverage.page(text) == text
+
+
+def test_committed_tables_are_what_their_records_give(coverage: ModuleType) -> None:
+    for file in coverage.files():
+        _, found = coverage.studied(file)
+        if found.records:
+            folder = STUDIES / "results" / found.plan.title
+            assert (folder / "table.csv").read_text("utf-8") == found.csv
+            assert json.loads((folder / "verdicts.json").read_text("utf-8")) == json.loads(json.dumps(found.as_json))
+
+
+@pytest.mark.parametrize("name", ["two-passes", "equilibrium", "optimisers", "first-layer"])
+def test_a_check_still_finds_its_numbers(name: str) -> None:
+    checks = script("checks")
+    found = json.loads(checks.RECORD.read_text("utf-8"))["checks"][name]
+    numbers, right = checks.CHECKS[name].run()
+    assert right
+    assert found["answer"] == checks.CHECKS[name].answer
+    for key, value in found["numbers"].items():
+        assert numbers[key] == pytest.approx(value, rel=0.05, abs=1e-9), key
