@@ -78,7 +78,7 @@ def test_axes(against: str, runs: Path) -> None:
     ("arguments", "words"),
     [
         ({"of": "loss"}, r"unknown column 'loss'; did you mean 'loss_[dg]'\?"),
-        ({"of": "loss_d", "against": "time"}, "against is 'time'; allowed: step, epoch, images, seconds"),
+        ({"of": "loss_d", "against": "time"}, "against is 'time'; allowed: step, epoch, half-epoch, images, seconds"),
         ({"of": "loss_d", "block": 0}, "block is 0; allowed: 1 or more steps"),
     ],
 )

@@ -184,10 +184,12 @@ class Run(OpenRun):
         n: int = 9,
         columns: int | None = None,
         label: int | str | None = None,
+        judge: Judge | None = None,
         **how: Unpack[SamplingKeywords],
     ) -> Look:
-        """New images with the class that the judge reads in each; see `looks.judged`."""
-        return looks.judged(self, SamplingOptions(**how), load_judge(self.recipe.data.name), n, columns, label)
+        """New images with the class that the judge (default: the dataset's own) reads in each; see `looks.judged`."""
+        reader = judge or load_judge(self.recipe.data.name)
+        return looks.judged(self, SamplingOptions(**how), reader, n, columns, label)
 
     def confusion(self) -> Look:
         """How often each class was taken for each other one; see `looks.confusion`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from genlab.cli.options import AS_THE_RUN_DOES, Draw, Json, Label, RunName, Runs, whole, wholes
+from genlab.cli.options import AS_THE_RUN_DOES, Draw, Json, Judge, Label, RunName, Runs, whole, wholes
 from genlab.engine.console import say
 from genlab.errors import UsageError
 from genlab.runs.options import SamplingOptions
@@ -186,13 +186,17 @@ def judged(
     n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="Number of images.")] = 9,
     columns: Annotated[int | None, Parameter(converter=whole, help="Columns of the grid (default: a square).")] = None,
     label: Label = None,
+    judge: Judge = None,
     how: Draw = AS_THE_RUN_DOES,
     output: Output = None,
     runs: Runs = None,
 ) -> None:
     """Draw new images, each with the class that the judge reads in it and how sure it is."""
+    from genlab.api.evaluate import judge_of
+
     opened = _open(run, runs, output)
-    _show(opened, opened.judged(n=n, columns=columns, label=label, **how.options()), output)
+    reader = None if judge is None else judge_of(judge, runs)
+    _show(opened, opened.judged(n=n, columns=columns, label=label, judge=reader, **how.options()), output)
 
 
 def confusion(run: RunName, /, *, output: Output = None, runs: Runs = None) -> None:

@@ -17,7 +17,7 @@ from genlab.data import Dataset, first, pictures
 from genlab.data.preprocessing import Preprocessing
 from genlab.engine import device
 from genlab.errors import DataError, UsageError, unknown
-from genlab.evaluation.judge import Judge
+from genlab.evaluation.judge import Judge, training_command
 from genlab.families import latent
 from genlab.families.registry import FAMILIES
 from genlab.recipe.schedule import Schedule
@@ -252,7 +252,9 @@ def judged(
     """
     _check(n=n, columns=1 if columns is None else columns, figure=n)
     if judge is None or not judge.tells_classes:
-        raise UsageError(f"no judge tells the classes of {run.recipe.data.name}; genlab judge train makes one")
+        raise UsageError(
+            f"no judge tells the classes of {run.recipe.data.name}; {training_command(run.recipe.data.name)} makes one"
+        )
     sampler, names = Sampler(run, how), run.provenance["data"]["class_names"]
     images = pictures.to_uint8(sampler(sampler.z("sample", n), sample_labels(run, n, label)))
     logits = judge(Preprocessing.of(run.recipe).back(images, judge.size, judge.channels))[1].astype(np.float64)
