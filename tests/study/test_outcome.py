@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 import conftest
 from genlab.errors import StudyError
@@ -18,6 +19,7 @@ from genlab.study.folder import Folder
 from genlab.study.outcome import Outcome, _inert, latex, outcome
 from genlab.study.pages import methods, study_page
 from genlab.study.plan import Cell, Plan
+from genlab.study.quantities import Quantity
 from genlab.study.study import Study
 from plans import leave, planned, raw
 
@@ -215,7 +217,7 @@ FACT = {"kind": "fact", "expect": "equal"}
             [1, 1],
             "The number of parameters of the networks of fast is 1 in all 4 seeds.",
         ),
-        ({"arms": ["fast"], "value": 0}, [1, 1], "of fast is higher than 0 in all 4 seeds."),
+        ({"arms": ["fast"], "value": 0}, [1, 1], "of fast is higher than 0 in all 4 seeds: 1 on average."),
         ({"arms": ["fast", "slow"]}, [1, 1], "is equal for fast and slow in all 4 seeds: 1."),
         ({"arms": ["fast", "slow"]}, [1, 2], "is lower for fast than for slow in all 4 seeds: 1 and 2 on average."),
     ],
@@ -227,6 +229,21 @@ def test_a_sentence_of_a_fact_counts_and_has_no_share(folder: Folder, claim: Any
         leave(folder, plan, cell, float(values[cell.arm == "slow"]))
     assert told(outcome(plan, folder)).endswith(said)
     assert not told(outcome(plan, folder)).startswith("After")
+
+
+def test_a_fact_about_a_training_that_is_too_short_is_an_indication(folder: Folder) -> None:
+    claim = {"says": "S.", "of": "loss", **FACT, "arms": ["fast"], "value": 0, "expect": "higher"}
+    plan = planned(claims={"lower": claim})
+    found = fill(folder, plan, {"fast": 1.0, "slow": 1.0})
+    assert found.verdicts["lower"].is_indication
+    assert told(found).startswith("After")
+
+
+def test_what_is_measured_has_words() -> None:
+    finding = TypeAdapter(Quantity).validate_python({"kind": "finding", "name": "mode-collapse"})
+    assert sentences.title("x", finding) == "share of trainings in which the diagnosis finds mode collapse"
+    classes = TypeAdapter(Quantity).validate_python({"kind": "classes", "number": "share", "of": ["shirt", "dress"]})
+    assert sentences.title("x", classes) == "share of shirt, dress over that of other classes"
 
 
 def test_a_fact_that_is_not_alike_in_all_seeds_says_so(folder: Folder) -> None:

@@ -9,7 +9,7 @@ difference has the level at which its own test was decided, so that both always 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -97,6 +97,7 @@ def decide(
     arms: tuple[str, ...],
     share: Mapping[str, str],
     machines: Mapping[int, str] | None = None,
+    counted: Collection[str] = (),
 ) -> dict[str, Verdict]:
     """The verdicts of the claims of one question.
 
@@ -106,6 +107,7 @@ def decide(
         arms: all of the study.
         share: arm -> how much of its own budget was trained, where that is not the whole.
         machines: seed -> the machine that ran it; with more than one, arms are compared within seeds.
+        counted: quantities that are the same however long is trained: a fact about one is no indication.
     """
     within = machines is not None and len(set(machines.values())) > 1
     raw: list[tuple[str, Tested, Interval]] = []
@@ -124,7 +126,7 @@ def decide(
         budget = "; ".join(dict.fromkeys(share[arm] for arm in named if arm in share))
         if claim.kind == "fact":
             answer, why, mine = _fact(claim, values[claim.of])
-            budget = ""
+            budget = "" if claim.of in counted else budget
         elif name in few:
             answer, why = "cannot be decided here", few[name]
         else:

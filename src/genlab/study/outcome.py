@@ -133,8 +133,9 @@ def verdicts_of(
 ) -> dict[str, Verdict]:
     """The verdicts of all claims, each question with its own correction, in the order of the file."""
     found: dict[str, Verdict] = {}
+    counted = {name for name, each in plan.study.quantities.items() if each.kind in ("parameters", "weights")}
     for claims in by_question(plan.study).values():
-        found |= decide(claims, values, plan.names, share, machines)
+        found |= decide(claims, values, plan.names, share, machines, counted)
     return {name: found[name] for name in plan.study.claims}
 
 

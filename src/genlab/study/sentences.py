@@ -171,8 +171,12 @@ def _fact_told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
     if claim.value is not None:
         way = {"equal": "is", "higher": "is higher than", "lower": "is lower than"}.get(test.answer)
         if way is None:
-            return f"The {what} of {claim.arms[0]} is not on the same side of {number(claim.value)} {seeds}."
-        return f"The {what} of {claim.arms[0]} {way} {number(claim.value)} {seeds}."
+            return (
+                f"The {what} of {claim.arms[0]} is not on the same side of {number(claim.value)} {seeds}: "
+                f"{number(test.means[0])} on average."
+            )
+        mean = "" if test.means[0] == claim.value else f": {number(test.means[0])} on average"
+        return f"The {what} of {claim.arms[0]} {way} {number(claim.value)} {seeds}{mean}."
     if claim.of and what == "final weights":
         way = "are the same, bit for bit," if test.answer == "equal" else "are not the same"
         return f"The final weights of {claim.arms[0]} and {claim.arms[1]} {way} {seeds}."

@@ -261,7 +261,7 @@ def judged(
     shares = np.exp(logits - logits.max(1, keepdims=True))
     shares /= shares.sum(1, keepdims=True)
     read = shares.argmax(1)
-    captions = [f"{names[k]} {row[k]:.0%}" for k, row in zip(read, shares, strict=True)]
+    captions = [f"{names[k]}: {row[k]:.0%}" for k, row in zip(read, shares, strict=True)]
     caption = (
         f"{n} images, not chosen; below each the class that the judge {Path(judge.name).name} reads, and the "
         f"probability that it gives it. Drawn with {sampler.words}."
