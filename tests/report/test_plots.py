@@ -127,3 +127,18 @@ def test_a_figure_takes_its_colours_from_the_page() -> None:
     assert style.SOFT not in svg.replace(f"var(--soft, {style.SOFT})", "")
     assert "#000000" not in svg
     assert "fill: #ffffff" not in svg, "it has no ground of its own"
+
+
+@pytest.mark.parametrize("count", [1, 4, 12, 40])
+def test_a_legend_of_many_rows_leaves_the_axes_as_high_as_one_of_four(count: int) -> None:
+    labels = [f"an arm with a name that takes a whole line {k}" for k in range(count)]
+    with style.canvas("many") as (figure, axes):
+        for label in labels:
+            axes.plot([0, 1], [0, 1], label=label)
+        style.legend(axes, labels)
+        height = axes.get_position().height * figure.get_figheight()
+    with style.canvas("four") as (figure, axes):
+        axes.plot([0, 1], [0, 1], label=labels[0])
+        style.legend(axes, labels[:1] * 4)
+        least = axes.get_position().height * figure.get_figheight()
+    assert height == pytest.approx(least) if count >= 4 else height > least

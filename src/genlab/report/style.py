@@ -26,6 +26,8 @@ SIZE = (4.6, 2.9)
 """Inches: the text of a figure has the size of the page's on a phone, and two stand side by side on a desktop."""
 LEGEND = 42
 """Characters of labels, and of the strokes beside them, that fit above a figure in one line."""
+MOST_ROWS = 4
+"""Of a legend, before a figure grows by the rest."""
 RC: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -57,7 +59,8 @@ def panels(
 
 
 def legend(axes: Axes, labels: Sequence[str]) -> None:
-    """A legend above the axes, in a line if it fits, else in columns; the axes take the rest of the figure.
+    """A legend above the axes, in a line if it fits, else in columns; the axes take the rest of the figure, which grows
+    by what a legend of many rows needs.
 
     The margins are fixed: to find them from the text would take as long as all the drawing.
     """
@@ -67,7 +70,11 @@ def legend(axes: Axes, labels: Sequence[str]) -> None:
         columns = 2 if max(map(len, labels)) + 6 <= LEGEND // 2 else 1
     axes.legend(ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0)
     rows = -(-len(labels) // columns)
-    axes.figure.subplots_adjust(left=0.175, right=0.955, bottom=0.17, top=0.955 - 0.078 * rows)
+    figure, grown = axes.get_figure(root=True), 1 + 0.078 * max(0, rows - MOST_ROWS)
+    assert figure is not None
+    figure.set_figheight(figure.get_figheight() * grown)
+    top = 1 - (0.045 + 0.078 * rows) / grown
+    figure.subplots_adjust(left=0.175, right=0.955, bottom=0.17 / grown, top=top)
 
 
 def log_scale(axes: Axes, values: Sequence[NDArray[np.float64]]) -> None:

@@ -198,12 +198,13 @@ class Bands(Drawn):
             for k, (arm, seeds) in enumerate(self.curves.items()):
                 steps, table = _on_common_steps(list(seeds.values()))
                 colour = style.COLOURS[k % len(style.COLOURS)]
+                line = style.STYLES[k // len(style.COLOURS) % len(style.STYLES)]
                 mean, low, high = np.nanmean(table, 0), np.nanmin(table, 0), np.nanmax(table, 0)
                 means.append(mean)
                 if len(seeds) > 1:
                     axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
                 marker = "o" if len(steps) <= style.MARKED else None
-                axes.plot(steps, mean, color=colour, label=arm, linewidth=1.6, marker=marker, markersize=3.5)
+                axes.plot(steps, mean, line, color=colour, label=arm, linewidth=1.6, marker=marker, markersize=3.5)
             if self.title.startswith(("frechet", "grad_norm")):
                 style.log_scale(axes, means)
             axes.set_xlabel("step")
