@@ -77,7 +77,7 @@ def settled() -> Iterator[Settled]:
         for name, verdict in found.verdicts.items():
             claim = found.plan.study.claims[name]
             what = sentences.title(verdict.of, found.plan.study.quantities[verdict.of])
-            known = bool(found.records)
+            known = not found.missing
             yield Settled(
                 tuple(ITEM.findall(claim.source)),
                 f"{found.plan.title}: {name}",

@@ -132,6 +132,13 @@ def _more_images(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Chang
         yield {f"{path}.weight_decay": max(1e-4, 10 * plain.get(f"{path}.weight_decay", 0))}, "smaller weights"
 
 
+def _flatter(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
+    """Few images ask for a larger weight of the penalty (Karras et al. 2020 scale it by the size of the data)."""
+    if weight := files.leaves(recipe).get("objective.lambda"):
+        yield {"objective.lambda": _round(25 * weight)}, "a D whose slope is held down cannot single out each image"
+    yield from _more_images(recipe, evidence)
+
+
 def _calmer(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
     yield {"ema": {"decay": 0.999}}, "an average of G's weights, which draws better than the last ones"
     yield {f"{path}.schedule": "linear" for path in _players(recipe)}, "steps that end at 0"
@@ -171,7 +178,7 @@ CANDIDATES: dict[str, Candidates] = {
     "generator-not-learning": _both,
     "discriminator-won": _fair_game,
     "discriminator-weak": _stronger,
-    "discriminator-overfitting": _more_images,
+    "discriminator-overfitting": _flatter,
     "mode-collapse": _several,
     "z-ignored": _several,
     "missing-classes": _several,
