@@ -176,9 +176,8 @@ def _fact_told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
                 f"{number(test.means[0])} on average."
             )
         mean = "" if test.means[0] == claim.value else f": {number(test.means[0])} on average"
-        if claim.tolerance and test.answer == "equal":
-            way += f", to within {number(claim.tolerance)},"
-        return f"The {what} of {claim.arms[0]} {way} {number(claim.value)} {seeds}{mean}."
+        near = f", to within {number(claim.tolerance)}," if claim.tolerance and test.answer == "equal" else ""
+        return f"The {what} of {claim.arms[0]} {way} {number(claim.value)}{near} {seeds}{mean}."
     if claim.of and what == "final weights":
         way = "are the same, bit for bit," if test.answer == "equal" else "are not the same"
         return f"The final weights of {claim.arms[0]} and {claim.arms[1]} {way} {seeds}."
