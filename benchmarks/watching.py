@@ -96,7 +96,6 @@ def of_loop() -> dict[str, Any]:
         settings: Mapping[str, Any] = {
             "steps": 10 * STEPS,
             "every": 10 * STEPS,
-            "evaluation": "none",
             "progress": False,
         }
         with genlab.Watch("mnist", runs=folder, evaluation="none", **settings) as watch:
