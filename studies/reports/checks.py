@@ -106,7 +106,7 @@ def _trained(recipe: str, changes: dict[str, Any], stops: tuple[int, ...], nudge
 
 
 @check(
-    "S2.1 S2.6 S2.7 D8",
+    "S2.6 S2.7 D8",
     "The gradient of the true loss is derived with a sign lost, and it is said that at the start one gradient is about "
     "0 and the other about 1.",
     "With a the logit of a generated image and s the logistic function, d/da log(1 - s(a)) = -s(a) and "
@@ -147,7 +147,7 @@ def _score_of_fakes(loop: GenlabLoop, z: Tensor) -> float:
 
 
 @check(
-    "S3.5 S3.6 S3.7 D17",
+    "S3.6 D17",
     'Of the first pass it is said: "back-propagation is used to update the weights of the generator; the weights of '
     'the generator are not updated".',
     "The first pass updates the discriminator and leaves the generator as it is; the second one does the reverse. In "
@@ -188,11 +188,36 @@ def _hash(network: nn.Module) -> str:
 
 
 @check(
-    "S0.22 D24",
-    "Numbers and figures do not say whether batch normalisation used the statistics of the batch or the running ones.",
-    "It changes what is said: D's score of the same real images differs between the two, since in training it sees "
-    "real and generated images in batches of their own and its running statistics mix them.",
+    "S3.4 S3.7",
+    "The generator affects only one of the two terms, and the discriminator is held fixed in the second pass.",
+    "The gradient of the term of real images with respect to the generator is exactly 0; a step of the generator's "
+    "optimiser leaves every weight of the discriminator as it is.",
     "holds",
+)
+def one_term() -> tuple[dict[str, Any], bool]:
+    torch.manual_seed(0)
+    G, D = nn.Linear(8, 16), nn.Linear(16, 1)
+    real, z, loss = torch.randn(4, 16), torch.randn(4, 8), nn.BCEWithLogitsLoss()
+    terms = {"real": loss(D(real), torch.ones(4, 1)), "generated": loss(D(G(z)), torch.zeros(4, 1))}
+    norms = {}
+    for name, term in terms.items():
+        found = torch.autograd.grad(term, list(G.parameters()), allow_unused=True, retain_graph=True)
+        norms[f"gradient_of_g_in_the_term_of_{name}"] = float(sum(g.norm() for g in found if g is not None))
+    before = _hash(D)
+    optimiser = torch.optim.Adam(G.parameters(), 1e-3)
+    loss(D(G(z)), torch.ones(4, 1)).backward()
+    optimiser.step()
+    held = before == _hash(D)
+    right = norms["gradient_of_g_in_the_term_of_real"] == 0 and norms["gradient_of_g_in_the_term_of_generated"] > 0
+    return {**norms, "second_pass_changes_d": not held}, right and held
+
+
+@check(
+    "D24",
+    "Numbers and figures are the same whether batch normalisation uses a batch's statistics or the running ones.",
+    "D's score of the same real images differs between the two, since in training it sees "
+    "real and generated images in batches of their own and its running statistics mix them.",
+    "does not hold",
 )
 def two_modes() -> tuple[dict[str, Any], bool]:
     loop = GenlabLoop("s2-dcgan", REFERENCE)
@@ -218,7 +243,7 @@ def two_modes() -> tuple[dict[str, Any], bool]:
 
 
 @check(
-    "S3.3 S3.4 S3.30 S2.45 D12",
+    "S2.45 D12",
     "A falling loss of one player, or a discriminator that is always right, is the aim.",
     "Where generated images are distributed as real ones the best discriminator is 1/2 everywhere; then D's two terms "
     "add up to 2 ln 2 = 1.386, G's non-saturating loss is ln 2 = 0.693, and the value of the game is -log 4. G enters "
@@ -243,7 +268,7 @@ def equilibrium() -> tuple[dict[str, Any], bool]:
 
 
 @check(
-    "S3.17 S3.18 S3.19 S3.20 S3.21 S3.22 S3.24 S3.25 D19",
+    "S3.17 S3.18 S3.19 S3.20 S3.21 S3.22 S3.25 D19",
     "Of the optimisers it is said, among other things, that Adadelta limits the learning rate to a very small value, "
     "and that Adam's betas restrict initial parameters.",
     "With a constant gradient Adagrad's step falls as 1 / sqrt(t); Adadelta, RMSprop and Adam keep theirs, which is "
@@ -304,8 +329,8 @@ def dropout() -> tuple[dict[str, Any], bool]:
 
 
 @check(
-    "S0.4 S1.1 S1.2 S2.12 S3.27 S4.1 S4.2 S4.14 S4.24 D3 D6 D21",
-    "The networks of the reports, and which of two has more parameters.",
+    "S0.4 S1.1 S1.2 S3.27 S4.1 S4.2 S4.24",
+    "The networks have as many parameters as the reports print.",
     "Counted in each recipe; beside them the multiply-adds for one image, which are the work. S0's generator has 38 "
     "times the parameters of its discriminator, S1's 3.4 % more, S4's 14 % more and yet less work than its "
     "discriminator.",
@@ -339,7 +364,7 @@ PRINTED = {
 
 
 @check(
-    "S4.16 S4.17 S4.18 S4.21 S4.22 D22",
+    "S4.22 D22",
     "A z of 2 is too small, so every z gives the same image until lambda is 0.25.",
     "Of a linear VAE a latent unit is active where the variance of the data along its direction exceeds c, the weight "
     "of the KL term beside half the squared error (Lucas, Tucker, Grosse and Norouzi 2019). For a KL term averaged "
@@ -361,9 +386,10 @@ def linear_vae() -> tuple[dict[str, Any], bool]:
 
 
 @check(
-    "S2.33 S2.35 D14",
-    "A z of 1,000 makes the model too large.",
-    "It changes the first layer of the generator alone: 100 -> 128 maps of 4 x 4 are 204,800 weights, 1,000 -> 128 "
+    "S2.33",
+    "A z of 1,000 gives the generator many more parameters.",
+    "Six times as many, 2,212,800 in place of 369,600; whether that makes it overfit is another claim. It "
+    "changes the first layer of the generator alone: 100 -> 128 maps of 4 x 4 are 204,800 weights, 1,000 -> 128 "
     "are 2,048,000.",
     "holds",
 )
@@ -380,7 +406,7 @@ def first_layer() -> tuple[dict[str, Any], bool]:
 
 
 @check(
-    "S0.8 S4.27 D18",
+    "S0.8 S4.27",
     "Training takes about two and a half hours, and its speed is a number of batches in a second.",
     "It takes the steps of its recipe times the time of a step, which is that of a machine and of a program: here of "
     "two cores, from the committed benchmark, as the report's own loop and as genlab trains it. An epoch of 60,000 "

@@ -25,6 +25,7 @@ ITEMS = Path(__file__).parent / "items.yaml"
 PAGE = STUDIES.parent / "docs" / "reports.md"
 BEGIN, END = "<!-- verdicts of {} -->", "<!-- end of verdicts -->"
 ITEM = re.compile(r"\bS\d\.\d+\b|\bD\d+\b")
+WAITING = "not run yet"
 LAB = "lab"
 """The profile that is committed where a study's whole length is not."""
 
@@ -82,7 +83,7 @@ def settled() -> Iterator[Settled]:
                 tuple(ITEM.findall(claim.source)),
                 f"{found.plan.title}: {name}",
                 claim.says,
-                sentences.verdict_line(verdict) if known else "not run yet",
+                sentences.verdict_line(verdict) if known else WAITING,
                 sentences.sentence(claim, verdict, what) if known else "",
             )
     record = STUDIES / "results" / "checks.json"
@@ -141,8 +142,18 @@ def verdicts(report: str) -> str:
     return "\n".join(lines)
 
 
+def standing() -> str:
+    """How many claims are decided, in a sentence."""
+    claims = list(settled())
+    open_ = sum(each.answer == WAITING for each in claims)
+    return f"**{len(claims) - open_} of {len(claims)} claims are answered so far; {open_} wait for their study.**"
+
+
 def page(text: str) -> str:
     """docs/reports.md with its tables made anew."""
+    head, rest = text.split("<!-- standing -->", 1)
+    end = "<!-- end of standing -->"
+    text = f"{head}<!-- standing -->\n\n{standing()}\n\n{end}{rest.split(end, 1)[1]}"
     for report in ("S0", "S1", "S2", "S3", "S4"):
         begin = BEGIN.format(report)
         head, rest = text.split(begin, 1)

@@ -33,8 +33,6 @@ SHOWN = 3
 """Differences of one record that are listed; the rest is counted."""
 SECTIONS = ("metrics", "classes", "discriminator", "vae", "interpolation", "style", "modes")
 """What of an evaluation's record is numbers."""
-
-
 LATER = ("style",)
 """Of these, what records of older versions do not have."""
 

@@ -85,6 +85,13 @@ def legible(names: Sequence[str]) -> list[str]:
     return [name if has_letters(_fonts(14)[-1], name) else f"class {k}" for k, name in enumerate(names)]
 
 
+def _sheet(width: int, height: int, channels: int) -> tuple[Image.Image, int | tuple[int, int, int]]:
+    """A white picture, gray or in colour, and what to write on it with."""
+    if channels == 1:
+        return Image.new("L", (width, height), 255), 60
+    return Image.new("RGB", (width, height), (255, 255, 255)), (60, 60, 60)
+
+
 def captioned(
     images: Tensor | NDArray[Any], captions: Sequence[str], columns: int, least: int = 112
 ) -> NDArray[np.uint8]:
@@ -110,12 +117,10 @@ def beside(panels: Sequence[NDArray[np.uint8]], titles: Sequence[str], scale: in
     top, gap = 10 + 17 * max(title.count("\n") + 1 for title in titles), 16
     height, channels = top + max(panel.shape[0] for panel in drawn), drawn[0].shape[2]
     width = sum(panel.shape[1] for panel in drawn) + gap * (len(drawn) - 1)
-    white = 255 if channels == 1 else (255, 255, 255)
-    canvas = Image.new("L" if channels == 1 else "RGB", (width, height), white)
+    canvas, ink = _sheet(width, height, channels)
     draw, left = ImageDraw.Draw(canvas), 0
     for panel, title in zip(drawn, titles, strict=True):
         canvas.paste(Image.fromarray(panel.squeeze(2) if channels == 1 else panel), (left, top))
-        ink = 60 if channels == 1 else (60, 60, 60)
         draw.multiline_text((left + panel.shape[1] / 2, 4), title, ink, _fonts(13)[0], anchor="ma", align="center")
         left += panel.shape[1] + gap
     found = np.asarray(canvas)
@@ -135,11 +140,9 @@ def labelled(
     left = max((math.ceil(font.getlength(name)) for name in rows), default=0)
     left, top = (left + 12 if rows else 0), (22 if columns else 0)
     height, width, channels = array.shape
-    white = 255 if channels == 1 else (255, 255, 255)  # Of RGB, 255 alone is red.
-    canvas = Image.new("L" if channels == 1 else "RGB", (left + width, top + height), white)
+    canvas, ink = _sheet(left + width, top + height, channels)
     canvas.paste(Image.fromarray(array.squeeze(2) if channels == 1 else array), (left, top))
     draw = ImageDraw.Draw(canvas)
-    ink = 60 if channels == 1 else (60, 60, 60)
     for k, name in enumerate(rows):
         draw.text((left - 6, top + (k + 0.5) * height / len(rows)), name, ink, font, anchor="rm")
     for k, name in enumerate(columns):

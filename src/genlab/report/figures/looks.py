@@ -255,7 +255,7 @@ def judged(
         raise UsageError(
             f"no judge tells the classes of {run.recipe.data.name}; {training_command(run.recipe.data.name)} makes one"
         )
-    sampler, names = Sampler(run, how), run.provenance["data"]["class_names"]
+    sampler, names = Sampler(run, how), pictures.legible(run.provenance["data"]["class_names"])
     images = pictures.to_uint8(sampler(sampler.z("sample", n), sample_labels(run, n, label)))
     logits = judge(Preprocessing.of(run.recipe).back(images, judge.size, judge.channels))[1].astype(np.float64)
     shares = np.exp(logits - logits.max(1, keepdims=True))
