@@ -15,6 +15,8 @@ from genlab.api import remedy
 from genlab.api.run import Run
 from genlab.cli.main import main
 from genlab.errors import UsageError
+from genlab.report.diagnosed import diagnosed
+from genlab.runs.verify import verify
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -43,6 +45,18 @@ def test_a_remedy_is_tried_with_the_same_seed(
     assert tried.recipe.objective.players == "both"  # type: ignore[union-attr]
     assert "generator-not-learning" not in {each.name for each in tried.diagnose().findings}
     assert (tried.path / "compare.html").read_text() == "page"
+    # The old run's page has it, beside its own last images, as long as the new run lies beside it.
+    page = diagnosed(Run.at(here).directory)
+    assert page is not None
+    assert f"Tried, in {tried.path.name}: objective.players both; " in page.caption
+    assert "in this run (1 seed): generator-not-learning is gone" in page.caption
+    assert page.course is not None
+    assert page.course.shape[0] > 2 * 2 * 28
+    assert not verify(Run.at(here).directory).damages
+    tried.path.rename(tmp_path / "elsewhere")
+    page = diagnosed(Run.at(here).directory)
+    assert page is not None
+    assert (page.course, page.caption) == (None, "")
     main(["diagnose", str(here), "--try", "--json"])
     told = json.loads(capsys.readouterr().out)
     assert (told["finding"], told["gone"], told["changes"]) == (

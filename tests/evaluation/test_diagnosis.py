@@ -192,6 +192,34 @@ def test_a_collapse_while_the_images_get_better_is_a_warning_but_not_one_of_imag
     assert after(0.8, 0.8, 0.8, 0.8, 0.2, 0.2).title.startswith("The images are much alike")
 
 
+def test_z_that_changes_nothing_within_some_classes_only() -> None:
+    def narrow(step: int, diversity: float, share: float = 0.1, **values: Any) -> Measured:
+        """Classes 3 and 7 as varied as that, in squared distances; the others as real ones."""
+        each = measured(step, [share if k in (3, 7) else 0.1 for k in range(10)], **values)
+        rows = [{**row, "within_class_diversity": diversity if row["class"] in "37" else 1.0} for row in each.classes]
+        return replace(each, classes=rows)
+
+    asked: dict[str, Any] = {"conditional": True}
+    found = only(seen(measured(500), narrow(1000, 0.04), narrow(1500, 0.04), **asked))
+    assert (found.name, found.level, found.since) == ("z-ignored", "warning", (500, 1000))
+    assert found.title == "z changes hardly anything within 2 of 10 classes: 3, 7"
+    assert found.seen == ("the spread between samples of 3 is 0.2 of that between real images of it",)
+    # Squared distances: 0.2 would be 0.45 as far apart, which is no collapse.
+    assert names(seen(measured(500), narrow(1000, 0.2), narrow(1500, 0.2), **asked)) == set()
+    assert names(seen(measured(500), narrow(1000, 0.04), measured(1500), **asked)) == set()  # Once is chance.
+    lasting = [measured(step) for step in (100, 200)] + [narrow(step, 0.005) for step in range(300, 2001, 100)]
+    assert only(seen(*lasting, **asked)).level == "fault"
+    # A class that is hardly drawn is a missing class; of a model that is asked for none, the variety is low.
+    assert only(seen(measured(500), narrow(1000, 0.005), narrow(1500, 0.005))).name == "low-diversity"
+    few: dict[str, Any] = {"share": 0.005, "missing_classes": 2.0}
+    assert names(seen(measured(500), narrow(1000, 0.04, **few), narrow(1500, 0.04, **few))) == {"missing-classes"}
+    # Where all classes collapse, that is said instead.
+    gone = [narrow(step, 0.004, spread_ratio=0.05) for step in (1000, 1500)]
+    assert (
+        len([each for each in diagnose(seen(measured(500), *gone, **asked)).lasting if each.name == "z-ignored"]) == 1
+    )
+
+
 def test_rare_classes_are_a_warning() -> None:
     shares = [0.16, 0.16, 0.16, 0.16, 0.12, 0.12, 0.02, 0.03, 0.03, 0.04]
     assert names(seen(measured(1000), measured(1500, shares))) == set()

@@ -11,9 +11,11 @@ from typing import Any
 from genlab.api.compare import comparison
 from genlab.api.run import Run
 from genlab.api.train import place_of, train
-from genlab.errors import GenlabError, UsageError
+from genlab.engine import seals
+from genlab.engine.files import write_json
+from genlab.errors import GenlabError, StorageError, UsageError
 from genlab.evaluation.diagnosis import Finding
-from genlab.evaluation.diagnosis.run import evidence_of
+from genlab.evaluation.diagnosis.run import TRIED, evidence_of
 from genlab.families.registry import FAMILIES
 from genlab.recipe import files
 from genlab.runs.directory import default_root
@@ -44,6 +46,17 @@ class Tried:
     def helped(self) -> bool:
         """Whether the finding is gone and the images are no worse."""
         return self.gone and (self.distances is None or self.distances[1] <= self.distances[0])
+
+    def as_json(self) -> dict[str, Any]:
+        """For tried.json of the old run; the new one is named, since both may be moved together."""
+        return {
+            "schema": 1,
+            "run": self.run.path.name,
+            "finding": self.finding.name,
+            "changes": dict(self.changes),
+            "helped": self.helped,
+            "words": self.words,
+        }
 
     @property
     def words(self) -> str:
@@ -87,7 +100,7 @@ def attempt(run: str | Path | Run, *, runs: str | Path | None = None, progress: 
     with suppress(GenlabError):  # A run that failed at once has nothing to compare.
         comparison([old, new], progress=progress).save(new.path / "compare.html")
         page = new.path / "compare.html"
-    return Tried(
+    tried = Tried(
         new,
         finding,
         finding.changes,
@@ -95,3 +108,6 @@ def attempt(run: str | Path | Run, *, runs: str | Path | None = None, progress: 
         (float(ends[0][-1]), float(ends[1][-1])) if all(map(len, ends)) else None,
         page,
     )
+    with suppress(StorageError):  # The old run's report shows it from then on; without it nothing is lost.
+        write_json(old.path / TRIED, seals.seal(tried.as_json()))
+    return tried

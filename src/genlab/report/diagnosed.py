@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from genlab.data import pictures
-from genlab.errors import DataError
+from genlab.errors import DataError, GenlabError
 from genlab.evaluation.diagnosis import Diagnosis, Finding
-from genlab.evaluation.diagnosis.run import diagnosis_of
+from genlab.evaluation.diagnosis.run import TRIED, diagnosis_of
 from genlab.report import findings
 from genlab.runs.directory import RunDirectory
 from genlab.runs.verify import is_whole
@@ -58,7 +60,7 @@ def diagnosed(run: RunDirectory) -> Diagnosed | None:
     ]
     began = [each for each in found.lasting if each.since and each.since[0]]
     first = min(began, key=lambda each: each.since or (0, 0), default=None)
-    course, caption = _course(run, first) if first else (None, "")
+    course, caption = _course(run, first)
     return Diagnosed(
         lines,
         "" if found.lasting else findings.HEALTHY.partition("  ")[2],
@@ -73,31 +75,52 @@ def _marks(found: Diagnosis) -> list[tuple[int, str]]:
     return [(each.since[1], each.name) for each in found.faults if each.since and each.since[0]]
 
 
-def _course(run: RunDirectory, finding: Finding) -> tuple[NDArray[np.uint8] | None, str]:
-    """Ten z at the last samples before a finding began, at the first ones from then on, and at the end."""
-    assert finding.since is not None, "asked of those with a time alone"
-    before, first = finding.since
-    there = [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
-    steps = [
+def _course(run: RunDirectory, began: Finding | None) -> tuple[NDArray[np.uint8] | None, str]:
+    """Ten z at the last samples before a finding began, at the first ones from then on, at the end, and, where it was
+    tried, at the end with what was proposed; without a finding that began, the end and the try alone."""
+    there = _samples(run)
+    before, first = began.since if began and began.since else (-1, there[-1] if there else 0)
+    chosen = [
         *[step for step in there if step <= before][-1:],
         *[step for step in there if step >= first][:1],
         *there[-1:],
     ]
-    steps = list(dict.fromkeys(steps))
-    rows = [f"step {step:,}" for step in steps]
-    if len(steps) < 2:
+    steps = list(dict.fromkeys(chosen))
+    rows, names = [(run, step) for step in steps], [f"step {step:,}" for step in steps]
+    caption = f"The same z at {', '.join(names)}."
+    if began:
+        caption += f" What began: {began.title[0].lower()}{began.title[1:]}."
+    new, told = _tried(run)
+    if new is not None and (ends := _samples(new)):
+        rows, names, caption = [*rows, (new, ends[-1])], [*names, "tried"], f"{caption} {told}"
+    if len(rows) < 2:
         return None, ""
-    picture = pictures.labelled(_rows(run, steps), rows)
-    return picture, f"The same z at {', '.join(rows)}. What began: {finding.title[0].lower()}{finding.title[1:]}."
+    return pictures.labelled(same_z(rows), names), caption
 
 
-def _rows(run: RunDirectory, steps: Sequence[int]) -> NDArray[np.uint8]:
-    """The first images of the grids of some steps, a row for each step."""
-    size = run.trained_by().data.size
+def _samples(run: RunDirectory) -> list[int]:
+    """The steps of which a run has its sample grid, whole."""
+    return [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
+
+
+def _tried(run: RunDirectory) -> tuple[RunDirectory | None, str]:
+    """The run in which what is proposed was tried, if it still lies beside this one, and what became of it."""
+    with suppress(GenlabError, KeyError, TypeError):
+        told = run.read_json(TRIED)
+        changes = ", ".join(f"{path} {value}" for path, value in told["changes"].items())
+        new = RunDirectory(run.path.parent / Path(told["run"]).name)
+        if new.trained_by().data.size == run.trained_by().data.size:
+            return new, f"Tried, in {new.path.name}: {changes}; {told['words']}."
+    return None, ""
+
+
+def same_z(rows: Sequence[tuple[RunDirectory, int]]) -> NDArray[np.uint8]:
+    """The first `COLUMNS` images of the sample grids of runs at steps, one row for each; the same z where the seed is
+    the same."""
     images = []
-    for step in steps:
+    for run, step in rows:
         with Image.open(run.file("samples", step, ".png"), formats=["PNG"]) as file:
             grid = np.asarray(file)[:: pictures.SCALE, :: pictures.SCALE]
         grid = grid[:, :, None] if grid.ndim == 2 else grid
-        images += pictures.tiles(grid, size)[:COLUMNS]
+        images += pictures.tiles(grid, run.trained_by().data.size)[:COLUMNS]
     return pictures.grid(np.stack(images).transpose(0, 3, 1, 2), COLUMNS)

@@ -96,8 +96,9 @@ def _readers(run: RunDirectory) -> Iterator[tuple[Path, Reader]]:
     yield path / "provenance.json", lambda _: run.provenance and None
     yield path / "recipe.yaml", lambda _: _check_recipe(run)
     yield path / "status.json", status
-    if os.path.lexists(path / "diagnosis.json"):  # Made anew by `genlab diagnose`; nothing is lost without it.
-        yield path / "diagnosis.json", document
+    for name in ("diagnosis.json", "tried.json"):  # Made by `genlab diagnose`; nothing is lost without them.
+        if os.path.lexists(path / name):
+            yield path / name, document
     yield path / "metrics.jsonl", lambda file: _check_rows(run, file)
     yield path / "checkpoints", lambda file: _check_there(run, file)
     readers: dict[str, tuple[str, Reader]] = {

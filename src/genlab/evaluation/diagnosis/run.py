@@ -24,6 +24,8 @@ from genlab.runs.directory import RunDirectory
 from genlab.runs.rows import Row
 
 FILE = "diagnosis.json"
+TRIED = "tried.json"
+"""What became of the newest try of what a run's diagnosis proposes."""
 COLLAPSES = ("mode-collapse", "z-ignored")
 
 

@@ -74,6 +74,41 @@ def _alike(e: Evidence, name: str) -> Iterator[Finding | CannotTell]:
         )
 
 
+def narrow_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
+    """Within some classes, though not in all, two samples are less than `ALIKE` as far apart as real images of that
+    class, at the last two evaluations. A warning; of a conditional model a fault where it is less than `COLLAPSED` and
+    the images do not get better: of that class z gives one picture."""
+
+    def spreads(each: Measured) -> dict[str, float]:
+        """Of each class that is drawn: how far apart its samples are over real images of it."""
+        drawn = [
+            row
+            for row in each.classes
+            if row.get("within_class_diversity") is not None
+            and (e.known.conditional or row.get("share", 0) >= MISSING * (row.get("share_in_data") or 0))
+        ]
+        # Diversity is a mean of squared distances.
+        return {str(row["class"]): float(row["within_class_diversity"]) ** 0.5 for row in drawn}
+
+    def narrow(each: Measured) -> bool:
+        return each.values["spread_ratio"] >= ALIKE and min(spreads(each).values(), default=1.0) < ALIKE
+
+    there, found = _lasting(e, "spread_ratio", narrow, stays=2)
+    if not found or found[-1][1] is not None:
+        return
+    by_class = spreads(there[-1])
+    worst, least = min(by_class.items(), key=lambda pair: pair[1])
+    names = [name for name, spread in sorted(by_class.items(), key=lambda pair: pair[1]) if spread < ALIKE]
+    of = f"{len(names)} of {e.known.classes} classes: {', '.join(names[:6])}"
+    yield Finding(
+        "z-ignored" if e.known.conditional else "low-diversity",
+        "fault" if e.known.conditional and least < COLLAPSED and not e.improves() else "warning",
+        f"{'z changes hardly anything' if e.known.conditional else 'Little variety'} within {of}",
+        since=found[-1][0],
+        seen=(f"the spread between samples of {worst} is {least:.2g} of that between real images of it",),
+    )
+
+
 def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
     """Classes of the data are drawn less than a tenth as often as in the data. A warning; a fault where half of them
     are missing, or some that had been there, and the images do not get better."""
@@ -293,6 +328,7 @@ def _best(e: Evidence, before: int) -> int | None:
 
 RULES = (
     collapse,
+    narrow_classes,
     missing_classes,
     rare_classes,
     low_diversity,
