@@ -11,7 +11,7 @@ help:                               ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
 		printf '%-11s %s\n' "$$name" "$$words"; done
 
-.PHONY: help demo test slow imitation imitated faults quality diagnosis remedies throughput speedrun waiting watching studies importing quick bench check lint docs format clean
+.PHONY: help demo test slow imitation imitated faults quality diagnosis findings remedies throughput speedrun waiting watching studies importing quick bench check lint docs format clean
 
 demo: $(VENV)/core.stamp            ## train quick-mnist for a minute and open its report
 	@$(BIN)/genlab train quick-mnist --minutes 1
@@ -46,6 +46,9 @@ quality: $(VENV)/core.stamp         ## how good the recipes are, over seeds; an 
 
 diagnosis: $(VENV)/core.stamp       ## the labelled set of failing and healthy trainings; hours, resumable, into benchmarks/records/diagnosis
 	$(BIN)/python benchmarks/diagnosis.py
+
+findings: $(VENV)/core.stamp        ## a picture of each finding; 20 minutes, into docs/findings
+	$(BIN)/python benchmarks/findings.py
 
 remedies: $(VENV)/core.stamp        ## what the diagnosis proposes against six failures, eight seeds each; an hour, resumable, into studies/results
 	$(BIN)/python -m genlab study run studies/remedies.yaml --runs runs

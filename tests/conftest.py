@@ -8,7 +8,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch comes before genlab here
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ from genlab.runs.rows import Row
 
 if TYPE_CHECKING:
     import lab
+
+    from served import Served
 
 SMALL: dict[str, Any] = {
     "engine.plan": "reference",
@@ -78,6 +80,20 @@ def finished(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished small run; tests only read it."""
     recipe = genlab.load_recipe("quick-mnist", {**SMALL, "data.name": str(digits)})
     return genlab.train(recipe, runs=tmp_path_factory.mktemp("runs"), name="quick-mnist-seed0-001")
+
+
+@pytest.fixture(scope="session")
+def served(digits: Path, finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A studio of runs of each kind; tests only read."""
+    from served import Served, make_runs
+
+    patch = pytest.MonkeyPatch()
+    undraw(patch)
+    runs = make_runs(tmp_path_factory.mktemp("studio") / "runs", digits, finished)
+    patch.undo()
+    studio = Served(runs)
+    yield studio
+    studio.close()
 
 
 def undraw(patch: pytest.MonkeyPatch) -> None:

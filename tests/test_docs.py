@@ -30,6 +30,7 @@ from genlab.evaluation.diagnosis.remedies import CANDIDATES
 from genlab.recipe import files
 from genlab.recipe.objectives import LOSSES, PENALTIES
 from genlab.runs import checkpoint
+from genlab.studio import server
 from genlab.study import design
 from genlab.study.folder import Folder
 from genlab.study.plan import plan
@@ -174,6 +175,8 @@ def test_commands_in_the_docs_run(
         shutil.rmtree(checkpoint.found(tmp_path / "runs" / arguments[-1] / "checkpoints")[-1])
     if arguments[:2] == ["judge", "train"]:
         arguments[2] = "mnist.npz"  # 200 images, a batch an epoch
+    monkeypatch.setattr(server, "listening", lambda port, listening=server.listening: listening(0))
+    monkeypatch.setattr(server, "serve", lambda studio, opened, token: opened.close())
     monkeypatch.setattr("genlab.api.judge.STEPS", 2)
     monkeypatch.setattr("genlab.api.judge.EPOCHS", 1)
     monkeypatch.setattr(judge_trial, "DISTURBANCES", {"shift": (judge_trial.shift, (1,))})

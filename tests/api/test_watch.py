@@ -21,6 +21,8 @@ from genlab.runs.verify import verify
 from loops import LOOPS, PLANTED
 
 STEPS = 60
+FULL = {"dcgan": 600, "wgan": 1500, "conditional": 3000, "vae": 3000, "shared": 3000}
+"""Steps until a loop draws digits."""
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 
@@ -97,6 +99,19 @@ def test_an_optimiser_that_moves_the_others_weights_is_named(images: tuple[Tenso
         found = {each.name: each for each in watch.diagnosis.findings}
         assert (PLANTED["shared"] in found) is planted
     assert watch.run.diagnose().as_json()["findings"] is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("planted", [True, False])
+@pytest.mark.parametrize("name", LOOPS)
+def test_of_a_whole_training_what_is_planted_is_the_only_fault(name: str, planted: bool, tmp_path: Path) -> None:
+    digits = genlab.load_dataset("mnist")
+    assert digits.labels is not None
+    images, labels = torch.from_numpy(digits.images), torch.from_numpy(digits.labels)
+    torch.manual_seed(0)
+    with genlab.Watch("mnist", steps=FULL[name], runs=tmp_path, progress=False) as watch:
+        LOOPS[name](images, labels, FULL[name], watch, planted)
+    assert [each.name for each in watch.diagnosis.faults] == ([PLANTED[name]] if planted else [])
 
 
 def test_probabilities_are_read_as_logits(watching: Any) -> None:

@@ -20,7 +20,22 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from genlab.cli import bench, compare, data, diagnose, doctor, draw, evaluate, fields, judge, runs, search, study, train
+from genlab.cli import (
+    bench,
+    compare,
+    data,
+    diagnose,
+    doctor,
+    draw,
+    evaluate,
+    fields,
+    judge,
+    runs,
+    search,
+    studio,
+    study,
+    train,
+)
 from genlab.engine import console
 from genlab.engine.version import VERSION
 from genlab.errors import DrawnError, GenlabError, UsageError, first_line, in_words, unknown
@@ -35,7 +50,7 @@ app = App(
 )
 COMMANDS: dict[str, tuple[App | Callable[..., None], ...]] = {
     "Train and watch": (train.train, train.fork, train.recipes, train.show, bench.app),
-    "Look": (train.open, train.report, compare.plot, *draw.COMMANDS),
+    "Look": (studio.studio, train.open, train.report, compare.plot, *draw.COMMANDS),
     "Compare over seeds": (study.app, search.search),
     "Measure": (evaluate.evaluate, diagnose.diagnose, compare.compare, draw.likelihood, evaluate.metrics),
     "Data and judges": (data.app, judge.app),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import PurePath
 from typing import Any
 
@@ -25,10 +26,16 @@ NETWORKS = {"generator": "g", "discriminator": "d", "encoder": "enc", "decoder":
 Changes = Mapping[str, tuple[Any, Any]]
 
 
+@cache
 def base_of(name: str) -> str | None:
     """sha256 of the built-in recipe of that name, by which it is known whether it was another one when a run began;
     None where there is none."""
-    return hashlib.sha256(dump(load(name)).encode()).hexdigest() if name in names() else None
+    return hashlib.sha256(dump(_built_in(name)).encode()).hexdigest() if name in names() else None
+
+
+@cache
+def _built_in(name: str) -> BaseRecipe:
+    return load(name)
 
 
 def changes(recipe: BaseRecipe, base: str | None = None) -> dict[str, tuple[Any, Any]]:
@@ -39,7 +46,7 @@ def changes(recipe: BaseRecipe, base: str | None = None) -> dict[str, tuple[Any,
     """
     if recipe.name not in names() or base not in (None, base_of(recipe.name)):
         return {}
-    found = diff(load(recipe.name), recipe)
+    found = diff(_built_in(recipe.name), recipe)
     return {path: values for path, values in found.items() if is_told(path)}
 
 

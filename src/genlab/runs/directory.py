@@ -22,6 +22,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,7 +33,7 @@ from genlab.errors import DataError, GenlabError, StorageError, UsageError, unkn
 from genlab.recipe import Recipe, files
 from genlab.runs.names import _check_depth, _claim, check_name, stem_of
 from genlab.runs.record import Provenance
-from genlab.runs.rows import MetricLog, Row, _checked
+from genlab.runs.rows import MetricLog, Row, checked
 from genlab.runs.search import DEEPEST, found, is_run, refusal
 
 FOLDERS = ("samples", "checkpoints", "snapshots", "evaluations", "figures")
@@ -55,7 +56,6 @@ class RunDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._known: tuple[bytes, Recipe] | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
@@ -123,10 +123,7 @@ class RunDirectory:
         provenance = self.provenance
         if "recipe" not in provenance:
             return files.load(self.path / "recipe.yaml")
-        told = json.dumps(provenance["recipe"]).encode()
-        if self._known is None or self._known[0] != told:
-            self._known = told, files.load(provenance["recipe"])
-        return self._known[1]
+        return _recipe_of(json.dumps(provenance["recipe"]))
 
     def recipe_changes(self) -> str | None:
         """How recipe.yaml differs from the recipe that the run was trained by, in a line; None where it does not.
@@ -137,7 +134,7 @@ class RunDirectory:
         began, file = self.trained_by(), self.path / "recipe.yaml"
         with _unreadable(file):
             written = file.read_bytes()
-        if written == files.dump(began).encode():
+        if written == _text_of(json.dumps(files.to_dict(began))):
             return None
         changes = files.diff(began, files.load(file))
         return f"{file} was changed since the run began: {files.in_words(changes)}" if changes else None
@@ -224,7 +221,7 @@ class RunDirectory:
         with suppress(OSError), (self.path / "metrics.jsonl").open("rb") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(0, end - TAIL))
-            rows = (_checked(line) for line in reversed(file.read().splitlines(keepends=True)))
+            rows = (checked(line) for line in reversed(file.read().splitlines(keepends=True)))
             return next((row for row in rows if row is not None), None)
         return None
 
@@ -278,7 +275,7 @@ class RunDirectory:
         with _unreadable(path):
             lines = path.read_bytes().splitlines(keepends=True)
         for number, line in enumerate(lines, start=1):
-            yield number, line, _checked(line)
+            yield number, line, checked(line)
 
     def carries_seals(self) -> bool:
         """Whether each document and picture of this run must carry a seal; those of older versions do not."""
@@ -348,6 +345,18 @@ def newest(root: Path | None = None) -> RunDirectory | None:
         return 0.0
 
     return max(list_runs(root, deep=True), key=written, default=None)
+
+
+@lru_cache(maxsize=256)
+def _recipe_of(told: str) -> Recipe:
+    """A recipe of its JSON: runs of one recipe are many, and recipes do not change."""
+    return files.load(json.loads(told))
+
+
+@lru_cache(maxsize=256)
+def _text_of(told: str) -> bytes:
+    """recipe.yaml of a recipe's JSON."""
+    return files.dump(_recipe_of(told)).encode()
 
 
 @contextmanager

@@ -85,6 +85,11 @@ class Sampler:
         ]
         return torch.cat(blocks, dim=-2)[..., :n, :].contiguous()
 
+    def one(self, purpose: str, number: int) -> Tensor:
+        """z of that image alone, (1, size): row `number` of `z`."""
+        block = self._keyed.normal(purpose, number // BLOCK, BLOCK, self.size)
+        return self._truncated(block[number % BLOCK][None])
+
     def _truncated(self, z: Tensor) -> Tensor:
         return z if self.how.truncation is None else latent.truncated(z, self.how.truncation)
 

@@ -1,0 +1,53 @@
+"""The command of the studio."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import webbrowser
+from contextlib import suppress
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from genlab.cli.options import Runs, whole
+from genlab.engine.console import note, say
+from genlab.errors import UsageError
+
+NEEDED = ("starlette", "uvicorn", "websockets")
+
+
+def studio(
+    *,
+    port: Annotated[int, Parameter(converter=whole, help="Port on 127.0.0.1; 0: any that is free.")] = 7860,
+    browser: Annotated[bool, Parameter(help="Open it in the browser.")] = True,
+    present: Annotated[bool, Parameter(negative="", help="For a projector: large type, thick lines.")] = False,
+    runs: Runs = None,
+) -> None:
+    """Watch, compare, explore and start trainings in the browser, on this machine alone.
+
+    Ctrl-C ends the studio; trainings that it started go on, and
+    are found again by the next one.
+    """
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        raise UsageError(f"the studio needs {', '.join(missing)}: pip install 'genlab[studio]'")
+    if not 0 <= port <= 65_535:
+        raise UsageError(f"port is {port}; allowed: 0 .. 65535")
+    from genlab.runs.directory import default_root
+    from genlab.studio import server
+    from genlab.studio.shipped import shipped
+    from genlab.studio.state import Studio
+
+    root = (runs or default_root()).absolute()
+    opened, token = server.listening(port), server.new_token()
+    number = opened.getsockname()[1]
+    address = f"http://127.0.0.1:{number}/?token={token}{'&present=1' if present else ''}"
+    say(f"studio: {address}")
+    if os.environ.get("SSH_CONNECTION"):
+        say(f"from your own machine: ssh -L {number}:127.0.0.1:{number} THIS_MACHINE, then open that address there")
+    note("Ctrl-C ends the studio; trainings go on.")
+    if browser and sys.stdout.isatty() and not os.environ.get("SSH_CONNECTION"):
+        with suppress(webbrowser.Error):
+            webbrowser.open(address)
+    server.serve(Studio(root, shipped()), opened, token)

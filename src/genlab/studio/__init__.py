@@ -1,0 +1,1 @@
+"""The studio: runs in the browser, on one's own machine. It reads run directories, draws, and starts trainings."""

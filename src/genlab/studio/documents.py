@@ -1,0 +1,226 @@
+"""What each page shows, as JSON documents: made from run directories by the functions that make reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import PurePath
+from typing import Any
+
+from genlab.errors import DataError, GenlabError
+from genlab.evaluation import kept
+from genlab.evaluation.diagnosis.run import diagnosis_of
+from genlab.families.base import Family
+from genlab.families.registry import FAMILIES
+from genlab.recipe import files
+from genlab.report import findings
+from genlab.report import text as words
+from genlab.report.compare_page import compare_page
+from genlab.report.curves import plots
+from genlab.report.origin import again, provenance_lines
+from genlab.report.tables import Table
+from genlab.report.verdict import CLASS_COLUMNS, classes_of, verdict
+from genlab.runs import checkpoint
+from genlab.runs.directory import RunDirectory
+from genlab.runs.open import OpenRun
+from genlab.runs.sampling import sampling_words
+from genlab.studio.follow import Follower
+
+Document = dict[str, Any]
+
+
+def run_document(name: str, run: RunDirectory, rows: Follower) -> Document:
+    """A run's page, but for its pictures and the points of its curves.
+
+    Raises:
+        DataError: its provenance is damaged.
+    """
+    recipe, provenance = run.trained_by(), run.provenance
+    family, record, last = FAMILIES[recipe.family], kept.read(run, kept.FULL_FILE), run.last_row()
+    there = [
+        {**asdict(plot), "curves": [asdict(curve) for curve in plot.curves if curve.column in rows.columns]}
+        for plot in plots(recipe, "objective" in provenance["own"])
+    ]
+    said = verdict(recipe, [last] if last else [], record, classes_of(record or NOTHING))
+    return {
+        "run": name,
+        "title": run.path.name,
+        "lead": f"{recipe.description}; seed {provenance['seed']}, {provenance['data']['images']:,} images of "
+        f"{PurePath(recipe.data.name).name}",
+        "family": recipe.family,
+        **live(run),
+        "plots": [plot for plot in there if plot["curves"]],
+        "row_names": provenance["data"]["class_names"] if recipe.conditional else [],
+        "classes": provenance["data"]["class_names"],
+        "side": recipe.data.size,
+        "channels": recipe.data.channels,
+        "drawn": "as the loop gave them" if family.own_loop else sampling_words(OpenRun(run)),
+        "verdict": said.sentence,
+        "numbers": [asdict(number) for number in said.numbers],
+        "quality": None if record is None else _table(words.table(record)),
+        "protocol": "" if record is None else words.protocol(record),
+        "class_columns": [list(pair) for pair in CLASS_COLUMNS],
+        "recipe": files.dump(recipe),
+        "provenance": provenance_lines(recipe, provenance, last),
+        "command": again(recipe, provenance).command,
+        "can": _abilities(family, run),
+        "damaged_rows": rows.damaged,
+    }
+
+
+NOTHING: Mapping[str, Any] = {"classes": []}
+
+
+def live(run: RunDirectory) -> Document:
+    """What changes of a run while it trains: where it stands, its samples and evaluations, what is wrong."""
+    try:
+        status = run.status
+    except DataError as error:
+        status = {"state": "damaged", "step": 0, "reason": str(error).splitlines()[0]}
+    keys = ("state", "step", "total_steps", "seconds", "reason")
+    return {
+        "status": {key: status.get(key) for key in keys},
+        "samples": run.steps("samples", ".png"),
+        "snapshots": run.steps("snapshots", ".safetensors"),
+        "evaluations": run.steps("evaluations", ".json"),
+        "has_real": (run.path / "samples" / "real.png").exists(),
+        **diagnosis_document(run, status.get("total_steps")),
+    }
+
+
+def diagnosis_document(run: RunDirectory, total: int | None) -> Document:
+    """What is wrong with a run, since when; or that nothing is."""
+    try:
+        found = diagnosis_of(run, keep=False)
+        recipe, provenance = run.trained_by(), run.provenance
+    except GenlabError:
+        return {"findings": [], "healthy": "", "unknown": []}
+    return {
+        "findings": [
+            {
+                "name": each.name,
+                "level": each.level,
+                "since": each.since,
+                "until": each.until,
+                "lines": findings.lines(each, run.path.name, recipe, provenance, total),
+                "changes": dict(each.changes),
+            }
+            for each in found.findings
+        ],
+        "healthy": "" if found.lasting or not found.step else findings.HEALTHY.partition("  ")[2],
+        "unknown": findings.unknown(found.unknown) if found.step else [],
+    }
+
+
+def evaluation_document(run: RunDirectory, step: int | None) -> Document:
+    """The evaluation nearest to a step, or the full one where no step is given: its classes and numbers.
+
+    Raises:
+        DataError: there is none.
+    """
+    if step is None:
+        record = kept.read(run, kept.FULL_FILE)
+    else:
+        there = run.steps("evaluations", ".json")
+        step = _nearest(there, step)
+        record = None if step is None else kept.read(run, f"step-{step:06d}.json")
+    if record is None:
+        raise DataError(f"{run.path.name} was not evaluated then")
+    times = words.times_real(record)
+    return {
+        "step": step,
+        "samples": record["protocol"]["samples"],
+        "times_real": times,
+        "classes": record["classes"],
+        "metrics": {
+            name: {"title": words.title(name), "text": words.number(name, each["value"])}
+            for name, each in record["metrics"].items()
+            if each["value"] is not None
+        },
+    }
+
+
+def _nearest(steps: Sequence[int], wanted: int) -> int | None:
+    return min(steps, key=lambda at: (abs(at - wanted), at), default=None)
+
+
+def compare_document(runs: Mapping[str, RunDirectory]) -> Document:
+    """What `genlab compare` says of runs, of what is measured of them: nothing is measured for it.
+
+    Raises:
+        DataError: a provenance is damaged.
+    """
+    records = {name: record for name, run in runs.items() if (record := kept.read(run, kept.FULL_FILE)) is not None}
+    page = compare_page(runs, records)
+    labels = [row[0] for row in page.runs.rows]
+    return {
+        "lead": page.lead,
+        "verdict": page.verdict,
+        "labels": dict(zip(runs, labels, strict=True)),
+        "tables": [
+            {"heading": heading, **_table(table)}
+            for heading, table in (
+                ("Settings over their seeds", page.settings),
+                ("Quality", page.quality),
+                ("At the end", page.ends),
+                ("By class", page.classes),
+                ("What differs", page.differences),
+                ("Runs", page.runs),
+                ("Machine and time", page.machines),
+            )
+            if table is not None
+        ],
+        "protocol": page.protocol,
+        "unmeasured": [name for name, run in runs.items() if name not in records and _draws(run)],
+        "curves": [
+            {
+                "title": figure.title,
+                "caption": figure.caption,
+                "log": "distance" in figure.column or figure.column.startswith("grad"),
+                "lines": [
+                    {
+                        "run": list(runs)[k],
+                        "label": labels[k],
+                        "x": points.x.tolist(),
+                        "y": [None if y != y else y for y in points.y.tolist()],
+                        "block": points.block,
+                    }
+                    for k, points in figure.found.items()
+                ],
+            }
+            for figure in page.figures
+        ],
+        "samples": {name: run.steps("samples", ".png") for name, run in runs.items()},
+        "frames_caption": page.frames_caption,
+    }
+
+
+def _draws(run: RunDirectory) -> bool:
+    return FAMILIES[run.trained_by().family].sampling is not None
+
+
+def _abilities(family: Family, run: RunDirectory) -> dict[str, bool]:
+    """What can be asked of a run's networks: nothing of one whose networks are its caller's, or that has none."""
+    has_weights = bool(checkpoint.found(run.checkpoints)) or bool(run.steps("snapshots", ".safetensors"))
+    own = True
+    with suppress(GenlabError):
+        own = bool(run.provenance["own"])
+    here = has_weights and not own and not family.own_loop
+    return {
+        "draw": here and family.sampling is not None,
+        "axes": here and family.sampling is not None and family.sampling.axes,
+        "encode": here and family.encoding is not None,
+        "name": here and family.naming is not None,
+        "score": here and family.scoring is not None,
+        "train": not own and not family.own_loop,
+    }
+
+
+def _table(table: Table) -> Document:
+    return {
+        "title": table.title,
+        "columns": list(table.columns),
+        "rows": [list(row) for row in table.rows],
+        "numeric": list(table.numeric),
+    }

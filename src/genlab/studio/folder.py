@@ -1,0 +1,125 @@
+"""The runs in a folder, each looked at again only when its files have changed; ids are looked up here, never opened."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from genlab.errors import StorageError
+from genlab.runs.directory import RunDirectory, list_runs
+from genlab.runs.listing import FACTS, state_of
+from genlab.studio.follow import Follower
+
+TOLD_BY = ("status.json", "provenance.json", "recipe.yaml", "diagnosis.json", "evaluations", "samples", "checkpoints")
+"""What changes in a run where something about it changes, beside its rows."""
+UNSEEN = "not looked at yet"
+SPARKS = 40
+COURSES = ("frechet_distance", "test_accuracy", "loss", "loss_g")
+"""Whose course stands beside a run in the list: the first that it has."""
+
+
+class Folder:
+    """The runs under a root, with what was found out about each.
+
+    Args:
+        root: may be missing, be read only, and change at any time.
+        shipped: folders of runs that come with the package; shown where the root has none.
+    """
+
+    def __init__(self, root: Path, shipped: Sequence[Path] = ()) -> None:
+        self.root = root
+        self._shipped = shipped
+        self._lock = threading.Lock()
+        self._runs: dict[str, RunDirectory] = {}
+        self._known: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        self._followed: dict[str, Follower] = {}
+
+    def find(self, name: str) -> RunDirectory | None:
+        """The run of that name in the folder as it is now; None where there is none."""
+        with self._lock:
+            run = self._runs.get(name)
+            if run is None or not run.path.is_dir():
+                self._scan()
+                run = self._runs.get(name)
+            return run
+
+    def listing(self, patience: float = 0.5) -> list[dict[str, Any]]:
+        """`runs.listing.state_of` of each run, with `course`: some numbers of its course, and which.
+
+        Args:
+            patience: seconds after which runs that were not looked at before are given by their name alone, with the
+                state "not looked at yet"; the next call goes on from there.
+
+        Raises:
+            StorageError: the folder may not be read.
+        """
+        with self._lock:
+            self._scan()
+            for name in self._known.keys() - self._runs.keys():
+                self._known.pop(name)
+                self._followed.pop(name, None)
+            end = time.monotonic() + patience
+            return [self._facts(name, run, time.monotonic() < end) for name, run in self._runs.items()]
+
+    def rows(self, name: str, run: RunDirectory) -> Follower:
+        """The rows of a run, up to now."""
+        with self._lock:
+            follower = self._followed.setdefault(name, Follower(run.path / "metrics.jsonl"))
+            follower.read()
+            return follower
+
+    @property
+    def shows_shipped(self) -> bool:
+        """Whether the runs are those of the package, since there are no others."""
+        return bool(self._runs) and all(not run.path.is_relative_to(self.root) for run in self._runs.values())
+
+    def _scan(self) -> None:
+        try:
+            found = list_runs(self.root, deep=True)
+        except FileNotFoundError as error:  # Removed while it was read.
+            raise StorageError(f"{self.root}: {error.strerror}") from None
+        self._runs = {run.path.relative_to(self.root).as_posix(): run for run in found}
+        if not self._runs:
+            self._runs = {path.name: RunDirectory(path) for path in self._shipped}
+
+    def _facts(self, name: str, run: RunDirectory, has_time: bool) -> dict[str, Any]:
+        signs = signs_of(run.path)
+        known_by, known = self._known.get(name, (None, None))
+        if known is not None and (not has_time or (known_by == signs and known["state"] != "running")):
+            return known
+        if not has_time:
+            return {"run": name, "state": UNSEEN, **dict.fromkeys(FACTS), "course": None}
+        facts = {**state_of(run), "run": name, "course": _course(run)}
+        self._known[name] = (signs, facts)
+        return facts
+
+
+def signs_of(path: Path) -> tuple[Any, ...]:
+    """What tells whether a run has changed, without reading it."""
+    found: list[Any] = []
+    for name in TOLD_BY:
+        try:
+            found.append(os.stat(path / name).st_mtime_ns)
+        except OSError:
+            found.append(None)
+    try:
+        found.append(os.stat(path / "metrics.jsonl").st_size)
+    except OSError:
+        found.append(None)
+    return tuple(found)
+
+
+def _course(run: RunDirectory) -> dict[str, Any] | None:
+    """At most `SPARKS` values of the first of `COURSES`, from the ends of the file: a long one is not read for that."""
+    follower = Follower(run.path / "metrics.jsonl")
+    follower.read()
+    for column in COURSES:
+        if column in follower.columns:
+            values = follower.curve(column, most=SPARKS)["y"]
+            if len(values) > 1:
+                return {"column": column, "values": values}
+    return None

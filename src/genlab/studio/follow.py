@@ -1,0 +1,153 @@
+"""The metric rows of a run that may still be training: each byte is read once, each column kept as numbers."""
+
+from __future__ import annotations
+
+import math
+import os
+from array import array
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genlab.families.base import BLOCK
+from genlab.runs.rows import checked
+
+Floats = NDArray[np.float64]
+
+MOST = 1200
+"""Points of a curve: as many as a wide screen has columns for."""
+ABSENT, NOT_FINITE = math.nan, math.inf
+"""A row without the column, and one whose value was no number."""
+
+
+class Follower:
+    """The columns of a metrics.jsonl, as far as it was read.
+
+    Attributes:
+        columns: name -> values, one for each row, `ABSENT` or `NOT_FINITE` where there is none.
+        damaged: lines that are not what was written.
+        began: how often the file was read from its start: a resumed run cuts its rows back.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.began = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self.columns: dict[str, array[float]] = {"step": array("d")}
+        self.damaged = 0
+        self._offset, self._file = 0, (-1, -1)
+        self._last = b""
+        self.began += 1
+
+    def __len__(self) -> int:
+        return len(self.columns["step"])
+
+    def read(self) -> int:
+        """Take in what was appended since; the number of new rows. A file that is gone has none."""
+        try:
+            with self._path.open("rb") as file:
+                found = os.fstat(file.fileno())
+                if self._is_another(file, (found.st_dev, found.st_ino), found.st_size):
+                    self._forget()
+                    self._file = (found.st_dev, found.st_ino)
+                file.seek(self._offset)
+                content = file.read()
+        except OSError:
+            return 0
+        whole = content[: content.rfind(b"\n") + 1]
+        if not whole:
+            return 0
+        before = len(self)
+        lines = [checked(line) for line in whole.splitlines(keepends=True)]
+        rows = [row for row in lines if row is not None]
+        self.damaged += len(lines) - len(rows)
+        self._append(rows)
+        self._offset += len(whole)
+        self._last = whole[-64:]
+        return len(self) - before
+
+    def _is_another(self, file: Any, identity: tuple[int, int], size: int) -> bool:
+        """Whether this is not the file that was read, or one whose rows were cut back and written anew."""
+        if identity != self._file or size < self._offset:
+            return True
+        file.seek(self._offset - len(self._last))
+        return bool(file.read(len(self._last)) != self._last)
+
+    def _append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        for name in {name for row in rows for name in row} - self.columns.keys():
+            self.columns[name] = array("d", [ABSENT]) * len(self)
+        for name, column in self.columns.items():
+            if name != "step":
+                column.extend([_number(row.get(name, ABSENT)) for row in rows])
+        self.columns["step"].extend([row["step"] for row in rows])
+
+    def since(self, row: int) -> dict[str, list[float | None]]:
+        """The rows from number `row` on, by column; None where there is no number."""
+        return {
+            name: [value if math.isfinite(value) else None for value in column[row:]]
+            for name, column in self.columns.items()
+            if any(not math.isnan(value) for value in column[row:])
+        }
+
+    def curve(self, name: str, first: float = -math.inf, last: float = math.inf, most: int = MOST) -> dict[str, Any]:
+        """The rows that have a column, between two steps; more than `most` as means of blocks of equally many rows.
+
+        `x`, `y`: step (of a block its last row's) and value: the mean over the steps since the last row, where that was
+        logged, else the value of that step; None where it was not finite. `low`, `high`: 10 % and 90 % quantile over
+        these steps; of a block without such the least and the largest value; empty where there are neither. `block`:
+        rows of a point.
+        """
+        steps = np.array(self.columns["step"])
+        values = self._array(name)
+        there = ~np.isnan(values) & (steps >= first) & (steps <= last)
+        mean, low, high = (self._array(f"{name}{end}")[there] for end in BLOCK)
+        x, y = steps[there], np.where(np.isfinite(mean), mean, values[there])
+        block = math.ceil(len(x) / most) or 1
+        if block > 1:
+            starts = np.arange(0, len(x), block)
+            x = x[np.append(starts[1:], len(x)) - 1]
+            if np.isnan(low).all():
+                low, high = _least(y, starts), -_least(-y, starts)
+            else:
+                low, high = _mean(low, starts), _mean(high, starts)
+            y = _mean(y, starts)
+        band = bool(np.isfinite(low).any())
+        return {
+            "x": x.tolist(),
+            "y": _plain(y),
+            "low": _plain(low) if band else [],
+            "high": _plain(high) if band else [],
+            "block": block,
+        }
+
+    def _array(self, name: str) -> Floats:
+        found = self.columns.get(name)
+        return np.full(len(self), ABSENT) if found is None else np.array(found)
+
+
+def _mean(values: Floats, starts: NDArray[np.int64]) -> Floats:
+    """Of each block the mean of its finite values; infinite where it has none."""
+    finite = np.isfinite(values)
+    counts = np.add.reduceat(finite.astype(np.float64), starts)
+    sums = np.add.reduceat(np.where(finite, values, 0.0), starts)
+    return np.asarray(np.divide(sums, counts, out=np.full(len(starts), NOT_FINITE), where=counts > 0))
+
+
+def _least(values: Floats, starts: NDArray[np.int64]) -> Floats:
+    """Of each block the least of its finite values; infinite where it has none."""
+    return np.asarray(np.minimum.reduceat(np.where(np.isfinite(values), values, NOT_FINITE), starts))
+
+
+def _number(value: object) -> float:
+    if isinstance(value, float):
+        return value
+    return float(value) if isinstance(value, int) and abs(value) < 2**1000 else NOT_FINITE
+
+
+def _plain(values: Floats) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values.tolist()]

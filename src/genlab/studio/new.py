@@ -1,0 +1,162 @@
+"""Trainings that a page asks for: which fields there are, what is wrong with what was typed, how long it would take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from genlab.data import load
+from genlab.errors import GenlabError, RecipeError, UsageError
+from genlab.recipe import files
+from genlab.recipe.draft import Draft
+from genlab.runs.directory import RunDirectory
+from genlab.runs.names import check_name
+from genlab.training.assemble import settle
+
+SHORT = ("data.name", "budget.minutes", "budget.epochs")
+"""The fields that every page shows; learning rates follow, and the rest of the schema is folded away."""
+LONGEST = 200
+"""Characters of a value."""
+FAILURES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
+    "learning rate too large": (
+        "A learning rate a hundred times too large: the first steps throw the weights away.",
+        "quick-mnist-unconditional",
+        {"optimisers.both.lr": 0.4},
+    ),
+    "one number as z": (
+        "z is a single number: there is no room for ten digits in many styles, and classes go missing.",
+        "quick-mnist-unconditional",
+        {"networks.latent": 1},
+    ),
+    "a class that nobody asks for": (
+        "G is told a class, D is not: nothing asks G to draw what it was told.",
+        "quick-mnist",
+        {"networks.discriminator.kind": "dcgan", "networks.discriminator.normalise_first": False,
+         "objective.classification": None},
+    ),
+    "a KL term that weighs too much": (
+        "The KL term of a VAE weighs 500 times as much as it should: the code says nothing, all images are one.",
+        "s4-vae",
+        {"objective.beta": 500.0, "objective.reconstruction": "sum", "objective.kl": "sum", "networks.latent": 8},
+    ),
+}  # fmt: skip
+"""Known failures: what is wrong, the recipe, its changes."""
+BRIEF: Mapping[str, Any] = {"budget.max_steps": 1200, "logging.evaluation": "cheap", "logging.sample_every": 100}
+"""Of a failure that is started to be watched: a minute or two."""
+
+
+def recipes() -> list[dict[str, str]]:
+    """Every recipe that comes with the package."""
+    return [
+        {"name": recipe.name, "description": recipe.description, "family": recipe.family}
+        for recipe in map(files.load, files.names())
+    ]
+
+
+def failures() -> list[dict[str, Any]]:
+    """The failures that can be started from a page."""
+    return [
+        {"name": name, "words": words, "recipe": recipe, "overrides": {**BRIEF, **changes}}
+        for name, (words, recipe, changes) in FAILURES.items()
+    ]
+
+
+def fields(source: str | Path) -> list[dict[str, Any]]:
+    """Every field of a recipe: path, value as it is typed, whether it stands at the top.
+
+    Raises:
+        UsageError: no such recipe.
+    """
+    leaves = files.leaves(files.load(source))
+    rates = [path for path in leaves if path.endswith(".lr")]
+    return [
+        {"path": path, "value": typed(value), "short": path in SHORT or path in rates}
+        for path, value in leaves.items()
+        if path not in ("schema", "name", "family", "description")
+    ]
+
+
+def typed(value: Any) -> str:
+    """A value as it is written in a recipe."""
+    if isinstance(value, str):
+        return value
+    return str(yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip())
+
+
+def read(told: object) -> dict[str, Any]:
+    """The overrides that a page sends, each value read as in a recipe.
+
+    Raises:
+        UsageError: not paths and short texts.
+    """
+    if not isinstance(told, Mapping) or len(told) > 200:
+        raise UsageError("changes: a field's path -> its value")
+    found: dict[str, Any] = {}
+    for path, value in told.items():
+        if not isinstance(path, str) or len(path) > LONGEST:
+            raise UsageError("changes: a field's path is short text")
+        if isinstance(value, str):
+            if len(value) > LONGEST:
+                raise UsageError(f"{path}: at most {LONGEST} characters")
+            try:
+                value = yaml.safe_load(value)
+            except yaml.YAMLError:
+                raise UsageError(f"{path}: {value[:60]!r} cannot be read") from None
+        if isinstance(value, Mapping):
+            raise UsageError(f"{path}: a section is changed field by field")
+        found[path] = value
+    return found
+
+
+def problems(source: str | Path, overrides: Mapping[str, Any], name: str | None, root: Path) -> list[dict[str, str]]:
+    """What is wrong, each with the field that it is about ("" where it is about none); nothing is trained.
+
+    A dataset is read only where the rest is in order.
+    """
+    found: list[str] = []
+    try:
+        draft = Draft(source, overrides)
+        found += draft.problems
+    except RecipeError as error:
+        found += error.problems
+    except GenlabError as error:
+        return [_placed(str(error).splitlines()[0])]
+    if not found:
+        try:
+            settle(source, overrides, given=load)
+        except RecipeError as error:
+            found += error.problems
+        except GenlabError as error:
+            found.append(f"data.name: {str(error).splitlines()[0]}")
+    told = [_placed(line) for line in found]
+    try:
+        check_name(name or None, root)
+    except GenlabError as error:
+        told.append({"path": "name", "words": str(error).splitlines()[0]})
+    return told
+
+
+def _placed(line: str) -> dict[str, str]:
+    """A problem at its field: messages begin with the path."""
+    word = line.split(" ")[0].rstrip(":,;")
+    return {"path": word if "." in word or word in ("ema", "augmentation") else "", "words": line}
+
+
+def source_of(told: Mapping[str, Any], find: Any) -> str | Path:
+    """The recipe that a page names: a built-in one, or a run's.
+
+    Raises:
+        UsageError: no such recipe, no such run.
+    """
+    recipe, run = told.get("recipe"), told.get("run")
+    if isinstance(run, str):
+        found: RunDirectory | None = find(run)
+        if found is None:
+            raise UsageError("no such run")
+        return found.path / "recipe.yaml"
+    if not isinstance(recipe, str) or recipe not in files.names():
+        raise UsageError("no such recipe")
+    return recipe

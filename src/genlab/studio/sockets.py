@@ -1,0 +1,162 @@
+"""The two sockets: a run that somebody watches sends what is new, sliders that somebody moves get their pictures.
+
+A run that a hundred pages show is looked at once a second, not a hundred times. Of slider positions only the newest is
+drawn: one that came while another was being drawn replaces what waited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from contextlib import suppress
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from genlab.errors import GenlabError
+from genlab.studio import documents
+from genlab.studio.addresses import parsed
+from genlab.studio.explore import Place
+from genlab.studio.folder import signs_of
+from genlab.studio.state import Studio
+
+EVERY = 1.0
+"""Seconds between two looks at a run that is watched."""
+JUMP = 400
+"""New rows at once from which a page had better fetch its curves anew."""
+LONGEST = 8192
+"""Bytes of a message about sliders."""
+
+
+class Watch:
+    """The runs that pages watch: one look a second at each, whatever the number of pages."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._pages: dict[str, set[asyncio.Queue[str]]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Send a page what is new of its run, until it is closed."""
+        name = socket.query_params.get("run", "")
+        await socket.accept()
+        queue: asyncio.Queue[str] = asyncio.Queue(8)
+        self._pages.setdefault(name, set()).add(queue)
+        if name not in self._tasks:
+            self._tasks[name] = asyncio.create_task(self._look(name))
+        gone = asyncio.create_task(_closed(socket))
+        try:
+            while not gone.done():
+                news = asyncio.create_task(queue.get())
+                await asyncio.wait({gone, news}, return_when=asyncio.FIRST_COMPLETED)
+                if news.done():
+                    await socket.send_text(news.result())
+                else:
+                    news.cancel()
+        except (WebSocketDisconnect, RuntimeError):
+            pass
+        finally:
+            gone.cancel()
+            self._pages[name].discard(queue)
+            if not self._pages[name]:
+                del self._pages[name]
+                self._tasks.pop(name).cancel()
+
+    async def _look(self, name: str) -> None:
+        signs: Any = None
+        seen = None
+        while True:
+            try:
+                run = self._studio.find(name)
+                now = await run_in_threadpool(signs_of, run.path)
+                if now != signs or seen is None:
+                    signs = now
+                    seen, message = await run_in_threadpool(self._news, name, seen)
+                    self._send(name, message)
+            except GenlabError as error:
+                self._send(name, json.dumps({"error": str(error).splitlines()[0]}))
+                signs = None
+            await asyncio.sleep(EVERY)
+
+    def _news(self, name: str, seen: tuple[int, int] | None) -> tuple[tuple[int, int], str]:
+        """(rows so far and how often the file began, what is new since)."""
+        run = self._studio.find(name)
+        rows = self._studio.folder.rows(name, run)
+        at = (rows.began, len(rows))
+        news: dict[str, Any] = {**documents.live(run), "rows": {}, "anew": False}
+        if seen is not None and seen[0] == at[0] and at[1] - seen[1] <= JUMP:
+            news["rows"] = rows.since(seen[1])
+        elif seen is not None:
+            news["anew"] = True
+        return at, json.dumps(news)
+
+    def _send(self, name: str, message: str) -> None:
+        for queue in self._pages.get(name, ()):
+            if queue.full():  # A page that does not keep up fetches everything once it does.
+                queue.get_nowait()
+                message = json.dumps({"anew": True})
+            queue.put_nowait(message)
+
+
+async def _closed(socket: WebSocket) -> None:
+    """Return when the page is gone."""
+    with suppress(WebSocketDisconnect, RuntimeError):
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass
+
+
+class Moves:
+    """Sliders that a page moves: the newest position is drawn, as soon as the one before is."""
+
+    def __init__(self, studio: Studio, socket: WebSocket) -> None:
+        self._studio, self._socket = studio, socket
+        self._newest: dict[str, Any] | None = None
+        self._came = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Draw until the page is closed."""
+        await self._socket.accept()
+        drawing = asyncio.create_task(self._draw())
+        try:
+            while True:
+                text = await self._socket.receive_text()
+                if len(text) > LONGEST:
+                    break
+                self._newest = parsed(text.encode())
+                self._came.set()
+        except (WebSocketDisconnect, RuntimeError, GenlabError, KeyError):
+            pass
+        finally:
+            drawing.cancel()
+            with suppress(RuntimeError):
+                await self._socket.close()
+
+    async def _draw(self) -> None:
+        while True:
+            await self._came.wait()
+            self._came.clear()
+            told, self._newest = self._newest, None
+            if told is not None:
+                await self._socket.send_bytes(await self._studio.draw(self._made, told))
+
+    def _made(self, told: dict[str, Any]) -> bytes:
+        """A header in JSON behind its length, the image, the strip of classes."""
+        header: dict[str, Any] = {"id": told.get("id")}
+        pictures: list[bytes] = []
+        try:
+            step = told.get("step")
+            run = self._studio.find(told.get("run"))
+            opened = self._studio.explorers.of(run, step if type(step) is int else None)
+            given = told.get("place")
+            place = Place.of(given if isinstance(given, dict) else {})
+            pictures.append(opened.image(place))
+            if opened.recipe.conditional:
+                pictures.append(opened.classes(place))
+            header["values"] = opened.values(place)
+        except GenlabError as error:
+            header["error"] = str(error).splitlines()[0]
+        header["sizes"] = [len(each) for each in pictures]
+        head = json.dumps(header).encode()
+        return struct.pack(">I", len(head)) + head + b"".join(pictures)

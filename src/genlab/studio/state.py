@@ -1,0 +1,52 @@
+"""What all addresses of the studio share: the runs, the trainings, the networks that are open, the drawing thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from genlab.errors import GenlabError
+from genlab.runs.directory import RunDirectory
+from genlab.studio.explore import Explorers
+from genlab.studio.folder import Folder
+from genlab.studio.jobs import Jobs
+
+
+class NotThere(GenlabError):
+    """What an address names does not exist, or not any more."""
+
+
+class Studio:
+    """The state of a studio.
+
+    Args:
+        root: the folder of the runs.
+        shipped: runs that are shown where it has none.
+    """
+
+    def __init__(self, root: Path, shipped: tuple[Path, ...] = ()) -> None:
+        self.folder, self.jobs, self.explorers = Folder(root, shipped), Jobs(root), Explorers()
+        # One thread draws: beside a training there is no core for a second one.
+        self._artist = ThreadPoolExecutor(1, "artist")
+
+    def find(self, name: object) -> RunDirectory:
+        """The run of that name.
+
+        Raises:
+            NotThere: there is none.
+        """
+        run = self.folder.find(name) if isinstance(name, str) else None
+        if run is None:
+            raise NotThere("there is no such run (any more)")
+        return run
+
+    async def draw(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Do something on the drawing thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._artist, work, *given)
+
+    def close(self) -> None:
+        """End the drawing thread; trainings go on."""
+        self._artist.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,57 @@
+// Which view an address shows. Every view is an address, so that Back and a link work.
+import { failed, fill, h } from "./dom.js";
+import { view as explore } from "./explore.js";
+import { view as runs } from "./runs.js";
+import { view as run } from "./run.js";
+import { view as compare } from "./compare.js";
+import { view as fresh } from "./new.js";
+import { view as broken } from "./break.js";
+
+const VIEWS = {
+  "/": { view: explore, page: "/explore", title: "Explore" },
+  "/explore": { view: explore, page: "/explore", title: "Explore" },
+  "/runs": { view: runs, page: "/runs", title: "Runs" },
+  "/run": { view: run, page: "/runs", title: "Run" },
+  "/compare": { view: compare, page: "/compare", title: "Compare" },
+  "/new": { view: fresh, page: "/new", title: "New run" },
+  "/break": { view: broken, page: "/break", title: "Break it" },
+};
+const PAGES = [["/explore", "Explore"], ["/runs", "Runs"], ["/compare", "Compare"], ["/new", "New run"], ["/break", "Break it"]];
+
+let leave = null;
+
+export function go(place) {
+  history.pushState(null, "", place);
+  show();
+}
+
+async function show() {
+  const main = document.getElementById("view"), here = VIEWS[location.pathname] || VIEWS["/"];
+  if (leave) leave();
+  leave = null;
+  document.title = `${here.title} - genlab studio`;
+  fill(document.getElementById("pages"), ...PAGES.map(([place, title]) =>
+    h("li", {}, h("a", { href: place, "aria-current": here.page === place ? "page" : null }, title))));
+  const stage = h("div", {});
+  fill(main, stage);
+  try {
+    leave = await here.view(stage, go);
+  } catch (error) {
+    fill(stage, h("h1", {}, here.title), failed(error));
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href]");
+  if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || link.download || link.target) return;
+  const place = new URL(link.href);
+  if (place.origin !== location.origin || place.pathname.startsWith("/api/") || place.hash) return;
+  event.preventDefault();
+  go(place.pathname + place.search);
+  document.getElementById("view").focus({ preventScroll: true });
+  scrollTo(0, 0);
+});
+addEventListener("popstate", show);
+if (new URLSearchParams(location.search).has("present")) sessionStorage.setItem("present", "1");
+document.documentElement.classList.toggle("present", sessionStorage.getItem("present") === "1");
+show();

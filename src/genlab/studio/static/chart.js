@@ -1,0 +1,181 @@
+// Curves: one cursor for all charts of a page, zoom by dragging, smoothing that says that it is on.
+import { fill, h, number } from "./dom.js";
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const colour = (k) => getComputedStyle(document.documentElement).getPropertyValue(`--c${(k % 7) + 1}`).trim();
+const soft = () => getComputedStyle(document.documentElement).getPropertyValue("--soft").trim();
+const line = () => getComputedStyle(document.documentElement).getPropertyValue("--line").trim();
+const DASHES = [[], [8, 4], [2, 4], [10, 4, 2, 4]];
+
+// Exponential moving average over steps; what was not measured stays empty.
+export function smoothed(values, strength) {
+  if (!strength) return values;
+  let mean = null;
+  return values.map((value) => {
+    if (value === null || value === undefined) return value;
+    mean = mean === null ? value : strength * mean + (1 - strength) * value;
+    return mean;
+  });
+}
+
+// One set of positions for curves that were measured at different steps.
+export function joined(lines) {
+  const places = [...new Set(lines.flatMap((each) => each.x))].sort((a, b) => a - b);
+  const at = new Map(places.map((x, k) => [x, k]));
+  return [places, ...lines.map((each) => {
+    const y = new Array(places.length).fill(undefined);
+    each.x.forEach((x, k) => { y[at.get(x)] = each.y[k]; });
+    return y;
+  })];
+}
+
+export class Chart {
+  // about: {title, caption, y_label, log, levels}; lines: [{label, x, y, block}]
+  constructor(about, { onStep, sync } = {}) {
+    this.about = about;
+    this.onStep = onStep;
+    this.sync = sync || "charts";
+    this.lines = [];
+    this.strength = 0;
+    this.step = null;
+    this.legend = h("div", { class: "legend" });
+    this.place = h("div", { role: "img", "aria-label": `${about.title}: a chart; its numbers follow the cursor` });
+    this.note = h("p", { class: "small" });
+    this.element = h("div", { class: "chart" }, h("h3", {}, about.title), this.legend, this.place, this.note);
+    this.observer = new ResizeObserver(() => this.resized());
+    this.observer.observe(this.element);
+    this.repaint = () => this.draw();
+    dark.addEventListener("change", this.repaint);
+  }
+
+  set(lines) {
+    this.lines = lines;
+    this.draw();
+  }
+
+  smooth(strength) {
+    this.strength = strength;
+    this.draw();
+  }
+
+  mark(step) {
+    this.step = step;
+    if (this.plot) this.plot.redraw(false);
+  }
+
+  resized() {
+    if (this.plot && this.element.clientWidth) this.plot.setSize({ width: this.element.clientWidth, height: this.height() });
+  }
+
+  height() {
+    return document.documentElement.classList.contains("present") ? 380 : 220;
+  }
+
+  draw() {
+    const zoom = this.plot && this.zoomed ? { ...this.plot.scales.x } : null;
+    if (this.plot) this.plot.destroy();
+    this.plot = null;
+    const there = this.lines.filter((each) => each.x.length);
+    if (!there.length || !window.uPlot) return;
+    const data = joined(there.map((each) => ({ x: each.x, y: smoothed(each.y, this.strength) })));
+    const edges = there.length <= 4 && !this.strength ? there.map((each, k) => ({ k, each })).filter(({ each }) => each.low && each.low.length) : [];
+    for (const { each } of edges) data.push(...joined([{ x: data[0], y: [] }, { x: each.x, y: each.low }, { x: each.x, y: each.high }]).slice(2));
+    const values = data.slice(1).flat().filter((value) => typeof value === "number");
+    const log = this.about.log && values.length && values.every((value) => value > 0);
+    const thick = document.documentElement.classList.contains("present") ? 4 : 1.8;
+    const few = data[0].length <= 60;
+    const axis = { stroke: soft(), grid: { stroke: line(), width: 1 }, ticks: { stroke: line() }, font: `${document.documentElement.classList.contains("present") ? 18 : 12}px system-ui, sans-serif` };
+    const options = {
+      width: this.element.clientWidth || 320,
+      height: this.height(),
+      scales: { x: { time: false }, y: { distr: log ? 3 : 1 } },
+      axes: [
+        { ...axis, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) },
+        { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))) },
+      ],
+      cursor: { sync: { key: this.sync, setSeries: false }, drag: { x: true, y: false }, points: { size: 6 } },
+      series: [{}, ...there.map((each, k) => ({
+        label: each.label, stroke: each.colour === undefined ? colour(k) : colour(each.colour), width: thick,
+        dash: DASHES[(each.dash === undefined ? (there.length <= 4 ? k : 0) : each.dash) % 4], spanGaps: true, points: { show: few, size: 5 },
+      })), ...edges.flatMap(() => [0, 1].map(() => ({ label: "", stroke: "transparent", width: 0, spanGaps: true, points: { show: false } })))],
+      bands: edges.map(({ each, k }, j) => ({ series: [there.length + 2 + 2 * j, there.length + 1 + 2 * j], fill: `${each.colour === undefined ? colour(k) : colour(each.colour)}2b` })),
+      hooks: {
+        setCursor: [(plot) => this.told(plot, there, data)],
+        draw: [(plot) => this.marks(plot)],
+        setSelect: [() => { this.zoomed = true; }],
+        ready: [(plot) => plot.over.addEventListener("dblclick", () => { this.zoomed = false; })],
+      },
+    };
+    this.plot = new window.uPlot(options, data, this.place);
+    if (zoom) this.plot.setScale("x", { min: zoom.min, max: zoom.max });
+    this.plot.over.addEventListener("click", () => {
+      const { idx } = this.plot.cursor;
+      if (idx !== null && idx !== undefined && this.onStep) this.onStep(data[0][idx]);
+    });
+    this.told(this.plot, there, data);
+    const block = Math.max(...there.map((each) => each.block || 1));
+    this.note.textContent = [
+      this.about.caption || "",
+      block > 1 ? `Each point is the mean of ${block} logged steps; drag to look closer.` : "",
+      this.strength ? `Smoothed: a moving average that keeps ${Math.round(100 * this.strength)} % from point to point.` : "",
+    ].filter(Boolean).join(" ");
+  }
+
+  told(plot, there, data) {
+    const at = plot.cursor.idx;
+    const row = at === null || at === undefined ? data[0].length - 1 : at;
+    const items = there.map((each, k) => {
+      let j = row;
+      while (j >= 0 && typeof data[k + 1][j] !== "number") j -= 1;
+      const mark = h("i", {});
+      mark.style.borderTopColor = each.colour === undefined ? colour(k) : colour(each.colour);
+      mark.style.borderTopStyle = (each.dash === undefined ? (there.length <= 4 ? k : 0) : each.dash) % 4 ? "dashed" : "solid";
+      return h("span", {}, mark, `${each.label} ${j < 0 ? "-" : number(data[k + 1][j])}`);
+    });
+    fill(this.legend, ...items, h("span", { class: "soft" }, `step ${data[0][row] === undefined ? "-" : data[0][row].toLocaleString("en")}`));
+  }
+
+  marks(plot) {
+    const pen = plot.ctx, { left, top, width, height } = plot.bbox;
+    pen.save();
+    pen.fillStyle = soft();
+    pen.strokeStyle = soft();
+    pen.lineWidth = devicePixelRatio;
+    pen.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+    for (const [value, words] of this.about.levels || []) {
+      const y = plot.valToPos(value, "y", true);
+      if (y < top || y > top + height || !Number.isFinite(y)) continue;
+      pen.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio]);
+      pen.beginPath();
+      pen.moveTo(left, y);
+      pen.lineTo(left + width, y);
+      pen.stroke();
+      pen.textAlign = "right";
+      pen.fillText(words, left + width - 4, y - 4);
+    }
+    for (const [step, words] of [...(this.about.marks || []), ...(this.step === null ? [] : [[this.step, ""]])]) {
+      const x = plot.valToPos(step, "x", true);
+      if (x < left || x > left + width) continue;
+      pen.setLineDash(words ? [5 * devicePixelRatio, 3 * devicePixelRatio] : []);
+      pen.beginPath();
+      pen.moveTo(x, top);
+      pen.lineTo(x, top + height);
+      pen.stroke();
+      if (words) {
+        pen.save();
+        pen.translate(x - 4, top + 4);
+        pen.rotate(-Math.PI / 2);
+        pen.textAlign = "right";
+        pen.fillText(words, 0, 0);
+        pen.restore();
+      }
+    }
+    pen.restore();
+  }
+
+  close() {
+    this.observer.disconnect();
+    dark.removeEventListener("change", this.repaint);
+    if (this.plot) this.plot.destroy();
+  }
+}

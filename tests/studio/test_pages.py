@@ -1,0 +1,179 @@
+"""The pages in a real browser: each shows what it should, on a desk and a phone, with no request to anywhere else."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from conftest import SMALL
+from served import HOSTILE, Served, until
+
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 640}
+PAGES = (
+    "/explore?run=gan", "/explore?run=vae", "/explore?run=classifier", "/runs", "/run?run=watched",
+    "/run?run=classifier", "/compare?run=gan&run=watched", "/compare", "/new", "/new?from=watched", "/break",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    assert found, "these tests need a browser: apt-get install chromium"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Visitor:
+    """A browser at a studio; whatever goes wrong on a page is kept."""
+
+    def __init__(self, browser: Browser, studio: Served, size: Any = DESK, scheme: Any = "light") -> None:
+        self.context: BrowserContext = browser.new_context(viewport=size, color_scheme=scheme, accept_downloads=True)
+        self.studio = studio
+        self.wrong: list[str] = []
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.page.on("console", lambda message: self.wrong.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", self._dialog)
+        self.page.on("request", self._asked)
+        self.page.goto(studio.url)
+
+    def _dialog(self, dialog: Any) -> None:
+        self.wrong.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _asked(self, request: Any) -> None:
+        if not request.url.startswith((self.studio.base + "/", "data:", f"blob:{self.studio.base}/")):
+            self.wrong.append(f"a request to {request.url}")
+
+    def go(self, place: str) -> Page:
+        self.page.goto(self.studio.base + place)
+        expect(self.page.locator("main h1")).to_be_visible()
+        expect(self.page.get_by_text("Loading ...")).to_have_count(0)
+        return self.page
+
+
+@pytest.fixture(params=[(DESK, "light"), (PHONE, "dark")], ids=["desk", "phone"])
+def visitor(browser: Browser, served: Served, request: pytest.FixtureRequest) -> Iterator[Visitor]:
+    made = Visitor(browser, served, *request.param)
+    yield made
+    made.context.close()
+    assert made.wrong == []
+
+
+def test_every_page_stands_alone_and_can_be_used_by_everybody(visitor: Visitor) -> None:
+    assert "token" not in visitor.page.url
+    axe = Axe()
+    for place in PAGES:
+        page = visitor.go(place)
+        page.wait_for_load_state("networkidle")
+        found = axe.run(page).response["violations"]
+        grave = [
+            (each["id"], each["nodes"][0]["html"][:150]) for each in found if each["impact"] in ("serious", "critical")
+        ]
+        assert grave == [], place
+        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], place  # type: ignore[index]
+
+
+def test_a_slider_moves_the_image_and_the_address(visitor: Visitor) -> None:
+    page = visitor.go("/explore?run=vae&z=0:1.5")
+    slider = page.get_by_label("unit 1", exact=True)
+    expect(slider).to_have_value("1.5")
+    before = page.evaluate("document.querySelector('canvas.pixels').toDataURL()")
+    slider.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_function("before => document.querySelector('canvas.pixels').toDataURL() !== before", arg=before)
+    page.wait_for_url(re.compile(r"z=0%3A1\.3"))
+    place = page.url
+    page.goto("about:blank")
+    page.goto(place)
+    expect(page.get_by_label("unit 1", exact=True)).to_have_value("1.3")
+    expect(page.get_by_text("What lies near")).to_be_visible()
+    expect(page.get_by_text("Map of z")).to_be_visible()
+    page.get_by_role("button", name="Interpolate to another z").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save this interpolation").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_step_slider_moves_everything_and_back_works(visitor: Visitor) -> None:
+    page = visitor.go("/runs")
+    page.get_by_role("link", name="watched", exact=True).click()
+    expect(page.get_by_role("heading", name="watched")).to_be_visible()
+    expect(page.get_by_text("Frechet distance").first).to_be_visible()
+    slider = page.get_by_label("Step of the samples")
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(page.locator(".scrub output")).to_have_text("step 4")
+    page.wait_for_url(re.compile("step=4"))
+    assert "step=4" in str(page.locator("img.pixels").first.get_attribute("src"))
+    expect(page.get_by_text("samples, at step 4")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+
+
+def test_names_from_runs_are_text(visitor: Visitor) -> None:
+    page = visitor.go("/runs")
+    expect(page.get_by_role("link", name=f"{HOSTILE}/gan", exact=True)).to_be_visible()
+    page.get_by_role("link", name=f"{HOSTILE}/gan", exact=True).click()
+    expect(page.get_by_role("heading", name="gan", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Explore", exact=True).last.click()
+    expect(page.locator("canvas.pixels").first).to_be_visible()
+    visitor.go("/runs?filter=%3Cscript%3Ealert(1)%3C%2Fscript%3E")
+    visitor.go("/run?run=%3Cimg%20src%3Da%20onerror%3Dalert(1)%3E")
+    expect(page.get_by_role("alert")).to_contain_text("there is no such run")
+    visitor.wrong = [words for words in visitor.wrong if "404" not in words]
+
+
+def test_somebody_draws_and_a_classifier_answers(browser: Browser, served: Served) -> None:
+    visitor = Visitor(browser, served)
+    page = visitor.go("/explore?run=classifier")
+    box = page.get_by_label("Draw here").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 100, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 110, box["y"] + 200, steps=5)
+    page.mouse.up()
+    expect(page.get_by_text("What the classifier says")).to_be_visible()
+    page.get_by_role("button", name="A test image").click()
+    expect(page.locator(".bars svg")).to_have_count(10)
+    visitor.context.close()
+    assert visitor.wrong == []
+
+
+def test_a_training_is_started_watched_and_named(browser: Browser, digits: Path, tmp_path: Path) -> None:
+    studio = Served(tmp_path)
+    try:
+        visitor = Visitor(browser, studio)
+        page = visitor.go("/new?recipe=quick-mnist&set.optimisers.generator.lr=-1")
+        expect(page.get_by_text("optimisers.generator.lr is -1; allowed: more than 0")).to_be_visible()
+        expect(page.get_by_role("button", name="Start the training")).to_be_disabled()
+        changes = {**SMALL, "data.name": str(digits), "optimisers.generator.lr": 3, "optimisers.discriminator.lr": 3,
+                   "budget.epochs": 40, "engine.threads": 1, "logging.sample_every": 40, "ema": None}  # fmt: skip
+        page.get_by_text("The whole recipe").click()
+        for path, value in changes.items():
+            field = page.locator(f'[id="field-{path}"]')
+            if field.count():
+                text = "" if value is None else str(value)
+                field.fill(text)
+        page.get_by_label("Name of the run").fill("mine")
+        expect(page.get_by_role("button", name="Start the training")).to_be_enabled()
+        page.get_by_role("button", name="Start the training").click()
+        page.wait_for_url(re.compile("run=mine"), timeout=60_000)
+        expect(page.locator(".finding.fault").first).to_contain_text("learning rate", timeout=60_000, ignore_case=True)
+        until(lambda: studio.get("run", run="mine")["status"]["state"] in ("finished", "failed"))
+        visitor.context.close()
+        assert [words for words in visitor.wrong if "404" not in words] == []
+    finally:
+        studio.close()
