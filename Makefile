@@ -11,7 +11,7 @@ help:                               ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
 		printf '%-11s %s\n' "$$name" "$$words"; done
 
-.PHONY: help demo test slow imitation imitated faults quality diagnosis findings remedies throughput speedrun waiting watching studies importing quick bench check lint docs format clean
+.PHONY: help demo test slow imitation imitated faults quality diagnosis findings remedies throughput speedrun waiting watching studio studies importing quick bench check lint docs format clean
 
 demo: $(VENV)/core.stamp            ## train quick-mnist for a minute and open its report
 	@$(BIN)/genlab train quick-mnist --minutes 1
@@ -64,6 +64,9 @@ speedrun: $(VENV)/core.stamp        ## time to quality, five seeds; most of an h
 
 waiting: $(VENV)/core.stamp         ## start, memory, beside other work; five minutes, into benchmarks/records
 	$(BIN)/python benchmarks/waiting.py
+
+studio: $(VENV)/dev.stamp           ## how fast the studio is, and what 100 pages cost a training; eight minutes, into benchmarks/records
+	$(BIN)/python benchmarks/studio.py
 
 watching: $(VENV)/core.stamp        ## what it costs to be watched and diagnosed; three minutes, into benchmarks/records
 	$(BIN)/python benchmarks/watching.py

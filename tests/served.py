@@ -19,6 +19,10 @@ from urllib.parse import urlencode
 import genlab
 from conftest import SMALL
 from genlab.api.run import Run
+from genlab.study import design
+from genlab.study.folder import Folder
+from genlab.study.plan import plan
+from plans import leave
 
 
 class Served:
@@ -35,7 +39,12 @@ class Served:
         command = [sys.executable, "-m", "genlab", "studio", "--port", "0", "--no-browser", "--runs", str(runs)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+            [*command, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+            cwd=runs.parent,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -111,4 +120,15 @@ def make_runs(root: Path, digits: Path, finished: Run) -> Path:
     shutil.copytree(root / "gan", root / HOSTILE / "gan")
     shutil.copytree(root / "gan", root / "damaged")
     (root / "damaged" / "provenance.json").write_text("{")
+    study: dict[str, Any] = {"schema": 1, "name": "lr", "question": "Which rate?", "recipe": "s4-classifier"}
+    study |= {"arms": {"low": {"optimiser.lr": 0.001}, "high": {"optimiser.lr": 0.01}}, "seeds": [0, 1]}
+    study |= {"overrides": quick, "quantities": {"right": {"kind": "column", "name": "test_accuracy"}}}
+    (root.parent / "lr.yaml").write_text(json.dumps(study))
+    (root.parent / "broken.yaml").write_text("{")
+    designed = plan(design.check(study, "lr"), root.parent)
+    folder = Folder(root.parent / "results" / "lr")
+    with folder.locked():
+        folder.begin(designed)
+    for cell in designed.cells:
+        leave(folder, designed, cell, value=0.5)
     return root

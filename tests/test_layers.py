@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent / "src" / "genlab"
 LINES = (Path(__file__).parent / "layers.txt").read_text("utf-8").splitlines()[1:]
 ORDER = {folder: names.split() for folder, _, names in (line.partition(": ") for line in LINES)}
 LOADED_BY = {
-    "torch": "engine data families runs training evaluation report api bench study/worker studio/explore",
+    "torch": "engine data families runs training evaluation report api bench study/worker studio/",
     "rich": "cli/ api/progress", "cyclopts": "cli", "ray": "study/cluster",
     "starlette": "studio", "uvicorn": "studio/server",
     "pyarrow": "data/sources/parquet", "matplotlib": "report", "jinja2": "report",

@@ -10,15 +10,21 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from conftest import SMALL
+from genlab.runs.directory import RunDirectory
+from genlab.studio.explore import Explorer
+from genlab.studio.handout import handout
+from genlab.studio.shipped import shipped
 from served import HOSTILE, Served, until
 
-DESK, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 640}
+DESK: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 360, "height": 640}
 PAGES = (
     "/explore?run=gan", "/explore?run=vae", "/explore?run=classifier", "/runs", "/run?run=watched",
-    "/run?run=classifier", "/compare?run=gan&run=watched", "/compare", "/new", "/new?from=watched", "/break",
+    "/run?run=classifier", "/compare?run=gan&run=watched", "/compare", "/new", "/new?from=watched", "/break", "/learn",
+    "/data?name=letters", "/studies", "/study?study=lr",
 )  # fmt: skip
 
 
@@ -150,6 +156,46 @@ def test_somebody_draws_and_a_classifier_answers(browser: Browser, served: Serve
     expect(page.locator(".bars svg")).to_have_count(10)
     visitor.context.close()
     assert visitor.wrong == []
+
+
+def test_a_half_step_is_made_covered_and_undone(browser: Browser, served: Served) -> None:
+    visitor = Visitor(browser, served)
+    page = visitor.go("/learn")
+    expect(page.get_by_text("0 half-steps")).to_be_visible()
+    page.keyboard.press("d")
+    expect(page.get_by_text("D moved: it says")).to_be_visible()
+    page.keyboard.press(".")
+    expect(page.get_by_text("What happens next?")).to_be_visible()
+    page.keyboard.press(".")
+    page.keyboard.press("g")
+    expect(page.get_by_text("G moved: D is the same")).to_be_visible()
+    expect(page.locator(".near img")).to_have_count(3)
+    page.keyboard.press("u")
+    expect(page.get_by_text("1 half-steps; 1 can be undone.")).to_be_visible()
+    visitor.context.close()
+    assert visitor.wrong == []
+
+
+def test_a_hand_out_follows_a_finger_without_a_studio(browser: Browser, tmp_path: Path) -> None:
+    for name in ("digits-vae", "digits-gan"):
+        run = next(path for path in shipped() if path.name == name)
+        content = handout(Explorer(RunDirectory(run), None))
+        assert len(content) < 1_000_000
+        file = tmp_path / f"{name}.html"
+        file.write_bytes(content)
+        context = browser.new_context(viewport=PHONE, has_touch=True, offline=True)
+        page = context.new_page()
+        page.on("pageerror", lambda error: pytest.fail(str(error)))
+        page.goto(file.as_uri())
+        shown = "document.getElementById('shown').toDataURL()"
+        before = page.evaluate(shown)
+        box = page.locator("#field").bounding_box()
+        assert box is not None
+        page.touchscreen.tap(box["x"] + 20, box["y"] + 20)
+        assert page.evaluate(shown) != before
+        assert page.locator("#said").inner_text() == ("0" if name == "digits-gan" else "")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        context.close()
 
 
 def test_a_training_is_started_watched_and_named(browser: Browser, digits: Path, tmp_path: Path) -> None:

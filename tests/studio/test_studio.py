@@ -390,3 +390,21 @@ def test_an_empty_folder_shows_them_and_is_left_alone(tmp_path: Path) -> None:
         studio.close()
     assert size(tmp_path) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_studies_and_datasets_are_shown_as_they_stand(served: Served) -> None:
+    (listed,) = served.get("studies")["studies"]
+    assert listed == {"study": "lr", "question": "Which rate?", "state": "4 of 4 runs done; complete"}
+    told = served.get("study", study="lr")
+    assert [row[0] for row in told["runs"]["rows"]] == ["low", "high"]
+    assert told["runs"]["rows"][0][1:] == ["done", "done"]
+    for name in ("../lr", "broken", "", "lr.yaml"):
+        assert served.ask(f"/api/study?study={quote(name)}")[0] == 404
+    names = served.get("datasets")["datasets"]
+    assert names[:1] == ["mnist"]
+    assert any(name.endswith("digits.npz") for name in names)
+    letters = served.get("data", name="letters")
+    assert [sheet["split"] for sheet in letters["sheets"]] == ["train", "test"]
+    assert len(letters["classes"]["rows"]) == 26
+    for name in ("/etc/passwd", "../x", str(served.runs.parent / "outside")):
+        assert served.ask(f"/api/data?name={quote(name)}")[0] == 404

@@ -7,6 +7,7 @@ import os
 import sys
 import webbrowser
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -50,4 +51,5 @@ def studio(
     if browser and sys.stdout.isatty() and not os.environ.get("SSH_CONNECTION"):
         with suppress(webbrowser.Error):
             webbrowser.open(address)
-    server.serve(Studio(root, shipped()), opened, token)
+    here = Path.cwd()
+    server.serve(Studio(root, shipped(), (here, here / "studies")), opened, token)

@@ -18,10 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.datastructures import QueryParams
 
-from genlab.errors import UsageError
+from genlab.data import BUILTIN
+from genlab.errors import GenlabError, UsageError
 from genlab.runs.verify import check_picture
 from genlab.studio import documents, new
 from genlab.studio.explore import Explorer, Place
+from genlab.studio.handout import handout
 from genlab.studio.jobs import arguments_of
 from genlab.studio.state import NotThere, Studio
 
@@ -32,6 +34,10 @@ LARGEST_SEED = 2**63 - 1
 
 class Png(bytes):
     """A picture, which is sent as one."""
+
+
+class Download(bytes):
+    """A page that is saved, and never shown as one of the studio's own."""
 
 
 def runs(studio: Studio, query: QueryParams) -> Any:
@@ -101,6 +107,32 @@ def recipe(studio: Studio, query: QueryParams) -> Any:
     return {"fields": new.fields(new.source_of(query, studio.folder.find))}
 
 
+def datasets(studio: Studio, query: QueryParams) -> Any:
+    """The built-in datasets, and those that runs were trained on."""
+    return {"datasets": _datasets(studio)}
+
+
+def data(studio: Studio, query: QueryParams) -> Any:
+    """What is in a dataset."""
+    name = query.get("name")
+    if name not in _datasets(studio):
+        raise NotThere("no run was trained on such a dataset")
+    return documents.data_document(str(name))
+
+
+def studies(studio: Studio, query: QueryParams) -> Any:
+    """Every study that was begun."""
+    return {"studies": studio.studies.listing()}
+
+
+def study(studio: Studio, query: QueryParams) -> Any:
+    """How a study stands."""
+    found = studio.studies.document(str(query.get("study")))
+    if found is None:
+        raise NotThere("there is no such study (any more)")
+    return found
+
+
 def explore(studio: Studio, query: QueryParams) -> Any:
     """What can be asked of a run's networks, and the sliders that move its z."""
     opened = _opened(studio, query)
@@ -138,6 +170,11 @@ def draw(studio: Studio, query: QueryParams) -> Png:
     if what not in kinds:
         raise UsageError(f"what: {', '.join(kinds)}")
     return Png(kinds[what]())
+
+
+def save(studio: Studio, query: QueryParams) -> Download:
+    """A map of a run's latent space as one file."""
+    return Download(handout(_opened(studio, query)))
 
 
 def ask(studio: Studio, query: QueryParams) -> Any:
@@ -196,11 +233,21 @@ def stop(studio: Studio, told: Mapping[str, Any]) -> Any:
 Reads = Callable[[Studio, QueryParams], Any]
 Changes = Callable[[Studio, Mapping[str, Any]], Any]
 READS: Mapping[str, Reads] = {
-    each.__name__: each for each in (runs, run, curves, sample, evaluation, log, compare, recipes, recipe)
+    each.__name__: each
+    for each in (runs, run, curves, sample, evaluation, log, compare, recipes, recipe, datasets, data, studies, study)
 }
-DRAWN: Mapping[str, Reads] = {each.__name__: each for each in (explore, draw, ask)}
+DRAWN: Mapping[str, Reads] = {each.__name__: each for each in (explore, draw, ask, save)}
 POSTED: Mapping[str, Changes] = {each.__name__: each for each in (check, train, resume, stop)}
 POSTED_AND_DRAWN: Mapping[str, Changes] = {"read": read}
+
+
+def _datasets(studio: Studio) -> list[str]:
+    found = list(BUILTIN)
+    for each in studio.folder.listing():
+        with suppress(GenlabError):
+            name = studio.find(each["run"]).trained_by().data.name
+            found += [name] if name not in found else []
+    return found
 
 
 def _opened(studio: Studio, query: QueryParams) -> Explorer:

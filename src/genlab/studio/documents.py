@@ -8,13 +8,14 @@ from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
+from genlab.data import checking
 from genlab.errors import DataError, GenlabError
 from genlab.evaluation import kept
 from genlab.evaluation.diagnosis.run import diagnosis_of
 from genlab.families.base import Family
 from genlab.families.registry import FAMILIES
 from genlab.recipe import files
-from genlab.report import findings
+from genlab.report import data_page, findings, page
 from genlab.report import text as words
 from genlab.report.compare_page import compare_page
 from genlab.report.curves import plots
@@ -58,7 +59,7 @@ def run_document(name: str, run: RunDirectory, rows: Follower) -> Document:
         "drawn": "as the loop gave them" if family.own_loop else sampling_words(OpenRun(run)),
         "verdict": said.sentence,
         "numbers": [asdict(number) for number in said.numbers],
-        "quality": None if record is None else _table(words.table(record)),
+        "quality": None if record is None else table_document(words.table(record)),
         "protocol": "" if record is None else words.protocol(record),
         "class_columns": [list(pair) for pair in CLASS_COLUMNS],
         "recipe": files.dump(recipe),
@@ -152,26 +153,26 @@ def compare_document(runs: Mapping[str, RunDirectory]) -> Document:
         DataError: a provenance is damaged.
     """
     records = {name: record for name, run in runs.items() if (record := kept.read(run, kept.FULL_FILE)) is not None}
-    page = compare_page(runs, records)
-    labels = [row[0] for row in page.runs.rows]
+    compared = compare_page(runs, records)
+    labels = [row[0] for row in compared.runs.rows]
     return {
-        "lead": page.lead,
-        "verdict": page.verdict,
+        "lead": compared.lead,
+        "verdict": compared.verdict,
         "labels": dict(zip(runs, labels, strict=True)),
         "tables": [
-            {"heading": heading, **_table(table)}
+            {"heading": heading, **table_document(table)}
             for heading, table in (
-                ("Settings over their seeds", page.settings),
-                ("Quality", page.quality),
-                ("At the end", page.ends),
-                ("By class", page.classes),
-                ("What differs", page.differences),
-                ("Runs", page.runs),
-                ("Machine and time", page.machines),
+                ("Settings over their seeds", compared.settings),
+                ("Quality", compared.quality),
+                ("At the end", compared.ends),
+                ("By class", compared.classes),
+                ("What differs", compared.differences),
+                ("Runs", compared.runs),
+                ("Machine and time", compared.machines),
             )
             if table is not None
         ],
-        "protocol": page.protocol,
+        "protocol": compared.protocol,
         "unmeasured": [name for name, run in runs.items() if name not in records and _draws(run)],
         "curves": [
             {
@@ -189,10 +190,10 @@ def compare_document(runs: Mapping[str, RunDirectory]) -> Document:
                     for k, points in figure.found.items()
                 ],
             }
-            for figure in page.figures
+            for figure in compared.figures
         ],
         "samples": {name: run.steps("samples", ".png") for name, run in runs.items()},
-        "frames_caption": page.frames_caption,
+        "frames_caption": compared.frames_caption,
     }
 
 
@@ -217,10 +218,29 @@ def _abilities(family: Family, run: RunDirectory) -> dict[str, bool]:
     }
 
 
-def _table(table: Table) -> Document:
+def table_document(table: Table) -> Document:
+    """A table as plain values."""
     return {
         "title": table.title,
         "columns": list(table.columns),
         "rows": [list(row) for row in table.rows],
         "numeric": list(table.numeric),
+    }
+
+
+def data_document(name: str) -> Document:
+    """What is in a dataset, what looks wrong, some images of each class.
+
+    Raises:
+        DataError: nothing of it can be read.
+    """
+    found = checking.check(name)
+    classes = data_page.classes(found)
+    return {
+        "name": found.name,
+        "findings": [each.words for each in found.findings],
+        "refusal": found.why,
+        "facts": table_document(data_page.facts(found, findings=False)),
+        "classes": None if classes is None else table_document(classes),
+        "sheets": [{"split": split, "png": page.embed_png(data_page.sheet(found, split))} for split in found.splits],
     }

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from genlab.data import load, load_test, pictures
@@ -304,16 +305,15 @@ class Explorer:
         return torch.full((n,), min(place.label, kinds - 1))
 
     def _png(self, images: Tensor, columns: int) -> bytes:
-        return _compressed(pictures.to_uint8(images), columns)
+        return png_of(images, columns)
 
 
-def _compressed(images: NDArray[np.uint8], columns: int) -> bytes:
-    """A grid as PNG, compressed little: it travels no further than this machine."""
-    from PIL import Image
-
-    grid = images[0].transpose(1, 2, 0) if len(images) == 1 else pictures.grid(images, columns)
+def png_of(images: Tensor, columns: int, level: int = 1) -> bytes:
+    """A grid as PNG; compressed little, since it travels no further than this machine."""
+    array = pictures.to_uint8(images)
+    grid = array[0].transpose(1, 2, 0) if len(array) == 1 else pictures.grid(array, columns)
     buffer = io.BytesIO()
-    Image.fromarray(grid.squeeze(2) if grid.shape[2] == 1 else grid).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(grid.squeeze(2) if grid.shape[2] == 1 else grid).save(buffer, "PNG", compress_level=level)
     return buffer.getvalue()
 
 

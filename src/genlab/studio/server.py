@@ -24,12 +24,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from genlab.errors import BusyError, DataError, GenlabError, StorageError, UsageError
 from genlab.studio import addresses
-from genlab.studio.addresses import Png, parsed
+from genlab.studio.addresses import Download, Png, parsed
 from genlab.studio.guard import PATIENCE, Guard
-from genlab.studio.sockets import Moves, Watch
+from genlab.studio.sockets import Lessons, Moves, Watch
 from genlab.studio.state import NotThere, Studio
 
-PAGES = ("/", "/runs", "/run", "/compare", "/explore", "/new", "/break")
+PAGES = ("/", "/explore", "/runs", "/run", "/compare", "/data", "/new", "/break", "/studies", "/study", "/learn")
 """Addresses of the one page; which view it shows, its script reads off the address."""
 KINDS = {
     ".html": "text/html",
@@ -77,6 +77,7 @@ def application(studio: Studio) -> Starlette:
             *_routes(studio),
             WebSocketRoute("/ws/run", Watch(studio).serve),
             WebSocketRoute("/ws/explore", moves),
+            WebSocketRoute("/ws/learn", Lessons(studio).serve),
         ],
         lifespan=alive,
     )
@@ -113,6 +114,9 @@ async def _answered(work: Awaitable[Any]) -> Response:
         return _refusal(NotThere(f"gone while it was read ({error.strerror})"))
     if isinstance(found, Png):
         return Response(bytes(found), media_type="image/png")
+    if isinstance(found, Download):
+        headers = {"content-disposition": 'attachment; filename="latent-space.html"'}
+        return Response(bytes(found), media_type="application/octet-stream", headers=headers)
     return _json(found, 200)
 
 

@@ -1,4 +1,4 @@
-"""The two sockets: a run that somebody watches sends what is new, sliders that somebody moves get their pictures.
+"""The sockets: a run that is watched sends what is new, sliders that are moved get their pictures, a lesson its steps.
 
 A run that a hundred pages show is looked at once a second, not a hundred times. Of slider positions only the newest is
 drawn: one that came while another was being drawn replaces what waited.
@@ -15,11 +15,12 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from genlab.errors import GenlabError
+from genlab.errors import GenlabError, UsageError
 from genlab.studio import documents
 from genlab.studio.addresses import parsed
 from genlab.studio.explore import Place
 from genlab.studio.folder import signs_of
+from genlab.studio.lesson import Lesson, as_json
 from genlab.studio.state import Studio
 
 EVERY = 1.0
@@ -107,6 +108,56 @@ async def _closed(socket: WebSocket) -> None:
             pass
 
 
+class Lessons:
+    """Half-steps of a game that a page plays; at most `MOST` at once."""
+
+    MOST = 4
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio, self._open = studio, 0
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Play until the page is closed."""
+        await socket.accept()
+        if self._open >= self.MOST:
+            await socket.send_text(json.dumps({"error": f"{self.MOST} lessons are open; close one of them"}))
+            await socket.close()
+            return
+        self._open += 1
+        try:
+            lesson = await self._studio.draw(Lesson)
+            await socket.send_bytes(_framed(*as_json(lesson)))
+            while True:
+                text = await socket.receive_text()
+                await socket.send_bytes(await self._studio.draw(self._answer, lesson, text[:LONGEST]))
+        except (WebSocketDisconnect, RuntimeError, KeyError):
+            pass
+        finally:
+            self._open -= 1
+
+    def _answer(self, lesson: Lesson, text: str) -> bytes:
+        try:
+            told = parsed(text.encode())
+            times = told.get("times", 1)
+            if told.get("undo"):
+                lesson.undo()
+            elif told.get("player") not in ("D", "G", "both") or type(times) is not int:
+                raise UsageError("player: D, G or both; times: a whole number")
+            elif told["player"] == "both":
+                lesson.rounds(times)
+            else:
+                lesson.move(told["player"], times)
+        except GenlabError as error:
+            return _framed({"error": str(error).splitlines()[0]}, [])
+        return _framed(*as_json(lesson))
+
+
+def _framed(header: dict[str, Any], pictures: list[bytes]) -> bytes:
+    """A header in JSON behind its length, then pictures, whose sizes it has."""
+    head = json.dumps({**header, "sizes": [len(each) for each in pictures]}).encode()
+    return struct.pack(">I", len(head)) + head + b"".join(pictures)
+
+
 class Moves:
     """Sliders that a page moves: the newest position is drawn, as soon as the one before is."""
 
@@ -142,7 +193,7 @@ class Moves:
                 await self._socket.send_bytes(await self._studio.draw(self._made, told))
 
     def _made(self, told: dict[str, Any]) -> bytes:
-        """A header in JSON behind its length, the image, the strip of classes."""
+        """What a page gets: the image, and the strip of classes where there are some."""
         header: dict[str, Any] = {"id": told.get("id")}
         pictures: list[bytes] = []
         try:
@@ -157,6 +208,4 @@ class Moves:
             header["values"] = opened.values(place)
         except GenlabError as error:
             header["error"] = str(error).splitlines()[0]
-        header["sizes"] = [len(each) for each in pictures]
-        head = json.dumps(header).encode()
-        return struct.pack(">I", len(head)) + head + b"".join(pictures)
+        return _framed(header, pictures)

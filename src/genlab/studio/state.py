@@ -13,6 +13,7 @@ from genlab.runs.directory import RunDirectory
 from genlab.studio.explore import Explorers
 from genlab.studio.folder import Folder
 from genlab.studio.jobs import Jobs
+from genlab.studio.studies import Studies
 
 
 class NotThere(GenlabError):
@@ -25,10 +26,12 @@ class Studio:
     Args:
         root: the folder of the runs.
         shipped: runs that are shown where it has none.
+        studies: folders of study files.
     """
 
-    def __init__(self, root: Path, shipped: tuple[Path, ...] = ()) -> None:
+    def __init__(self, root: Path, shipped: tuple[Path, ...] = (), studies: tuple[Path, ...] = ()) -> None:
         self.folder, self.jobs, self.explorers = Folder(root, shipped), Jobs(root), Explorers()
+        self.studies = Studies(studies, root)
         # One thread draws: beside a training there is no core for a second one.
         self._artist = ThreadPoolExecutor(1, "artist")
 

@@ -6,6 +6,9 @@ import { view as run } from "./run.js";
 import { view as compare } from "./compare.js";
 import { view as fresh } from "./new.js";
 import { view as broken } from "./break.js";
+import { view as data } from "./data.js";
+import { list as studies, one as study } from "./studies.js";
+import { view as learn } from "./learn.js";
 
 const VIEWS = {
   "/": { view: explore, page: "/explore", title: "Explore" },
@@ -14,9 +17,13 @@ const VIEWS = {
   "/run": { view: run, page: "/runs", title: "Run" },
   "/compare": { view: compare, page: "/compare", title: "Compare" },
   "/new": { view: fresh, page: "/new", title: "New run" },
+  "/data": { view: data, page: "/data", title: "Data" },
+  "/studies": { view: studies, page: "/studies", title: "Studies" },
+  "/study": { view: study, page: "/studies", title: "Study" },
+  "/learn": { view: learn, page: "/learn", title: "Learn" },
   "/break": { view: broken, page: "/break", title: "Break it" },
 };
-const PAGES = [["/explore", "Explore"], ["/runs", "Runs"], ["/compare", "Compare"], ["/new", "New run"], ["/break", "Break it"]];
+const PAGES = [["/explore", "Explore"], ["/runs", "Runs"], ["/compare", "Compare"], ["/studies", "Studies"], ["/data", "Data"], ["/new", "New run"], ["/break", "Break it"], ["/learn", "Learn"]];
 
 let leave = null;
 

@@ -96,7 +96,7 @@ export async function view(stage, go) {
     });
     const began = waiting.get(header.id);
     if (began !== undefined) {
-      performance.measure("slider to picture", { start: began, end: performance.now() });
+      requestAnimationFrame(() => performance.measure("slider to picture", { start: began, end: performance.now() }));
       for (const key of waiting.keys()) if (key <= header.id) waiting.delete(key);
     }
     const moved = Object.keys(place.moves).length ? ", moved" : "";
@@ -176,7 +176,8 @@ export async function view(stage, go) {
         h("p", { class: "small soft" }, told.units ? "Each unit is standard normal: most z lie between -2 and 2." : "Along them the images of this model change most: principal components of 256 images, carried back to z."),
         h("div", { class: "sliders" }, sliders.map((slider) => slider.element)),
         told.conditional ? [h("h2", {}, "The same z as every class"), strip] : "",
-        h("div", { class: "row tools" }, h("button", { onclick: () => { place.toward = Math.floor(Math.random() * 100000); changed(); showWay(); } }, "Interpolate to another z")), way)),
+        h("div", { class: "row tools" }, h("button", { onclick: () => { place.toward = Math.floor(Math.random() * 100000); changed(); showWay(); } }, "Interpolate to another z"),
+          told.conditional || told.can.map ? h("a", { class: "button", href: address("/api/save", { run: name, step }), download: `${name.replaceAll("/", "-")}-latent-space.html` }, "Save a hand-out for phones") : null), way)),
     map, encoder, near);
 
   function listen() {

@@ -1,0 +1,247 @@
+"""How fast the studio is, and what it costs a training beside it: `make studio`, some eight minutes on idle cores.
+
+- From a slider's input to the picture on screen, in headless Chromium: `MOVES` moves, alone and beside a training.
+- How long the list of 500 runs and a run of 50,000 rows take to open.
+- `PAGES` open pages of a run that trains: the studio's share of a core, its answers, memory and descriptors; steps of
+  the training with and without them, in turns; its weights.
+Results go to records/studio.json.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import numpy as np
+from playwright.sync_api import Page, sync_playwright
+from websockets.asyncio.client import connect
+from websockets.typing import Origin
+
+import genlab
+from genlab.engine import seals
+from genlab.runs import checkpoint, provenance
+from genlab.studio.shipped import shipped
+
+RESULT = Path(__file__).parent / "records" / "studio.json"
+MOVES, PAGES, RUNS, ROWS = 200, 100, 500, 50_000
+STEPS, PAIRS = 1200, 3
+WATCHED = {"data.name": "mnist", "budget.max_steps": STEPS, "budget.epochs": 1000, "logging.tensorboard": False,
+           "logging.sample_every": 300, "logging.evaluation": "none", "networks.generator.ngf": 16,
+           "networks.discriminator.ndf": 16}  # fmt: skip
+
+
+class Studio:
+    """A studio in a process of its own."""
+
+    def __init__(self, runs: Path) -> None:
+        command = [sys.executable, "-m", "genlab", "studio", "--port", "0", "--no-browser", "--runs", str(runs)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert self.process.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=([\w-]+)", self.process.stdout.readline())
+        assert found
+        self.url, self.port, self.token = found[0], int(found[1]), found[2]
+        self.base = f"http://127.0.0.1:{self.port}"
+
+    def get(self, name: str, **query: Any) -> Any:
+        address = f"{self.base}/api/{name}?{urlencode(query, doseq=True)}"
+        with urlopen(Request(address, headers={"Cookie": f"genlab-{self.port}={self.token}"})) as answer:
+            return json.load(answer)
+
+    @property
+    def seconds(self) -> float:
+        """Of processor time, so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def holds(self) -> dict[str, int]:
+        """Open descriptors, and resident memory in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        memory = re.search(r"VmRSS:\s+(\d+)", status)
+        assert memory
+        return {"descriptors": len(os.listdir(f"/proc/{self.process.pid}/fd")), "mb": int(memory[1]) // 1024}
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+@contextmanager
+def studio(runs: Path) -> Iterator[Studio]:
+    made = Studio(runs)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def training(runs: Path, name: str) -> subprocess.Popen[bytes]:
+    """A training in a process of its own."""
+    flags = [part for path, value in WATCHED.items() for part in (f"--{path}", str(value).lower())]
+    command = [sys.executable, "-m", "genlab", "train", "quick-mnist", "--name", name, "--runs", str(runs), *flags]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    return {name: round(float(np.quantile(values, q)), 1) for name, q in (("median", 0.5), ("p95", 0.95))}
+
+
+def moves(page: Page, served: Studio) -> dict[str, float]:
+    """Milliseconds from a slider's input to the picture on screen."""
+    page.goto(f"{served.base}/explore?run=digits-gan")
+    page.wait_for_function("performance.getEntriesByName('slider to picture').length > 0")
+    page.wait_for_timeout(1500)
+    page.evaluate("performance.clearMeasures()")
+    for k in range(MOVES):
+        page.evaluate(
+            "value => { const s = document.querySelector('.slider input'); s.value = value;"
+            " s.dispatchEvent(new Event('input', {bubbles: true})); }",
+            round(3 * random.uniform(-1, 1), 2),
+        )
+        page.wait_for_function("n => performance.getEntriesByName('slider to picture').length > n", arg=k)
+        page.wait_for_timeout(20)
+    return spread(page.evaluate("performance.getEntriesByName('slider to picture').map(each => each.duration)"))
+
+
+def opening(page: Page, served: Studio, place: str, ready: str) -> float:
+    """Seconds until a page shows something."""
+    began = time.perf_counter()
+    page.goto(f"{served.base}{place}", wait_until="commit")
+    page.wait_for_selector(ready)
+    return round(time.perf_counter() - began, 2)
+
+
+def large_folder(root: Path) -> None:
+    """Many runs, and one of many rows."""
+    source = shipped()[0]
+    for k in range(RUNS):
+        shutil.copytree(source, root / f"run-{k:03d}")
+    long = root / "run-000" / "metrics.jsonl"
+    row = json.loads(long.read_text().splitlines()[-1])
+    row.pop("crc")
+    rows = ({**row, "step": step, "loss_g": random.random()} for step in range(1, ROWS + 1))
+    long.write_text("".join(json.dumps(seals.seal(each)) + "\n" for each in rows))
+
+
+async def crowd(served: Studio, run: str, stop: asyncio.Event) -> list[float]:
+    """Pages that watch a run; milliseconds of a request that one of them makes each second."""
+    headers = {"Cookie": f"genlab-{served.port}={served.token}"}
+    place = f"ws://127.0.0.1:{served.port}/ws/run?run={run}"
+
+    async def one() -> None:
+        async with connect(place, origin=Origin(served.base), additional_headers=headers) as wire:
+            while not stop.is_set():
+                try:
+                    await asyncio.wait_for(wire.recv(), 1)
+                except TimeoutError:
+                    continue
+
+    tasks, took = [asyncio.create_task(one()) for _ in range(PAGES)], []
+    while not stop.is_set():
+        began = time.perf_counter()
+        await asyncio.to_thread(served.get, "run", run=run)
+        took.append(1000 * (time.perf_counter() - began))
+        await asyncio.sleep(1)
+    await asyncio.gather(*tasks)
+    return took
+
+
+def weights(run: Path) -> str:
+    """Of the last checkpoint."""
+    return hashlib.sha256((checkpoint.found(run / "checkpoints")[-1] / "model.safetensors").read_bytes()).hexdigest()
+
+
+def seconds_of(run: Path) -> float:
+    return float(genlab.open_run(run).seconds)
+
+
+async def watched(root: Path, name: str) -> dict[str, Any]:
+    """A training with all pages open."""
+    with studio(root) as served:
+        process = await asyncio.to_thread(training, root, name)
+        while not (root / name / "metrics.jsonl").exists():
+            await asyncio.sleep(0.2)
+        stop = asyncio.Event()
+        people = asyncio.create_task(crowd(served, name, stop))
+        await asyncio.sleep(5)
+        before, holds, began = served.seconds, served.holds, time.monotonic()
+        await asyncio.to_thread(process.wait)
+        share = (served.seconds - before) / (time.monotonic() - began)
+        after = served.holds
+        stop.set()
+        took = await people
+    return {"core_share": share, "before": holds, "after": after, "answers_ms": took}
+
+
+def main() -> None:
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        root = Path(folder)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        with studio(root / "none") as served:
+            page.goto(served.url)
+            found["slider_ms"] = moves(page, served)
+            print("slider", found["slider_ms"], flush=True)
+        copied = root / "beside"
+        for each in shipped():
+            shutil.copytree(each, copied / each.name)
+        with studio(copied) as served:
+            process = training(copied, "trains")
+            while not (copied / "trains" / "metrics.jsonl").exists():
+                time.sleep(0.2)
+            page.goto(served.url)
+            found["slider_beside_training_ms"] = moves(page, served)
+            process.terminate()
+            process.wait()
+            print("beside a training", found["slider_beside_training_ms"], flush=True)
+        large_folder(root / "large")
+        with studio(root / "large") as served:
+            page.goto(served.url, wait_until="commit")
+            found["list_of_500_s"] = opening(page, served, "/runs", "tbody tr")
+            found["run_of_50000_rows_s"] = opening(page, served, "/run?run=run-000", ".u-over")
+            print("list", found["list_of_500_s"], "rows", found["run_of_50000_rows_s"], flush=True)
+        browser.close()
+        ratios, hashes, crowds = [], set(), []
+        for pair in range(PAIRS):
+            seconds: dict[bool, float] = {}
+            for crowded in (pair % 2 == 0, pair % 2 == 1):
+                name = f"pair-{pair}-{'crowd' if crowded else 'alone'}"
+                if crowded:
+                    crowds.append(asyncio.run(watched(root / "pairs", name)))
+                else:
+                    training(root / "pairs", name).wait()
+                seconds[crowded] = seconds_of(root / "pairs" / name)
+                hashes.add(weights(root / "pairs" / name))
+            ratios.append(round(seconds[True] / seconds[False], 3))
+            print("pair", ratios[-1], round(crowds[-1]["core_share"], 3), crowds[-1]["after"], flush=True)
+    found |= {
+        "machine": provenance.machine_of(genlab.load_recipe("quick-mnist")),
+        "versions": provenance.versions(),
+        "pages": PAGES,
+        "step_ratios": ratios,
+        "same_weights": len(hashes) == 1,
+        "core_share": [round(each["core_share"], 3) for each in crowds],
+        "answers_ms": spread([value for each in crowds for value in each["answers_ms"]]),
+        "held": [{"before": each["before"], "after": each["after"]} for each in crowds],
+    }
+    RESULT.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

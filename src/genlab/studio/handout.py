@@ -1,0 +1,59 @@
+"""A map of latent space as one HTML file: an image under the finger, on a phone, without a studio."""
+
+from __future__ import annotations
+
+import base64
+import html
+from importlib import resources
+
+import torch
+
+from genlab.errors import UsageError
+from genlab.families import latent
+from genlab.studio.explore import Explorer, png_of
+
+SIDE, ACROSS, MOST_CLASSES = 28, 36, 20
+"""Positions of a map of two units; of a way through z, and of the classes above each other."""
+STOPS = 6
+"""z that the way of a conditional model leads through, and back to the first."""
+LARGEST = 1_000_000
+"""Bytes of a hand-out."""
+
+
+def handout(opened: Explorer) -> bytes:
+    """The page of a run: of z of two a map of the plane; of a conditional model its classes over a way through z.
+
+    Raises:
+        UsageError: the model has neither.
+    """
+    sampler = opened.sampler
+    if sampler is None or (sampler.size != 2 and not opened.recipe.conditional):
+        raise UsageError("a hand-out is made of a model with z of 2, or of one that is asked for classes")
+    names = opened.run.provenance["data"]["class_names"][:MOST_CLASSES]
+    if opened.recipe.conditional:
+        stops = torch.cat([sampler.one("sample", k % STOPS) for k in range(STOPS + 1)])
+        ways = latent.linear_path(stops[:-1], stops[1:], ACROSS // STOPS + 1)
+        way = ways[:, :-1].flatten(0, 1)
+        images = sampler(way.repeat(len(names), 1), torch.arange(len(names)).repeat_interleave(len(way)))
+        columns, rows = len(way), len(names)
+        words = "Left and right: another z. Up and down: another class."
+    else:
+        images, columns, rows = sampler(latent.plane(SIDE)), SIDE, SIDE
+        words = "The two numbers of z: left and right, up and down."
+    picture = base64.b64encode(png_of(images, columns, level=9)).decode()
+    page = (resources.files("genlab.studio") / "handout.html").read_text("utf-8")
+    for key, value in {
+        "TITLE": html.escape(opened.run.path.name),
+        "WORDS": words,
+        "DRAWN": html.escape(sampler.words),
+        "NAMES": html.escape("\n".join(names) if opened.recipe.conditional else ""),
+        "COLUMNS": str(columns),
+        "ROWS": str(rows),
+        "SIDE": str(images.shape[3]),
+        "PICTURE": picture,
+    }.items():
+        page = page.replace(f"%{key}%", value)
+    content = page.encode()
+    if len(content) > LARGEST:
+        raise UsageError(f"its images are too large for a hand-out: {len(content):,} bytes, at most {LARGEST:,}")
+    return content

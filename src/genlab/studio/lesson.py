@@ -1,0 +1,202 @@
+"""One training step of a GAN in slow motion: D moves, or G moves, on real images; and each half-step can be undone.
+
+A small network on MNIST, so that a half-step takes some milliseconds and a hundred of them fit in memory.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from genlab.data import pictures
+from genlab.engine.randomness import Keyed
+from genlab.errors import UsageError
+from genlab.families.gan.model import Gan, Judgement, discriminator_loss, generator_loss
+from genlab.training.assemble import assemble, prepare
+
+Player = Literal["D", "G"]
+RECIPE = "s1-mlp"
+SETTINGS: dict[str, Any] = {
+    "data.name": "mnist",
+    "data.subset": 10_000,
+    "networks.latent": 16,
+    "networks.generator.widths": [128],
+    "networks.discriminator.widths": [128],
+    "budget.batch": 64,
+    "engine.plan": "reference",
+    "engine.threads": 1,
+    "optimisers.generator.lr": 0.001,
+    "optimisers.discriminator.lr": 0.001,
+}
+KEPT = 60
+"""Half-steps that can be undone."""
+MOST = 200
+"""Half-steps in one go."""
+SHOWN = 8
+BINS = 21
+
+
+@dataclass(frozen=True)
+class Half:
+    """A half-step.
+
+    Attributes:
+        player: who moved.
+        number: of the half-step, from 1.
+        real, fake: sigma of D's logits of this batch, (before, after) each, (N,).
+        loss: what the player minimises, before it moved.
+        images: G's of `SHOWN` of the batch's z, before and after.
+        gradient: of G's loss by these images before it moved; None where D moved.
+    """
+
+    player: Player
+    number: int
+    real: tuple[Tensor, Tensor]
+    fake: tuple[Tensor, Tensor]
+    loss: float
+    images: tuple[Tensor, Tensor]
+    gradient: Tensor | None
+
+
+@dataclass
+class Lesson:
+    """A game that is played by hand.
+
+    Attributes:
+        done: half-steps so far.
+        last: the newest half-step; None at the start, and after an undo.
+    """
+
+    seed: int = 0
+    done: int = 0
+    last: Half | None = None
+    _undo: list[tuple[Player, dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        recipe, dataset = prepare(RECIPE, SETTINGS)
+        assembly = assemble(recipe, dataset, self.seed)
+        model = assembly.model()
+        assert isinstance(model, Gan), "the recipe is a GAN's"
+        self._gan, self._keyed = model, Keyed(self.seed)
+        self._images = torch.from_numpy(assembly.dataset.images)
+        self._batch, self._latent = recipe.budget.batch, recipe.latent
+
+    def move(self, player: Player, times: int = 1) -> Half:
+        """Let one player move, each time on a new batch; the last half-step is what is shown."""
+        if not 1 <= times <= MOST:
+            raise UsageError(f"times is {times}; allowed: 1 .. {MOST}")
+        for _ in range(times):
+            self.last = self._move(player)
+        assert self.last is not None
+        return self.last
+
+    def rounds(self, times: int) -> Half:
+        """So many rounds: D moves, then G."""
+        if not 1 <= times <= MOST:
+            raise UsageError(f"times is {times}; allowed: 1 .. {MOST}")
+        for _ in range(times):
+            self._move("D")
+            self.last = self._move("G")
+        assert self.last is not None
+        return self.last
+
+    def undo(self) -> bool:
+        """Go back by a half-step, to the very same weights; whether there was one."""
+        if not self._undo:
+            return False
+        player, weights, optimiser = self._undo.pop()
+        network, descent = self._of(player)
+        network.load_state_dict(weights)
+        descent.load(optimiser)
+        self.done -= 1
+        self.last = None
+        return True
+
+    def _move(self, player: Player) -> Half:
+        gan, number = self._gan, self.done + 1
+        x, z = self._next(number)
+        before = self._seen(x, z)
+        network, descent = self._of(player)
+        now = (player, copy.deepcopy(network.state_dict()), copy.deepcopy(descent.state()))
+        self._undo = [*self._undo, now][-KEPT:]
+        D, gradient = Judgement(gan.D, None, gan.engine, classifies=False), None
+        if player == "D":
+            with torch.no_grad():
+                fake = gan.G(z)
+            loss, *_ = discriminator_loss(D, x, fake, gan.loss, None, None)  # type: ignore[arg-type]
+        else:
+            fake = gan.G(z)
+            fake.retain_grad()
+            loss, _ = generator_loss(D, x, fake, gan.loss)
+        descent(loss, number)
+        if player == "G" and fake.grad is not None:
+            gradient = -fake.grad[:SHOWN].clone()
+        for p in (*gan.G.parameters(), *gan.D.parameters()):
+            p.grad = None
+        self.done = number
+        after = self._seen(x, z)
+        pairs = [(a, b) for a, b in zip(before, after, strict=True)]
+        return Half(player, number, pairs[0], pairs[1], float(loss.detach()), pairs[2], gradient)
+
+    def _of(self, player: Player) -> tuple[torch.nn.Module, Any]:
+        gan = self._gan
+        return (gan.D, gan.descent_d) if player == "D" else (gan.G, gan.descent_g)
+
+    def _next(self, number: int) -> tuple[Tensor, Tensor]:
+        """The real images and z of a half-step: the same whenever it is made again."""
+        rows = self._keyed.uniform("lesson/rows", number, self._batch).mul(len(self._images)).long()
+        x = self._gan.engine.tanh_range(self._images[rows])
+        return x, self._keyed.normal("lesson/z", number, self._batch, self._latent)
+
+    @torch.no_grad()
+    def _seen(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What D says of real and of generated images, as probabilities; some of these images."""
+        fake = self._gan.G(z)
+        return self._gan.D(x).sigmoid(), self._gan.D(fake).sigmoid(), fake[:SHOWN].clone()
+
+
+def as_json(lesson: Lesson) -> tuple[dict[str, Any], list[bytes]]:
+    """What a page shows of the newest half-step: numbers, and three rows of images: before, after, gradient."""
+    half = lesson.last
+    told: dict[str, Any] = {"done": lesson.done, "undo": len(lesson._undo)}
+    if half is None:
+        return told, []
+    edges = np.linspace(0, 1, BINS + 1)
+    counts = {
+        name: [np.histogram(scores.numpy(), edges)[0].tolist() for scores in pair]
+        for name, pair in (("real", half.real), ("fake", half.fake))
+    }
+    means = {name: [float(s.mean()) for s in pair] for name, pair in (("real", half.real), ("fake", half.fake))}
+    told |= {"player": half.player, "number": half.number, "loss": half.loss, "counts": counts, "means": means}
+    rows = [_gray(images) for images in half.images]
+    if half.gradient is not None:
+        told["pull"] = float(half.gradient.abs().max())
+        rows.append(_signed(half.gradient))
+    return told, [_png(row) for row in rows]
+
+
+def _gray(images: Tensor) -> NDArray[np.uint8]:
+    return pictures.grid((images + 1) / 2, len(images))
+
+
+def _signed(values: Tensor) -> NDArray[np.uint8]:
+    """Blue where a pixel should get darker, orange where brighter, by the largest value of all; (H, W, 3)."""
+    share = (values / values.abs().max().clamp(min=1e-30)).numpy()
+    up, down = np.clip(share, 0, 1), np.clip(-share, 0, 1)
+    orange, blue, white = ((213, 94, 0), (0, 114, 178), 255)
+    channels = [white - up * (white - orange[k]) - down * (white - blue[k]) for k in range(3)]
+    return pictures.grid(np.concatenate(channels, axis=1).round().astype(np.uint8), len(values))
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

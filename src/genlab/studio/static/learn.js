@@ -1,0 +1,92 @@
+// One training step in slow motion: D moves or G moves, on real images, and every half-step can be undone.
+import { failed, fill, h, number, socket } from "./dom.js";
+
+export async function view(stage) {
+  let wire = null, closed = false, told = null, busy = false, covered = false;
+  const say = h("p", { role: "status" }), scores = h("div", {}), pictures = h("div", {}), count = h("span", { class: "soft" });
+  const curtain = h("button", { "aria-pressed": "false", onclick: cover }, "Curtain (.)");
+  const buttons = [
+    h("button", { class: "main", onclick: () => move("D", 1) }, "D moves (d)"), h("button", { class: "main", onclick: () => move("G", 1) }, "G moves (g)"),
+    h("button", { onclick: () => move("D", 10) }, "D ten times (1)"), h("button", { onclick: () => move("G", 10) }, "G ten times (0)"),
+    h("button", { onclick: () => move("both", 50) }, "50 rounds (r)"), h("button", { onclick: undo }, "Undo (u)"),
+  ];
+
+  function move(player, times) {
+    if (busy || !wire || wire.readyState !== 1) return;
+    busy = true;
+    wire.send(JSON.stringify({ player, times }));
+  }
+
+  function undo() {
+    if (busy || !wire || wire.readyState !== 1) return;
+    busy = true;
+    wire.send(JSON.stringify({ undo: true }));
+  }
+
+  function cover() {
+    covered = !covered;
+    curtain.setAttribute("aria-pressed", String(covered));
+    draw();
+  }
+
+  function keys(event) {
+    if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const action = { d: () => move("D", 1), g: () => move("G", 1), 1: () => move("D", 10), 0: () => move("G", 10), r: () => move("both", 50), u: undo, ".": cover }[event.key.toLowerCase()];
+    if (action) { event.preventDefault(); action(); }
+  }
+
+  function histogram(before, after) {
+    const most = Math.max(...before.real, ...before.fake, ...after.real, ...after.fake, 1);
+    const bars = (counts, kind, flip) => counts.map((n, k) => h("rect", { class: kind, x: k * 10 + 0.5, width: 9, y: flip ? 60 : 60 - 56 * n / most, height: 56 * n / most }));
+    const one = (part, title) => h("figure", {}, h("svg", { viewBox: "0 0 210 120", role: "img", class: "scores", "aria-label": `${title}: what D says of 64 real images (above) and 64 generated ones (below), from 0, generated, to 1, real` },
+      bars(part.real, "real", false), bars(part.fake, "fake", true), h("line", { x1: 0, x2: 210, y1: 60, y2: 60 }), h("line", { x1: 105, x2: 105, y1: 2, y2: 118, class: "middle" })), h("figcaption", {}, title));
+    return [one(before, "before"), one(after, "after")];
+  }
+
+  function draw() {
+    if (!told) return;
+    count.textContent = `${told.done} half-steps; ${told.undo} can be undone.`;
+    if (!told.player) {
+      fill(say, told.done ? "Back by a half-step: the weights are exactly those of before. Let one of the two move." : "D and G are as they were drawn at random: they know nothing. Let one of the two move.");
+      fill(scores);
+      fill(pictures);
+      return;
+    }
+    const { real, fake } = told.means, who = told.player;
+    const words = who === "D"
+      ? `D moved: it says ${number(real[0])} of real images and then ${number(real[1])}, and ${number(fake[0])} of generated ones and then ${number(fake[1])}. Its loss was ${number(told.loss)}.`
+      : `G moved: D is the same, and says ${number(fake[0])} of G's images and then ${number(fake[1])}. G's loss was ${number(told.loss)}.`;
+    fill(say, covered ? `${who} moved. What happens next? Say it, then lift the curtain.` : words);
+    const counts = told.counts, hidden = { real: counts.real[0].map(() => 0), fake: counts.fake[0].map(() => 0) };
+    fill(scores, histogram({ real: counts.real[0], fake: counts.fake[0] }, covered ? hidden : { real: counts.real[1], fake: counts.fake[1] }));
+    const rows = ["G's images, before", "G's images of the same z, after", "how G's loss wants them changed: orange brighter, blue darker"];
+    fill(pictures, told.pictures.map((source, k) => covered && k === 1 ? null : h("figure", {}, h("img", { class: "pixels", src: source, alt: rows[k] }), h("figcaption", {}, rows[k]))));
+  }
+
+  function arrived(data) {
+    const view = new DataView(data), length = view.getUint32(0), header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+    busy = false;
+    if (header.error) { fill(say, header.error); return; }
+    if (told && told.pictures) told.pictures.forEach((source) => URL.revokeObjectURL(source));
+    let at = 4 + length;
+    told = { ...header, pictures: header.sizes.map((size) => { const part = new Blob([data.slice(at, at + size)], { type: "image/png" }); at += size; return URL.createObjectURL(part); }) };
+    draw();
+  }
+
+  fill(stage, h("h1", {}, "Learn"),
+    h("p", {}, "A GAN is two players. G makes images from numbers z; D says how real an image looks, from 0 to 1. They move in turns, and each move follows its own loss. Here you let them move, on real digits."),
+    h("div", { class: "row tools" }, buttons, curtain, count), say,
+    h("h2", {}, "What D says of this batch"), h("p", { class: "small soft" }, "Real images above the line, generated ones below; left is 0, generated, right is 1, real. A perfect G leaves D with one half for all."), h("div", { class: "pairs" }, scores),
+    h("h2", {}, "What G draws"), h("div", { class: "near" }, pictures),
+    h("details", {}, h("summary", {}, "Things to try"), h("ul", {}, [
+      "Let only D move, thirty times. Where do the two groups go? Then let G move once: how large is the change?",
+      "Let only G move, thirty times. Do its images get better, or do they only fool this D?",
+      "Do 50 rounds, ten times. Which of the two is ahead, and when do strokes appear?",
+      "Undo, and make the same move again: is it the same?",
+    ].map((words) => h("li", {}, words)))));
+  document.addEventListener("keydown", keys);
+  wire = socket("/ws/learn");
+  wire.onmessage = (message) => (typeof message.data === "string" ? fill(say, JSON.parse(message.data).error) : arrived(message.data));
+  wire.onclose = () => { if (!closed) fill(say, failed(new Error("The studio does not answer; this lesson is over. Load the page for a new one."))); };
+  return () => { closed = true; document.removeEventListener("keydown", keys); wire.close(); };
+}

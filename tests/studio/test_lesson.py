@@ -1,0 +1,81 @@
+"""A lesson: each half-step moves one player alone along its loss, and is undone to the bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genlab.errors import UsageError
+from genlab.studio.lesson import KEPT, Lesson, as_json
+
+
+@pytest.fixture(scope="module")
+def lesson() -> Lesson:
+    made = Lesson()
+    made.rounds(20)
+    return made
+
+
+def weights(lesson: Lesson) -> dict[str, Tensor]:
+    nets = {"D": lesson._gan.D, "G": lesson._gan.G}
+    return {f"{name}.{key}": value.clone() for name, net in nets.items() for key, value in net.state_dict().items()}
+
+
+def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    return {key[0] for key in before if not torch.equal(before[key], after[key])}
+
+
+def test_one_player_moves_and_the_other_stays(lesson: Lesson) -> None:
+    before = weights(lesson)
+    half = lesson.move("D")
+    assert changed(before, weights(lesson)) == {"D"}
+    assert half.gradient is None
+    assert torch.equal(*half.images)
+    # D's loss is the cross-entropy of what it said before it moved: the mean over both kinds, as the recipe has it.
+    cross_entropy = -(half.real[0].log().mean() + (1 - half.fake[0]).log().mean()) / 2
+    assert half.loss == pytest.approx(float(cross_entropy), rel=1e-4)
+    before = weights(lesson)
+    half = lesson.move("G")
+    assert changed(before, weights(lesson)) == {"G"}
+    assert torch.equal(*half.real)
+    assert half.loss == pytest.approx(float(-half.fake[0].log().mean()), rel=1e-4)
+    # G's step fools D a little more, and the gradient's picture says which way.
+    assert half.fake[1].mean() > half.fake[0].mean()
+    assert half.gradient is not None
+    x = half.images[0]
+    with torch.no_grad():
+        nudged = lesson._gan.D(x + 1e-2 * half.gradient / half.gradient.abs().max())
+        assert (nudged > lesson._gan.D(x)).all()
+
+
+def test_undo_leads_back_to_the_very_weights(lesson: Lesson) -> None:
+    before, done = weights(lesson), lesson.done
+    first = lesson.move("D", 3)
+    lesson.move("G")
+    for _ in range(4):
+        assert lesson.undo()
+    assert (changed(before, weights(lesson)), lesson.done, lesson.last) == (set(), done, None)
+    again = lesson.move("D", 3)
+    assert again.loss == first.loss
+    assert torch.equal(again.fake[1], first.fake[1])
+    lesson.rounds(KEPT)
+    assert sum(lesson.undo() for _ in range(3 * KEPT)) == KEPT
+
+
+def test_what_a_page_gets(lesson: Lesson) -> None:
+    lesson.move("G")
+    told, pictures = as_json(lesson)
+    assert (told["player"], len(pictures)) == ("G", 3)
+    assert all(sum(counts) == 64 for pair in told["counts"].values() for counts in pair)
+    import io
+
+    with Image.open(io.BytesIO(pictures[2])) as picture:
+        assert np.asarray(picture).shape == (28, 8 * 30 - 2, 3)
+    lesson.undo()
+    assert as_json(lesson)[1] == []
+    for times in (0, -1, 10**6):
+        with pytest.raises(UsageError):
+            lesson.move("D", times)
