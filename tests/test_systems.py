@@ -148,6 +148,7 @@ ALLOWED = {
     "study.worker": {"os.fork", "os.waitpid", "os.waitstatus_to_exitcode"},  # hasattr
     "study.processes": {"os.kill", "signal.SIGKILL"},  # of a fork alone
     "study.cluster": {"os.getuid"},  # hasattr
+    "studio.jobs": {"os.kill", "/proc/", "/proc/self/stat"},  # of a found process alone; OSError, exists
 }
 """Each has its other branch, which a test runs."""
 

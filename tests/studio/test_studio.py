@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import struct
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from websockets.typing import Origin
 
 from conftest import SMALL
 from genlab.api.run import Run
+from genlab.errors import UsageError
 from genlab.runs.listing import size
 from genlab.runs.verify import verify
 from genlab.studio.jobs import started
@@ -349,6 +351,24 @@ def test_a_training_outlives_its_studio_and_only_its_own_are_stopped(digits: Pat
         assert Run(root / "first").metrics()[-1]["step"] > state["step"]
     finally:
         again.close()
+
+
+def test_where_no_process_tells_when_it_began_own_children_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from genlab.studio import jobs as module
+
+    monkeypatch.setattr(module, "started", lambda pid: None)
+    command = (sys.executable, "-c", "import signal; signal.pause()")
+    jobs, other = module.Jobs(tmp_path, command=command), module.Jobs(tmp_path, command=command)
+    jobs.start("mine", [])
+    assert [job["run"] for job in jobs.listing()] == ["mine"]
+    assert other.listing() == []
+    with pytest.raises(UsageError):
+        other.stop("mine")
+    time.sleep(0.5)
+    jobs.stop("mine")
+    until(lambda: jobs.listing() == [], 10)
 
 
 def test_jobs_have_an_end(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from genlab.data import BUILTIN
 from genlab.errors import GenlabError, UsageError
 from genlab.runs.verify import check_picture
 from genlab.studio import documents, new
-from genlab.studio.explore import Explorer, Place
+from genlab.studio.explore import Explorer, Place, png_of
 from genlab.studio.handout import handout
 from genlab.studio.jobs import arguments_of
 from genlab.studio.state import NotThere, Studio
@@ -160,8 +160,8 @@ def draw(studio: Studio, query: QueryParams) -> Png:
     """A picture of a place in latent space, or of what lies around it."""
     opened, place = _opened(studio, query), _place(query)
     kinds: dict[str, Callable[[], bytes]] = {
-        "image": lambda: opened.image(place),
-        "classes": lambda: opened.classes(place),
+        "image": lambda: png_of(opened.image(place), 1),
+        "classes": lambda: png_of(images := opened.classes(place), len(images)),
         "path": lambda: opened.path(place, whole(query, "steps")),
         "grid": lambda: opened.grid(place),
         "map": lambda: opened.map(place.label),

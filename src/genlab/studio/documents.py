@@ -74,7 +74,7 @@ NOTHING: Mapping[str, Any] = {"classes": []}
 
 
 def live(run: RunDirectory) -> Document:
-    """What changes of a run while it trains: where it stands, its samples and evaluations, what is wrong."""
+    """What changes of a run while it trains: where it stands, its samples and evaluations."""
     try:
         status = run.status
     except DataError as error:
@@ -86,15 +86,14 @@ def live(run: RunDirectory) -> Document:
         "snapshots": run.steps("snapshots", ".safetensors"),
         "evaluations": run.steps("evaluations", ".json"),
         "has_real": (run.path / "samples" / "real.png").exists(),
-        **diagnosis_document(run, status.get("total_steps")),
     }
 
 
-def diagnosis_document(run: RunDirectory, total: int | None) -> Document:
+def diagnosis_document(run: RunDirectory, rows: Follower) -> Document:
     """What is wrong with a run, since when; or that nothing is."""
     try:
-        found = diagnosis_of(run, keep=False)
-        recipe, provenance = run.trained_by(), run.provenance
+        recipe, provenance, total = run.trained_by(), run.provenance, run.status.get("total_steps")
+        found = diagnosis_of(run, keep=False, curves=rows.by_role(FAMILIES[recipe.family].columns))
     except GenlabError:
         return {"findings": [], "healthy": "", "unknown": []}
     return {

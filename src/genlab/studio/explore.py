@@ -133,17 +133,16 @@ class Explorer:
         moved = dict(place.moves)
         return [moved.get(k, 0.0) for k in range(DIRECTIONS)]
 
-    def image(self, place: Place) -> bytes:
-        """The image of a place, as PNG, a pixel for each of its pixels."""
-        return self._png(self._draws(self._z(place), self._labels(place, 1)), 1)
+    def image(self, place: Place) -> Tensor:
+        """The image of a place, (1, C, H, W)."""
+        return self._draws(self._z(place), self._labels(place, 1))
 
-    def classes(self, place: Place) -> bytes:
-        """The same z as every class, side by side."""
+    def classes(self, place: Place) -> Tensor:
+        """The same z as every class, (classes, C, H, W)."""
         kinds = len(self.run.provenance["data"]["class_names"])
         if not self.recipe.conditional:
             raise UsageError(f"{self.run.path.name} is not asked for classes")
-        z = self._z(place).repeat(kinds, 1)
-        return self._png(self._draws(z, torch.arange(kinds)), kinds)
+        return self._draws(self._z(place).repeat(kinds, 1), torch.arange(kinds))
 
     def path(self, place: Place, steps: int) -> bytes:
         """The way from a place's z to that of `toward`, in so many steps, side by side."""
@@ -171,7 +170,7 @@ class Explorer:
 
     def nearest(self, place: Place) -> dict[str, Any]:
         """The training images nearest to the image of a place, by the Euclidean distance of their pixels (0 .. 1)."""
-        x = self._draws(self._z(place), self._labels(place, 1))
+        x = self.image(place)
         flat = self._learned[1]
         query = x.flatten(1)
         apart = (flat.square().sum(1) - 2 * (flat @ query[0]) + query.square().sum()).clamp(min=0).sqrt()
@@ -188,7 +187,7 @@ class Explorer:
         scoring = self.family.scoring
         if scoring is None or self.step is not None:
             raise UsageError("the discriminator is kept in the newest checkpoint alone")
-        image = torch.from_numpy(pictures.to_uint8(self._draws(self._z(place), self._labels(place, 1))))
+        image = torch.from_numpy(pictures.to_uint8(self.image(place)))
         labels = torch.tensor([place.label]) if scoring.is_conditional(self.recipe) else None
         packing = scoring.packing(self.recipe)
         logit = float(

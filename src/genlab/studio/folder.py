@@ -47,7 +47,7 @@ class Folder:
                 run = self._runs.get(name)
             return run
 
-    def listing(self, patience: float = 0.5) -> list[dict[str, Any]]:
+    def listing(self, patience: float = 0.25) -> list[dict[str, Any]]:
         """`runs.listing.state_of` of each run, with `course`: some numbers of its course, and which.
 
         Args:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import os
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.families.base import BLOCK
+from genlab.evaluation.diagnosis.evidence import Curve
+from genlab.families.base import BLOCK, Column
 from genlab.runs.rows import checked
 
 Floats = NDArray[np.float64]
@@ -124,6 +125,17 @@ class Follower:
             "high": _plain(high) if band else [],
             "block": block,
         }
+
+    def by_role(self, columns: Iterable[Column]) -> dict[str, Curve]:
+        """As `diagnosis.evidence.curves_of`: the columns that have a role, by it, their finite values."""
+        found: dict[str, Curve] = {}
+        steps = np.array(self.columns["step"])
+        for column in columns:
+            mean, plain = self._array(f"{column.name}_mean"), self._array(column.name)
+            values = np.where(np.isnan(mean), plain, mean)
+            if column.role and (finite := np.isfinite(values)).any():
+                found[column.role] = Curve(steps[finite], values[finite])
+        return found
 
     def _array(self, name: str) -> Floats:
         found = self.columns.get(name)

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,10 @@ WAITING = 20
 LOG = 40
 """Lines of a training's output that are shown."""
 LONGEST_LOG = 64 * 1024
+TRAIN = (sys.executable, "-m", "genlab", "train")
+GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+INTERRUPT = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)
+"""What Ctrl-C is to a process of a group of its own: on Windows Ctrl-Break."""
 
 
 class Jobs:
@@ -36,12 +40,13 @@ class Jobs:
     Args:
         root: the folder of the runs.
         at_once: how many may run beside each other; the others wait.
+        command: that trains; its arguments follow.
     """
 
-    def __init__(self, root: Path, at_once: int = 1) -> None:
-        self._root, self._at_once = root, at_once
+    def __init__(self, root: Path, at_once: int = 1, command: Sequence[str] = TRAIN) -> None:
+        self._root, self._at_once, self._command = root, at_once, command
         self._lock = threading.Lock()
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._waiting: list[tuple[str, list[str]]] = []
         self._failed: dict[str, str] = {}
 
@@ -63,9 +68,9 @@ class Jobs:
     def tend(self) -> None:
         """Start what may start now; take note of what has ended."""
         with self._lock:
-            for pid, child in list(self._children.items()):
+            for name, child in list(self._children.items()):
                 if child.poll() is not None:
-                    del self._children[pid]
+                    del self._children[name]
             while self._waiting and len(self._running()) < self._at_once:
                 name, arguments = self._waiting.pop(0)
                 try:
@@ -77,7 +82,7 @@ class Jobs:
         """Every job that runs, waits or failed to begin: run, state, and the end of what it said."""
         self.tend()
         with self._lock:
-            running = [{"run": each["run"], "state": "running"} for each in self._running()]
+            running = [{"run": name, "state": "running"} for name in self._running()]
             waiting = [{"run": name, "state": "waiting"} for name, _ in self._waiting]
             failed = [{"run": name, "state": "failed", "why": why} for name, why in self._failed.items()]
         return [*running, *waiting, *failed]
@@ -104,10 +109,13 @@ class Jobs:
             if len(left) < len(self._waiting):
                 self._waiting = left
                 return
-            job = next((each for each in self._running() if each["run"] == name), None)
-            if job is None:
+            pid = self._running().get(name)
+            if pid is None:
                 raise UsageError(f"{name} was not started from the studio, or does not run any more")
-            os.kill(job["pid"], signal.SIGINT)
+            if name in self._children:
+                self._children[name].send_signal(INTERRUPT)
+            else:
+                os.kill(pid, INTERRUPT)
 
     def _spawn(self, name: str, arguments: list[str]) -> None:
         make_folder(self._root / PLACE)
@@ -115,28 +123,29 @@ class Jobs:
         write(log, b"")
         with log.open("ab") as output:
             child = subprocess.Popen(
-                [sys.executable, "-m", "genlab", "train", *arguments],
+                [*self._command, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                creationflags=GROUP,
                 env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
             )
-        self._children[child.pid] = child
+        self._children[name] = child
         self._failed.pop(name, None)
         facts = {"run": name, "pid": child.pid, "started": started(child.pid)}
         write(self._file(name, "json"), json.dumps(facts).encode())
 
-    def _running(self) -> list[dict[str, Any]]:
-        """What was started from here, now or by an earlier studio, and is still the same process."""
-        found = []
+    def _running(self) -> dict[str, int]:
+        """The process of each training that was started from here: by this studio, or by an earlier one and still the
+        same process. A process number is given anew: the time when it began tells one process from another."""
+        found = {name: child.pid for name, child in self._children.items() if child.poll() is None}
         with suppress(OSError):
             for file in sorted((self._root / PLACE).glob("*.json")):
                 with suppress(OSError, ValueError, KeyError, TypeError):
                     facts = json.loads(file.read_bytes())
-                    # A process number is given anew: the time when it began tells one from another.
                     if facts["started"] is not None and started(int(facts["pid"])) == facts["started"]:
-                        found.append({"run": str(facts["run"]), "pid": int(facts["pid"])})
+                        found.setdefault(str(facts["run"]), int(facts["pid"]))
         return found
 
     def _file(self, name: str, ending: str) -> Path:
@@ -144,15 +153,18 @@ class Jobs:
 
 
 def started(pid: int) -> str | None:
-    """When a process began, in the kernel's own words; None where there is no such process, or it has ended."""
+    """When a process began, in the system's own words; None where there is no such process, or it has ended, or the
+    system (Windows) does not tell: there trainings are known to the studio alone that began them."""
     with suppress(OSError, ValueError, IndexError):
         # The name stands in brackets and may hold anything; state and start follow it.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if fields[0] == "Z" else fields[19]
     if Path("/proc/self/stat").exists():
         return None
-    told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return told.stdout.strip() or None
+    with suppress(OSError):
+        told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        return told.stdout.strip() or None
+    return None
 
 
 def arguments_of(source: str, name: str, root: Path, seed: int, overrides: Mapping[str, Any]) -> list[str]:

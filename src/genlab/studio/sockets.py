@@ -10,11 +10,12 @@ import asyncio
 import json
 import struct
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from genlab.data.pictures import to_uint8
 from genlab.errors import GenlabError, UsageError
 from genlab.studio import documents
 from genlab.studio.addresses import parsed
@@ -29,6 +30,15 @@ JUMP = 400
 """New rows at once from which a page had better fetch its curves anew."""
 LONGEST = 8192
 """Bytes of a message about sliders."""
+
+
+class Seen(NamedTuple):
+    """Of a run that is watched: how often its file of rows began, how many there were, what else there was."""
+
+    began: int
+    rows: int
+    evaluations: list[int]
+    state: str
 
 
 class Watch:
@@ -67,7 +77,7 @@ class Watch:
 
     async def _look(self, name: str) -> None:
         signs: Any = None
-        seen = None
+        seen: Seen | None = None
         while True:
             try:
                 run = self._studio.find(name)
@@ -81,17 +91,20 @@ class Watch:
                 signs = None
             await asyncio.sleep(EVERY)
 
-    def _news(self, name: str, seen: tuple[int, int] | None) -> tuple[tuple[int, int], str]:
-        """(rows so far and how often the file began, what is new since)."""
+    def _news(self, name: str, seen: Seen | None) -> tuple[Seen, str]:
+        """What was seen now, and what is new since."""
         run = self._studio.find(name)
         rows = self._studio.folder.rows(name, run)
-        at = (rows.began, len(rows))
         news: dict[str, Any] = {**documents.live(run), "rows": {}, "anew": False}
-        if seen is not None and seen[0] == at[0] and at[1] - seen[1] <= JUMP:
-            news["rows"] = rows.since(seen[1])
+        if seen is not None and seen.began == rows.began and len(rows) - seen.rows <= JUMP:
+            news["rows"] = rows.since(seen.rows)
         elif seen is not None:
             news["anew"] = True
-        return at, json.dumps(news)
+        now = Seen(rows.began, len(rows), news["evaluations"], news["status"]["state"])
+        # Rules look at everything: they are asked where something was measured, or began or ended.
+        if seen is None or (seen.evaluations, seen.state) != (now.evaluations, now.state):
+            news |= documents.diagnosis_document(run, rows)
+        return now, json.dumps(news)
 
     def _send(self, name: str, message: str) -> None:
         for queue in self._pages.get(name, ()):
@@ -193,19 +206,24 @@ class Moves:
                 await self._socket.send_bytes(await self._studio.draw(self._made, told))
 
     def _made(self, told: dict[str, Any]) -> bytes:
-        """What a page gets: the image, and the strip of classes where there are some."""
+        """What a page gets: the pixels of the image, and of the same z as every class, which is asked for by class.
+
+        Image by image, row by row, each pixel its channels: a browser shows that sooner than it reads a picture file.
+        """
         header: dict[str, Any] = {"id": told.get("id")}
-        pictures: list[bytes] = []
+        made: list[Any] = []
         try:
             step = told.get("step")
             run = self._studio.find(told.get("run"))
             opened = self._studio.explorers.of(run, step if type(step) is int else None)
             given = told.get("place")
             place = Place.of(given if isinstance(given, dict) else {})
-            pictures.append(opened.image(place))
             if opened.recipe.conditional:
-                pictures.append(opened.classes(place))
-            header["values"] = opened.values(place)
+                images = opened.classes(place)
+                made = [*images[min(place.label, len(images) - 1)][None], *images]
+            else:
+                made = [*opened.image(place)]
+            header |= {"values": opened.values(place), "shape": list(made[0].shape)}
         except GenlabError as error:
             header["error"] = str(error).splitlines()[0]
-        return _framed(header, pictures)
+        return _framed(header, [to_uint8(image).transpose(1, 2, 0).tobytes() for image in made])

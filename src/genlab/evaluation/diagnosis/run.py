@@ -14,7 +14,7 @@ from genlab.errors import Collapsed, DataError, StorageError
 from genlab.evaluation import kept
 from genlab.evaluation.diagnosis import Diagnosis, Finding, diagnose
 from genlab.evaluation.diagnosis.advice import ADVICE
-from genlab.evaluation.diagnosis.evidence import Evidence, Measured, curves_of, known_of
+from genlab.evaluation.diagnosis.evidence import Curve, Evidence, Measured, curves_of, known_of
 from genlab.evaluation.diagnosis.finding import when
 from genlab.evaluation.diagnosis.remedies import proposed
 from genlab.families.registry import FAMILIES
@@ -29,17 +29,25 @@ TRIED = "tried.json"
 COLLAPSES = ("mode-collapse", "z-ignored")
 
 
-def evidence_of(run: RunDirectory) -> Evidence:
+Curves = Mapping[str, Curve]
+
+
+def evidence_of(run: RunDirectory, curves: Curves | None = None) -> Evidence:
     """What the rules may look at of a run: its sound rows, its evaluations, its recipe.
+
+    Args:
+        curves: its columns by what they mean, where its rows were read already.
 
     Raises:
         DataError: its status or provenance is damaged.
     """
     status = run.status
-    return _evidence(run, run.sound_rows(), status["step"], status.get("total_steps"), status.get("reason") or "")
+    if curves is None:
+        curves = curves_of(run.sound_rows(), FAMILIES[run.trained_by().family].columns)
+    return _evidence(run, curves, status["step"], status.get("total_steps"), status.get("reason") or "")
 
 
-def _evidence(run: RunDirectory, rows: list[Row], step: int, total: int | None, failure: str) -> Evidence:
+def _evidence(run: RunDirectory, curves: Curves, step: int, total: int | None, failure: str) -> Evidence:
     recipe, told = run.trained_by(), run.provenance["data"]
     measured = {}
     for at in run.steps("evaluations", ".json"):
@@ -48,9 +56,8 @@ def _evidence(run: RunDirectory, rows: list[Row], step: int, total: int | None, 
             measured[at] = Measured.of(at, record)
     if (record := kept.read(run, kept.FULL_FILE)) is not None and isinstance(at := record["protocol"].get("step"), int):
         measured[at] = Measured.of(at, record)
-    curves = curves_of(rows, FAMILIES[recipe.family].columns)
     return Evidence(
-        step=max([step, *(row["step"] for row in rows[-1:])]),
+        step=max([step, *(int(curve.steps[-1]) for curve in curves.values() if len(curve))]),
         total=total,
         curves=curves,
         evaluations=tuple(measured[at] for at in sorted(measured)),
@@ -58,16 +65,17 @@ def _evidence(run: RunDirectory, rows: list[Row], step: int, total: int | None, 
     )
 
 
-def diagnosis_of(run: RunDirectory, keep: bool = True) -> Diagnosis:
+def diagnosis_of(run: RunDirectory, keep: bool = True, curves: Curves | None = None) -> Diagnosis:
     """What is wrong with a run, or that nothing is, with what may help.
 
     Args:
         keep: whether diagnosis.json is written into the run, where that is possible.
+        curves: see `evidence_of`.
 
     Raises:
         DataError: its status or provenance is damaged.
     """
-    evidence, recipe = evidence_of(run), run.trained_by()
+    evidence, recipe = evidence_of(run, curves), run.trained_by()
     found = diagnose(evidence)
     found = replace(found, findings=tuple(_advised(each, recipe, evidence) for each in _kept_once(found.findings)))
     if keep:
@@ -128,7 +136,8 @@ class Attentive:
 
     def _look(self, step: int) -> None:
         try:
-            found = diagnose(_evidence(self._run, self._rows, step, self._total, ""))
+            curves = curves_of(self._rows, FAMILIES[self._run.trained_by().family].columns)
+            found = diagnose(_evidence(self._run, curves, step, self._total, ""))
         except DataError:  # Said elsewhere; a training does not end by it.
             return
         if self._stop_on:

@@ -75,21 +75,27 @@ export async function view(stage, go) {
     ask();
   }
 
-  async function paint(target, content) {
-    const image = await createImageBitmap(new Blob([content], { type: "image/png" }));
-    return image;
+  // Pixels, one byte for each channel, as an image of its own size.
+  function paint(target, bytes, [channels, height, width]) {
+    if (target.width !== width || target.height !== height) { target.width = width; target.height = height; }
+    const image = new ImageData(width, height), n = width * height;
+    for (let k = 0; k < n; k += 1) {
+      for (let c = 0; c < 3; c += 1) image.data[4 * k + c] = bytes[channels === 1 ? k : channels * k + c];
+      image.data[4 * k + 3] = 255;
+    }
+    target.getContext("2d").putImageData(image, 0, 0);
   }
 
-  async function arrived(data) {
+  function arrived(data) {
     const view = new DataView(data), length = view.getUint32(0);
     const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
     if (header.error) { words.textContent = header.error; return; }
     let at = 4 + length;
-    const images = await Promise.all(header.sizes.map((size) => { const part = data.slice(at, at + size); at += size; return paint(null, part); }));
-    canvas.width = images[0].width;
-    canvas.height = images[0].height;
-    canvas.getContext("2d").drawImage(images[0], 0, 0);
-    tiles.forEach((tile, k) => tile.small.getContext("2d").drawImage(images[1], k * (told.side + 2), 0, told.side, told.side, 0, 0, told.side, told.side));
+    header.sizes.forEach((size, k) => {
+      const target = k ? tiles[k - 1]?.small : canvas;
+      if (target) paint(target, new Uint8Array(data, at, size), header.shape);
+      at += size;
+    });
     header.values.forEach((value, k) => {
       if (sliders[k] && document.activeElement !== sliders[k].input) sliders[k].input.value = value;
       if (sliders[k]) sliders[k].output.textContent = Number(value).toFixed(2);
@@ -183,7 +189,7 @@ export async function view(stage, go) {
   function listen() {
     wire = socket("/ws/explore");
     wire.onopen = () => changed();
-    wire.onmessage = (message) => arrived(message.data).catch((error) => { words.textContent = error.message; });
+    wire.onmessage = (message) => arrived(message.data);
     wire.onclose = () => { if (!closed) setTimeout(() => { if (!closed) listen(); }, 1500); };
   }
   listen();

@@ -6,7 +6,7 @@ const SMOOTH = [0, 0.6, 0.9, 0.97];
 
 export async function view(stage, go) {
   const name = said().get("run");
-  let told = await get("run", { run: name }), closed = false, wire = null, playing = null;
+  let told = { findings: [], healthy: "", unknown: [], ...await get("run", { run: name }) }, closed = false, wire = null, playing = null;
   const charts = new Map();
   let shares = null;
 
@@ -159,7 +159,7 @@ export async function view(stage, go) {
       if (fresh.error) { fill(state, failed(new Error(fresh.error))); return; }
       const atEnd = !playing && Number(slider.value) >= steps().length - 1, before = steps().length, plots = told.plots.length;
       if (fresh.status) Object.assign(told, fresh);
-      if (!plots && told.status.step) { told = await get("run", { run: name }); }
+      if (!plots && told.status.step) told = { ...told, ...await get("run", { run: name }) };
       const many = [...charts.values()].some((chart) => chart.lines.some((line) => line.x.length > 2500 || line.block > 1));
       if (fresh.anew || (!plots && told.plots.length) || (many && fresh.rows && fresh.rows.step)) await points();
       else append(fresh.rows || {});
