@@ -212,7 +212,9 @@ def in_a_browser(root: Path) -> dict[str, Any]:
             print("beside a training", found["slider_beside_training_ms"], flush=True)
         large_folder(root / "large")
         with studio(root / "large") as served:
-            page.goto(served.url, wait_until="commit")
+            page.goto(served.url)
+            page.wait_for_selector("canvas.pixels")
+            page.wait_for_timeout(1000)
             found["list_of_500_s"] = opening(page, served, "/runs", "tbody tr")
             found["run_of_50000_rows_s"] = opening(page, served, "/run?run=run-000", ".u-over")
             print("list", found["list_of_500_s"], "rows", found["run_of_50000_rows_s"], flush=True)

@@ -11,7 +11,7 @@ ORDER = {folder: names.split() for folder, _, names in (line.partition(": ") for
 LOADED_BY = {
     "torch": "engine data families runs training evaluation report api bench study/worker studio/",
     "rich": "cli/ api/progress", "cyclopts": "cli", "ray": "study/cluster",
-    "starlette": "studio", "uvicorn": "studio/server",
+    "starlette": "studio", "orjson": "studio/follow", "uvicorn": "studio/server",
     "pyarrow": "data/sources/parquet", "matplotlib": "report", "jinja2": "report",
 }  # fmt: skip
 FORMER = ("losses", "metrics", "nets")  # Places of the version before, which only say where things are now.

@@ -119,7 +119,7 @@ def test_a_mean_over_steps_is_drawn_with_its_band(file: Path) -> None:
 def test_values_that_are_no_numbers_are_gaps(file: Path) -> None:
     add(file, line(1, loss="x", big=10**400), line(2, loss=[1], big=3), line(3, loss=True, big=0.5))
     rows = Follower(file)
-    assert rows.read() == 3
-    assert rows.curve("loss")["y"][:2] == [None, None]
-    assert rows.curve("big")["y"] == [None, 3.0, 0.5]
+    assert (rows.read(), rows.damaged) == (2, 1)  # A number of 400 digits is none of ours.
+    assert rows.curve("loss")["y"][0] is None
+    assert rows.curve("big")["y"] == [3.0, 0.5]
     assert not any(math.isnan(v) for v in rows.columns["big"])

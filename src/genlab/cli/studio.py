@@ -16,7 +16,7 @@ from genlab.cli.options import Runs, whole
 from genlab.engine.console import note, say
 from genlab.errors import UsageError
 
-NEEDED = ("starlette", "uvicorn", "websockets")
+NEEDED = ("orjson", "starlette", "uvicorn", "websockets")
 
 
 def studio(

@@ -44,13 +44,16 @@ _CRC = b', "crc": "'
 _END = len(_CRC) + 8 + len(b'"}\n')
 
 
+def body_of(line: bytes) -> bytes | None:
+    """The JSON of a line of metrics.jsonl, without its crc; None of a damaged one, or one that is not whole yet."""
+    body, end = line[:-_END] + b"}", line[-_END:]
+    return body if end.startswith(_CRC) and end == _CRC + b'%08x"}\n' % zlib.crc32(body) else None
+
+
 def checked(line: bytes) -> Row | None:
     """The row of a line of metrics.jsonl, without its crc; None of a damaged one, or one that is not whole yet."""
-    body, end = line[:-_END] + b"}", line[-_END:]
-    if not end.startswith(_CRC) or end != _CRC + b'%08x"}\n' % zlib.crc32(body):
-        return None
     try:
-        row: Row = json.loads(body)
+        row: Row = json.loads(body_of(line) or b"")
         return row if isinstance(row["step"], int) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -6,15 +6,18 @@ import math
 import os
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from genlab.evaluation.diagnosis.evidence import Curve
 from genlab.families.base import BLOCK, Column
-from genlab.runs.rows import checked
+from genlab.runs.rows import body_of
 
 Floats = NDArray[np.float64]
 
@@ -64,7 +67,7 @@ class Follower:
         if not whole:
             return 0
         before = len(self)
-        lines = [checked(line) for line in whole.splitlines(keepends=True)]
+        lines = [_row_of(line) for line in whole.splitlines(keepends=True)]
         rows = [row for row in lines if row is not None]
         self.damaged += len(lines) - len(rows)
         self._append(rows)
@@ -83,7 +86,13 @@ class Follower:
         for name in {name for row in rows for name in row} - self.columns.keys():
             self.columns[name] = array("d", [ABSENT]) * len(self)
         for name, column in self.columns.items():
-            if name != "step":
+            if name == "step":
+                continue
+            before = len(column)
+            try:  # Of a long run most columns are numbers in all rows.
+                column.extend(map(itemgetter(name), rows))
+            except (KeyError, TypeError):
+                del column[before:]
                 column.extend([_number(row.get(name, ABSENT)) for row in rows])
         self.columns["step"].extend([row["step"] for row in rows])
 
@@ -155,10 +164,17 @@ def _least(values: Floats, starts: NDArray[np.int64]) -> Floats:
     return np.asarray(np.minimum.reduceat(np.where(np.isfinite(values), values, NOT_FINITE), starts))
 
 
+def _row_of(line: bytes) -> Mapping[str, Any] | None:
+    """As `runs.rows.checked`, by a reader that is several times as fast: a run may have a hundred thousand rows."""
+    body = body_of(line)
+    with suppress(ValueError):
+        row = None if body is None else orjson.loads(body)
+        return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+    return None
+
+
 def _number(value: object) -> float:
-    if isinstance(value, float):
-        return value
-    return float(value) if isinstance(value, int) and abs(value) < 2**1000 else NOT_FINITE
+    return float(value) if isinstance(value, int | float) else NOT_FINITE
 
 
 def _plain(values: Floats) -> list[float | None]:

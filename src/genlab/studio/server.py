@@ -7,8 +7,9 @@ import json
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from importlib import resources
 from pathlib import PurePath
 from typing import Any
@@ -67,6 +68,7 @@ def application(studio: Studio) -> Starlette:
 
     @asynccontextmanager
     async def alive(_: Starlette) -> AsyncIterator[None]:
+        threading.Thread(target=_quietly, args=(studio.look,), daemon=True).start()
         yield
         studio.close()
 
@@ -81,6 +83,12 @@ def application(studio: Studio) -> Starlette:
         ],
         lifespan=alive,
     )
+
+
+def _quietly(work: Callable[[], None]) -> None:
+    """Whoever asks for the same is told what is wrong with it."""
+    with suppress(GenlabError, OSError):
+        work()
 
 
 def _routes(studio: Studio) -> Iterator[Route]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from genlab.errors import GenlabError
 from genlab.runs.directory import RunDirectory
 from genlab.studio.explore import Explorers
-from genlab.studio.folder import Folder
+from genlab.studio.folder import UNSEEN, Folder
 from genlab.studio.jobs import Jobs
 from genlab.studio.studies import Studies
 
@@ -49,6 +50,11 @@ class Studio:
     async def draw(self, work: Callable[..., Any], *given: Any) -> Any:
         """Do something on the drawing thread."""
         return await asyncio.get_running_loop().run_in_executor(self._artist, work, *given)
+
+    def look(self) -> None:
+        """Look at all runs, so that the list is ready when somebody asks for it."""
+        while any(run["state"] == UNSEEN for run in self.folder.listing()):
+            time.sleep(0.02)
 
     def close(self) -> None:
         """End the drawing thread; trainings go on."""

@@ -118,6 +118,9 @@ export async function view(stage, go) {
         charts.set(plot.name, chart);
         curves.append(chart.element);
       }
+      // The first charts are seen while the others are drawn.
+      await new Promise((done) => { requestAnimationFrame(done); setTimeout(done, 100); });
+      if (closed) return;
       charts.get(plot.name).set(plot.curves.map((curve) => ({ label: curve.label, column: curve.column, ...found[curve.column] })));
     }
     diagnosis();
