@@ -147,7 +147,7 @@ class Explorer:
     def path(self, place: Place, steps: int) -> bytes:
         """The way from a place's z to that of `toward`, in so many steps, side by side."""
         if place.toward is None or not 2 <= steps <= MOST_STEPS:
-            raise UsageError(f"a way needs a second z, and 2 .. {MOST_STEPS} steps")
+            raise UsageError(f"an interpolation needs a second z, and 2 .. {MOST_STEPS} steps")
         ways = latent.linear_path(self._start(place), self._draws.one("sample", place.toward), steps)[0]
         return self._png(self._draws(ways, self._labels(place, steps)), steps)
 

@@ -13,15 +13,15 @@ from genlab.families import latent
 from genlab.studio.explore import Explorer, png_of
 
 SIDE, ACROSS, MOST_CLASSES = 28, 36, 20
-"""Positions of a map of two units; of a way through z, and of the classes above each other."""
+"""Positions of a map of two units, in each direction; of a path through z; classes above each other."""
 STOPS = 6
-"""z that the way of a conditional model leads through, and back to the first."""
+"""z that the path of a conditional model leads through, and back to the first."""
 LARGEST = 1_000_000
 """Bytes of a hand-out."""
 
 
 def handout(opened: Explorer) -> bytes:
-    """The page of a run: of z of two a map of the plane; of a conditional model its classes over a way through z.
+    """The page of a run: of z of two a map of the plane; of a conditional model its classes over a path through z.
 
     Raises:
         UsageError: the model has neither.

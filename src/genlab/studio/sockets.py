@@ -32,7 +32,7 @@ LONGEST = 8192
 """Bytes of a message about sliders."""
 
 
-class Seen(NamedTuple):
+class Noted(NamedTuple):
     """Of a run that is watched: how often its file of rows began, how many there were, what else there was."""
 
     began: int
@@ -77,7 +77,7 @@ class Watch:
 
     async def _look(self, name: str) -> None:
         signs: Any = None
-        seen: Seen | None = None
+        seen: Noted | None = None
         while True:
             try:
                 run = self._studio.find(name)
@@ -91,7 +91,7 @@ class Watch:
                 signs = None
             await asyncio.sleep(EVERY)
 
-    def _news(self, name: str, seen: Seen | None) -> tuple[Seen, str]:
+    def _news(self, name: str, seen: Noted | None) -> tuple[Noted, str]:
         """What was seen now, and what is new since."""
         run = self._studio.find(name)
         rows = self._studio.folder.rows(name, run)
@@ -100,7 +100,7 @@ class Watch:
             news["rows"] = rows.since(seen.rows)
         elif seen is not None:
             news["anew"] = True
-        now = Seen(rows.began, len(rows), news["evaluations"], news["status"]["state"])
+        now = Noted(rows.began, len(rows), news["evaluations"], news["status"]["state"])
         # Rules look at everything: they are asked where something was measured, or began or ended.
         if seen is None or (seen.evaluations, seen.state) != (now.evaluations, now.state):
             news |= documents.diagnosis_document(run, rows)
