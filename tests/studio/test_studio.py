@@ -359,16 +359,18 @@ def test_where_no_process_tells_when_it_began_own_children_are_known(
     from genlab.studio import jobs as module
 
     monkeypatch.setattr(module, "started", lambda pid: None)
-    command = (sys.executable, "-c", "import signal; signal.pause()")
+    # A shell's background job, and so its children, ignore Ctrl-C; a training listens all the same.
+    waits = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); print('ready', flush=True); signal.pause()"
+    command = (sys.executable, "-c", waits)
     jobs, other = module.Jobs(tmp_path, command=command), module.Jobs(tmp_path, command=command)
     jobs.start("mine", [])
     assert [job["run"] for job in jobs.listing()] == ["mine"]
     assert other.listing() == []
     with pytest.raises(UsageError):
         other.stop("mine")
-    time.sleep(0.5)
+    until(lambda: jobs.log("mine") == ["ready"])
     jobs.stop("mine")
-    until(lambda: jobs.listing() == [], 10)
+    until(lambda: jobs.listing() == [])
 
 
 def test_jobs_have_an_end(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ export async function view(stage, go) {
       place.share = 0;
       changed();
     });
-    fill(map, h("h2", {}, "Map of z"), h("figure", {}, image, h("figcaption", {}, "Decoded at 20 x 20 points of equal probability. Click to go there.")));
+    fill(map, h("h2", {}, "Map of z"), h("figure", { class: "near" }, image, h("figcaption", {}, "Decoded at 20 x 20 points of equal probability. Click to go there.")));
   }
 
   canvas.addEventListener("keydown", (event) => {
