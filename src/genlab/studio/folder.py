@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from genlab.studio.follow import Follower
 TOLD_BY = ("status.json", "provenance.json", "recipe.yaml", "diagnosis.json", "evaluations", "samples", "checkpoints")
 """What changes in a run where something about it changes, beside its rows."""
 UNSEEN = "not looked at yet"
+KEPT = 32
+"""Runs whose rows stay in memory: some megabytes each."""
 SPARKS = 40
 COURSES = ("frechet_distance", "test_accuracy", "loss", "loss_g")
 """Whose course stands beside a run in the list: the first that it has."""
@@ -36,7 +39,7 @@ class Folder:
         self._lock = threading.Lock()
         self._runs: dict[str, RunDirectory] = {}
         self._known: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
-        self._followed: dict[str, Follower] = {}
+        self._followed: OrderedDict[str, Follower] = OrderedDict()
 
     def find(self, name: str) -> RunDirectory | None:
         """The run of that name in the folder as it is now; None where there is none."""
@@ -69,6 +72,9 @@ class Folder:
         """The rows of a run, up to now."""
         with self._lock:
             follower = self._followed.setdefault(name, Follower(run.path / "metrics.jsonl"))
+            self._followed.move_to_end(name)
+            while len(self._followed) > KEPT:
+                self._followed.popitem(last=False)
             follower.read()
             return follower
 
