@@ -10,6 +10,7 @@ import pytest
 
 from genlab.api.run import Run
 from genlab.runs.directory import RunDirectory
+from genlab.runs.listing import state_of
 from genlab.studio import folder as module
 from genlab.studio.folder import UNSEEN, Folder
 
@@ -23,7 +24,6 @@ def root(finished: Run, tmp_path: Path) -> Path:
 
 def test_a_run_is_looked_at_once_until_it_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
-    state_of = module.state_of
 
     def noted(run: RunDirectory) -> dict[str, Any]:
         looked.append(run.path.name)
