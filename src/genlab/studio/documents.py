@@ -21,7 +21,7 @@ from genlab.report.compare_page import compare_page
 from genlab.report.curves import plots
 from genlab.report.origin import again, provenance_lines
 from genlab.report.tables import Table
-from genlab.report.verdict import CLASS_COLUMNS, classes_of, verdict
+from genlab.report.verdict import classes_of, verdict
 from genlab.runs import checkpoint
 from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
@@ -53,15 +53,11 @@ def run_document(name: str, run: RunDirectory, rows: Follower) -> Document:
         **live(run),
         "plots": [plot for plot in there if plot["curves"]],
         "row_names": provenance["data"]["class_names"] if recipe.conditional else [],
-        "classes": provenance["data"]["class_names"],
-        "side": recipe.data.size,
-        "channels": recipe.data.channels,
         "drawn": "as the loop gave them" if family.own_loop else sampling_words(OpenRun(run)),
         "verdict": said.sentence,
         "numbers": [asdict(number) for number in said.numbers],
         "quality": None if record is None else table_document(words.table(record)),
         "protocol": "" if record is None else words.protocol(record),
-        "class_columns": [list(pair) for pair in CLASS_COLUMNS],
         "recipe": files.dump(recipe),
         "provenance": provenance_lines(recipe, provenance, last),
         "command": again(recipe, provenance).command,
@@ -209,10 +205,7 @@ def _abilities(family: Family, run: RunDirectory) -> dict[str, bool]:
     here = has_weights and not own and not family.own_loop
     return {
         "draw": here and family.sampling is not None,
-        "axes": here and family.sampling is not None and family.sampling.axes,
-        "encode": here and family.encoding is not None,
         "name": here and family.naming is not None,
-        "score": here and family.scoring is not None,
         "train": not own and not family.own_loop,
     }
 

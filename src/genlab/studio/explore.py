@@ -309,10 +309,13 @@ class Explorer:
 
 def png_of(images: Tensor, columns: int, level: int = 1) -> bytes:
     """A grid as PNG; compressed little, since it travels no further than this machine."""
-    array = pictures.to_uint8(images)
-    grid = array[0].transpose(1, 2, 0) if len(array) == 1 else pictures.grid(array, columns)
+    return compressed(pictures.grid(images, columns), level)
+
+
+def compressed(picture: NDArray[np.uint8], level: int = 1) -> bytes:
+    """A picture (H, W, C) as PNG."""
     buffer = io.BytesIO()
-    Image.fromarray(grid.squeeze(2) if grid.shape[2] == 1 else grid).save(buffer, "PNG", compress_level=level)
+    Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture).save(buffer, "PNG", compress_level=level)
     return buffer.getvalue()
 
 

@@ -6,20 +6,19 @@ A small network on MNIST, so that a half-step takes some milliseconds and a hund
 from __future__ import annotations
 
 import copy
-import io
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from genlab.data import pictures
 from genlab.engine.randomness import Keyed
 from genlab.errors import UsageError
 from genlab.families.gan.model import Gan, Judgement, discriminator_loss, generator_loss
+from genlab.studio.explore import compressed
 from genlab.training.assemble import assemble, prepare
 
 Player = Literal["D", "G"]
@@ -180,7 +179,7 @@ def as_json(lesson: Lesson) -> tuple[dict[str, Any], list[bytes]]:
     if half.gradient is not None:
         told["pull"] = float(half.gradient.abs().max())
         rows.append(_signed(half.gradient))
-    return told, [_png(row) for row in rows]
+    return told, [compressed(row) for row in rows]
 
 
 def _gray(images: Tensor) -> NDArray[np.uint8]:
@@ -194,9 +193,3 @@ def _signed(values: Tensor) -> NDArray[np.uint8]:
     orange, blue, white = ((213, 94, 0), (0, 114, 178), 255)
     channels = [white - up * (white - orange[k]) - down * (white - blue[k]) for k in range(3)]
     return pictures.grid(np.concatenate(channels, axis=1).round().astype(np.uint8), len(values))
-
-
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

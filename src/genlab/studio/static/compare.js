@@ -1,6 +1,6 @@
 // Runs beside one another: what their seeds say, curves over each other, samples of the same step, what differs.
 import { Chart } from "./chart.js";
-import { address, failed, fill, get, h, said, say, table, whole } from "./dom.js";
+import { address, fill, get, h, said, say, table, whole } from "./dom.js";
 
 export async function view(stage, go) {
   const names = said().getAll("run");

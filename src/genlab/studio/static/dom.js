@@ -72,6 +72,13 @@ export function socket(path, parameters = {}) {
   return opened;
 }
 
+// A message of the studio: a header in JSON behind its length, then parts, whose sizes the header has.
+export function parts(data) {
+  const length = new DataView(data).getUint32(0), header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+  let at = 4 + length;
+  return [header, (header.sizes || []).map((size) => { const part = new Uint8Array(data, at, size); at += size; return part; })];
+}
+
 // What an address says of a view: read from it, and written back without a new entry in the history.
 export const said = () => new URLSearchParams(location.search);
 

@@ -1,6 +1,6 @@
 // The latent space of a model under one's hands: sliders, classes, a way between two z, what lies near, what D says;
 // for an encoder or a classifier: an image of one's own.
-import { address, failed, fill, get, h, news, number, post, said, savePicture, say, socket, whole } from "./dom.js";
+import { address, failed, fill, get, h, news, number, parts, post, said, savePicture, say, socket, whole } from "./dom.js";
 
 const WAIT = 350;
 
@@ -87,14 +87,11 @@ export async function view(stage, go) {
   }
 
   function arrived(data) {
-    const view = new DataView(data), length = view.getUint32(0);
-    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+    const [header, images] = parts(data);
     if (header.error) { words.textContent = header.error; return; }
-    let at = 4 + length;
-    header.sizes.forEach((size, k) => {
+    images.forEach((bytes, k) => {
       const target = k ? tiles[k - 1]?.small : canvas;
-      if (target) paint(target, new Uint8Array(data, at, size), header.shape);
-      at += size;
+      if (target) paint(target, bytes, header.shape);
     });
     header.values.forEach((value, k) => {
       if (sliders[k] && document.activeElement !== sliders[k].input) sliders[k].input.value = value;

@@ -1,5 +1,5 @@
 // One training step in slow motion: D moves or G moves, on real images, and every half-step can be undone.
-import { failed, fill, h, number, socket } from "./dom.js";
+import { failed, fill, h, number, parts, socket } from "./dom.js";
 
 export async function view(stage) {
   let wire = null, closed = false, told = null, busy = false, covered = false;
@@ -64,12 +64,11 @@ export async function view(stage) {
   }
 
   function arrived(data) {
-    const view = new DataView(data), length = view.getUint32(0), header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+    const [header, images] = parts(data);
     busy = false;
     if (header.error) { fill(say, header.error); return; }
     if (told && told.pictures) told.pictures.forEach((source) => URL.revokeObjectURL(source));
-    let at = 4 + length;
-    told = { ...header, pictures: header.sizes.map((size) => { const part = new Blob([data.slice(at, at + size)], { type: "image/png" }); at += size; return URL.createObjectURL(part); }) };
+    told = { ...header, pictures: images.map((bytes) => URL.createObjectURL(new Blob([bytes], { type: "image/png" }))) };
     draw();
   }
 

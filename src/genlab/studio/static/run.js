@@ -1,6 +1,6 @@
 // One run: where it stands, what is wrong, its samples under one step slider that also moves the cursor of every curve.
 import { Chart } from "./chart.js";
-import { address, duration, failed, fill, get, h, news, number, post, said, savePicture, say, socket, table, whole } from "./dom.js";
+import { address, duration, failed, fill, get, h, news, post, said, savePicture, say, socket, table, whole } from "./dom.js";
 
 const SMOOTH = [0, 0.6, 0.9, 0.97];
 

@@ -1,5 +1,5 @@
 // Every run at a glance: filter, sort, group; two or more to compare; trainings that were started from here.
-import { address, duration, failed, fill, get, h, news, number, post, said, say, whole } from "./dom.js";
+import { address, failed, fill, get, h, news, number, post, said, say, whole } from "./dom.js";
 
 const ORDERS = {
   name: ["run", (run) => run.run],
