@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import struct
@@ -29,6 +30,7 @@ from genlab.runs.listing import size
 from genlab.runs.verify import verify
 from genlab.studio.jobs import started
 from genlab.studio.shipped import shipped
+from genlab.training.minutes import REACHED
 from served import HOSTILE, Served, until
 
 
@@ -247,9 +249,16 @@ def test_what_is_wrong_stands_at_its_field(served: Served) -> None:
     assert next(each["words"] for each in told if each["path"] == "objective.loss").endswith("did you mean 'hinge'?")
     missing = served.post("check", recipe="quick-mnist", overrides={"data.name": "/no/such.npz"}, name="new", seed=0)
     assert [each["path"] for each in missing["problems"]] == ["data.name"]
-    assert served.post("check", recipe="quick-mnist", overrides={"budget.epochs": "9"}, name="", seed=0) == {
-        "problems": []
-    }
+    sound = served.post("check", recipe="quick-mnist", overrides={"budget.epochs": "9"}, name="", seed=0)
+    assert sound["problems"] == []
+    assert missing["expected"] is None
+    assert re.fullmatch(r"8,433 steps, about \d+ (s|minutes) on this machine if nothing else runs\.", sound["expected"])
+    as_it_is = served.post("check", recipe="quick-mnist", overrides={}, name="", seed=0)["expected"]
+    assert as_it_is.endswith(
+        f"; a Frechet distance of {REACHED['quick-mnist'].itself:.2g} x that of real images is to be expected."
+    )
+    in_time = served.post("check", recipe="quick-mnist", overrides={"budget.minutes": "3"}, name="", seed=0)
+    assert in_time["expected"] == "About 3 minutes: as many steps as fit into them on this machine."
     for name in ("../x", "a/b", "CON", "-x", "x" * 300, "a\nb"):
         told = served.post("train", recipe="quick-mnist", overrides={}, name=name, seed=0)["problems"]
         assert [each["path"] for each in told] == ["name"]

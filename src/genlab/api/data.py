@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,10 @@ from genlab.data.import_plan import Options
 from genlab.data.importing import Imported
 from genlab.data.memory import Images
 from genlab.data.sources.conversion import Color, Fit, Ground
-from genlab.engine import device
 from genlab.engine.files import destination, write
-from genlab.engine.randomness import Keyed
 from genlab.engine.stages import about, stage
 from genlab.errors import GenlabError, UsageError
-from genlab.families.cost import expected_seconds
-from genlab.families.registry import FAMILIES
-from genlab.runs.provenance import describe_networks
-from genlab.training.assemble import settle
+from genlab.training.assemble import expected_seconds, settle
 
 
 def load_dataset(images: Images, split: Split = "train") -> Dataset:
@@ -186,12 +181,7 @@ def _seconds(dataset: Dataset) -> float | None:
         recipe, _ = settle("quick", {"data.name": dataset.name}, lambda name: dataset)
     except GenlabError:
         return None
-    family, classes = FAMILIES[recipe.family], len(dataset.class_names)
-    networks = family.build(recipe, classes, Keyed(0))
-    resolved = device.resolve(recipe.engine, family.mergeable(networks), device.convolves(networks.values()))
-    described = describe_networks(family.examples(recipe, classes), networks)
-    recipe = recipe.model_copy(update={"engine": resolved})
-    return expected_seconds(recipe, [asdict(each) for each in described], len(dataset))
+    return expected_seconds(recipe, dataset)
 
 
 def parse_range(text: str) -> tuple[float, float]:

@@ -201,15 +201,15 @@ def read(studio: Studio, told: Mapping[str, Any]) -> Any:
 
 
 def check(studio: Studio, told: Mapping[str, Any]) -> Any:
-    """What is wrong with a training that is being set up."""
+    """What is wrong with a training that is being set up, and what it would take."""
     source, overrides, name, _ = _asked(studio, told)
-    return {"problems": new.problems(source, overrides, name, studio.folder.root)}
+    return new.examined(source, overrides, name, studio.folder.root)
 
 
 def train(studio: Studio, told: Mapping[str, Any]) -> Any:
     """Start a training, if nothing is wrong with it."""
     source, overrides, name, seed = _asked(studio, told)
-    if wrong := new.problems(source, overrides, name, studio.folder.root):
+    if wrong := new.examined(source, overrides, name, studio.folder.root)["problems"]:
         return {"problems": wrong}
     if not name:
         return {"problems": [{"path": "name", "words": "name: a run that is started here needs one"}]}

@@ -8,13 +8,16 @@ from typing import Any
 
 import yaml
 
-from genlab.data import load
+from genlab.data import Dataset, first, load
+from genlab.engine.stages import about
 from genlab.errors import GenlabError, RecipeError, UsageError
-from genlab.recipe import files
+from genlab.recipe import Recipe, files
 from genlab.recipe.draft import Draft
+from genlab.recipe.schedule import Schedule
 from genlab.runs.directory import RunDirectory
 from genlab.runs.names import check_name
-from genlab.training.assemble import settle
+from genlab.training.assemble import expected_seconds, settle
+from genlab.training.minutes import REACHED, is_foretold
 
 SHORT = ("data.name", "budget.minutes", "budget.epochs")
 """The fields that every page shows; learning rates follow, and the rest of the schema is folded away."""
@@ -111,22 +114,27 @@ def read(told: object) -> dict[str, Any]:
     return found
 
 
-def problems(source: str | Path, overrides: Mapping[str, Any], name: str | None, root: Path) -> list[dict[str, str]]:
-    """What is wrong, each with the field that it is about ("" where it is about none); nothing is trained.
+def examined(source: str | Path, overrides: Mapping[str, Any], name: str | None, root: Path) -> dict[str, Any]:
+    """What is wrong with a training that is being set up, and what it would take; nothing is trained.
 
     A dataset is read only where the rest is in order.
+
+    Returns:
+        `problems`: each with the field that it is about ("" where it is about none). `expected`: its time here, in
+        words; None where something is wrong.
     """
     found: list[str] = []
+    expected = None
     try:
         draft = Draft(source, overrides)
         found += draft.problems
     except RecipeError as error:
         found += error.problems
     except GenlabError as error:
-        return [_placed(str(error).splitlines()[0])]
+        return {"problems": [_placed(str(error).splitlines()[0])], "expected": None}
     if not found:
         try:
-            settle(source, overrides, given=load)
+            expected = _expected(*settle(source, overrides, given=load))
         except RecipeError as error:
             found += error.problems
         except GenlabError as error:
@@ -136,7 +144,21 @@ def problems(source: str | Path, overrides: Mapping[str, Any], name: str | None,
         check_name(name or None, root)
     except GenlabError as error:
         told.append({"path": "name", "words": str(error).splitlines()[0]})
-    return told
+    return {"problems": told, "expected": expected}
+
+
+def _expected(recipe: Recipe, dataset: Dataset) -> str:
+    """How many steps a training has, how long they take here, and how good the images become, where that is known."""
+    if recipe.budget.minutes is not None:
+        return f"{about(60 * recipe.budget.minutes).capitalize()}: as many steps as fit into them on this machine."
+    steps = Schedule.of(recipe, len(first(dataset, recipe.data.subset))).total_steps
+    seconds = expected_seconds(recipe, dataset)
+    words = f"{steps:,} steps"
+    if seconds is not None:
+        words += f", {about(seconds)} on this machine if nothing else runs"
+    if is_foretold(recipe):
+        words += f"; a Frechet distance of {REACHED[recipe.name].itself:.2g} x that of real images is to be expected"
+    return f"{words}."
 
 
 def _placed(line: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import nn
@@ -20,6 +20,7 @@ from genlab.engine.files import check_text
 from genlab.engine.randomness import Keyed
 from genlab.errors import DataError, UsageError
 from genlab.families.base import CustomNetworks, Family, Trains
+from genlab.families.cost import expected_seconds as seconds_of
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
@@ -28,6 +29,7 @@ from genlab.recipe.draft import Draft
 from genlab.recipe.schedule import Schedule
 from genlab.recipe.sections import listed
 from genlab.recipe.source import RecipeSource
+from genlab.runs.provenance import describe_networks
 from genlab.training.choose import CHOOSERS, choose
 
 
@@ -157,3 +159,19 @@ def assemble(
     networks = family.networks(recipe, len(dataset.class_names), keyed, custom or {}, needed)
     resolved = device.resolve(recipe.engine, family.mergeable(networks), device.convolves(networks.values()))
     return Assembly(recipe.model_copy(update={"engine": resolved}), dataset, networks, keyed)
+
+
+def expected_seconds(recipe: Recipe, dataset: Dataset) -> float | None:
+    """About how long a training takes on this machine that has not begun; None where nothing can be measured.
+
+    Args:
+        recipe: settled.
+        dataset: its training images as they are.
+    """
+    family, classes = FAMILIES[recipe.family], len(dataset.class_names)
+    networks = family.build(recipe, classes, Keyed(0))
+    resolved = device.resolve(recipe.engine, family.mergeable(networks), device.convolves(networks.values()))
+    described = describe_networks(family.examples(recipe, classes), networks)
+    planned = recipe.model_copy(update={"engine": resolved})
+    images = len(first_images(dataset, recipe.data.subset))
+    return seconds_of(planned, [asdict(each) for each in described], images)

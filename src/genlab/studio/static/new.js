@@ -52,7 +52,7 @@ export async function view(stage, go) {
 
   const body = () => ({ ...source(), overrides: overrides(), name: title.value, seed: Number(seed.value) });
 
-  function mark(problems) {
+  function mark({ problems, expected }) {
     for (const { input, wrong } of inputs.values()) { wrong.hidden = true; input.removeAttribute("aria-invalid"); }
     const rest = [];
     for (const problem of problems) {
@@ -65,7 +65,8 @@ export async function view(stage, go) {
     }
     const changes = Object.entries(overrides());
     fill(outcome, ...rest.map((words) => h("p", { class: "error", role: "alert" }, words)),
-      changes.length ? h("p", { class: "small soft" }, `Changed: ${changes.map(([path, value]) => `${path} ${value}`).join(", ")}.`) : "");
+      changes.length ? h("p", { class: "small soft" }, `Changed: ${changes.map(([path, value]) => `${path} ${value}`).join(", ")}.`) : "",
+      h("p", { class: "small soft", "aria-live": "polite" }, expected || ""));
     start.disabled = problems.length > 0;
   }
 
@@ -73,7 +74,7 @@ export async function view(stage, go) {
     clearTimeout(timer);
     timer = setTimeout(async () => {
       try {
-        mark((await post("check", body())).problems);
+        mark(await post("check", body()));
       } catch (error) {
         fill(outcome, failed(error));
       }
@@ -87,7 +88,7 @@ export async function view(stage, go) {
     start.disabled = true;
     try {
       const told = await post("train", body());
-      if (told.problems.length) return mark(told.problems);
+      if (told.problems.length) return mark(told);
       news(`${told.run}: it begins`);
       return await begun(told.run, go);
     } catch (error) {
