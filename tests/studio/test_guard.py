@@ -125,6 +125,8 @@ def test_the_token_leaves_the_address_for_a_cookie() -> None:
     for path in ("//evil.com/x", "/\\evil.com", "///evil.com"):
         place = ask(inner, path=path, query=f"token={TOKEN}", cookie=None)[1]["location"]
         assert place.startswith("/evil.com")
+    spelt = ask(inner, path="/d\u00fcrer", query=f"token={TOKEN}", cookie=None)[1]["location"]
+    assert spelt == "/d%C3%BCrer"
     assert inner.reached == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from conftest import SMALL
+from genlab.engine import seals
 from genlab.runs.directory import RunDirectory
 from genlab.studio.explore import Explorer
 from genlab.studio.handout import handout
@@ -127,6 +129,34 @@ def test_one_step_slider_moves_everything_and_back_works(visitor: Visitor) -> No
     expect(page.get_by_text("samples, at step 4")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+
+
+def test_a_long_curve_shows_each_logged_step_where_one_looks_closer(browser: Browser, tmp_path: Path) -> None:
+    run = shutil.copytree(shipped()[0], tmp_path / "long")
+    row = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    row = {name: row[name] for name in ("epoch", "images", "seconds", "loss_g")}
+    rows = [seals.seal({**row, "step": step, "loss_g": step % 7}) for step in range(1, 10_001)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    studio = Served(tmp_path)
+    visitor = Visitor(browser, studio)
+    try:
+        page = visitor.go("/run?run=long")
+        chart = page.locator(".chart", has_text="mean of 9 logged steps").first
+        box = chart.locator(".u-over").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 50)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.55, box["y"] + 50, steps=4)
+        page.mouse.up()
+        closer = page.locator(".chart").first
+        expect(closer).not_to_contain_text("mean of 9 logged steps")
+        expect(closer.locator(".legend")).to_contain_text(re.compile(r"step [56],\d\d\d"))
+        closer.locator(".u-over").dblclick()
+        expect(closer).to_contain_text("mean of 9 logged steps")
+    finally:
+        visitor.context.close()
+        studio.close()
+    assert visitor.wrong == []
 
 
 def test_names_from_runs_are_text(visitor: Visitor) -> None:

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -118,9 +118,9 @@ class Guard:
         """Move the token from the address into a cookie."""
         query = [pair for pair in parse_qsl(scope["query_string"].decode("latin-1")) if pair[0] != "token"]
         # A path that begins with two slashes would lead to another host.
-        place = "/" + scope["path"].lstrip("/\\") + (f"?{urlencode(query)}" if query else "")
+        place = "/" + quote(scope["path"].lstrip("/\\")) + (f"?{urlencode(query)}" if query else "")
         cookie = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict"
-        headers = {**HEADERS, "location": place.encode("ascii", "ignore").decode(), "set-cookie": cookie}
+        headers = {**HEADERS, "location": place, "set-cookie": cookie}
         await send({"type": "http.response.start", "status": 303, "headers": _raw(headers)})
         await send({"type": "http.response.body", "body": b""})
 

@@ -31,9 +31,10 @@ export function joined(lines) {
 
 export class Chart {
   // about: {title, caption, y_label, log, levels}; lines: [{label, x, y, block}]
-  constructor(about, { onStep, sync } = {}) {
+  constructor(about, { onStep, onZoom, sync } = {}) {
     this.about = about;
     this.onStep = onStep;
+    this.onZoom = onZoom;
     this.sync = sync || "charts";
     this.lines = [];
     this.strength = 0;
@@ -102,8 +103,8 @@ export class Chart {
       hooks: {
         setCursor: [(plot) => this.told(plot, there, data)],
         draw: [(plot) => this.marks(plot)],
-        setSelect: [() => { this.zoomed = true; }],
-        ready: [(plot) => plot.over.addEventListener("dblclick", () => { this.zoomed = false; })],
+        setSelect: [(plot) => { if (plot.select.width) this.zoom(plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")); }],
+        ready: [(plot) => plot.over.addEventListener("dblclick", () => this.zoom())],
       },
     };
     this.plot = new window.uPlot(options, data, this.place);
@@ -119,6 +120,14 @@ export class Chart {
       block > 1 ? `Each point is the mean of ${block} logged steps; drag to look closer.` : "",
       this.strength ? `Smoothed: a moving average that keeps ${Math.round(100 * this.strength)} % from point to point.` : "",
     ].filter(Boolean).join(" ");
+  }
+
+  // What is seen changes: points that stand for many steps are better fetched anew.
+  zoom(first, last) {
+    const coarse = this.finer || this.lines.some((each) => each.block > 1);
+    this.zoomed = first !== undefined;
+    this.finer = this.zoomed && coarse;
+    if (coarse && this.onZoom) this.onZoom(this.zoomed ? [first, last] : null);
   }
 
   told(plot, there, data) {

@@ -7,7 +7,7 @@ const SMOOTH = [0, 0.6, 0.9, 0.97];
 export async function view(stage, go) {
   const name = said().get("run");
   let told = { findings: [], healthy: "", unknown: [], ...await get("run", { run: name }) }, closed = false, wire = null, playing = null;
-  const charts = new Map();
+  const charts = new Map(), ranges = new Map();
   let shares = null;
 
   // The slider.
@@ -114,17 +114,28 @@ export async function view(stage, go) {
     for (let k = 0; k < columns.length; k += 20) Object.assign(found, (await get("curves", { run: name, column: columns.slice(k, k + 20) })).curves);
     for (const plot of told.plots) {
       if (!charts.has(plot.name)) {
-        const chart = new Chart({ ...plot }, { onStep: nearest });
+        const chart = new Chart({ ...plot }, { onStep: nearest, onZoom: (range) => closer(plot, range).catch((error) => news(error.message)) });
         charts.set(plot.name, chart);
         curves.append(chart.element);
       }
       // The first charts are seen while the others are drawn.
       await new Promise((done) => { requestAnimationFrame(done); setTimeout(done, 100); });
       if (closed) return;
-      charts.get(plot.name).set(plot.curves.map((curve) => ({ label: curve.label, column: curve.column, ...found[curve.column] })));
+      if (ranges.has(plot.name)) await closer(plot, ranges.get(plot.name));
+      else charts.get(plot.name).set(linesOf(plot, found));
     }
     diagnosis();
     for (const chart of charts.values()) chart.mark(step() ?? null);
+  }
+
+  const linesOf = (plot, found) => plot.curves.map((curve) => ({ label: curve.label, column: curve.column, ...found[curve.column] }));
+
+  // The points of one chart between two steps, and a little beyond; all of them where no range is given.
+  async function closer(plot, range) {
+    if (range) ranges.set(plot.name, range); else ranges.delete(plot.name);
+    const beyond = range ? (range[1] - range[0]) / 10 : 0, edges = range ? { from: range[0] - beyond, to: range[1] + beyond } : {};
+    const { curves: found } = await get("curves", { run: name, column: plot.curves.map((curve) => curve.column), ...edges });
+    if (!closed && ranges.get(plot.name) === (range || undefined)) charts.get(plot.name).set(linesOf(plot, found));
   }
 
   function nearest(at) {
@@ -137,7 +148,8 @@ export async function view(stage, go) {
 
   function append(rows) {
     if (!rows.step || !rows.step.length) return;
-    for (const chart of charts.values()) {
+    for (const [plot, chart] of charts) {
+      if (ranges.has(plot)) continue;
       let grew = false;
       for (const line of chart.lines) {
         const values = rows[line.column];
