@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -28,15 +28,18 @@ from plans import leave
 class Served:
     """A studio in a process of its own.
 
+    Args:
+        program: what Python runs as `genlab`.
+
     Attributes:
         url: what it printed.
         port: that it listens on.
         runs: its folder of runs.
     """
 
-    def __init__(self, runs: Path, *arguments: str) -> None:
+    def __init__(self, runs: Path, *arguments: str, program: Sequence[str] = ("-m", "genlab")) -> None:
         self.runs = runs
-        command = [sys.executable, "-m", "genlab", "studio", "--port", "0", "--no-browser", "--runs", str(runs)]
+        command = [sys.executable, *program, "studio", "--port", "0", "--no-browser", "--runs", str(runs)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [*command, *arguments],

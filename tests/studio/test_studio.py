@@ -281,6 +281,39 @@ def test_idle_and_half_open_connections_leave_room_for_others(served: Served) ->
             line.close()
 
 
+IMPATIENT = """
+from genlab.studio import guard, server
+guard.PATIENCE = server.PATIENCE = 0.5
+from genlab.cli.main import main
+main()
+"""
+
+
+def test_who_asks_nothing_or_does_not_finish_is_sent_away(tmp_path: Path) -> None:
+    studio = Served(tmp_path, program=("-c", IMPATIENT))
+    asks = f"POST /api/check HTTP/1.1\r\nHost: 127.0.0.1:{studio.port}\r\n".encode()
+    known = f"Cookie: genlab-{studio.port}={studio.token}\r\nOrigin: {studio.base}\r\n".encode()
+    whole = asks + known + b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    try:
+        for said, answer in ((b"", b""), (asks, b""), (whole + b"{}", b"408")):
+            with socket.create_connection(("127.0.0.1", studio.port), timeout=10) as line:
+                line.sendall(said)
+                assert line.recv(4096)[9:12] == answer
+        chunked = asks + known + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", studio.port), timeout=10) as line:
+            for _ in range(20):
+                chunked += b"10000\r\n" + b" " * 65536 + b"\r\n"
+            line.sendall(chunked)
+            assert line.recv(4096)[9:12] == b"413"
+        with socket.create_connection(("127.0.0.1", studio.port), timeout=10) as line:
+            line.sendall(whole + b"{}       ")
+            assert line.recv(4096)[9:12] == b"422"  # An answer, and nothing more is asked.
+            while line.recv(4096):
+                pass
+    finally:
+        studio.close()
+
+
 def test_a_run_may_vanish_while_it_is_shown(served: Served, tmp_path: Path) -> None:
     root = tmp_path / "runs"
     shutil.copytree(served.runs / "gan", root / "here")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -38,8 +39,8 @@ PATIENCE = 20.0
 """Seconds that a body may be on its way without a byte."""
 
 
-class _TooLarge(Exception):
-    """A body went on beyond `LARGEST_BODY`."""
+class _Refused(Exception):
+    """A body went on beyond `LARGEST_BODY`, or did not come."""
 
 
 class Guard:
@@ -126,19 +127,26 @@ class Guard:
 
     async def _pass(self, scope: Message, receive: Receive, send: Send) -> None:
         taken, started, whole = 0, False, False
+        refusal: tuple[int, str] | None = None
 
         async def counted() -> Message:
-            nonlocal taken, whole
-            # Once the body is there, the next message is that the other side has gone: that may take any time.
-            message = await (receive() if whole else asyncio.wait_for(receive(), PATIENCE))
+            nonlocal taken, whole, refusal
+            try:  # Once the body is there, the next message is that the other side has gone: that may take any time.
+                message = await (receive() if whole else asyncio.wait_for(receive(), PATIENCE))
+            except TimeoutError:
+                refusal = 408, "the rest of it did not come"
+                raise _Refused from None
             whole = whole or not message.get("more_body")
             taken += len(message.get("body", b"")) if message["type"] == "http.request" else 0
             if taken > LARGEST_BODY:
-                raise _TooLarge
+                refusal = 413, f"at most {LARGEST_BODY:,} bytes are taken"
+                raise _Refused
             return message
 
         async def dressed(message: Message) -> None:
             nonlocal started
+            if refusal is not None and not started:
+                return  # What the pages say to a body that they did not get.
             if message["type"] == "http.response.start":
                 started = True
                 own = {key.lower() for key, _ in message.get("headers", [])}
@@ -146,14 +154,10 @@ class Guard:
                 message = {**message, "headers": [*message.get("headers", []), *more]}
             await send(message)
 
-        try:
+        with suppress(_Refused):
             await self._app(scope, counted if scope["type"] == "http" else receive, dressed)
-        except _TooLarge:
-            if not started:
-                await _answer(scope, receive, send, 413, f"at most {LARGEST_BODY:,} bytes are taken")
-        except TimeoutError:
-            if not started:
-                await _answer(scope, receive, send, 408, "the rest of it did not come")
+        if refusal is not None and not started:
+            await _answer(scope, receive, send, *refusal)
 
 
 def _all(scope: Message, name: str) -> list[str]:
