@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from genlab.errors import UsageError
-from genlab.studio.lesson import KEPT, Lesson, as_json
+from genlab.studio.lesson import KEPT, Lesson, Player, as_json
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,16 @@ def test_what_a_page_gets(lesson: Lesson) -> None:
     with Image.open(io.BytesIO(pictures[2])) as picture:
         assert np.asarray(picture).shape == (28, 8 * 30 - 2, 3)
     lesson.undo()
-    assert as_json(lesson)[1] == []
+    resting, pictures = as_json(lesson)
+    assert "player" not in resting
+    # What stands there at rest is the state before the half-step that comes next, whoever moves.
+    players: tuple[Player, ...] = ("D", "G")
+    for player in players:
+        lesson.move(player)
+        moved, then = as_json(lesson)
+        assert all([moved["counts"][name][0]] == resting["counts"][name] for name in ("real", "fake"))
+        assert then[0] == pictures[0]
+        lesson.undo()
     for times in (0, -1, 10**6):
         with pytest.raises(UsageError):
             lesson.move("D", times)

@@ -119,6 +119,10 @@ class Lesson:
         self.last = None
         return True
 
+    def upcoming(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the batch of the next half-step: what D says of its real images and of G's (N,), and `SHOWN` of G's."""
+        return self._seen(*self._next(self.done + 1))
+
     def _move(self, player: Player) -> Half:
         gan, number = self._gan, self.done + 1
         x, z = self._next(number)
@@ -163,23 +167,27 @@ class Lesson:
 
 
 def as_json(lesson: Lesson) -> tuple[dict[str, Any], list[bytes]]:
-    """What a page shows of the newest half-step: numbers, and three rows of images: before, after, gradient."""
+    """What a page shows: numbers, and rows of images. Of the newest half-step the state before and after it, and the
+    gradient of G's loss; at the start and after an undo the state as it is."""
     half = lesson.last
     told: dict[str, Any] = {"done": lesson.done, "undo": len(lesson._undo)}
     if half is None:
-        return told, []
-    edges = np.linspace(0, 1, BINS + 1)
-    counts = {
-        name: [np.histogram(scores.numpy(), edges)[0].tolist() for scores in pair]
-        for name, pair in (("real", half.real), ("fake", half.fake))
-    }
-    means = {name: [float(s.mean()) for s in pair] for name, pair in (("real", half.real), ("fake", half.fake))}
-    told |= {"player": half.player, "number": half.number, "loss": half.loss, "counts": counts, "means": means}
+        real, fake, images = lesson.upcoming()
+        return told | _scores(real=(real,), fake=(fake,)), [compressed(_gray(images))]
+    told |= {"player": half.player, "number": half.number, "loss": half.loss, **_scores(real=half.real, fake=half.fake)}
     rows = [_gray(images) for images in half.images]
     if half.gradient is not None:
-        told["pull"] = float(half.gradient.abs().max())
         rows.append(_signed(half.gradient))
     return told, [compressed(row) for row in rows]
+
+
+def _scores(**scores: tuple[Tensor, ...]) -> dict[str, Any]:
+    """What D says, as histograms and means."""
+    edges = np.linspace(0, 1, BINS + 1)
+    return {
+        "counts": {name: [np.histogram(s.numpy(), edges)[0].tolist() for s in each] for name, each in scores.items()},
+        "means": {name: [float(s.mean()) for s in each] for name, each in scores.items()},
+    }
 
 
 def _gray(images: Tensor) -> NDArray[np.uint8]:

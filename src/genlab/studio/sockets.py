@@ -139,7 +139,7 @@ class Lessons:
         self._open += 1
         try:
             lesson = await self._studio.draw(Lesson)
-            await socket.send_bytes(_framed(*as_json(lesson)))
+            await socket.send_bytes(_framed(*await self._studio.draw(as_json, lesson)))
             while True:
                 text = await socket.receive_text()
                 await socket.send_bytes(await self._studio.draw(self._answer, lesson, text[:LONGEST]))

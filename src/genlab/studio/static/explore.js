@@ -38,7 +38,7 @@ export async function view(stage, go) {
   }
   let id = 0, waiting = new Map(), closed = false, wire = null, timer = null;
   const canvas = h("canvas", { class: "pixels", width: told.side, height: told.side, tabindex: "0", role: "img", "aria-label": "The image that the model draws here; arrow keys move the first two sliders" });
-  const words = h("figcaption", {}), strip = h("div", { class: "strip" }), near = h("div", {}), way = h("div", {}), map = h("div", {});
+  const words = h("figcaption", {}), strip = h("div", { class: "strip" }), near = h("div", {}), way = h("div", {}), map = h("div", {}), dot = h("i", { "aria-hidden": "true" });
   const tiles = told.conditional ? told.classes.map((title, k) => {
     const small = h("canvas", { width: told.side, height: told.side, "aria-hidden": "true" });
     const button = h("button", { "aria-pressed": String(k === place.label), onclick: () => { place.label = k; changed(); tiles.forEach((tile, j) => tile.button.setAttribute("aria-pressed", String(j === k))); } }, small, h("span", {}, title));
@@ -97,6 +97,10 @@ export async function view(stage, go) {
       if (sliders[k] && document.activeElement !== sliders[k].input) sliders[k].input.value = value;
       if (sliders[k]) sliders[k].output.textContent = Number(value).toFixed(2);
     });
+    if (told.can.map) {
+      dot.style.left = `${100 * below(header.values[0])}%`;
+      dot.style.top = `${100 - 100 * below(header.values[1])}%`;
+    }
     const began = waiting.get(header.id);
     if (began !== undefined) {
       requestAnimationFrame(() => performance.measure("slider to picture", { start: began, end: performance.now() }));
@@ -152,7 +156,7 @@ export async function view(stage, go) {
       place.share = 0;
       changed();
     });
-    fill(map, h("h2", {}, "Map of z"), h("figure", { class: "near" }, image, h("figcaption", {}, "Decoded at 20 x 20 points of equal probability. Click to go there.")));
+    fill(map, h("h2", {}, "Map of z"), h("figure", { class: "near" }, h("div", { class: "map" }, image, dot), h("figcaption", {}, "Decoded at 20 x 20 points of equal probability; the ring is where you are. Click to go there.")));
   }
 
   canvas.addEventListener("keydown", (event) => {
@@ -174,14 +178,14 @@ export async function view(stage, go) {
       h("div", { class: "picture" }, h("figure", {}, canvas, words),
         h("div", { class: "row tools" }, h("button", { onclick: () => fresh(Math.floor(Math.random() * 100000)) }, "Another z"), h("button", { onclick: () => fresh(place.seed) }, "Back to its z"),
           h("button", { onclick: () => savePicture(canvas, `${name}: ${words.textContent}`, `${name.replaceAll("/", "-")}-z${place.seed}`).catch((error) => news(error.message)) }, "Save as PNG"))),
-      h("div", {},
+      h("div", { class: "controls" },
         h("h2", {}, told.units ? `The ${told.sliders.length} units of z` : `Two directions of z (of ${told.latent} numbers)`),
         h("p", { class: "small soft" }, told.units ? "Each unit is standard normal: most z lie between -2 and 2." : "Along them the images of this model change most: principal components of 256 images, carried back to z."),
         h("div", { class: "sliders" }, sliders.map((slider) => slider.element)),
         told.conditional ? [h("h2", {}, "The same z as every class"), strip] : "",
         h("div", { class: "row tools" }, h("button", { onclick: () => { place.toward = Math.floor(Math.random() * 100000); changed(); showWay(); } }, "Interpolate to another z"),
-          told.conditional || told.can.map ? h("a", { class: "button", href: address("/api/save", { run: name, step }), download: `${name.replaceAll("/", "-")}-latent-space.html` }, "Save a hand-out for phones") : null), way)),
-    map, encoder, near);
+          told.conditional || told.can.map ? h("a", { class: "button", href: address("/api/save", { run: name, step }), download: `${name.replaceAll("/", "-")}-latent-space.html` }, "Save a hand-out for phones") : null), way, map), near),
+    encoder);
 
   function listen() {
     wire = socket("/ws/explore");
@@ -208,6 +212,13 @@ function quantile(p) {
   }
   const q = p - 0.5, r = q * q;
   return (((((a[0] * r + a[1]) * r + a[2]) * r + a[3]) * r + a[4]) * r + a[5]) * q / (((((b[0] * r + b[1]) * r + b[2]) * r + b[3]) * r + b[4]) * r + 1);
+}
+
+// The share of a standard normal distribution that lies below x (Abramowitz and Stegun 1964, 26.2.17).
+function below(x) {
+  const t = 1 / (1 + 0.2316419 * Math.abs(x));
+  const beyond = Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI) * t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
+  return x > 0 ? 1 - beyond : beyond;
 }
 
 // An image of one's own: drawn, dropped, or from the test split.

@@ -1,5 +1,5 @@
 // One training step in slow motion: D moves or G moves, on real images, and every half-step can be undone.
-import { failed, fill, h, number, parts, socket } from "./dom.js";
+import { failed, fill, h, number, parts, socket, whole } from "./dom.js";
 
 export async function view(stage) {
   let wire = null, closed = false, told = null, busy = false, covered = false;
@@ -35,31 +35,32 @@ export async function view(stage) {
     if (action) { event.preventDefault(); action(); }
   }
 
-  function histogram(before, after) {
-    const most = Math.max(...before.real, ...before.fake, ...after.real, ...after.fake, 1);
+  // What D says of the batch, one panel for each title; `hidden` panels stay empty.
+  function histograms(titles, hidden) {
+    const { real, fake } = told.counts, most = Math.max(1, ...real.flat(), ...fake.flat());
     const bars = (counts, kind, flip) => counts.map((n, k) => h("rect", { class: kind, x: k * 10 + 0.5, width: 9, y: flip ? 60 : 60 - 56 * n / most, height: 56 * n / most }));
-    const one = (part, title) => h("figure", {}, h("svg", { viewBox: "0 0 210 120", role: "img", class: "scores", "aria-label": `${title}: what D says of 64 real images (above) and 64 generated ones (below), from 0, generated, to 1, real` },
-      bars(part.real, "real", false), bars(part.fake, "fake", true), h("line", { x1: 0, x2: 210, y1: 60, y2: 60 }), h("line", { x1: 105, x2: 105, y1: 2, y2: 118, class: "middle" })), h("figcaption", {}, title));
-    return [one(before, "before"), one(after, "after")];
+    return titles.map((title, k) => h("figure", {}, h("svg", { viewBox: "0 0 210 120", role: "img", class: "scores", "aria-label": `${title}: what D says of 64 real images (above) and 64 generated ones (below), from 0, generated, to 1, real` },
+      k === hidden ? null : [bars(real[k], "real", false), bars(fake[k], "fake", true)], h("line", { x1: 0, x2: 210, y1: 60, y2: 60 }), h("line", { x1: 105, x2: 105, y1: 2, y2: 118, class: "middle" })), h("figcaption", {}, title)));
+  }
+
+  function happened() {
+    const { real, fake } = told.means, who = told.player;
+    if (!who) {
+      const state = `D says ${number(real[0])} of real images and ${number(fake[0])} of G's. Let one of the two move.`;
+      return told.done ? `Back by a half-step: the weights are exactly those of before. ${state}` : `The weights of D and G are random: they know nothing. ${state}`;
+    }
+    if (covered) return `${who} moved. What happens next? Say it, then lift the curtain.`;
+    return who === "D"
+      ? `D moved: it says ${number(real[0])} of real images and then ${number(real[1])}, and ${number(fake[0])} of generated ones and then ${number(fake[1])}. Its loss was ${number(told.loss)}.`
+      : `G moved: D is the same, and says ${number(fake[0])} of G's images and then ${number(fake[1])}. G's loss was ${number(told.loss)}.`;
   }
 
   function draw() {
     if (!told) return;
-    count.textContent = `${told.done} half-steps; ${told.undo} can be undone.`;
-    if (!told.player) {
-      fill(say, told.done ? "Back by a half-step: the weights are exactly those of before. Let one of the two move." : "D and G are as they were drawn at random: they know nothing. Let one of the two move.");
-      fill(scores);
-      fill(pictures);
-      return;
-    }
-    const { real, fake } = told.means, who = told.player;
-    const words = who === "D"
-      ? `D moved: it says ${number(real[0])} of real images and then ${number(real[1])}, and ${number(fake[0])} of generated ones and then ${number(fake[1])}. Its loss was ${number(told.loss)}.`
-      : `G moved: D is the same, and says ${number(fake[0])} of G's images and then ${number(fake[1])}. G's loss was ${number(told.loss)}.`;
-    fill(say, covered ? `${who} moved. What happens next? Say it, then lift the curtain.` : words);
-    const counts = told.counts, hidden = { real: counts.real[0].map(() => 0), fake: counts.fake[0].map(() => 0) };
-    fill(scores, histogram({ real: counts.real[0], fake: counts.fake[0] }, covered ? hidden : { real: counts.real[1], fake: counts.fake[1] }));
-    const rows = ["G's images, before", "G's images of the same z, after", "how G's loss wants them changed: orange brighter, blue darker"];
+    count.textContent = `${whole(told.done)} half-steps; ${told.undo} can be undone.`;
+    fill(say, happened());
+    fill(scores, histograms(told.player ? ["before", "after"] : ["now"], covered ? 1 : null));
+    const rows = told.player ? ["G's images, before", "G's images of the same z, after", "how G's loss wants them changed: orange brighter, blue darker"] : ["G's images"];
     fill(pictures, told.pictures.map((source, k) => covered && k === 1 ? null : h("figure", {}, h("img", { class: "pixels", src: source, alt: rows[k] }), h("figcaption", {}, rows[k]))));
   }
 
