@@ -161,12 +161,28 @@ def test_two_settings_are_told_apart_only_by_seeds(runs: Path) -> None:
         rows=[[]] * 8,
     )
     apart_ = said_of_settings(many, [1, 2, 3, 4, 11, 12, 13, 14], "distance")
-    assert "a 2.5 on average (1 to 4, 4 seeds), b 12.5 on average" in apart_
+    assert "2.5 on average (1 to 4, 4 seeds) with a, 12.5 on average (11 to 14, 4 seeds) with b" in apart_
     assert "differ by more than their seeds explain (exact permutation test, p = 0.029)" in apart_
     assert "no more than seeds may explain" in said_of_settings(many, [1, 12, 3, 14, 11, 2, 13, 4], "distance")
     one = said_of_settings(replace(many, settings=["a"] * 7 + ["b"]), [1.0] * 8, "distance")
-    assert "One seed each" in one
+    assert "Only one seed with b: whether another seed would say the same is not known." in one
+    two = replace(many, settings=["a", "b"], seeds=[0, 0])
+    overlap = said_of_settings(two, [1.0, 2.0], "distance", [(0.5, 1.5), (1.4, 2.6)])
+    assert "overlap: these two runs cannot be told apart. One seed each: whether another seed" in overlap
+    measured = said_of_settings(two, [1.0, 2.0], "distance", [(0.5, 1.5), (1.6, 2.4)])
+    assert "lie apart: these two runs do differ. One seed each" in measured
+    assert "interval" not in said_of_settings(two, [1.0, 2.0], "distance", [(0.5, 1.5), None])
     assert said_of_settings(replace(many, settings=list("abcdefgh")), [1.0] * 8, "distance") == ""
+
+
+def test_seeds_of_one_setting_are_chance(runs: Path) -> None:
+    compared = replace(api.compared(gans(runs)), settings=["a"] * 2, seeds=[3, 7])
+    assert said_of_settings(compared, [1.0, 2.0], "distance") == (
+        "distance: 1 with seed 3, 2 with seed 7. These runs differ in their seed alone: what lies between them is "
+        "chance, and no reason to call one of them better."
+    )
+    assert "the same seed" in said_of_settings(replace(compared, seeds=[3, 3]), [1.0, 1.0], "distance")
+    assert said_of_settings(compared, [1.0, None], "distance") == ""
 
 
 def test_what_sets_recipes_apart(small: Callable[..., GanRecipe]) -> None:

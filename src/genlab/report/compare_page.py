@@ -100,7 +100,7 @@ def compare_page(
     return ComparePage(
         title=f"{len(runs)} runs compared",
         lead=f"{kinds}, {'seeds' if seeds > 1 else 'seed'} {', '.join(map(str, sorted(set(compared.seeds))))}",
-        verdict=said_of_settings(compared, scores, title),
+        verdict=said_of_settings(compared, scores, title, [_interval(records.get(name)) for name in runs]),
         runs=_runs(runs, compared),
         settings=_settings(compared, scores, title),
         differences=_differences(compared),
@@ -135,6 +135,15 @@ def _scores(
     return "test accuracy (higher is better)", last
 
 
+def _interval(record: Mapping[str, Any] | None) -> tuple[float, float] | None:
+    """95 % of the Frechet distance over that of real images, by the images of the run that were measured."""
+    found = record["metrics"]["frechet_distance"] if record else None
+    if not found or not found["interval"] or not found["floor"]:
+        return None
+    low, high = found["interval"]
+    return low / found["floor"], high / found["floor"]
+
+
 def _groups(compared: Compared, scores: Sequence[float | None]) -> dict[str, list[float]]:
     """The numbers of each setting."""
     found: dict[str, list[float]] = {setting: [] for setting in compared.settings}
@@ -144,15 +153,29 @@ def _groups(compared: Compared, scores: Sequence[float | None]) -> dict[str, lis
     return found
 
 
-def said_of_settings(compared: Compared, scores: Sequence[float | None], title: str) -> str:
-    """Whether two settings differ by more than their seeds; empty where that is not the question."""
+def said_of_settings(
+    compared: Compared,
+    scores: Sequence[float | None],
+    title: str,
+    intervals: Sequence[tuple[float, float] | None] = (),
+) -> str:
+    """Whether two settings, or two seeds of one, differ by more than seeds do; empty where that is not the question.
+
+    Args:
+        scores: of each run.
+        intervals: 95 % of each score, of the images that were measured; of runs, not of seeds.
+    """
     groups = {setting: values for setting, values in _groups(compared, scores).items() if values}
+    if len(groups) == 1 and len(scores) > 1:
+        return _of_one_setting(compared, scores, title)
     if len(groups) != 2:
         return ""
     (one, a), (other, b) = groups.items()
-    both = f"{title}: {one} {_over_seeds(a)}, {other} {_over_seeds(b)}"
+    both = f"{title}: {_over_seeds(a)} with {one}, {_over_seeds(b)} with {other}"
     if min(len(a), len(b)) < 2:
-        return f"{both}. One seed each: whether another seed would say the same is not known."
+        few = "One seed each" if len(a) == len(b) else f"Only one seed with {one if len(a) < 2 else other}"
+        measured = _apart([each for each in intervals if each]) if len(a) == len(b) else ""
+        return f"{both}. {measured}{few}: whether another seed would say the same is not known."
     found, least = difference(a, b), smallest_p(len(a), len(b))
     if least > LEVEL:
         return (
@@ -161,6 +184,32 @@ def said_of_settings(compared: Compared, scores: Sequence[float | None], title: 
         )
     verdict = "more than their seeds explain" if found.p <= LEVEL else "no more than seeds may explain"
     return f"{both}. They differ by {verdict} (exact permutation test, p = {found.p:.2g})."
+
+
+def _of_one_setting(compared: Compared, scores: Sequence[float | None], title: str) -> str:
+    """Of runs that differ in nothing but their seed."""
+    there = [
+        f"{score:.3g} with seed {seed}" for seed, score in zip(compared.seeds, scores, strict=True) if score is not None
+    ]
+    if len(there) < 2:
+        return ""
+    shown = ", ".join(there) if len(there) <= FEW else _over_seeds([score for score in scores if score is not None])
+    if len(set(compared.seeds)) == 1:
+        return f"{title}: {shown}. These runs have the same recipe and the same seed."
+    return (
+        f"{title}: {shown}. These runs differ in their seed alone: what lies between them is chance, and no reason to "
+        "call one of them better."
+    )
+
+
+def _apart(intervals: Sequence[tuple[float, float]]) -> str:
+    """What the measurement of two runs says: a run is measured with a limited number of images."""
+    if len(intervals) != 2:
+        return ""
+    (low, high), (other_low, other_high) = intervals
+    if low <= other_high and other_low <= high:
+        return "Their 95 % intervals of measurement overlap: these two runs cannot be told apart. "
+    return "Their 95 % intervals of measurement lie apart: these two runs do differ. "
 
 
 def _over_seeds(values: Sequence[float]) -> str:

@@ -41,9 +41,10 @@ class Download(bytes):
 
 
 def runs(studio: Studio, query: QueryParams) -> Any:
-    """Every run at a glance, and the trainings that were started from here."""
+    """Every run at a glance, the package's own beside them, and the trainings that were started from here."""
     return {
         "runs": studio.folder.listing(),
+        "examples": studio.folder.examples(),
         "jobs": studio.jobs.listing(),
         "root": str(studio.folder.root),
         "shipped": studio.folder.shows_shipped,
@@ -85,8 +86,10 @@ def evaluation(studio: Studio, query: QueryParams) -> Any:
 
 
 def log(studio: Studio, query: QueryParams) -> Any:
-    """What a training said last."""
-    return {"lines": studio.jobs.log(str(query.get("run"))), "jobs": studio.jobs.listing()}
+    """What a training said last, and whether it has a run directory yet."""
+    name = str(query.get("run"))
+    there = studio.folder.find(name) is not None
+    return {"there": there, "lines": studio.jobs.log(name), "jobs": studio.jobs.listing()}
 
 
 def compare(studio: Studio, query: QueryParams) -> Any:

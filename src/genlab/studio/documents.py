@@ -15,6 +15,7 @@ from genlab.evaluation.diagnosis.run import diagnosis_of
 from genlab.families.base import Family
 from genlab.families.registry import FAMILIES
 from genlab.recipe import files
+from genlab.recipe.changes import changes, short
 from genlab.report import data_page, findings, page
 from genlab.report import text as words
 from genlab.report.compare_page import compare_page
@@ -49,6 +50,7 @@ def run_document(name: str, run: RunDirectory, rows: Follower) -> Document:
         "title": run.path.name,
         "lead": f"{recipe.description}; seed {provenance['seed']}, {provenance['data']['images']:,} images of "
         f"{PurePath(recipe.data.name).name}",
+        "changed": short(changes(recipe, provenance.get("base")), words=True),
         "family": recipe.family,
         **live(run),
         "plots": [plot for plot in there if plot["curves"]],
@@ -82,6 +84,7 @@ def live(run: RunDirectory) -> Document:
         "snapshots": run.steps("snapshots", ".safetensors"),
         "evaluations": run.steps("evaluations", ".json"),
         "has_real": (run.path / "samples" / "real.png").exists(),
+        "measured": (run.path / "evaluations" / kept.FULL_FILE).exists(),
     }
 
 
@@ -110,31 +113,55 @@ def diagnosis_document(run: RunDirectory, rows: Follower) -> Document:
 
 
 def evaluation_document(run: RunDirectory, step: int | None) -> Document:
-    """The evaluation nearest to a step, or the full one where no step is given: its classes and numbers.
+    """The evaluation nearest to a step: its classes, worst first, and its numbers.
+
+    At the step of the full evaluation, and where no step is given, it is that one; the others were made in training, of
+    fewer images. `since` is, of each class that is asked for, the first evaluation from which on at least `READABLE` of
+    its images are read as it.
 
     Raises:
         DataError: there is none.
     """
-    if step is None:
-        record = kept.read(run, kept.FULL_FILE)
-    else:
-        there = run.steps("evaluations", ".json")
-        step = _nearest(there, step)
-        record = None if step is None else kept.read(run, f"step-{step:06d}.json")
+    full, there = kept.read(run, kept.FULL_FILE), run.steps("evaluations", ".json")
+    at = None if step is None else _nearest(there, step)
+    record = full
+    if step is not None and (full is None or step != full["protocol"]["step"]):
+        record = None if at is None else kept.read(run, f"step-{at:06d}.json")
     if record is None:
         raise DataError(f"{run.path.name} was not evaluated then")
-    times = words.times_real(record)
+    since = _readable(run, there)
+    rows = {str(row["class"]): row for row in record["classes"]}
+    order = [each.name for each in classes_of(record)] or list(rows)
     return {
-        "step": step,
+        "step": record["protocol"]["step"],
         "samples": record["protocol"]["samples"],
-        "times_real": times,
-        "classes": record["classes"],
+        "full": record is full,
+        "first": min(there, default=None),
+        "times_real": words.times_real(record),
+        "classes": [{**rows[name], "since": since.get(name)} for name in order],
         "metrics": {
             name: {"title": words.title(name), "text": words.number(name, each["value"])}
             for name, each in record["metrics"].items()
             if each["value"] is not None
         },
     }
+
+
+READABLE = 0.9
+
+
+def _readable(run: RunDirectory, steps: Sequence[int]) -> dict[str, int]:
+    """Of each class, the first of these steps from which on it is readable at every one."""
+    since: dict[str, int] = {}
+    for step in sorted(steps):
+        record = kept.read(run, f"step-{step:06d}.json") or NOTHING
+        for row in record["classes"]:
+            share = row.get("requested_class_accuracy")
+            if share is not None and share >= READABLE:
+                since.setdefault(str(row["class"]), step)
+            else:
+                since.pop(str(row["class"]), None)
+    return since
 
 
 def _nearest(steps: Sequence[int], wanted: int) -> int | None:

@@ -30,12 +30,13 @@ class Folder:
 
     Args:
         root: may be missing, be read only, and change at any time.
-        shipped: folders of runs that come with the package; shown where the root has none.
+        shipped: folders of runs that come with the package; listed where the root has none, and found by their names
+            in any case, unless a run of the root has that name.
     """
 
     def __init__(self, root: Path, shipped: Sequence[Path] = ()) -> None:
         self.root = root
-        self._shipped = shipped
+        self._examples = {path.name: RunDirectory(path) for path in shipped}
         self._lock = threading.Lock()
         self._runs: dict[str, RunDirectory] = {}
         self._known: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
@@ -47,7 +48,7 @@ class Folder:
             run = self._runs.get(name)
             if run is None or not run.path.is_dir():
                 self._scan()
-                run = self._runs.get(name)
+                run = self._runs.get(name) or self._examples.get(name)
             return run
 
     def listing(self, patience: float = 0.25) -> list[dict[str, Any]]:
@@ -62,11 +63,16 @@ class Folder:
         """
         with self._lock:
             self._scan()
-            for name in self._known.keys() - self._runs.keys():
+            for name in self._known.keys() - self._runs.keys() - self._examples.keys():
                 self._known.pop(name)
                 self._followed.pop(name, None)
             end = time.monotonic() + patience
             return [self._facts(name, run, time.monotonic() < end) for name, run in self._runs.items()]
+
+    def examples(self) -> list[dict[str, Any]]:
+        """As `listing`, the runs that come with the package and are not listed, since there are others."""
+        with self._lock:
+            return [self._facts(name, run, True) for name, run in self._examples.items() if name not in self._runs]
 
     def rows(self, name: str, run: RunDirectory) -> Follower:
         """The rows of a run, up to now."""
@@ -90,7 +96,7 @@ class Folder:
             raise StorageError(f"{self.root}: {error.strerror}") from None
         self._runs = {run.path.relative_to(self.root).as_posix(): run for run in found}
         if not self._runs:
-            self._runs = {path.name: RunDirectory(path) for path in self._shipped}
+            self._runs = dict(self._examples)
 
     def _facts(self, name: str, run: RunDirectory, has_time: bool) -> dict[str, Any]:
         signs = signs_of(run.path)
