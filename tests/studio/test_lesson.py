@@ -65,6 +65,24 @@ def test_undo_leads_back_to_the_very_weights(lesson: Lesson) -> None:
     assert sum(lesson.undo() for _ in range(3 * KEPT)) == KEPT
 
 
+def test_many_moves_are_seen_from_before_the_first_to_after_the_last(lesson: Lesson) -> None:
+    done = lesson.done
+    many = lesson.move("D", 3)
+    after = lesson._seen(*lesson._next(done + 3))
+    for _ in range(3):
+        lesson.undo()
+    before = lesson._seen(*lesson._next(done + 3))
+    for pair, first, then in zip((many.real, many.fake, many.images), before, after, strict=True):
+        assert torch.equal(pair[0], first)
+        assert torch.equal(pair[1], then)
+    both = lesson.rounds(2)
+    assert (both.player, both.times, lesson.done) == ("both", 2, done + 4)
+    assert both.gradient is not None
+    for _ in range(4):
+        lesson.undo()
+    assert torch.equal(lesson._seen(*lesson._next(done + 4))[1], both.fake[0])
+
+
 def test_what_a_page_gets(lesson: Lesson) -> None:
     lesson.move("G")
     told, pictures = as_json(lesson)

@@ -99,7 +99,7 @@ def test_a_slider_moves_the_image_and_the_address(visitor: Visitor) -> None:
     expect(slider).to_have_value("1.5")
     before = page.evaluate("document.querySelector('canvas.pixels').toDataURL()")
     slider.focus()
-    for _ in range(20):
+    for _ in range(4):
         page.keyboard.press("ArrowLeft")
     page.wait_for_function("before => document.querySelector('canvas.pixels').toDataURL() !== before", arg=before)
     page.wait_for_url(re.compile(r"z=0%3A1\.3"))
@@ -193,7 +193,7 @@ def test_a_half_step_is_made_covered_and_undone(browser: Browser, served: Served
     page = visitor.go("/learn")
     expect(page.get_by_text("0 half-steps")).to_be_visible()
     page.keyboard.press("d")
-    expect(page.get_by_text("D moved: it says")).to_be_visible()
+    expect(page.get_by_text("D moved: of real images it said")).to_be_visible()
     page.keyboard.press(".")
     expect(page.get_by_text("What happens next?")).to_be_visible()
     page.keyboard.press(".")
@@ -201,7 +201,7 @@ def test_a_half_step_is_made_covered_and_undone(browser: Browser, served: Served
     expect(page.get_by_text("G moved: D is the same")).to_be_visible()
     expect(page.locator(".near img")).to_have_count(3)
     page.keyboard.press("u")
-    expect(page.get_by_text("1 half-steps; 1 can be undone.")).to_be_visible()
+    expect(page.get_by_text("1 half-step; 1 can be undone.")).to_be_visible()
     visitor.context.close()
     assert visitor.wrong == []
 
@@ -241,8 +241,11 @@ def test_a_training_is_started_watched_and_named(browser: Browser, digits: Path,
         for path, value in changes.items():
             field = page.locator(f'[id="field-{path}"]')
             if field.count():
-                text = "" if value is None else str(value)
-                field.fill(text)
+                text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+                if field.evaluate("field => field.tagName") == "SELECT":
+                    field.select_option(text)
+                else:
+                    field.fill(text)
         page.get_by_label("Name of the run").fill("mine")
         expect(page.get_by_role("button", name="Start the training")).to_be_enabled()
         page.get_by_role("button", name="Start the training").click()

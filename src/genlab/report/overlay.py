@@ -141,6 +141,12 @@ class Overlay:
             lines = f"{CHEAP:,} images at each point against as many test images. {lines}"
         return lines + (" Bands hold about 80 % of the steps that a point stands for." if self.is_banded else "")
 
+    def look(self, k: int) -> tuple[int, int]:
+        """(colour, line style) of run k, counted from 0: a colour for each setting, a style for each of its seeds."""
+        kinds = list(dict.fromkeys(self.runs.settings[j] for j in self.found))
+        same = [j for j in self.found if self.runs.settings[j] == self.runs.settings[k]]
+        return kinds.index(self.runs.settings[k]), same.index(k) if len(same) <= len(style.STYLES) else 0
+
     @property
     def spacing(self) -> int:
         """Steps from row to row, of most rows."""
@@ -216,14 +222,11 @@ def overlay(runs: Compared, column: str, against: Axis = "step", block: int | No
 @contextmanager
 def _figure(drawn: Overlay) -> Iterator[Canvas]:
     runs, found = drawn.runs, drawn.found
-    kinds = list(dict.fromkeys(runs.settings[k] for k in found))
     with style.canvas(f"{drawn.column}-{drawn.against}") as (figure, axes):
         said: list[str] = []
         for k, points in found.items():
-            kind = kinds.index(runs.settings[k])
-            colour = style.COLOURS[kind % len(style.COLOURS)]
-            same = [j for j in found if runs.settings[j] == runs.settings[k]]
-            line = style.STYLES[same.index(k)] if len(same) <= len(style.STYLES) else style.STYLES[0]
+            kind, dash = drawn.look(k)
+            colour, line = style.COLOURS[kind % len(style.COLOURS)], style.STYLES[dash]
             label = runs.settings[k] if runs.settings[k] not in said else None
             said += [label] if label else []
             if drawn.is_banded and points.has_band:

@@ -233,7 +233,7 @@ def run_page(run: RunDirectory) -> RunPage:
 
 def _lead(recipe: Recipe, provenance: Provenance, last: Row | None) -> str:
     """What this run is: not what its recipe once was."""
-    trained = f"{last['epoch']:.3g} epochs" if last else "no step yet"
+    trained = words.counted(last["epoch"], "epoch") if last else "no step yet"
     on = f"of {provenance['data']['images']:,} images of {PurePath(recipe.data.name).name}"
     said = [f"{recipe.description}; {trained} {on}, seed {provenance['seed']}"]
     return "; ".join([*said, *(f"{label}: {value}" for label, value in _changes(recipe, provenance.get("base")))])

@@ -76,6 +76,16 @@ def times_real(record: Record) -> float | None:
     return found["value"] / found["floor"] if found["value"] is not None and found["floor"] else None
 
 
+def counted(count: float, word: str) -> str:
+    """A number of things, to three digits where it is not whole.
+
+    >>> counted(1, "epoch"), counted(0.25, "epoch"), counted(1200, "step")
+    ('1 epoch', '0.25 epochs', '1,200 steps')
+    """
+    shown = f"{count:,}" if isinstance(count, int) else f"{count:.3g}"
+    return f"{shown} {word}{'' if shown == '1' else 's'}"
+
+
 def summary(record: Record) -> list[tuple[str, str]]:
     """(what, how it stands): quality, classes, memorisation, in a line each."""
     found = record["metrics"]

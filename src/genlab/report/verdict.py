@@ -61,11 +61,15 @@ def verdict(recipe: Recipe, rows: Sequence[Row], record: Mapping[str, Any] | Non
     family, last = FAMILIES[recipe.family], rows[-1] if rows else None
     if last is None:
         return Verdict("", [])
-    spent = Number("training", duration(last["seconds"]), f"{last['step']:,} steps, {last['epoch']:.3g} epochs")
+    spent = Number(
+        "training",
+        duration(last["seconds"]),
+        f"{words.counted(last['step'], 'step')}, {words.counted(last['epoch'], 'epoch')}",
+    )
     if family.naming:
         said, numbers = _of_a_classifier(rows, classes)
     elif record is None:
-        said, numbers = ["Its images were not measured (genlab evaluate does so)"], []
+        said, numbers = ["Its images were not measured yet (genlab evaluate does so)"], []
     else:
         said, numbers = _of_images(dict(record), rows, classes)
     sentence = "; ".join(said)

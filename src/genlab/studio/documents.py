@@ -205,6 +205,7 @@ def compare_document(runs: Mapping[str, RunDirectory]) -> Document:
                     {
                         "run": list(runs)[k],
                         "label": labels[k],
+                        **dict(zip(("colour", "dash"), figure.look(k), strict=True)),
                         "x": points.x.tolist(),
                         "y": [None if y != y else y for y in points.y.tolist()],
                         "block": points.block,

@@ -44,19 +44,21 @@ BINS = 21
 
 
 @dataclass(frozen=True)
-class Half:
-    """A half-step.
+class Moved:
+    """What came of some half-steps, seen on the batch of the last of them.
 
     Attributes:
-        player: who moved.
-        number: of the half-step, from 1.
-        real, fake: sigma of D's logits of this batch, (before, after) each, (N,).
-        loss: what the player minimises, before it moved.
+        player: who moved; both in turns.
+        times: how often (of both: each).
+        number: of the last half-step, from 1.
+        real, fake: sigma of D's logits of this batch, (before all, after all) each, (N,).
+        loss: what the player of the last half-step minimises, before it.
         images: G's of `SHOWN` of the batch's z, before and after.
-        gradient: of G's loss by these images before it moved; None where D moved.
+        gradient: of G's loss by these images before the last half-step; None where D moved last.
     """
 
-    player: Player
+    player: Player | Literal["both"]
+    times: int
     number: int
     real: tuple[Tensor, Tensor]
     fake: tuple[Tensor, Tensor]
@@ -71,12 +73,12 @@ class Lesson:
 
     Attributes:
         done: half-steps so far.
-        last: the newest half-step; None at the start, and after an undo.
+        last: what came of the newest moves; None at the start, and after an undo.
     """
 
     seed: int = 0
     done: int = 0
-    last: Half | None = None
+    last: Moved | None = None
     _undo: list[tuple[Player, dict[str, Any], dict[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -88,23 +90,26 @@ class Lesson:
         self._images = torch.from_numpy(assembly.dataset.images)
         self._batch, self._latent = recipe.budget.batch, recipe.latent
 
-    def move(self, player: Player, times: int = 1) -> Half:
-        """Let one player move, each time on a new batch; the last half-step is what is shown."""
-        if not 1 <= times <= MOST:
-            raise UsageError(f"times is {times}; allowed: 1 .. {MOST}")
-        for _ in range(times):
-            self.last = self._move(player)
-        assert self.last is not None
-        return self.last
+    def move(self, player: Player, times: int = 1) -> Moved:
+        """Let one player move, each time on a new batch."""
+        return self._moves([player] * self._checked(times), player, times)
 
-    def rounds(self, times: int) -> Half:
+    def rounds(self, times: int) -> Moved:
         """So many rounds: D moves, then G."""
+        return self._moves(["D", "G"] * self._checked(times), "both", times)
+
+    def _checked(self, times: int) -> int:
         if not 1 <= times <= MOST:
             raise UsageError(f"times is {times}; allowed: 1 .. {MOST}")
-        for _ in range(times):
-            self._move("D")
-            self.last = self._move("G")
-        assert self.last is not None
+        return times
+
+    def _moves(self, players: list[Player], who: Player | Literal["both"], times: int) -> Moved:
+        x, z = self._next(self.done + len(players))
+        before = self._seen(x, z)
+        for player in players:
+            loss, gradient = self._move(player)
+        real, fake, images = ((a, b) for a, b in zip(before, self._seen(x, z), strict=True))
+        self.last = Moved(who, times, self.done, real, fake, loss, images, gradient)
         return self.last
 
     def undo(self) -> bool:
@@ -123,10 +128,10 @@ class Lesson:
         """Of the batch of the next half-step: what D says of its real images and of G's (N,), and `SHOWN` of G's."""
         return self._seen(*self._next(self.done + 1))
 
-    def _move(self, player: Player) -> Half:
+    def _move(self, player: Player) -> tuple[float, Tensor | None]:
+        """A half-step: what the player minimises, before it; and of G's loss the gradient by the images shown."""
         gan, number = self._gan, self.done + 1
         x, z = self._next(number)
-        before = self._seen(x, z)
         network, descent = self._of(player)
         now = (player, copy.deepcopy(network.state_dict()), copy.deepcopy(descent.state()))
         self._undo = [*self._undo, now][-KEPT:]
@@ -145,9 +150,7 @@ class Lesson:
         for p in (*gan.G.parameters(), *gan.D.parameters()):
             p.grad = None
         self.done = number
-        after = self._seen(x, z)
-        pairs = [(a, b) for a, b in zip(before, after, strict=True)]
-        return Half(player, number, pairs[0], pairs[1], float(loss.detach()), pairs[2], gradient)
+        return float(loss.detach()), gradient
 
     def _of(self, player: Player) -> tuple[torch.nn.Module, Any]:
         gan = self._gan
@@ -167,17 +170,18 @@ class Lesson:
 
 
 def as_json(lesson: Lesson) -> tuple[dict[str, Any], list[bytes]]:
-    """What a page shows: numbers, and rows of images. Of the newest half-step the state before and after it, and the
-    gradient of G's loss; at the start and after an undo the state as it is."""
-    half = lesson.last
+    """What a page shows: numbers, and rows of images. Of the newest moves the state before and after them, and
+    the gradient of G's loss; at the start and after an undo the state as it is."""
+    moved = lesson.last
     told: dict[str, Any] = {"done": lesson.done, "undo": len(lesson._undo)}
-    if half is None:
+    if moved is None:
         real, fake, images = lesson.upcoming()
         return told | _scores(real=(real,), fake=(fake,)), [compressed(_gray(images))]
-    told |= {"player": half.player, "number": half.number, "loss": half.loss, **_scores(real=half.real, fake=half.fake)}
-    rows = [_gray(images) for images in half.images]
-    if half.gradient is not None:
-        rows.append(_signed(half.gradient))
+    told |= {"player": moved.player, "times": moved.times, "number": moved.number, "loss": moved.loss}
+    told |= _scores(real=moved.real, fake=moved.fake)
+    rows = [_gray(images) for images in moved.images]
+    if moved.gradient is not None:
+        rows.append(_signed(moved.gradient))
     return told, [compressed(row) for row in rows]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 
@@ -68,18 +70,47 @@ def failures() -> list[dict[str, Any]]:
 
 
 def fields(source: str | Path) -> list[dict[str, Any]]:
-    """Every field of a recipe: path, value as it is typed, whether it stands at the top.
+    """Every field of a recipe: path, value as it is typed, whether it stands at the top, and what it may be where only
+    some words are allowed.
 
     Raises:
         UsageError: no such recipe.
     """
-    leaves = files.leaves(files.load(source))
+    recipe = files.load(source)
+    leaves = files.leaves(recipe)
     rates = [path for path in leaves if path.endswith(".lr")]
     return [
-        {"path": path, "value": typed(value), "short": path in SHORT or path in rates}
+        {
+            "path": path,
+            "value": typed(value),
+            "short": path in SHORT or path in rates,
+            "choices": _choices(recipe, path),
+        }
         for path, value in leaves.items()
         if path not in ("schema", "name", "family", "description")
     ]
+
+
+def _choices(recipe: Recipe, path: str) -> list[str] | None:
+    """What a field may be, as it is typed; None where that is more than some words. (The kind of a section is one word
+    of each kind's own fields: it is typed.)"""
+    *sections, name = path.split(".")
+    section = reduce(getattr, sections, recipe)
+    found: list[Any] = []
+    kinds = [field.annotation for key, field in type(section).model_fields.items() if name in (key, field.alias)]
+    while kinds:
+        kind = kinds.pop(0)
+        if get_origin(kind) is Literal:
+            found += get_args(kind)
+        elif get_origin(kind) in (Union, UnionType):
+            kinds = [*get_args(kind), *kinds]
+        elif kind is bool:
+            found += [True, False]
+        elif kind is NoneType:
+            found.append(None)
+        else:
+            return None
+    return [typed(value) for value in found] if len(found) > 1 else None
 
 
 def typed(value: Any) -> str:

@@ -19,6 +19,7 @@ from genlab.report.html import render
 from genlab.report.page import Grid, embed
 from genlab.report.study_page import ClaimCard, StudyPage
 from genlab.report.tables import Table
+from genlab.report.text import counted
 from genlab.report.verdict import duration
 from genlab.study import sentences
 from genlab.study.claims import Tested, Verdict
@@ -62,7 +63,7 @@ def study_page(found: Outcome, folder: Folder, command: str) -> StudyPage:
     return StudyPage(
         title=study.name,
         question=study.question,
-        lead=f"{len(plan.arms)} arms x {len(plan.seeds)} seeds of {study.recipe}{profile}; "
+        lead=f"{counted(len(plan.arms), 'arm')} x {counted(len(plan.seeds), 'seed')} of {study.recipe}{profile}; "
         f"{len(found.records)} of {len(plan.cells)} runs",
         state=state,
         verdicts=_overview(found, cards),

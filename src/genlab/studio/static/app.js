@@ -39,6 +39,7 @@ async function show() {
   document.title = `${here.title} - genlab studio`;
   fill(document.getElementById("pages"), ...PAGES.map(([place, title]) =>
     h("li", {}, h("a", { href: place, "aria-current": here.page === place ? "page" : null }, title))));
+  document.querySelector("#pages a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   const stage = h("div", {});
   fill(main, stage);
   try {

@@ -5,6 +5,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const colour = (k) => getComputedStyle(document.documentElement).getPropertyValue(`--c${(k % 7) + 1}`).trim();
 const soft = () => getComputedStyle(document.documentElement).getPropertyValue("--soft").trim();
 const line = () => getComputedStyle(document.documentElement).getPropertyValue("--line").trim();
+const paper = () => getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
 const DASHES = [[], [8, 4], [2, 4], [10, 4, 2, 4]];
 
 // Exponential moving average over steps; what was not measured stays empty.
@@ -40,7 +41,7 @@ export class Chart {
     this.strength = 0;
     this.step = null;
     this.legend = h("div", { class: "legend" });
-    this.place = h("div", { role: "img", "aria-label": `${about.title}: a chart; its numbers follow the cursor` });
+    this.place = h("div", { role: "img", tabindex: "0", "aria-label": `${about.title}: a chart; arrow keys move its cursor, Enter goes to that step`, onkeydown: (event) => this.key(event) });
     this.note = h("p", { class: "small" });
     this.element = h("div", { class: "chart" }, h("h3", {}, about.title), this.legend, this.place, this.note);
     this.observer = new ResizeObserver(() => this.resized());
@@ -61,7 +62,7 @@ export class Chart {
 
   mark(step) {
     this.step = step;
-    if (this.plot) this.plot.redraw(false);
+    if (this.plot) { this.plot.redraw(false); this.told(this.plot); }
   }
 
   resized() {
@@ -101,19 +102,20 @@ export class Chart {
       })), ...edges.flatMap(() => [0, 1].map(() => ({ label: "", stroke: "transparent", width: 0, spanGaps: true, points: { show: false } })))],
       bands: edges.map(({ each, k }, j) => ({ series: [there.length + 2 + 2 * j, there.length + 1 + 2 * j], fill: `${each.colour === undefined ? colour(k) : colour(each.colour)}2b` })),
       hooks: {
-        setCursor: [(plot) => this.told(plot, there, data)],
+        setCursor: [(plot) => this.told(plot)],
         draw: [(plot) => this.marks(plot)],
         setSelect: [(plot) => { if (plot.select.width) this.zoom(plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")); }],
         ready: [(plot) => plot.over.addEventListener("dblclick", () => this.zoom())],
       },
     };
+    this.shown = there;
     this.plot = new window.uPlot(options, data, this.place);
     if (zoom) this.plot.setScale("x", { min: zoom.min, max: zoom.max });
     this.plot.over.addEventListener("click", () => {
       const { idx } = this.plot.cursor;
       if (idx !== null && idx !== undefined && this.onStep) this.onStep(data[0][idx]);
     });
-    this.told(this.plot, there, data);
+    this.told(this.plot);
     const block = Math.max(...there.map((each) => each.block || 1));
     this.note.textContent = [
       this.about.caption || "",
@@ -130,15 +132,35 @@ export class Chart {
     if (coarse && this.onZoom) this.onZoom(this.zoomed ? [first, last] : null);
   }
 
-  told(plot, there, data) {
-    const at = plot.cursor.idx;
-    const row = at === null || at === undefined ? data[0].length - 1 : at;
-    const items = there.map((each, k) => {
+  key(event) {
+    const { plot } = this, by = { ArrowLeft: -1, ArrowRight: 1, PageDown: -20, PageUp: 20, Home: -Infinity, End: Infinity }[event.key];
+    if (!plot) return;
+    const now = this.row(plot), last = plot.data[0].length - 1;
+    if (by !== undefined) {
+      const to = Math.max(0, Math.min(last, now + by)), { left, top } = { left: plot.valToPos(plot.data[0][to], "x"), top: plot.over.clientHeight / 2 };
+      plot.setCursor({ left, top });
+    } else if (event.key === "Enter" && this.onStep) this.onStep(plot.data[0][now]);
+    else return;
+    event.preventDefault();
+  }
+
+  // The row that the legend tells: under the cursor, else the last one up to the marked step, else the last.
+  row(plot) {
+    const { idx } = plot.cursor, steps = plot.data[0];
+    if (idx !== null && idx !== undefined) return idx;
+    if (this.step === null) return steps.length - 1;
+    const beyond = steps.findIndex((x) => x > this.step);
+    return beyond > 0 ? beyond - 1 : steps.length - 1;
+  }
+
+  told(plot) {
+    const row = this.row(plot), { data } = plot;
+    const items = this.shown.map((each, k) => {
       let j = row;
       while (j >= 0 && typeof data[k + 1][j] !== "number") j -= 1;
       const mark = h("i", {});
       mark.style.borderTopColor = each.colour === undefined ? colour(k) : colour(each.colour);
-      mark.style.borderTopStyle = (each.dash === undefined ? (there.length <= 4 ? k : 0) : each.dash) % 4 ? "dashed" : "solid";
+      mark.style.borderTopStyle = (each.dash === undefined ? (this.shown.length <= 4 ? k : 0) : each.dash) % 4 ? "dashed" : "solid";
       return h("span", {}, mark, `${each.label} ${j < 0 ? "-" : number(data[k + 1][j])}`);
     });
     fill(this.legend, ...items, h("span", { class: "soft" }, `step ${data[0][row] === undefined ? "-" : data[0][row].toLocaleString("en")}`));
@@ -160,6 +182,12 @@ export class Chart {
       pen.lineTo(left + width, y);
       pen.stroke();
       pen.textAlign = "right";
+      pen.save();
+      pen.setLineDash([]);
+      pen.strokeStyle = paper();
+      pen.lineWidth = 4 * devicePixelRatio;
+      pen.strokeText(words, left + width - 4, y - 4);
+      pen.restore();
       pen.fillText(words, left + width - 4, y - 4);
     }
     for (const [step, words] of [...(this.about.marks || []), ...(this.step === null ? [] : [[this.step, ""]])]) {

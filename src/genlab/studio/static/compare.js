@@ -31,11 +31,11 @@ export async function view(stage, go) {
     h("h1", {}, `${names.length} runs compared`), h("p", { class: "soft" }, told.lead),
     told.verdict ? h("p", { class: "verdict" }, told.verdict) : "",
     told.unmeasured.length ? h("p", { class: "error" }, `Not measured on 10,000 images yet: ${told.unmeasured.join(", ")}. genlab evaluate does so; what stands here is of the others.`) : "",
-    steps.length ? h("div", {}, h("h2", {}, "Samples"), h("div", { class: "scrub" }, h("span", {}, ""), slider, output),
+    steps.length ? h("div", {}, h("h2", {}, "Samples"), h("p", { class: "small soft" }, told.frames_caption), h("div", { class: "scrub" }, h("span", {}, ""), slider, output),
       h("div", { class: "side" }, pictures.map((each) => h("figure", {}, each.image, h("figcaption", {}, h("a", { href: address("/run", { run: each.name }) }, told.labels[each.name])))))) :
       pictures.length ? h("p", { class: "soft" }, "These runs have no step in common at which samples were kept.") : "",
     h("h2", {}, "Curves"), curves,
-    told.tables.map((each) => h("div", {}, h("h2", {}, each.heading), table(each, each.title || each.heading))),
+    told.tables.map((each) => h("div", {}, h("h2", {}, each.heading), table(each, each.title))),
     told.protocol ? h("p", { class: "small soft" }, told.protocol) : "");
   for (const each of told.curves) {
     const chart = new Chart({ ...each, levels: [] }, { onStep: (at) => {
@@ -45,7 +45,7 @@ export async function view(stage, go) {
     } });
     charts.push(chart);
     curves.append(chart.element);
-    chart.set(each.lines.map((line, k) => ({ ...line, colour: k, dash: k >= 7 ? 1 : 0 })));
+    chart.set(each.lines);
   }
   moved();
   return () => charts.forEach((chart) => chart.close());

@@ -5,7 +5,7 @@ export async function view(stage, go) {
   const { datasets } = await get("datasets"), name = said().get("name") || datasets[0];
   const choose = h("select", { "aria-label": "Dataset", onchange: () => go(address("/data", { name: choose.value })) }, datasets.map((each) => h("option", { value: each }, each)));
   choose.value = name;
-  const body = h("div", {}, h("p", { class: "soft" }, "Looking at it ..."));
+  const body = h("div", {}, h("p", { class: "soft" }, "Looking at each of its images ..."));
   fill(stage, h("h1", {}, "Data"), h("div", { class: "row tools" }, choose), body);
   const told = await get("data", { name });
   fill(body,

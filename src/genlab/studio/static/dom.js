@@ -103,6 +103,9 @@ export const failed = (error) => h("p", { class: "error", role: "alert" }, error
 export const number = (value, digits = 3) =>
   value === null || value === undefined ? "-" : Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(digits)));
 
+// "1 seed", "3 seeds".
+export const counted = (n, word) => `${whole(n)} ${word}${n === 1 ? "" : "s"}`;
+
 export const whole = (value) => (value === null || value === undefined ? "-" : value.toLocaleString("en"));
 
 export function duration(seconds) {
@@ -115,7 +118,7 @@ export function duration(seconds) {
 
 export function table(told, caption = "") {
   const numeric = new Set(told.numeric || []);
-  return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption || told.title || told.columns[0] },
+  return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption || told.title || told.heading || told.columns[0] },
     h("table", {},
       caption || told.title ? h("caption", {}, caption || told.title) : null,
       h("thead", {}, h("tr", {}, told.columns.map((name) => h("th", { scope: "col", class: numeric.has(name) ? "num" : null }, name)))),
@@ -131,7 +134,7 @@ export async function savePicture(source, caption, name) {
     loaded.onerror = () => failed(new Error("the picture could not be read"));
     loaded.src = source;
   });
-  const scale = Math.max(1, Math.floor(480 / image.width));
+  const scale = Math.max(1, Math.floor(960 / image.width));
   const width = Math.max(image.width * scale, 480), height = image.height * scale;
   const sheet = document.createElement("canvas"), pen = sheet.getContext("2d");
   pen.font = "14px system-ui, sans-serif";
@@ -153,5 +156,6 @@ export async function savePicture(source, caption, name) {
   const content = await new Promise((done) => sheet.toBlob(done, "image/png"));
   const link = h("a", { href: URL.createObjectURL(content), download: `${name}.png` });
   link.click();
+  news(`${name}.png goes to your downloads`);
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }

@@ -6,10 +6,10 @@ const WAIT = 350;
 
 export async function view(stage, go) {
   const list = await get("runs");
-  const able = list.runs.filter((run) => run.step || run.weights);
+  const able = [...list.runs, ...list.examples].filter((run) => run.step || run.weights), ours = new Set(list.shipped ? able.map((run) => run.run) : list.examples.map((run) => run.run));
   let name = said().get("run");
   if (!name) {
-    const best = [...able].sort((a, b) => (a.times_real ?? 1e9) - (b.times_real ?? 1e9))[0];
+    const own = able.filter((run) => !ours.has(run.run)), best = [...(own.length ? own : able)].sort((a, b) => (a.times_real ?? 1e9) - (b.times_real ?? 1e9))[0];
     name = best ? best.run : null;
   }
   if (!name) {
@@ -17,10 +17,10 @@ export async function view(stage, go) {
     return null;
   }
   const step = said().get("step") ? Number(said().get("step")) : null;
-  const choose = h("select", { "aria-label": "Model", onchange: () => go(address("/explore", { run: choose.value })) }, able.map((run) => h("option", { value: run.run }, run.run)));
+  const choose = h("select", { "aria-label": "Model", onchange: () => go(address("/explore", { run: choose.value })) }, able.map((run) => h("option", { value: run.run }, ours.has(run.run) ? `${run.run} (comes with genlab)` : run.run)));
   if (!able.some((run) => run.run === name)) choose.append(h("option", { value: name }, name));
   choose.value = name;
-  const head = h("div", {}, h("h1", {}, "Explore"), h("div", { class: "row tools" }, h("label", { class: "row" }, h("span", { class: "soft" }, "Model"), choose), h("a", { class: "button main", href: "/new" }, "Train your own"), list.shipped ? h("span", { class: "soft small" }, "This model comes with genlab.") : null));
+  const head = h("div", {}, h("h1", {}, "Explore"), h("div", { class: "row tools" }, h("label", { class: "row" }, h("span", { class: "soft" }, "Model"), choose), h("a", { class: "button main", href: "/new" }, "Train your own")));
   let told;
   try {
     told = await get("explore", { run: name, step });
@@ -37,7 +37,7 @@ export async function view(stage, go) {
     if (Number.isFinite(Number(value))) place.moves[String(Number(slider))] = Number(value);
   }
   let id = 0, waiting = new Map(), closed = false, wire = null, timer = null;
-  const canvas = h("canvas", { class: "pixels", width: told.side, height: told.side, tabindex: "0", role: "img", "aria-label": "The image that the model draws here; arrow keys move the first two sliders" });
+  const canvas = h("canvas", { class: "pixels", width: told.side, height: told.side, tabindex: "0", role: "img", "aria-label": "The image that the model draws here; arrow keys move the first two sliders", title: "Arrow keys move the first two sliders" });
   const words = h("figcaption", {}), strip = h("div", { class: "strip" }), near = h("div", {}), way = h("div", {}), map = h("div", {}), dot = h("i", { "aria-hidden": "true" });
   const tiles = told.conditional ? told.classes.map((title, k) => {
     const small = h("canvas", { width: told.side, height: told.side, "aria-hidden": "true" });
@@ -47,7 +47,7 @@ export async function view(stage, go) {
   }) : [];
 
   const sliders = told.sliders.map((slider, k) => {
-    const input = h("input", { type: "range", min: String(slider.low), max: String(slider.high), step: "0.01", id: `slider-${k}` }), output = h("output", {});
+    const input = h("input", { type: "range", min: String(slider.low), max: String(slider.high), step: "0.05", id: `slider-${k}` }), output = h("output", {});
     input.addEventListener("input", () => { place.moves[k] = Number(input.value); output.textContent = Number(input.value).toFixed(2); changed(); });
     input.addEventListener("dblclick", () => { delete place.moves[k]; changed(); });
     return { input, output, element: h("div", { class: "slider" }, h("label", { for: `slider-${k}` }, slider.name), input, output) };
@@ -73,6 +73,7 @@ export async function view(stage, go) {
     say({ run: name, step, seed: place.seed || null, class: place.label || null, toward: place.toward, share: place.share || null,
       z: Object.entries(place.moves).map(([slider, value]) => `${slider}:${value}`).join("_") || null });
     ask();
+    if (place.toward !== null) twelve.src = path();
   }
 
   // Pixels, one byte for each channel, as an image of its own size.
@@ -107,7 +108,7 @@ export async function view(stage, go) {
       for (const key of waiting.keys()) if (key <= header.id) waiting.delete(key);
     }
     const moved = Object.keys(place.moves).length ? ", moved" : "";
-    words.textContent = `z number ${whole(place.seed)}${moved}${place.toward !== null && place.share ? `, ${Math.round(100 * place.share)} % of the way to number ${whole(place.toward)}` : ""}${told.conditional ? `, asked for ${told.classes[place.label]}` : ""}: ${told.drawn}.`;
+    words.textContent = `Drawn of z number ${whole(place.seed)}${moved}${place.toward !== null && place.share ? `, ${Math.round(100 * place.share)} % of the way to number ${whole(place.toward)}` : ""}${told.conditional ? `, asked for ${told.classes[place.label]}` : ""}. ${told.drawn}.`;
   }
 
   const query = () => ({ run: name, step, place: JSON.stringify(place) });
@@ -121,7 +122,7 @@ export async function view(stage, go) {
       const labels = found.nearest.labels.length ? `: ${found.nearest.labels.join(", ")}` : "";
       fill(near, h("h2", {}, "What lies near"), h("figure", { class: "near" }, h("img", { class: "pixels", src: found.nearest.png, alt: `The nearest training images${labels}` }),
         h("figcaption", {}, `The nearest of ${whole(found.nearest.among)} training images${labels}. Distances of their pixels: ${found.nearest.distances.join(", ")}.`)),
-        found.score ? h("p", {}, found.score.has_border ? `D says ${found.score.logit > 0 ? "real" : "generated"} (logit ${number(found.score.logit)}); ` : `D's logit is ${number(found.score.logit)}, whose sign means nothing here; `, `${Math.round(100 * found.score.above)} % of real images have a lower one.`) : "");
+        found.score ? h("p", {}, `D scores it ${number(found.score.logit)}${found.score.has_border ? ` (above 0: real, below: generated)` : ""}; ${Math.round(100 * found.score.above)} % of real images score lower.`, found.score.has_border ? "" : " This D learned to compare: whether a score is above 0 means nothing.") : "");
     } catch (error) {
       if (error.name !== "AbortError") fill(near, failed(error));
     }
@@ -135,14 +136,19 @@ export async function view(stage, go) {
     changed();
   }
 
+  // The way to the second z: twelve pictures of it, and where on it we are.
+  const path = () => address("/api/draw", { ...query(), place: JSON.stringify({ ...place, share: 0 }), what: "path", steps: 12 });
+  const twelve = h("img", { class: "pixels", alt: "Twelve steps of the way between the two z" });
+
   function showWay() {
     if (place.toward === null) { fill(way, ); return; }
     share.value = place.share;
-    const source = address("/api/draw", { ...query(), what: "path", steps: 12 });
+    twelve.src = path();
+    const caption = () => `${name}: the straight way from z number ${whole(place.seed)}${Object.keys(place.moves).length ? " (moved)" : ""} to z number ${whole(place.toward)} in 12 equal steps${told.conditional ? `, asked for ${told.classes[place.label]}` : ""}; ${told.drawn}.`;
     fill(way, h("h2", {}, "Interpolation"), h("div", { class: "scrub" }, h("span", { class: "small soft" }, "from here"), share, h("span", { class: "small soft" }, `to z number ${whole(place.toward)}`)),
-      h("img", { class: "pixels", src: source, alt: "Twelve steps of the way between the two z" }),
+      twelve,
       h("div", { class: "row tools" }, h("button", { onclick: () => { place.toward = Math.floor(Math.random() * 100000); changed(); showWay(); } }, "Another end"),
-        h("button", { onclick: () => savePicture(address("/api/draw", { ...query(), what: "path", steps: 12 }), `${name}: interpolation in z, a straight way in 12 steps; ${words.textContent}`, `${name.replaceAll("/", "-")}-interpolation`).catch((error) => news(error.message)) }, "Save this interpolation"),
+        h("button", { onclick: () => savePicture(twelve.src, caption(), `${name.replaceAll("/", "-")}-interpolation`).catch((error) => news(error.message)) }, "Save this interpolation"),
         h("button", { onclick: () => { place.toward = null; place.share = 0; changed(); showWay(); } }, "Close")));
   }
 
@@ -176,7 +182,7 @@ export async function view(stage, go) {
   fill(stage, head,
     h("div", { class: "stage" },
       h("div", { class: "picture" }, h("figure", {}, canvas, words),
-        h("div", { class: "row tools" }, h("button", { onclick: () => fresh(Math.floor(Math.random() * 100000)) }, "Another z"), h("button", { onclick: () => fresh(place.seed) }, "Back to its z"),
+        h("div", { class: "row tools" }, h("button", { onclick: () => fresh(Math.floor(Math.random() * 100000)) }, "Another z"), h("button", { onclick: () => fresh(place.seed) }, "Sliders back"),
           h("button", { onclick: () => savePicture(canvas, `${name}: ${words.textContent}`, `${name.replaceAll("/", "-")}-z${place.seed}`).catch((error) => news(error.message)) }, "Save as PNG"))),
       h("div", { class: "controls" },
         h("h2", {}, told.units ? `The ${told.sliders.length} units of z` : `Two directions of z (of ${told.latent} numbers)`),

@@ -1,5 +1,5 @@
 // One training step in slow motion: D moves or G moves, on real images, and every half-step can be undone.
-import { failed, fill, h, number, parts, socket, whole } from "./dom.js";
+import { failed, fill, h, counted, number, parts, socket } from "./dom.js";
 
 export async function view(stage) {
   let wire = null, closed = false, told = null, busy = false, covered = false;
@@ -8,7 +8,7 @@ export async function view(stage) {
   const buttons = [
     h("button", { class: "main", onclick: () => move("D", 1) }, "D moves (d)"), h("button", { class: "main", onclick: () => move("G", 1) }, "G moves (g)"),
     h("button", { onclick: () => move("D", 10) }, "D ten times (1)"), h("button", { onclick: () => move("G", 10) }, "G ten times (0)"),
-    h("button", { onclick: () => move("both", 50) }, "50 rounds (r)"), h("button", { onclick: undo }, "Undo (u)"),
+    h("button", { onclick: () => move("both", 50) }, "50 rounds (r)"), h("button", { onclick: undo }, "Undo (u)"), h("button", { onclick: () => { wire.close(); begin(); } }, "Start again"),
   ];
 
   function move(player, times) {
@@ -40,24 +40,25 @@ export async function view(stage) {
     const { real, fake } = told.counts, most = Math.max(1, ...real.flat(), ...fake.flat());
     const bars = (counts, kind, flip) => counts.map((n, k) => h("rect", { class: kind, x: k * 10 + 0.5, width: 9, y: flip ? 60 : 60 - 56 * n / most, height: 56 * n / most }));
     return titles.map((title, k) => h("figure", {}, h("svg", { viewBox: "0 0 210 120", role: "img", class: "scores", "aria-label": `${title}: what D says of 64 real images (above) and 64 generated ones (below), from 0, generated, to 1, real` },
-      k === hidden ? null : [bars(real[k], "real", false), bars(fake[k], "fake", true)], h("line", { x1: 0, x2: 210, y1: 60, y2: 60 }), h("line", { x1: 105, x2: 105, y1: 2, y2: 118, class: "middle" })), h("figcaption", {}, title)));
+      k === hidden ? null : [bars(real[k], "real", false), bars(fake[k], "fake", true)], h("line", { x1: 0, x2: 210, y1: 60, y2: 60 }), h("line", { x1: 105, x2: 105, y1: 2, y2: 118, class: "middle" })), h("div", { class: "ends small soft", "aria-hidden": "true" }, h("span", {}, "0"), h("span", {}, "1/2"), h("span", {}, "1")), h("figcaption", {}, title)));
   }
 
   function happened() {
-    const { real, fake } = told.means, who = told.player;
+    const { real, fake } = told.means, who = told.player, times = told.times > 1 ? `${told.times} times` : "";
     if (!who) {
       const state = `D says ${number(real[0])} of real images and ${number(fake[0])} of G's. Let one of the two move.`;
       return told.done ? `Back by a half-step: the weights are exactly those of before. ${state}` : `The weights of D and G are random: they know nothing. ${state}`;
     }
-    if (covered) return `${who} moved. What happens next? Say it, then lift the curtain.`;
+    if (who === "both" && !covered) return `${told.times} rounds of D and then G: D said ${number(real[0])} of real images and now says ${number(real[1])}; of G's it said ${number(fake[0])}, and now ${number(fake[1])}.`;
+    if (covered) return `${who === "both" ? `D and G moved ${told.times} times each` : `${who} moved${times ? ` ${times}` : ""}`}. What happens next? Say it, then lift the curtain.`;
     return who === "D"
-      ? `D moved: it says ${number(real[0])} of real images and then ${number(real[1])}, and ${number(fake[0])} of generated ones and then ${number(fake[1])}. Its loss was ${number(told.loss)}.`
-      : `G moved: D is the same, and says ${number(fake[0])} of G's images and then ${number(fake[1])}. G's loss was ${number(told.loss)}.`;
+      ? `D moved${times ? ` ${times}` : ""}: of real images it said ${number(real[0])}, and now says ${number(real[1])}; of G's it said ${number(fake[0])}, and now ${number(fake[1])}. Its loss was ${number(told.loss)} before ${times ? "the last of these moves" : "it moved"}.`
+      : `G moved${times ? ` ${times}` : ""}: D is the same; of G's images it said ${number(fake[0])}, and now says ${number(fake[1])}. G's loss was ${number(told.loss)} before ${times ? "the last of these moves" : "it moved"}.`;
   }
 
   function draw() {
     if (!told) return;
-    count.textContent = `${whole(told.done)} half-steps; ${told.undo} can be undone.`;
+    count.textContent = `${counted(told.done, "half-step")}; ${told.undo} can be undone.`;
     fill(say, happened());
     fill(scores, histograms(told.player ? ["before", "after"] : ["now"], covered ? 1 : null));
     const rows = told.player ? ["G's images, before", "G's images of the same z, after", "how G's loss wants them changed: orange brighter, blue darker"] : ["G's images"];
@@ -76,7 +77,7 @@ export async function view(stage) {
   fill(stage, h("h1", {}, "Learn"),
     h("p", {}, "A GAN is two players. G makes images from numbers z; D says how real an image looks, from 0 to 1. They move in turns, and each move follows its own loss. Here you let them move, on real digits."),
     h("div", { class: "row tools" }, buttons, curtain, count), say,
-    h("h2", {}, "What D says of this batch"), h("p", { class: "small soft" }, "Real images above the line, generated ones below; left is 0, generated, right is 1, real. A perfect G leaves D with one half for all."), h("div", { class: "pairs" }, scores),
+    h("h2", {}, "What D says of this batch"), h("p", { class: "small soft" }, h("b", { class: "of-real" }, "Real images above the line"), ", ", h("b", { class: "of-fake" }, "G's below"), "; from 0, surely generated, to 1, surely real. A perfect G leaves D with one half for all."), h("div", { class: "pairs" }, scores),
     h("h2", {}, "What G draws"), h("div", { class: "near" }, pictures),
     h("details", {}, h("summary", {}, "Things to try"), h("ul", {}, [
       "Let only D move, thirty times. Where do the two groups go? Then let G move once: how large is the change?",
@@ -85,8 +86,14 @@ export async function view(stage) {
       "Undo, and make the same move again: is it the same?",
     ].map((words) => h("li", {}, words)))));
   document.addEventListener("keydown", keys);
-  wire = socket("/ws/learn");
-  wire.onmessage = (message) => (typeof message.data === "string" ? fill(say, JSON.parse(message.data).error) : arrived(message.data));
-  wire.onclose = () => { if (!closed) fill(say, failed(new Error("The studio does not answer; this lesson is over. Load the page for a new one."))); };
+  function begin() {
+    const mine = socket("/ws/learn");
+    wire = mine;
+    busy = false;
+    fill(say, "Two networks are being made ready ...");
+    mine.onmessage = (message) => (mine !== wire ? null : typeof message.data === "string" ? fill(say, JSON.parse(message.data).error) : arrived(message.data));
+    mine.onclose = () => { if (!closed && mine === wire) fill(say, failed(new Error("The studio does not answer; this lesson is over. Load the page for a new one."))); };
+  }
+  begin();
   return () => { closed = true; document.removeEventListener("keydown", keys); wire.close(); };
 }

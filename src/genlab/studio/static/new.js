@@ -1,14 +1,17 @@
 // A training of one's own: few fields, the rest of the recipe folded away, every error at its field.
 import { address, failed, fill, get, h, news, post, said } from "./dom.js";
 
-const TITLES = { "data.name": "Images (a dataset's name or a path)", "budget.minutes": "Minutes (steps are chosen to fit)", "budget.epochs": "Epochs", "optimisers.generator.lr": "Learning rate of G", "optimisers.discriminator.lr": "Learning rate of D", "optimiser.lr": "Learning rate" };
+const TITLES = { "data.name": "Dataset (its name, or a path)", "budget.minutes": "Minutes (in place of epochs)", "budget.epochs": "Epochs", "optimisers.generator.lr": "Learning rate of G", "optimisers.discriminator.lr": "Learning rate of D", "optimiser.lr": "Learning rate" };
+
+const KINDS = [["In minutes", /^quick/], ["Of the five course reports", /^s\d-/], ["Judges, which read images", /^judge-/], ["Others", /./]];
 
 // What a recipe calls null is an empty field.
 const plain = (value) => (value === "null" ? "" : value);
 
 export async function view(stage, go) {
+  let closed = false;
   const { recipes } = await get("recipes"), from = said().get("from");
-  const recipe = h("select", { id: "recipe", "aria-label": "Recipe" }, from ? h("option", { value: "" }, `that of ${from}`) : null, recipes.map((each) => h("option", { value: each.name }, each.name)));
+  const recipe = h("select", { id: "recipe", "aria-label": "Recipe" }, from ? h("option", { value: "" }, `that of ${from}`) : null, KINDS.map(([kind]) => h("optgroup", { label: kind }, recipes.filter((each) => KINDS.find(([, fits]) => fits.test(each.name))[0] === kind).map((each) => h("option", { value: each.name }, each.name)))));
   recipe.value = said().get("recipe") || (from ? "" : "quick-mnist");
   const about = h("p", { class: "soft small" }), form = h("div", {}), outcome = h("div", {});
   const title = h("input", { id: "name", autocomplete: "off", spellcheck: "false" }), seed = h("input", { id: "seed", type: "number", min: "0", value: "0" });
@@ -23,7 +26,13 @@ export async function view(stage, go) {
     inputs = new Map();
     initial = new Map(told.fields.map((field) => [field.path, field.value]));
     const one = (field) => {
-      const input = h("input", { id: `field-${field.path}`, value: plain(said().get(`set.${field.path}`) ?? field.value), placeholder: field.value === "null" ? "none" : null, spellcheck: "false", autocomplete: "off", oninput: later }), wrong = h("span", { class: "wrong", role: "alert", hidden: true });
+      const input = field.choices ? h("select", {}, field.choices.map((choice) => h("option", { value: plain(choice) }, plain(choice) || "none"))) : h("input", { placeholder: field.value === "null" ? "none" : null, spellcheck: "false", autocomplete: "off" });
+      input.id = `field-${field.path}`;
+      const value = plain(said().get(`set.${field.path}`) ?? field.value);
+      if (field.choices && !field.choices.map(plain).includes(value)) input.append(h("option", { value }, value));
+      input.value = value;
+      input.addEventListener("input", later);
+      const wrong = h("span", { class: "wrong", role: "alert", hidden: true });
       inputs.set(field.path, { input, wrong });
       return h("div", { class: "field" }, h("label", { for: `field-${field.path}` }, TITLES[field.path] || field.path), input, wrong);
     };
@@ -65,7 +74,7 @@ export async function view(stage, go) {
     }
     const changes = Object.entries(overrides());
     fill(outcome, ...rest.map((words) => h("p", { class: "error", role: "alert" }, words)),
-      changes.length ? h("p", { class: "small soft" }, `Changed: ${changes.map(([path, value]) => `${path} ${value}`).join(", ")}.`) : "",
+      changes.length ? h("p", { class: "small soft" }, `Changed: ${changes.map(([path, value]) => `${TITLES[path] ? `${TITLES[path]} (${path})` : path}: ${value === "null" ? "none" : value}`).join(", ")}.`) : "",
       h("p", { class: "small soft", "aria-live": "polite" }, expected || ""));
     start.disabled = problems.length > 0;
   }
@@ -90,7 +99,8 @@ export async function view(stage, go) {
       const told = await post("train", body());
       if (told.problems.length) return mark(told);
       news(`${told.run}: it begins`);
-      return await begun(told.run, go);
+      const place = await begun(told.run, () => closed);
+      return place && !closed ? go(place) : null;
     } catch (error) {
       fill(outcome, failed(error));
       start.disabled = false;
@@ -98,18 +108,18 @@ export async function view(stage, go) {
     return null;
   } }, h("div", { class: "row" }, h("label", { for: "recipe" }, "Recipe"), recipe), about, form, outcome, h("p", {}, start)));
   await fields();
-  return () => clearTimeout(timer);
+  return () => { closed = true; clearTimeout(timer); };
 }
 
-// Wait until a run has its directory: it takes some seconds until a training has begun.
-export async function begun(run, go) {
-  for (let k = 0; k < 60; k += 1) {
+// The page of a run, once it has its directory: it takes some seconds until a training has begun. Null where nothing is
+// to be shown.
+export async function begun(run, left) {
+  for (let k = 0; k < 120 && !left(); k += 1) {
     await new Promise((done) => setTimeout(done, 500));
-    const told = await get("run", { run }).catch(() => null);
-    if (told) return go(address("/run", { run }));
-    const { jobs, lines } = await get("log", { run });
+    const { there, jobs, lines } = await get("log", { run });
+    if (there) return address("/run", { run });
     const mine = jobs.find((job) => job.run === run);
-    if (mine && mine.state === "waiting") { news(`${run} waits until the training before it has ended`); return go("/runs"); }
+    if (mine && mine.state === "waiting") { news(`${run} waits until the training before it has ended`); return "/runs"; }
     if (!mine && lines.length) { news(lines[lines.length - 1]); return null; }
   }
   return null;

@@ -7,8 +7,8 @@ const SMOOTH = [0, 0.6, 0.9, 0.97];
 export async function view(stage, go) {
   const name = said().get("run");
   let told = { findings: [], healthy: "", unknown: [], ...await get("run", { run: name }) }, closed = false, wire = null, playing = null;
-  const charts = new Map(), ranges = new Map();
-  let shares = null;
+  const charts = new Map(), ranges = new Map(), top = h("div", {}), bottom = h("div", {});
+  let shares = null, measuring = "";
 
   // The slider.
   const picture = h("img", { class: "pixels", alt: "Samples of this step" }), real = h("img", { class: "pixels", alt: "Real images" });
@@ -37,7 +37,8 @@ export async function view(stage, go) {
 
   function moved(keep = true) {
     const at = step();
-    if (at === undefined) return;
+    frame.hidden = at === undefined;
+    if (at === undefined) { caption.textContent = "No samples yet: they are drawn as the training goes on."; return; }
     if (keep) say({ step: Number(slider.value) === steps().length - 1 ? null : at });
     picture.src = address("/api/sample", { run: name, step: at });
     picture.alt = `Samples at step ${whole(at)}, the same z at every step`;
@@ -57,16 +58,28 @@ export async function view(stage, go) {
       const found = await get("evaluation", { run: name, step: at });
       if (mine !== asked || closed) return;
       shares = found;
-      const exact = found.step === at ? `at step ${whole(found.step)}` : `nearest evaluation: step ${whole(found.step)}`;
+      const exact = `${found.step === at ? "at" : "nearest evaluation:"} step ${whole(found.step)}${found.full ? ", the full evaluation" : ""}`;
       const key = found.classes.some((row) => row.requested_class_accuracy !== null && row.requested_class_accuracy !== undefined) ? "requested_class_accuracy" : "share";
-      const title = key === "share" ? "Shares of the classes" : "Drawn as the class that was asked for";
+      const title = key === "share" ? "Shares of the classes" : "Drawn as the class that was asked for, worst first";
       const most = key === "share" ? Math.max(...found.classes.flatMap((row) => [row.share || 0, row.share_in_data || 0]), 0.01) : 1;
       fill(classes, h("h3", {}, title), h("p", { class: "small soft" }, `${whole(found.samples)} samples, ${exact}.${key === "share" ? " The line is the share in the data." : ""}`),
         h("div", { class: "bars" }, found.classes.map((row) => [h("span", {}, row.class), bar(row[key], most, key === "share" ? row.share_in_data : null), h("span", { class: "num" }, row[key] === null || row[key] === undefined ? "-" : `${(100 * row[key]).toFixed(1)} %`)])),
+        readable(found),
         h("dl", { class: "plain" }, Object.values(found.metrics).slice(0, 6).flatMap((metric) => [h("dt", {}, metric.title), h("dd", {}, metric.text)])));
     } catch (error) {
       if (mine === asked) fill(classes, failed(error));
     }
+  }
+
+  // Since when each class can be read, of those that are asked for.
+  function readable(found) {
+    const rows = found.classes.filter((row) => row.requested_class_accuracy !== null && row.requested_class_accuracy !== undefined);
+    if (!rows.length || found.first === null) return null;
+    const since = new Map();
+    for (const row of rows) since.set(row.since, [...(since.get(row.since) || []), row.class]);
+    const words = [...since].sort(([a], [b]) => (a ?? Infinity) - (b ?? Infinity)).map(([at, names]) =>
+      `${names.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).join(", ")} ${at === null || at === undefined ? "not yet" : at === found.first ? `at step ${whole(at)}, the first measured` : `since step ${whole(at)}`}`);
+    return h("p", { class: "small" }, `Readable (90 % are read as the class asked for): ${words.join("; ")}.`);
   }
 
   function bar(value, most, mark) {
@@ -80,6 +93,7 @@ export async function view(stage, go) {
     fill(state, h("span", { class: `state ${now.state}` }, now.state),
       h("span", {}, `step ${whole(now.step)}${now.total_steps ? ` of ${whole(now.total_steps)}` : ""}, ${duration(now.seconds)}${left ? `; about ${duration(left)} left` : ""}`),
       now.reason ? h("span", { class: "small soft" }, now.reason) : null,
+      measuring ? h("span", { class: "small", role: "status" }, `The training has ended; now 10,000 images are measured: ${measuring}`) : null,
       now.state === "running" ? h("button", { onclick: () => change("stop", `${told.title}: it saves, and stops`) }, "Save and stop") : null,
       ["stopped", "killed", "failed", "interrupted"].includes(now.state) && told.can.train ? h("button", { onclick: () => change("resume", `${told.title}: it goes on`) }, "Resume") : null);
   }
@@ -173,13 +187,21 @@ export async function view(stage, go) {
       const fresh = JSON.parse(message.data);
       if (fresh.error) { fill(state, failed(new Error(fresh.error))); return; }
       const atEnd = !playing && Number(slider.value) >= steps().length - 1, before = steps().length, plots = told.plots.length;
+      const was = `${told.status.state} ${told.measured}`;
       if (fresh.status) Object.assign(told, fresh);
       if (!plots && told.status.step) told = { ...told, ...await get("run", { run: name }) };
       const many = [...charts.values()].some((chart) => chart.lines.some((line) => line.x.length > 2500 || line.block > 1));
       if (fresh.anew || (!plots && told.plots.length) || (many && fresh.rows && fresh.rows.step)) await points();
       else append(fresh.rows || {});
       slider.max = Math.max(0, steps().length - 1);
-      if (atEnd && steps().length > before) { slider.value = slider.max; moved(false); if (!real.src && told.has_real) real.src = address("/api/sample", { run: name, step: "real" }); }
+      play.disabled = steps().length < 2;
+      if (atEnd && steps().length > before) { slider.value = slider.max; moved(false); }
+      if (`${told.status.state} ${told.measured}` !== was) {
+        told = { ...told, ...await get("run", { run: name }) };
+        facts();
+        await points();
+        moved(false);
+      }
       status();
       diagnosis();
       lines();
@@ -187,9 +209,14 @@ export async function view(stage, go) {
     wire.onclose = () => { if (!closed) setTimeout(() => { if (!closed) listen(); }, 2000); };
   }
 
+  let again = null;
   async function lines() {
     const found = await get("log", { run: name }).catch(() => null);
     if (!found || closed) return;
+    const running = found.jobs.some((job) => job.run === name && job.state === "running");
+    measuring = running && told.status.state === "finished" && !told.measured ? (found.lines.at(-1) || "") : "";
+    status();
+    if (measuring) { clearTimeout(again); again = setTimeout(lines, 2000); }
     fill(log, ...(found.lines.length ? [h("details", {}, h("summary", {}, "What the training said"), h("pre", { tabindex: "0" }, found.lines.join("\n")))] : []));
   }
 
@@ -198,33 +225,41 @@ export async function view(stage, go) {
   slider.addEventListener("input", () => moved());
   slider.max = Math.max(0, steps().length - 1);
   slider.value = slider.max;
+  play.disabled = steps().length < 2;
   const wanted = Number(said().get("step"));
   if (wanted && steps().length) { let best = 0; steps().forEach((each, k) => { if (Math.abs(each - wanted) < Math.abs(steps()[best] - wanted)) best = k; }); slider.value = best; }
-  if (told.has_real) real.src = address("/api/sample", { run: name, step: "real" });
 
   const frame = told.row_names.length && told.row_names.length <= 30
-    ? h("div", { class: "rows" }, h("div", { class: "names", "aria-hidden": "true" }, told.row_names.map((row) => h("span", {}, row))), picture) : picture;
-  fill(stage, 
-    h("h1", {}, told.title), h("p", { class: "soft" }, told.lead), state,
-    told.verdict ? h("p", {}, told.verdict) : "",
-    told.numbers.length ? h("dl", { class: "numbers" }, told.numbers.map((each) => h("div", {}, h("dt", {}, each.label), h("dd", { class: "value" }, each.value), each.note ? h("dd", { class: "note" }, each.note) : null))) : "",
+    ? h("div", { class: "rows" }, h("div", { class: "names", "aria-hidden": "true" }, told.row_names.map((row) => h("span", {}, row))), picture) : h("div", {}, picture);
+
+  // What is known of the run as a whole: said anew when it ends, and when it is measured.
+  function facts() {
+    fill(top, told.verdict ? h("p", {}, told.verdict) : "",
+      told.numbers.length ? h("dl", { class: "numbers" }, told.numbers.map((each) => h("div", {}, h("dt", {}, each.label), h("dd", { class: "value" }, each.value), each.note ? h("dd", { class: "note" }, each.note) : null))) : "");
+    if (told.has_real && !real.src) real.src = address("/api/sample", { run: name, step: "real" });
+    fill(bottom,
+      told.has_real ? h("details", {}, h("summary", {}, "Real images in the same layout"), h("div", { class: "side" }, h("figure", {}, real, h("figcaption", {}, "Real images of the training set.")))) : "",
+      told.quality ? h("details", {}, h("summary", {}, "Evaluation"), table(told.quality), h("p", { class: "small soft" }, told.protocol)) : "",
+      h("details", {}, h("summary", {}, "Recipe"), h("pre", { class: "wrap" }, told.command), h("pre", { tabindex: "0" }, told.recipe)),
+      h("details", {}, h("summary", {}, "Where it comes from"), h("dl", { class: "plain" }, told.provenance.flatMap(([label, value]) => [h("dt", {}, label), h("dd", {}, value)]))));
+  }
+
+  fill(stage,
+    h("h1", {}, told.title), h("p", { class: "soft" }, `${told.lead}${told.changed ? `; changed: ${told.changed}` : ""}`), state, top,
     h("div", { class: "row tools" },
       told.can.draw || told.can.name ? h("a", { class: "button main", href: address("/explore", { run: name }) }, "Explore") : null,
       told.can.train ? h("a", { class: "button", href: address("/new", { from: name }) }, "Train it again, changed") : null,
       smoothing, h("button", { onclick: () => savePicture(picture.src, `${told.title}: ${caption.textContent}`, `${told.title}-step-${step()}`).catch((error) => news(error.message)) }, "Save the samples")),
     h("div", { class: "split" },
       h("div", { class: "stay" }, steps().length || told.family !== "classifier" ? [h("div", { class: "scrub" }, play, slider, shown), h("figure", {}, frame, caption)] : "", classes),
-      h("div", {}, findings, h("h2", {}, "Curves"), h("p", { class: "small soft" }, "Drag over a chart to look closer, double-click to see all, click to go to that step."), curves)),
-    told.has_real ? h("details", {}, h("summary", {}, "Real images in the same layout"), h("div", { class: "side" }, h("figure", {}, real, h("figcaption", {}, "Real images of the training set.")))) : "",
-    told.quality ? h("details", {}, h("summary", {}, "Evaluation"), table(told.quality), h("p", { class: "small soft" }, told.protocol)) : "",
-    h("details", {}, h("summary", {}, "Recipe"), h("pre", { class: "wrap" }, told.command), h("pre", { tabindex: "0" }, told.recipe)),
-    h("details", {}, h("summary", {}, "Where it comes from"), h("dl", { class: "plain" }, told.provenance.flatMap(([label, value]) => [h("dt", {}, label), h("dd", {}, value)]))),
-    log);
+      h("div", { class: "first" }, findings, h("h2", {}, "Curves"), h("p", { class: "small soft" }, "Drag over a chart to look closer, double-click to see all, click to go to that step."), curves)),
+    bottom, log);
+  facts();
   status();
   if (told.damaged_rows) stage.prepend(h("p", { class: "error" }, `${told.damaged_rows} damaged rows are left out here.`));
   await points();
-  if (steps().length) moved(false); else play.disabled = true;
+  moved(false);
   lines();
   listen();
-  return () => { closed = true; pause(); if (wire) wire.close(); for (const chart of charts.values()) chart.close(); };
+  return () => { closed = true; pause(); clearTimeout(again); if (wire) wire.close(); for (const chart of charts.values()) chart.close(); };
 }

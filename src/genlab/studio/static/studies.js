@@ -4,6 +4,7 @@ import { address, failed, fill, get, h, said, table } from "./dom.js";
 const EVERY = 5000;
 
 export async function list(stage) {
+  fill(stage, h("h1", {}, "Studies"), h("p", { class: "soft" }, "Reading the studies and their records ..."));
   const { studies } = await get("studies");
   fill(stage, h("h1", {}, "Studies"), studies.length
     ? h("div", { class: "cards" }, studies.map((study) => h("div", { class: "card" }, h("h2", {}, h("a", { href: address("/study", { study: study.study }) }, study.study)), h("p", {}, study.question), h("p", { class: "small soft" }, study.state))))
@@ -14,15 +15,15 @@ export async function list(stage) {
 export async function one(stage) {
   const name = said().get("study");
   let timer = null, closed = false, before = "";
-  const body = h("div", {});
+  const body = h("div", {}, h("h1", {}, "Study"), h("p", { class: "soft" }, "Reading its records ..."));
   fill(stage, body);
 
   function draw(told) {
-    fill(body, h("h1", {}, told.title), h("p", {}, told.question), h("p", { class: "soft" }, told.lead), told.state ? h("p", { class: "error" }, told.state) : "",
+    fill(body, h("h1", {}, name), h("p", {}, told.question), h("p", { class: "soft" }, told.lead), told.state ? h("p", { class: "error" }, told.state) : "",
       h("h2", {}, "Verdicts"), told.verdicts.length ? told.verdicts.map((verdict) => h("div", { class: "card claim" },
         h("h3", {}, verdict.says), h("p", {}, h("b", {}, verdict.answer), verdict.why ? `: ${verdict.why}` : "", verdict.share ? h("span", { class: "soft" }, ` (${verdict.share})`) : ""), h("p", {}, verdict.sentence),
-        h("details", {}, h("summary", {}, "The numbers behind it"), h("dl", { class: "plain" }, verdict.facts.flatMap(([label, value]) => [h("dt", {}, label), h("dd", {}, value)])), verdict.source ? h("p", { class: "small soft" }, verdict.source) : null))) : h("p", {}, "This study claims nothing."),
-      h("h2", {}, "Runs"), table(told.runs, "One arm per row, one seed per column"), told.remarks.map((words) => h("p", { class: "small soft" }, words)),
+        h("details", {}, h("summary", {}, "The numbers behind it"), h("dl", { class: "plain" }, verdict.facts.flatMap(([label, value]) => [h("dt", {}, label), h("dd", {}, value)])), verdict.source ? h("p", { class: "small soft" }, verdict.source) : null))) : h("p", {}, "This study states no claim to be decided: its answer is in the arms below."),
+      h("h2", {}, "Runs"), table(told.runs, "A row for each arm (a setting that is compared), a column for each random seed: how its run stands."), told.remarks.map((words) => h("p", { class: "small soft" }, words)),
       h("h2", {}, "Arms"), table(told.arms), h("h2", {}, "Make it again"), h("pre", { class: "wrap" }, told.command));
   }
 
