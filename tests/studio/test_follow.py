@@ -41,7 +41,8 @@ def test_what_is_appended_is_read_and_nothing_twice(file: Path) -> None:
     assert rows.read() == 1
     assert rows.curve("loss") == {"x": [1, 2, 3], "y": [2.0, 1.0, None], "low": [], "high": [], "block": 1}
     assert rows.curve("recall")["x"] == [3]
-    assert rows.since(1) == {"step": [2, 3], "loss": [1.0, None], "recall": [None, 0.5]}
+    assert rows.since(1)[:2] == (rows.began, 3)
+    assert rows.since(1)[2] == {"step": [2, 3], "loss": [1.0, None], "recall": [None, 0.5]}
     assert rows.curve("no such")["x"] == []
 
 

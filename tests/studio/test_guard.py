@@ -116,6 +116,12 @@ def test_without_the_token_nothing_gets_through(cookie: Any) -> None:
     assert inner.reached == []
 
 
+@pytest.mark.parametrize("others", ['theme={"a":1}', "x=a b c", "a[b]=1", "novalue", "=", "\u00fc=1"])
+def test_cookies_of_other_programs_do_no_harm(others: str) -> None:
+    for cookie in (f"{others}; {COOKIE}", f"{COOKIE}; {others}"):
+        assert ask(Inner(), cookie=cookie)[0] == 200
+
+
 def test_the_token_leaves_the_address_for_a_cookie() -> None:
     inner = Inner()
     status, headers, _ = ask(inner, path="/run", query=f"run=a%26b&token={TOKEN}&step=3", cookie=None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect, sync_playwright
 
 from conftest import SMALL
 from genlab.engine import seals
@@ -156,6 +156,64 @@ def test_a_long_curve_shows_each_logged_step_where_one_looks_closer(browser: Bro
     finally:
         visitor.context.close()
         studio.close()
+    assert visitor.wrong == []
+
+
+def test_a_page_that_saw_a_run_begin_shows_all_of_it_in_the_end(
+    browser: Browser, served: Served, tmp_path: Path
+) -> None:
+    whole, run = served.runs / "watched", tmp_path / "runs" / "watched"
+    run.mkdir(parents=True)
+    for name in ("recipe.yaml", "provenance.json"):
+        shutil.copy(whole / name, run)
+    status = json.loads((whole / "status.json").read_text())
+    status.pop("crc")
+    created = {**status, "state": "created", "step": 0, "seconds": None}
+    (run / "status.json").write_text(json.dumps(seals.seal(created)))
+    studio = Served(tmp_path / "runs")
+    visitor = Visitor(browser, studio)
+    try:
+        page = visitor.go("/run?run=watched")
+        expect(page.get_by_text("No samples yet")).to_be_visible()
+        expect(page.locator("img.pixels:visible")).to_have_count(0)
+        for name in ("metrics.jsonl", "samples", "evaluations", "checkpoints", "snapshots", "status.json"):
+            if (whole / name).is_dir():
+                shutil.copytree(whole / name, run / name)
+            elif (whole / name).exists():
+                shutil.copy(whole / name, run)
+        expect(page.get_by_role("link", name="Explore", exact=True)).to_have_count(2)
+        expect(page.locator(".state").first).to_have_text("finished")
+        expect(page.locator("dt", has_text="training")).to_be_visible()
+        expect(page.get_by_text("Frechet distance").first).to_be_visible()
+        expect(page.get_by_label("Play the course of the training")).to_be_enabled()
+        expect(page.get_by_text("Real images in the same layout")).to_be_visible()
+        studio.kill()
+        expect(page.get_by_text("The studio does not answer")).to_be_visible(timeout=10_000)
+    finally:
+        visitor.context.close()
+        studio.kill()
+    assert [words for words in visitor.wrong if "ERR_CONNECTION_REFUSED" not in words] == []
+
+
+def test_a_view_that_was_left_does_nothing_any_more(browser: Browser, served: Served) -> None:
+    visitor = Visitor(browser, served)
+    page = visitor.go("/studies")
+    asked: list[str] = []
+    page.on("websocket", lambda wire: asked.append(wire.url))
+
+    def late(route: Route) -> None:
+        page.wait_for_timeout(700)
+        route.continue_()
+
+    page.route("**/api/explore?*", late)
+    page.get_by_role("link", name="Explore", exact=True).click()
+    page.get_by_role("link", name="Runs", exact=True).click()
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    page.wait_for_timeout(1500)
+    assert page.url.endswith("/runs")
+    assert asked == []
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    visitor.context.close()
     assert visitor.wrong == []
 
 

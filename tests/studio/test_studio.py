@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -18,16 +19,21 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Origin
 
+import genlab
 from conftest import SMALL
 from genlab.api.run import Run
+from genlab.engine import seals
 from genlab.errors import UsageError
+from genlab.runs.directory import RunDirectory
 from genlab.runs.listing import size
 from genlab.runs.verify import verify
+from genlab.studio.explore import Explorers, Place
 from genlab.studio.jobs import started
 from genlab.studio.shipped import shipped
 from genlab.training.minutes import REACHED
@@ -123,6 +129,119 @@ def test_a_place_is_drawn_as_the_library_draws_it(served: Served) -> None:
     shared = np.asarray(pixels_of(served.ask("/api/draw?run=gan&what=classes&place=" + quote('{"seed": 3}'))[1]))
     asked = pixels_of(served.ask("/api/draw?run=gan&place=" + quote('{"seed": 3, "label": 2}'))[1])
     assert np.array_equal(shared[:, 2 * 34 : 2 * 34 + 32], asked)
+
+
+async def _watched(served: Served, query: str, seconds: float, until: str = "") -> list[dict[str, Any]]:
+    """What a page that watches a run is sent in some seconds, or until a message has a word."""
+    headers = {"Cookie": f"genlab-{served.port}={served.token}"}
+    place = f"ws://127.0.0.1:{served.port}/ws/run?{query}"
+    found = []
+    async with connect(place, origin=Origin(served.base), additional_headers=headers) as wire:
+        with contextlib.suppress(TimeoutError):
+            while True:
+                text = str(await asyncio.wait_for(wire.recv(), seconds))
+                found.append(json.loads(text))
+                if until and until in text:
+                    break
+    return found
+
+
+def test_every_page_that_watches_a_run_gets_all_of_it(served: Served, tmp_path: Path) -> None:
+    async def two() -> list[list[dict[str, Any]]]:
+        first = asyncio.create_task(_watched(served, "run=watched", 4))
+        await asyncio.sleep(2)
+        return [await _watched(served, "run=watched", 2), await first]
+
+    for messages in asyncio.run(two()):
+        assert len(messages) == 1  # Nothing changes: it is told once.
+        assert messages[0]["status"]["state"] == "finished"
+        assert {"findings", "healthy", "unknown"} <= messages[0].keys()
+    rows = served.get("curves", run="watched", column="loss_d")
+    for had, new in ((rows["rows"], 0), (rows["rows"] - 2, 2)):
+        query = f"run=watched&began={rows['began']}&rows={had}"
+        (message,) = asyncio.run(_watched(served, query, 2))
+        assert (len(message["rows"].get("step", [])), message["anew"]) == (new, False)
+    (message,) = asyncio.run(_watched(served, "run=watched&began=99&rows=1", 2))
+    assert message["anew"]
+    (message,) = asyncio.run(_watched(served, "run=nobody", 2))
+    assert "no such run" in message["error"]
+
+
+def test_a_training_that_is_killed_is_seen_to_be(served: Served, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    run = shutil.copytree(served.runs / "gan", root / "gan")
+    status = json.loads((run / "status.json").read_text())
+    status.pop("crc")
+    (run / "status.json").write_text(json.dumps(seals.seal({**status, "state": "running"})))
+    studio = Served(root)
+
+    async def killed() -> list[str]:
+        watched = asyncio.create_task(_watched(studio, "run=gan", 10, until='"killed"'))
+        await asyncio.sleep(2.5)
+        held.close()
+        return [message["status"]["state"] for message in await watched]
+
+    try:
+        with (run / "run.lock").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            assert asyncio.run(killed()) == ["running", "killed"]
+    finally:
+        studio.close()
+
+
+def test_weights_that_were_trained_anew_are_drawn_anew(served: Served, tmp_path: Path) -> None:
+    run = shutil.copytree(served.runs / "gan", tmp_path / "gan")
+    explorers = Explorers()
+    place = Place()
+    first = explorers.of(RunDirectory(run), None)
+    assert explorers.of(RunDirectory(run), None) is first
+    before = first.image(place)
+    shutil.rmtree(run)
+    changes = {**SMALL, "data.name": first.recipe.data.name, "budget.max_steps": 12, "budget.batch": 16}
+    changes |= {"logging.tensorboard": False, "logging.evaluation": "none"}
+    genlab.train("quick-mnist", overrides=changes, seed=7, runs=tmp_path, name="gan", progress=False)
+    assert not torch.equal(explorers.of(RunDirectory(run), None).image(place), before)
+
+
+def test_what_is_typed_wrongly_is_said(served: Served) -> None:
+    for value in ("2020-13-01", "!!int x", "[1,", "{a: b}"):
+        told = served.ask("/api/check", "POST", {"recipe": "quick-mnist", "overrides": {"data.name": value}})
+        assert told[0] == 422, told
+    beyond = json.dumps({"label": 99})
+    assert served.ask(f"/api/ask?run=gan&place={quote(beyond)}")[0] == 200
+    served.post("read", run="vae", example=1, label=99)
+    for place in ("/ws/run?run=" + "a" * 9000, "/ws/explore?x=" + "%41" * 4000):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as line:
+            asks = f"GET {place} HTTP/1.1\r\nHost: evil\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            line.sendall((asks + key).encode())
+            assert line.recv(4096)[9:12] == b"414"
+
+
+QUICK = """
+import sys
+from genlab.studio import jobs
+here = "import sys; print(sys.argv[1:], flush=True); sys.exit(0 if 'first' in sys.argv else 3)"
+jobs.Jobs.__init__.__defaults__ = (1, (sys.executable, "-c", here))
+from genlab.cli.main import main
+main()
+"""
+
+
+def test_the_queue_goes_on_though_nobody_looks(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    studio = Served(root, program=("-c", QUICK))
+    try:
+        told: dict[str, Any] = {"recipe": "quick-mnist", "overrides": {}, "seed": 0}
+        for name in ("first", "second", "third"):
+            studio.post("train", name=name, **told)
+        until(lambda: (root / ".studio" / "third.log").exists() and (root / ".studio" / "third.log").read_text())
+        time.sleep(1.5)
+        jobs = studio.get("runs")["jobs"]
+        assert {job["run"]: job["state"] for job in jobs} == {"second": "failed", "third": "failed"}
+        assert all("quick-mnist" in job["why"] for job in jobs)
+    finally:
+        studio.close()
 
 
 async def _moved(served: Served, *messages: Any) -> list[dict[str, Any]]:
@@ -406,6 +525,8 @@ def test_where_no_process_tells_when_it_began_own_children_are_known(
     command = (sys.executable, "-c", waits)
     jobs, other = module.Jobs(tmp_path, command=command), module.Jobs(tmp_path, command=command)
     jobs.start("mine", [])
+    with pytest.raises(UsageError, match="mine trains already"):
+        jobs.start("mine", [])
     assert [job["run"] for job in jobs.listing()] == ["mine"]
     assert other.listing() == []
     with pytest.raises(UsageError):

@@ -17,7 +17,6 @@ then raises a `DataError` that names it, and hides nothing else.
 from __future__ import annotations
 
 import json
-import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -198,7 +197,7 @@ class RunDirectory:
     def steps(self, folder: str, suffix: str) -> list[int]:
         """The steps that have a file in a folder, in order."""
         return sorted(
-            int(path.stem[5:]) for path in (self.path / folder).glob(f"step-*{suffix}") if path.stem[5:].isdigit()
+            int(path.stem[5:]) for path in (self.path / folder).glob(f"step-*{suffix}") if _is_step(path.stem[5:])
         )
 
     def metrics(self) -> list[Row]:
@@ -368,8 +367,17 @@ def _unreadable(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: {error.strerror or error}") from None
 
 
+LARGEST = 1e15
+"""Steps or seconds beyond which a status is none: longer than anybody trains."""
+
+
+def _is_step(text: str) -> bool:
+    """Whether it is how a file's name tells a step."""
+    return text.isascii() and text.isdecimal()
+
+
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST
 
 
 _STATUS: dict[str, Callable[[Any], bool]] = {

@@ -54,13 +54,12 @@ def runs(studio: Studio, query: QueryParams) -> Any:
 def run(studio: Studio, query: QueryParams) -> Any:
     """A run's page."""
     name, found = str(query.get("run")), studio.find(query.get("run"))
-    return documents.run_document(name, found, studio.folder.rows(name, found))
+    return documents.run_document(name, found, studio.folder.rows(found))
 
 
 def curves(studio: Studio, query: QueryParams) -> Any:
     """The points of some columns of a run, all or between two steps."""
-    name = str(query.get("run"))
-    rows = studio.folder.rows(name, studio.find(query.get("run")))
+    rows = studio.folder.rows(studio.find(query.get("run")))
     first, last = _number(query, "from", -math.inf), _number(query, "to", math.inf)
     columns = query.getlist("column")[:MOST_COLUMNS]
     return {"rows": len(rows), "began": rows.began, "curves": {c: rows.curve(c, first, last) for c in columns}}

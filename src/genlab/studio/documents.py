@@ -65,6 +65,7 @@ def run_document(name: str, run: RunDirectory, rows: Follower) -> Document:
         "command": again(recipe, provenance).command,
         "can": _abilities(family, run),
         "damaged_rows": rows.damaged,
+        "columns": len(rows.columns),
     }
 
 

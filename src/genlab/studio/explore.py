@@ -188,7 +188,7 @@ class Explorer:
         if scoring is None or self.step is not None:
             raise UsageError("the discriminator is kept in the newest checkpoint alone")
         image = torch.from_numpy(pictures.to_uint8(self.image(place)))
-        labels = torch.tensor([place.label]) if scoring.is_conditional(self.recipe) else None
+        labels = self._labels(place, 1) if scoring.is_conditional(self.recipe) else None
         packing = scoring.packing(self.recipe)
         logit = float(
             self._scored(image.repeat(packing, 1, 1, 1), None if labels is None else labels.repeat(packing))[0]
@@ -206,7 +206,7 @@ class Explorer:
             raise UsageError("the encoder is kept in the newest checkpoint alone")
         network = self._engine.place(load_network(self.run, encoding.network))
         x = torch.from_numpy(self._as_learned(pixels))
-        labels = torch.tensor([label]) if self.recipe.conditional else None
+        labels = self._labels(Place(label=label), 1)
         z = encoding.encode(self.recipe, network, self._engine, x, labels)
         return {"code": [round(value, 3) for value in z[0].tolist()], "png": self._png(self._draws(z, labels), 1)}
 
@@ -343,4 +343,11 @@ class Explorers:
 
 
 def _newest(run: RunDirectory, step: int | None) -> object:
-    return step if step is not None else max(run.steps("checkpoints", ""), default=0)
+    """What tells one file of weights from another one of the same name and step."""
+    at = max(run.steps("checkpoints", ""), default=0) if step is None else step
+    place = run.file("checkpoints", at, "") if step is None else run.file("snapshots", at, ".safetensors")
+    try:
+        found = place.stat()
+    except OSError:
+        return at
+    return at, found.st_ino, found.st_mtime_ns

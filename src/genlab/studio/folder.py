@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -40,7 +41,7 @@ class Folder:
         self._lock = threading.Lock()
         self._runs: dict[str, RunDirectory] = {}
         self._known: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
-        self._followed: OrderedDict[str, Follower] = OrderedDict()
+        self._followed: OrderedDict[Path, Follower] = OrderedDict()
 
     def find(self, name: str) -> RunDirectory | None:
         """The run of that name in the folder as it is now; None where there is none."""
@@ -65,7 +66,6 @@ class Folder:
             self._scan()
             for name in self._known.keys() - self._runs.keys() - self._examples.keys():
                 self._known.pop(name)
-                self._followed.pop(name, None)
             end = time.monotonic() + patience
             return [self._facts(name, run, time.monotonic() < end) for name, run in self._runs.items()]
 
@@ -74,15 +74,15 @@ class Folder:
         with self._lock:
             return [self._facts(name, run, True) for name, run in self._examples.items() if name not in self._runs]
 
-    def rows(self, name: str, run: RunDirectory) -> Follower:
+    def rows(self, run: RunDirectory) -> Follower:
         """The rows of a run, up to now."""
         with self._lock:
-            follower = self._followed.setdefault(name, Follower(run.path / "metrics.jsonl"))
-            self._followed.move_to_end(name)
+            follower = self._followed.setdefault(run.path, Follower(run.path / "metrics.jsonl"))
+            self._followed.move_to_end(run.path)
             while len(self._followed) > KEPT:
                 self._followed.popitem(last=False)
-            follower.read()
-            return follower
+        follower.read()  # A long file keeps nobody else waiting.
+        return follower
 
     @property
     def shows_shipped(self) -> bool:
@@ -105,7 +105,7 @@ class Folder:
             return known
         if not has_time:
             return {"run": name, "state": UNSEEN, **dict.fromkeys(FACTS), "course": None}
-        facts = {**state_of(run), "run": name, "course": _course(run)}
+        facts = {**_told(run), "run": name}
         self._known[name] = (signs, facts)
         return facts
 
@@ -123,6 +123,17 @@ def signs_of(path: Path) -> tuple[Any, ...]:
     except OSError:
         found.append(None)
     return tuple(found)
+
+
+def _told(run: RunDirectory) -> dict[str, Any]:
+    """`state_of` a run, with its course; whatever its files hold, the others are listed."""
+    try:
+        facts = {**state_of(run), "course": _course(run)}
+        json.dumps(facts, allow_nan=False)
+    except Exception as error:
+        why = f"its files do not hold what a run's do ({type(error).__name__}: {error})"
+        return {**dict.fromkeys(FACTS), "state": "damaged", "course": None, "reason": why[:200]}
+    return facts
 
 
 def _course(run: RunDirectory) -> dict[str, Any] | None:

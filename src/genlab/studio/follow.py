@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +39,7 @@ class Follower:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
         self.began = 0
         self._forget()
 
@@ -53,6 +55,10 @@ class Follower:
 
     def read(self) -> int:
         """Take in what was appended since; the number of new rows. A file that is gone has none."""
+        with self._lock:
+            return self._read()
+
+    def _read(self) -> int:
         try:
             with self._path.open("rb") as file:
                 found = os.fstat(file.fileno())
@@ -96,13 +102,15 @@ class Follower:
                 column.extend([_number(row.get(name, ABSENT)) for row in rows])
         self.columns["step"].extend([row["step"] for row in rows])
 
-    def since(self, row: int) -> dict[str, list[float | None]]:
-        """The rows from number `row` on, by column; None where there is no number."""
-        return {
-            name: [value if math.isfinite(value) else None for value in column[row:]]
-            for name, column in self.columns.items()
-            if any(not math.isnan(value) for value in column[row:])
-        }
+    def since(self, row: int) -> tuple[int, int, dict[str, list[float | None]]]:
+        """(began, rows, by column the rows from number `row` on; None where there is no number), of one moment."""
+        with self._lock:
+            new = {
+                name: [value if math.isfinite(value) else None for value in column[row:]]
+                for name, column in self.columns.items()
+                if any(not math.isnan(value) for value in column[row:])
+            }
+            return self.began, len(self), new
 
     def curve(self, name: str, first: float = -math.inf, last: float = math.inf, most: int = MOST) -> dict[str, Any]:
         """The rows that have a column, between two steps; more than `most` as means of blocks of equally many rows.

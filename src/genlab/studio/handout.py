@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from importlib import resources
 
 import torch
@@ -42,7 +43,7 @@ def handout(opened: Explorer) -> bytes:
         words = "The two numbers of z: left and right, up and down."
     picture = base64.b64encode(png_of(images, columns, level=9)).decode()
     page = (resources.files("genlab.studio") / "handout.html").read_text("utf-8")
-    for key, value in {
+    told = {
         "TITLE": html.escape(opened.run.path.name),
         "WORDS": words,
         "DRAWN": html.escape(sampler.words),
@@ -51,9 +52,9 @@ def handout(opened: Explorer) -> bytes:
         "ROWS": str(rows),
         "SIDE": str(images.shape[3]),
         "PICTURE": picture,
-    }.items():
-        page = page.replace(f"%{key}%", value)
-    content = page.encode()
+    }
+    # At once: what is put in is not looked at again.
+    content = re.sub(rf"%({'|'.join(told)})%", lambda found: told[found[1]], page).encode()
     if len(content) > LARGEST:
         raise UsageError(f"its images are too large for a hand-out: {len(content):,} bytes, at most {LARGEST:,}")
     return content

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from genlab.engine.files import make_folder, write
 from genlab.errors import BusyError, StorageError, UsageError
@@ -49,6 +50,7 @@ class Jobs:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._waiting: list[tuple[str, list[str]]] = []
         self._failed: dict[str, str] = {}
+        self._stopping: set[str] = set()
 
     def start(self, name: str, arguments: list[str]) -> None:
         """Train: `genlab train ARGUMENTS`, as soon as it is its turn.
@@ -58,8 +60,12 @@ class Jobs:
 
         Raises:
             BusyError: too many wait.
+            UsageError: it trains, or waits, already; where it was asked to stop, it may wait for its end.
         """
         with self._lock:
+            waits = any(name == each for each, _ in self._waiting)
+            if waits or (name in self._running() and name not in self._stopping):
+                raise UsageError(f"{name} {'waits' if waits else 'trains'} already")
             if len(self._waiting) >= WAITING:
                 raise BusyError(f"{WAITING} trainings are waiting; stop one first")
             self._waiting.append((name, arguments))
@@ -71,6 +77,10 @@ class Jobs:
             for name, child in list(self._children.items()):
                 if child.poll() is not None:
                     del self._children[name]
+                    stopped = name in self._stopping
+                    self._stopping.discard(name)
+                    if child.returncode and not stopped and not (self._root / name).exists():
+                        self._failed[name] = (self.log(name) or ["it ended before it began"])[-1]
             while self._waiting and len(self._running()) < self._at_once:
                 name, arguments = self._waiting.pop(0)
                 try:
@@ -112,6 +122,7 @@ class Jobs:
             pid = self._running().get(name)
             if pid is None:
                 raise UsageError(f"{name} was not started from the studio, or does not run any more")
+            self._stopping.add(name)
             if name in self._children:
                 self._children[name].send_signal(INTERRUPT)
             else:
@@ -119,8 +130,9 @@ class Jobs:
 
     def _spawn(self, name: str, arguments: list[str]) -> None:
         make_folder(self._root / PLACE)
-        log = self._file(name, "log")
+        log, record = self._file(name, "log"), self._file(name, "json")
         write(log, b"")
+        write(record, b"{}")  # What does not fit on the disk is known before there is a process.
         with log.open("ab") as output:
             child = subprocess.Popen(
                 [*self._command, *arguments],
@@ -131,10 +143,15 @@ class Jobs:
                 creationflags=GROUP,
                 env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
             )
+        try:
+            facts = {"run": name, "pid": child.pid, "started": started(child.pid)}
+            write(record, json.dumps(facts).encode())
+        except (OSError, StorageError):  # No studio would find it again.
+            child.kill()
+            child.wait()
+            raise
         self._children[name] = child
         self._failed.pop(name, None)
-        facts = {"run": name, "pid": child.pid, "started": started(child.pid)}
-        write(self._file(name, "json"), json.dumps(facts).encode())
 
     def _running(self) -> dict[str, int]:
         """The process of each training that was started from here: by this studio, or by an earlier one and still the
@@ -142,14 +159,14 @@ class Jobs:
         found = {name: child.pid for name, child in self._children.items() if child.poll() is None}
         with suppress(OSError):
             for file in sorted((self._root / PLACE).glob("*.json")):
-                with suppress(OSError, ValueError, KeyError, TypeError):
+                with suppress(OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
                     facts = json.loads(file.read_bytes())
                     if facts["started"] is not None and started(int(facts["pid"])) == facts["started"]:
                         found.setdefault(str(facts["run"]), int(facts["pid"]))
         return found
 
     def _file(self, name: str, ending: str) -> Path:
-        return self._root / PLACE / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)[:150]}.{ending}"
+        return self._root / PLACE / f"{quote(name, safe='')[:150]}.{ending}"
 
 
 def started(pid: int) -> str | None:

@@ -137,7 +137,7 @@ def read(told: object) -> dict[str, Any]:
                 raise UsageError(f"{path}: at most {LONGEST} characters")
             try:
                 value = yaml.safe_load(value)
-            except yaml.YAMLError:
+            except (yaml.YAMLError, ValueError):  # A date that is none, say.
                 raise UsageError(f"{path}: {value[:60]!r} cannot be read") from None
         if isinstance(value, Mapping):
             raise UsageError(f"{path}: a section is changed field by field")

@@ -17,7 +17,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -48,6 +48,10 @@ STATUS: tuple[tuple[type[GenlabError], int], ...] = (
     (GenlabError, 409),
 )
 MOST_CONNECTIONS = 600
+LONGEST_UPGRADE = 8_000
+"""Bytes of a WebSocket's address: websockets takes no line of more than 8,192."""
+TEND = 1.0
+"""Seconds between two looks at the queue."""
 
 
 def application(studio: Studio) -> Starlette:
@@ -69,7 +73,9 @@ def application(studio: Studio) -> Starlette:
     @asynccontextmanager
     async def alive(_: Starlette) -> AsyncIterator[None]:
         threading.Thread(target=_quietly, args=(studio.look,), daemon=True).start()
+        tending = asyncio.create_task(_tend(studio))
         yield
+        tending.cancel()
         studio.close()
 
     return Starlette(
@@ -83,6 +89,14 @@ def application(studio: Studio) -> Starlette:
         ],
         lifespan=alive,
     )
+
+
+async def _tend(studio: Studio) -> None:
+    """Start what waits as soon as it may, whether a page looks or not."""
+    while True:
+        with suppress(GenlabError, OSError):
+            await run_in_threadpool(studio.jobs.tend)
+        await asyncio.sleep(TEND)
 
 
 def _quietly(work: Callable[[], None]) -> None:
@@ -104,7 +118,10 @@ def _routes(studio: Studio) -> Iterator[Route]:
         for name, change in posted.items():
 
             async def post(request: Request, change: addresses.Changes = change, run: Any = run) -> Response:
-                body = await request.body()  # Outside what is answered: that it does not come is the guard's affair.
+                try:  # Outside what is answered: that it does not come is the guard's affair.
+                    body = await request.body()
+                except ClientDisconnect:
+                    return Response(status_code=400)  # To nobody.
 
                 async def done() -> Any:
                     return await run(change, studio, parsed(body))
@@ -122,6 +139,10 @@ async def _answered(work: Awaitable[Any]) -> Response:
         return _refusal(error)
     except OSError as error:  # A run was moved or deleted while it was read.
         return _refusal(NotThere(f"gone while it was read ({error.strerror})"))
+    except Exception as error:  # Whatever damaged files make of it, the page is told.
+        logging.getLogger("genlab.studio").exception("this could not be answered")
+        words = f"its files do not hold what is expected ({type(error).__name__}: {error})"
+        return _json({"error": words[:300]}, 500)
     if isinstance(found, Png):
         return Response(bytes(found), media_type="image/png")
     if isinstance(found, Download):
@@ -166,6 +187,10 @@ class _Impatient(H11Protocol):
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         self._late.cancel()
+        if len(event.target) > LONGEST_UPGRADE:  # More than the handshake takes: it would wait for the rest for ever.
+            self.transport.write(b"HTTP/1.1 414 URI Too Long\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            self.transport.close()
+            return
         super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:

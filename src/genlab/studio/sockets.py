@@ -10,17 +10,21 @@ import asyncio
 import json
 import struct
 from contextlib import suppress
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from genlab.data.pictures import to_uint8
-from genlab.errors import GenlabError, UsageError
+from genlab.errors import DataError, GenlabError, UsageError
+from genlab.runs.directory import RunDirectory
 from genlab.studio import documents
 from genlab.studio.addresses import parsed
 from genlab.studio.explore import Place
 from genlab.studio.folder import signs_of
+from genlab.studio.follow import Follower
 from genlab.studio.lesson import Lesson, as_json
 from genlab.studio.state import Studio
 
@@ -32,86 +36,139 @@ LONGEST = 8192
 """Bytes of a message about sliders."""
 
 
-class Noted(NamedTuple):
-    """Of a run that is watched: how often its file of rows began, how many there were, what else there was."""
+@dataclass(frozen=True)
+class Seen:
+    """A run as it was at a look.
 
-    began: int
-    rows: int
-    evaluations: list[int]
-    state: str
+    Attributes:
+        number: of the look that found something new, from 1.
+        signs: what tells whether its files have changed.
+        rows: its rows; None where there is no run, or none that can be read.
+        state: what a page is told beside its rows: how the run stands, what is wrong with it.
+    """
+
+    number: int
+    signs: tuple[Any, ...] | None
+    rows: Follower | None
+    state: dict[str, Any]
 
 
 class Watch:
-    """The runs that pages watch: one look a second at each, whatever the number of pages."""
+    """The runs that pages watch: one look a second at each, whatever the number of pages.
+
+    A page gets the state of its run as soon as it asks, and whenever it has changed, with the rows that it has not; one
+    that does not keep up gets the newest state alone.
+    """
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._pages: dict[str, set[asyncio.Queue[str]]] = {}
+        self._pages: dict[str, set[asyncio.Event]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._seen: dict[str, Seen] = {}
+        self._messages: dict[tuple[str, int, tuple[int, int]], tuple[tuple[int, int], str]] = {}
 
     async def serve(self, socket: WebSocket) -> None:
-        """Send a page what is new of its run, until it is closed."""
-        name = socket.query_params.get("run", "")
+        """Send a page what is new of its run, until it is closed.
+
+        The page says which rows it has: `began` and `rows`, as `/api/curves` told them.
+        """
+        name, had = socket.query_params.get("run", ""), _had(socket.query_params)
         await socket.accept()
-        queue: asyncio.Queue[str] = asyncio.Queue(8)
-        self._pages.setdefault(name, set()).add(queue)
+        came, number = asyncio.Event(), 0
+        self._pages.setdefault(name, set()).add(came)
         if name not in self._tasks:
             self._tasks[name] = asyncio.create_task(self._look(name))
         gone = asyncio.create_task(_closed(socket))
         try:
             while not gone.done():
-                news = asyncio.create_task(queue.get())
+                seen = self._seen.get(name)
+                if seen is not None and seen.number != number:
+                    number = seen.number
+                    had, message = await self._message(name, seen, had)
+                    await socket.send_text(message)
+                    continue
+                came.clear()
+                news = asyncio.create_task(came.wait())
                 await asyncio.wait({gone, news}, return_when=asyncio.FIRST_COMPLETED)
-                if news.done():
-                    await socket.send_text(news.result())
-                else:
-                    news.cancel()
+                news.cancel()
         except (WebSocketDisconnect, RuntimeError):
             pass
         finally:
             gone.cancel()
-            self._pages[name].discard(queue)
+            self._pages[name].discard(came)
             if not self._pages[name]:
                 del self._pages[name]
                 self._tasks.pop(name).cancel()
+                self._seen.pop(name, None)
 
     async def _look(self, name: str) -> None:
-        signs: Any = None
-        seen: Noted | None = None
         while True:
+            before = self._seen.get(name)
             try:
-                run = self._studio.find(name)
-                now = await run_in_threadpool(signs_of, run.path)
-                if now != signs or seen is None:
-                    signs = now
-                    seen, message = await run_in_threadpool(self._news, name, seen)
-                    self._send(name, message)
+                seen = await run_in_threadpool(self._at, name, before)
             except GenlabError as error:
-                self._send(name, json.dumps({"error": str(error).splitlines()[0]}))
-                signs = None
+                seen = _unreadable(before, str(error).splitlines()[0])
+            except Exception as error:  # Whatever a damaged run makes of it, its pages are told, and the look goes on.
+                seen = _unreadable(before, f"its files do not hold what a run's do ({type(error).__name__}: {error})")
+            if seen is not before and seen is not None:
+                self._seen[name] = seen
+                self._messages = {key: value for key, value in self._messages.items() if key[0] != name}
+                for came in self._pages.get(name, ()):
+                    came.set()
             await asyncio.sleep(EVERY)
 
-    def _news(self, name: str, seen: Noted | None) -> tuple[Noted, str]:
-        """What was seen now, and what is new since."""
+    def _at(self, name: str, before: Seen | None) -> Seen | None:
+        """The run now; what was seen before where it is the same."""
         run = self._studio.find(name)
-        rows = self._studio.folder.rows(name, run)
-        news: dict[str, Any] = {**documents.live(run), "rows": {}, "anew": False}
-        if seen is not None and seen.began == rows.began and len(rows) - seen.rows <= JUMP:
-            news["rows"] = rows.since(seen.rows)
-        elif seen is not None:
-            news["anew"] = True
-        now = Noted(rows.began, len(rows), news["evaluations"], news["status"]["state"])
+        signs: tuple[Any, ...] = (str(run.path), *signs_of(run.path))
+        last = None if before is None else before.state.get("status", {}).get("state")
+        if before is not None and before.signs == signs and not (last == "running" and _ended(run)):
+            return before
+        rows = self._studio.folder.rows(run)
+        state = documents.live(run) | {"columns": len(rows.columns)}
+        now = (state["evaluations"], state["status"]["state"])
         # Rules look at everything: they are asked where something was measured, or began or ended.
-        if seen is None or (seen.evaluations, seen.state) != (now.evaluations, now.state):
-            news |= documents.diagnosis_document(run, rows)
-        return now, json.dumps(news)
+        if before is not None and now == (before.state.get("evaluations"), last):
+            state |= {key: before.state[key] for key in ("findings", "healthy", "unknown")}
+        else:
+            state |= documents.diagnosis_document(run, rows)
+        return Seen(1 if before is None else before.number + 1, signs, rows, state)
 
-    def _send(self, name: str, message: str) -> None:
-        for queue in self._pages.get(name, ()):
-            if queue.full():  # A page that does not keep up fetches everything once it does.
-                queue.get_nowait()
-                message = json.dumps({"anew": True})
-            queue.put_nowait(message)
+    async def _message(self, name: str, seen: Seen, had: tuple[int, int]) -> tuple[tuple[int, int], str]:
+        """(which rows a page has then, what it is sent); made once for all pages that have the same rows."""
+        key = (name, seen.number, had)
+        if key not in self._messages:
+            self._messages[key] = await run_in_threadpool(_made, seen, had)
+        return self._messages[key]
+
+
+def _made(seen: Seen, had: tuple[int, int]) -> tuple[tuple[int, int], str]:
+    if seen.rows is None:
+        return had, json.dumps(seen.state)
+    began, count, rows = seen.rows.since(had[1])
+    anew = had[0] != began or count - had[1] > JUMP
+    return (began, count), json.dumps({**seen.state, "rows": {} if anew else rows, "anew": anew})
+
+
+def _had(query: QueryParams) -> tuple[int, int]:
+    began, rows = (query.get(key, "") for key in ("began", "rows"))
+    plain = all(text.isascii() and text.isdecimal() and len(text) <= 12 for text in (began, rows))
+    return (int(began), int(rows)) if plain else (0, 0)
+
+
+def _ended(run: RunDirectory) -> bool:
+    """Whether a run that was training is not: no file says so of one that was killed."""
+    try:
+        return bool(run.status["state"] != "running")
+    except DataError:
+        return False
+
+
+def _unreadable(before: Seen | None, words: str) -> Seen | None:
+    state = {"error": words[:300]}
+    if before is not None and before.state == state:
+        return before
+    return Seen(1 if before is None else before.number + 1, None, None, state)
 
 
 async def _closed(socket: WebSocket) -> None:
@@ -210,7 +267,8 @@ class Moves:
 
         Image by image, row by row, each pixel its channels: a browser shows that sooner than it reads a picture file.
         """
-        header: dict[str, Any] = {"id": told.get("id")}
+        number = told.get("id")
+        header: dict[str, Any] = {"id": number if type(number) is int else 0}
         made: list[Any] = []
         try:
             step = told.get("step")
@@ -226,4 +284,6 @@ class Moves:
             header |= {"values": opened.values(place), "shape": list(made[0].shape)}
         except GenlabError as error:
             header["error"] = str(error).splitlines()[0]
+        except Exception as error:  # As of an address: a damaged run ends no page's drawing.
+            header["error"] = f"this run cannot be drawn ({type(error).__name__}: {error})"[:300]
         return _framed(header, [to_uint8(image).transpose(1, 2, 0).tobytes() for image in made])

@@ -1,5 +1,5 @@
 // Which view an address shows. Every view is an address, so that Back and a link work.
-import { failed, fill, h } from "./dom.js";
+import { arrive, failed, fill, h } from "./dom.js";
 import { view as explore } from "./explore.js";
 import { view as runs } from "./runs.js";
 import { view as run } from "./run.js";
@@ -34,16 +34,19 @@ export function go(place) {
 
 async function show() {
   const main = document.getElementById("view"), here = VIEWS[location.pathname] || VIEWS["/"];
+  arrive();
   if (leave) leave();
   leave = null;
+  const stage = h("div", {});
   document.title = `${here.title} - genlab studio`;
   fill(document.getElementById("pages"), ...PAGES.map(([place, title]) =>
     h("li", {}, h("a", { href: place, "aria-current": here.page === place ? "page" : null }, title))));
   document.querySelector("#pages a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-  const stage = h("div", {});
   fill(main, stage);
   try {
-    leave = await here.view(stage, go);
+    const left = await here.view(stage, (place) => (stage.isConnected ? go(place) : null));
+    if (stage.isConnected) leave = left;
+    else if (left) left();
   } catch (error) {
     fill(stage, h("h1", {}, here.title), failed(error));
   }

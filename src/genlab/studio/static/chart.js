@@ -74,7 +74,7 @@ export class Chart {
   }
 
   draw() {
-    const zoom = this.plot && this.zoomed ? { ...this.plot.scales.x } : null;
+    const zoom = this.plot && this.zoomed ? { min: this.plot.scales.x.min, max: this.plot.scales.x.max } : null;
     if (this.plot) this.plot.destroy();
     this.plot = null;
     const there = this.lines.filter((each) => each.x.length);
@@ -104,13 +104,14 @@ export class Chart {
       hooks: {
         setCursor: [(plot) => this.told(plot)],
         draw: [(plot) => this.marks(plot)],
-        setSelect: [(plot) => { if (plot.select.width) this.zoom(plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")); }],
-        ready: [(plot) => plot.over.addEventListener("dblclick", () => this.zoom())],
+        setScale: [(plot, key) => { if (key === "x") this.scaled(plot); }],
       },
     };
     this.shown = there;
+    this.drawing = true;
     this.plot = new window.uPlot(options, data, this.place);
     if (zoom) this.plot.setScale("x", { min: zoom.min, max: zoom.max });
+    queueMicrotask(() => { this.drawing = false; });
     this.plot.over.addEventListener("click", () => {
       const { idx } = this.plot.cursor;
       if (idx !== null && idx !== undefined && this.onStep) this.onStep(data[0][idx]);
@@ -124,12 +125,16 @@ export class Chart {
     ].filter(Boolean).join(" ");
   }
 
-  // What is seen changes: points that stand for many steps are better fetched anew.
-  zoom(first, last) {
+  // What is seen has changed, here or in a chart that moves with this one: points that stand for many steps are better
+  // fetched anew.
+  scaled(plot) {
+    if (this.drawing) return;
+    const { min, max } = plot.scales.x, steps = plot.data[0], was = this.zoomed;
+    this.zoomed = min > steps[0] || max < steps.at(-1);
+    if (!this.zoomed && !was) return;
     const coarse = this.finer || this.lines.some((each) => each.block > 1);
-    this.zoomed = first !== undefined;
     this.finer = this.zoomed && coarse;
-    if (coarse && this.onZoom) this.onZoom(this.zoomed ? [first, last] : null);
+    if (coarse && this.onZoom) this.onZoom(this.zoomed ? [min, max] : null);
   }
 
   key(event) {

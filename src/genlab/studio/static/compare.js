@@ -52,7 +52,9 @@ export async function view(stage, go) {
 }
 
 async function choose(stage, go) {
-  const told = await get("runs"), chosen = new Set(said().getAll("run"));
+  let told = await get("runs");
+  while (told.runs.some((run) => run.state === "not looked at yet")) told = await get("runs");
+  const chosen = new Set(said().getAll("run"));
   const button = h("button", { class: "main", disabled: chosen.size < 2, onclick: () => go(address("/compare", { run: [...chosen] })) }, "Compare");
   fill(stage, h("h1", {}, "Compare"), h("p", {}, "Choose two runs or more."), h("p", {}, button),
     told.runs.length ? h("div", {}, told.runs.map((run) => h("p", {}, h("label", { class: "row" }, h("input", { type: "checkbox", checked: chosen.has(run.run), onchange: (event) => {

@@ -25,6 +25,14 @@ export class Refused extends Error {
   }
 }
 
+// A view that was left gets no answers, and so does nothing any more.
+const visit = { number: 0 };
+export const arrive = () => { visit.number += 1; };
+function ofThisVisit(promise) {
+  const { number } = visit;
+  return new Promise((done, failed) => promise.then((value) => { if (number === visit.number) done(value); }, (error) => { if (number === visit.number) failed(error); }));
+}
+
 async function answered(response) {
   if (response.status === 401) throw new Refused("This page is no longer let in. Open the address that genlab studio printed.", 401);
   const told = await response.json().catch(() => ({ error: `the studio answered ${response.status}` }));
@@ -45,7 +53,9 @@ export function address(path, parameters = {}) {
 
 const UNREACHABLE = "The studio does not answer. Trainings go on without it; start it again with: genlab studio";
 
-export async function get(name, parameters = {}, signal = undefined) {
+export const get = (name, parameters = {}, signal = undefined) => ofThisVisit(asked(name, parameters, signal));
+
+async function asked(name, parameters, signal) {
   let response;
   try {
     response = await fetch(address(`/api/${name}`, parameters), { signal });
@@ -56,7 +66,9 @@ export async function get(name, parameters = {}, signal = undefined) {
   return answered(response);
 }
 
-export async function post(name, body) {
+export const post = (name, body) => ofThisVisit(told(name, body));
+
+async function told(name, body) {
   let response;
   try {
     response = await fetch(`/api/${name}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });

@@ -5,7 +5,8 @@ import { address, failed, fill, get, h, news, number, parts, post, said, savePic
 const WAIT = 350;
 
 export async function view(stage, go) {
-  const list = await get("runs");
+  let list = await get("runs");
+  while (list.runs.some((run) => run.state === "not looked at yet")) list = await get("runs");
   const able = [...list.runs, ...list.examples].filter((run) => run.step || run.weights), ours = new Set(list.shipped ? able.map((run) => run.run) : list.examples.map((run) => run.run));
   let name = said().get("run");
   if (!name) {
@@ -74,6 +75,7 @@ export async function view(stage, go) {
       z: Object.entries(place.moves).map(([slider, value]) => `${slider}:${value}`).join("_") || null });
     ask();
     if (place.toward !== null) twelve.src = path();
+    if (mapped !== place.label) showMap();
   }
 
   // Pixels, one byte for each channel, as an image of its own size.
@@ -152,7 +154,9 @@ export async function view(stage, go) {
         h("button", { onclick: () => { place.toward = null; place.share = 0; changed(); showWay(); } }, "Close")));
   }
 
+  let mapped = null;
   function showMap() {
+    mapped = place.label;
     if (!told.can.map) return;
     const image = h("img", { class: "pixels", src: address("/api/draw", { run: name, step, what: "map", place: JSON.stringify({ label: place.label }) }), alt: "The whole latent space; click to go there" });
     image.addEventListener("click", (event) => {
@@ -176,8 +180,9 @@ export async function view(stage, go) {
   });
 
   const encoder = told.can.encode ? reader(name, told, place, (code) => {
+    if (!told.units) return;
     place.moves = Object.fromEntries(code.slice(0, told.sliders.length).map((value, k) => [k, value]));
-    if (told.units) changed();
+    changed();
   }) : "";
   fill(stage, head,
     h("div", { class: "stage" },
@@ -256,7 +261,7 @@ function reader(name, told, place, onCode) {
   }
 
   function pixels() {
-    const side = 28, small = h("canvas", { width: side, height: side }), context = small.getContext("2d");
+    const side = Math.min(told.side, 512), small = h("canvas", { width: side, height: side }), context = small.getContext("2d");
     context.imageSmoothingQuality = "high";
     context.drawImage(pad, 0, 0, side, side);
     const data = context.getImageData(0, 0, side, side).data, found = [];

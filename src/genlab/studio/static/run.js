@@ -7,7 +7,8 @@ const SMOOTH = [0, 0.6, 0.9, 0.97];
 export async function view(stage, go) {
   const name = said().get("run");
   let told = { findings: [], healthy: "", unknown: [], ...await get("run", { run: name }) }, closed = false, wire = null, playing = null;
-  const charts = new Map(), ranges = new Map(), top = h("div", {}), bottom = h("div", {});
+  const charts = new Map(), ranges = new Map(), top = h("div", {}), tools = h("div", { class: "row tools" }), bottom = h("div", {}), trouble = h("div", {});
+  let had = { began: 0, rows: 0 };
   let shares = null, measuring = "";
 
   // The slider.
@@ -95,7 +96,7 @@ export async function view(stage, go) {
       now.reason ? h("span", { class: "small soft" }, now.reason) : null,
       measuring ? h("span", { class: "small", role: "status" }, `The training has ended; now 10,000 images are measured: ${measuring}`) : null,
       now.state === "running" ? h("button", { onclick: () => change("stop", `${told.title}: it saves, and stops`) }, "Save and stop") : null,
-      ["stopped", "killed", "failed", "interrupted"].includes(now.state) && told.can.train ? h("button", { onclick: () => change("resume", `${told.title}: it goes on`) }, "Resume") : null);
+      ["created", "killed", "failed", "interrupted"].includes(now.state) && told.can.train ? h("button", { onclick: () => change("resume", `${told.title}: it goes on`) }, "Resume") : null);
   }
 
   async function change(what, words) {
@@ -125,7 +126,11 @@ export async function view(stage, go) {
   async function points() {
     const columns = told.plots.flatMap((plot) => plot.curves.map((curve) => curve.column));
     const found = {};
-    for (let k = 0; k < columns.length; k += 20) Object.assign(found, (await get("curves", { run: name, column: columns.slice(k, k + 20) })).curves);
+    for (let k = 0; k < columns.length; k += 20) {
+      const some = await get("curves", { run: name, column: columns.slice(k, k + 20) });
+      if (!k) had = { began: some.began, rows: some.rows };
+      Object.assign(found, some.curves);
+    }
     for (const plot of told.plots) {
       if (!charts.has(plot.name)) {
         const chart = new Chart({ ...plot }, { onStep: nearest, onZoom: (range) => closer(plot, range).catch((error) => news(error.message)) });
@@ -170,7 +175,7 @@ export async function view(stage, go) {
         if (!values || line.block > 1) continue;
         const [mean, low, high] = ["_mean", "_p10", "_p90"].map((end) => rows[line.column + end] || []);
         rows.step.forEach((at, k) => {
-          if (values[k] === null || values[k] === undefined) return;
+          if (values[k] === null || values[k] === undefined || at <= line.x.at(-1)) return;
           line.x.push(at);
           line.y.push(mean[k] ?? values[k]);
           if (line.low.length) { line.low.push(low[k] ?? null); line.high.push(high[k] ?? null); }
@@ -182,31 +187,38 @@ export async function view(stage, go) {
   }
 
   function listen() {
-    wire = socket("/ws/run", { run: name });
-    wire.onmessage = async (message) => {
-      const fresh = JSON.parse(message.data);
-      if (fresh.error) { fill(state, failed(new Error(fresh.error))); return; }
-      const atEnd = !playing && Number(slider.value) >= steps().length - 1, before = steps().length, plots = told.plots.length;
-      const was = `${told.status.state} ${told.measured}`;
-      if (fresh.status) Object.assign(told, fresh);
-      if (!plots && told.status.step) told = { ...told, ...await get("run", { run: name }) };
-      const many = [...charts.values()].some((chart) => chart.lines.some((line) => line.x.length > 2500 || line.block > 1));
-      if (fresh.anew || (!plots && told.plots.length) || (many && fresh.rows && fresh.rows.step)) await points();
-      else append(fresh.rows || {});
-      slider.max = Math.max(0, steps().length - 1);
-      play.disabled = steps().length < 2;
-      if (atEnd && steps().length > before) { slider.value = slider.max; moved(false); }
-      if (`${told.status.state} ${told.measured}` !== was) {
-        told = { ...told, ...await get("run", { run: name }) };
-        facts();
-        await points();
-        moved(false);
-      }
-      status();
-      diagnosis();
-      lines();
+    wire = socket("/ws/run", { run: name, ...had });
+    let waiting = Promise.resolve();
+    // One after the other: what a message changes stands before the next is read.
+    wire.onmessage = (message) => { waiting = waiting.then(() => heard(JSON.parse(message.data))).catch((error) => fill(trouble, failed(error))); };
+    wire.onclose = async () => {
+      if (closed) return;
+      await get("log", { run: name }).then(() => fill(trouble), (error) => fill(trouble, failed(error)));
+      setTimeout(() => { if (!closed) listen(); }, 2000);
     };
-    wire.onclose = () => { if (!closed) setTimeout(() => { if (!closed) listen(); }, 2000); };
+  }
+
+  async function heard(fresh) {
+    if (closed) return;
+    if (fresh.error) { fill(trouble, failed(new Error(fresh.error))); return; }
+    fill(trouble);
+    const atEnd = !playing && Number(slider.value) >= steps().length - 1, before = steps().length;
+    const was = `${told.status.state} ${told.measured} ${told.columns} ${told.snapshots.length > 0}`;
+    Object.assign(told, fresh);
+    const other = `${told.status.state} ${told.measured} ${told.columns} ${told.snapshots.length > 0}` !== was;
+    const many = [...charts.values()].some((chart) => chart.lines.some((line) => line.x.length > 2500 || line.block > 1));
+    if (other) {
+      told = { ...told, ...await get("run", { run: name }) };
+      facts();
+    }
+    if (other || fresh.anew || (many && fresh.rows.step)) await points();
+    else append(fresh.rows);
+    slider.max = Math.max(0, steps().length - 1);
+    play.disabled = steps().length < 2;
+    if (atEnd && (other || steps().length > before)) { slider.value = slider.max; moved(false); }
+    status();
+    diagnosis();
+    lines();
   }
 
   let again = null;
@@ -234,6 +246,10 @@ export async function view(stage, go) {
 
   // What is known of the run as a whole: said anew when it ends, and when it is measured.
   function facts() {
+    fill(tools,
+      told.can.draw || told.can.name ? h("a", { class: "button main", href: address("/explore", { run: name }) }, "Explore") : null,
+      told.can.train ? h("a", { class: "button", href: address("/new", { from: name }) }, "Train it again, changed") : null,
+      smoothing, h("button", { onclick: () => savePicture(picture.src, `${told.title}: ${caption.textContent}`, `${told.title}-step-${step()}`).catch((error) => news(error.message)) }, "Save the samples"));
     fill(top, told.verdict ? h("p", {}, told.verdict) : "",
       told.numbers.length ? h("dl", { class: "numbers" }, told.numbers.map((each) => h("div", {}, h("dt", {}, each.label), h("dd", { class: "value" }, each.value), each.note ? h("dd", { class: "note" }, each.note) : null))) : "");
     if (told.has_real && !real.src) real.src = address("/api/sample", { run: name, step: "real" });
@@ -245,11 +261,8 @@ export async function view(stage, go) {
   }
 
   fill(stage,
-    h("h1", {}, told.title), h("p", { class: "soft" }, `${told.lead}${told.changed ? `; changed: ${told.changed}` : ""}`), state, top,
-    h("div", { class: "row tools" },
-      told.can.draw || told.can.name ? h("a", { class: "button main", href: address("/explore", { run: name }) }, "Explore") : null,
-      told.can.train ? h("a", { class: "button", href: address("/new", { from: name }) }, "Train it again, changed") : null,
-      smoothing, h("button", { onclick: () => savePicture(picture.src, `${told.title}: ${caption.textContent}`, `${told.title}-step-${step()}`).catch((error) => news(error.message)) }, "Save the samples")),
+    h("h1", {}, told.title), h("p", { class: "soft" }, `${told.lead}${told.changed ? `; changed: ${told.changed}` : ""}`), state, trouble, top,
+    tools,
     h("div", { class: "split" },
       h("div", { class: "stay" }, steps().length || told.family !== "classifier" ? [h("div", { class: "scrub" }, play, slider, shown), h("figure", {}, frame, caption)] : "", classes),
       h("div", { class: "first" }, findings, h("h2", {}, "Curves"), h("p", { class: "small soft" }, "Drag over a chart to look closer, double-click to see all, click to go to that step."), curves)),

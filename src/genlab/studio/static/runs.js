@@ -33,7 +33,7 @@ function progress(run) {
 }
 
 export async function view(stage, go) {
-  let told = await get("runs"), timer = null, closed = false;
+  let told = await get("runs"), timer = null, closed = false, before = JSON.stringify(told);
   const chosen = new Set();
   const list = h("div", {}), jobs = h("div", {}), head = h("p", { class: "soft" });
   const filter = h("input", { type: "search", "aria-label": "Filter by name, recipe, state or finding", placeholder: "Filter", value: said().get("filter") || "" });
@@ -107,12 +107,16 @@ export async function view(stage, go) {
   async function again() {
     if (closed) return;
     try {
-      const unseen = told.runs.some((run) => run.state === "not looked at yet");
       const active = document.activeElement;
       told = await get("runs");
       if (closed) return;
-      if (!list.contains(active)) draw();
-      else if (unseen || told.runs.some((run) => run.state === "running")) { const name = active.getAttribute("aria-label"); draw(); if (name) list.querySelector(`[aria-label="${CSS.escape(name)}"]`)?.focus(); }
+      const now = JSON.stringify(told);
+      if (now !== before) {
+        const name = list.contains(active) ? active.getAttribute("aria-label") : null;
+        draw();
+        if (name) list.querySelector(`[aria-label="${CSS.escape(name)}"]`)?.focus();
+      }
+      before = now;
       timer = setTimeout(again, told.runs.some((run) => run.state === "not looked at yet") ? 50 : EVERY);
     } catch (error) {
       fill(head, failed(error));

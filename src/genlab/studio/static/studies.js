@@ -15,8 +15,8 @@ export async function list(stage) {
 export async function one(stage) {
   const name = said().get("study");
   let timer = null, closed = false, before = "";
-  const body = h("div", {}, h("h1", {}, "Study"), h("p", { class: "soft" }, "Reading its records ..."));
-  fill(stage, body);
+  const trouble = h("div", {}), body = h("div", {}, h("h1", {}, "Study"), h("p", { class: "soft" }, "Reading its records ..."));
+  fill(stage, trouble, body);
 
   function draw(told) {
     fill(body, h("h1", {}, name), h("p", {}, told.question), h("p", { class: "soft" }, told.lead), told.state ? h("p", { class: "error" }, told.state) : "",
@@ -33,9 +33,10 @@ export async function one(stage) {
       const told = await get("study", { study: name }), now = JSON.stringify(told);
       if (now !== before && !closed) draw(told);
       before = now;
+      fill(trouble);
     } catch (error) {
       if (!before) throw error;
-      body.prepend(failed(error));
+      fill(trouble, failed(error));
     }
     timer = setTimeout(() => again().catch(() => {}), EVERY);
   }
