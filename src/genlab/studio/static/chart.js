@@ -8,7 +8,8 @@ const line = () => getComputedStyle(document.documentElement).getPropertyValue("
 const paper = () => getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
 const DASHES = [[], [8, 4], [2, 4], [10, 4, 2, 4]];
 
-// Exponential moving average over steps; what was not measured stays empty.
+// Exponential moving average over steps. Null, a value that is not finite, breaks a line; undefined, a step at which
+// nothing was measured, does not.
 export function smoothed(values, strength) {
   if (!strength) return values;
   let mean = null;
@@ -98,7 +99,7 @@ export class Chart {
       cursor: { sync: { key: this.sync, setSeries: false }, drag: { x: true, y: false }, points: { size: 6 } },
       series: [{}, ...there.map((each, k) => ({
         label: each.label, stroke: each.colour === undefined ? colour(k) : colour(each.colour), width: thick,
-        dash: DASHES[(each.dash === undefined ? (there.length <= 4 ? k : 0) : each.dash) % 4], spanGaps: true, points: { show: few, size: 5 },
+        dash: DASHES[(each.dash === undefined ? (there.length <= 4 ? k : 0) : each.dash) % 4], points: { show: few, size: 5 },
       })), ...edges.flatMap(() => [0, 1].map(() => ({ label: "", stroke: "transparent", width: 0, spanGaps: true, points: { show: false } })))],
       bands: edges.map(({ each, k }, j) => ({ series: [there.length + 2 + 2 * j, there.length + 1 + 2 * j], fill: `${each.colour === undefined ? colour(k) : colour(each.colour)}2b` })),
       hooks: {
@@ -166,7 +167,8 @@ export class Chart {
       const mark = h("i", {});
       mark.style.borderTopColor = each.colour === undefined ? colour(k) : colour(each.colour);
       mark.style.borderTopStyle = (each.dash === undefined ? (this.shown.length <= 4 ? k : 0) : each.dash) % 4 ? "dashed" : "solid";
-      return h("span", {}, mark, `${each.label} ${j < 0 ? "-" : number(data[k + 1][j])}`);
+      const other = j >= 0 && j < row ? ` (at ${data[0][j].toLocaleString("en")})` : "";
+      return h("span", {}, mark, `${each.label} ${j < 0 ? "-" : number(data[k + 1][j])}${other}`);
     });
     fill(this.legend, ...items, h("span", { class: "soft" }, `step ${data[0][row] === undefined ? "-" : data[0][row].toLocaleString("en")}`));
   }
