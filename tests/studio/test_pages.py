@@ -197,7 +197,7 @@ def test_a_page_that_saw_a_run_begin_shows_all_of_it_in_the_end(
 
 def test_a_view_that_was_left_does_nothing_any_more(browser: Browser, served: Served) -> None:
     visitor = Visitor(browser, served)
-    page = visitor.go("/studies")
+    page = visitor.go("/run?run=gan")
     asked: list[str] = []
     page.on("websocket", lambda wire: asked.append(wire.url))
 
@@ -206,10 +206,11 @@ def test_a_view_that_was_left_does_nothing_any_more(browser: Browser, served: Se
         route.continue_()
 
     page.route("**/api/explore?*", late)
-    page.get_by_role("link", name="Explore", exact=True).click()
-    page.get_by_role("link", name="Runs", exact=True).click()
-    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
-    page.wait_for_timeout(1500)
+    with page.expect_response("**/api/explore?*"):
+        page.get_by_role("link", name="Explore", exact=True).last.click()
+        page.get_by_role("link", name="Runs", exact=True).click()
+        expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    page.wait_for_timeout(1000)
     assert page.url.endswith("/runs")
     assert asked == []
     expect(page.get_by_role("heading", name="Runs")).to_be_visible()

@@ -79,18 +79,24 @@ def test_whatever_one_folder_holds_the_others_are_listed(root: Path) -> None:
     for name, (file, content) in wrong.items():
         shutil.copytree(root / "a", root / name)
         (root / name / "diagnosis.json").unlink(missing_ok=True)
+        if name == "nan":
+            (root / name / "provenance.json").unlink()
         if file == "metrics.jsonl":
             body = content.encode()
             content = content[:-1] + f', "crc": "{zlib.crc32(body):08x}"}}\n'
             shutil.rmtree(root / name / "evaluations")
         (root / name / file).write_text(content)
+    steps = RunDirectory(root / "a").steps("samples", ".png")
     (root / "a" / "samples" / "step-\u00b2.png").write_bytes(b"")
     folder = Folder(root)
     listed = {run["run"]: run["state"] for run in folder.listing(patience=60)}
     assert {"a", "b", "deep/c", *wrong} <= listed.keys()
     json.dumps(folder.listing(), allow_nan=False)
     assert listed["a"] == "finished"
-    assert listed["huge"] == "damaged"
+    assert listed["huge"] == listed["nan"] == "damaged"
+    found = folder.find("a")
+    assert found is not None
+    assert found.steps("samples", ".png") == steps
 
 
 def test_runs_in_the_package_are_shown_where_there_are_no_others(finished: Run, root: Path) -> None:

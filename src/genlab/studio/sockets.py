@@ -37,8 +37,8 @@ LONGEST = 8192
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A run as it was at a look.
+class Look:
+    """A run as it was found.
 
     Attributes:
         number: of the look that found something new, from 1.
@@ -64,7 +64,7 @@ class Watch:
         self._studio = studio
         self._pages: dict[str, set[asyncio.Event]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._seen: dict[str, Seen] = {}
+        self._looks: dict[str, Look] = {}
         self._messages: dict[tuple[str, int, tuple[int, int]], tuple[tuple[int, int], str]] = {}
 
     async def serve(self, socket: WebSocket) -> None:
@@ -81,7 +81,7 @@ class Watch:
         gone = asyncio.create_task(_closed(socket))
         try:
             while not gone.done():
-                seen = self._seen.get(name)
+                seen = self._looks.get(name)
                 if seen is not None and seen.number != number:
                     number = seen.number
                     had, message = await self._message(name, seen, had)
@@ -99,11 +99,11 @@ class Watch:
             if not self._pages[name]:
                 del self._pages[name]
                 self._tasks.pop(name).cancel()
-                self._seen.pop(name, None)
+                self._looks.pop(name, None)
 
     async def _look(self, name: str) -> None:
         while True:
-            before = self._seen.get(name)
+            before = self._looks.get(name)
             try:
                 seen = await run_in_threadpool(self._at, name, before)
             except GenlabError as error:
@@ -111,13 +111,13 @@ class Watch:
             except Exception as error:  # Whatever a damaged run makes of it, its pages are told, and the look goes on.
                 seen = _unreadable(before, f"its files do not hold what a run's do ({type(error).__name__}: {error})")
             if seen is not before and seen is not None:
-                self._seen[name] = seen
+                self._looks[name] = seen
                 self._messages = {key: value for key, value in self._messages.items() if key[0] != name}
                 for came in self._pages.get(name, ()):
                     came.set()
             await asyncio.sleep(EVERY)
 
-    def _at(self, name: str, before: Seen | None) -> Seen | None:
+    def _at(self, name: str, before: Look | None) -> Look | None:
         """The run now; what was seen before where it is the same."""
         run = self._studio.find(name)
         signs: tuple[Any, ...] = (str(run.path), *signs_of(run.path))
@@ -132,9 +132,9 @@ class Watch:
             state |= {key: before.state[key] for key in ("findings", "healthy", "unknown")}
         else:
             state |= documents.diagnosis_document(run, rows)
-        return Seen(1 if before is None else before.number + 1, signs, rows, state)
+        return Look(1 if before is None else before.number + 1, signs, rows, state)
 
-    async def _message(self, name: str, seen: Seen, had: tuple[int, int]) -> tuple[tuple[int, int], str]:
+    async def _message(self, name: str, seen: Look, had: tuple[int, int]) -> tuple[tuple[int, int], str]:
         """(which rows a page has then, what it is sent); made once for all pages that have the same rows."""
         key = (name, seen.number, had)
         if key not in self._messages:
@@ -142,7 +142,7 @@ class Watch:
         return self._messages[key]
 
 
-def _made(seen: Seen, had: tuple[int, int]) -> tuple[tuple[int, int], str]:
+def _made(seen: Look, had: tuple[int, int]) -> tuple[tuple[int, int], str]:
     if seen.rows is None:
         return had, json.dumps(seen.state)
     began, count, rows = seen.rows.since(had[1])
@@ -164,11 +164,11 @@ def _ended(run: RunDirectory) -> bool:
         return False
 
 
-def _unreadable(before: Seen | None, words: str) -> Seen | None:
+def _unreadable(before: Look | None, words: str) -> Look | None:
     state = {"error": words[:300]}
     if before is not None and before.state == state:
         return before
-    return Seen(1 if before is None else before.number + 1, None, None, state)
+    return Look(1 if before is None else before.number + 1, None, None, state)
 
 
 async def _closed(socket: WebSocket) -> None:
