@@ -198,21 +198,20 @@ def test_a_page_that_saw_a_run_begin_shows_all_of_it_in_the_end(
 def test_a_view_that_was_left_does_nothing_any_more(browser: Browser, served: Served) -> None:
     visitor = Visitor(browser, served)
     page = visitor.go("/run?run=gan")
-    asked: list[str] = []
-    page.on("websocket", lambda wire: asked.append(wire.url))
-
-    def late(route: Route) -> None:
-        page.wait_for_timeout(700)
-        route.continue_()
-
-    page.route("**/api/explore?*", late)
+    page.wait_for_load_state("networkidle")
+    opened: list[str] = []
+    page.on("websocket", lambda wire: opened.append(wire.url))
+    held: list[Route] = []
+    page.route("**/api/explore?*", held.append)
+    page.get_by_role("link", name="Explore", exact=True).last.click()
+    while not held:
+        page.wait_for_timeout(50)
+    page.get_by_role("link", name="Runs", exact=True).click()
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
     with page.expect_response("**/api/explore?*"):
-        page.get_by_role("link", name="Explore", exact=True).last.click()
-        page.get_by_role("link", name="Runs", exact=True).click()
-        expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+        held[0].continue_()
     page.wait_for_timeout(1000)
-    assert page.url.endswith("/runs")
-    assert asked == []
+    assert (opened, page.url) == ([], f"{served.base}/runs")
     expect(page.get_by_role("heading", name="Runs")).to_be_visible()
     visitor.context.close()
     assert visitor.wrong == []
