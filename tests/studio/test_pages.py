@@ -202,7 +202,7 @@ def test_a_view_that_was_left_does_nothing_any_more(browser: Browser, served: Se
     opened: list[str] = []
     page.on("websocket", lambda wire: opened.append(wire.url))
     held: list[Route] = []
-    page.route("**/api/explore?*", held.append)
+    page.route("**/api/explore?*", lambda route: held.append(route))
     page.get_by_role("link", name="Explore", exact=True).last.click()
     while not held:
         page.wait_for_timeout(50)
