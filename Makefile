@@ -65,7 +65,7 @@ speedrun: $(VENV)/core.stamp        ## time to quality, five seeds; most of an h
 waiting: $(VENV)/core.stamp         ## start, memory, beside other work; five minutes, into benchmarks/records
 	$(BIN)/python benchmarks/waiting.py
 
-studio: $(VENV)/dev.stamp           ## how fast the studio is, and what 100 pages cost a training; eight minutes, into benchmarks/records
+studio: $(VENV)/dev.stamp           ## how fast the studio is, and what 100 pages cost a training; half an hour, into benchmarks/records
 	$(BIN)/python benchmarks/studio.py
 
 watching: $(VENV)/core.stamp        ## what it costs to be watched and diagnosed; three minutes, into benchmarks/records
