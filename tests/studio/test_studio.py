@@ -28,12 +28,13 @@ from websockets.typing import Origin
 import genlab
 from conftest import SMALL
 from genlab.api.run import Run
+from genlab.data.pictures import to_uint8
 from genlab.engine import seals
 from genlab.errors import UsageError
 from genlab.runs.directory import RunDirectory
 from genlab.runs.listing import size
 from genlab.runs.verify import verify
-from genlab.studio.explore import Explorers, Place
+from genlab.studio.explore import Explorer, Explorers, Place
 from genlab.studio.jobs import started
 from genlab.studio.shipped import shipped
 from genlab.training.minutes import REACHED
@@ -201,6 +202,18 @@ def test_weights_that_were_trained_anew_are_drawn_anew(served: Served, tmp_path:
     changes |= {"logging.tensorboard": False, "logging.evaluation": "none"}
     genlab.train("quick-mnist", overrides=changes, seed=7, runs=tmp_path, name="gan", progress=False)
     assert not torch.equal(explorers.of(RunDirectory(run), None).image(place), before)
+
+
+def test_d_sees_an_image_in_the_company_that_it_had_in_training() -> None:
+    """The package's GAN has a D that sees how much the images of a group differ: alone, each looks like a collapse."""
+    run = next(path for path in shipped() if path.name == "digits-gan")
+    explorer = Explorer(RunDirectory(run), None)
+    assert explorer.recipe.together == 4  # type: ignore[union-attr]
+    alone = explorer._scored(torch.from_numpy(to_uint8(explorer.image(Place(label=3)))), torch.tensor([3]))
+    told = [explorer.score(Place(seed=seed, label=seed % 10)) for seed in range(20)]
+    assert float(alone[0]) < min(each["logit"] for each in told)
+    # Of a good model's images real ones score lower about half the time.
+    assert 0.2 < np.mean([each["above"] for each in told]) < 0.8
 
 
 def test_what_is_typed_wrongly_is_said(served: Served) -> None:

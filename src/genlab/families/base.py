@@ -112,6 +112,7 @@ class Scoring:
         is_trained: (recipe) -> whether it learned anything.
         is_conditional: (recipe) -> whether it is told the class.
         packing: (recipe) -> how many consecutive images get one logit together.
+        together: (recipe) -> how many consecutive images it looks at together: the logit of each depends on the others.
         has_border: (recipe) -> whether the logit's sign says "real" or "generated".
         scores: (recipe, network, engine, uint8 images, labels or None) -> logits, (N // packing,).
     """
@@ -120,6 +121,7 @@ class Scoring:
     is_trained: Callable[[Any], bool]
     is_conditional: Callable[[Any], bool]
     packing: Callable[[Any], int]
+    together: Callable[[Any], int]
     has_border: Callable[[Any], bool]
     scores: Callable[[Any, nn.Module, Engine, Tensor, Tensor | None], Tensor]
 

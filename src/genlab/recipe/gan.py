@@ -303,7 +303,7 @@ class GanRecipe(BaseRecipe):
                 "normalisation needs 2 or more",
             )
         for path, value in (("budget.batch", batch), ("objective.generator_batch", objective.generator_batch)):
-            if value is not None and value % self._together:
+            if value is not None and value % self.together:
                 yield (path, *self._grouping), f"{path} is {value}, which {self._groups} does not divide"
 
     @property
@@ -313,20 +313,20 @@ class GanRecipe(BaseRecipe):
         return ("objective.packing",) * packing + ("networks.discriminator.minibatch_stddev",) * bool(group)
 
     @property
-    def _together(self) -> int:
+    def together(self) -> int:
         """Images that D looks at together."""
         return self.objective.packing * (getattr(self.networks.discriminator, "minibatch_stddev", None) or 1)
 
     @property
     def _groups(self) -> str:
-        return f"{' x '.join(self._grouping)} = {self._together}"
+        return f"{' x '.join(self._grouping)} = {self.together}"
 
     def against(self, images: int, side: int, channels: int, classes: int) -> Iterator[Problem]:
         yield from super().against(images, side, channels, classes)
         if self.conditional and not classes:
             yield no_labels("networks.generator.kind", "conditional-dcgan", self.data)
         last = min(images, self.data.subset or images) % self.budget.batch
-        if self.data.last_batch == "keep" and last % self._together:
+        if self.data.last_batch == "keep" and last % self.together:
             yield (
                 (*self._grouping, "data.last_batch"),
                 f"{self._groups} does not divide the last batch of {last} images; use data.last_batch drop",

@@ -36,6 +36,8 @@ DIRECTIONS, PROBES = 2, 256
 NEAREST = 6
 LOOKED_AT = 20_000
 """Training images among which the nearest are looked for."""
+COMPANIES = 16
+"""Groups of other images in which a D that looks at several at once sees a drawn one."""
 ASKED = 500
 """Real images that D's logit of a drawn one is held against."""
 MAP, MOST_STEPS = 20, 40
@@ -183,16 +185,23 @@ class Explorer:
         return {**told, "among": len(flat), "png": self._png(images, len(images))}
 
     def score(self, place: Place) -> dict[str, Any]:
-        """What D says of the image of a place: its logit, and the share of real images with a lower one."""
+        """What D says of the image of a place: its logit, and the share of real images with a lower one.
+
+        A D that looks at several images at once sees it in the company of other generated ones, as in training: the
+        mean over `COMPANIES` of them.
+        """
         scoring = self.family.scoring
         if scoring is None or self.step is not None:
             raise UsageError("the discriminator is kept in the newest checkpoint alone")
         image = torch.from_numpy(pictures.to_uint8(self.image(place)))
         labels = self._labels(place, 1) if scoring.is_conditional(self.recipe) else None
-        packing = scoring.packing(self.recipe)
-        logit = float(
-            self._scored(image.repeat(packing, 1, 1, 1), None if labels is None else labels.repeat(packing))[0]
-        )
+        others = scoring.together(self.recipe) - 1
+        logits = []
+        for k in range(COMPANIES if others else 1):
+            company, their_labels = (each[k * others : (k + 1) * others] for each in self._company)
+            said = None if labels is None else torch.cat([labels, their_labels])
+            logits.append(self._scored(torch.cat([image, company]), said)[0])
+        logit = float(torch.stack(logits).mean())
         return {
             "logit": logit,
             "above": float((self._real_logits < logit).float().mean()),
@@ -243,6 +252,21 @@ class Explorer:
     def _learned(self) -> tuple[Dataset, Tensor]:
         found = fitted(drawn(load(self.recipe.data.name), LOOKED_AT), self.recipe)
         return found, torch.from_numpy(found.images).flatten(1).float() / 255
+
+    @cached_property
+    def _company(self) -> tuple[Tensor, Tensor]:
+        """Generated images (uint8) of independent z, and their classes, those of the data."""
+        scoring = self.family.scoring
+        assert scoring is not None, "asked of what has a discriminator alone"
+        n = COMPANIES * (scoring.together(self.recipe) - 1)
+        known = self._learned[0].labels
+        labels = (
+            torch.zeros(n, dtype=torch.int64) if known is None else torch.from_numpy(known[np.arange(n) % len(known)])
+        )
+        if not n:
+            return torch.zeros(0, *self._learned[0].images.shape[1:], dtype=torch.uint8), labels
+        images = self._draws(self._draws.z("company", n), labels if self.recipe.conditional else None)
+        return torch.from_numpy(pictures.to_uint8(images)), labels
 
     @cached_property
     def _real_logits(self) -> Tensor:

@@ -32,6 +32,7 @@ FAMILY = Family(
         is_trained=lambda recipe: recipe.objective.players != "generator",
         is_conditional=lambda recipe: recipe.discriminator_conditional,
         packing=lambda recipe: recipe.objective.packing,
+        together=lambda recipe: recipe.together,
         has_border=lambda recipe: LOSSES[recipe.objective.loss].has_border,
         scores=model.scores,
     ),
