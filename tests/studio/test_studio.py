@@ -34,6 +34,7 @@ from genlab.errors import UsageError
 from genlab.runs.directory import RunDirectory
 from genlab.runs.listing import size
 from genlab.runs.verify import verify
+from genlab.studio.documents import evaluation_document
 from genlab.studio.explore import Explorer, Explorers, Place
 from genlab.studio.jobs import started
 from genlab.studio.shipped import shipped
@@ -166,6 +167,24 @@ def test_every_page_that_watches_a_run_gets_all_of_it(served: Served, tmp_path: 
     assert message["anew"]
     (message,) = asyncio.run(_watched(served, "run=nobody", 2))
     assert "no such run" in message["error"]
+
+
+def test_what_was_readable_and_is_no_more_is_told_from_what_never_was(tmp_path: Path) -> None:
+    run = shutil.copytree(next(path for path in shipped() if path.name == "digits-gan"), tmp_path / "run")
+    names = sorted(path.name for path in (run / "evaluations").glob("step-*.json"))[:3]
+    shares = {"a": (0.95, 0.5, 0.9), "b": (0.95, 0.97, 0.1), "c": (0.2, 0.3, 0.4), "d": (0.9, 0.9, 0.9)}
+    for k, name in enumerate(names):
+        record = json.loads((run / "evaluations" / name).read_text())
+        record.pop("crc")
+        for row, told in zip(record["classes"], shares.values(), strict=False):
+            row["requested_class_accuracy"] = told[k]
+        (run / "evaluations" / name).write_text(json.dumps(seals.seal(record)))
+    for later in sorted(path.name for path in (run / "evaluations").glob("step-*.json"))[3:]:
+        (run / "evaluations" / later).unlink()
+    steps = [int(name[5:11]) for name in names]
+    classes = {row["class"]: row for row in evaluation_document(RunDirectory(run), steps[-1])["classes"]}
+    found = [(row["since"], row["lost"]) for _, row in sorted(classes.items())][:4]
+    assert found == [(steps[2], False), (None, True), (None, False), (steps[0], False)]
 
 
 def test_a_training_that_is_killed_is_seen_to_be(served: Served, tmp_path: Path) -> None:
@@ -384,7 +403,9 @@ def test_what_is_wrong_stands_at_its_field(served: Served) -> None:
     sound = served.post("check", recipe="quick-mnist", overrides={"budget.epochs": "9"}, name="", seed=0)
     assert sound["problems"] == []
     assert missing["expected"] is None
-    assert re.fullmatch(r"8,433 steps, about \d+ (s|minutes) on this machine if nothing else runs\.", sound["expected"])
+    assert re.fullmatch(
+        r"8,433 steps, about \d+ (s|minutes) on this machine if nothing else runs, and then .*\.", sound["expected"]
+    )
     as_it_is = served.post("check", recipe="quick-mnist", overrides={}, name="", seed=0)["expected"]
     assert as_it_is.endswith(
         f"; a Frechet distance of {REACHED['quick-mnist'].itself:.2g} x that of real images is to be expected."

@@ -69,7 +69,9 @@ def verdict(recipe: Recipe, rows: Sequence[Row], record: Mapping[str, Any] | Non
     if family.naming:
         said, numbers = _of_a_classifier(rows, classes)
     elif record is None:
-        said, numbers = ["Its images were not measured yet (genlab evaluate does so)"], []
+        some = any(row.get("frechet_distance") is not None for row in rows)
+        few = "Only some images were measured, during the training" if some else "Its images were not measured yet"
+        said, numbers = [f"{few} (genlab evaluate measures 10,000)"], []
     else:
         said, numbers = _of_images(dict(record), rows, classes)
     sentence = "; ".join(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -72,6 +73,14 @@ def run_document(name: str, run: RunDirectory, rows: Follower) -> Document:
 NOTHING: Mapping[str, Any] = {"classes": []}
 
 
+def newest(status: Mapping[str, Any], rows: Follower) -> Document:
+    """Step and seconds of the newest row of a run that trains, where that is newer than its status."""
+    step, seconds = (float(rows.columns[name][-1]) if name in rows.columns else 0.0 for name in ("step", "seconds"))
+    if status["state"] != "running" or step <= (status["step"] or 0) or not math.isfinite(seconds):
+        return {}
+    return {"step": int(step), "seconds": seconds}
+
+
 def live(run: RunDirectory) -> Document:
     """What changes of a run while it trains: where it stands, its samples and evaluations."""
     try:
@@ -118,7 +127,7 @@ def evaluation_document(run: RunDirectory, step: int | None) -> Document:
 
     At the step of the full evaluation, and where no step is given, it is that one; the others were made in training, of
     fewer images. `since` is, of each class that is asked for, the first evaluation from which on at least `READABLE` of
-    its images are read as it.
+    its images are read as it; `lost`, whether it was readable before and is not.
 
     Raises:
         DataError: there is none.
@@ -130,7 +139,7 @@ def evaluation_document(run: RunDirectory, step: int | None) -> Document:
         record = None if at is None else kept.read(run, f"step-{at:06d}.json")
     if record is None:
         raise DataError(f"{run.path.name} was not evaluated then")
-    since = _readable(run, there)
+    since, lost = _readable(run, there)
     rows = {str(row["class"]): row for row in record["classes"]}
     order = [each.name for each in classes_of(record)] or list(rows)
     return {
@@ -139,7 +148,7 @@ def evaluation_document(run: RunDirectory, step: int | None) -> Document:
         "full": record is full,
         "first": min(there, default=None),
         "times_real": words.times_real(record),
-        "classes": [{**rows[name], "since": since.get(name)} for name in order],
+        "classes": [{**rows[name], "since": since.get(name), "lost": name in lost} for name in order],
         "metrics": {
             name: {"title": words.title(name), "text": words.number(name, each["value"])}
             for name, each in record["metrics"].items()
@@ -151,18 +160,20 @@ def evaluation_document(run: RunDirectory, step: int | None) -> Document:
 READABLE = 0.9
 
 
-def _readable(run: RunDirectory, steps: Sequence[int]) -> dict[str, int]:
-    """Of each class, the first of these steps from which on it is readable at every one."""
+def _readable(run: RunDirectory, steps: Sequence[int]) -> tuple[dict[str, int], set[str]]:
+    """(class -> the first of these steps from which on it is readable at every one, classes that were and are not)"""
     since: dict[str, int] = {}
+    lost: set[str] = set()
     for step in sorted(steps):
         record = kept.read(run, f"step-{step:06d}.json") or NOTHING
         for row in record["classes"]:
             share = row.get("requested_class_accuracy")
             if share is not None and share >= READABLE:
                 since.setdefault(str(row["class"]), step)
-            else:
-                since.pop(str(row["class"]), None)
-    return since
+                lost.discard(str(row["class"]))
+            elif since.pop(str(row["class"]), None) is not None:
+                lost.add(str(row["class"]))
+    return since, lost
 
 
 def _nearest(steps: Sequence[int], wanted: int) -> int | None:

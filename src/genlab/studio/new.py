@@ -187,6 +187,8 @@ def _expected(recipe: Recipe, dataset: Dataset) -> str:
     words = f"{steps:,} steps"
     if seconds is not None:
         words += f", {about(seconds)} on this machine if nothing else runs"
+        if getattr(recipe.logging, "evaluation", None) == "full":
+            words += ", and then the time to measure 10,000 images"
     if is_foretold(recipe):
         words += f"; a Frechet distance of {REACHED[recipe.name].itself:.2g} x that of real images is to be expected"
     return f"{words}."

@@ -126,9 +126,11 @@ class Watch:
             return before
         rows = self._studio.folder.rows(run)
         state = documents.live(run) | {"columns": len(rows.columns)}
-        now = (state["evaluations"], state["status"]["state"])
+        now = (state["evaluations"], state["measured"], state["status"]["state"])
+        if len(rows):  # The status is written with each checkpoint, rows more often.
+            state["status"] |= documents.newest(state["status"], rows)
         # Rules look at everything: they are asked where something was measured, or began or ended.
-        if before is not None and now == (before.state.get("evaluations"), last):
+        if before is not None and now == (before.state.get("evaluations"), before.state.get("measured"), last):
             state |= {key: before.state[key] for key in ("findings", "healthy", "unknown")}
         else:
             state |= documents.diagnosis_document(run, rows)

@@ -14,9 +14,12 @@ from genlab.errors import GenlabError
 from genlab.evaluation.diagnosis.evidence import Evidence
 from genlab.evaluation.diagnosis.finding import Finding
 from genlab.recipe import BaseRecipe, files
+from genlab.recipe.changes import changes as recipe_changes
 
 LARGEST = 0.02
 """Size of the largest update over that of the weights, which is an early one: 0.004 to 0.17 in healthy trainings."""
+APART = 3.0
+"""How many times a changed learning rate is larger or smaller where it is the change that did harm."""
 Changes = Mapping[str, Any]
 Candidates = Callable[[BaseRecipe, Evidence], Iterator[tuple[Changes, str]]]
 """(recipe, evidence) -> changes with what to expect of them, the most promising first."""
@@ -38,15 +41,30 @@ def _players(recipe: BaseRecipe) -> list[str]:
     return list(recipe.optimiser_sections())
 
 
+def _own_rates(recipe: BaseRecipe, is_so: Callable[[float, float], bool]) -> Iterator[tuple[Changes, str]]:
+    """The learning rates of the built-in recipe of that name, where they were changed.
+
+    Args:
+        is_so: (own rate, rate as it is) -> whether that one is to be had back.
+    """
+    changed = {path: values for path, values in recipe_changes(recipe).items() if path.endswith(".lr")}
+    own = {path: rate for path, (rate, now) in changed.items() if rate and now and is_so(rate, now)}
+    if own:
+        yield own, "the learning rates of the recipe as it comes, with which it learns"
+
+
 def _slower(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
-    """Learning rates with which the largest update would have been `LARGEST` times the weights, at most a tenth of
-    those that were."""
+    """The recipe's own learning rates, where they are smaller by `APART`; else those with which the largest update
+    would have been `LARGEST` times the weights, at most a tenth of those that were."""
+    yield from _own_rates(recipe, lambda own, now: own * APART <= now)
     factor = min(0.1, LARGEST / _largest(recipe, evidence))
     yield _times(recipe, factor), f"first updates of about {LARGEST:g} of the weights, or less"
 
 
 def _faster(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
-    """Learning rates with which the largest update would have been `LARGEST` times the weights."""
+    """The recipe's own learning rates, where they are larger by `APART`; else those with which the largest update would
+    have been `LARGEST` times the weights."""
+    yield from _own_rates(recipe, lambda own, now: own >= now * APART)
     factor = LARGEST / _largest(recipe, evidence)
     if factor > 10:
         yield _times(recipe, factor), f"first updates of about {LARGEST:g} of the weights"

@@ -113,9 +113,15 @@ export class Chart {
     this.plot = new window.uPlot(options, data, this.place);
     if (zoom) this.plot.setScale("x", { min: zoom.min, max: zoom.max });
     queueMicrotask(() => { this.drawing = false; });
-    this.plot.over.addEventListener("click", () => {
+    // A click goes to its step; a drag zooms, and the first click of two is no click.
+    const { over } = this.plot;
+    let from = 0, later = null;
+    over.addEventListener("mousedown", (event) => { from = event.clientX; });
+    over.addEventListener("click", (event) => {
+      clearTimeout(later);
       const { idx } = this.plot.cursor;
-      if (idx !== null && idx !== undefined && this.onStep) this.onStep(data[0][idx]);
+      if (event.detail > 1 || Math.abs(event.clientX - from) > 3 || idx === null || idx === undefined || !this.onStep) return;
+      later = setTimeout(() => this.onStep(data[0][idx]), 250);
     });
     this.told(this.plot);
     const block = Math.max(...there.map((each) => each.block || 1));

@@ -77,9 +77,9 @@ export async function view(stage, go) {
     const rows = found.classes.filter((row) => row.requested_class_accuracy !== null && row.requested_class_accuracy !== undefined);
     if (!rows.length || found.first === null) return null;
     const since = new Map();
-    for (const row of rows) since.set(row.since, [...(since.get(row.since) || []), row.class]);
-    const words = [...since].sort(([a], [b]) => (a ?? Infinity) - (b ?? Infinity)).map(([at, names]) =>
-      `${names.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).join(", ")} ${at === null || at === undefined ? "not yet" : at === found.first ? `at step ${whole(at)}, the first measured` : `since step ${whole(at)}`}`);
+    const said = (row) => (row.lost ? "no more" : row.since === null ? "not yet" : row.since === found.first ? `since step ${whole(row.since)}, the first measured, or before` : `since step ${whole(row.since)}`);
+    for (const row of rows.sort((a, b) => (a.since ?? 1e12) - (b.since ?? 1e12))) since.set(said(row), [...(since.get(said(row)) || []), row.class]);
+    const words = [...since].map(([when, names]) => `${names.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).join(", ")} ${when}`);
     return h("p", { class: "small" }, `Readable (90 % are read as the class asked for): ${words.join("; ")}.`);
   }
 
@@ -143,6 +143,7 @@ export async function view(stage, go) {
       if (ranges.has(plot.name)) await closer(plot, ranges.get(plot.name));
       else charts.get(plot.name).set(linesOf(plot, found));
     }
+    curves.append(...told.plots.map((plot) => charts.get(plot.name).element));
     diagnosis();
     for (const chart of charts.values()) chart.mark(step() ?? null);
   }

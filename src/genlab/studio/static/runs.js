@@ -91,7 +91,7 @@ export async function view(stage, go) {
       [...groups].map(([name, members]) => h("tbody", {}, name ? h("tr", {}, h("th", { colspan: "8", scope: "colgroup" }, h("b", {}, `${name} (${members.length})`))) : null, members.map(row))))) :
       h("p", {}, told.runs.length ? "No run fits this filter." : h("span", {}, "No runs yet. ", h("a", { href: "/new" }, "Train your own"), ".")));
     fill(jobs, ...(told.jobs.length ? [h("h2", {}, "Started from here"), ...told.jobs.map((job) => h("p", { class: "row" },
-      h("span", { class: `state ${job.state}` }, job.state), h("a", { href: address("/run", { run: job.run }) }, job.run), job.why ? h("span", { class: "small" }, job.why) : null,
+      h("span", { class: `state ${job.state}` }, job.state === "running" && told.runs.some((run) => run.run === job.run && run.state === "finished") ? "being measured" : job.state), h("a", { href: address("/run", { run: job.run }) }, job.run), job.why ? h("span", { class: "small" }, job.why) : null,
       job.state === "failed" ? null : h("button", { onclick: () => stop(job.run) }, job.state === "waiting" ? "Take out of the queue" : "Save and stop")))] : []));
   }
 
