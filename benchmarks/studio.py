@@ -41,7 +41,7 @@ from genlab.studio.shipped import shipped
 
 RESULT = Path(__file__).parent / "records" / "studio.json"
 MOVES, PAGES, RUNS, ROWS = 200, 100, 500, 50_000
-STEPS, PAIRS = 1600, 10
+STEPS, PAIRS = 1600, 8
 WATCHED = {"data.name": "mnist", "budget.max_steps": STEPS, "budget.epochs": 1000, "logging.tensorboard": False,
            "logging.sample_every": 300, "logging.evaluation": "none", "networks.generator.ngf": 16,
            "networks.discriminator.ndf": 16}  # fmt: skip

@@ -232,6 +232,7 @@ def serve(studio: Studio, opened: socket.socket, token: str) -> None:
         http=_Impatient,
         ws="websockets-sansio",
         ws_max_size=1 << 16,
+        ws_per_message_deflate=False,  # Nothing travels farther than this machine.
         h11_max_incomplete_event_size=1 << 15,
     )
     uvicorn.Server(config).run(sockets=[opened])
