@@ -265,6 +265,18 @@ def test_rates_of_what_diverged_are_never_raised() -> None:
         assert changes["optimisers.generator.lr"] < files.leaves(recipe)["optimisers.generator.lr"]
 
 
+def test_a_learning_rate_that_was_changed_goes_back_to_the_recipes_own() -> None:
+    own = {path: rate for path, rate in files.leaves(files.load("quick-mnist")).items() if path.endswith(".lr")}
+    for name, factor in (("learning-rate-too-large", 30), ("learning-rate-too-small", 1 / 30)):
+        changed = files.load("quick-mnist", {path: rate * factor for path, rate in own.items()})
+        assert proposed(Finding(name, "fault", ""), changed, HEALTHY)[0] == own
+        # One that was hardly changed is not what did harm; and a recipe of another name has no rates to go back to.
+        hardly = files.load("quick-mnist", {path: rate * factor**0.3 for path, rate in own.items()})
+        assert proposed(Finding(name, "fault", ""), hardly, HEALTHY)[0] != own
+        named = files.load("quick-mnist", {"name": "mine", **{path: rate * factor for path, rate in own.items()}})
+        assert proposed(Finding(name, "fault", ""), named, HEALTHY)[0] != own
+
+
 def test_what_has_healed_is_told_and_is_no_fault() -> None:
     spread = [0.02, 0.03, 0.7, 0.9]
     healed = diagnose(seen(*[measured(500 * (k + 1), spread_ratio=s) for k, s in enumerate(spread)]))

@@ -50,14 +50,15 @@ def body_of(line: bytes) -> bytes | None:
     return body if end.startswith(_CRC) and end == _CRC + b'%08x"}\n' % zlib.crc32(body) else None
 
 
-def _refused(word: str) -> Any:
+def no_constant(word: str) -> Any:
+    """For `json.loads`: NaN and Infinity are no JSON."""
     raise ValueError(f"{word} is no JSON")
 
 
 def checked(line: bytes) -> Row | None:
     """The row of a line of metrics.jsonl, without its crc; None of a damaged one, or one that is not whole yet."""
     try:
-        row: Row = json.loads(body_of(line) or b"", parse_constant=_refused)
+        row: Row = json.loads(body_of(line) or b"", parse_constant=no_constant)
         return row if isinstance(row["step"], int) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

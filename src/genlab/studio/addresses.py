@@ -20,6 +20,7 @@ from starlette.datastructures import QueryParams
 
 from genlab.data import BUILTIN
 from genlab.errors import GenlabError, UsageError
+from genlab.runs.rows import no_constant
 from genlab.runs.verify import check_picture
 from genlab.studio import documents, new
 from genlab.studio.explore import Explorer, Place, png_of
@@ -286,16 +287,12 @@ def parsed(content: bytes) -> dict[str, Any]:
         UsageError: anything else.
     """
     try:
-        found = json.loads(content, parse_constant=_refused)
+        found = json.loads(content, parse_constant=no_constant)
     except (ValueError, RecursionError):
         raise UsageError("JSON is expected") from None
     if not isinstance(found, dict):
         raise UsageError("a JSON object is expected")
     return found
-
-
-def _refused(word: str) -> Any:
-    raise ValueError(word)
 
 
 def whole(query: QueryParams, name: str) -> int:

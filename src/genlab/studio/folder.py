@@ -131,9 +131,13 @@ def _told(run: RunDirectory) -> dict[str, Any]:
         facts = {**state_of(run), "course": _course(run)}
         json.dumps(facts, allow_nan=False)
     except Exception as error:
-        why = f"its files do not hold what a run's do ({type(error).__name__}: {error})"
-        return {**dict.fromkeys(FACTS), "state": "damaged", "course": None, "reason": why[:200]}
+        return {**dict.fromkeys(FACTS), "state": "damaged", "course": None, "reason": unforeseen(error)}
     return facts
+
+
+def unforeseen(error: Exception) -> str:
+    """What a person is told where a run's files hold what nobody thought of."""
+    return f"its files do not hold what a run's do ({type(error).__name__}: {error})"[:300]
 
 
 def _course(run: RunDirectory) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from genlab.errors import BusyError, DataError, GenlabError, StorageError, UsageError
 from genlab.studio import addresses
 from genlab.studio.addresses import Download, Png, parsed
+from genlab.studio.folder import unforeseen
 from genlab.studio.guard import PATIENCE, Guard
 from genlab.studio.sockets import Lessons, Moves, Watch
 from genlab.studio.state import NotThere, Studio
@@ -141,8 +142,7 @@ async def _answered(work: Awaitable[Any]) -> Response:
         return _refusal(NotThere(f"gone while it was read ({error.strerror})"))
     except Exception as error:  # Whatever damaged files make of it, the page is told.
         logging.getLogger("genlab.studio").exception("this could not be answered")
-        words = f"its files do not hold what is expected ({type(error).__name__}: {error})"
-        return _json({"error": words[:300]}, 500)
+        return _json({"error": unforeseen(error)}, 500)
     if isinstance(found, Png):
         return Response(bytes(found), media_type="image/png")
     if isinstance(found, Download):

@@ -23,7 +23,7 @@ from genlab.runs.directory import RunDirectory
 from genlab.studio import documents
 from genlab.studio.addresses import parsed
 from genlab.studio.explore import Place
-from genlab.studio.folder import signs_of
+from genlab.studio.folder import signs_of, unforeseen
 from genlab.studio.follow import Follower
 from genlab.studio.lesson import Lesson, as_json
 from genlab.studio.state import Studio
@@ -99,7 +99,12 @@ class Watch:
             if not self._pages[name]:
                 del self._pages[name]
                 self._tasks.pop(name).cancel()
-                self._looks.pop(name, None)
+                self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        """What was seen of a run, and told of it."""
+        self._looks.pop(name, None)
+        self._messages = {key: value for key, value in self._messages.items() if key[0] != name}
 
     async def _look(self, name: str) -> None:
         while True:
@@ -109,10 +114,10 @@ class Watch:
             except GenlabError as error:
                 seen = _unreadable(before, str(error).splitlines()[0])
             except Exception as error:  # Whatever a damaged run makes of it, its pages are told, and the look goes on.
-                seen = _unreadable(before, f"its files do not hold what a run's do ({type(error).__name__}: {error})")
+                seen = _unreadable(before, unforeseen(error))
             if seen is not before and seen is not None:
+                self._forget(name)
                 self._looks[name] = seen
-                self._messages = {key: value for key, value in self._messages.items() if key[0] != name}
                 for came in self._pages.get(name, ()):
                     came.set()
             await asyncio.sleep(EVERY)
@@ -167,7 +172,7 @@ def _ended(run: RunDirectory) -> bool:
 
 
 def _unreadable(before: Look | None, words: str) -> Look | None:
-    state = {"error": words[:300]}
+    state = {"error": words}
     if before is not None and before.state == state:
         return before
     return Look(1 if before is None else before.number + 1, None, None, state)
@@ -287,5 +292,5 @@ class Moves:
         except GenlabError as error:
             header["error"] = str(error).splitlines()[0]
         except Exception as error:  # As of an address: a damaged run ends no page's drawing.
-            header["error"] = f"this run cannot be drawn ({type(error).__name__}: {error})"[:300]
+            header["error"] = unforeseen(error)
         return _framed(header, [to_uint8(image).transpose(1, 2, 0).tobytes() for image in made])

@@ -1,6 +1,6 @@
 // Runs beside one another: what their seeds say, curves over each other, samples of the same step, what differs.
 import { Chart } from "./chart.js";
-import { address, fill, get, h, said, say, table, whole } from "./dom.js";
+import { address, everyRun, fill, get, h, said, say, table, whole } from "./dom.js";
 
 export async function view(stage, go) {
   const names = said().getAll("run");
@@ -52,9 +52,7 @@ export async function view(stage, go) {
 }
 
 async function choose(stage, go) {
-  let told = await get("runs");
-  while (told.runs.some((run) => run.state === "not looked at yet")) told = await get("runs");
-  const chosen = new Set(said().getAll("run"));
+  const told = await everyRun(), chosen = new Set(said().getAll("run"));
   const button = h("button", { class: "main", disabled: chosen.size < 2, onclick: () => go(address("/compare", { run: [...chosen] })) }, "Compare");
   fill(stage, h("h1", {}, "Compare"), h("p", {}, "Choose two runs or more."), h("p", {}, button),
     told.runs.length ? h("div", {}, told.runs.map((run) => h("p", {}, h("label", { class: "row" }, h("input", { type: "checkbox", checked: chosen.has(run.run), onchange: (event) => {

@@ -66,6 +66,13 @@ async function asked(name, parameters, signal) {
   return answered(response);
 }
 
+// All runs, once each was looked at.
+export async function everyRun() {
+  let told = await get("runs");
+  while (told.runs.some((run) => run.state === "not looked at yet")) told = await get("runs");
+  return told;
+}
+
 export const post = (name, body) => ofThisVisit(told(name, body));
 
 async function told(name, body) {

@@ -1,12 +1,11 @@
 // The latent space of a model under one's hands: sliders, classes, a way between two z, what lies near, what D says;
 // for an encoder or a classifier: an image of one's own.
-import { address, failed, fill, get, h, news, number, parts, post, said, savePicture, say, socket, whole } from "./dom.js";
+import { address, everyRun, failed, fill, get, h, news, number, parts, post, said, savePicture, say, socket, whole } from "./dom.js";
 
 const WAIT = 350;
 
 export async function view(stage, go) {
-  let list = await get("runs");
-  while (list.runs.some((run) => run.state === "not looked at yet")) list = await get("runs");
+  const list = await everyRun();
   const able = [...list.runs, ...list.examples].filter((run) => run.step || run.weights), ours = new Set(list.shipped ? able.map((run) => run.run) : list.examples.map((run) => run.run));
   let name = said().get("run");
   if (!name) {
