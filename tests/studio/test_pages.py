@@ -141,6 +141,7 @@ def test_a_long_curve_shows_each_logged_step_where_one_looks_closer(browser: Bro
     visitor = Visitor(browser, studio)
     try:
         page = visitor.go("/run?run=long")
+        page.wait_for_load_state("networkidle")
         chart = page.locator(".chart", has_text="mean of 9 logged steps").first
         box = chart.locator(".u-over").bounding_box()
         assert box is not None

@@ -143,7 +143,9 @@ export async function view(stage, go) {
       if (ranges.has(plot.name)) await closer(plot, ranges.get(plot.name));
       else charts.get(plot.name).set(linesOf(plot, found));
     }
-    curves.append(...told.plots.map((plot) => charts.get(plot.name).element));
+    // A chart that is put anew where it stands loses the hand that drags over it.
+    const order = told.plots.map((plot) => charts.get(plot.name).element);
+    if (order.some((element, k) => element !== curves.children[k])) curves.append(...order);
     diagnosis();
     for (const chart of charts.values()) chart.mark(step() ?? null);
   }
