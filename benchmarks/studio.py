@@ -2,8 +2,10 @@
 
 - From a slider's input to the picture on screen, in headless Chromium: `MOVES` moves, alone and beside a training.
 - How long the list of 500 runs and a run of 50,000 rows take to open.
-- `PAGES` open pages of a run that trains: the studio's share of a core, its answers, memory and descriptors; steps of
-  the training with and without them, in turns; its weights.
+- `PAGES` open pages of a run that trains: the studio's share of a core, its answers, memory and descriptors; the
+  weights of the same training with and without them; and the seconds a step takes in one long training, whose pages are
+  opened and closed in turns of `WINDOW` seconds: a pair is two neighbouring windows, so that a shared machine has
+  little time to change between them.
 Results go to records/studio.json.
 """
 
@@ -41,7 +43,9 @@ from genlab.studio.shipped import shipped
 
 RESULT = Path(__file__).parent / "records" / "studio.json"
 MOVES, PAGES, RUNS, ROWS = 200, 100, 500, 50_000
-STEPS, PAIRS = 1600, 8
+STEPS, PAIRS = 1600, 40
+WINDOW, SETTLES = 13.0, 3.0
+"""Seconds of a window in which steps are counted, and before it until the pages are open, or closed."""
 WATCHED = {"data.name": "mnist", "budget.max_steps": STEPS, "budget.epochs": 1000, "logging.tensorboard": False,
            "logging.sample_every": 300, "logging.evaluation": "none", "networks.generator.ngf": 16,
            "networks.discriminator.ndf": 16}  # fmt: skip
@@ -92,15 +96,16 @@ def studio(runs: Path) -> Iterator[Studio]:
         made.close()
 
 
-def training(runs: Path, name: str) -> subprocess.Popen[bytes]:
+def training(runs: Path, name: str, steps: int = STEPS) -> subprocess.Popen[bytes]:
     """A training in a process of its own."""
-    flags = [part for path, value in WATCHED.items() for part in (f"--{path}", str(value).lower())]
+    fields = {**WATCHED, "budget.max_steps": steps}
+    flags = [part for path, value in fields.items() for part in (f"--{path}", str(value).lower())]
     command = [sys.executable, "-m", "genlab", "train", "quick-mnist", "--name", name, "--runs", str(runs), *flags]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    return {name: round(float(np.quantile(values, q)), 1) for name, q in (("median", 0.5), ("p95", 0.95))}
+def spread(values: list[float], digits: int = 1) -> dict[str, float]:
+    return {name: round(float(np.quantile(values, q)), digits) for name, q in (("median", 0.5), ("p95", 0.95))}
 
 
 def moves(page: Page, served: Studio) -> dict[str, float]:
@@ -168,24 +173,47 @@ def weights(run: Path) -> str:
     return hashlib.sha256((checkpoint.found(run / "checkpoints")[-1] / "model.safetensors").read_bytes()).hexdigest()
 
 
-def seconds_of(run: Path) -> float:
-    return float(genlab.open_run(run).seconds)
+def newest(run: Path) -> tuple[int, float]:
+    """(step, seconds of training) of the last row."""
+    with (run / "metrics.jsonl").open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+        row = json.loads(file.read().rpartition(b"\n")[0].splitlines()[-1])
+    return row["step"], row["seconds"]
 
 
-async def watched(served: Studio, root: Path, name: str) -> dict[str, Any]:
-    """A training with all pages open."""
-    process = await asyncio.to_thread(training, root, name)
-    while not (root / name / "metrics.jsonl").exists():
+async def begun(runs: Path, name: str, steps: int = STEPS) -> subprocess.Popen[bytes]:
+    """A training whose first rows are written."""
+    process = await asyncio.to_thread(training, runs, name, steps)
+    while not (runs / name / "metrics.jsonl").exists():
         await asyncio.sleep(0.2)
+    return process
+
+
+async def window(served: Studio, run: Path, crowded: bool) -> dict[str, Any]:
+    """Milliseconds a step takes in the next seconds, with all pages open or with none."""
     stop = asyncio.Event()
-    people = asyncio.create_task(crowd(served, name, stop))
-    await asyncio.sleep(5)
-    before, began = served.seconds, time.monotonic()
-    await asyncio.to_thread(process.wait)
-    share = (served.seconds - before) / (time.monotonic() - began)
-    holds = served.holds
+    people = asyncio.create_task(crowd(served, run.name, stop)) if crowded else None
+    await asyncio.sleep(SETTLES)
+    first, used, began = newest(run), served.seconds, time.monotonic()
+    await asyncio.sleep(WINDOW)
+    last, share = newest(run), (served.seconds - used) / (time.monotonic() - began)
+    found = {"step_ms": 1000 * (last[1] - first[1]) / (last[0] - first[0]), "core_share": share, "holds": served.holds}
     stop.set()
-    return {"core_share": share, "holds": holds, "answers_ms": await people}
+    return found if people is None else {**found, "answers_ms": await people}
+
+
+async def same_weights(served: Studio, root: Path) -> bool:
+    """Whether a training ends with the same weights, watched by all pages or by nobody."""
+    found = set()
+    for name in ("alone", "watched"):
+        process, stop = await begun(root, name), asyncio.Event()
+        people = asyncio.create_task(crowd(served, name, stop)) if name == "watched" else None
+        await asyncio.to_thread(process.wait)
+        stop.set()
+        if people is not None:
+            await people
+        found.add(weights(root / name))
+    return len(found) == 1
 
 
 def in_a_browser(root: Path) -> dict[str, Any]:
@@ -222,32 +250,38 @@ def in_a_browser(root: Path) -> dict[str, Any]:
     return found
 
 
-def with_a_crowd(root: Path) -> dict[str, Any]:
-    """What it costs a training, and the studio, to be watched by many; one studio for all pairs of trainings."""
-    ratios, hashes, crowds = [], set(), []
+async def with_a_crowd(root: Path) -> dict[str, Any]:
+    """What it costs a training, and the studio, to be watched by many."""
     with studio(root) as served:
-        for pair in range(PAIRS):
-            seconds: dict[bool, float] = {}
-            for crowded in (pair % 2 == 0, pair % 2 == 1):
-                name = f"pair-{pair}-{'crowd' if crowded else 'alone'}"
-                if crowded:
-                    crowds.append(asyncio.run(watched(served, root, name)))
-                else:
-                    training(root, name).wait()
-                seconds[crowded] = seconds_of(root / name)
-                hashes.add(weights(root / name))
-            ratios.append(round(seconds[True] / seconds[False], 3))
-            print("pair", ratios[-1], round(crowds[-1]["core_share"], 3), crowds[-1]["holds"], flush=True)
-    test = one_arm(ratios, 1.0)
+        same = await same_weights(served, root)
+        print("same weights", same, flush=True)
+        process = await begun(root, "long", steps=10**6)
+        windows: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+        try:
+            for pair in range(PAIRS):
+                for crowded in (pair % 2 == 0, pair % 2 == 1):
+                    windows[crowded].append(await window(served, root / "long", crowded))
+                ratio = windows[True][-1]["step_ms"] / windows[False][-1]["step_ms"]
+                print("pair", round(ratio, 3), windows[True][-1]["holds"], flush=True)
+        finally:
+            process.terminate()
+            process.wait()
+    alone, many = ([each["step_ms"] for each in windows[which]] for which in (False, True))
+    test = one_arm(np.log(many) - np.log(alone), 0.0)
+    held = [each["holds"] for each in windows[True]]
     return {
         "pages": PAGES,
-        "minutes": round(sum(seconds_of(path) for path in root.glob("pair-*-crowd")) / 60, 1),
-        "step_ratios": ratios,
-        "step_ratio": {"mean": round(sum(ratios) / PAIRS, 3), "interval": [round(1 + end, 3) for end in test.interval]},
-        "same_weights": len(hashes) == 1,
-        "core_share": [round(each["core_share"], 3) for each in crowds],
-        "answers_ms": spread([value for each in crowds for value in each["answers_ms"]]),
-        "held": [each["holds"] for each in crowds],
+        "minutes": round(PAIRS * (WINDOW + SETTLES) / 60, 1),
+        "step_ms": {"alone": spread(alone), "watched": spread(many)},
+        "step_ratios": [round(a / b, 3) for a, b in zip(many, alone, strict=True)],
+        "step_ratio": {
+            "mean": round(float(np.exp(test.difference)), 3),
+            "interval": [round(float(np.exp(end)), 3) for end in test.interval],
+        },
+        "same_weights": same,
+        "core_share": spread([each["core_share"] for each in windows[True]], 3),
+        "answers_ms": spread([value for each in windows[True] for value in each["answers_ms"]]),
+        "held": {name: [each[name] for each in held[:: max(1, PAIRS // 8)]] for name in held[0]},
     }
 
 
@@ -260,7 +294,7 @@ def main() -> None:
     parser.add_argument("--crowd", action="store_true", help="only what 100 pages cost; the rest stays as recorded")
     with tempfile.TemporaryDirectory() as folder:
         pictures = json.loads(RESULT.read_text()) if parser.parse_args().crowd else in_a_browser(Path(folder))
-        found = {**pictures, **about, **with_a_crowd(Path(folder) / "pairs")}
+        found = {**pictures, **about, **asyncio.run(with_a_crowd(Path(folder) / "crowd"))}
     RESULT.write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -92,6 +92,8 @@ def test_the_commands(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     place = str(tmp_path / "x.pdf")
     main.main(["plot", *names, "--of", "loss_g", "--block", "6", "--runs", str(runs), "-o", place])
     assert capsys.readouterr().out.startswith(f"{place}: Loss: Generator over step.")
+    main.main(["plot", *names, "--of", "loss_g", "--against", "images", "--runs", str(runs), "-o", place])
+    assert "Loss: Generator over training images seen." in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main.main(["plot", *names, "--runs", str(runs)])
     assert "plot needs --of COLUMN; these runs have: loss_d, loss_g" in capsys.readouterr().err

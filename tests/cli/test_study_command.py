@@ -161,6 +161,15 @@ def test_records_are_gathered_and_refused_by_name(ask: Ask, half: Path, tmp_path
     code, out, err = ask("collect", str(half), str(theirs), "--results", str(tmp_path / "all"))
     assert err.count("is there already (the same run)") == 4
     assert "4 of 8 runs" in out
+    other = tmp_path / "other"
+    other.mkdir()
+    code, out, err = ask("collect", str(half), str(other), "--results", str(tmp_path / "all"))
+    assert code == 3
+    assert "4 of 8 runs" in out
+    assert err.splitlines() == [
+        f"{other}: no run and no record in it",
+        f"genlab: none of these fits {half}: nothing was taken; the lines above say why",
+    ]
     code, _, err = ask("collect", str(half), "nowhere")
     assert (code, err) == (2, "genlab: nowhere: no such file or folder; nothing was taken\n")
 

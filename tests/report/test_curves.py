@@ -48,6 +48,19 @@ def test_a_legend_is_whole_and_takes_no_room_from_the_curves(plot: Plot) -> None
         assert axes.get_position().width > 0.75
 
 
+@pytest.mark.parametrize("scale", [1e7, 1.0, 1e-7])
+def test_the_numbers_of_an_axis_are_whole(scale: float) -> None:
+    """No power of ten above the axis, where the legend begins, belongs to them; none looks like its neighbour."""
+    plot = Plot("x", "X", "", "y", (Curve("c", "curve"),))
+    rows: list[Row] = [{"step": k, "c": scale * (1 + k / 10)} for k in range(1, 40)]
+    with curves._figure(plot, {"c": series(rows, "c")}) as figure:
+        FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+        axis = figure.axes[0].yaxis
+        assert axis.get_offset_text().get_text() == ""
+        told = [text.get_text().replace("\N{MINUS SIGN}", "-") for text in axis.get_ticklabels()]
+        assert [float(text) for text in told] == pytest.approx(list(axis.get_ticklocs()))
+
+
 def test_curves_of_equal_values_are_all_seen() -> None:
     """The earlier ones are wider, so that each is seen at the sides of those that are drawn over it."""
     plot = Plot("x", "X", "", "y", tuple(Curve(f"c{k}", f"curve {k}") for k in range(4)))

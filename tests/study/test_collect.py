@@ -47,7 +47,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def told(study: Study, *sources: Path) -> list[str]:
-    return [line.rpartition("/")[2] for line in collect(study, sources)]
+    return [looked.line.rpartition("/")[2] for looked in collect(study, sources)]
 
 
 def only(study: Study, *sources: Path) -> str:
@@ -208,8 +208,9 @@ def damage_weights(run: Path) -> None:
 def test_a_run_that_does_not_fit_is_refused(study: Study, run: Path, change: Callable[[Path], Any], said: str) -> None:
     change(run)
     before = content(run)
-    (line,) = collect(study, [run.parent])
-    assert line.startswith(f"{run}: refused: ")
-    assert said in line
+    (looked,) = collect(study, [run.parent])
+    assert looked.line.startswith(f"{run}: refused: ")
+    assert said in looked.line
+    assert not looked.fits
     assert content(run) == before
     assert study.outcome.records == {}

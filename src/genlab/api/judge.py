@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from genlab.data import Dataset
 from genlab.data.memory import Images, name_of
 from genlab.engine.console import note
 from genlab.engine.files import write
-from genlab.errors import GenlabError, Stopped, UsageError
+from genlab.errors import Stopped, UsageError
 from genlab.evaluation import judge, judge_search, judge_trial
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.judge_search import load as load_judge
-from genlab.recipe import files
-from genlab.runs.directory import default_root, list_runs
+from genlab.runs.directory import default_root
+from genlab.runs.earlier import earlier
 from genlab.training.assemble import settle
 
 STEPS, BATCH, EPOCHS = 1500, 128, 5
@@ -62,7 +61,7 @@ def train_judge(
         name, changes, fingerprint = "judge-mnist", {**_fitting(place, train), **changes}, train.fingerprint
     root = Path(runs) if runs else default_root()
     trained = partial(api.train, runs=root, observers=observers, progress=progress)
-    stopped = _stopped(name, changes, seed, root)
+    stopped = earlier(settle(name, changes)[0], seed, ("interrupted", "killed"), root)
     try:
         if stopped is None:
             run = trained(name, seed=seed, overrides=changes)
@@ -76,18 +75,6 @@ def train_judge(
     write(run.path / "judge.safetensors", content)
     kept = None if fingerprint is None else judge_search.keep(place, fingerprint, content)
     return run, judge.from_bytes(content, place), kept
-
-
-def _stopped(name: str, changes: dict[str, Any], seed: int, root: Path) -> Run | None:
-    """The newest run of this judge that was begun and not finished."""
-    wanted, found = settle(name, changes)[0], list[tuple[str, str, Run]]()
-    for directory in list_runs(root):
-        with suppress(GenlabError):
-            run = Run(directory)
-            unlike = [path for path in files.diff(wanted, run.recipe) if not path.startswith(("engine.", "logging."))]
-            if not unlike and run.provenance["seed"] == seed and run.status["state"] in ("interrupted", "killed"):
-                found.append((run.provenance["started"], run.path.name, run))
-    return max(found)[2] if found else None
 
 
 def _fitting(place: str, train: Dataset) -> dict[str, Any]:

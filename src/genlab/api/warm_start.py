@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-from genlab.errors import GenlabError, UsageError, unknown
+from genlab.errors import UsageError, unknown
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
-from genlab.runs.directory import RunDirectory, list_runs
+from genlab.runs.directory import RunDirectory
+from genlab.runs.earlier import earlier, readable
 from genlab.runs.open import OpenRun
 from genlab.training.assemble import assemble, prepare
 from genlab.training.start import Check
@@ -33,7 +33,7 @@ def classifier_of(given: str, check: Check, seed: int, root: Path, train: Train)
         run = OpenRun(RunDirectory.open(given, root).path)
     except UsageError:
         if given not in files.names():
-            known = [run.path.name for run in _readable(root) if _names(run.directory.trained_by())]
+            known = [run.path.name for run in readable(root) if _names(run.trained_by())]
             raise UsageError(
                 f"init_encoder_from: {unknown('run or recipe', given, [*known, 's4-classifier'])} (in {root})"
             ) from None
@@ -50,32 +50,9 @@ def _names(recipe: Recipe) -> bool:
     return FAMILIES[recipe.family].naming is not None
 
 
-def _readable(root: Path) -> list[OpenRun]:
-    """The runs whose recipe and provenance can be read, oldest first."""
-    found = []
-    for run in list_runs(root):
-        with suppress(GenlabError):
-            _ = run.trained_by(), run.status
-            found.append((run.provenance["started"], run.path.name, run.path))
-    return [OpenRun(path) for _, _, path in sorted(found)]
-
-
 def _trained_before(name: str, seed: int, root: Path) -> OpenRun | None:
-    """The newest finished run of a built-in recipe with that seed, in which nothing was changed that matters."""
-
-    def unchanged(run: OpenRun) -> bool:
-        changes = files.diff(files.load(name), run.recipe)
-        return all(path.split(".")[0] in ("engine", "logging") for path in changes)
-
-    fitting = [
-        run
-        for run in _readable(root)
-        if run.recipe.name == name
-        and run.provenance["seed"] == seed
-        and run.status["state"] == "finished"
-        and unchanged(run)
-    ]
-    return fitting[-1] if fitting else None
+    found = earlier(files.load(name), seed, ("finished",), root)
+    return None if found is None else OpenRun(found)
 
 
 def _trained_now(name: str, check: Check, seed: int, root: Path, train: Train) -> OpenRun:

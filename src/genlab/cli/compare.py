@@ -74,6 +74,7 @@ def plot(
     """Draw a logged quantity of one run or more in one figure."""
     from genlab.api import compare as api
     from genlab.engine import files
+    from genlab.report.overlay import AXIS_WORDS
 
     if output is not None:
         files.destination(output, ".png", ".pdf", ".svg", ".csv (the numbers)")
@@ -84,4 +85,4 @@ def plot(
     drawn = api.plot(names, of, against=against, block=block, runs=runs)
     place = output or Path(f"{of}.png")
     drawn.save(place)
-    say(f"{place}: {drawn.title} over {against}. {drawn.caption}")
+    say(f"{place}: {drawn.title} over {AXIS_WORDS[drawn.against]}. {drawn.caption}")

@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 from genlab.cli.options import Json, Runs, whole
 from genlab.engine import console
 from genlab.engine.console import note, say
+from genlab.errors import DataError
 
 if TYPE_CHECKING:
     from genlab.study.execute import Backend, State
@@ -164,9 +165,13 @@ def collect(
     from genlab.study.study import Study
 
     study = Study.at(file, profile=profile, code=code, results=results)
-    for line in gather(study, sources):
-        note(line)
+    fits = []
+    for looked in gather(study, sources):
+        note(looked.line)
+        fits.append(looked.fits)
     _tell(study, study.report(), json)
+    if not any(fits):
+        raise DataError(f"none of these fits {file}: nothing was taken; the lines above say why")
 
 
 @app.command

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from genlab.engine import seals
@@ -55,7 +55,28 @@ def panels(
     """The same with several axes side by side."""
     with matplotlib.rc_context({**RC, "svg.hashsalt": salt}):
         figure = Canvas(figsize=size)
-        yield figure, list(figure.subplots(1, len(widths), width_ratios=list(widths), squeeze=False)[0])
+        found = list(figure.subplots(1, len(widths), width_ratios=list(widths), squeeze=False)[0])
+        for axes in found:
+            axes.yaxis.set_major_formatter(Numbers())
+        yield figure, found
+
+
+class Numbers(Formatter):
+    """Numbers of a linear axis, with as many digits as tell them apart; each has its own power of ten, where they are
+    large or small: matplotlib writes one for all, where a legend begins."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}"
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        there = np.unique(values)
+        exact = np.diff(there).min() / 1000 if len(there) > 1 else 0.0
+        kind = "f" if len(there) and 1e-4 <= np.abs(there).max() < 1e6 else "g"
+        for digits in range(17):
+            told = [f"{value:.{digits}{kind}}" for value in values]
+            if all(abs(float(text) - value) <= exact for text, value in zip(told, values, strict=True)):
+                break
+        return told if kind == "g" else [self.fix_minus(text) for text in told]
 
 
 def legend(axes: Axes, labels: Sequence[str]) -> None:

@@ -65,7 +65,7 @@ class Watch:
         self._pages: dict[str, set[asyncio.Event]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._looks: dict[str, Look] = {}
-        self._messages: dict[tuple[str, int, tuple[int, int]], tuple[tuple[int, int], str]] = {}
+        self._messages: dict[tuple[str, int, tuple[int, int]], asyncio.Task[tuple[tuple[int, int], str]]] = {}
 
     async def serve(self, socket: WebSocket) -> None:
         """Send a page what is new of its run, until it is closed.
@@ -79,18 +79,17 @@ class Watch:
         if name not in self._tasks:
             self._tasks[name] = asyncio.create_task(self._look(name))
         gone = asyncio.create_task(_closed(socket))
+        gone.add_done_callback(lambda _: came.set())
         try:
             while not gone.done():
+                came.clear()
                 seen = self._looks.get(name)
                 if seen is not None and seen.number != number:
                     number = seen.number
                     had, message = await self._message(name, seen, had)
                     await socket.send_text(message)
                     continue
-                came.clear()
-                news = asyncio.create_task(came.wait())
-                await asyncio.wait({gone, news}, return_when=asyncio.FIRST_COMPLETED)
-                news.cancel()
+                await came.wait()
         except (WebSocketDisconnect, RuntimeError):
             pass
         finally:
@@ -145,8 +144,9 @@ class Watch:
         """(which rows a page has then, what it is sent); made once for all pages that have the same rows."""
         key = (name, seen.number, had)
         if key not in self._messages:
-            self._messages[key] = await run_in_threadpool(_made, seen, had)
-        return self._messages[key]
+            self._messages[key] = asyncio.create_task(run_in_threadpool(_made, seen, had))
+        # Whoever else waits for it is not to be disturbed by a page that is closed.
+        return await asyncio.shield(self._messages[key])
 
 
 def _made(seen: Look, had: tuple[int, int]) -> tuple[tuple[int, int], str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,21 @@ Read = Callable[["Study", Path], tuple[Record, bytes]]
 """Returns a record and the run's last sample grid."""
 
 
-def collect(study: Study, sources: Sequence[str | Path]) -> Iterator[str]:
-    """Take in what fits the plan; a line for each thing that was looked at, with the reason where it is refused.
+@dataclass(frozen=True)
+class Looked:
+    """What became of a run, a record or an empty folder.
+
+    Attributes:
+        line: the words, with the reason where it is refused.
+        fits: whether it is in the study now: taken, or there already.
+    """
+
+    line: str
+    fits: bool = False
+
+
+def collect(study: Study, sources: Sequence[str | Path]) -> Iterator[Looked]:
+    """Take in what fits the plan, and tell of each thing that was looked at.
 
     Args:
         sources: runs, record files, or folders that hold any of them.
@@ -45,14 +59,14 @@ def collect(study: Study, sources: Sequence[str | Path]) -> Iterator[str]:
         for source in sources:
             path = Path(source)
             found = 0
-            for line in _of(study, path, known):
+            for looked in _of(study, path, known):
                 found += 1
-                yield line
+                yield looked
             if not found:
-                yield f"{path}: no run and no record in it"
+                yield Looked(f"{path}: no run and no record in it")
 
 
-def _of(study: Study, path: Path, known: dict[Cell, Record]) -> Iterator[str]:
+def _of(study: Study, path: Path, known: dict[Cell, Record]) -> Iterator[Looked]:
     files = [path] if path.is_file() else sorted(path.rglob("*-seed*.json"))
     for file in files:
         yield _take(study, known, file, _from_record)
@@ -61,25 +75,25 @@ def _of(study: Study, path: Path, known: dict[Cell, Record]) -> Iterator[str]:
             yield _take(study, known, run, _from_run)
 
 
-def _take(study: Study, known: dict[Cell, Record], path: Path, read: Read) -> str:
-    """Take one in; returns what became of it."""
+def _take(study: Study, known: dict[Cell, Record], path: Path, read: Read) -> Looked:
+    """Take one in, where it fits."""
     try:
         record, picture = read(study, path)
         cell = _fits(study, record, known)
         if cell in known:
             same = "the same run" if known[cell].content == record.content else "another run of it"
-            return f"{path}: not taken again: {cell.arm}, seed {cell.seed} is there already ({same})"
+            return Looked(f"{path}: not taken again: {cell.arm}, seed {cell.seed} is there already ({same})", fits=True)
         if (copy := _copy_of(record, known)) is not None:
-            return f"{path}: refused: a copy of {copy.arm}, seed {copy.seed}: equal weights from another seed"
+            return Looked(f"{path}: refused: a copy of {copy.arm}, seed {copy.seed}: equal weights from another seed")
     except GenlabError as error:
         first = str(error).splitlines()[0]
-        return f"{path}: refused: {first.removeprefix(f'{path}: ').removeprefix(f'{path}{os.sep}')}"
+        return Looked(f"{path}: refused: {first.removeprefix(f'{path}: ').removeprefix(f'{path}{os.sep}')}")
     write_record(study.folder.record_path(cell), record)
     if picture:
         write(study.folder.sample_path(cell), picture)
     study.folder.note("collected", cell, source=path.name)
     known[cell] = record
-    return f"{path}: taken as {cell.arm}, seed {cell.seed}"
+    return Looked(f"{path}: taken as {cell.arm}, seed {cell.seed}", fits=True)
 
 
 def _from_record(study: Study, path: Path) -> tuple[Record, bytes]:

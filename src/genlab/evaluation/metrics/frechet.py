@@ -14,7 +14,8 @@ def frechet_distance(real: NDArray[Any], fake: NDArray[Any]) -> float:
     """|m_r - m_f|^2 + tr(S_r + S_f - 2 (S_r S_f)^(1/2)) of features (N, d), covariances with N - 1.
 
     Squared Wasserstein-2 distance of the two normal distributions (Dowson and Landau 1982; as a metric of generators
-    Heusel et al. 2017). 0 and larger, in squared units of the features. Symmetric. Biased upwards, by about 1/N.
+    Heusel et al. 2017). 0 and larger, in squared units of the features. Symmetric. Biased upwards, by about
+    1/N; with N <= d the covariances are singular and the bias is as large as the number: only equal N can be compared.
     """
     (mean_r, covariance_r), (mean_f, covariance_f) = moments(real), moments(fake)
     if mean_r.shape != mean_f.shape:

@@ -1,0 +1,34 @@
+"""Runs that are there already: an earlier training of a recipe, to take in place of a new one or to go on with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+from genlab.errors import GenlabError
+from genlab.recipe import Recipe, files
+from genlab.runs.directory import RunDirectory, list_runs
+
+WITHOUT_EFFECT = ("engine", "logging")
+"""Sections of a recipe in which runs of the same training may differ."""
+
+
+def readable(root: Path) -> list[RunDirectory]:
+    """The runs in a folder whose recipe, provenance and status can be read, oldest first."""
+    found = []
+    for run in list_runs(root):
+        with suppress(GenlabError):
+            _ = run.trained_by(), run.status
+            found.append((run.provenance["started"], run.path.name, run))
+    return [run for *_, run in sorted(found, key=lambda each: each[:2])]
+
+
+def earlier(recipe: Recipe, seed: int, states: Collection[str], root: Path) -> RunDirectory | None:
+    """The newest run of a complete recipe with a seed that is in one of these states; it may have been computed or
+    logged in another way."""
+    for run in reversed(readable(root)):
+        changed = {path.split(".")[0] for path in files.diff(recipe, run.trained_by())}
+        if changed <= set(WITHOUT_EFFECT) and run.provenance["seed"] == seed and run.status["state"] in states:
+            return run
+    return None
