@@ -11,7 +11,7 @@ help:                               ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
 		printf '%-11s %s\n' "$$name" "$$words"; done
 
-.PHONY: help demo test slow imitation imitated faults quality diagnosis findings remedies throughput speedrun waiting watching studio studies importing quick bench check lint docs format clean
+.PHONY: help demo test slow imitation imitated faults quality independent diagnosis findings remedies throughput speedrun waiting watching studio studies importing quick bench check lint docs format clean
 
 demo: $(VENV)/core.stamp            ## train quick-mnist for a minute and open its report
 	@$(BIN)/genlab train quick-mnist --minutes 1
@@ -43,6 +43,9 @@ faults: $(VENV)/dev.stamp           ## a thousand kills and all else that may go
 
 quality: $(VENV)/core.stamp         ## how good the recipes are, over seeds; an hour, into benchmarks/records
 	$(BIN)/python benchmarks/quality.py
+
+independent: $(VENV)/core.stamp     ## the quick recipes by a judge on which nothing was tuned; half an hour, into benchmarks/records
+	$(BIN)/python benchmarks/independent.py
 
 diagnosis: $(VENV)/core.stamp       ## the labelled set of failing and healthy trainings; hours, resumable, into benchmarks/records/diagnosis
 	$(BIN)/python benchmarks/diagnosis.py

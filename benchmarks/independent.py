@@ -1,0 +1,134 @@
+"""Whether a judge on which nothing was tuned sees the same progress: `make independent`, half an hour.
+
+The quick recipes were chosen by the judges in the package. Here they are trained as they were before that choice and as
+they are now, with fresh seeds, and ranked by those judges and by others: convolutions of stride 2 instead of a VGG's
+pooling, 1,024 features instead of 64, plain training images, another optimiser, another seed. Each row goes to
+records/independent.json as soon as it is measured; with --runs a benchmark that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import genlab
+from genlab.api.judge import train_judge
+from genlab.api.run import Run
+from genlab.bench.timing import mean_interval
+from genlab.evaluation.statistics import difference
+from genlab.runs import provenance
+from genlab.runs.directory import list_runs
+
+RECORD = Path(__file__).parent / "records" / "independent.json"
+SEEDS = range(201, 205)
+SEED_OF_JUDGE = 4242
+DATA = {"quick-mnist": "mnist", "quick-fashion": "fashion-mnist", "quick-mnist-unconditional": "mnist"}
+BEFORE: dict[str, Any] = {
+    "networks.generator.ngf": 32,
+    "networks.discriminator.ndf": 32,
+    "networks.discriminator.minibatch_stddev": None,
+    "budget.epochs": 2,
+}
+"""What each recipe had before; the conditional ones heard z and class by branches and named no classes."""
+WITH_CLASSES = {"networks.generator.conditioning": "branches", "objective.classification": None}
+WITHOUT = {
+    "networks.generator.init": "normal-0.02",
+    "objective.sigma": 0.05,
+    "optimisers.generator.lr": 0.003,
+    "optimisers.discriminator.lr": 0.003,
+}
+JUDGE: dict[str, Any] = {
+    "data.size": 32,
+    "augmentation": None,
+    "networks.classifier": {"kind": "cnn", "ndf": 16, "base": 4},
+    "objective.label_smoothing": 0.1,
+    "optimiser.name": "adam",
+    "optimiser.lr": 0.002,
+    "optimiser.weight_decay": 0.0,
+    "budget.epochs": 6,
+}
+KEPT = ("frechet_distance", "recall", "precision", "requested_class_accuracy")
+
+
+def finished(root: Path, name: str) -> Run | None:
+    """The run of that name, if an earlier call has finished it."""
+    found = [run for run in list_runs(root) if run.path.name == name and run.status["state"] == "finished"]
+    return Run(found[0]) if found else None
+
+
+def judge_of(data: str, root: Path) -> Run:
+    """The run of another judge of a dataset."""
+    run, *_ = train_judge(data, seed=SEED_OF_JUDGE, runs=root / f"judge-{data}", overrides=JUDGE)
+    return run
+
+
+def trained(recipe: str, when: str, seed: int, root: Path) -> Run:
+    name = f"{recipe}-{when}-seed{seed}"
+    changes = {"logging.evaluation": "none", "logging.tensorboard": False}
+    if when == "before":
+        changes |= BEFORE | (WITHOUT if recipe.endswith("unconditional") else WITH_CLASSES)
+    return finished(root, name) or genlab.train(
+        recipe, seed=seed, overrides=changes, runs=root, name=name, report=False, progress=False
+    )
+
+
+def measured(run: Run, judge: Run | None) -> dict[str, Any]:
+    """By the judge in the package, or by another one."""
+    record = genlab.evaluate(run, judge=None if judge is None else judge.path, progress=False).record
+    metrics = record["metrics"]
+    distance = metrics["frechet_distance"]
+    return {name: metrics[name]["value"] for name in KEPT} | {"distance": distance["value"] / distance["floor"]}
+
+
+def of_recipe(recipe: str, root: Path) -> dict[str, Any]:
+    """Both versions of a recipe by both judges."""
+    other = judge_of(DATA[recipe], root)
+    rows: list[dict[str, Any]] = []
+    for seed in SEEDS:
+        for when in ("before", "now"):
+            run = trained(recipe, when, seed, root)
+            found = {"package": measured(run, None), "independent": measured(run, other)}
+            rows.append({"when": when, "seed": seed, "seconds": run.seconds, **found})
+            print(recipe, json.dumps(rows[-1]), flush=True)
+    summary: dict[str, Any] = {}
+    for judge in ("package", "independent"):
+        ratios = {when: [row[judge]["distance"] for row in rows if row["when"] == when] for when in ("before", "now")}
+        means = {when: mean_interval(values) for when, values in ratios.items()}
+        summary[judge] = {
+            **{when: {"mean": mean, "interval": interval} for when, (mean, interval) in means.items()},
+            "now_is_better": max(ratios["now"]) < min(ratios["before"]),
+            "p": round(difference(ratios["now"], ratios["before"]).p, 4),
+        }
+    return {
+        "judge_accuracy": other.metrics()[-1]["test_accuracy"],
+        "summary": summary,
+        "runs": rows,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="*", choices=[[], *DATA], help="(default: all)")
+    parser.add_argument("--runs", type=Path, help="folder of the runs, to go on in")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        for recipe in options.recipes or DATA:
+            began = time.monotonic()
+            found = of_recipe(recipe, options.runs or Path(place))
+            known = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
+            known[recipe] = {
+                **found,
+                "date": time.strftime("%Y-%m-%d"),
+                "minutes": round((time.monotonic() - began) / 60, 1),
+                "machine": provenance.machine_of(genlab.load_recipe(recipe)),
+                "versions": provenance.versions(),
+            }
+            RECORD.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
