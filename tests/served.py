@@ -135,3 +135,12 @@ def make_runs(root: Path, digits: Path, finished: Run) -> Path:
     for cell in designed.cells:
         leave(folder, designed, cell, value=0.5)
     return root
+
+
+def state_of(folder: Path) -> dict[str, tuple[int, int]]:
+    """Each file and folder, with its size and the time of its last change."""
+    found = {}
+    for path in [folder, *folder.rglob("*")]:
+        facts = path.lstat()
+        found[str(path)] = (facts.st_size, facts.st_mtime_ns)
+    return found
