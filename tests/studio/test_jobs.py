@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import sys
 import time
 from pathlib import Path
@@ -14,8 +15,12 @@ import pytest
 
 from conftest import SMALL
 from genlab.api.run import Run
+from genlab.cli import main
+from genlab.engine import console
 from genlab.errors import UsageError
-from genlab.studio.jobs import started
+from genlab.studio import server
+from genlab.studio.jobs import Jobs, started
+from genlab.studio.state import Studio
 from genlab.training.minutes import REACHED
 from served import Served, until
 
@@ -144,3 +149,32 @@ def test_jobs_have_an_end(tmp_path: Path) -> None:
     jobs.stop("run-3")
     assert len(jobs.listing()) == WAITING - 1
     assert not (tmp_path / ".studio").exists()
+
+
+def test_a_studio_that_ends_says_what_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C is its proper end. While it answers, no clock runs in its terminal: the pages show what is going on."""
+    jobs: list[Jobs] = []
+
+    def answers(studio: Studio, opened: socket.socket, token: str) -> None:
+        opened.close()
+        studio.jobs._command = (sys.executable, "-c", "import time; time.sleep(60)")
+        for name in ("first", "second"):
+            studio.jobs.start(name, [])
+        jobs.append(studio.jobs)
+        assert console._status._held
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "serve", answers)
+    main.main(["studio", "--port", "0", "--no-browser", "--runs", str(tmp_path)])
+    jobs[0]._children["first"].kill()
+    jobs[0]._children["first"].wait()
+    said = capsys.readouterr()
+    assert said.out.startswith("studio: http://127.0.0.1:")
+    assert said.err.splitlines() == [
+        "Ctrl-C ends the studio; trainings go on.",
+        "The studio has ended.",
+        "Training goes on: first. The next studio finds it again.",
+        "Not begun: second.",
+    ]

@@ -13,7 +13,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from genlab.cli.options import Runs, whole
-from genlab.engine.console import note, say
+from genlab.engine.console import held, note, say
 from genlab.errors import UsageError
 
 NEEDED = ("orjson", "starlette", "uvicorn", "websockets")
@@ -52,4 +52,12 @@ def studio(
         with suppress(webbrowser.Error):
             webbrowser.open(address)
     here = Path.cwd()
-    server.serve(Studio(root, shipped(), (here, here / "studies")), opened, token)
+    made = Studio(root, shipped(), (here, here / "studies"))
+    with held(), suppress(KeyboardInterrupt):  # What is going on, its pages show.
+        server.serve(made, opened, token)
+    going, waiting = made.jobs.left()
+    note("The studio has ended.")
+    if going:
+        note(f"Training goes on: {', '.join(going)}. The next studio finds it again.")
+    if waiting:
+        note(f"Not begun: {', '.join(waiting)}.")

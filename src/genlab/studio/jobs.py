@@ -97,6 +97,11 @@ class Jobs:
             failed = [{"run": name, "state": "failed", "why": why} for name, why in self._failed.items()]
         return [*running, *waiting, *failed]
 
+    def left(self) -> tuple[list[str], list[str]]:
+        """What goes on when the studio ends, and what will not have begun."""
+        with self._lock:
+            return list(self._running()), [name for name, _ in self._waiting]
+
     def log(self, name: str) -> list[str]:
         """The last lines that a training said."""
         with suppress(OSError), self._file(name, "log").open("rb") as file:

@@ -268,7 +268,7 @@ export async function view(stage, go) {
     tools,
     h("div", { class: "split" },
       h("div", { class: "stay" }, steps().length || told.family !== "classifier" ? [h("div", { class: "scrub" }, play, slider, shown), h("figure", {}, frame, caption)] : "", classes),
-      h("div", { class: "first" }, findings, h("h2", {}, "Curves"), h("p", { class: "small soft" }, "Drag over a chart to look closer, double-click to see all, click to go to that step."), curves)),
+      h("div", { class: "first" }, findings, h("h2", {}, "Curves"), h("p", { class: "small soft to-hand" }, "Drag over a chart to look closer, double-click to see all, click to go to that step."), curves)),
     bottom, log);
   facts();
   status();
