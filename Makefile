@@ -11,7 +11,7 @@ help:                               ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do \
 		printf '%-11s %s\n' "$$name" "$$words"; done
 
-.PHONY: help demo test slow imitation imitated faults quality independent diagnosis findings remedies throughput speedrun waiting watching studio studies importing quick bench check lint docs format clean
+.PHONY: help demo test slow imitation imitated faults quality independent diagnosis findings remedies throughput speedrun waiting watching studio studies figures importing quick bench check lint docs format clean
 
 demo: $(VENV)/core.stamp            ## train quick-mnist for a minute and open its report
 	@$(BIN)/genlab train quick-mnist --minutes 1
@@ -58,6 +58,9 @@ remedies: $(VENV)/core.stamp        ## what the diagnosis proposes against six f
 
 studies: $(VENV)/core.stamp         ## the studies of the five reports: says that all is there, or trains what is missing; then their pages
 	$(BIN)/python studies/reports/run.py
+
+figures: $(VENV)/core.stamp         ## the figures of the five reports in their own layouts; two hours, resumable, into docs/reports
+	$(BIN)/python studies/reports/figures.py
 
 throughput: $(VENV)/core.stamp      ## steps beside the reports' own way; ten minutes of an idle machine, into benchmarks/records
 	$(BIN)/python benchmarks/throughput.py
