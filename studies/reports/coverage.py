@@ -1,4 +1,4 @@
-"""What shows each item of the five reports, and what was decided: COVERAGE.md, and the tables of docs/reports.md.
+"""What shows each item of the five reports, and what was decided: COVERAGE.md, and the lists of docs/reports.md.
 
 `python studies/reports/coverage.py` writes both from items.yaml, the study files, checks.py and the committed results;
 a test holds them to that. A study or check settles an item by naming it in its source, as in "report S2 (S2.19)".
@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from genlab.study import design, sentences
+from genlab.study.claims import Verdict
 from genlab.study.folder import Folder
 from genlab.study.outcome import Outcome, outcome
 from genlab.study.plan import plan
@@ -38,7 +39,8 @@ class Settled:
         items: that it is about.
         where: a study and its claim, or a check.
         answer: with the share of the budget, where that is not the whole; "not run yet" before there are numbers.
-        numbers: a sentence.
+        numbers: the evidence, in a line.
+        runs: of the study, "5 of 20"; empty for a check.
     """
 
     items: tuple[str, ...]
@@ -46,6 +48,7 @@ class Settled:
     says: str
     answer: str
     numbers: str
+    runs: str = ""
 
     @property
     def short(self) -> str:
@@ -84,19 +87,32 @@ def settled() -> Iterator[Settled]:
                 f"{found.plan.title}: {name}",
                 claim.says,
                 sentences.verdict_line(verdict) if known else WAITING,
-                sentences.sentence(claim, verdict, what) if known else "",
+                evidence(claim, verdict, what) if known else "",
+                f"{len(found.plan.cells) - len(found.missing)} of {len(found.plan.cells)}",
             )
     record = STUDIES / "results" / "checks.json"
     checks = json.loads(record.read_text("utf-8"))["checks"] if record.exists() else {}
     for name, check in checks.items():
-        numbers = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in check["numbers"].items())
-        yield Settled(
-            tuple(check["items"]), f"checks.py: {name}", check["says"], check["answer"], _short(check, numbers)
-        )
+        yield Settled(tuple(check["items"]), f"checks.py: {name}", check["says"], check["answer"], check["right"])
 
 
-def _short(check: dict[str, Any], numbers: str) -> str:
-    return f"{check['right']} ({numbers})" if len(numbers) < 400 else check["right"]
+def evidence(claim: Any, verdict: Verdict, what: str) -> str:
+    """Means, difference with its interval, seeds, and the p that decides; the study's page has the whole sentence."""
+    number, (test, *more) = sentences.number, verdict.tests
+    if claim.kind == "fact" or more:
+        return sentences.sentence(claim, verdict, what)
+    means = ", ".join(f"{arm} {number(mean)}" for arm, mean in zip(test.arms, test.means, strict=True))
+    said = [f"{what}: {means}" + (f" against {number(claim.value)}" if claim.kind == "one arm" else "")]
+    if test.interval is not None and test.level is not None:
+        ends = ", ".join(map(number, test.interval))
+        said.append(f"difference {number(test.difference)} [{ends}] ({sentences.percent(test.level)})")
+    if claim.kind == "trend" and test.effect is not None:
+        said.append(f"direction {test.effect:+.2f} of -1 to 1")
+    said.append(f"{test.n[0]} seeds{' each' if len(test.n) > 1 else ''}")
+    said.append(f"p = {sentences.p_value(test.corrected)}")
+    if test.equivalent_corrected is not None and test.answer == "equivalent":
+        said.append(f"of equivalence p = {sentences.p_value(test.equivalent_corrected)}")
+    return "; ".join(said) + "."
 
 
 def coverage() -> str:
@@ -128,17 +144,27 @@ def _linked(shown: str) -> str:
 
 
 def verdicts(report: str) -> str:
-    """The table of a report for docs/reports.md."""
-    about = items()
-    lines = ["| item | claim | verdict | evidence |", "|---|---|---|---|"]
+    """What docs/reports.md says of a report's claims: a table of what is decided, then what waits for its study."""
+    about, decided, waiting = items(), [], dict[tuple[str, str], list[str]]()
     for each in settled():
         mine = [name for name in each.items if name in about and name.startswith(f"{report}.")]
-        if mine:
-            others = [name for name in each.items if name.startswith("D")]
-            where = each.where.split(":")[0]
-            file = "reports/checks.py" if where == "checks.py" else f"{where.removesuffix('-' + LAB)}.yaml"
-            link = f"[{each.where}](../studies/{file})"
-            lines.append(f"| {', '.join([*mine, *others])} | {each.says} | **{each.answer}** | {each.numbers} {link} |")
+        if not mine:
+            continue
+        names = ", ".join([*mine, *(name for name in each.items if name.startswith("D"))])
+        study, _, name = each.where.partition(": ")
+        if each.answer == WAITING:
+            waiting.setdefault((study, each.runs), []).append(f"{each.says.removesuffix('.')} ({names})")
+            continue
+        shown = f"[{study}: {name}](../studies/results/{study})"
+        if study == "checks.py":
+            shown = f"`python studies/reports/checks.py {name}`"
+        decided.append(f"| {names} | {each.says} | **{each.answer}** | {each.numbers} {shown} |")
+    lines = ["| item | claim | verdict | evidence |", "|---|---|---|---|", *decided]
+    if waiting:
+        lines += ["", f"Not decided yet, {sum(map(len, waiting.values()))} claims of this report:", ""]
+    for (study, runs), claims in waiting.items():
+        file = f"../studies/{study.removesuffix('-' + LAB)}.yaml"
+        lines.append(f"- [{study}]({file}), {runs} runs there: {'; '.join(claims)}.")
     return "\n".join(lines)
 
 

@@ -162,6 +162,21 @@ WHAT = "loss_g_mean (mean from 50 % to 100 % of the training)"
 
 
 @pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (2_212_800, "2,212,800"),
+        (-0.0, "0"),
+        (0.12345, "0.123"),
+        (1234.5, "1,234"),
+        (0.0001234, "0.00012"),
+        (123456.7, "1.2e+05"),
+    ],
+)
+def test_numbers_have_the_digits_that_mean_something(value: float, told: str) -> None:
+    assert sentences.number(value) == told
+
+
+@pytest.mark.parametrize(
     ("claim", "values", "said"),
     [
         (DIFFERENCE, FAR, f"fast has a lower {WHAT} than slow: 1.15 and 5.15 on average, difference -4 ("),
@@ -179,6 +194,11 @@ WHAT = "loss_g_mean (mean from 50 % to 100 % of the training)"
         ),
         ({"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"}, BACK, "is falling (direction -1.00"),
         ({"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"}, NEAR, "shows no trend (direction"),
+        (
+            {"kind": "fact", "arms": ["fast"], "value": 1.1, "expect": "higher"},
+            FAR,
+            f"The {WHAT} of fast is not on the same side of 1.1 in all 4 seeds: 1 to 1.3, 1.15 on average.",
+        ),
         ({"kind": "ranking", "arm": "fast", "expect": "lowest"}, FAR, f"fast has a lower {WHAT} than third: 1.18 and"),
     ],
 )

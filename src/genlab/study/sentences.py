@@ -68,10 +68,11 @@ def _when(column: Column) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits that mean something."""
+    """Three digits that mean something; a whole number has all of its own."""
     if value is None or not math.isfinite(value):
         return "-" if value is None else ("infinite" if value > 0 else "-infinite")
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
+    value += 0.0  # No zero has a sign.
+    if value == 0 or 1e-3 <= abs(value) < 1e5 or (value == round(value) and abs(value) < 1e12):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return f"{value:.2g}"
 
@@ -171,9 +172,10 @@ def _fact_told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
     if claim.value is not None:
         way = {"equal": "is", "higher": "is higher than", "lower": "is lower than"}.get(test.answer)
         if way is None:
+            found = verdict.values[claim.arms[0]].values()
             return (
                 f"The {what} of {claim.arms[0]} is not on the same side of {number(claim.value)} {seeds}: "
-                f"{number(test.means[0])} on average."
+                f"{number(min(found))} to {number(max(found))}, {number(test.means[0])} on average."
             )
         mean = "" if test.means[0] == claim.value else f": {number(test.means[0])} on average"
         near = f", to within {number(claim.tolerance)}," if claim.tolerance and test.answer == "equal" else ""
