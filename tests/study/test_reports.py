@@ -118,3 +118,25 @@ def test_a_check_still_finds_its_numbers(name: str) -> None:
     assert found["answer"] == checks.CHECKS[name].answer
     for key, value in found["numbers"].items():
         assert numbers[key] == pytest.approx(value, rel=0.05, abs=1e-9), key
+
+
+def test_every_figure_is_shown_with_its_command() -> None:
+    figures = script("figures")
+    page = (STUDIES.parent / "docs" / "reports.md").read_text("utf-8")
+    made = json.loads((figures.PLACE / "figures.json").read_text("utf-8"))
+    assert made.keys() <= figures.FIGURES.keys()
+    assert {path.stem for path in figures.PLACE.glob("*.png")} == made.keys()
+    for name, record in made.items():
+        assert f"](reports/{name}.png)" in page
+        assert f"`{record['command']}`" in page
+        tokens, _ = fields.take(shlex.split(record["command"])[1:])
+        main.app.parse_args(tokens, exit_on_error=False, print_error=False)
+        for asked, told in zip(figures.FIGURES[name][0], record["trainings"], strict=True):
+            assert (asked.recipe, asked.epochs, asked.seed) == (told["recipe"], told["epochs"], told["seed"])
+
+
+def test_every_training_of_a_figure_can_be_made() -> None:
+    figures = script("figures")
+    for trainings, _ in figures.FIGURES.values():
+        for asked in trainings:
+            files.load(asked.recipe, {"budget.epochs": asked.epochs, **dict(asked.changes)})
