@@ -68,9 +68,9 @@ def check(items: str, says: str, right: str, answer: str) -> Callable[[Callable[
 @check(
     "S1.9 S1.10 D5",
     "Weight decays of 1e-12 and 1e-10 keep the weights from collapsing.",
-    "They change no weight by more than its rounding: after one step by 1.3e-8 at most, where the rounding of the "
-    "largest is 1.2e-7. Later the two trainings part (0.015 after 100 steps), as they do when a single weight is moved "
-    "by its last bit (0.014): a GAN amplifies any difference, whatever it comes from.",
+    "After one step no weight differs by more than 1.3e-8, where the largest is 1: a few last bits of a small weight. "
+    "Later the two trainings part (0.015 after 100 steps), as they do when a single weight is moved by its last bit "
+    "(0.014): a GAN amplifies any difference, whatever it comes from.",
     "does not hold",
 )
 def weight_decay() -> tuple[dict[str, Any], bool]:

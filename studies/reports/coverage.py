@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ PAGE = STUDIES.parent / "docs" / "reports.md"
 BEGIN, END = "<!-- verdicts of {} -->", "<!-- end of verdicts -->"
 ITEM = re.compile(r"\bS\d\.\d+\b|\bD\d+\b")
 WAITING = "not run yet"
+ANSWERS = ("holds", "does not hold", "cannot be decided here", WAITING)
 LAB = "lab"
 """The profile that is committed where a study's whole length is not."""
 
@@ -87,7 +89,7 @@ def settled() -> Iterator[Settled]:
                 f"{found.plan.title}: {name}",
                 claim.says,
                 sentences.verdict_line(verdict) if known else WAITING,
-                evidence(claim, verdict, what) if known else "",
+                f"{evidence(claim, verdict, what)} {claim.looks}".strip() if known else "",
                 f"{len(found.plan.cells) - len(found.missing)} of {len(found.plan.cells)}",
             )
     record = STUDIES / "results" / "checks.json"
@@ -144,13 +146,17 @@ def _linked(shown: str) -> str:
 
 
 def verdicts(report: str) -> str:
-    """What docs/reports.md says of a report's claims: a table of what is decided, then what waits for its study."""
+    """What docs/reports.md says of a report's claims, or ("D") of those that only doubts about them raise: a table of
+    what is decided, then what waits for its study."""
     about, decided, waiting = items(), [], dict[tuple[str, str], list[str]]()
+    answers = Counter[str]()
     for each in settled():
+        doubts = [name for name in each.items if name.startswith("D")]
         mine = [name for name in each.items if name in about and name.startswith(f"{report}.")]
-        if not mine:
+        if not mine and not (report == "D" and doubts == list(each.items)):
             continue
-        names = ", ".join([*mine, *(name for name in each.items if name.startswith("D"))])
+        names = ", ".join([*mine, *doubts])
+        answers[each.short] += 1
         study, _, name = each.where.partition(": ")
         if each.answer == WAITING:
             waiting.setdefault((study, each.runs), []).append(f"{each.says.removesuffix('.')} ({names})")
@@ -159,9 +165,12 @@ def verdicts(report: str) -> str:
         if study == "checks.py":
             shown = f"`python studies/reports/checks.py {name}`"
         decided.append(f"| {names} | {each.says} | **{each.answer}** | {each.numbers} {shown} |")
-    lines = ["| item | claim | verdict | evidence |", "|---|---|---|---|", *decided]
+    counted = "; ".join(f"{answer}: {answers[answer]}" for answer in ANSWERS if answers[answer])
+    lines = [f"{answers.total()} claims. {counted[:1].upper()}{counted[1:]}.", ""]
+    if decided:
+        lines += ["| item | claim | verdict | evidence |", "|---|---|---|---|", *decided]
     if waiting:
-        lines += ["", f"Not decided yet, {sum(map(len, waiting.values()))} claims of this report:", ""]
+        lines += ["", "Not decided yet:", ""]
     for (study, runs), claims in waiting.items():
         file = f"../studies/{study.removesuffix('-' + LAB)}.yaml"
         lines.append(f"- [{study}]({file}), {runs} runs there: {'; '.join(claims)}.")
@@ -180,7 +189,7 @@ def page(text: str) -> str:
     head, rest = text.split("<!-- standing -->", 1)
     end = "<!-- end of standing -->"
     text = f"{head}<!-- standing -->\n\n{standing()}\n\n{end}{rest.split(end, 1)[1]}"
-    for report in ("S0", "S1", "S2", "S3", "S4"):
+    for report in ("S0", "S1", "S2", "S3", "S4", "D"):
         begin = BEGIN.format(report)
         head, rest = text.split(begin, 1)
         text = f"{head}{begin}\n\n{verdicts(report)}\n\n{END}{rest.split(END, 1)[1]}"
