@@ -19,9 +19,9 @@ import genlab
 from genlab.api.judge import train_judge
 from genlab.api.run import Run
 from genlab.bench.timing import mean_interval
+from genlab.errors import UsageError
 from genlab.evaluation.statistics import difference
 from genlab.runs import provenance
-from genlab.runs.directory import list_runs
 
 RECORD = Path(__file__).parent / "records" / "independent.json"
 SEEDS = range(201, 204)
@@ -53,12 +53,6 @@ JUDGE: dict[str, Any] = {
 KEPT = ("frechet_distance", "recall", "precision", "requested_class_accuracy")
 
 
-def finished(root: Path, name: str) -> Run | None:
-    """The run of that name, if an earlier call has finished it."""
-    found = [run for run in list_runs(root) if run.path.name == name and run.status["state"] == "finished"]
-    return Run(found[0]) if found else None
-
-
 def judge_of(data: str, root: Path) -> Run:
     """The run of another judge of a dataset."""
     run, *_ = train_judge(data, seed=SEED_OF_JUDGE, runs=root / f"judge-{data}", overrides=JUDGE)
@@ -70,9 +64,11 @@ def trained(recipe: str, when: str, seed: int, root: Path) -> Run:
     changes = {"logging.evaluation": "none", "logging.tensorboard": False}
     if when == "before":
         changes |= BEFORE | (WITHOUT if recipe.endswith("unconditional") else WITH_CLASSES)
-    return finished(root, name) or genlab.train(
-        recipe, seed=seed, overrides=changes, runs=root, name=name, report=False, progress=False
-    )
+    try:
+        run = Run.at(name, root)
+    except UsageError:
+        return genlab.train(recipe, seed=seed, overrides=changes, runs=root, name=name, report=False, progress=False)
+    return run if run.status["state"] == "finished" else genlab.train(resume=run.path, report=False, progress=False)
 
 
 def measured(run: Run, judge: Run | None) -> dict[str, Any]:
