@@ -2,8 +2,8 @@
 
 The quick recipes were chosen by the judges in the package. Here they are trained as they were before that choice and as
 they are now, with fresh seeds, and ranked by those judges and by others: convolutions of stride 2 instead of a VGG's
-pooling, 1,568 features instead of 64, plain training images, another optimiser, another seed. Each row goes to
-records/independent.json as soon as it is measured; with --runs a benchmark that was stopped goes on.
+pooling, 1,568 features instead of 64, plain training images, another optimiser, another seed. Each recipe goes to
+records/independent.json when it is measured; with --runs DIR the trainings of a benchmark that was stopped are kept.
 """
 
 from __future__ import annotations
