@@ -168,13 +168,14 @@ def _ps(test: Tested, verdict: Verdict) -> str:
 
 
 def _fact_told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
-    seeds = f"in all {test.n[0]} seeds" if test.n[0] > 1 else "in the one seed"
+    seeds = {1: "in the one seed", 2: "in both seeds"}.get(test.n[0], f"in all {test.n[0]} seeds")
     if claim.value is not None:
         way = {"equal": "is", "higher": "is higher than", "lower": "is lower than"}.get(test.answer)
         if way is None:
             found = verdict.values[claim.arms[0]].values()
+            above = sum(value > claim.value for value in found)
             return (
-                f"The {what} of {claim.arms[0]} is not on the same side of {number(claim.value)} {seeds}: "
+                f"The {what} of {claim.arms[0]} is above {number(claim.value)} in {above} of {len(found)} seeds: "
                 f"{number(min(found))} to {number(max(found))}, {number(test.means[0])} on average."
             )
         mean = "" if test.means[0] == claim.value else f": {number(test.means[0])} on average"
@@ -188,7 +189,7 @@ def _fact_told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
         return f"The {what} is equal for {claim.arms[0]} and {claim.arms[1]} {seeds}: {a}."
     if test.answer == "unequal":
         return (
-            f"Which of {claim.arms[0]} and {claim.arms[1]} has the higher {what} is not the same {seeds}: {a} and {b} "
-            "on average."
+            f"Which of {claim.arms[0]} and {claim.arms[1]} has the higher {what} depends on the seed: {a} and {b} on "
+            "average."
         )
     return f"The {what} is {test.answer} for {claim.arms[0]} than for {claim.arms[1]} {seeds}: {a} and {b} on average."
