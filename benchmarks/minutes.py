@@ -4,6 +4,9 @@ Each recipe is trained for a minute with five fresh seeds, on an otherwise idle 
 against the test split. Then a training each of half a minute and of two minutes is timed (and of twenty with --long).
 Training seconds are those of the run, without its evaluations. Each recipe's row is written when it is done, so that a
 stopped benchmark goes on with --only. Takes half an hour of an idle machine without bfloat16, and less with it.
+
+`--teraops T` trains for that many operations instead of a minute: what a machine of which only that is known would
+reach. No clock counts then, so the machine need not be idle, and may imitate the other one (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -21,7 +24,11 @@ from genlab.api.run import Run
 from genlab.bench.timing import mean_interval, peak_gflops
 from genlab.engine import threads
 from genlab.recipe import files
+from genlab.recipe.schedule import Schedule
 from genlab.runs import provenance
+from genlab.training.assemble import settle, used_by
+from genlab.training.minutes import rung, width
+from genlab.training.minutes import timed as time_steps
 
 RECORD = Path(__file__).parent / "records" / "minutes.json"
 RECIPES = ("quick-mnist", "quick-fashion", "quick-mnist-unconditional")
@@ -32,11 +39,22 @@ TIMES = (0.5, 2.0)
 KEPT = ("frechet_distance", "recall", "precision", "requested_class_accuracy")
 
 
+CHEAPEST = 16
+"""The channels with which such a recipe learns most from the same operations."""
+QUIET: dict[str, Any] = {"logging.evaluation": "none", "logging.tensorboard": False}
+
+
 def trained(recipe: str, minutes: float, seed: int, folder: Path) -> Run:
-    changes = {"logging.evaluation": "none", "logging.tensorboard": False}
-    return genlab.train(
-        recipe, minutes=minutes, seed=seed, overrides=changes, runs=folder, report=False, progress=False
-    )
+    return genlab.train(recipe, minutes=minutes, seed=seed, overrides=QUIET, runs=folder, report=False, progress=False)
+
+
+def of_operations(recipe: str, teraops: float) -> dict[str, Any]:
+    """The overrides of a recipe for so many operations, with few channels and float32."""
+    changes = {**QUIET, **width(CHEAPEST), "engine.precision": "float32"}
+    settled, whole = settle(recipe, changes)
+    adds = time_steps(settled, used_by(settled, whole), least=0.0).multiply_adds
+    steps, epoch = rung(teraops * 1e12 / adds), Schedule.of(settled, len(whole)).steps_per_epoch
+    return {**changes, "budget.epochs": -(-steps // epoch), "budget.max_steps": steps}
 
 
 def timed(run: Run) -> dict[str, Any]:
@@ -60,12 +78,18 @@ def measured(run: Run, accuracy_score: bool) -> dict[str, Any]:
     return {**found, "distance": metrics["frechet_distance"]["value"] / metrics["frechet_distance"]["floor"]}
 
 
-def of_recipe(recipe: str, seeds: range, folder: Path, scored: bool) -> dict[str, Any]:
-    """A minute, over seeds; the accuracy score of one, where it is asked for."""
+def of_recipe(recipe: str, teraops: float | None, folder: Path, scored: bool) -> dict[str, Any]:
+    """A minute or so many operations, over the seeds; the accuracy score of one, where it is asked for."""
     rows = []
-    for seed in seeds:
-        run = trained(recipe, 1.0, seed, folder)
-        rows.append({"seed": seed, **timed(run), **measured(run, scored and seed == seeds[0])})
+    changes = None if teraops is None else of_operations(recipe, teraops)
+    for seed in SEEDS:
+        if changes is None:
+            run = trained(recipe, 1.0, seed, folder)
+            told = timed(run)
+        else:
+            run = genlab.train(recipe, seed=seed, overrides=changes, runs=folder, report=False, progress=False)
+            told = {"steps": run.status["step"], "teraops": teraops}
+        rows.append({"seed": seed, **told, **measured(run, scored and seed == SEEDS[0])})
         print(recipe, json.dumps(rows[-1]), flush=True)
     plain = files.to_dict(run.recipe)
     distance, interval = mean_interval([row["distance"] for row in rows])
@@ -74,25 +98,33 @@ def of_recipe(recipe: str, seeds: range, folder: Path, scored: bool) -> dict[str
         "distance": distance,
         "interval": interval,
         "recall": mean(row["recall"] for row in rows),
-        "seconds": mean(row["seconds"] for row in rows),
+        "requested_class_accuracy": asked_for(rows),
         "runs": rows,
         "settings": {key: plain[key] for key in ("data", "networks", "objective", "budget")},
     }
+
+
+def asked_for(rows: list[dict[str, Any]]) -> float | None:
+    """The mean share that is drawn as asked; None without labels."""
+    shares = [row["requested_class_accuracy"] for row in rows]
+    return None if None in shares else mean(shares)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", metavar="RECIPE|times", choices=(*RECIPES, "times"))
     parser.add_argument("--accuracy-score", action="store_true", help="of one seed each; ten minutes more")
+    parser.add_argument("--teraops", type=float, metavar="T", help="so many operations instead of a minute")
     parser.add_argument("--long", action="store_true", help="20 minutes too")
     options = parser.parse_args()
     began, asked = time.monotonic(), options.only or (*RECIPES, "times")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for recipe in (each for each in RECIPES if each in asked):
-            keep(recipe, of_recipe(recipe, SEEDS, folder, options.accuracy_score), began)
+            name = recipe if options.teraops is None else f"{recipe}, {options.teraops:g} teraops"
+            keep(name, of_recipe(recipe, options.teraops, folder, options.accuracy_score), began)
         times = []
-        for minutes in (*TIMES, *((20.0,) if options.long else ())) if "times" in asked else ():
+        for minutes in (*TIMES, *((20.0,) if options.long else ())) if "times" in asked and not options.teraops else ():
             times.append(timed(trained(TIMED, minutes, 0, folder)))
             print(json.dumps(times[-1]), flush=True)
             keep("times", times, began)
