@@ -49,8 +49,8 @@ def trained(recipe: str, minutes: float, seed: int, folder: Path) -> Run:
 
 
 def of_operations(recipe: str, teraops: float) -> dict[str, Any]:
-    """The overrides of a recipe for so many operations, with few channels and float32."""
-    changes = {**QUIET, **width(CHEAPEST), "engine.precision": "float32"}
+    """The overrides of a recipe for so many operations, with few channels."""
+    changes = {**QUIET, **width(CHEAPEST)}
     settled, whole = settle(recipe, changes)
     adds = time_steps(settled, used_by(settled, whole), least=0.0).multiply_adds
     steps, epoch = rung(teraops * 1e12 / adds), Schedule.of(settled, len(whole)).steps_per_epoch
