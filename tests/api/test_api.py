@@ -66,6 +66,12 @@ def test_what_cannot_be_sampled(arguments: dict[str, Any], words: str, finished:
     assert words in str(caught.value)
 
 
+def test_a_run_is_found_by_its_name_in_a_folder_of_either_kind(finished: Run) -> None:
+    root = finished.path.parent
+    assert Run.at(finished.path.name, root).path == finished.path
+    assert Run.at(finished.path.name, str(root)).path == finished.path
+
+
 def test_class_names() -> None:
     names = ["T-shirt", "7"]
     assert [sampling.class_index(label, names) for label in ("T-shirt", 0, "0", "7", 1)] == [0, 0, 0, 1, 1]

@@ -82,14 +82,14 @@ class RunDirectory:
         return run
 
     @classmethod
-    def open(cls, given: str | Path, root: Path | None = None) -> RunDirectory:
+    def open(cls, given: str | Path, root: str | Path | None = None) -> RunDirectory:
         """The run of that path, or of that name under `root`.
 
         Raises:
             UsageError: no such run; names the nearest.
             StorageError: its directory may not be read.
         """
-        root = root or default_root()
+        root = Path(root or default_root())
         for path in (Path(given), root / given):
             with suppress(OSError, ValueError):  # A name too long for the disk, or with a NUL, is no run's.
                 if is_run(path):

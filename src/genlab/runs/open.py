@@ -32,7 +32,7 @@ class OpenRun:
         return f"{type(self).__name__}({str(self.path)!r})"
 
     @classmethod
-    def at(cls, given: str | Path, root: Path | None = None, custom: CustomNetworks | None = None) -> Self:
+    def at(cls, given: str | Path, root: str | Path | None = None, custom: CustomNetworks | None = None) -> Self:
         """The run of that path, or of that name under `root`; see `RunDirectory.open`."""
         return cls(RunDirectory.open(given, root), custom)
 
