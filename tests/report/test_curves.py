@@ -61,6 +61,25 @@ def test_the_numbers_of_an_axis_are_whole(scale: float) -> None:
         assert [float(text) for text in told] == pytest.approx(list(axis.get_ticklocs()))
 
 
+@pytest.mark.parametrize("steps", [1, 99, 2_345, 15_008, 60_000, 468_750])
+def test_the_numbers_of_steps_stand_apart(steps: int) -> None:
+    plot = Plot("x", "X", "", "y", (Curve("c", "curve"),))
+    rows: list[Row] = [{"step": 1 + k * steps // 16, "c": 1 + k / 10} for k in range(1, 17)]
+    with curves._figure(plot, {"c": series(rows, "c")}) as figure:
+        FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+        (axes,) = figure.axes
+        shown = [text for text in axes.xaxis.get_ticklabels() if _within(text.get_position()[0], axes.get_xlim())]
+        extents = [text.get_window_extent() for text in shown]
+        space = figure.dpi * 10 / 72 / 2  # Half the height of a letter.
+        assert len(shown) >= 2
+        assert all(right.x0 - left.x1 >= space for left, right in pairwise(extents))
+        assert all(extent.x1 <= figure.bbox.x1 for extent in extents)
+
+
+def _within(x: float, limits: tuple[float, float]) -> bool:
+    return limits[0] <= x <= limits[1]
+
+
 def test_curves_of_equal_values_are_all_seen() -> None:
     """The earlier ones are wider, so that each is seen at the sides of those that are drawn over it."""
     plot = Plot("x", "X", "", "y", tuple(Curve(f"c{k}", f"curve {k}") for k in range(4)))

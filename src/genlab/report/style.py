@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from genlab.engine import seals
@@ -24,6 +24,8 @@ MARKED = 30
 GRAY, SOFT = "#777777", "#555555"
 SIZE = (4.6, 2.9)
 """Inches: the text of a figure has the size of the page's on a phone, and two stand side by side on a desktop."""
+STEPS_SHOWN = 5
+"""Numbers on a horizontal axis, at most, beside the first: so many of six digits stand apart on the page of a phone."""
 LEGEND = 42
 """Characters of labels, and of the strokes beside them, that fit above a figure in one line."""
 MOST_ROWS = 4
@@ -58,12 +60,15 @@ def panels(
         found = list(figure.subplots(1, len(widths), width_ratios=list(widths), squeeze=False)[0])
         for axes in found:
             axes.yaxis.set_major_formatter(Numbers())
+            axes.xaxis.set_major_formatter(Numbers())
+            axes.xaxis.set_major_locator(MaxNLocator(STEPS_SHOWN, steps=[1, 2, 2.5, 5, 10]))
         yield figure, found
 
 
 class Numbers(Formatter):
-    """Numbers of a linear axis, with as many digits as tell them apart; each has its own power of ten, where they are
-    large or small: matplotlib writes one for all, where a legend begins."""
+    """Numbers of a linear axis, with as many digits as tell them apart, and a comma in thousands where there are ten of
+    them; each has its own power of ten, where they are large or small: matplotlib writes one for all, where a legend
+    begins."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         return f"{x:g}"
@@ -71,10 +76,13 @@ class Numbers(Formatter):
     def format_ticks(self, values: Sequence[float]) -> list[str]:
         there = np.unique(values)
         exact = np.diff(there).min() / 1000 if len(there) > 1 else 0.0
-        kind = "f" if len(there) and 1e-4 <= np.abs(there).max() < 1e6 else "g"
+        most = np.abs(there).max() if len(there) else 0.0
+        kind, comma = "f" if 1e-4 <= most < 1e6 else "g", "," if 1e4 <= most < 1e6 else ""
         for digits in range(17):
-            told = [f"{value:.{digits}{kind}}" for value in values]
-            if all(abs(float(text) - value) <= exact for text, value in zip(told, values, strict=True)):
+            told = [f"{value:{comma}.{digits}{kind}}" for value in values]
+            if all(
+                abs(float(text.replace(",", "")) - value) <= exact for text, value in zip(told, values, strict=True)
+            ):
                 break
         return told if kind == "g" else [self.fix_minus(text) for text in told]
 
