@@ -1,8 +1,9 @@
 """The figures of the five reports in their own layouts, as genlab draws them: `make figures`, two hours on two cores.
 
 One training for each system at its report's own budget, or at a part of it where that takes too long; then the commands
-that COVERAGE.md names. `python studies/reports/figures.py S1 S2` makes those of some reports; runs that are there are
-taken as they are. Pictures go to docs/reports, with what made them in figures.json.
+that COVERAGE.md names. Others are of a study's page, from its committed records. `python studies/reports/figures.py S1
+S2` makes those of some reports; runs that are there are taken as they are. Pictures go to docs/reports, with what made
+them in figures.json.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,10 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import coverage
+
 import genlab
 from genlab.api.run import Run
 from genlab.errors import UsageError
 from genlab.runs import provenance
+from genlab.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "docs" / "reports"
@@ -62,6 +67,11 @@ FIGURES: dict[str, tuple[tuple[Training, ...], str]] = {
     "s4-vae-kl": ((S4_VAE, S4_VAE_64), "plot {0} {1} --of test_kl_sum --against epoch"),
     "s4-vae-error": ((S4_VAE, S4_VAE_64), "plot {0} {1} --of test_reconstruction_sum --against epoch"),
 }
+OF_STUDIES: dict[str, tuple[str, str]] = {
+    "s0-course-losses": ("s0-course", "curve-loss_g_mean"),
+    "s0-course-distances": ("s0-course", "curve-frechet_distance"),
+}
+"""Figure -> study, and which of the figures of its page."""
 
 
 def trained(asked: Training, root: Path) -> Run:
@@ -98,6 +108,18 @@ def drawn(name: str, root: Path) -> dict[str, Any]:
     }
 
 
+def of_study(name: str) -> dict[str, Any]:
+    """Take a figure from a study's page, written anew; returns what made it."""
+    study, figure = OF_STUDIES[name]
+    file = coverage.STUDIES / f"{study}.yaml"
+    profile, _ = coverage.studied(file)
+    made = Study.at(file, profile=profile)
+    made.report()
+    shutil.copyfile(made.folder.path / "figures" / f"{figure}.png", PLACE / f"{name}.png")
+    command = ["genlab study report", file.relative_to(ROOT).as_posix(), *(["--profile", profile] if profile else [])]
+    return {"command": " ".join(command), "study": made.plan.title, "date": time.strftime("%Y-%m-%d")}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", nargs="*", help="S0 ... S4, or figures by name (default: all)")
@@ -106,10 +128,10 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     PLACE.mkdir(exist_ok=True)
     wanted = [each.lower() for each in options.reports]
-    for name in (each for each in FIGURES if not wanted or each.startswith(tuple(wanted))):
+    for name in (each for each in (*OF_STUDIES, *FIGURES) if not wanted or each.startswith(tuple(wanted))):
         record = PLACE / "figures.json"
         known = json.loads(record.read_text("utf-8")) if record.exists() else {}
-        known[name] = drawn(name, options.runs)
+        known[name] = of_study(name) if name in OF_STUDIES else drawn(name, options.runs)
         record.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
         print(name, flush=True)
 
