@@ -28,7 +28,9 @@ def script(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(STUDIES / "reports")  # As Python does for a script that is started.
+        spec.loader.exec_module(module)
     return module
 
 
