@@ -27,8 +27,7 @@ from genlab.recipe import files
 from genlab.recipe.schedule import Schedule
 from genlab.runs import provenance
 from genlab.training.assemble import settle, used_by
-from genlab.training.minutes import rung, width
-from genlab.training.minutes import timed as time_steps
+from genlab.training.minutes import multiply_adds, rung, width
 
 RECORD = Path(__file__).parent / "records" / "minutes.json"
 RECIPES = ("quick-mnist", "quick-fashion", "quick-mnist-unconditional")
@@ -52,8 +51,8 @@ def of_operations(recipe: str, teraops: float) -> dict[str, Any]:
     """The overrides of a recipe for so many operations, with few channels."""
     changes = {**QUIET, **width(CHEAPEST)}
     settled, whole = settle(recipe, changes)
-    adds = time_steps(settled, used_by(settled, whole), least=0.0).multiply_adds
-    steps, epoch = rung(teraops * 1e12 / adds), Schedule.of(settled, len(whole)).steps_per_epoch
+    steps = rung(teraops * 1e12 / multiply_adds(settled, used_by(settled, whole)))
+    epoch = Schedule.of(settled, len(whole)).steps_per_epoch
     return {**changes, "budget.epochs": -(-steps // epoch), "budget.max_steps": steps}
 
 

@@ -26,6 +26,8 @@ from genlab.bench import quality, records
 from genlab.bench.timing import REPORT, Stepper, mean_interval
 from genlab.engine import calibrate
 from genlab.runs import provenance
+from genlab.training.assemble import settle, used_by
+from genlab.training.minutes import multiply_adds
 
 HERE = Path(__file__).parent
 ROWS, PAGE, PICTURE = HERE / "records.json", HERE / "RECORDS.md", HERE / "records.png"
@@ -72,9 +74,20 @@ class Entry:
         return sorted({max(1, round(self.steps * share)) for share in (0.2, 0.5, 1.0)})
 
     @property
+    def teraops(self) -> float:
+        """10^12 multiply-adds of its training, forward and backward."""
+        return teraops(self.recipe, self.settings, self.steps)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Its overrides, with its length; schedules are laid out over that."""
         return {**self.overrides, "budget.max_steps": self.steps, "budget.epochs": 1000}
+
+
+def teraops(recipe: str, overrides: dict[str, Any], steps: int) -> float:
+    """10^12 multiply-adds of so many steps of a recipe, forward and backward."""
+    settled, whole = settle(recipe, overrides)
+    return steps * multiply_adds(settled, used_by(settled, whole)) / 1e12
 
 
 ENTRIES = (
@@ -118,6 +131,7 @@ def row(
         "seeds": len(runs),
         "recipe": entry.recipe,
         "steps": entry.steps,
+        "teraops": round(entry.teraops, 3),
         "overrides": entry.overrides,
         "curves": runs,
         "reference_curves": references,
@@ -150,6 +164,7 @@ def words(found: dict[str, Any]) -> str:
         else f"**{found['ratio']:.0f}x** "
         + (f"[{found['interval'][0]:.0f}, {found['interval'][1]:.0f}]" if found["interval"] else ""),
         f"`{found['recipe']}`, {found['steps']:,} steps",
+        f"{found['teraops']:.2g}",
         str(found["seeds"]),
     ]
     return f"| {' | '.join(cells)} |"
@@ -157,7 +172,7 @@ def words(found: dict[str, Any]) -> str:
 
 def table(found: list[dict[str, Any]]) -> str:
     """All rows."""
-    head = ["track", "target", "training", "distance then", "reference", "ratio", "entry", "seeds"]
+    head = ["track", "target", "training", "distance then", "reference", "ratio", "entry", "teraops", "seeds"]
     return "\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(words(each) for each in found)])
 
 
@@ -267,7 +282,8 @@ PyTorch {versions["torch"]}.
 The reference "report S2" is that report's loop, written as it stands there (`genlab.bench.loops`), on its system for
 its 5 epochs: its mean quality is the target. "Report S4" is that report's DCGAN after 10 epochs, trained by genlab's
 loop, one seed; its seconds are its steps at the speed of the report's loop, timed in the run that made the row, and the
-interval of the ratio knows only the entry's seeds. A round number is a target by itself and has no reference.
+interval of the ratio knows only the entry's seeds. Teraops are 10^12 multiply-adds, forward and backward; report S2's
+training is {teraops("s2-dcgan", {}, 2345):.2g}, report S4's ten epochs are {teraops("s4-dcgan", {}, 4690):.2g}. A round number is a target by itself and has no reference.
 Conditional entries use labels, which the reports' systems do not. Networks, batch and settings of an entry: its recipe,
 with the overrides in records.json.
 

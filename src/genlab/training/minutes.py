@@ -33,7 +33,7 @@ from genlab.recipe.schedule import Schedule
 from genlab.recipe.source import RecipeSource
 from genlab.runs.directory import RunDirectory
 from genlab.runs.provenance import describe_networks
-from genlab.training.assemble import assemble, settle, used_by
+from genlab.training.assemble import Assembly, assemble, settle, used_by
 from genlab.training.fit import batches
 
 LADDER = 1.08
@@ -258,11 +258,7 @@ def timed(
         custom, objective: the caller's own parts.
         least: seconds that are timed.
     """
-    plain = recipe.model_copy(update={"budget": recipe.budget.model_copy(update={"minutes": None})})
-    assembly = assemble(plain, dataset, 0, copy.deepcopy(dict(custom or {})))
-    described = describe_networks(assembly.family.examples(recipe, len(dataset.class_names)), assembly.networks)
-    adds = {each.name: float(each.multiply_adds) for each in described}
-    per_image = FAMILIES[recipe.family].multiply_adds(recipe, adds)
+    assembly = _assembled(recipe, dataset, custom)
     model, spent = assembly.model(objective), list[float]()
     x = torch.from_numpy(dataset.images)
     y = None if dataset.labels is None else torch.from_numpy(dataset.labels)
@@ -275,7 +271,28 @@ def timed(
             spent.append(time.perf_counter() - began)
             if len(spent) >= WARM + LEAST and sum(spent[WARM:]) >= least:
                 break
-    return Timed(statistics.mean(spent[WARM:]), per_image * recipe.budget.batch)
+    return Timed(statistics.mean(spent[WARM:]), _of_one(assembly, recipe, dataset))
+
+
+def multiply_adds(recipe: Recipe, dataset: Dataset) -> float:
+    """Of a step, forward and backward.
+
+    Args:
+        dataset: what is trained on, in the recipe's size.
+    """
+    return _of_one(_assembled(recipe, dataset), recipe, dataset)
+
+
+def _assembled(recipe: Recipe, dataset: Dataset, custom: CustomNetworks | None = None) -> Assembly:
+    plain = recipe.model_copy(update={"budget": recipe.budget.model_copy(update={"minutes": None})})
+    return assemble(plain, dataset, 0, copy.deepcopy(dict(custom or {})))
+
+
+def _of_one(assembly: Assembly, recipe: Recipe, dataset: Dataset) -> float:
+    """The multiply-adds of a step."""
+    described = describe_networks(assembly.family.examples(recipe, len(dataset.class_names)), assembly.networks)
+    adds = {each.name: float(each.multiply_adds) for each in described}
+    return FAMILIES[recipe.family].multiply_adds(recipe, adds) * recipe.budget.batch
 
 
 class Pace:
