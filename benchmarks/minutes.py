@@ -27,7 +27,7 @@ from genlab.recipe import files
 from genlab.recipe.schedule import Schedule
 from genlab.runs import provenance
 from genlab.training.assemble import settle, used_by
-from genlab.training.minutes import multiply_adds, rung, width
+from genlab.training.minutes import WIDTHS, multiply_adds, rate, rung, widest, width
 
 RECORD = Path(__file__).parent / "records" / "minutes.json"
 RECIPES = ("quick-mnist", "quick-fashion", "quick-mnist-unconditional")
@@ -38,8 +38,6 @@ TIMES = (0.5, 2.0)
 KEPT = ("frechet_distance", "recall", "precision", "requested_class_accuracy")
 
 
-CHEAPEST = 16
-"""The channels with which such a recipe learns most from the same operations."""
 QUIET: dict[str, Any] = {"logging.evaluation": "none", "logging.tensorboard": False}
 
 
@@ -48,12 +46,15 @@ def trained(recipe: str, minutes: float, seed: int, folder: Path) -> Run:
 
 
 def of_operations(recipe: str, teraops: float) -> dict[str, Any]:
-    """The overrides of a recipe for so many operations, with few channels."""
-    changes = {**QUIET, **width(CHEAPEST)}
-    settled, whole = settle(recipe, changes)
-    steps = rung(teraops * 1e12 / multiply_adds(settled, used_by(settled, whole)))
-    epoch = Schedule.of(settled, len(whole)).steps_per_epoch
-    return {**changes, "budget.epochs": -(-steps // epoch), "budget.max_steps": steps}
+    """The overrides that `--minutes` would choose where a step takes as long as its operations."""
+    steps = {}
+    for n in WIDTHS[recipe]:
+        settled, whole = settle(recipe, width(n))
+        steps[n] = rung(teraops * 1e12 / multiply_adds(settled, used_by(settled, whole)))
+    best = widest({n: 1 / steps[n] for n in steps})
+    epochs = -(-steps[best] // Schedule.of(settled, len(whole)).steps_per_epoch)
+    length = {"budget.epochs": epochs, "budget.max_steps": steps[best]}
+    return {**QUIET, **width(best), **rate(recipe, best, steps[best]), **length}
 
 
 def timed(run: Run) -> dict[str, Any]:

@@ -91,17 +91,28 @@ def test_the_width_is_taken_that_learns_most(monkeypatch: pytest.MonkeyPatch) ->
 
     def timed(recipe: GanRecipe, *_: Any, **more: Any) -> Timed:
         asked.append((recipe.networks.generator.ngf, recipe.budget.batch))  # type: ignore[union-attr]
-        return Timed({32: 0.4, 24: 0.2, 16: 0.19}[asked[-1][0]], 5e9)
+        return Timed({32: 0.4, 24: 0.2, 16: 0.19, 12: 0.18}[asked[-1][0]], 5e9)
 
     monkeypatch.setattr(minutes, "timed", timed)
     chosen = of("quick-mnist", 1, **{"budget.batch": 16}).overrides
     assert {key: chosen[key] for key in width(24)} == width(24)
     # Each with the caller's settings, and the chosen one again.
-    assert asked == [(32, 16), (24, 16), (16, 16), (24, 16)]
+    assert asked == [(32, 16), (24, 16), (16, 16), (12, 16), (24, 16)]
     asked.clear()
     mine = of("quick-mnist", 1, **{"networks.generator.ngf": 32}).overrides
     assert "networks.discriminator.ndf" not in mine, "the caller's width is not touched"
     assert len(asked) == 1
+
+
+def test_a_short_training_has_its_learning_rate(clock: list[GanRecipe]) -> None:
+    """Of the recipe for which that was measured, as it stands; a minute here is 19,040 channels times steps."""
+    both = ("optimisers.generator.lr", "optimisers.discriminator.lr")
+    assert [of("quick-fashion", 1).overrides.get(lr) for lr in both] == [0.0045, 0.0045]
+    assert not {*both} & of("quick-fashion", 3).overrides.keys()
+    assert not {*both} & of("quick-mnist", 1).overrides.keys()
+    assert of("quick-fashion", 1, **{both[0]: 0.001}).overrides[both[0]] == 0.001
+    assert both[1] not in of("quick-fashion", 1, **{both[0]: 0.001}).overrides
+    assert not {*both} & of("quick-fashion", 1, **{"objective.sigma": 0.2}).overrides.keys()
 
 
 def test_what_can_be_expected(monkeypatch: pytest.MonkeyPatch) -> None:
