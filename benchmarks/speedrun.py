@@ -283,7 +283,7 @@ The reference "report S2" is that report's loop, written as it stands there (`ge
 its 5 epochs: its mean quality is the target. "Report S4" is that report's DCGAN after 10 epochs, trained by genlab's
 loop, one seed; its seconds are its steps at the speed of the report's loop, timed in the run that made the row, and the
 interval of the ratio knows only the entry's seeds. Teraops are 10^12 multiply-adds, forward and backward; report S2's
-training is {teraops("s2-dcgan", {}, 2345):.2g}, report S4's ten epochs are {teraops("s4-dcgan", {}, 4690):.2g}. A round
+training is {teraops("s2-dcgan", {}, 2345):.1f}, report S4's ten epochs are {teraops("s4-dcgan", {}, 4690):.0f}. A round
 number is a target by itself and has no reference.
 Conditional entries use labels, which the reports' systems do not. Networks, batch and settings of an entry: its recipe,
 with the overrides in records.json.

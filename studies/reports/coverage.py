@@ -159,12 +159,14 @@ def verdicts(report: str) -> str:
         answers[each.short] += 1
         study, _, name = each.where.partition(": ")
         if each.answer == WAITING:
-            waiting.setdefault((study, each.runs), []).append(f"{each.says.removesuffix('.')} ({names})")
+            waiting.setdefault((study, each.runs), []).append(
+                each.says.removesuffix(".") + (f" ({names})" if names else "")
+            )
             continue
         shown = f"[{study}: {name}](../studies/results/{study})"
         if study == "checks.py":
             shown = f"`python studies/reports/checks.py {name}`"
-        decided.append(f"| {names} | {each.says} | **{each.answer}** | {each.numbers} {shown} |")
+        decided.append(f"| {names or '-'} | {each.says} | **{each.answer}** | {each.numbers} {shown} |")
     counted = "; ".join(f"{answer}: {answers[answer]}" for answer in ANSWERS if answers[answer])
     lines = [f"{answers.total()} claims. {counted[:1].upper()}{counted[1:]}.", ""]
     if decided:
@@ -181,7 +183,10 @@ def standing() -> str:
     """How many claims are decided, in a sentence."""
     claims = list(settled())
     open_ = sum(each.answer == WAITING for each in claims)
-    return f"**{len(claims) - open_} of {len(claims)} claims are answered so far; {open_} wait for their study.**"
+    return (
+        f"**{len(claims) - open_} of {len(claims)} claims are answered so far; {open_} wait for their study.** A claim "
+        "that several reports make counts once here, and below once with each."
+    )
 
 
 def page(text: str) -> str:

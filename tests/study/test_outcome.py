@@ -199,6 +199,11 @@ def test_numbers_have_the_digits_that_mean_something(value: float, told: str) ->
             FAR,
             f"The {WHAT} of fast is above 1.1 in 2 of 4 seeds: 1 to 1.3, 1.15 on average.",
         ),
+        (
+            {"kind": "fact", "arms": ["fast"], "value": 1.3, "expect": "lower"},
+            FAR,
+            f"The {WHAT} of fast is below 1.3 in 3 of 4 seeds: 1 to 1.3, 1.15 on average.",
+        ),
         ({"kind": "ranking", "arm": "fast", "expect": "lowest"}, FAR, f"fast has a lower {WHAT} than third: 1.18 and"),
     ],
 )

@@ -173,9 +173,10 @@ def _fact_told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
         way = {"equal": "is", "higher": "is higher than", "lower": "is lower than"}.get(test.answer)
         if way is None:
             found = verdict.values[claim.arms[0]].values()
-            above = sum(value > claim.value for value in found)
+            side = "below" if claim.expect == "lower" else "above"
+            there = sum(value < claim.value if side == "below" else value > claim.value for value in found)
             return (
-                f"The {what} of {claim.arms[0]} is above {number(claim.value)} in {above} of {len(found)} seeds: "
+                f"The {what} of {claim.arms[0]} is {side} {number(claim.value)} in {there} of {len(found)} seeds: "
                 f"{number(min(found))} to {number(max(found))}, {number(test.means[0])} on average."
             )
         mean = "" if test.means[0] == claim.value else f": {number(test.means[0])} on average"
