@@ -446,6 +446,16 @@ def test_what_is_proposed_is_valid_for_the_very_recipe_and_changes_it(recipe: st
             assert files.load(files.to_dict(loaded), changes) != loaded, name
 
 
+def test_batch_normalised_networks_that_lost_get_the_initial_weights_of_the_dcgan_paper() -> None:
+    """With PyTorch's default D won in three of four trainings of s0-dcgan, with these in none (`s0-course`)."""
+    won = Finding("discriminator-won", "fault", "D has won")
+    recipe = files.load("s0-dcgan", {"optimisers.both.betas": [0.9, 0.999]})
+    both = {f"networks.{each}.init": "normal-0.02" for each in ("generator", "discriminator")}
+    assert proposed(won, recipe, HEALTHY)[0] == both
+    assert not both.keys() & proposed(won, files.load("s0-dcgan", both), HEALTHY)[0].keys()
+    assert not both.keys() & proposed(won, files.load("quick-fashion"), HEALTHY)[0].keys(), "D is not normalised there"
+
+
 def test_every_rule_says_what_it_does_and_where_its_thresholds_are() -> None:
     for rule in (*AT_ONCE, *PATIENT):
         assert rule.__doc__

@@ -108,6 +108,13 @@ def _fair_game(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes
     plain = files.leaves(recipe)
     if plain.get("objective.loss") in ("saturating", "bce-on-probabilities"):
         yield {"objective.loss": "non-saturating"}, "a gradient that reaches G however sure D is"
+    inits = [f"networks.{each}.init" for each in ("generator", "discriminator")]
+    normalised = plain.get("networks.discriminator.normalisation") == "batch"
+    if normalised and "torch-default" in (plain.get(inits[0]), plain.get(inits[1])):
+        yield (
+            dict.fromkeys(inits, "normal-0.02"),
+            "small initial weights, from which D of such networks learns more slowly",
+        )
     yield (
         {"objective.penalty": "r1-r2-finite-difference", "objective.lambda": 0.2, "objective.sigma": 0.05},
         FAIRER,
