@@ -40,6 +40,18 @@ def test_an_exercise_touches_few_files(title: str) -> None:
     assert (len(new), len(touched) - len(new)) == NEW_AND_CHANGED[title]
 
 
+@pytest.mark.parametrize("title", NEW_AND_CHANGED)
+def test_the_lines_around_an_exercise_are_those_of_the_source(title: str) -> None:
+    (diff,) = blocks(SECTIONS[title], "diff")
+    for change in re.split(r"^diff --git .*\n", diff, flags=re.MULTILINE):
+        if (found := re.search(r"^--- a/(.*)", change, re.MULTILINE)) is None:
+            continue
+        source = (ROOT / found[1]).read_text("utf-8")
+        for hunk in re.split(r"^@@ .*\n", change, flags=re.MULTILINE)[1:]:
+            before = "".join(line[1:] for line in hunk.splitlines(keepends=True) if line[:1] in " -")
+            assert before in source, f"make the diff of {title!r} again: {found[1]} no longer has\n{before}"
+
+
 @pytest.mark.parametrize(
     "title", [pytest.param(title, marks=[] if title == "A loss" else [pytest.mark.slow]) for title in NEW_AND_CHANGED]
 )
