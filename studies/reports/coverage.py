@@ -106,7 +106,7 @@ def evidence(claim: Any, verdict: Verdict, what: str) -> str:
     means = ", ".join(f"{arm} {number(mean)}" for arm, mean in zip(test.arms, test.means, strict=True))
     said = [f"{what}: {means}" + (f" against {number(claim.value)}" if claim.kind == "one arm" else "")]
     if test.interval is not None and test.level is not None:
-        ends = ", ".join(map(number, test.interval))
+        ends = ", ".join(sentences.ends(test))
         said.append(f"difference {number(test.difference)} [{ends}] ({sentences.percent(test.level)})")
     if claim.kind == "trend" and test.effect is not None:
         said.append(f"direction {test.effect:+.2f} of -1 to 1")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from pydantic import TypeAdapter
@@ -413,3 +415,11 @@ def test_the_worst_seed_is_the_one_farthest_from_the_best_value(
     (_, grids), *_ = study_page(outcome(plan, folder), folder, "").grids
     assert [grid.title for grid in grids] == ["median seed", "worst seed"]
     assert grids[1].caption.startswith(f"seed {worst}:")
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [((-2.0, 2.8e-16), "-2 to 0"), ((1e-13, 2e-13), "1e-13 to 2e-13"), ((-math.inf, 3.0), "-infinite to 3")],
+)
+def test_what_rounding_left_of_a_zero_is_zero(interval: tuple[float, float], said: str) -> None:
+    assert sentences.interval(cast(Any, SimpleNamespace(interval=interval))) == said

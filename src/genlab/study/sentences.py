@@ -92,7 +92,14 @@ def interval(test: Tested) -> str:
     """Of a difference, as text; an end that the seeds do not bound is called infinite."""
     if test.interval is None:
         return "-"
-    return f"{number(test.interval[0])} to {number(test.interval[1])}"
+    return " to ".join(ends(test))
+
+
+def ends(test: Tested) -> list[str]:
+    """Of the interval of a difference; what rounding has left of a 0 is 0."""
+    assert test.interval is not None
+    size = max((abs(end) for end in test.interval if math.isfinite(end)), default=0.0)
+    return [number(0.0 if abs(end) < 1e-12 * size else end) for end in test.interval]
 
 
 def verdict_line(verdict: Verdict) -> str:
