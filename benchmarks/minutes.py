@@ -1,9 +1,9 @@
 """What `--minutes M` takes and gives on this machine; into records/minutes.json, one record a class of machine.
 
-Each recipe is trained for a minute with five fresh seeds, on an otherwise idle machine, and measured: 10,000 images
-against the test split. Then a training each of half a minute and of two minutes is timed (and of twenty with --long).
-Training seconds are those of the run, without its evaluations. Each recipe's row is written when it is done, so that a
-stopped benchmark goes on with --only. Takes half an hour of an idle machine without bfloat16, and less with it.
+Each recipe is trained for a minute with five fresh seeds, then a training each of half a minute and of two minutes is
+timed (and of twenty with --long): some 20 minutes of an otherwise idle machine. What the runs are worth is measured
+after that, beside whatever else runs: 10,000 images of each against the test split. Training seconds are those of the
+run, without its evaluations; the speed of a large product is taken before the first training.
 
 `--teraops T` trains for that many operations instead of a minute: what a machine of which only that is known would
 reach. No clock counts then, so the machine need not be idle, and may imitate the other one (docs/performance.md).
@@ -77,20 +77,28 @@ def measured(run: Run, accuracy_score: bool) -> dict[str, Any]:
     return {**found, "distance": metrics["frechet_distance"]["value"] / metrics["frechet_distance"]["floor"]}
 
 
-def of_recipe(recipe: str, teraops: float | None, folder: Path, scored: bool) -> dict[str, Any]:
-    """A minute or so many operations, over the seeds; the accuracy score of one, where it is asked for."""
-    rows = []
-    changes = None if teraops is None else of_operations(recipe, teraops)
+def trainings(recipe: str, teraops: float | None, folder: Path) -> list[tuple[Run, dict[str, Any]]]:
+    """A minute or so many operations, over the seeds: each run, and what its training took."""
+    found = []
     for seed in SEEDS:
-        if changes is None:
+        if teraops is None:
             run = trained(recipe, 1.0, seed, folder)
-            told = timed(run)
+            found.append((run, {"seed": seed, **timed(run)}))
         else:
-            run = genlab.train(recipe, seed=seed, overrides=changes, runs=folder, report=False, progress=False)
-            told = {"steps": run.status["step"], "teraops": teraops}
-        rows.append({"seed": seed, **told, **measured(run, scored and seed == SEEDS[0])})
+            changes = of_operations(recipe, teraops)
+            run = genlab.train(recipe, seed=seed, overrides=changes, runs=folder, report=False)
+            found.append((run, {"seed": seed, "steps": run.status["step"], "teraops": teraops}))
+        print(recipe, json.dumps(found[-1][1]), flush=True)
+    return found
+
+
+def over_seeds(recipe: str, found: list[tuple[Run, dict[str, Any]]], scored: bool) -> dict[str, Any]:
+    """What the runs are worth, with the accuracy score where it is asked for."""
+    rows = []
+    for run, told in found:
+        rows.append({**told, **measured(run, scored and run.recipe.conditional)})
         print(recipe, json.dumps(rows[-1]), flush=True)
-    plain = files.to_dict(run.recipe)
+    plain = files.to_dict(found[-1][0].recipe)
     distance, interval = mean_interval([row["distance"] for row in rows])
     return {
         "recipe": recipe,
@@ -98,6 +106,7 @@ def of_recipe(recipe: str, teraops: float | None, folder: Path, scored: bool) ->
         "interval": interval,
         "recall": mean(row["recall"] for row in rows),
         "requested_class_accuracy": asked_for(rows),
+        **({"accuracy_score": mean(row["accuracy_score"] for row in rows)} if "accuracy_score" in rows[0] else {}),
         "runs": rows,
         "settings": {key: plain[key] for key in ("data", "networks", "objective", "budget")},
     }
@@ -112,34 +121,39 @@ def asked_for(rows: list[dict[str, Any]]) -> float | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", metavar="RECIPE|times", choices=(*RECIPES, "times"))
-    parser.add_argument("--accuracy-score", action="store_true", help="of one seed each; ten minutes more")
+    parser.add_argument("--accuracy-score", action="store_true", help="of every training; some minutes each")
     parser.add_argument("--teraops", type=float, metavar="T", help="so many operations instead of a minute")
     parser.add_argument("--long", action="store_true", help="20 minutes too")
     options = parser.parse_args()
-    began, asked = time.monotonic(), options.only or (*RECIPES, "times")
+    asked = options.only or (*RECIPES, "times")
+    recipes = [each for each in RECIPES if each in asked]
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        for recipe in (each for each in RECIPES if each in asked):
-            name = recipe if options.teraops is None else f"{recipe}, {options.teraops:g} teraops"
-            keep(name, of_recipe(recipe, options.teraops, folder, options.accuracy_score), began)
-        times = []
+        folder, begun = Path(place), circumstances()
+        found = {recipe: trainings(recipe, options.teraops, folder) for recipe in recipes}
         for minutes in (*TIMES, *((20.0,) if options.long else ())) if "times" in asked and not options.teraops else ():
-            times.append(timed(trained(TIMED, minutes, 0, folder)))
-            print(json.dumps(times[-1]), flush=True)
-            keep("times", times, began)
+            took = timed(trained(TIMED, minutes, 0, folder))
+            print(json.dumps(took), flush=True)
+            keep(f"{TIMED}, {minutes:g} min", took, begun)
+        print("all is trained: what follows takes no times, and other work may run beside it", flush=True)
+        for recipe in recipes:
+            name = recipe if options.teraops is None else f"{recipe}, {options.teraops:g} teraops"
+            keep(name, over_seeds(recipe, found[recipe], options.accuracy_score), begun)
 
 
-def keep(what: str, found: Any, began: float) -> None:
-    """Put it into the record of this class of machine, with the circumstances under which it came about."""
-    known = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
-    known.setdefault(threads.instructions()["capability"], {})[what] = {
-        "found": found,
+def circumstances() -> dict[str, Any]:
+    """What a figure stands beside: the speed of a large product just now, versions and machine."""
+    return {
         "date": time.strftime("%Y-%m-%d"),
         "gflops": {name: round(value) for name, value in peak_gflops().items()},
         "versions": provenance.versions(),
         "machine": provenance.machine_of(genlab.load_recipe("quick-mnist")),
-        "minutes": round((time.monotonic() - began) / 60, 1),
     }
+
+
+def keep(what: str, found: Any, begun: dict[str, Any]) -> None:
+    """Put it into the record of this class of machine, as soon as it is there."""
+    known = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
+    known.setdefault(threads.instructions()["capability"], {})[what] = {"found": found, **begun}
     RECORD.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
 
 

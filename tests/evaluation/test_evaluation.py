@@ -165,6 +165,7 @@ def test_degenerate_images_get_stated_results(kind: str, against: Reference) -> 
         assert found["missing_classes"]["value"] == 9
         assert found["class_kl"]["value"] > 2
     assert ("images are few for 64 features" in notes) == (kind != "one image")  # Of one there is no distance.
+    assert "to compare with" not in notes  # 500 test images are enough.
 
 
 def test_without_a_judge(some_digits: Path) -> None:
@@ -189,7 +190,9 @@ def test_without_a_test_split(digits: Path) -> None:
     floor = against.training_images(1000)
     assert len(kept) == len(floor) == 50
     assert not kept & {image.tobytes() for image in floor.images}
-    assert "no test split" in " ".join(measured(floor.images, against).record["notes"])
+    notes = " ".join(measured(floor.images, against).record["notes"])
+    assert "no test split" in notes
+    assert "50 training images to compare with, few for 64 features" in notes
 
 
 @pytest.fixture(scope="session")

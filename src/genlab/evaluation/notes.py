@@ -45,6 +45,13 @@ def _of_judge(fake: ImageSet, against: Reference) -> Iterator[str]:
             f"{len(fake)} images are few for {width} features: the Frechet distance comes out too large, by about as "
             f"much as that of real images; take {5 * width:,} or more"
         )
+    if (real := len(against.real)) < 5 * width:
+        kind = "test" if against.split == "test" else "training"
+        yield (
+            f"{real:,} {kind} image{'s' * (real > 1)} to compare with, few for {width} features: the Frechet distance "
+            "comes out too large, and precision, recall, density and coverage are rough; compare them with those of "
+            "real images beside them"
+        )
     if len(fake) <= metrics.K:
         has = "1 image has" if len(fake) == 1 else f"{len(fake)} images have"
         yield f"{has} no {metrics.K} nearest others: no precision, recall, density, coverage"
