@@ -159,6 +159,19 @@ def test_folders_and_files_are_in_natural_order(tmp_path: Path) -> None:
     assert [found.name(row) for row in range(11, 13)] == ["Moon/11.png", "digit_1/12.png"]
 
 
+def test_folders_inside_the_folder_of_a_class_are_of_that_class(tmp_path: Path) -> None:
+    of = made()
+    names = ("cat/siamese/0.png", "cat/tabby/1.png", "cat/2.png", "dog/3.png")
+    inside = zip(names, map(writers.png, of.x[:4]), strict=True)
+    found = collect(writers.folder(tmp_path / "own", inside))
+    assert found.class_names == ("cat", "dog")
+    assert found.labels is not None
+    assert found.labels.tolist() == [0, 0, 0, 1]
+    assert found.notes == [
+        "a class is the outermost folder (cat), with all in the folders inside (cat/siamese, cat/tabby)"
+    ]
+
+
 def test_images_without_classes(tmp_path: Path) -> None:
     """npy files, single images/labels arrays, pictures of one folder, tables of pixels alone."""
     of = made()
