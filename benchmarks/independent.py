@@ -18,8 +18,8 @@ from typing import Any
 import genlab
 from genlab.api.judge import train_judge
 from genlab.api.run import Run
+from genlab.bench.runs import taken
 from genlab.bench.timing import mean_interval
-from genlab.errors import UsageError
 from genlab.evaluation.statistics import difference
 from genlab.runs import provenance
 
@@ -64,11 +64,7 @@ def trained(recipe: str, when: str, seed: int, root: Path) -> Run:
     changes = {"logging.evaluation": "none", "logging.tensorboard": False}
     if when == "before":
         changes |= BEFORE | (WITHOUT if recipe.endswith("unconditional") else WITH_CLASSES)
-    try:
-        run = Run.at(name, root)
-    except UsageError:
-        return genlab.train(recipe, seed=seed, overrides=changes, runs=root, name=name, report=False, progress=False)
-    return run if run.status["state"] == "finished" else genlab.train(resume=run.path, report=False, progress=False)
+    return taken(name, recipe, root, seed, changes)
 
 
 def measured(run: Run, judge: Run | None) -> dict[str, Any]:

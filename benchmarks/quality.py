@@ -18,6 +18,7 @@ from typing import Any
 
 import genlab
 from genlab.api.run import Run
+from genlab.bench.runs import taken
 from genlab.bench.timing import mean_interval
 from genlab.data.pictures import to_uint8
 from genlab.data.preprocessing import Preprocessing
@@ -43,7 +44,7 @@ def over_seeds(values: list[float]) -> dict[str, Any]:
 
 def quick(recipe: str, root: Path) -> dict[str, Any]:
     """Five seeds of a recipe, all trained before the first is evaluated."""
-    runs = [genlab.train(recipe, seed=seed, runs=root, name=f"{recipe}-{seed}", report=False) for seed in SEEDS]
+    runs = [taken(f"{recipe}-{seed}", recipe, root, seed) for seed in SEEDS]
     for run in runs:
         run.evaluate()
     records = [run.evaluation for run in runs]
@@ -100,7 +101,7 @@ def seconds(run: Run) -> dict[str, float]:
 
 def stacked(root: Path) -> dict[str, Any]:
     """How many of Stacked MNIST's thousand modes quick-stacked finds, by the field's protocol of 26,000 images."""
-    runs = [genlab.train("quick-stacked", seed=seed, runs=root, report=False) for seed in FRESH]
+    runs = [taken(f"quick-stacked-seed{seed}-001", "quick-stacked", root, seed) for seed in FRESH]
     records = [run.evaluate(n=26_000).record for run in runs]
     return {
         "seeds": list(FRESH),

@@ -168,7 +168,8 @@ def verdicts(report: str) -> str:
             shown = f"`python studies/reports/checks.py {name}`"
         decided.append(f"| {names or '-'} | {each.says} | **{each.answer}** | {each.numbers} {shown} |")
     counted = "; ".join(f"{answer}: {answers[answer]}" for answer in ANSWERS if answers[answer])
-    lines = [f"{answers.total()} claims. {counted[:1].upper()}{counted[1:]}.", ""]
+    beyond = " beyond the reports' own" if report == "D" else ""
+    lines = [f"{answers.total()} claims{beyond}. {counted[:1].upper()}{counted[1:]}.", ""]
     if decided:
         lines += ["| item | claim | verdict | evidence |", "|---|---|---|---|", *decided]
     if waiting:

@@ -21,9 +21,8 @@ from typing import Any
 
 import coverage
 
-import genlab
 from genlab.api.run import Run
-from genlab.errors import UsageError
+from genlab.bench.runs import taken
 from genlab.runs import provenance
 from genlab.study.study import Study
 
@@ -76,12 +75,8 @@ OF_STUDIES: dict[str, tuple[str, str]] = {
 
 def trained(asked: Training, root: Path) -> Run:
     """The run of a training, made where it is not there yet, or gone on with where it was stopped."""
-    try:
-        run = Run.at(asked.name, root)
-    except UsageError:
-        changes = {"budget.epochs": asked.epochs, "logging.evaluation": "cheap", **dict(asked.changes)}
-        return genlab.train(asked.recipe, seed=asked.seed, overrides=changes, runs=root, name=asked.name)
-    return run if run.status["state"] == "finished" else genlab.train(resume=run.path)
+    changes = {"budget.epochs": asked.epochs, "logging.evaluation": "cheap", **dict(asked.changes)}
+    return taken(asked.name, asked.recipe, root, asked.seed, changes)
 
 
 def drawn(name: str, root: Path) -> dict[str, Any]:

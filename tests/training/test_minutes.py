@@ -69,7 +69,7 @@ def test_epochs_and_steps(asked: float, epochs: int, most: int | None) -> None:
 def test_the_numbers_of_a_recipe(clock: list[GanRecipe]) -> None:
     found = of("quick-mnist", 1)
     assert found.overrides == {
-        **width(32),
+        **width(16),
         "name": "quick-mnist-1min",
         "budget.minutes": None,
         "budget.epochs": 1,
@@ -94,10 +94,13 @@ def test_the_width_is_taken_that_learns_most(monkeypatch: pytest.MonkeyPatch) ->
         return Timed({32: 0.4, 24: 0.2, 16: 0.19, 12: 0.18}[asked[-1][0]], 5e9)
 
     monkeypatch.setattr(minutes, "timed", timed)
-    chosen = of("quick-mnist", 1, **{"budget.batch": 16}).overrides
+    chosen = of("quick-fashion", 1, **{"budget.batch": 16}).overrides
     assert {key: chosen[key] for key in width(24)} == width(24)
     # Each with the caller's settings, and the chosen one again.
     assert asked == [(32, 16), (24, 16), (16, 16), (12, 16), (24, 16)]
+    asked.clear()
+    assert {key: value for key, value in of("quick-mnist", 1).overrides.items() if key in width(16)} == width(16)
+    assert {channels for channels, _ in asked} == {16, 12}, "digits need no more than 16 channels"
     asked.clear()
     mine = of("quick-mnist", 1, **{"networks.generator.ngf": 32}).overrides
     assert "networks.discriminator.ndf" not in mine, "the caller's width is not touched"
@@ -127,7 +130,7 @@ def test_what_can_be_expected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_is_expected_of_a_changed_recipe(clock: list[GanRecipe], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9, ((19, 20),))})
+    monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9, ((9.5, 20),))})
     assert of("quick-mnist", 1).words.endswith("expect a distance of 20 x real images'")
     assert "expect" not in of("quick-mnist", 1, **{"objective.sigma": 0.1}).words
     assert "expect" not in of("quick-mnist", 1, **{"budget.batch": 32}).words
@@ -135,8 +138,8 @@ def test_nothing_is_expected_of_a_changed_recipe(clock: list[GanRecipe], monkeyp
 
 
 def test_a_recipe_as_it_stands_says_what_it_takes(clock: list[GanRecipe], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps of 0.1 s: a minute with 32 channels, which then learn most, is 19,040 channels times steps."""
-    monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9.2, ((19.04, 20), (60, 10)))})
+    """Steps of 0.1 s: a minute with 16 channels, which then learn most, is 9,520 channels times steps."""
+    monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9.2, ((9.52, 20), (60, 10)))})
     recipe, whole = files.load("quick-mnist"), genlab.load_dataset("mnist")
     steps = Schedule.of(recipe, len(whole)).total_steps
     assert minutes.is_foretold(recipe)

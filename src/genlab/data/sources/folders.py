@@ -119,7 +119,9 @@ def _classes(
         notes.append(f"left out: {are} in no folder of a class ({_some(strays)})")
     if deeper := {"/".join(rest.split("/")[:2]) for rest in inside if rest.count("/") > 1}:
         kinds = {each.split("/")[0] for each in deeper}
-        notes.append(f"a class is the outermost folder ({_some(kinds)}), with all in the folders inside ({_some(deeper)})")
+        notes.append(
+            f"a class is the outermost folder ({_some(kinds)}), with all in the folders inside ({_some(deeper)})"
+        )
     return [(name, rest.split("/")[0]) for name, rest in zip(mine, inside, strict=True) if "/" in rest]
 
 
