@@ -80,12 +80,12 @@ def measured(run: Run, accuracy_score: bool) -> dict[str, Any]:
 def trainings(recipe: str, teraops: float | None, folder: Path) -> list[tuple[Run, dict[str, Any]]]:
     """A minute or so many operations, over the seeds: each run, and what its training took."""
     found = []
+    changes = {} if teraops is None else of_operations(recipe, teraops)
     for seed in SEEDS:
         if teraops is None:
             run = trained(recipe, 1.0, seed, folder)
             found.append((run, {"seed": seed, **timed(run)}))
         else:
-            changes = of_operations(recipe, teraops)
             run = genlab.train(recipe, seed=seed, overrides=changes, runs=folder, report=False)
             found.append((run, {"seed": seed, "steps": run.status["step"], "teraops": teraops}))
         print(recipe, json.dumps(found[-1][1]), flush=True)

@@ -170,6 +170,9 @@ def test_folders_inside_the_folder_of_a_class_are_of_that_class(tmp_path: Path) 
     assert found.notes == [
         "a class is the outermost folder (cat), with all in the folders inside (cat/siamese, cat/tabby)"
     ]
+    both = [f"{split}/{name}" for split in ("train", "test") for name in names]
+    splits = zip(both, map(writers.png, of.x[:8]), strict=True)
+    assert collect(writers.folder(tmp_path / "splits", splits)).notes == found.notes, "once for both splits"
 
 
 def test_images_without_classes(tmp_path: Path) -> None:

@@ -47,9 +47,10 @@ def pictures_in(tree: Tree, where: str) -> PictureCollection:
     check_names(kinds, where)
     files = [name for name, _, _ in chosen]
     decoded = partial(decoded_from, tree, files)
+    once = list(dict.fromkeys(notes))  # Of both splits the same may be true.
     is_test = np.array([test for _, test, _ in chosen], bool)
     form = {"folder": "folder of pictures"}.get(tree.kind, f"{tree.kind} of pictures")
-    return PictureCollection(where, form, files, is_test, labels, tuple(kinds), notes, tree.stamp, decoded)
+    return PictureCollection(where, form, files, is_test, labels, tuple(kinds), once, tree.stamp, decoded)
 
 
 def decoded_from(
