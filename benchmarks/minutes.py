@@ -14,18 +14,16 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import genlab
 from genlab.api.run import Run
+from genlab.bench import records
 from genlab.bench.timing import mean_interval, peak_gflops
-from genlab.engine import threads
 from genlab.recipe import files
 from genlab.recipe.schedule import Schedule
-from genlab.runs import provenance
 from genlab.training.assemble import settle, used_by
 from genlab.training.minutes import WIDTHS, multiply_adds, rate, rung, widest, width
 
@@ -128,7 +126,8 @@ def main() -> None:
     asked = options.only or (*RECIPES, "times")
     recipes = [each for each in RECIPES if each in asked]
     with tempfile.TemporaryDirectory() as place:
-        folder, begun = Path(place), circumstances()
+        folder = Path(place)
+        begun = {**records.here(), "gflops": {name: round(value) for name, value in peak_gflops().items()}}
         found = {recipe: trainings(recipe, options.teraops, folder) for recipe in recipes}
         for minutes in (*TIMES, *((20.0,) if options.long else ())) if "times" in asked and not options.teraops else ():
             took = timed(trained(TIMED, minutes, 0, folder))
@@ -140,20 +139,10 @@ def main() -> None:
             keep(name, over_seeds(recipe, found[recipe], options.accuracy_score), begun)
 
 
-def circumstances() -> dict[str, Any]:
-    """What a figure stands beside: the speed of a large product just now, versions and machine."""
-    return {
-        "date": time.strftime("%Y-%m-%d"),
-        "gflops": {name: round(value) for name, value in peak_gflops().items()},
-        "versions": provenance.versions(),
-        "machine": provenance.machine_of(genlab.load_recipe("quick-mnist")),
-    }
-
-
 def keep(what: str, found: Any, begun: dict[str, Any]) -> None:
     """Put it into the record of this class of machine, as soon as it is there."""
     known = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
-    known.setdefault(threads.instructions()["capability"], {})[what] = {"found": found, **begun}
+    known.setdefault(records.machine_class(begun["machine"]), {})[what] = {"found": found, **begun}
     RECORD.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
 
 

@@ -21,11 +21,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-import genlab
 from genlab.bench import quality, records
 from genlab.bench.timing import REPORT, Stepper, mean_interval
-from genlab.engine import calibrate
-from genlab.runs import provenance
 from genlab.training.assemble import settle, used_by
 from genlab.training.minutes import multiply_adds
 
@@ -176,8 +173,16 @@ def table(found: list[dict[str, Any]]) -> str:
     return "\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(words(each) for each in found)])
 
 
+def by_class(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Rows by the class of the machine that they ran on, the one with most rows first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for each in rows:
+        found.setdefault(records.machine_class(each["machine"]), []).append(each)
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+
 def picture(rows: list[dict[str, Any]]) -> bytes:
-    """The whole time-quality curve of everything that ran, as PNG."""
+    """The whole time-quality curve of everything that ran on one class of machine, as PNG."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.add_subplot()
     drawn: set[str] = set()
@@ -215,8 +220,8 @@ class Measurement:
     """What is measured once and needed by several entries: the references, and from them the targets.
 
     Report S2's loop runs with every seed. Report S4's would take 20 minutes a seed: its quality is that of genlab's
-    loop on the same system, one seed, and its seconds are its steps at the speed of the report's loop, timed anew in
-    every run.
+    loop on the same system, one seed. Where the report's loop has not run just now, here and in S2's curves that are
+    taken from the record, its seconds are its steps at the speed of that loop, timed anew.
     """
 
     def __init__(self, seeds: int, quick: bool, known: list[dict[str, Any]]) -> None:
@@ -233,10 +238,9 @@ class Measurement:
             marks = [round(per_epoch * epoch) for epoch in epochs]
             if self.quick:
                 marks = marks[:2]
-            curve = self._known.get((target, seed))
-            if curve is None:
-                curve = quality.curve(system, REPORT if target == "s2" else "auto", seed, marks)
-            if target != "s2":
+            known = self._known.get((target, seed))
+            curve = known or quality.curve(system, REPORT if target == "s2" else "auto", seed, marks)
+            if known or target != "s2":
                 with Stepper(system, REPORT) as stepper:
                     a_step = stepper.seconds(20) / 20
                 curve = [{**point, "seconds": point["step"] * a_step} for point in curve]
@@ -266,18 +270,26 @@ def _last(curve: list[dict[str, Any]]) -> str:
     return f"{curve[-1]['floors']:.1f} x real images after {curve[-1]['seconds']:.1f} s"
 
 
+def section(rows: list[dict[str, Any]]) -> str:
+    """The table of one class of machine, and what machine that was."""
+    machine, versions = rows[0]["machine"], rows[0]["versions"]
+    limits = f", limited by {machine['limits']}" if machine["limits"] else ""
+    return f"""{table(rows)}
+
+{rows[0]["date"]}, {machine["cores"]} cores of an {machine["processor"]} (a shared virtual machine) with
+{machine["capability"]}{limits}, {machine["threads"]} threads, {machine["precision"]}, PyTorch {versions["torch"]}."""
+
+
 def page(rows: list[dict[str, Any]]) -> str:
     """RECORDS.md."""
-    machine, versions = rows[0]["machine"], rows[0]["versions"]
+    first, *others = by_class(rows).values()
     return f"""# Records: time to quality
 
-{table(rows)}
+{section(first)}
 
 Training only: mean over the seeds with 95 % intervals (Student's t). Distance: the Frechet distance of 10,000 images
 to the 10,000 test images, by genlab's judges, over that of 10,000 training images. The clock runs from the first batch
-to the last step and stands still during scoring. {rows[0]["date"]}, {machine["cores"]} cores of an
-{machine["processor"]} (a shared virtual machine), {machine["threads"]} threads, {machine["precision"]},
-PyTorch {versions["torch"]}.
+to the last step and stands still during scoring.
 
 The reference "report S2" is that report's loop, written as it stands there (`genlab.bench.loops`), on its system for
 its 5 epochs: its mean quality is the target. "Report S4" is that report's DCGAN after 10 epochs, trained by genlab's
@@ -299,6 +311,13 @@ and are others now.
 
 *Every seed of every run. A schedule that falls to 0 at the end is better at its end than on its way.*
 
+## Other classes of machine
+
+The same entries where the processor has no bfloat16 instructions. The targets are those above; the seconds of report
+S2's loop are its steps at its speed there, timed beside each seed.
+
+{(chr(10) * 2).join(section(each) for each in others)}
+
 A new record: change `ENTRIES` in speedrun.py, then `make speedrun`. How to read this:
 [docs/performance.md](../docs/performance.md).
 """
@@ -310,7 +329,11 @@ def main() -> None:
     parser.add_argument(
         "--only", action="append", metavar="ENTRY", help='as in "mnist conditional s2"; may be repeated'
     )
-    parser.add_argument("--keep-references", action="store_true", help="take the reports' curves from records.json")
+    parser.add_argument(
+        "--keep-references",
+        action="store_true",
+        help="take the reports' quality from records.json; their steps are timed anew",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write one row an entry there, and no record")
     options = parser.parse_args()
     start = time.monotonic()
@@ -318,14 +341,7 @@ def main() -> None:
     measurement = Measurement(1 if options.quick else 5, options.quick, known)
     asked = options.only or (["mnist conditional s2"] if options.quick else [entry.name for entry in ENTRIES])
     rows = [measurement.row(entry) for entry in ENTRIES if entry.name in asked]
-    settled = genlab.load_recipe("quick-mnist")
-    resolved = settled.engine.model_copy(update=calibrate.measured("cpu").choice(convolutional=True))
-    facts = {
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": provenance.machine_of(settled.model_copy(update={"engine": resolved})),
-        "versions": provenance.versions(),
-        "minutes": round((time.monotonic() - start) / 60, 1),
-    }
+    facts = {**records.here(), "minutes": round((time.monotonic() - start) / 60, 1)}
     rows = [{**each, **facts} for each in rows]
     print(f"\n{table(rows)}\n\n{facts['minutes']} minutes")
     if options.json:
@@ -335,16 +351,24 @@ def main() -> None:
 
 
 def write(rows: list[dict[str, Any]]) -> None:
-    """Put rows in the place of those of the same track and target, and draw up everything that is made of them."""
+    """Put rows in the place of those of the same track, target and class of machine, and draw up everything that is
+    made of them."""
     known = json.loads(ROWS.read_text("utf-8")) if ROWS.exists() else []
-    by_name = {f"{each['track']} {each['target']}": each for each in [*known, *rows]}
-    rows = [by_name[entry.name] for entry in ENTRIES if entry.name in by_name]
+    found = {
+        (kind, f"{each['track']} {each['target']}"): each
+        for part in (known, rows)
+        for kind, group in by_class(part).items()
+        for each in group
+    }
+    order = [entry.name for entry in ENTRIES]
+    rows = sorted(found.values(), key=lambda each: order.index(f"{each['track']} {each['target']}"))
     ROWS.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     PAGE.write_text(page(rows), "utf-8")
-    PICTURE.write_bytes(picture(rows))
+    first, *_ = by_class(rows).values()
+    PICTURE.write_bytes(picture(first))
     kept = ("track", "target", "floors_wanted", "seconds", "recipe", "steps", "overrides")
-    best = [{key: each[key] for key in kept} for each in rows if each["reached"]]
-    records.keep(machine=rows[0]["machine"], speedrun=best)
+    best = [{key: each[key] for key in kept} for each in first if each["reached"]]
+    records.keep(machine=first[0]["machine"], speedrun=best)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import genlab
+from genlab.bench import records
 from genlab.bench.timing import REPORT, Stepper, ways
 from genlab.engine import calibrate
-from genlab.runs import provenance
 
 RECORD = Path(__file__).parent / "records" / "waiting.json"
 GENLAB = [sys.executable, "-m", "genlab"]
@@ -125,13 +124,9 @@ def table(record: dict[str, Any]) -> str:
 
 def main() -> None:
     start = time.monotonic()
-    settled = genlab.load_recipe("quick-mnist")
-    resolved = settled.engine.model_copy(update=calibrate.measured("cpu").choice(convolutional=True))
     with tempfile.TemporaryDirectory() as folder:
         record: dict[str, Any] = {
-            "date": time.strftime("%Y-%m-%d"),
-            "machine": provenance.machine_of(settled.model_copy(update={"engine": resolved})),
-            "versions": provenance.versions(),
+            **records.here(),
             "help_seconds": help_seconds(),
             "first_step_seconds": first_step_seconds(Path(folder)),
             "peak_memory_mb": {recipe: peak_memory_mb(recipe, Path(folder)) for recipe in QUICK},
