@@ -163,7 +163,7 @@ def verdicts(report: str) -> str:
                 each.says.removesuffix(".") + (f" ({names})" if names else "")
             )
             continue
-        shown = f"[{study}: {name}](../studies/results/{study})"
+        shown = f"[{study}: {name}](../studies/results/{study}/README.md#claim-{name})"
         if study == "checks.py":
             shown = f"`python studies/reports/checks.py {name}`"
         decided.append(f"| {names or '-'} | {each.says} | **{each.answer}** | {each.numbers} {shown} |")

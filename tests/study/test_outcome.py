@@ -372,6 +372,7 @@ def test_a_report_writes_tables_verdicts_page_and_figures(tmp_path: Path, monkey
         "table.tex",
         "verdicts.json",
         "report.html",
+        "README.md",
         *figures,
     }
     assert (tmp_path / "r" / "table.csv").read_text() == found.csv

@@ -16,8 +16,12 @@ import pytest
 
 from genlab.cli import fields, main
 from genlab.recipe import files
+from genlab.report import markdown
 from genlab.study import design
+from genlab.study.folder import Folder
+from genlab.study.pages import study_page
 from genlab.study.plan import plan
+from genlab.study.study import Study
 
 ROOT = Path(__file__).parent.parent.parent
 STUDIES = ROOT / "studies"
@@ -109,6 +113,20 @@ def test_committed_tables_are_what_their_records_give(coverage: ModuleType) -> N
             folder = STUDIES / "results" / found.plan.title
             assert (folder / "table.csv").read_text("utf-8") == found.csv
             assert json.loads((folder / "verdicts.json").read_text("utf-8")) == json.loads(json.dumps(found.as_json))
+
+
+def test_a_reader_of_the_repository_sees_every_claim_with_its_points(
+    coverage: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    for file in coverage.files():
+        profile, found = coverage.studied(file)
+        if found.records:
+            folder = STUDIES / "results" / found.plan.title
+            page = study_page(found, Folder(folder), Study.at(file, profile=profile).command)
+            assert (folder / "README.md").read_text("utf-8") == markdown.render(page, "figures")
+            drawn = {f"{card.figure.name}.png" for card in page.cards if card.figure}
+            assert drawn == {path.name for path in (folder / "figures").glob("claim-*.png")}
 
 
 @pytest.mark.parametrize("name", ["two-passes", "equilibrium", "optimisers", "first-layer"])

@@ -5,7 +5,8 @@
     results/<study>/
       plan.json       what was fixed before the first run        journal.jsonl   what happened, a line each
       records/        ARM-seed0.json: one per finished run       samples/        its last sample grid
-      report.html     the page        table.csv  table.tex  verdicts.json  figures/
+      report.html     the page        README.md       the same for a repository
+      table.csv  table.tex  verdicts.json  figures/
       notes.md        the author's own, shown on the page        study.lock
 """
 

@@ -15,7 +15,7 @@ from genlab.engine.files import make_folder, refusals, write
 from genlab.engine.stages import stage
 from genlab.evaluation.catalogue import METRICS
 from genlab.report.figures.seeds import Bands, Dots
-from genlab.report.html import render
+from genlab.report import html, markdown
 from genlab.report.page import Grid, embed
 from genlab.report.study_page import ClaimCard, StudyPage
 from genlab.report.tables import Table
@@ -39,10 +39,11 @@ NOTES_BYTES = 200_000
 
 
 def write_all(found: Outcome, folder: Folder, command: str) -> None:
-    """The page, the table as LaTeX, and each figure as PNG, PDF and numbers."""
+    """The page as HTML and as Markdown, the table as LaTeX, and each figure as PNG, PDF and numbers."""
     with stage("writing the study's page"):
         page = study_page(found, folder, command)
-        write(folder.path / "report.html", render(page).encode())
+        write(folder.path / "report.html", html.render(page).encode())
+        write(folder.path / "README.md", markdown.render(page, "figures").encode())
         write(folder.path / "table.tex", latex(page.arms.columns, page.arms.rows).encode())
         drawn: list[Dots | Bands] = [card.figure for card in page.cards if card.figure]
         with refusals(folder.path):

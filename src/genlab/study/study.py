@@ -101,9 +101,8 @@ class Study:
         title = loaded.name if profile is None else f"{loaded.name}-{profile}"
         place = place_of(path, title) if results is None else results
         found._begin(loaded, path.parent, profile, own.of_file(code) if code else None, place, runs)
-        found.command = (
-            f"genlab study run {file}{f' --profile {profile}' if profile else ''}{f' --code {code}' if code else ''}"
-        )
+        options = f"{f' --profile {profile}' if profile else ''}{f' --code {code}' if code else ''}"
+        found.command = f"genlab study run {_from_here(path)}{options}"
         return found
 
     def _begin(
@@ -185,7 +184,7 @@ class Study:
         return outcome(self.plan, self.folder)
 
     def report(self) -> Outcome:
-        """Write table.csv, verdicts.json, figures and report.html into the folder of results.
+        """Write table.csv, verdicts.json, figures, report.html and README.md into the folder of results.
 
         Raises:
             StudyError: the plan was changed since the first run.
@@ -200,3 +199,9 @@ class Study:
         write(self.folder.path / "verdicts.json", (json.dumps(found.as_json, indent=1) + os.linesep).encode())
         write_all(found, self.folder, self.command)
         return found
+
+
+def _from_here(path: Path) -> Path:
+    """A path as it is typed where one stands, where it lies below that."""
+    whole, here = path.resolve(), Path.cwd()
+    return whole.relative_to(here) if whole.is_relative_to(here) else path

@@ -1,0 +1,72 @@
+"""A study's page as Markdown, which a repository shows beside the study's records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from genlab.engine.console import visible
+from genlab.report.study_page import ClaimCard, StudyPage
+from genlab.report.tables import Table
+
+SPECIAL = re.compile(r"([\\`*\[\]|#]|(?<!\w)_|_(?!\w))")
+
+ELSEWHERE = "Curves and sample images are in the page that `genlab study report` writes."
+
+
+def render(page: StudyPage, figures: str) -> str:
+    """The claims with their points, the arms, what failed or was cut, methods and cost. Curves and samples are left to
+    the page in HTML.
+
+    Args:
+        figures: folder of the figures of its claims, as seen from the file.
+    """
+    parts = [f"# {plain(page.title)}", plain(page.question), f"{plain(page.lead)}. {plain(page.state)}".strip()]
+    for card in page.cards:
+        parts += ["## Claims"] if card is page.cards[0] else []
+        parts += _claim(card, figures)
+    parts += ["## Arms", _table(page.arms)]
+    parts += [f"The other quantities stand in [table.csv](table.csv), a row per run. {ELSEWHERE}"]
+    if page.failures:
+        parts += ["## Failures", _table(page.failures)]
+    if page.cut:
+        parts += ["## What was cut", _list(page.cut)]
+    parts += ["## Methods and cost", plain(page.methods), _list(f"{label}: {value}" for label, value in page.cost)]
+    if page.notes:
+        parts += ["## Notes", *(plain(each) for each in page.notes)]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it stands."""
+    text = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return SPECIAL.sub(r"\\\1", text)
+
+
+def _claim(card: ClaimCard, figures: str) -> Iterator[str]:
+    yield f'### <a id="{card.anchor}"></a>{plain(card.says)}'
+    yield plain(card.source)
+    why = f": {plain(card.why)}" if card.why else ""
+    share = f" - an indication, from {plain(card.share)}" if card.share else ""
+    yield f"**{plain(card.answer)}**{why}{share}"
+    yield f"Of the arms: {plain(card.arms)}." if card.arms else ""
+    yield f"> {plain(card.sentence)}"
+    if card.figure:
+        yield f"![{plain(card.figure.caption)}]({figures}/{card.figure.name}.png)"
+        yield f"*{plain(card.figure.caption)}*"
+    yield _list(f"{label}: {value}" for label, value in card.facts)
+    yield f"Why it may look otherwise: {plain(card.looks)}" if card.looks else ""
+    if card.reason:
+        says, anchor, answer = card.reason
+        yield f"The reason given is a claim of its own: [{plain(says)}](#{anchor}) {plain(answer)}."
+    yield f"```text\n{visible(card.command)}\n```" if card.command else ""
+
+
+def _table(table: Table) -> str:
+    rules = ["---:" if column in table.numeric else "---" for column in table.columns]
+    rows = [[plain(cell) for cell in row] for row in (table.columns, *table.rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rules, *rows[1:]))
+
+
+def _list(lines: Sequence[str] | Iterator[str]) -> str:
+    return "\n".join(f"- {plain(line)}" for line in lines)
