@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,10 +76,9 @@ def studied(file: Path) -> tuple[str | None, Outcome]:
     return profile, outcome(plan(study, STUDIES, profile), Folder(STUDIES / "results" / title))
 
 
-def settled() -> Iterator[Settled]:
-    """Every claim of the studies and of the checks."""
-    for file in files():
-        _, found = studied(file)
+def settled(outcomes: Iterable[Outcome]) -> Iterator[Settled]:
+    """Every claim of these studies, and of the checks."""
+    for found in outcomes:
         for name, verdict in found.verdicts.items():
             claim = found.plan.study.claims[name]
             what = sentences.title(verdict.of, found.plan.study.quantities[verdict.of])
@@ -117,9 +116,9 @@ def evidence(claim: Any, verdict: Verdict, what: str) -> str:
     return "; ".join(said) + "."
 
 
-def coverage() -> str:
+def coverage(claims: Sequence[Settled]) -> str:
     """COVERAGE.md."""
-    about, claims = items(), list(settled())
+    about = items()
     count = sum(1 for name in about if name.startswith("S"))
     lines = [
         "# What shows each item of the five reports",
@@ -145,12 +144,12 @@ def _linked(shown: str) -> str:
     return f"`{shown}`" if shown.startswith("genlab ") else f"[{shown.removeprefix('docs/')}](../{shown})"
 
 
-def verdicts(report: str) -> str:
+def verdicts(report: str, claims: Sequence[Settled]) -> str:
     """What docs/reports.md says of a report's claims, or ("D") of those that only doubts about them raise: a table of
     what is decided, then what waits for its study."""
     about, decided, waiting = items(), [], dict[tuple[str, str], list[str]]()
     answers = Counter[str]()
-    for each in settled():
+    for each in claims:
         doubts = [name for name in each.items if name.startswith("D")]
         mine = [name for name in each.items if name in about and name.startswith(f"{report}.")]
         if not mine and not (report == "D" and doubts == list(each.items)):
@@ -174,15 +173,14 @@ def verdicts(report: str) -> str:
         lines += ["| item | claim | verdict | evidence |", "|---|---|---|---|", *decided]
     if waiting:
         lines += ["", "Not decided yet:", ""]
-    for (study, runs), claims in waiting.items():
+    for (study, runs), said in waiting.items():
         file = f"../studies/{study.removesuffix('-' + LAB)}.yaml"
-        lines.append(f"- [{study}]({file}), {runs} runs there: {'; '.join(claims)}.")
+        lines.append(f"- [{study}]({file}), {runs} runs there: {'; '.join(said)}.")
     return "\n".join(lines)
 
 
-def standing() -> str:
+def standing(claims: Sequence[Settled]) -> str:
     """How many claims are decided, in a sentence."""
-    claims = list(settled())
     open_ = sum(each.answer == WAITING for each in claims)
     return (
         f"**{len(claims) - open_} of {len(claims)} claims are answered so far; {open_} wait for their study.** A claim "
@@ -190,21 +188,22 @@ def standing() -> str:
     )
 
 
-def page(text: str) -> str:
+def page(text: str, claims: Sequence[Settled]) -> str:
     """docs/reports.md with its tables made anew."""
     head, rest = text.split("<!-- standing -->", 1)
     end = "<!-- end of standing -->"
-    text = f"{head}<!-- standing -->\n\n{standing()}\n\n{end}{rest.split(end, 1)[1]}"
+    text = f"{head}<!-- standing -->\n\n{standing(claims)}\n\n{end}{rest.split(end, 1)[1]}"
     for report in ("S0", "S1", "S2", "S3", "S4", "D"):
         begin = BEGIN.format(report)
         head, rest = text.split(begin, 1)
-        text = f"{head}{begin}\n\n{verdicts(report)}\n\n{END}{rest.split(END, 1)[1]}"
+        text = f"{head}{begin}\n\n{verdicts(report, claims)}\n\n{END}{rest.split(END, 1)[1]}"
     return text
 
 
 def main() -> None:
-    (STUDIES / "COVERAGE.md").write_text(coverage(), "utf-8")
-    PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")
+    claims = list(settled(found for _, found in map(studied, files())))
+    (STUDIES / "COVERAGE.md").write_text(coverage(claims), "utf-8")
+    PAGE.write_text(page(PAGE.read_text("utf-8"), claims), "utf-8")
 
 
 if __name__ == "__main__":

@@ -49,12 +49,21 @@ def shown(text: str) -> str:
     """Markdown as a reader sees it, without tags."""
     rendered = MarkdownIt("commonmark").enable("table").parse(text)
     inline = [child for token in rendered if token.children for child in token.children]
-    return "".join(child.content for child in inline if child.type in ("text", "code_inline", "html_inline", "text_special"))
+    return "".join(
+        child.content for child in inline if child.type in ("text", "code_inline", "html_inline", "text_special")
+    )
 
 
 @pytest.mark.parametrize(
     "text",
-    ["5.8 [5.1, 6.4](95 %)", "loss_g_mean and _this_", "a * b * c, *not* `code`", "<script>", "a \\ b | c # d", "&amp;"],
+    [
+        "5.8 [5.1, 6.4](95 %)",
+        "loss_g_mean and _this_",
+        "a * b * c, *not* `code`",
+        "<script>",
+        "a \\ b | c # d",
+        "&amp;",
+    ],
 )
 def test_plain_text_is_shown_as_it_stands(text: str) -> None:
     assert shown(plain(text)) == text
@@ -67,14 +76,15 @@ def test_what_steers_a_terminal_is_shown_as_its_escape() -> None:
 def test_every_part_of_a_card_is_there_in_order() -> None:
     text = render(PAGE, "figures")
     parts = [
+        "genlab study run s.yaml",
+        "](#claim-lower) | **holds** - an indication",
         '<a id="claim-lower"></a>',
         "report S0",
-        "**holds** - an indication, from 16 of 50 epochs",
+        "**holds** - an indication, from 16 of 50 epochs\n",
         "a is lower than b",
         "> The distance of a",
         "Few seeds.",
         "](#claim-more)",
-        "genlab study run s.yaml",
         "| a\\|b | 3 |",
         "epochs: 16 of 50",
         "Two-sided.",

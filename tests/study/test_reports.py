@@ -19,6 +19,7 @@ from genlab.recipe import files
 from genlab.report import markdown
 from genlab.study import design
 from genlab.study.folder import Folder
+from genlab.study.outcome import Outcome
 from genlab.study.pages import study_page
 from genlab.study.plan import plan
 from genlab.study.study import Study
@@ -44,8 +45,14 @@ def coverage() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def settled(coverage: ModuleType) -> list[Any]:
-    return list(coverage.settled())
+def studied(coverage: ModuleType) -> dict[Path, tuple[str | None, Outcome]]:
+    """File -> the profile, and what the committed records say."""
+    return {file: coverage.studied(file) for file in coverage.files()}
+
+
+@pytest.fixture(scope="module")
+def settled(coverage: ModuleType, studied: dict[Path, tuple[str | None, Outcome]]) -> list[Any]:
+    return list(coverage.settled(found for _, found in studied.values()))
 
 
 def test_the_153_items_are_there(coverage: ModuleType) -> None:
@@ -100,15 +107,14 @@ def test_every_study_can_be_planned_in_every_profile(file: Path) -> None:
         assert found.cells
 
 
-def test_the_pages_are_what_the_records_give(coverage: ModuleType) -> None:
-    assert (STUDIES / "COVERAGE.md").read_text("utf-8") == coverage.coverage()
+def test_the_pages_are_what_the_records_give(coverage: ModuleType, settled: list[Any]) -> None:
+    assert (STUDIES / "COVERAGE.md").read_text("utf-8") == coverage.coverage(settled)
     text = coverage.PAGE.read_text("utf-8")
-    assert coverage.page(text) == text
+    assert coverage.page(text, settled) == text
 
 
-def test_committed_tables_are_what_their_records_give(coverage: ModuleType) -> None:
-    for file in coverage.files():
-        _, found = coverage.studied(file)
+def test_committed_tables_are_what_their_records_give(studied: dict[Path, tuple[str | None, Outcome]]) -> None:
+    for _, found in studied.values():
         if found.records:
             folder = STUDIES / "results" / found.plan.title
             assert (folder / "table.csv").read_text("utf-8") == found.csv
@@ -116,11 +122,10 @@ def test_committed_tables_are_what_their_records_give(coverage: ModuleType) -> N
 
 
 def test_a_reader_of_the_repository_sees_every_claim_with_its_points(
-    coverage: ModuleType, monkeypatch: pytest.MonkeyPatch
+    studied: dict[Path, tuple[str | None, Outcome]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    for file in coverage.files():
-        profile, found = coverage.studied(file)
+    for file, (profile, found) in studied.items():
         if found.records:
             folder = STUDIES / "results" / found.plan.title
             page = study_page(found, Folder(folder), Study.at(file, profile=profile).command)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from html import escape
 
 from genlab.engine.console import visible
 from genlab.report.study_page import ClaimCard, StudyPage
 from genlab.report.tables import Table
 
+WIDTH = 460
+"""Pixels of a figure on the page."""
 SPECIAL = re.compile(r"([\\`*\[\]|#]|(?<!\w)_|_(?!\w))")
 
 ELSEWHERE = "Curves and sample images are in the page that `genlab study report` writes."
@@ -22,8 +25,11 @@ def render(page: StudyPage, figures: str) -> str:
         figures: folder of the figures of its claims, as seen from the file.
     """
     parts = [f"# {plain(page.title)}", plain(page.question), f"{plain(page.lead)}. {plain(page.state)}".strip()]
+    commands = dict.fromkeys(visible(card.command) for card in page.cards if card.command)
+    parts += [f"```text\n{command}\n```" for command in commands]
+    if page.cards:
+        parts += ["## Claims", _overview(page.cards)]
     for card in page.cards:
-        parts += ["## Claims"] if card is page.cards[0] else []
         parts += _claim(card, figures)
     parts += ["## Arms", _table(page.arms)]
     parts += [f"The other quantities stand in [table.csv](table.csv), a row per run. {ELSEWHERE}"]
@@ -43,23 +49,31 @@ def plain(text: str) -> str:
     return SPECIAL.sub(r"\\\1", text)
 
 
+def _overview(cards: Sequence[ClaimCard]) -> str:
+    rows = [f"| [{plain(card.says)}](#{card.anchor}) | {_verdict(card)} |" for card in cards]
+    return "\n".join(["| claim | verdict |", "| --- | --- |", *rows])
+
+
+def _verdict(card: ClaimCard) -> str:
+    share = f" - an indication, from {plain(card.share)}" if card.share else ""
+    return f"**{plain(card.answer)}**{share}"
+
+
 def _claim(card: ClaimCard, figures: str) -> Iterator[str]:
     yield f'### <a id="{card.anchor}"></a>{plain(card.says)}'
     yield plain(card.source)
-    why = f": {plain(card.why)}" if card.why else ""
-    share = f" - an indication, from {plain(card.share)}" if card.share else ""
-    yield f"**{plain(card.answer)}**{why}{share}"
+    yield f"{_verdict(card)}{f': {plain(card.why)}' if card.why else ''}"
     yield f"Of the arms: {plain(card.arms)}." if card.arms else ""
     yield f"> {plain(card.sentence)}"
     if card.figure:
-        yield f"![{plain(card.figure.caption)}]({figures}/{card.figure.name}.png)"
+        shown = escape(f"{card.figure.title}: {', '.join(card.figure.values)}")
+        yield f'<img src="{figures}/{card.figure.name}.png" width="{WIDTH}" alt="{shown}">'
         yield f"*{plain(card.figure.caption)}*"
     yield _list(f"{label}: {value}" for label, value in card.facts)
     yield f"Why it may look otherwise: {plain(card.looks)}" if card.looks else ""
     if card.reason:
         says, anchor, answer = card.reason
         yield f"The reason given is a claim of its own: [{plain(says)}](#{anchor}) {plain(answer)}."
-    yield f"```text\n{visible(card.command)}\n```" if card.command else ""
 
 
 def _table(table: Table) -> str:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from genlab.engine.files import make_folder, refusals, write
 from genlab.engine.stages import stage
 from genlab.evaluation.catalogue import METRICS
-from genlab.report.figures.seeds import Bands, Dots
 from genlab.report import html, markdown
+from genlab.report.figures.seeds import Bands, Dots
 from genlab.report.page import Grid, embed
 from genlab.report.study_page import ClaimCard, StudyPage
 from genlab.report.tables import Table
