@@ -49,7 +49,7 @@ def of_operations(recipe: str, teraops: float) -> dict[str, Any]:
     for n in WIDTHS[recipe]:
         settled, whole = settle(recipe, width(n))
         steps[n] = rung(teraops * 1e12 / multiply_adds(settled, used_by(settled, whole)))
-    best = widest({n: 1 / steps[n] for n in steps})
+    best = widest({n: 1 / steps[n] for n in steps}, 1)
     epochs = -(-steps[best] // Schedule.of(settled, len(whole)).steps_per_epoch)
     length = {"budget.epochs": epochs, "budget.max_steps": steps[best]}
     return {**QUIET, **width(best), **rate(recipe, best, steps[best]), **length}

@@ -50,13 +50,16 @@ WIDTHS: dict[str, tuple[int, ...]] = {
     "quick-mnist-unconditional": (16, 12),
 }
 """By recipe: the channels ngf and ndf that come into question, the most first. What such a GAN reaches goes with its
-channels times its steps, and how much longer a step of more channels takes is a matter of the machine. Digits need no
-more than 16: with twice as many and half the steps they come out worse (docs/performance.md). A recipe that is not here
-keeps its own."""
+channels times its steps, in a short training with its steps alone (`FEW`), and how much longer a step of more channels
+takes is a matter of the machine. Digits need no more than 16: with twice as many and half the steps they come out worse
+(docs/performance.md). A recipe that is not here keeps its own."""
+FEW, ENOUGH = 1500, 16
+"""Where a network makes fewer steps than this, one of fewer channels, yet as many as these, is worse by next to nothing
+after as many steps."""
 RATES: dict[str, tuple[float, float]] = {"quick-fashion": (40, 0.0045), "quick-mnist-unconditional": (100, 0.003)}
 """By recipe: below so many channels times thousand steps this learning rate is better than its own, or steadier."""
 BETTER = 1.1
-"""How many times more channels times steps fewer channels must give: two timings of one machine differ, too."""
+"""How many times more fewer channels must give of what counts: two timings of one machine differ, too."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ class Reached:
 
 
 REACHED = {
-    "quick-mnist": Reached(2.0, ((18.4, 4.7), (25.9, 2.8), (35.9, 2.1), (60, 2.0))),
-    "quick-fashion": Reached(15, ((18.4, 41), (25.9, 23), (35.9, 21.7), (60, 14.6), (141, 10.6))),
+    "quick-mnist": Reached(2.0, ((11.4, 8.9), (15.9, 5.0), (25.9, 2.8), (35.9, 2.1), (60, 2.0))),
+    "quick-fashion": Reached(15, ((12, 49), (16.3, 33), (25.9, 23), (35.9, 21.7), (60, 14.6), (141, 10.6))),
     "quick-mnist-unconditional": Reached(11, ((18.6, 57), (35.9, 16), (60, 12.1), (141, 7.5))),
 }
 
@@ -96,7 +99,7 @@ def rung(steps: float) -> int:
     """The whole number of steps that is nearest on the ladder.
 
     >>> [rung(n) for n in (0.2, 1, 99, 101, 1874)]
-    [1, 1, 99, 99, 1906]
+    [1, 1, 101, 101, 1886]
     """
     return max(1, round(LADDER ** round(math.log(max(1.0, steps), LADDER))))
 
@@ -114,18 +117,21 @@ def rate(recipe: str, channels: int, steps: int) -> dict[str, Any]:
     return {f"optimisers.{network}.lr": lr for network in ("generator", "discriminator")}
 
 
-def widest(seconds: Mapping[int, float]) -> int:
+def widest(seconds: Mapping[int, float], within: float) -> int:
     """The channels with which most is learned in a given time.
 
     Args:
         seconds: channels -> of a step.
+        within: how long, in seconds.
 
-    >>> widest({32: 0.026, 24: 0.023, 16: 0.015}), widest({32: 0.12, 24: 0.08, 16: 0.045})
-    (32, 16)
+    >>> step = {32: 0.026, 24: 0.023, 16: 0.015}
+    >>> widest(step, 60), widest(step, 20), widest({32: 0.12, 24: 0.08, 16: 0.045}, 600)
+    (32, 16, 16)
     """
     best, *narrower = sorted(seconds, reverse=True)
     for n in narrower:
-        if n / seconds[n] > BETTER * best / seconds[best]:
+        few = within / seconds[best] < FEW and n >= ENOUGH
+        if (1 if few else n / best) * seconds[best] / seconds[n] > BETTER:
             best = n
     return best
 
@@ -155,7 +161,7 @@ def foretold(recipe: Recipe, whole: Dataset) -> str:
         whole: the training images as they are.
     """
     seconds = _of_a_step(recipe, {}, whole)
-    best, own = widest(seconds), channels_of(recipe)
+    best, own = widest(seconds, 60), channels_of(recipe)
     steps, a_minute = Schedule.of(recipe, len(whole)).total_steps, rung(60 / seconds[best])
     words = f"{recipe.name}: {steps:,} steps of {1000 * seconds[own]:.1f} ms, {steps * seconds[own] / 60:.2g} min here"
     words += f"; expect a distance of {REACHED[recipe.name].itself:.2g} x real images'"
@@ -238,7 +244,7 @@ def resolved(
         raise UsageError(f"budget.minutes is {minutes:g}, but {both[0]} is {overrides[both[0]]}; give one of them")
     plain = dict(overrides)
     if not custom and recipe.name in WIDTHS and not width(0).keys() & overrides.keys():
-        plain |= width(widest(_of_a_step(source, overrides, whole)))
+        plain |= width(widest(_of_a_step(source, overrides, whole), 60 * minutes))
         recipe = settle(source, plain, lambda name: whole)[0]
     step = timed(recipe, used_by(recipe, whole), custom, objective)
     schedule = Schedule.of(recipe, min(len(whole), recipe.data.subset or len(whole)))
