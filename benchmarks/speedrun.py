@@ -354,12 +354,7 @@ def write(rows: list[dict[str, Any]]) -> None:
     """Put rows in the place of those of the same track, target and class of machine, and draw up everything that is
     made of them."""
     known = json.loads(ROWS.read_text("utf-8")) if ROWS.exists() else []
-    found = {
-        (kind, f"{each['track']} {each['target']}"): each
-        for part in (known, rows)
-        for kind, group in by_class(part).items()
-        for each in group
-    }
+    found = {(records.machine_class(each["machine"]), each["track"], each["target"]): each for each in [*known, *rows]}
     order = [entry.name for entry in ENTRIES]
     rows = sorted(found.values(), key=lambda each: order.index(f"{each['track']} {each['target']}"))
     ROWS.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")

@@ -57,7 +57,7 @@ def shown(text: str) -> str:
 @pytest.mark.parametrize(
     "text",
     [
-        "5.8 [5.1, 6.4](95 %)",
+        "5.8 [5.1, 6.4](95)",
         "loss_g_mean and _this_",
         "a * b * c, *not* `code`",
         "<script>",
