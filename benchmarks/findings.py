@@ -149,7 +149,7 @@ def picture(run: Run, name: str, y_label: str, names: tuple[str, ...]) -> bytes:
             axes[0].grid(visible=False)
             axes[0].spines[:].set_visible(False)
         draw(axes[-1], e, y_label, names, found.since)
-        figure.tight_layout()
+        figure.set_layout_engine("constrained")
         return style.as_png(figure)
 
 

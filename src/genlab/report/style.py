@@ -30,6 +30,8 @@ LEGEND = 42
 """Characters of labels, and of the strokes beside them, that fit above a figure in one line."""
 MOST_ROWS = 4
 """Of a legend, before a figure grows by the rest."""
+LABEL, DIGIT = 0.42, 0.085
+"""Inches: of a vertical axis's label, with its distances; of a digit."""
 RC: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -91,7 +93,7 @@ def legend(axes: Axes, labels: Sequence[str]) -> None:
     """A legend above the axes, in a line if it fits, else in columns; the axes take the rest of the figure, which grows
     by what a legend of many rows needs.
 
-    The margins are fixed: to find them from the text would take as long as all the drawing.
+    The margins come from counted characters: finding them from the drawn text takes as long as all the drawing.
     """
     if sum(len(label) + 6 for label in labels) <= LEGEND:
         columns = len(labels)
@@ -104,6 +106,14 @@ def legend(axes: Axes, labels: Sequence[str]) -> None:
     figure.set_figheight(figure.get_figheight() * grown)
     top = 1 - (0.045 + 0.078 * rows) / grown
     figure.subplots_adjust(left=0.175, right=0.955, bottom=0.17 / grown, top=top)
+    figure.subplots_adjust(left=max(0.175, _beside(axes) / figure.get_figwidth()))
+
+
+def _beside(axes: Axes) -> float:
+    """Inches that the label and the numbers of the vertical axis need."""
+    low, high = sorted(axes.get_ylim())
+    numbers = axes.yaxis.get_major_formatter().format_ticks([y for y in axes.get_yticks() if low <= y <= high])
+    return LABEL + DIGIT * max(map(len, numbers), default=0)
 
 
 def log_scale(axes: Axes, values: Sequence[NDArray[np.float64]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from genlab.report import style
@@ -19,6 +21,12 @@ SPREAD = 0.24
 """Half of the width over which the points of an arm lie beside one another."""
 NAME = 14
 """Characters of an arm's name on an axis, a line."""
+TITLE = 28
+"""Characters of what is measured beside the vertical axis, a line."""
+NUMBERS = 8
+"""On a vertical axis, at most, beside the first."""
+TALLER = 0.9
+"""Inches for the names of many arms."""
 
 
 class Drawn:
@@ -100,12 +108,16 @@ class Dots(Drawn):
     @contextmanager
     def figure(self) -> Iterator[Canvas]:
         beside = self.difference is not None
-        with style.panels(f"dots-{self.name}", (3, 1) if beside else (1,)) as (figure, axes):
+        width, height = style.SIZE
+        size = width, height + TALLER * self._many
+        with style.panels(f"dots-{self.name}", (3, 1) if beside else (1,), size) as (figure, axes):
+            for each in axes:
+                # How many does not depend on the room: the layout is found once, for the numbers that are drawn.
+                each.yaxis.set_major_locator(MaxNLocator(NUMBERS, steps=[1, 2, 2.5, 5, 10]))
             self._points(axes[0])
             if beside:
                 self._interval(axes[1])
-            left, right = (0.16, 0.98) if beside else (0.16, 0.97)
-            figure.subplots_adjust(left=left, right=right, bottom=0.2, top=0.95, wspace=0.75)
+            figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.08)
             yield figure
 
     def _points(self, axes: Axes) -> None:
@@ -125,13 +137,19 @@ class Dots(Drawn):
         if self.value is not None:
             axes.axhline(self.value, color=style.GRAY, linewidth=1, linestyle="--")
         axes.set_xticks(range(len(self.values)), [_folded(arm) for arm in self.values])
-        if len(self.values) > 4:
-            axes.tick_params(axis="x", rotation=35)
+        if self._many:
+            for label in axes.get_xticklabels():
+                label.set(rotation=45, ha="right", va="top", rotation_mode="anchor", fontsize=9, linespacing=0.9)
         axes.set_xlim(-0.6, len(self.values) - 0.4)
-        axes.set_ylabel(self.title if len(self.title) < 34 else f"{self.title[:31]}...")
+        axes.set_ylabel("\n".join(textwrap.wrap(self.title, TITLE, max_lines=3, placeholder="...")))
         axes.grid(axis="x", visible=False)
         if self._spans_decades:
             style.log_scale(axes, [np.array(list(seeds.values()), np.float64) for seeds in self.values.values()])
+
+    @property
+    def _many(self) -> bool:
+        """Whether the arms' names need the room of a slope."""
+        return len(self.values) > 4
 
     @property
     def _spans_decades(self) -> bool:
@@ -234,5 +252,5 @@ def _beside(n: int) -> NDArray[np.float64]:
 
 
 def _folded(name: str) -> str:
-    """A long name in several lines."""
-    return "\n".join(name[k : k + NAME] for k in range(0, min(len(name), 3 * NAME), NAME))
+    """A long name in several lines, parted at its hyphens where it has some."""
+    return "\n".join(textwrap.wrap(name, NAME, max_lines=3, placeholder="..."))

@@ -1,0 +1,51 @@
+"""Figures of a study: whole, whatever the length of their numbers and names."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from genlab.report.figures.seeds import Bands, Dots, Drawn
+
+FEW = ("warm", "cold")
+MANY = ("report", "ngf-256", "ndf-256", "ndf-256-probabilities", "ndf-256-slow", "ndf-256-slow-probabilities", "z-1000")
+
+
+@pytest.mark.parametrize("arms", [FEW, MANY], ids=["two arms", "seven arms"])
+@pytest.mark.parametrize("title", ["loss", "standard deviation of mean generator loss from the middle on"])
+@pytest.mark.parametrize("size", [1e-5, 0.18, 3.0, 2_212_800.0])
+@pytest.mark.parametrize("difference", [None, 0.0049], ids=["alone", "with a difference"])
+def test_nothing_is_cut_off(arms: tuple[str, ...], title: str, size: float, difference: float | None) -> None:
+    values = {arm: {seed: size * (1 + 0.004 * (k + seed)) for seed in range(4)} for k, arm in enumerate(arms)}
+    dots = Dots("x", title, values, arms=arms)
+    if difference is not None:
+        apart = size * difference
+        dots = replace(dots, difference=apart, interval=(apart / 20, 2.5 * apart), kind="95 % interval")
+    assert _edges(dots).min() == 255
+
+
+def test_the_room_is_that_of_the_numbers_drawn() -> None:
+    # With the numbers that fit into a smaller figure, 5, 10 and 15, the layout would be another one.
+    values = {
+        "tenth": {0: 20.4, 1: 19.0, 2: 21.5, 3: 24.5, 4: 18.8, 5: 19.2},
+        "report": {0: 5.9, 1: 6.0, 2: 6.1, 3: 5.2, 4: 5.6, 5: 6.0},
+    }
+    dots = Dots("x", "Frechet distance (FID)", values, 14.7, (12.8, 17.4), "95 % interval", arms=FEW)
+    assert _edges(dots).min() == 255
+
+
+@pytest.mark.parametrize("size", [1e-5, 1.0, 1500.0, 1.5e7, -1_234_567.0])
+def test_numbers_beside_curves_are_whole(size: float) -> None:
+    curve = np.arange(5.0) * 100, np.linspace(0, size, 5)
+    assert _edges(Bands("x", "loss_d_mean", {"report": {0: curve}})).min() == 255
+
+
+def _edges(drawn: Drawn) -> NDArray[np.uint8]:
+    """The outermost pixels of a figure."""
+    ground = np.asarray(Image.open(io.BytesIO(drawn.png)).convert("L"))
+    return np.concatenate([ground[0], ground[-1], ground[:, 0], ground[:, -1]])
