@@ -314,6 +314,18 @@ def test_a_plan_that_was_changed_is_told_and_no_longer_called_fixed(folder: Fold
     assert any("the plan was changed on" in line and "seeds" in line for line in study_page(found, folder, "").cut)
 
 
+def test_other_words_alone_leave_a_claim_named_before_the_runs(folder: Folder) -> None:
+    reworded = planned(claims={"lower": {**LOWER, "says": "Slow is lower than fast."}})
+    with folder.locked():
+        folder.begin(planned())
+        folder.begin(reworded, amend=True)
+    said = methods(fill(folder, reworded, SLOWER))
+    assert "Claims were named before the runs; the words of some were changed since." in said
+    with folder.locked():
+        folder.begin(planned(claims={"lower": {**LOWER, "says": "Slow is lower.", "expect": "higher"}}), amend=True)
+    assert "The plan was changed after its first run (2 changes)." in methods(fill(folder, planned(), SLOWER))
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_cards_come_in_the_order_of_the_file_with_their_reasons(folder: Folder) -> None:
     claims = {

@@ -55,6 +55,12 @@ def settled(coverage: ModuleType, studied: dict[Path, tuple[str | None, Outcome]
     return list(coverage.settled(found for _, found in studied.values()))
 
 
+def test_each_claim_is_a_sentence_that_stands_alone(coverage: ModuleType) -> None:
+    said = [claim.says for file in coverage.files() for claim in design.load(file).claims.values()]
+    assert len(said) > 100
+    assert [text for text in said if text.split()[0] in {"It", "Its", "They", "Their", "This", "That"}] == []
+
+
 def test_the_153_items_are_there(coverage: ModuleType) -> None:
     names = [name for name in coverage.items() if name.startswith("S")]
     assert len(names) == 153

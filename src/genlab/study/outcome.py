@@ -54,6 +54,12 @@ class Outcome:
         return digest(list(self.records.values()))
 
     @property
+    def reworded(self) -> bool:
+        """Whether the plan was changed, but only in the words of its question and its claims."""
+        paths = [line.split(": ", 1)[0] for entry in self.amended for line in entry["changes"]]
+        return bool(paths) and all(path == "question" or path.endswith(".says") for path in paths)
+
+    @property
     def machines(self) -> dict[int, str]:
         """Seed -> the machine that ran it."""
         return {cell.seed: record.machine for cell, record in self.records.items()}

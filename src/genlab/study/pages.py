@@ -354,7 +354,9 @@ def methods(found: Outcome) -> str:
     tests = ", ".join(str(n) for n in many.values() if n)
     if tests:
         fixed = "Claims were named before the runs. "
-        if found.amended:
+        if found.reworded:
+            fixed = "Claims were named before the runs; the words of some were changed since. "
+        elif found.amended:
             fixed = f"The plan was changed after its first run ({_counted(len(found.amended), 'change')}). "
         said.append(
             f"{fixed}Differences of means were tested two-sided by permuting the seeds "
