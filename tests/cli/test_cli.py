@@ -152,6 +152,11 @@ def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert generator["layers"][0] == {"type": "ConvTranspose2d", "output_shape": [128, 7, 7], "parameters": 627_200}
 
 
+def test_values_are_shown_as_a_recipe_spells_them(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = call(["show", "quick-mnist", "--ema", "null", "--engine.compile", "false"], capsys)
+    assert out.splitlines()[1] == "changed: ema null, engine.compile false"
+
+
 def test_show_as_yaml_is_a_recipe(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     _, out, _ = call(["show", "quick-mnist", "--yaml", "--ema", "null"], capsys)
     (tmp_path / "r.yaml").write_text(out, "utf-8")

@@ -40,7 +40,7 @@ def problems(changes: dict[str, Any], recipe: str = "quick-mnist") -> list[str]:
         ({"objective.lambda": None}, "objective.lambda is missing"),
         ({"objective.discriminator_terms": "half-sum"}, "has one term"),
         ({"networks.generator": {"kind": "dcgan"}}, "the generator is not told the class"),
-        ({"engine.plan": "reference", "engine.precision": "bfloat16"}, "engine.plan reference means 'float32'"),
+        ({"engine.plan": "reference", "engine.precision": "bfloat16"}, "engine.plan reference means float32"),
         ({"engine.threads": 0}, "engine.threads is 0; allowed: 'auto', or input should be greater than or equal to 1"),
         ({"engine.threads": "x"}, "engine.threads is 'x'; allowed: 'auto', or a whole number"),
         ({"name": "../x"}, "name is '../x'"),

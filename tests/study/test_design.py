@@ -170,7 +170,7 @@ def test_what_decides_is_fixed_and_words_are_not() -> None:
     sentence = planned(claims={"lower": {**raw()["claims"]["lower"], "says": "Other words."}}).facts
     assert changes(first, sentence) == ["claims.lower.says: The loss is lower with a faster generator. -> Other words."]
     margin = planned(claims={"lower": {**raw()["claims"]["lower"], "margin": 0.5}}).facts
-    assert changes(first, margin) == ["claims.lower.margin: None -> 0.5"]
+    assert changes(first, margin) == ["claims.lower.margin: null -> 0.5"]
     assert any("seeds" in line for line in changes(first, planned(seeds=5).facts))
     arm = planned(arms={**raw()["arms"], "fast": {"optimisers.generator.lr": 0.005}}).facts
     assert changes(first, arm) == ["arms.fast.optimisers.generator.lr: 0.004 -> 0.005"]

@@ -61,6 +61,14 @@ def test_each_claim_is_a_sentence_that_stands_alone(coverage: ModuleType) -> Non
     assert [text for text in said if text.split()[0] in {"It", "Its", "They", "Their", "This", "That"}] == []
 
 
+def test_no_page_shows_a_value_in_the_spelling_of_python() -> None:
+    pages = [file.read_text("utf-8") for file in (STUDIES / "results").glob("*/README.md")]
+    # But for what a plan is said to have been changed from, in words kept since.
+    lines = [line for page in pages for line in page.splitlines() if not line.startswith("- the plan was changed")]
+    assert len(lines) > 1000
+    assert [line for line in lines if re.search(r"\b(None|True|False)\b", line)] == []
+
+
 def test_the_153_items_are_there(coverage: ModuleType) -> None:
     names = [name for name in coverage.items() if name.startswith("S")]
     assert len(names) == 153

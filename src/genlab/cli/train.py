@@ -15,6 +15,7 @@ from genlab.cli.options import Data, Json, Minutes, RunName, Runs, whole
 from genlab.engine import console
 from genlab.engine.console import say, visible
 from genlab.errors import UsageError
+from genlab.recipe.text import spelled
 from genlab.report import tables
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def show(
     else:
         say(f"{shown.recipe.name}: {visible(shown.recipe.description, keep='')}")
         if overrides:
-            say("changed: " + ", ".join(f"{path} {value}" for path, value in overrides.items()))
+            say("changed: " + ", ".join(f"{path} {spelled(value)}" for path, value in overrides.items()))
         say()
         for description in shown.networks:
             terminal.show_table(tables.of_layers(description))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from genlab.errors import RecipeError, nearest, unknown
 from genlab.recipe import FAMILIES, Data, GanRecipe, Problem, Recipe
 from genlab.recipe.source import RecipeSource, read
+from genlab.recipe.text import spelled
 
 SHOWN = 120
 
@@ -281,5 +282,5 @@ def _sections(known: list[str]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = repr(value) if isinstance(value, str) else spelled(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -46,7 +46,7 @@ def leaves(recipe: BaseRecipe) -> dict[str, Any]:
 
 def in_words(changes: Mapping[str, tuple[Any, Any]]) -> str:
     """What `diff` has found, in a line."""
-    return "; ".join(f"{path}: {old} -> {new}" for path, (old, new) in changes.items())
+    return "; ".join(f"{path}: {text.spelled(old)} -> {text.spelled(new)}" for path, (old, new) in changes.items())
 
 
 def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from genlab.recipe.text import spelled
+
 Problem = tuple[tuple[str, ...], str]
 """The dotted paths that a problem is about, and what is wrong."""
 
@@ -250,7 +252,8 @@ class BaseRecipe(Section):
                     path = f"engine.{field}"
                     yield (
                         (path, "engine.plan"),
-                        f"{path} is {getattr(self.engine, field)!r}; engine.plan reference means {REFERENCE[field]!r}",
+                        f"{path} is {spelled(getattr(self.engine, field))}; "
+                        f"engine.plan reference means {spelled(REFERENCE[field])}",
                     )
         for path, optimiser in self.optimiser_sections().items():
             yield from optimiser.problems(path)
@@ -325,4 +328,4 @@ def merged_passes_of_a_gan(recipe: BaseRecipe) -> Iterator[Problem]:
 
 def no_labels(path: str, value: object, data: Data) -> Problem:
     """A recipe that needs classes, and a dataset without."""
-    return (path,), f"{path} is {value}, but dataset {data.name} has no labels; take an unconditional recipe"
+    return (path,), f"{path} is {spelled(value)}, but dataset {data.name} has no labels; take an unconditional recipe"

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from genlab.errors import UsageError
+
+
+def spelled(value: Any) -> str:
+    """A value as a recipe file has it.
+
+    >>> spelled(None), spelled(False), spelled([0.5, 0.999]), spelled("adam")
+    ('null', 'false', '[0.5, 0.999]', 'adam')
+    """
+    return str(value) if isinstance(value, str | float) else json.dumps(value, default=str)
 
 
 def parse(

@@ -22,6 +22,7 @@ from genlab.recipe.sections import (
     merged_passes_of_a_gan,
     no_labels,
 )
+from genlab.recipe.text import spelled
 
 
 class VaeNetworks(Section):
@@ -125,8 +126,9 @@ class VaeRecipe(BaseRecipe):
             if value != needed:
                 yield (
                     (f"objective.{field}", "objective.importance_samples"),
-                    f"objective.{field} is {value}, but objective.importance_samples {objective.importance_samples} "
-                    f"needs the bound itself; set it to {'null' if needed is None else needed}",
+                    f"objective.{field} is {spelled(value)}, but "
+                    f"objective.importance_samples {objective.importance_samples} "
+                    f"needs the bound itself; set it to {spelled(needed)}",
                 )
 
     def against(self, images: int, side: int, channels: int, classes: int) -> Iterator[Problem]:

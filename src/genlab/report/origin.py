@@ -8,6 +8,7 @@ from typing import Any
 
 from genlab.recipe import Recipe, files
 from genlab.recipe.changes import base_of, changes, is_told
+from genlab.recipe.text import spelled
 from genlab.runs.record import Provenance, Resumed
 from genlab.runs.rows import Row
 
@@ -47,7 +48,7 @@ def _typed(value: Any) -> str:
     """A value as it is typed on the command line."""
     if isinstance(value, list) and value and all(isinstance(each, int | float) for each in value):
         return " ".join(map(str, value)) if len(value) > 1 else f"[{value[0]}]"
-    return shlex.quote("null" if value is None else str(value).lower() if isinstance(value, bool) else str(value))
+    return shlex.quote(spelled(value))
 
 
 def provenance_lines(recipe: Recipe, provenance: Provenance, last: Row | None) -> list[tuple[str, str]]:
@@ -81,7 +82,7 @@ def _instructions(machine: dict[str, Any]) -> str:
 
 def _resumed(entry: Resumed) -> str:
     words = [f"{entry['at']} at step {entry['step']:,}"]
-    words += [f"{path} {old} -> {new}" for path, (old, new) in entry["changes"].items()]
+    words += [f"{path} {spelled(old)} -> {spelled(new)}" for path, (old, new) in entry["changes"].items()]
     if not entry["exact"]:
         words.append(f"not bit for bit ({'; '.join(entry['differences'])})")
     return ", ".join(words)
@@ -91,7 +92,8 @@ def _forked_from(provenance: Provenance) -> list[tuple[str, str]]:
     origin = provenance.get("forked_from")
     if not origin:
         return []
-    changes = ", ".join(f"{path} {old} -> {new}" for path, (old, new) in origin["changes"].items() if is_told(path))
+    told = {path: values for path, values in origin["changes"].items() if is_told(path)}
+    changes = ", ".join(f"{path} {spelled(old)} -> {spelled(new)}" for path, (old, new) in told.items())
     exact = "" if origin["exact"] else f", not bit for bit ({'; '.join(origin['differences'])})"
     return [("forked from", f"{origin['run']}, step {origin['step']:,}{exact}: {changes}")]
 

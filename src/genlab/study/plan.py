@@ -18,6 +18,7 @@ from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
 from genlab.recipe.schedule import Schedule
 from genlab.recipe.sections import Section
+from genlab.recipe.text import spelled
 from genlab.study.code import Code
 from genlab.study.design import Study, too_many
 from genlab.study.quantities import Classes, Metric, Weights, columns_of
@@ -284,7 +285,7 @@ def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _shown(values: Mapping[str, Any], path: str) -> str:
-    return "none" if path not in values else str(values[path])[:80]
+    return "none" if path not in values else spelled(values[path])[:80]
 
 
 def _decides(claim: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from genlab.errors import CheckpointError, DataError, GenlabError, UsageError
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.recipe import Recipe, files
 from genlab.recipe.schedule import Schedule
+from genlab.recipe.text import spelled
 from genlab.runs import checkpoint
 from genlab.runs.directory import RunDirectory
 from genlab.runs.housekeeping import check_trainable
@@ -203,7 +204,7 @@ def _note(run: OpenRun, provenance: Provenance, began: Recipe, recipe: Recipe, s
     changes = {path: [old, new] for path, (old, new) in files.diff(began, recipe).items()}
     moved = differences(provenance, {"versions": versions(), "machine": machine_of(recipe)})
     moved += [
-        f"{path} {old} -> {new}"
+        f"{path} {spelled(old)} -> {spelled(new)}"
         for path, (old, new) in changes.items()
         if path.startswith("engine.") and path.rpartition(".")[2] not in ("device", "threads", "precision")
     ]
