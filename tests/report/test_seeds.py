@@ -39,7 +39,7 @@ def test_the_room_is_that_of_the_numbers_drawn() -> None:
     assert _edges(dots).min() == 255
 
 
-@pytest.mark.parametrize("size", [1e-5, 1.0, 1500.0, 1.5e7, -1_234_567.0])
+@pytest.mark.parametrize("size", [1e-5, 1.0, 1.5e7, -1.5e7])
 def test_numbers_beside_curves_are_whole(size: float) -> None:
     curve = np.arange(5.0) * 100, np.linspace(0, size, 5)
     assert _edges(Bands("x", "loss_d_mean", {"report": {0: curve}})).min() == 255
