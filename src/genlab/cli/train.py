@@ -15,7 +15,6 @@ from genlab.cli.options import Data, Json, Minutes, RunName, Runs, whole
 from genlab.engine import console
 from genlab.engine.console import say, visible
 from genlab.errors import UsageError
-from genlab.recipe.text import spelled
 from genlab.report import tables
 
 if TYPE_CHECKING:
@@ -173,6 +172,7 @@ def show(
     from genlab.api import train as api
     from genlab.engine.files import destination, write
     from genlab.recipe import files
+    from genlab.recipe.text import spelled
 
     if output is not None:
         destination(output, ".svg (the drawing)")
