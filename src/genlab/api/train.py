@@ -27,6 +27,7 @@ from genlab.families.nets.describe import Description
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, SampleLogging, files
 from genlab.recipe.source import RecipeSource
+from genlab.recipe.text import spelled
 from genlab.runs import sampling
 from genlab.runs.directory import default_root
 from genlab.runs.open import OpenRun
@@ -195,7 +196,7 @@ def _changes(overrides: Mapping[str, Any] | None, **short: Any) -> dict[str, Any
     for word, value in short.items():
         path = SHORT[word]
         if value is not None and changes.setdefault(path, value) != value:
-            raise UsageError(f"{word} is {value}, but {path} is {changes[path]}; give one of them")
+            raise UsageError(f"{word} is {spelled(value)}, but {path} is {spelled(changes[path])}; give one of them")
     return changes
 
 

@@ -72,6 +72,7 @@ def diagnose(
 def _attempt(run: str, runs: Path | None, json: bool) -> None:
     """Try what is proposed, and say whether it helped."""
     from genlab.api import remedy
+    from genlab.recipe.text import settings
 
     tried = remedy.attempt(run, runs=runs)
     if json:
@@ -79,8 +80,7 @@ def _attempt(run: str, runs: Path | None, json: bool) -> None:
         distances = tried.distances and list(tried.distances)
         terminal.show_json({**facts, "helped": tried.helped, "distances": distances, "run": str(tried.run.path)})
         return
-    changed = ", ".join(f"{path} {value}" for path, value in tried.changes.items())
-    say(terminal.wrapped(f"{changed} {tried.words}."))
+    say(terminal.wrapped(f"{settings(tried.changes)} {tried.words}."))
     say(f"run   {tried.run.path}")
     if tried.page:
         say(f"page  {tried.page}")

@@ -65,7 +65,9 @@ def search(
 
 def in_words(trial: Trial) -> str:
     """A trial in a line."""
-    said = ", ".join(f"{path} {value}" for path, value in trial.overrides.items()) or "the recipe itself"
+    from genlab.recipe.text import settings
+
+    said = settings(trial.overrides) or "the recipe itself"
     distance = "" if trial.distance is None else f"{trial.distance:.2f} x real images"
     values = [f"{name.replace('_', ' ')} {trial.values[name]:.3f}" for name in SHOWN if name in trial.values]
     why = f"cannot win: {trial.why}" if trial.why else ""

@@ -172,7 +172,7 @@ def show(
     from genlab.api import train as api
     from genlab.engine.files import destination, write
     from genlab.recipe import files
-    from genlab.recipe.text import spelled
+    from genlab.recipe.text import settings
 
     if output is not None:
         destination(output, ".svg (the drawing)")
@@ -192,7 +192,7 @@ def show(
     else:
         say(f"{shown.recipe.name}: {visible(shown.recipe.description, keep='')}")
         if overrides:
-            say("changed: " + ", ".join(f"{path} {spelled(value)}" for path, value in overrides.items()))
+            say(f"changed: {settings(overrides)}")
         say()
         for description in shown.networks:
             terminal.show_table(tables.of_layers(description))

@@ -20,6 +20,15 @@ def spelled(value: Any) -> str:
     return str(value) if isinstance(value, str | float) else json.dumps(value, default=str)
 
 
+def settings(values: Mapping[str, Any]) -> str:
+    """Fields and their values, in a line.
+
+    >>> settings({"budget.batch": 64, "ema": None})
+    'budget.batch 64, ema null'
+    """
+    return ", ".join(f"{path} {spelled(value)}" for path, value in values.items())
+
+
 def parse(
     text: str, title: str, kind: str = "recipe", example: str = "genlab show quick-mnist --yaml"
 ) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from genlab.data import pictures
 from genlab.errors import DataError, GenlabError
 from genlab.evaluation.diagnosis import Diagnosis, Finding
 from genlab.evaluation.diagnosis.run import TRIED, diagnosis_of
+from genlab.recipe.text import settings
 from genlab.report import findings
 from genlab.runs.directory import RunDirectory
 from genlab.runs.verify import is_whole
@@ -107,7 +108,7 @@ def _tried(run: RunDirectory) -> tuple[RunDirectory | None, str]:
     """The run in which what is proposed was tried, if it still lies beside this one, and what became of it."""
     with suppress(GenlabError, KeyError, TypeError):
         told = run.read_json(TRIED)
-        changes = ", ".join(f"{path} {value}" for path, value in told["changes"].items())
+        changes = settings(told["changes"])
         new = RunDirectory(run.path.parent / Path(told["run"]).name)
         if new.trained_by().data.size == run.trained_by().data.size:
             return new, f"Tried, in {new.path.name}: {changes}; {told['words']}."

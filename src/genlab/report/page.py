@@ -21,7 +21,7 @@ from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
 from genlab.recipe.changes import changes
 from genlab.recipe.schedule import Schedule
-from genlab.recipe.text import spelled
+from genlab.recipe.text import settings
 from genlab.report import text as words
 from genlab.report.curves import Figure, draw
 from genlab.report.diagnosed import Diagnosed, diagnosed
@@ -309,8 +309,8 @@ def _quality(record: dict[str, Any] | None, classes: Sequence[Class]) -> Quality
 
 def _changes(recipe: Recipe, base: str | None) -> list[tuple[str, str]]:
     """What sets this run apart from the built-in recipe of its name."""
-    said = [f"{path} {spelled(new)}" for path, (_, new) in changes(recipe, base).items()]
-    return [(f"changed from {recipe.name}", ", ".join(said))] if said else []
+    said = settings({path: new for path, (_, new) in changes(recipe, base).items()})
+    return [(f"changed from {recipe.name}", said)] if said else []
 
 
 def _when(step: int, schedule: Schedule) -> str:

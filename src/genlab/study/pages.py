@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from genlab.engine.files import make_folder, refusals, write
 from genlab.engine.stages import stage
 from genlab.evaluation.catalogue import METRICS
-from genlab.recipe.text import spelled
+from genlab.recipe.text import settings
 from genlab.report import html, markdown
 from genlab.report.figures.seeds import Bands, Dots
 from genlab.report.page import Grid, embed
@@ -204,8 +204,7 @@ def _arms(found: Outcome) -> Table:
         numbers = list(found.values[name][arm.name].values()) if name else []
         mean = sentences.number(float(np.mean(numbers))) if numbers else "-"
         spread = sentences.number(float(np.std(numbers, ddof=1))) if len(numbers) > 1 else "-"
-        apart = ", ".join(f"{path} {spelled(value)}" for path, value in arm.overrides.items())
-        differs = "code of the author's own" if arm.own_code else apart or "the base"
+        differs = "code of the author's own" if arm.own_code else settings(arm.overrides) or "the base"
         rows.append((arm.name, differs, str(len(numbers)), mean, spread))
     columns = ("arm", "what is different", "n", f"{what}, mean" if what else "mean", "SD over seeds")
     return Table("the arms over their seeds", columns, rows, numeric=columns[2:])
