@@ -136,6 +136,13 @@ def test_a_trend_is_scipys_and_a_direction() -> None:
     assert np.mean(np.array(nothing) <= 0.05) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 200)
 
 
+@pytest.mark.parametrize(("found", "n"), [(0, 50), (3, 50), (25, 50), (50, 50), (812, 10_000)])
+@pytest.mark.parametrize("level", [0.95, 0.995])
+def test_the_interval_of_a_share_is_wilsons(found: int, n: int, level: float) -> None:
+    expected = scipy.stats.binomtest(found, n).proportion_ci(level, "wilson")
+    assert s.proportion(found / n, n, level) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
 def test_holm_is_the_closed_test_of_bonferroni() -> None:
     """A claim is rejected if every set of claims that holds it has one with p <= alpha over the size of the set."""
     rng = np.random.default_rng(3)

@@ -100,21 +100,38 @@ def test_a_classifier() -> None:
 
 
 def test_without_requests_classes_are_ranked_by_their_number() -> None:
-    found = {
-        "classes": [
-            {"class": "a", "share": 0.15, "share_in_data": 0.1},
-            {"class": "b", "share": 0.05, "share_in_data": 0.1},
-        ]
-    }
+    found = record()
+    found["classes"] = [
+        {"class": "a", "share": 0.15, "share_in_data": 0.1},
+        {"class": "b", "share": 0.05, "share_in_data": 0.1},
+    ]
     order = classes_of(found)
     assert [each.name for each in order] == ["b", "a"]
-    assert order[0].told == "0.50 times its share in the data"
+    assert order[0].told == "0.50 times its share in the data, no further from it than by chance", "5 of 100 images"
+    found["protocol"]["samples"] = 1000
+    assert classes_of(found)[0].told == "0.50 times its share in the data"
+    found["protocol"]["samples"] = 100
     found["classes"].append({"class": "c", "share": 0.5, "share_in_data": 0.1})
     assert [each.name for each in classes_of(found)] == ["c", "b", "a"], "five times too many is worse than half"
     found["classes"].pop()
     table = classes_table(found, order)
     assert table is not None
-    assert table.rows == [("b", "5.0 %", "10.0 %"), ("a", "15.0 %", "10.0 %")]
+    assert table.rows == [("b", "5.0 % [2.2, 11.2]", "10.0 %"), ("a", "15.0 % [9.3, 23.3]", "10.0 %")]
+
+
+def test_an_accuracy_has_the_interval_of_as_many_images_as_were_asked_for() -> None:
+    found = record()
+    found["protocol"]["samples"] = 1000
+    found["classes"] = [
+        {"class": "a", "requested_class_accuracy": 0.5, "share": 0.1, "share_in_data": 0.1},
+        {"class": "b", "requested_class_accuracy": 1.0, "share": 0.9, "share_in_data": 0.9},
+    ]
+    table = classes_table(found, classes_of(found))
+    assert table is not None
+    assert table.rows == [
+        ("a", "50.0 % [40.4, 59.6]", "10.0 %", "10.0 %"),
+        ("b", "100.0 % [99.6, 100.0]", "90.0 %", "90.0 %"),
+    ]
 
 
 def test_five_numbers_at_most() -> None:

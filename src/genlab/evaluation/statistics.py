@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -189,6 +190,18 @@ def holm(ps: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, (len(ps) - rank) * ps[k]))
         corrected[k] = least
     return corrected
+
+
+def proportion(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval of a probability of which `share` of n independent trials came out: within [0, 1].
+
+    The values p whose normal approximation does not reject the share, |share - p| <= z sqrt(p (1 - p) / n), so that
+    it has a width at shares of 0 and 1 too (Wilson 1927).
+    """
+    z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def cohens_d(a: ArrayLike, b: ArrayLike) -> float:

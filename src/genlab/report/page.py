@@ -296,8 +296,8 @@ def _quality(record: dict[str, Any] | None, classes: Sequence[Class]) -> Quality
     return Quality(
         summary=words.summary(record),
         classes=classes_table(record, classes),
-        classes_caption=f"{record['protocol']['samples']:,} samples, read by the judge; diversity: 1 is that of real "
-        "images",
+        classes_caption=f"{record['protocol']['samples']:,} samples, read by the judge; in brackets what chance leaves "
+        "open (95 %); diversity: 1 is that of real images",
         table=words.table(record),
         explained=words.explained(record),
         more=words.more(record),

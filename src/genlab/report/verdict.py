@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genlab.evaluation import statistics
 from genlab.evaluation.random_features import NAME as RANDOM
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
@@ -202,8 +203,9 @@ def _of_a_classifier(rows: Sequence[Row], classes: Sequence[Class]) -> tuple[lis
 
 def classes_of(record: Mapping[str, Any]) -> list[Class]:
     """The classes of an evaluation, worst first: by how many of the images asked for one are read as it; where none
-    are asked for, by how far their number is from that in the data, either way."""
-    found = []
+    are asked for, by how far their number is from that in the data, either way. Whether chance explains that is told
+    at a level at which one of all classes is called too rare or too frequent by mistake once in twenty evaluations."""
+    found, n, level = [], record["protocol"]["samples"], 1 - 0.05 / max(1, len(record["classes"]))
     for row in record["classes"]:
         asked, share, data = (row.get(key) for key in ("requested_class_accuracy", "share", "share_in_data"))
         if asked is not None:
@@ -211,7 +213,9 @@ def classes_of(record: Mapping[str, Any]) -> list[Class]:
         elif share is not None and data:
             ratio = share / data
             rank = min(ratio, 1 / ratio) if ratio else 0.0
-            found.append(Class(str(row["class"]), rank, ratio, f"{ratio:.2f} times its share in the data"))
+            low, high = statistics.proportion(share, n, level)
+            chance = ", no further from it than by chance" if low <= data <= high else ""
+            found.append(Class(str(row["class"]), rank, ratio, f"{ratio:.2f} times its share in the data{chance}"))
     return sorted(found, key=lambda each: each.rank)
 
 
@@ -235,23 +239,39 @@ CLASS_COLUMNS = (
 
 
 def classes_table(record: Mapping[str, Any], order: Sequence[Class]) -> Table | None:
-    """The classes of an evaluation, in this order; None where there are none."""
+    """The classes of an evaluation, in this order; None where there are none. What they are ranked by has its 95 %
+    interval: how many of those asked for are read as it, or, where none are asked for, its share of all."""
+    n = record["protocol"]["samples"]
     rows = {str(row["class"]): row for row in record["classes"]}
     there = [(key, title) for key, title in CLASS_COLUMNS if any(row.get(key) is not None for row in rows.values())]
     names = [each.name for each in order] or list(rows)
     if not rows or not there:
         return None
+    by = there[0][0]
 
-    def cell(key: str, value: float | None) -> str:
-        return "-" if value is None else f"{value:.2f}" if key == "within_class_diversity" else _share(value)
+    def cell(row: Mapping[str, Any], key: str) -> str:
+        value = row.get(key)
+        if value is None or key == "within_class_diversity":
+            return "-" if value is None else f"{value:.2f}"
+        return _share(value) + (_within(value, trials) if key == by and (trials := _trials(row, by, n)) else "")
 
     titles = [title for _, title in there]
-    cells = [(name, *(cell(key, rows[name].get(key)) for key, _ in there)) for name in names]
+    cells = [(name, *(cell(rows[name], key) for key, _ in there)) for name in names]
     return Table("", ("class", *titles), cells, numeric=titles)
 
 
 def _share(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+def _trials(row: Mapping[str, Any], by: str, n: int) -> int:
+    """How many of n images a class's number was counted among: all, or those asked for, in the data's proportions."""
+    return n if by == "share" else round(n * (row.get("share_in_data") or 0))
+
+
+def _within(share: float, n: int) -> str:
+    low, high = statistics.proportion(share, n)
+    return f" [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def duration(seconds: float) -> str:

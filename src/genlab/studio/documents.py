@@ -70,7 +70,7 @@ def run_document(name: str, run: RunDirectory, rows: Follower) -> Document:
     }
 
 
-NOTHING: Mapping[str, Any] = {"classes": []}
+NOTHING: Mapping[str, Any] = {"classes": [], "protocol": {"samples": 0}}
 
 
 def newest(status: Mapping[str, Any], rows: Follower) -> Document:
