@@ -21,7 +21,7 @@ import genlab
 from genlab.api.judge import train_judge
 from genlab.api.run import Run
 from genlab.bench import quality, short
-from genlab.cli import main
+from genlab.cli import fields, main
 from genlab.data import BUILTIN
 from genlab.engine import calibrate
 from genlab.evaluation import judge, judge_trial
@@ -229,6 +229,28 @@ def test_python_in_the_docs_runs(page: Path, digits: Path, tmp_path: Path, monke
     monkeypatch.setattr(genlab, "Watch", partial(genlab.Watch, evaluation="none"), raising=False)
     for block in blocks(page, "python"):
         exec(compile(block.replace("steps, z = 1200", "steps, z = 40"), page.name, "exec"), {})
+
+
+NUMBERS = re.compile(r"^([A-Z]|STEP|SEED|STEPS|SEEDS)$")
+"""What stands in a sentence for a number."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_that_are_only_quoted_parse(page: Path) -> None:
+    """Those within sentences, and those of blocks that take too long to be run."""
+    said = [part.replace("\n", " ") for part in re.findall(r"`(genlab [^`]+)`", page.read_text("utf-8"))]
+    lines = [re.split(" #|   ", line.strip())[0] for block in blocks(page, "text") for line in block.splitlines()]
+    for command in [*said, *(line for line in lines if line.startswith("genlab "))]:
+        if any(mark in command for mark in ("...", "[", "|", " - ")):
+            continue
+        words = [NUMBERS.sub("1", word) for word in shlex.split(command)[1:]]
+        tokens, _ = fields.take(words)
+        try:
+            main.app.parse_args(tokens, exit_on_error=False, print_error=False)
+        except cyclopts.CycloptsError as error:
+            if isinstance(error, cyclopts.MissingArgumentError) and not re.search(r"--[\w.-]+ ", command):
+                continue  # A command or its option is named, not given.
+            pytest.fail(f"{command}: {error}")
 
 
 def test_the_commands_that_make_a_failure_are_of_valid_recipes() -> None:

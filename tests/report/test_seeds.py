@@ -29,6 +29,16 @@ def test_nothing_is_cut_off(arms: tuple[str, ...], title: str, size: float, diff
     assert _edges(dots).min() == 255
 
 
+def test_what_is_asked_of_every_seed_has_no_mean() -> None:
+    values = {"report": {0: 8_740.0, 1: 15_008.0}}
+    asked, compared = Dots("x", "step", values, value=11_256.0, mean=False), Dots("x", "step", values)
+    assert asked.caption == "Every point is a seed (n = 2 each); the dashed line is at 11,256."
+    assert "the stroke is the mean" in compared.caption
+    for dots, lines in ((asked, 2), (compared, 2)):
+        with dots.figure() as figure:
+            assert len(figure.axes[0].lines) == lines, "points and the dashed line; points and the stroke"
+
+
 def test_the_room_is_that_of_the_numbers_drawn() -> None:
     # With the numbers that fit into a smaller figure, 5, 10 and 15, the layout would be another one.
     values = {

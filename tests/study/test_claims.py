@@ -166,6 +166,28 @@ def test_a_fact_is_so_in_every_run_and_needs_no_seeds(claim: dict[str, Any], a: 
     assert one({**BASE, "kind": "fact", **claim}, a=a, b=b).answer == answer
 
 
+def test_a_fact_that_depends_on_the_seed_says_in_how_many_it_is_so() -> None:
+    above = {**BASE, "kind": "fact", "arms": ["a"], "value": 5, "expect": "higher"}
+    assert one(above, a=[6, 7, 4]).why == "it is so in 2 of 3 seeds"
+    assert one(above, a=[3, 4]).why == ""
+    beside = {**above, "expect": "equal"}
+    assert one(beside, a=[4, 6]).why == "", "in none, though they differ"
+
+
+def test_a_fact_of_one_run_is_refused_but_for_what_no_seed_moves() -> None:
+    fact = {**BASE, "kind": "fact", "arms": ["a"], "value": 5, "expect": "higher"}
+    assert one(fact, a=[6]).answer == "cannot be decided here"
+    assert one(fact, a=[6]).why.startswith("one seed of a")
+    assert decide(claims_of(fact), numbers(a=[6]), ARMS, {}, counted={"q"})["c0"].answer == "holds"
+
+
+@pytest.mark.parametrize(("expect", "answer"), [("higher", "does not hold"), ("different", "does not hold")])
+def test_where_all_seeds_have_one_number_there_is_no_difference(expect: str, answer: str) -> None:
+    found = one({**DIFFERENCE, "expect": expect}, a=[0] * 6, b=[0] * 6)
+    assert (found.answer, found.why) == (answer, "the number is the same in all seeds")
+    assert one({**DIFFERENCE, "expect": expect}, a=[0] * 6, b=[0] * 5 + [1e-3]).answer == "cannot be decided here"
+
+
 def test_facts_do_not_count_in_the_correction() -> None:
     fact = {**BASE, "kind": "fact", "arms": ["a"], "value": 0, "expect": "higher"}
     assert decide(claims_of(DIFFERENCE, fact), numbers(a=HIGH, b=LOW), ARMS, {})["c0"].correction == 1

@@ -18,8 +18,9 @@ from genlab.errors import StudyError
 from genlab.report.html import render
 from genlab.study import sentences, status
 from genlab.study.folder import Folder
+from genlab.study.methods import methods
 from genlab.study.outcome import Outcome, _inert, latex, outcome
-from genlab.study.pages import methods, study_page
+from genlab.study.pages import study_page
 from genlab.study.plan import Cell, Plan
 from genlab.study.quantities import Quantity
 from genlab.study.study import Study
@@ -199,12 +200,12 @@ def test_numbers_have_the_digits_that_mean_something(value: float, told: str) ->
         (
             {"kind": "fact", "arms": ["fast"], "value": 1.1, "expect": "higher"},
             FAR,
-            f"The {WHAT} of fast is above 1.1 in 2 of 4 seeds: 1 to 1.3, 1.15 on average.",
+            f"The {WHAT} of fast is above 1.1 in 2 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
         ),
         (
             {"kind": "fact", "arms": ["fast"], "value": 1.3, "expect": "lower"},
             FAR,
-            f"The {WHAT} of fast is below 1.3 in 3 of 4 seeds: 1 to 1.3, 1.15 on average.",
+            f"The {WHAT} of fast is below 1.3 in 3 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
         ),
         ({"kind": "ranking", "arm": "fast", "expect": "lowest"}, FAR, f"fast has a lower {WHAT} than third: 1.18 and"),
     ],
@@ -324,6 +325,51 @@ def test_other_words_alone_leave_a_claim_named_before_the_runs(folder: Folder) -
     with folder.locked():
         folder.begin(planned(claims={"lower": {**LOWER, "says": "Slow is lower.", "expect": "higher"}}), amend=True)
     assert "The plan was changed after its first run (2 changes)." in methods(fill(folder, planned(), SLOWER))
+
+
+def test_what_was_set_when_runs_were_there_is_told_of_its_claim(folder: Folder) -> None:
+    """Not what was changed before the first run ended, and not of the other claims."""
+    claims = {"lower": LOWER, "other": {**LOWER, "margin": 2.0}}
+    plan = planned(seeds=5, claims=claims)
+    with folder.locked():
+        folder.begin(planned(seeds=5))
+        folder.begin(planned(seeds=5, claims={**claims, "other": {**LOWER, "margin": 3.0}}), amend=True)
+    assert fill(folder, planned(seeds=5, claims=claims), SLOWER).later("other") == "", "no run was there"
+    with folder.locked():
+        folder.begin(plan, amend=True)
+    found = outcome(plan, folder)
+    assert found.later("other") == "The claim was changed (margin: 3.0 -> 2.0) when 10 of 10 runs were there."
+    assert found.later("lower") == ""
+    assert "given before the runs, but for other, where it was changed" in methods(found)
+    with folder.locked():
+        folder.begin(added := planned(seeds=5, claims={**claims, "third": LOWER}), amend=True)
+    assert outcome(added, folder).later("third") == "The claim was added when 10 of 10 runs were there."
+
+
+def test_verdicts_of_a_study_with_runs_missing_are_so_far(folder: Folder) -> None:
+    plan = planned(seeds=5)
+    for cell in plan.cells[:-1]:
+        leave(folder, plan, cell, SLOWER[cell.arm] + SPREAD[cell.seed % 4])
+    found = outcome(plan, folder)
+    assert sentences.verdict_line(found.verdicts["lower"]).startswith("so far: holds")
+    leave(folder, plan, plan.cells[-1], SLOWER[plan.cells[-1].arm])
+    assert sentences.verdict_line(outcome(plan, folder).verdicts["lower"]).startswith("holds")
+
+
+def test_too_few_seeds_for_an_interval_are_called_that(folder: Folder) -> None:
+    plan = planned()
+    for cell in plan.cells:
+        if cell.seed < 2:
+            leave(folder, plan, cell, SLOWER[cell.arm] + SPREAD[cell.seed])
+    said = told(outcome(plan, folder))
+    assert "(too few seeds for an interval at 95 %; 2 seeds each" in said
+    assert "infinite" not in said
+
+
+def test_arms_of_another_recipe_name_it(folder: Folder) -> None:
+    plan = planned(arms={"slow": {}, "fast": {"recipe": "s2-dcgan"}})
+    told_of = {row[0]: row[1] for row in study_page(outcome(plan, folder), folder, "").arms.rows}
+    assert told_of == {"slow": "the base", "fast": "recipe s2-dcgan"}
 
 
 @pytest.mark.usefixtures("undrawn")

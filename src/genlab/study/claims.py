@@ -24,6 +24,8 @@ Answer = Literal["holds", "does not hold", "cannot be decided here"]
 Values = Mapping[str, Mapping[int, float]]
 """Arm -> seed -> number."""
 Floats = NDArray[np.float64]
+ROUNDING = 1e-12
+"""An interval of a difference that is no wider holds 0 alone."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Verdict:
         share: of the report's own budget; empty where it is the whole.
         values: what the figure shows: arm -> seed -> number.
         correction: how many tests its question has.
+        so_far: whether runs of its study are missing.
     """
 
     claim: str
@@ -84,6 +87,12 @@ class Verdict:
     value: float | None = None
     share: str = ""
     correction: int = 1
+    so_far: bool = False
+
+    @property
+    def said(self) -> str:
+        """The answer, and whether it may change with the runs that are missing."""
+        return f"so far: {self.answer}" if self.so_far and self.answer != "cannot be decided here" else self.answer
 
     @property
     def is_indication(self) -> bool:
@@ -125,7 +134,7 @@ def decide(
         shown = {arm: dict(values[claim.of].get(arm, {})) for arm in named}
         budget = "; ".join(dict.fromkeys(share[arm] for arm in named if arm in share))
         if claim.kind == "fact":
-            answer, why, mine = _fact(claim, values[claim.of])
+            answer, why, mine = _fact(claim, values[claim.of], claim.of in counted)
             budget = "" if claim.of in counted else budget
         elif name in few:
             answer, why = "cannot be decided here", few[name]
@@ -162,7 +171,7 @@ def _test(claim: Any, pair: tuple[str, ...], values: Values, within: bool) -> tu
         arm = pair[int(np.argmin(counts))]
         if min(counts) == 0:
             raise _TooFew(f"no seed of {arm} has a number")
-        raise _TooFew(f"one seed of {arm}: whether another one would say the same is not known")
+        raise _TooFew(_alone(arm))
     if claim.kind == "trend":
         direction, p = statistics.trend(numbers)
         means = tuple(float(each.mean()) for each in numbers)
@@ -292,6 +301,8 @@ def _answer(claim: Any, tests: Sequence[Tested]) -> tuple[Answer, str]:
     if against:
         return "does not hold", ""
     open_ = [test for test in tests if test.answer == "not distinguishable"]
+    if all(test.interval and max(map(abs, test.interval)) < ROUNDING for test in open_):
+        return "does not hold", "the number is the same in all seeds"
     return "cannot be decided here", _why(claim, open_[0])
 
 
@@ -327,8 +338,8 @@ def _why(claim: Any, test: Tested) -> str:
     return f"{arms} cannot be told apart with {seeds} seeds" + (" each" if len(set(test.n)) == 1 else "")
 
 
-def _fact(claim: Any, values: Values) -> tuple[Answer, str, tuple[Tested, ...]]:
-    """Whether a count or an identity is so in every run."""
+def _fact(claim: Any, values: Values, counted: bool) -> tuple[Answer, str, tuple[Tested, ...]]:
+    """Whether a count or an identity is so in every run; what is counted is the same in all of them."""
     series = [values.get(arm, {}) for arm in claim.arms]
     if missing := [arm for arm, each in zip(claim.arms, series, strict=True) if not each]:
         return "cannot be decided here", f"no number of {missing[0]}", ()
@@ -341,10 +352,18 @@ def _fact(claim: Any, values: Values) -> tuple[Answer, str, tuple[Tested, ...]]:
     said = [_compared(a, b, claim.tolerance) for a, b in pairs]
     counts = tuple(len(pairs) for _ in claim.arms)
     means = tuple(float(np.mean(list(each.values()))) for each in series)
-    kinds = set(said)
+    kinds, so = set(said), said.count(claim.expect)
     answer: Arms = said[0] if len(kinds) == 1 else "unequal"
     test = Tested(claim.arms, counts, means, answer=answer, kind="counted, in every run")
-    return ("holds" if kinds == {claim.expect} else "does not hold"), "", (test,)
+    if len(pairs) == 1 and not counted:
+        return "cannot be decided here", _alone(claim.arms[0]), (test,)
+    if so == len(said):
+        return "holds", "", (test,)
+    return "does not hold", f"it is so in {so} of {len(said)} seeds" if so else "", (test,)
+
+
+def _alone(arm: str) -> str:
+    return f"one seed of {arm}: whether another one would say the same is not known"
 
 
 def _compared(a: float, b: float, tolerance: float) -> Arms:

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from genlab.study.claims import Verdict, decide
@@ -58,6 +58,25 @@ class Outcome:
         """Whether the plan was changed, but only in the words of its question and its claims."""
         paths = [line.split(": ", 1)[0] for entry in self.amended for line in entry["changes"]]
         return bool(paths) and all(path == "question" or path.endswith(".says") for path in paths)
+
+    def later(self, claim: str) -> str:
+        """What of a claim was set when runs were there already, in a sentence; empty where all was fixed before."""
+        of = self.plan.study.claims[claim].of
+        places = (f"claims.{claim}.", f"quantities.{of}.")
+        said = []
+        for entry in self.amended:
+            lines = [
+                line.removeprefix(place) for line in entry["changes"] for place in places if line.startswith(place)
+            ]
+            told = [line for line in lines if line.split(": ", 1)[0] not in ("says", "question")]
+            if told and entry["records"]:
+                what = (
+                    "added"
+                    if any(line.startswith("kind: none ->") for line in told)
+                    else f"changed ({'; '.join(told)})"
+                )
+                said.append(f"{what} when {entry['records']} of {len(self.plan.cells)} runs were there")
+        return f"The claim was {', then '.join(said)}." if said else ""
 
     @property
     def machines(self) -> dict[int, str]:
@@ -116,6 +135,8 @@ def outcome(plan: Plan, folder: Folder) -> Outcome:
     share = {arm.name: arm.share.words for arm in plan.arms if not arm.share.is_whole}
     machines = {cell.seed: record.machine for cell, record in records.items()}
     verdicts = verdicts_of(plan, values, share, machines)
+    if len(records) < len(plan.cells):
+        verdicts = {name: replace(verdict, so_far=True) for name, verdict in verdicts.items()}
     return Outcome(plan, records, unusable, failed, values, verdicts, began["amended"] if began else [])
 
 

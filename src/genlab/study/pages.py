@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,8 @@ from genlab.report.text import counted
 from genlab.report.verdict import duration
 from genlab.study import sentences
 from genlab.study.claims import Tested, Verdict
-from genlab.study.design import ALPHA, by_question
 from genlab.study.folder import Folder
+from genlab.study.methods import methods, versions
 from genlab.study.outcome import Outcome, latex
 from genlab.study.plan import Cell
 from genlab.study.quantities import Metric, Weights, columns_of
@@ -33,6 +32,7 @@ from genlab.study.record import Record
 
 DRAWN = ("loss_d_mean", "loss_g_mean", "loss_mean", "frechet_distance", "test_loss", "test_accuracy")
 """Columns whose curves are worth a figure, beside those that a quantity is about."""
+DISTANCE = "frechet_distance"
 MOST_FIGURES, MOST_GRIDS = 6, 8
 FEWEST = 3
 """Points of a curve that is worth drawing."""
@@ -88,6 +88,8 @@ def _card(found: Outcome, name: str, verdict: Verdict, command: str) -> ClaimCar
     drawn = card(
         name, claim, verdict, sentences.title(verdict.of, study.quantities[verdict.of]), command, found.plan.names
     )
+    if later := found.later(name):
+        drawn = replace(drawn, facts=[*drawn.facts, ("after the fact", later)])
     if not claim.reason:
         return drawn
     other = sentences.verdict_line(found.verdicts[claim.reason])
@@ -106,7 +108,7 @@ def card(name: str, claim: Any, verdict: Verdict, what: str, command: str, arms:
         anchor=f"claim-{name}",
         says=claim.says,
         source=claim.source,
-        answer=verdict.answer,
+        answer=verdict.said,
         why=verdict.why,
         share=verdict.share,
         arms="; ".join(said) if claim.kind != "fact" else "",
@@ -129,10 +131,12 @@ def _of_arms(test: Tested) -> str:
 
 def _dots(name: str, claim: object, verdict: Verdict, what: str, arms: Sequence[str]) -> Dots | None:
     values = {arm: seeds for arm, seeds in verdict.values.items() if seeds}
-    if not values or what == "final weights" or (verdict.tests and verdict.tests[0].answer == "equal"):
+    numbers = {number for seeds in values.values() for number in seeds.values()} | ({verdict.value} - {None})
+    is_flat = len(numbers) == 1 or (bool(verdict.tests) and verdict.tests[0].answer == "equal")
+    if not values or what == "final weights" or is_flat:
         return None  # Points on one line show nothing.
     first = verdict.tests[0] if len(verdict.tests) == 1 else None
-    shown = first if first is not None and first.difference is not None else None
+    shown = first if first is not None and sentences.is_bounded(first) else None
     kind = f"{sentences.percent(shown.level)} interval" if shown is not None and shown.level is not None else ""
     return Dots(
         f"claim-{name}",
@@ -145,6 +149,7 @@ def _dots(name: str, claim: object, verdict: Verdict, what: str, arms: Sequence[
         verdict.value,
         bool(getattr(claim, "paired", False)),
         tuple(arms),
+        mean=getattr(claim, "kind", "") != "fact",
     )
 
 
@@ -190,9 +195,11 @@ def _overview(found: Outcome, cards: Sequence[ClaimCard]) -> Table | None:
 
 
 def _primary(found: Outcome) -> str | None:
-    """The quantity that the page shows an average of: the first that a claim is about; weights have none."""
+    """The quantity that the page shows an average of: the distance to real images, or else the first that a claim is
+    about; weights have none."""
     study = found.plan.study
-    asked = [claim.of for claim in study.claims.values() if claim.kind != "fact"]
+    distances = [name for name, each in study.quantities.items() if isinstance(each, Metric) and each.name == DISTANCE]
+    asked = [*distances, *(claim.of for claim in study.claims.values() if claim.kind != "fact")]
     return next((name for name in [*asked, *found.values] if not isinstance(study.quantities[name], Weights)), None)
 
 
@@ -204,7 +211,10 @@ def _arms(found: Outcome) -> Table:
         numbers = list(found.values[name][arm.name].values()) if name else []
         mean = sentences.number(float(np.mean(numbers))) if numbers else "-"
         spread = sentences.number(float(np.std(numbers, ddof=1))) if len(numbers) > 1 else "-"
-        differs = "code of the author's own" if arm.own_code else settings(arm.overrides) or "the base"
+        own = plan.study.arms.get(arm.name, {}).get("recipe")
+        base = f"recipe {own}" if own else ""
+        differs = ", ".join(filter(None, (base, settings(arm.overrides)))) or "the base"
+        differs = "code of the author's own" if arm.own_code else differs
         rows.append((arm.name, differs, str(len(numbers)), mean, spread))
     columns = ("arm", "what is different", "n", f"{what}, mean" if what else "mean", "SD over seeds")
     return Table("the arms over their seeds", columns, rows, numeric=columns[2:])
@@ -317,73 +327,9 @@ def _cost(found: Outcome) -> list[tuple[str, str]]:
         ("training", f"{duration(training)} in all, {duration(training / max(1, len(found.records)))} each"),
         ("measuring", f"{duration(measuring)} in all"),
         *((f"machine{f' {k}' if len(machines) > 1 else ''}", machine) for k, machine in enumerate(machines, start=1)),
-        ("versions", _versions(found)),
+        ("versions", versions(found)),
         ("table", f"sha256 {found.digest[:16]}, equal however the study was run"),
     ]
-
-
-def _versions(found: Outcome) -> str:
-    said = sorted(
-        {
-            ", ".join(f"{name} {record.where.get(name, '-')}" for name in ("genlab", "torch", "numpy"))
-            + f", numerics {record.numerics}"
-            for record in found.records.values()
-        }
-    )
-    return "; ".join(said) or "-"
-
-
-def methods(found: Outcome) -> str:
-    """A paragraph for a paper: data, N, judge, seeds, test, correction, hardware."""
-    plan, study = found.plan, found.plan.study
-    data = " and ".join(sorted({Path(arm.recipe.data.name).name for arm in plan.arms}))
-    budgets = sorted({arm.share.words for arm in plan.arms})
-    said = [
-        f"Each of {len(plan.arms)} settings of {study.recipe} was trained on {data} with "
-        f"{len(plan.seeds)} random seeds, for {' or '.join(budgets)} of its own budget."
-    ]
-    if any(isinstance(quantity, Metric) for quantity in study.quantities.values()):
-        said.append(
-            f"{plan.images:,} images of each run were measured against the test split, in the features and classes of "
-            "the dataset's own judge (a frozen classifier), not Inception's."
-        )
-    many = {
-        question: sum(len(c.pairs(plan.names)) for c in claims.values())
-        for question, claims in by_question(study).items()
-    }
-    tests = ", ".join(str(n) for n in many.values() if n)
-    if tests:
-        fixed = "Claims were named before the runs. "
-        if found.reworded:
-            fixed = "Claims were named before the runs; the words of some were changed since. "
-        elif found.amended:
-            fixed = f"The plan was changed after its first run ({_counted(len(found.amended), 'change')}). "
-        said.append(
-            f"{fixed}Differences of means were tested two-sided by permuting the seeds "
-            "(exactly), paired ones by flipping signs; equivalence by two one-sided tests within a margin that was "
-            f"given before the runs. The p of all tests of a question ({tests}) were corrected by Holm's method at "
-            f"{ALPHA:.0%} for differences and likewise for equivalence; intervals are the values that the same test "
-            "does not reject at its own corrected level.".replace("%", " %")
-        )
-    if len(set(found.machines.values())) > 1:
-        said.append("Seeds ran on several kinds of machine, so arms were compared within seeds.")
-    if found.mixed:
-        said.append(f"In {_counted(len(found.mixed), 'seed')} the arms ran on several kinds of machine.")
-    if found.diverged:
-        counts = "counts" if len(found.diverged) == 1 else "count"
-        runs = _counted(len(found.diverged), "run")
-        said.append(f"{runs} diverged and {counts} with the numbers of the untrained model.")
-    if found.failed:
-        have = "has" if len(found.failed) == 1 else "have"
-        said.append(f"{_counted(len(found.failed), 'run')} failed and {have} no numbers.")
-    machines = sorted(set(found.machines.values()))
-    said.append(f"Hardware: {'; '.join(machines)}. Software: {_versions(found)}." if machines else "")
-    return " ".join(filter(None, said))
-
-
-def _counted(n: int, what: str) -> str:
-    """As in "2 runs"."""
-    return f"{n} {what}{'s' if n != 1 else ''}"
 
 
 def _notes(folder: Folder) -> list[str]:

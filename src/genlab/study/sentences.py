@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 from genlab.evaluation.catalogue import METRICS
@@ -12,6 +14,8 @@ from genlab.study.quantities import Classes, Column, Curve, Found, Metric, Numbe
 
 PROPER = ("Frechet",)
 """Words that keep their capital."""
+MOST_LISTED = 8
+"""Seeds whose numbers a sentence gives one by one."""
 
 
 def title(name: str, quantity: Any) -> str:
@@ -37,10 +41,10 @@ def title(name: str, quantity: Any) -> str:
             else ""
         )
         what = {
-            "change-point": "step at which {} changes its level",
+            "change-point": "step at which {} changes its level (the last one: never)",
             "spikes": "spikes of {}",
-            "plateau": "step from which {} stays level",
-            "onset": "first step with {} for good",
+            "plateau": "step from which {} stays level (the last one: never)",
+            "onset": "first step with {} for good (the last one: never)",
         }[quantity.kind]
         return what.format(quantity.column + beyond)
     if isinstance(quantity, Pair):
@@ -92,7 +96,12 @@ def interval(test: Tested) -> str:
     """Of a difference, as text; an end that the seeds do not bound is called infinite."""
     if test.interval is None:
         return "-"
-    return " to ".join(ends(test))
+    return " to ".join(ends(test)) if is_bounded(test) else "none: too few seeds for one"
+
+
+def is_bounded(test: Tested) -> bool:
+    """Whether the seeds bound a difference at its level, on one side at least."""
+    return test.interval is not None and any(map(math.isfinite, test.interval))
 
 
 def ends(test: Tested) -> list[str]:
@@ -104,7 +113,7 @@ def ends(test: Tested) -> list[str]:
 
 def verdict_line(verdict: Verdict) -> str:
     """The answer about the claim, with the share of the budget where that is not the whole."""
-    said: str = verdict.answer
+    said = verdict.said
     if verdict.why:
         said += f": {verdict.why}"
     if verdict.is_indication:
@@ -159,8 +168,11 @@ def _told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
 def _difference(test: Tested, verdict: Verdict, seeds: str) -> str:
     each = " each" if len(test.n) > 1 and len(set(test.n)) == 1 else ""
     assert test.level is not None
+    within = f"{percent(test.level)} interval {interval(test)}"
+    if not is_bounded(test):
+        within = f"too few seeds for an interval at {percent(test.level)}"
     return (
-        f"difference {number(test.difference)} ({percent(test.level)} interval {interval(test)}; {seeds}{each}; "
+        f"difference {number(test.difference)} ({within}; {seeds}{each}; "
         f"{test.kind}; {_ps(test, verdict)}; d = {number(test.effect)})"
     )
 
@@ -174,6 +186,13 @@ def _ps(test: Tested, verdict: Verdict) -> str:
     return said
 
 
+def _listed(values: Sequence[float]) -> str:
+    """Each of a few numbers, of many the least, the middle, and the largest."""
+    if len(values) > MOST_LISTED:
+        return f"{number(values[0])} to {number(values[-1])}, half of them up to {number(median(values))}"
+    return " and ".join(filter(None, (", ".join(map(number, values[:-1])), number(values[-1]))))
+
+
 def _fact_told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
     seeds = {1: "in the one seed", 2: "in both seeds"}.get(test.n[0], f"in all {test.n[0]} seeds")
     if claim.value is not None:
@@ -184,7 +203,7 @@ def _fact_told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
             there = sum(value < claim.value if side == "below" else value > claim.value for value in found)
             return (
                 f"The {what} of {claim.arms[0]} is {side} {number(claim.value)} in {there} of {len(found)} seeds: "
-                f"{number(min(found))} to {number(max(found))}, {number(test.means[0])} on average."
+                f"{_listed(sorted(found))}."
             )
         mean = "" if test.means[0] == claim.value else f": {number(test.means[0])} on average"
         near = f", to within {number(claim.tolerance)}," if claim.tolerance and test.answer == "equal" else ""

@@ -67,6 +67,7 @@ class Dots(Drawn):
         value: what one arm is held against.
         joined: whether points of one seed are joined, as pairs are.
         arms: all of the study, so that each has its colour in every figure.
+        mean: whether the arms' means are drawn; what is asked of every seed alone has none.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Dots(Drawn):
     value: float | None = None
     joined: bool = False
     arms: Sequence[str] = ()
+    mean: bool = True
 
     @property
     def caption(self) -> str:
@@ -89,7 +91,9 @@ class Dots(Drawn):
             if len(counts) == 1
             else ", ".join(f"{arm} n = {len(seeds)}" for arm, seeds in self.values.items())
         )
-        said = f"Every point is a seed ({n}); the stroke is the mean"
+        said = f"Every point is a seed ({n})"
+        said += "; the stroke is the mean" if self.mean else ""
+        said += f"; the dashed line is at {self.value:,.6g}" if self.value is not None else ""
         said += "; lines join equal seeds" if self.joined and len(self.values) > 1 else ""
         if self.difference is not None:
             said += f". Right: the difference with its {self.kind}"
@@ -128,7 +132,8 @@ class Dots(Drawn):
             numbers = np.array(list(seeds.values()), np.float64)
             x = k + _beside(len(numbers))
             axes.plot(x, numbers, "o", color=colour, markersize=5, alpha=0.8, label=arm)
-            axes.plot([k - 0.32, k + 0.32], [numbers.mean()] * 2, "-", color=colour, linewidth=2.2)
+            if self.mean:
+                axes.plot([k - 0.32, k + 0.32], [numbers.mean()] * 2, "-", color=colour, linewidth=2.2)
             for seed, at, number in zip(seeds, x, numbers, strict=True):
                 places.setdefault(seed, []).append((float(at), float(number)))
         if self.joined:

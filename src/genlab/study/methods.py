@@ -1,0 +1,76 @@
+"""How a study was done, as a paper says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from genlab.report.text import counted
+from genlab.study.design import ALPHA, by_question
+from genlab.study.outcome import Outcome
+from genlab.study.quantities import Metric
+
+
+def methods(found: Outcome) -> str:
+    """A paragraph for a paper: data, N, judge, seeds, test, correction, hardware."""
+    plan, study = found.plan, found.plan.study
+    data = " and ".join(sorted({Path(arm.recipe.data.name).name for arm in plan.arms}))
+    budgets = sorted({arm.share.words for arm in plan.arms})
+    said = [
+        f"{_each(len(plan.arms))} of {study.recipe} was trained on {data} with "
+        f"{len(plan.seeds)} random seeds, for {' or '.join(budgets)} of its own budget."
+    ]
+    if any(isinstance(quantity, Metric) for quantity in study.quantities.values()):
+        said.append(
+            f"{plan.images:,} images of each run were measured against the test split, in the features and classes of "
+            "the dataset's own judge (a frozen classifier), not Inception's."
+        )
+    many = {
+        question: sum(len(c.pairs(plan.names)) for c in claims.values())
+        for question, claims in by_question(study).items()
+    }
+    tests = ", ".join(str(n) for n in many.values() if n)
+    if tests:
+        fixed = "Claims were named before the runs. "
+        if found.reworded:
+            fixed = "Claims were named before the runs; the words of some were changed since. "
+        elif found.amended:
+            fixed = f"The plan was changed after its first run ({counted(len(found.amended), 'change')}). "
+        margins = [name for name in study.claims if "margin: " in found.later(name)]
+        given = "given before the runs" + (f", but for {', '.join(margins)}, where it was changed" if margins else "")
+        said.append(
+            f"{fixed}Differences of means were tested two-sided by permuting the seeds "
+            "(exactly), paired ones by flipping signs; equivalence by two one-sided tests within a margin that was "
+            f"{given}. The p of all tests of a question ({tests}) were corrected by Holm's method at "
+            f"{ALPHA:.0%} for differences and likewise for equivalence; intervals are the values that the same test "
+            "does not reject at its own corrected level.".replace("%", " %")
+        )
+    if len(set(found.machines.values())) > 1:
+        said.append("Seeds ran on several kinds of machine, so arms were compared within seeds.")
+    if found.mixed:
+        said.append(f"In {counted(len(found.mixed), 'seed')} the arms ran on several kinds of machine.")
+    if found.diverged:
+        counts = "counts" if len(found.diverged) == 1 else "count"
+        runs = counted(len(found.diverged), "run")
+        said.append(f"{runs} diverged and {counts} with the numbers of the untrained model.")
+    if found.failed:
+        have = "has" if len(found.failed) == 1 else "have"
+        said.append(f"{counted(len(found.failed), 'run')} failed and {have} no numbers.")
+    machines = sorted(set(found.machines.values()))
+    said.append(f"Hardware: {'; '.join(machines)}. Software: {versions(found)}." if machines else "")
+    return " ".join(filter(None, said))
+
+
+def _each(arms: int) -> str:
+    return f"Each of {arms} settings" if arms > 1 else "One setting"
+
+
+def versions(found: Outcome) -> str:
+    """What the runs were made with, each combination once."""
+    said = sorted(
+        {
+            ", ".join(f"{name} {record.where.get(name, '-')}" for name in ("genlab", "torch", "numpy"))
+            + f", numerics {record.numerics}"
+            for record in found.records.values()
+        }
+    )
+    return "; ".join(said) or "-"
