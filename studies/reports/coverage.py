@@ -27,7 +27,7 @@ ITEMS = Path(__file__).parent / "items.yaml"
 PAGE = STUDIES.parent / "docs" / "reports.md"
 BEGIN, END = "<!-- verdicts of {} -->", "<!-- end of verdicts -->"
 ITEM = re.compile(r"\bS\d\.\d+\b|\bD\d+\b")
-WAITING = "not run yet"
+WAITING = "waits for runs"
 ANSWERS = ("holds", "does not hold", "cannot be decided here", WAITING)
 LAB = "lab"
 """The profile that is committed where a study's whole length is not."""
@@ -40,7 +40,7 @@ class Settled:
     Attributes:
         items: that it is about.
         where: a study and its claim, or a check.
-        answer: with the share of the budget, where that is not the whole; "not run yet" before there are numbers.
+        answer: with the share of the budget, where that is not the whole; "waits for runs" where some are missing.
         numbers: the evidence, in a line.
         runs: of the study, "5 of 20"; empty for a check.
     """
@@ -83,12 +83,13 @@ def settled(outcomes: Iterable[Outcome]) -> Iterator[Settled]:
             claim = found.plan.study.claims[name]
             what = sentences.title(verdict.of, found.plan.study.quantities[verdict.of])
             known = not found.missing
+            said = (evidence(claim, verdict, what), claim.looks, found.later(name)) if known else ()
             yield Settled(
                 tuple(ITEM.findall(claim.source)),
                 f"{found.plan.title}: {name}",
                 claim.says,
                 sentences.verdict_line(verdict) if known else WAITING,
-                f"{evidence(claim, verdict, what)} {claim.looks}".strip() if known else "",
+                " ".join(filter(None, said)),
                 f"{len(found.plan.cells) - len(found.missing)} of {len(found.plan.cells)}",
             )
     record = STUDIES / "results" / "checks.json"
@@ -181,10 +182,13 @@ def verdicts(report: str, claims: Sequence[Settled]) -> str:
 
 def standing(claims: Sequence[Settled]) -> str:
     """How many claims are decided, in a sentence."""
-    open_ = sum(each.answer == WAITING for each in claims)
+    answers = Counter(each.short for each in claims)
+    decided = [each for each in claims if each.short in ("holds", "does not hold")]
+    indications = sum("an indication" in each.answer for each in decided)
     return (
-        f"**{len(claims) - open_} of {len(claims)} claims are answered so far; {open_} wait for their study.** A claim "
-        "that several reports make counts once here, and below once with each."
+        f"**{len(decided)} of {len(claims)} claims are decided, {indications} of them as an indication from a shorter "
+        f"training; {answers['cannot be decided here']} cannot be decided here; {answers[WAITING]} wait for runs of "
+        "their study.** A claim that several reports make counts once here, and below once with each."
     )
 
 
