@@ -18,7 +18,8 @@ from genlab.cli import main
 from genlab.errors import UsageError
 from genlab.recipe import GanRecipe
 from genlab.recipe.changes import apart
-from genlab.report.compare_page import compare_page, said_of_settings
+from genlab.report.compare_page import _classes, compare_page, said_of_settings
+from genlab.report.overlay import overlay
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,28 @@ def test_a_page_of_classifiers_and_of_all_families(runs: Path) -> None:
     everything = compare_page({run.path.name: run.directory for run in genlab.list_runs(runs)}, {})
     assert len(everything.runs.rows) == 7
     assert len(everything.machines.rows) == 7
+
+
+def test_a_number_of_those_asked_for_never_stands_beside_a_share() -> None:
+    """One run was asked for classes, the other was not: its shares are no accuracies."""
+    protocol = {"samples": 100}
+    asked = {"classes": [{"class": "a", "requested_class_accuracy": 0.5, "share": 0.5, "share_in_data": 0.5}]}
+    free = {"classes": [{"class": "a", "requested_class_accuracy": None, "share": 0.9, "share_in_data": 0.1}]}
+    records = {"gan": {**asked, "protocol": protocol}, "vae": {**free, "protocol": protocol}}
+    table = _classes(records)
+    assert table is not None
+    assert table.rows == [("a", "50.0 %", "-")]
+    alone = _classes({"vae": records["vae"]})
+    assert alone is not None
+    assert alone.rows == [("a", "9.00")]
+
+
+def test_a_run_has_one_colour_in_every_figure(runs: Path) -> None:
+    compared = api.compared(genlab.list_runs(runs))
+    names = {column.name for column in compared.columns}
+    figures = [overlay(compared, name) for name in names if any(name in row for rows in compared.rows for row in rows)]
+    colours = {(k, figure.look(k)[0]) for figure in figures for k in figure.found}
+    assert len({k for k, _ in colours}) == len(colours) == 7
 
 
 def test_another_length_of_z_is_another_z(runs: Path, digits: Path, tmp_path: Path) -> None:

@@ -292,6 +292,8 @@ def test_missing_classes_are_named_and_early_ones_are_a_warning() -> None:
     assert (found.name, found.level, found.since) == ("missing-classes", "fault", (1000, 1500))
     assert found.title == "5 of 10 classes are missing: 5, 6, 7, 8, 9"
     assert "precision 0.90 is no praise" in found.no
+    one = [measured(step, [1.0] + [0.0] * 9, missing_classes=9) for step in (1500, 2000)]
+    assert only(seen(measured(500), measured(1000), *one)).title.endswith("missing: 1, 2, 3, 4, 5, 6, and 3 more")
     early = replace(lost, total=100_000)
     assert (only(early).level, only(early).early) == ("warning", True)
     assert when(only(early), 100_000) == "seen at step 1,500 of 100,000: too early to say more"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -26,6 +27,20 @@ def test_every_layer_is_drawn(name: str) -> None:
     weighted = sum(layer.type in WEIGHTED for network in shown.networks for layer in network.layers)
     kinds = ("Conv", "ConvTranspose", "Linear")
     assert sum(line.split(" + ")[0] in kinds for line in text) == weighted
+
+
+@pytest.mark.parametrize("name", ["s2-dcgan", "s4-vae", "wgan-gp", "r3gan-small"])
+def test_nothing_is_written_over_something_else(name: str) -> None:
+    """Of two texts whose lines are nearer than a line's height, at a width of 0.6 em a character."""
+    root = ET.fromstring(genlab.show(name).drawing)
+    for network in [group for group in root.iter() if group.tag.endswith("}g")]:
+        places = []
+        for text in (each for each in network if each.tag.endswith("text")):
+            x, wide = float(text.get("x", 0)), 0.6 * float(text.get("font-size", 13)) * len(text.text or "")
+            left = x - wide if text.get("text-anchor") == "end" else x
+            places.append((float(text.get("y", 0)), left, left + wide, text.text))
+        for a, b in combinations(places, 2):
+            assert abs(a[0] - b[0]) > 12 or a[2] < b[1] or b[2] < a[1], (a, b)
 
 
 def test_a_gan_is_trained_in_two_passes() -> None:

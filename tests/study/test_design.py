@@ -163,12 +163,17 @@ def test_a_recipe_in_a_file_is_found_from_the_study_s_folder(tmp_path: Path, mon
     assert plan(design.check(raw(recipe="mine.yaml"), "s"), tmp_path).arms[0].recipe.name == "quick-mnist"
 
 
+CHANGED = 'claims.lower.says: "The loss is lower with a faster generator." -> "Other words."'
+
+
 def test_what_decides_is_fixed_and_words_are_not() -> None:
     """Other remarks beside a claim are no other study; another sentence, margin, arm, seed or quantity is."""
     first = planned().facts
     assert changes(first, planned(claims={"lower": {**raw()["claims"]["lower"], "looks": "Other words."}}).facts) == []
     sentence = planned(claims={"lower": {**raw()["claims"]["lower"], "says": "Other words."}}).facts
-    assert changes(first, sentence) == ["claims.lower.says: The loss is lower with a faster generator. -> Other words."]
+    assert changes(first, sentence) == [CHANGED]
+    long = planned(claims={"lower": {**raw()["claims"]["lower"], "says": "Longer " * 40}}).facts
+    assert changes(first, long)[0].endswith('Longer Longer ..."'), "cut at a word, and said"
     margin = planned(claims={"lower": {**raw()["claims"]["lower"], "margin": 0.5}}).facts
     assert changes(first, margin) == ["claims.lower.margin: null -> 0.5"]
     assert any("seeds" in line for line in changes(first, planned(seeds=5).facts))

@@ -117,6 +117,8 @@ class Live(Observer):
         self.console = console
 
     def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
+        self.held = console.held()
+        self.held.__enter__()
         for line in _beginning(schedule, run, done):
             self.console.print(visible(line), highlight=False, soft_wrap=True, markup=False)
         self.columns = _columns(run)
@@ -133,8 +135,6 @@ class Live(Observer):
             speed_estimate_period=20,
         )
         self.task = self.bar.add_task("training", total=schedule.total_steps, completed=done, speed="")
-        self.held = console.held()
-        self.held.__enter__()
         self.bar.start()
 
     def stepped(self, step: int, seconds: float) -> None:
@@ -149,6 +149,7 @@ class Live(Observer):
     def ended(self) -> None:
         if hasattr(self, "bar"):
             self.bar.stop()
+        if hasattr(self, "held"):
             self.held.__exit__(None, None, None)
 
 

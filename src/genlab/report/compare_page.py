@@ -97,6 +97,7 @@ def compare_page(
     title, scores = _scores(list(runs), compared, records)
     same = seeds == 1 and len({_noise(recipe) for recipe in compared.recipes}) == 1
     measured = {labels[name]: dict(record) for name, record in records.items()}
+    figures = [overlay(compared, column, against) for column in default_columns(compared)]
     return ComparePage(
         title=f"{len(runs)} runs compared",
         lead=f"{kinds}, {'seeds' if seeds > 1 else 'seed'} {', '.join(map(str, sorted(set(compared.seeds))))}",
@@ -111,7 +112,7 @@ def compare_page(
         classes=_classes(measured),
         frames=frames,
         frames_caption=_caption(frames, len(runs), seeds, same),
-        figures=[overlay(compared, column, against) for column in default_columns(compared)],
+        figures=[drawn for drawn in figures if any(len(points.x) > 1 for points in drawn.found.values())],
         machines=_machines(runs, compared),
     )
 
@@ -189,7 +190,9 @@ def said_of_settings(
 def _of_one_setting(compared: Compared, scores: Sequence[float | None], title: str) -> str:
     """Of runs that differ in nothing but their seed."""
     there = [
-        f"{score:.3g} with seed {seed}" for seed, score in zip(compared.seeds, scores, strict=True) if score is not None
+        f"{_number(score)} with seed {seed}"
+        for seed, score in zip(compared.seeds, scores, strict=True)
+        if score is not None
     ]
     if len(there) < 2:
         return ""
@@ -213,10 +216,15 @@ def _apart(intervals: Sequence[tuple[float, float]]) -> str:
 
 
 def _over_seeds(values: Sequence[float]) -> str:
-    mean = sum(values) / len(values)
+    mean = _number(sum(values) / len(values))
     if len(values) == 1:
-        return f"{mean:.3g}"
-    return f"{mean:.3g} on average ({min(values):.3g} to {max(values):.3g}, {len(values)} seeds)"
+        return mean
+    return f"{mean} on average ({_number(min(values))} to {_number(max(values))}, {len(values)} seeds)"
+
+
+def _number(value: float) -> str:
+    """Three digits, or all of those before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _settings(compared: Compared, scores: Sequence[float | None], title: str) -> Table:
@@ -273,12 +281,16 @@ def _ends(compared: Compared) -> Table | None:
 
 
 def _classes(records: Mapping[str, dict[str, Any]]) -> Table | None:
-    """How each class does in each run, the one that does worst on the whole first."""
-    ranked = {label: {each.name: each for each in classes_of(record)} for label, record in records.items()}
+    """How each class does in each run, the one that does worst on the whole first. Where some were asked for classes,
+    of those alone: the other runs' numbers are of another kind."""
+    asked = any(_was_asked(record) for record in records.values())
+    ranked = {
+        label: {each.name: each for each in classes_of(record)} if _was_asked(record) == asked else {}
+        for label, record in records.items()
+    }
     names = list(dict.fromkeys(name for found in ranked.values() for name in found))
     if not names:
         return None
-    asked = any("asked for" in each.told for found in ranked.values() for each in found.values())
 
     def mean(name: str) -> float:
         there = [found[name].rank for found in ranked.values() if name in found]
@@ -292,6 +304,11 @@ def _classes(records: Mapping[str, dict[str, Any]]) -> Table | None:
     title = "drawn as asked" if asked else "share of the samples over that in the data"
     rows = [(name, *(cell(found, name) for found in ranked.values())) for name in sorted(names, key=mean)]
     return Table(f"{title}, worst first", ("class", *ranked), rows, numeric=tuple(ranked))
+
+
+def _was_asked(record: Mapping[str, Any]) -> bool:
+    """Whether its images were asked for classes."""
+    return any(row.get("requested_class_accuracy") is not None for row in record["classes"])
 
 
 def _frames(runs: Mapping[str, RunDirectory], compared: Compared, labels: Mapping[str, str]) -> list[Frame]:

@@ -61,7 +61,7 @@ def _network(description: Description) -> tuple[str, int]:
         parts.append(f'<rect x="0" y="{y}" width="{COLUMN}" height="{ROW - 8}" rx="5" fill="{fill}" stroke="{LINE}"/>')
         parts.append(_text(10, y + 16, words, INK, 12))
         parts.append(_text(10, y + 31, f"{count:,} parameters" if count else "no parameters", SOFT, 11))
-        parts.append(_text(COLUMN - 10, y + 24, shape, INK, 12, "end"))
+        parts.append(_text(COLUMN - 10, y + 31, shape, INK, 12, "end"))
         y += ROW
     return "".join(parts), y
 

@@ -142,8 +142,9 @@ class Overlay:
         return lines + (" Bands hold about 80 % of the steps that a point stands for." if self.is_banded else "")
 
     def look(self, k: int) -> tuple[int, int]:
-        """(colour, line style) of run k, counted from 0: a colour for each setting, a style for each of its seeds."""
-        kinds = list(dict.fromkeys(self.runs.settings[j] for j in self.found))
+        """(colour, line style) of run k, counted from 0: a colour for each setting, the same in every figure, and a
+        style for each of its seeds."""
+        kinds = list(dict.fromkeys(self.runs.settings))
         same = [j for j in self.found if self.runs.settings[j] == self.runs.settings[k]]
         return kinds.index(self.runs.settings[k]), same.index(k) if len(same) <= len(style.STYLES) else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +31,8 @@ every run are needed for equal bits."""
 Load = Callable[[str], Dataset]
 ALWAYS = {"step", "seconds", "frechet_floor", *NAMES}
 """Columns that every family's rows may have."""
+SHOWN = 120
+"""Characters of a value that was changed."""
 LENGTH = ("budget.epochs", "budget.max_steps")
 """What of the fields for every arm makes a training shorter than the recipe's own."""
 
@@ -285,7 +288,10 @@ def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _shown(values: Mapping[str, Any], path: str) -> str:
-    return "none" if path not in values else spelled(values[path])[:80]
+    if path not in values:
+        return "none"
+    told = textwrap.shorten(spelled(values[path]), SHOWN, placeholder=" ...")
+    return f'"{told}"' if isinstance(values[path], str) and " " in told else told
 
 
 def _decides(claim: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from genlab.evaluation.metrics.classes import MISSING
 SAMPLES = "samples (an evaluation during training)"
 COLLAPSED, ALIKE = 0.1, 0.3
 NARROW = 0.5
+LISTED = 6
+"""Names of classes in a sentence."""
 IGNORED = 0.5
 COPIED = 0.05
 GRAINY, BLURRED = 2.0, 0.5
@@ -99,7 +101,7 @@ def narrow_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
     by_class = spreads(there[-1])
     worst, least = min(by_class.items(), key=lambda pair: pair[1])
     names = [name for name, spread in sorted(by_class.items(), key=lambda pair: pair[1]) if spread < ALIKE]
-    of = f"{len(names)} of {e.known.classes} classes: {', '.join(names[:6])}"
+    of = f"{len(names)} of {e.known.classes} classes: {_listed(names)}"
     yield Finding(
         "z-ignored" if e.known.conditional else "low-diversity",
         "fault" if e.known.conditional and least < COLLAPSED and not e.improves() else "warning",
@@ -123,7 +125,7 @@ def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
         most = sorted(rows, key=lambda row: -float(row["share"]))[:4]
         shares = ", ".join(f"{row['class']} ({100 * row['share']:.0f} %)" for row in most if row["share"] >= 0.005)
         of = len(rows) or e.known.classes
-        names = f": {', '.join(lost[:6])}" if lost else ""
+        names = f": {_listed(lost)}" if lost else ""
         are = "is" if number == 1 else "are"
         yield Finding(
             "missing-classes",
@@ -152,10 +154,16 @@ def rare_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
     yield Finding(
         "missing-classes",
         "warning",
-        f"{len(names)} of {e.known.classes} classes are rare: {', '.join(names[:6])}",
+        f"{len(names)} of {e.known.classes} classes are rare: {_listed(names)}",
         since=found[-1][0],
         seen=(f"each is drawn less than {RARE:g} times as often as in the data",),
     )
+
+
+def _listed(names: list[str]) -> str:
+    """The first of some names, and how many there are beside them."""
+    more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
+    return ", ".join([*names[:LISTED], *more])
 
 
 def _had_more(there: list[Measured], since: tuple[int, int], missing: int) -> bool:
@@ -176,8 +184,8 @@ def _precision(now: Measured) -> str:
 
 
 def low_diversity(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Recall is below `NARROW` of that of real images while precision is above it: what is drawn is good, and too
-    little of what there is; a total collapse is more than that."""
+    """Recall is below `NARROW` of that of real images while precision is above it: what is drawn lies
+    among real images, and is too little of what there is; a total collapse is more than that."""
     there = [each for each in e.evaluations if "recall" in each.values and each.real.get("recall")]
     if not there:
         yield CannotTell("low-diversity", SAMPLES)
@@ -195,7 +203,7 @@ def low_diversity(e: Evidence) -> Iterator[Finding | CannotTell]:
         yield Finding(
             "low-diversity",
             "warning",
-            "Little variety: what is drawn looks real, and is too little of what there is",
+            "Little variety: what is drawn is only a part of what there is",
             since=since,
             seen=(f"recall {now.values['recall']:.2f} (real images: {now.real['recall']:.2f}), precision "
                   f"{now.values['precision']:.2f}",),

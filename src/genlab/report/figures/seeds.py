@@ -189,11 +189,13 @@ class Bands(Drawn):
 
     Attributes:
         curves: arm -> seed -> (steps, values).
+        arms: all of the study, so that each has its colour in every figure.
     """
 
     name: str
     title: str
     curves: Mapping[str, Mapping[int, tuple[NDArray[np.float64], NDArray[np.float64]]]]
+    arms: Sequence[str] = ()
 
     @property
     def caption(self) -> str:
@@ -218,7 +220,8 @@ class Bands(Drawn):
     def figure(self) -> Iterator[Canvas]:
         with style.canvas(f"bands-{self.name}") as (figure, axes):
             means = []
-            for k, (arm, seeds) in enumerate(self.curves.items()):
+            for shown, (arm, seeds) in enumerate(self.curves.items()):
+                k = self.arms.index(arm) if arm in self.arms else shown
                 steps, table = _on_common_steps(list(seeds.values()))
                 colour = style.COLOURS[k % len(style.COLOURS)]
                 line = style.STYLES[k // len(style.COLOURS) % len(style.STYLES)]
