@@ -185,6 +185,12 @@ def unknown(kind: str, name: str, names: Iterable[str], most: int = 30, cutoff: 
     return f"unknown {kind} {name!r}{hint} Known: {', '.join(names[:most]) or 'none'}{more}"
 
 
+def check_seed(seed: object) -> None:
+    """Raises UsageError where a seed is not a whole number from 0 to 2^63 - 1."""
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise UsageError(f"seed is {seed!r}; allowed: a whole number, 0 .. 2^63 - 1")
+
+
 def aligned(lines: Sequence[Sequence[str]], numeric: Collection[int] = ()) -> str:
     """Lines of cells as text, each column as wide as its widest cell, the `numeric` ones aligned to the right."""
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]

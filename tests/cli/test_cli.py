@@ -92,6 +92,7 @@ def test_train_sample_report(
         (["train", "quick-mnist", "--optimisers.generator.lr", "yes"], "a number is needed"),
         (["train", "quick-mnist", "--data.name", "set #2.npz"], "'set #2.npz'"),
         (["report", "x" * 300], "unknown run"),
+        (["fork", "nowhere", "--step", "7"], "fork has no option --step. Options: --at, "),
         (["data", "check", "nowhere.npz"], "neither a built-in dataset"),
         (["train", "--resume", "nowhere"], "unknown run 'nowhere'"),
     ],

@@ -152,6 +152,29 @@ def test_a_report_says_the_verdicts_and_where_the_page_is(ask: Ask, half: Path) 
     assert json.loads(out)["verdicts"]["lower"]["answer"] == "cannot be decided here"
 
 
+def test_results_of_another_profile_are_pointed_at_and_nothing_is_written(ask: Ask, half: Path) -> None:
+    file = half.with_name("other.yaml")
+    plain = {**raw(), "name": "other", "profiles": {"lab": {"budget": 0.5}}}
+    file.write_text(yaml.safe_dump(plain, sort_keys=False), "utf-8")
+    study = Study.at(file, profile="lab")
+    leave(study.folder, study.plan, study.plan.cells[0], 1.0)
+    assert "results of another budget are there: 1 run of profile lab (--profile lab)" in ask("status", str(file))[1]
+    code, _, errors = ask("report", str(file))
+    assert code == 2
+    assert (
+        "no run of this budget is done; results of another budget are there: 1 run of profile lab (--profile lab)"
+        in errors
+    )
+    assert not Study.at(file).folder.path.exists()
+    assert "of profile" not in ask("status", str(file), "--profile", "lab")[1]
+
+
+def test_a_seed_that_there_is_not_is_said_before_the_plan(ask: Ask, half: Path) -> None:
+    code, shown, errors = ask("run", str(half), "--seed", "-1", "--dry-run")
+    assert (code, shown) == (2, "")
+    assert "seed -1 is not in the plan; its seeds: 0, 1, 2, 3" in errors
+
+
 def test_records_are_gathered_and_refused_by_name(ask: Ask, half: Path, tmp_path: Path) -> None:
     theirs = half.parent / "results" / "small"
     code, out, err = ask("collect", str(half), str(theirs), "--results", str(tmp_path / "all"), "--json")

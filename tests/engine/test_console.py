@@ -191,6 +191,42 @@ def test_a_bar_is_drawn_of_what_the_encoding_has() -> None:
     assert Console(file=stream, force_terminal=True).encoding == "cp1252"
 
 
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_a_folded_text_has_the_same_words_and_breaks_none(width: int) -> None:
+    text = (
+        "genlab: unknown recipe 'quik-mnist'; did you mean 'quick-mnist-unconditional'? Known: quick-color, s2-dcgan.\n"
+        "    indented words that go on and on and on and on and on and on and on until they are too many for a line"
+    )
+    lines = console.folded(text, width).split("\n")
+    assert max(map(len, lines)) <= width
+    assert " ".join(lines).split() == text.split()
+    assert lines[-1].startswith("      "), "as the line that it continues, and two spaces"
+
+
+@pytest.mark.parametrize(
+    ("said", "command"),
+    [
+        ("stopped at step 73 of 400; go on with: {}", "genlab train --resume runs/a-run-with-a-long-name-001"),
+        ("no such run; {} lists those that there are, with what was changed in them", "genlab runs --sort quality"),
+        ("look at it ({}), or ask somebody else about it, who knows more", "genlab report runs/quick-mnist-seed0-001"),
+    ],
+)
+def test_a_command_stays_in_one_line(said: str, command: str) -> None:
+    """One in two lines, pasted, would be run by half."""
+    assert any(command in line for line in console.folded(said.format(command), 48).split("\n"))
+
+
+def test_only_a_terminal_gets_folded_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    for terminal in (True, False):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda terminal=terminal: terminal)
+        monkeypatch.setattr(sys, "stdout", stream)
+        console.say("word " * 20)
+        console.say("word " * 20, fold=False)
+        assert [len(line) > 40 for line in stream.getvalue().splitlines()].count(True) == (1 if terminal else 2)
+
+
 def test_closed_streams_end_nothing() -> None:
     """As `>&- 2>&-` and pythonw leave them."""
     script = (

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         files.write(tmp_path / "file" / "x", b"")
+
+
+def test_a_file_where_a_folder_is_needed_is_called_that(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    for folder, said in ((file, "it is a file"), (file / "x", f"{file} is a file")):
+        with pytest.raises(StorageError, match=f"{re.escape(said)}; a folder is needed there"), files.refusals(folder):
+            files.make_folder(folder)
 
 
 def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:

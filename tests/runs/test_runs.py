@@ -243,6 +243,20 @@ def test_open_finds_by_path_and_by_name(run: RunDirectory) -> None:
         RunDirectory.open(run.path.name[:-1], run.path.parent)
 
 
+def test_what_is_no_run_is_told_with_the_runs_that_were_meant(run: RunDirectory, tmp_path: Path) -> None:
+    def said(given: str, root: Path | None = None) -> str:
+        with pytest.raises(UsageError) as raised:
+            RunDirectory.open(given, root)
+        return str(raised.value)
+
+    folder = run.path.parent
+    assert said(str(folder)) == f"{folder} is no run, but a folder of runs: {run.path.name}; give a run's folder"
+    assert f"Known: {run.path.name} (in {folder})" in said(str(folder / "nope"))
+    assert f"Known: {run.path.name} (in {folder})" in said("nope", folder)
+    nowhere = tmp_path / "nowhere"
+    assert said("nope", nowhere) == f"unknown run 'nope': there is no folder {nowhere}; --runs says where runs are"
+
+
 def test_damaged_status_is_said(run: RunDirectory) -> None:
     (run.path / "status.json").write_text("{")
     with pytest.raises(DataError, match=r"status\.json: damaged"):

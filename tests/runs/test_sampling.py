@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import genlab
 from genlab.api.run import Run
 from genlab.data import pictures
 from genlab.engine.randomness import Keyed
+from genlab.errors import CheckpointError, UsageError
 from genlab.runs.options import SamplingOptions
 from genlab.runs.sampling import BLOCK, Sampler
 
@@ -35,6 +40,22 @@ def test_z_of_an_image_does_not_depend_on_how_many_are_drawn(latent: int, how: S
     assert pairs.shape == (2, 40, latent)
     assert torch.equal(sampler.z("interpolate", 2, 7), pairs[:, :7])
     assert not torch.equal(pairs[0], pairs[1])
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, True])
+def test_a_seed_is_a_whole_number_that_no_training_would_refuse(seed: int) -> None:
+    with pytest.raises(UsageError, match="allowed: a whole number, 0"):
+        SamplingOptions(seed=seed)
+
+
+def test_where_no_checkpoint_is_whole_the_snapshots_are_pointed_at(finished: Run, tmp_path: Path) -> None:
+    shutil.copytree(finished.path, folder := tmp_path / "copy")
+    shutil.rmtree(folder / "checkpoints")
+    run = genlab.open_run(folder)
+    with pytest.raises(CheckpointError, match=r"no usable checkpoint; snapshots can be drawn from, as with --step \d"):
+        run.sample(1)
+    steps = run.directory.steps("snapshots", ".safetensors")
+    assert len(run.sample(1, step=steps[-1])) == 1
 
 
 def test_z_are_standard_normal() -> None:

@@ -120,7 +120,8 @@ class Live(Observer):
         self.held = console.held()
         self.held.__enter__()
         for line in _beginning(schedule, run, done):
-            self.console.print(visible(line), highlight=False, soft_wrap=True, markup=False)
+            told = console.folded(visible(line), self.console.width - 1)
+            self.console.print(told, highlight=False, soft_wrap=True, markup=False)
         self.columns = _columns(run)
         self.speed, self.epochs = _Speed(schedule.batch), schedule.epochs
         self.bar = _Bar(

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from cyclopts import (
     App,
+    ArgumentCollection,
     CycloptsError,
     Group,
     MissingArgumentError,
@@ -119,16 +120,8 @@ def _in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
     """What is wrong with a command, and what would be right."""
     command = " ".join(error.command_chain or ())
     if isinstance(error, UnknownOptionError):
-        there = [argument for argument in error.argument_collection if argument.parse]
-        options = [name for argument in there for name in argument.names if name.startswith("--")]
-        flag = (error.token.keyword or error.token.value).partition("=")[0]
-        guess = fields.mistyped(flag.lstrip("-"), [name.lstrip("-") for name in options])
-        if guess is None and command in fields.WITH_FIELDS and (paths := fields.meant(flag, tokens)):
-            return f"{command} has no option {flag}; the recipe's field is {paths}"
-        hint = f"; did you mean --{guess}?" if guess else "."
-        more = ", and the recipe's fields, as in --budget.epochs 3" if command in fields.WITH_FIELDS else ""
-        listed = ", ".join(sorted(options)) or "none"
-        return f"{command or 'genlab'} has no option {flag}{hint} Options: {listed}{more}"
+        flag = error.token.keyword or error.token.value
+        return _no_option(command, flag, error.argument_collection, tokens)
     if isinstance(error, UnknownCommandError | UnusedCliTokensError):
         group = app
         for name in error.command_chain or ():
@@ -138,11 +131,25 @@ def _in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
             return unknown("command", (error.unused_tokens or [""])[0], known, cutoff=0.7)
         return f"{command} got more than it takes: {' '.join(error.unused_tokens or [])}; see genlab {command} --help"
     if isinstance(error, MissingArgumentError) and error.argument is not None:
+        others = [token for token in error.unused_tokens or () if token.startswith("--")]
+        if others and error.app is not None:  # An option that there is not is more likely what is wrong.
+            return _no_option(command, others[0], error.app.assemble_argument_collection(), tokens)
         name = error.argument.name
         what = f"{name} needs a value" if name.startswith("-") else f"{command} needs {name}"
         help = error.argument.parameter.help
         return f"{what}{f' ({help.rstrip(chr(46))})' if help else ''}; see genlab {command} --help"
     return str(error)
+
+
+def _no_option(command: str, given: str, arguments: ArgumentCollection, tokens: Sequence[str]) -> str:
+    options = [name for each in arguments if each.parse for name in each.names if name.startswith("--")]
+    flag = given.partition("=")[0]
+    guess = fields.mistyped(flag.lstrip("-"), [name.lstrip("-") for name in options])
+    if guess is None and command in fields.WITH_FIELDS and (paths := fields.meant(flag, tokens)):
+        return f"{command} has no option {flag}; the recipe's field is {paths}"
+    hint = f"; did you mean --{guess}?" if guess else "."
+    more = ", and the recipe's fields, as in --budget.epochs 3" if command in fields.WITH_FIELDS else ""
+    return f"{command or 'genlab'} has no option {flag}{hint} Options: {', '.join(sorted(options)) or 'none'}{more}"
 
 
 def _draw(error: DrawnError) -> None:

@@ -113,6 +113,7 @@ def run(
     from genlab.study.study import Study
 
     study = Study.at(file, profile=profile, code=code, results=results, runs=runs)
+    study.plan.check_seed(seed)
     if dry_run:
         _dry_run(study, workers, json)
         return
@@ -145,8 +146,9 @@ def status(
         terminal.show_json(standing.as_json(found))
         return
     terminal.show_table(standing.table(found))
-    for line in standing.remarks(found):
-        say(terminal.wrapped(line))
+    for line in [*standing.remarks(found), study.elsewhere]:
+        if line:
+            say(terminal.wrapped(line))
 
 
 @app.command

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from genlab.engine.console import say, visible
+from genlab.engine.console import folded, say, visible
 from genlab.errors import aligned
 from genlab.report.tables import NO_BREAK, Table, unbroken
 
@@ -79,9 +79,16 @@ def _folded(line: list[str], widths: list[int], numeric: Collection[int]) -> Ite
 
 def _stacked(names: list[str], line: list[str], width: int) -> str:
     """A row as a paragraph under its first cell: for terminals that are too narrow for its columns."""
-    cells = [f"{name} {cell}".replace(" ", NO_BREAK) for name, cell in zip(names[1:], line[1:], strict=True) if cell]
-    text = textwrap.fill(", ".join(cells), width, initial_indent="  ", subsequent_indent="  ", break_long_words=False)
-    return f"{textwrap.fill(line[0], width)}\n{text.replace(NO_BREAK, ' ')}\n"
+    cells = [f"{name}: {cell}".replace(" ", NO_BREAK) for name, cell in zip(names[1:], line[1:], strict=True) if cell]
+    text = textwrap.fill(
+        ", ".join(cells),
+        width,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return f"{folded(line[0], width)}\n{text.replace(NO_BREAK, ' ')}\n"
 
 
 def wrapped(text: str, label: str = "") -> str:
@@ -89,12 +96,12 @@ def wrapped(text: str, label: str = "") -> str:
     if not sys.stdout.isatty():
         return label + text
     width = min(shutil.get_terminal_size().columns - 1, 100)
-    return textwrap.fill(text, width, initial_indent=label, subsequent_indent=" " * len(label))
+    return folded(text, width, label, " " * len(label))
 
 
 def show_json(value: Any) -> None:
     """Print a value as one line of JSON."""
-    say(json.dumps(value, allow_nan=False))
+    say(json.dumps(value, allow_nan=False), fold=False)
 
 
 def _visible(table: Table) -> Table:

@@ -182,7 +182,7 @@ def show(
     if yaml:
         loaded = files.load(recipe, overrides)
         text = files.dump(loaded)
-        say(text if console.shows(text) else files.dump(loaded, ascii=True), end="")
+        say(text if console.shows(text) else files.dump(loaded, ascii=True), end="", fold=False)
         return
     shown = api.show(recipe, overrides)
     if output is not None:

@@ -16,6 +16,10 @@ NAMES: list[str] = []
 """Of the datasets in the package, for what somebody meant who mistyped one; `data/__init__` fills it."""
 
 
+LIKELY = 0.7
+"""How alike a name must be to be called the one that was meant."""
+
+
 def collection(name: str | Path) -> Collection:
     """What lies at a path.
 
@@ -27,7 +31,7 @@ def collection(name: str | Path) -> Collection:
         if str(name) in NAMES:
             raise DataError(f"{name} is a built-in dataset, not a file; take it by its name, as in --data {name}")
         there = [] if path.parent == path else [each.name for each in path.parent.glob("*")][:1000]
-        guess = nearest(str(name), NAMES) or nearest(path.name, there)
+        guess = nearest(str(name), NAMES, LIKELY) or nearest(path.name, there, LIKELY)
         hint = f"; did you mean {guess!r}?" if guess else ""
         raise DataError(
             f"dataset {str(name)!r}: neither a built-in dataset ({', '.join(NAMES)}) nor a folder or file{hint}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
+import textwrap
 import threading
 import time
 import unicodedata
@@ -45,10 +47,57 @@ def shows(text: str) -> bool:
     return visible(text) == text
 
 
-def say(text: Any = "", end: str = "\n") -> None:
-    """Print on standard output; every line that genlab prints for people goes through here or `note`."""
+COMMAND = re.compile(
+    r"\bgenlab [a-z][^;,()`]*?(?=[;,()`]|\. |$| (?:and|to|or|shows?|lists|says|makes|with|for|is) )", re.MULTILINE
+)
+"""A command within a sentence, up to where the sentence goes on."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def folded(text: str, width: int, first: str = "", later: str = "  ") -> str:
+    r"""`text` in lines of at most `width` characters, parted at spaces alone, so that names stay whole; a command stays
+    in one line, however long, since one in two lines cannot be copied.
+
+    Args:
+        first, later: what the first line of each line of the text, and those it is folded into, begin with, beside the
+            spaces that it begins with itself.
+
+    >>> folded("unknown recipe 'quik-mnist'; see genlab recipes --json", 30)
+    "unknown recipe 'quik-mnist';\n  see genlab recipes --json"
+    """
+    lines = []
+    for line in text.split("\n"):
+        if len(first) + len(line) <= width:
+            lines.append(first + line)
+            continue
+        whole = COMMAND.sub(lambda found: found[0].replace(" ", NO_BREAK), line)
+        margin = " " * (len(line) - len(line.lstrip(" ")))
+        parts = textwrap.wrap(
+            whole.lstrip(" "),
+            width,
+            initial_indent=first + margin,
+            subsequent_indent=margin + later,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        lines += [part.replace(NO_BREAK, " ") for part in parts]
+    return "\n".join(lines)
+
+
+def _fitted(text: str, stream: TextIO) -> str:
+    """`text` as a terminal shows it without breaking a word; in a pipe as it is."""
+    return folded(text, max(20, shutil.get_terminal_size().columns - 1)) if stream.isatty() else text
+
+
+def say(text: Any = "", end: str = "\n", fold: bool = True) -> None:
+    """Print on standard output; every line that genlab prints for people goes through here or `note`.
+
+    Args:
+        fold: whether lines are folded to fit a terminal; what a program may read is not.
+    """
+    shown = visible(str(text))
     with _status.cleared():
-        print(visible(str(text)), end=end)
+        print(_fitted(shown, sys.stdout) if fold else shown, end=end)
 
 
 def paint(lines: Sequence[str]) -> None:
@@ -65,7 +114,7 @@ def note(text: str) -> None:
 
 def _note(text: str, end: str = "\n") -> None:
     try:
-        print(text if end == "" else visible(text), end=end, file=sys.stderr, flush=True)
+        print(text if end == "" else _fitted(visible(text), sys.stderr), end=end, file=sys.stderr, flush=True)
     except OSError:
         hush(sys.stderr)
 

@@ -160,6 +160,9 @@ def refusals(path: Path, needed: int = 0) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            file = next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), path)
+            reason = f"{'it' if file == path else file} is a file; a folder is needed there"
         if needed and error.errno in (errno.ENOSPC, errno.EDQUOT):
             existing = next((p for p in (path, *path.parents) if p.exists()), None)
             free = shutil.disk_usage(existing).free if existing else 0

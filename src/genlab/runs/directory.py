@@ -28,12 +28,12 @@ from typing import Any, cast
 from genlab.engine import seals
 from genlab.engine.files import clean, make_folder, refusals, sync_folder, write, write_json
 from genlab.engine.lock import held, is_held
-from genlab.errors import DataError, GenlabError, StorageError, UsageError, unknown
+from genlab.errors import DataError, GenlabError, StorageError, UsageError
 from genlab.recipe import Recipe, files
 from genlab.runs.names import _check_depth, _claim, check_name, stem_of
 from genlab.runs.record import Provenance
 from genlab.runs.rows import MetricLog, Row, checked
-from genlab.runs.search import DEEPEST, found, is_run, refusal
+from genlab.runs.search import DEEPEST, found, is_run, refusal, unknown_run
 
 FOLDERS = ("samples", "checkpoints", "snapshots", "evaluations", "figures")
 TAIL = 20_000
@@ -96,8 +96,7 @@ class RunDirectory:
                     return cls(path)
                 if path.is_dir() and (refused := refusal(path)):
                     raise StorageError(f"{path}: {refused}; let its owner change its permissions")
-        names = [run.path.relative_to(root).as_posix() for run in list_runs(root, deep=True)]
-        raise UsageError(f"{unknown('run', str(given)[:100], names, most=8)} (in {root})")
+        raise UsageError(unknown_run(given, root))
 
     @property
     def recipe(self) -> Recipe:

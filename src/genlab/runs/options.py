@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
+from genlab.errors import check_seed
+
 HELP = {
     "seed": "Random seed of the noise.",
     "step": "Use the snapshot of this step (default: the newest checkpoint).",
@@ -24,6 +26,9 @@ class SamplingOptions:
     ema: bool = True
     batch_statistics: bool = False
     truncation: float | None = None
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 class SamplingKeywords(TypedDict, total=False):

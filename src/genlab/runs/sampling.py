@@ -104,7 +104,12 @@ def load_network(run: OpenRun, name: str, step: int | None = None, ema: bool = T
     recipe, provenance = run.recipe, run.provenance
     averaged = recipe.ema_decay is not None and name == _sampler_of(recipe)
     if step is None:
-        saved, _ = checkpoint.newest(run.checkpoints)
+        try:
+            saved, _ = checkpoint.newest(run.checkpoints)
+        except CheckpointError as error:
+            if kept := run.steps("snapshots", ".safetensors"):
+                raise CheckpointError(f"{error}; snapshots can be drawn from, as with --step {kept[-1]}") from None
+            raise
         prefix = "ema." if ema and averaged else f"{name}."
         tensors = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
     else:

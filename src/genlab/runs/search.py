@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+from genlab.errors import unknown
 
 MARKS = ("recipe.yaml", "provenance.json", "status.json", "metrics.jsonl")
 """A directory that has one of these is a run."""
@@ -25,6 +28,28 @@ def found(folder: Path, depth: int) -> Iterator[Path]:
             yield path
         elif depth and not path.is_symlink():
             yield from found(path, depth - 1)
+
+
+def unknown_run(given: str | Path, root: Path) -> str:
+    """What to say where there is no such run: those in the folder that was meant, or that there is no such folder."""
+    told, path = str(given)[:100], Path(given)
+    meant = root
+    with suppress(OSError, ValueError):
+        if path.is_dir():
+            inside = _names(path)
+            return f"{told} is no run{f', but a folder of runs: {_few(inside)}' if inside else ''}; give a run's folder"
+        meant = path.parent if path.parent != Path() and path.parent.is_dir() else root
+    if not meant.is_dir():
+        return f"unknown run {told!r}: there is no folder {meant}; --runs says where runs are"
+    return f"{unknown('run', told if meant == root else path.name, _names(meant), most=8)} (in {meant})"
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in found(folder, DEEPEST)]
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def refusal(folder: Path) -> str | None:

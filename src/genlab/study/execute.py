@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from genlab.engine import signals
-from genlab.errors import DataError, RunsFailed, Stopped, StorageError, UsageError
+from genlab.errors import DataError, RunsFailed, Stopped, StorageError
 from genlab.study.folder import Folder
 from genlab.study.plan import Cell, Plan
 from genlab.study.processes import Event
@@ -121,8 +121,7 @@ def execute(
         Stopped: asked to; likewise.
         RunsFailed: all fail in the same way.
     """
-    if seed is not None and seed not in plan.seeds:
-        raise UsageError(f"seed {seed} is not in the plan; its seeds: {_few(plan.seeds)}")
+    plan.check_seed(seed)
     with folder.locked():
         folder.begin(plan, amend)
         folder.journal(mend=True)
@@ -282,7 +281,3 @@ class _Driver:
 def _general(reason: str, cell: Cell) -> str:
     """A reason without the name of the run that it is of."""
     return re.sub(r"\d+", "0", reason.replace(cell.name, "RUN"))
-
-
-def _few(seeds: tuple[int, ...]) -> str:
-    return ", ".join(map(str, seeds[:8])) + (f", ... ({len(seeds)} of them)" if len(seeds) > 8 else "")

@@ -70,6 +70,11 @@ class Folder:
             raise DataError(f"{path}: measured with {record.images:,} images; the plan says {plan.images:,}")
         return record
 
+    @property
+    def count(self) -> int:
+        """How many records there are, whole or not."""
+        return len(list((self.path / "records").glob("*.json")))
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Inside: this process alone runs the study.
@@ -121,7 +126,7 @@ class Folder:
             return
         if not amend:
             self.check(plan)
-        entry = {"at": now(), "records": len(list((self.path / "records").glob("*.json"))), "changes": found}
+        entry = {"at": now(), "records": self.count, "changes": found}
         write_json(
             self.path / "plan.json", seals.seal({**known, "facts": facts, "amended": [*known["amended"], entry]})
         )
@@ -140,7 +145,7 @@ class Folder:
         found = self.changed(plan)
         if not found:
             return
-        done = len(list((self.path / "records").glob("*.json")))
+        done = self.count
         told = [f"changed since its first run ({done} record{'s' * (done != 1)}): {line}" for line in found[:12]]
         told += [f"... and {len(found) - 12} more"] * (len(found) > 12)
         told[-1] += (

@@ -127,6 +127,12 @@ class Plan:
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)
 
+    def check_seed(self, seed: int | None) -> None:
+        """Raises UsageError where there is no such seed."""
+        if seed is not None and seed not in self.seeds:
+            more = f", ... ({len(self.seeds)} of them)" if len(self.seeds) > 8 else ""
+            raise UsageError(f"seed {seed} is not in the plan; its seeds: {', '.join(map(str, self.seeds[:8]))}{more}")
+
     @property
     def facts(self) -> dict[str, Any]:
         """What is fixed before the first run, as plain values: runs, quantities, claims."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from genlab.engine.files import make_folder, refusals, write
 from genlab.errors import RunsFailed, UsageError
+from genlab.report.text import counted
 from genlab.runs.directory import default_root
 from genlab.study import code as own
 from genlab.study import design
@@ -103,6 +104,9 @@ class Study:
         found._begin(loaded, path.parent, profile, own.of_file(code) if code else None, place, runs)
         options = f"{f' --profile {profile}' if profile else ''}{f' --code {code}' if code else ''}"
         found.command = f"genlab study run {_from_here(path)}{options}"
+        budgets = (None, *loaded.profiles) if results is None else ()
+        titles = {each: loaded.name if each is None else f"{loaded.name}-{each}" for each in budgets if each != profile}
+        found.others = {each or "": Folder(place_of(path, title)) for each, title in titles.items()}
         return found
 
     def _begin(
@@ -118,6 +122,7 @@ class Study:
         self.folder = Folder(results)
         self.runs = (Path(runs) if runs else default_root()) / self.plan.title
         self.command = ""
+        self.others: dict[str, Folder] = {}
 
     def __repr__(self) -> str:
         return f"Study({self.plan.title!r}: {len(self.plan.arms)} arms x {len(self.plan.seeds)} seeds)"
@@ -183,15 +188,30 @@ class Study:
         """What the records say now."""
         return outcome(self.plan, self.folder)
 
+    @property
+    def elsewhere(self) -> str:
+        """Where this study's file has results though none of this budget are there, in a sentence; else empty."""
+        if self.folder.count:
+            return ""
+        there = {profile: folder.count for profile, folder in self.others.items() if folder.count}
+        said = [
+            f"{counted(n, 'run')} {f'of profile {profile} (--profile {profile})' if profile else 'of the whole budget'}"
+            for profile, n in there.items()
+        ]
+        return f"results of another budget are there: {', '.join(said)}" if said else ""
+
     def report(self) -> Outcome:
         """Write table.csv, verdicts.json, figures, report.html and README.md into the folder of results.
 
         Raises:
             StudyError: the plan was changed since the first run.
+            UsageError: there are results of another budget, and none of this one.
         """
         from genlab.study.pages import write_all
 
         self.folder.check(self.plan)
+        if self.elsewhere:
+            raise UsageError(f"{self.plan.title}: no run of this budget is done; {self.elsewhere}")
         found = self.outcome
         with refusals(self.folder.path):
             make_folder(self.folder.path)

@@ -17,7 +17,7 @@ from genlab.data.preprocessing import as_tested
 from genlab.engine import threads, waiting
 from genlab.engine.console import note
 from genlab.engine.files import check_text
-from genlab.errors import UsageError
+from genlab.errors import UsageError, check_seed
 from genlab.families.base import CustomNetworks, WarmStart
 from genlab.families.gan.losses import AdversarialLoss
 from genlab.families.registry import FAMILIES
@@ -62,8 +62,7 @@ def start(
         classifier: finds, or trains, the classifier that an encoder starts from.
         foretell: whether a few steps of a recipe of which it is known what it reaches are timed, to say so.
     """
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise UsageError(f"seed is {seed!r}; allowed: a whole number, 0 .. 2^63 - 1")
+    check_seed(seed)
     settled, whole, budget = _settled(recipe, overrides, custom, objective)
     dataset = used_by(settled, whole)
     said = list(remarks(settled, whole, dataset))
