@@ -37,9 +37,9 @@ def show_table(table: Table) -> None:
     widths = _widths(lines, width)
     for line, remark in zip(lines, remarks, strict=True):
         if widths is None:
-            say(_stacked(lines[0], line, width) if line is not lines[0] else "", end="")
+            say(_stacked(lines[0], line, width) if line is not lines[0] else "", end="", fold=False)
         else:
-            say("\n".join(_folded(line, widths, numeric)))
+            say("\n".join(_folded(line, widths, numeric)), fold=False)
         if remark:
             say(textwrap.fill(remark, width, initial_indent="  ", subsequent_indent="  "))
 
