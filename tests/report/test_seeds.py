@@ -39,6 +39,13 @@ def test_what_is_asked_of_every_seed_has_no_mean() -> None:
             assert len(figure.axes[0].lines) == lines, "points and the dashed line; points and the stroke"
 
 
+@pytest.mark.parametrize(("top", "scale"), [(5.0, "linear"), (1e4, "log")])
+def test_one_leap_does_not_flatten_the_other_curves(top: float, scale: str) -> None:
+    steps, values = np.arange(1.0, 11.0), np.array([*[1.0] * 9, top])
+    with Bands("x", "loss_d_mean", {"a": {0: (steps, values)}}).figure() as figure:
+        assert figure.axes[0].get_yscale() == scale
+
+
 def test_the_room_is_that_of_the_numbers_drawn() -> None:
     # With the numbers that fit into a smaller figure, 5, 10 and 15, the layout would be another one.
     values = {

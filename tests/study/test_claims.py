@@ -200,6 +200,21 @@ def test_a_verdict_from_one_seed_is_refused(seeds: int) -> None:
     assert f"{('no', 'one')[seeds]} seed of b" in verdict.why
 
 
+@pytest.mark.parametrize(
+    ("claim", "seeds", "said"),
+    [
+        (DIFFERENCE, 3, "3 seeds are too few for a and b to be told apart: p is 0.1 at best"),
+        ({**DIFFERENCE, "paired": True}, 5, "5 seeds are too few for a and b to be told apart: p is 0.062 at best"),
+        (DIFFERENCE, 4, "a and b cannot be told apart with 4 seeds each"),
+        ({**BASE, "kind": "one arm", "arm": "a", "value": 3, "expect": "higher"}, 5, "too few for a to be told from 3"),
+    ],
+)
+def test_where_no_numbers_could_decide_the_seeds_are_called_too_few(claim: Any, seeds: int, said: str) -> None:
+    found = one(claim, a=MIXED[:seeds] + 4, b=MIXED[:seeds] + 3.9)
+    assert found.answer == "cannot be decided here"
+    assert said in found.why
+
+
 def test_a_verdict_at_less_than_the_own_budget_is_an_indication() -> None:
     share = {"a": "5 of 50 epochs"}
     verdict = decide(claims_of(DIFFERENCE), numbers(a=HIGH, b=LOW), ARMS, share)["c0"]

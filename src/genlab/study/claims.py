@@ -333,9 +333,17 @@ def _why(claim: Any, test: Tested) -> str:
     """Why a claim stays open."""
     arms = " and ".join(test.arms) if len(test.arms) < 4 else f"{len(test.arms)} arms"
     seeds = " and ".join(dict.fromkeys(map(str, test.n)))
-    if claim.kind == "one arm":
-        return f"{arms} cannot be told from {claim.value:g} with {seeds} seeds"
-    return f"{arms} cannot be told apart with {seeds} seeds" + (" each" if len(set(test.n)) == 1 else "")
+    told = "told apart" if len(test.n) > 1 else f"told from {claim.value:g}"
+    if (least := _smallest_p(test)) > ALPHA:
+        return f"{seeds} seeds are too few for {arms} to be {told}: p is {least:.2g} at best"
+    return f"{arms} cannot be {told} with {seeds} seeds" + (" each" if len(test.n) > 1 == len(set(test.n)) else "")
+
+
+def _smallest_p(test: Tested) -> float:
+    """What the test could have given at best, of two arms or of one."""
+    if len(test.n) > 2:
+        return 0.0
+    return statistics.smallest_p(*(test.n[:1] if "pairs" in test.kind else test.n))
 
 
 def _fact(claim: Any, values: Values, counted: bool) -> tuple[Answer, str, tuple[Tested, ...]]:

@@ -173,8 +173,14 @@ def _difference(test: Tested, verdict: Verdict, seeds: str) -> str:
         within = f"too few seeds for an interval at {percent(test.level)}"
     return (
         f"difference {number(test.difference)} ({within}; {seeds}{each}; "
-        f"{test.kind}; {_ps(test, verdict)}; d = {number(test.effect)})"
+        f"{test.kind}; {_ps(test, verdict)}; {_effect(test)})"
     )
+
+
+def _effect(test: Tested) -> str:
+    """Cohen's d, where there is a spread to measure it by."""
+    known = test.effect is not None and math.isfinite(test.effect)
+    return f"d = {number(test.effect)}" if known else "no spread within the arms"
 
 
 def _ps(test: Tested, verdict: Verdict) -> str:

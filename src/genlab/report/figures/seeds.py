@@ -25,6 +25,8 @@ TITLE = 28
 """Characters of what is measured beside the vertical axis, a line."""
 NUMBERS = 8
 """On a vertical axis, at most, beside the first."""
+LEAP = 100
+"""Times the median beyond which a curve's axis is logarithmic."""
 TALLER = 0.9
 """Inches for the names of many arms."""
 
@@ -231,12 +233,19 @@ class Bands(Drawn):
                     axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
                 marker = "o" if len(steps) <= style.MARKED else None
                 axes.plot(steps, mean, line, color=colour, label=arm, linewidth=1.6, marker=marker, markersize=3.5)
-            if self.title.startswith(("frechet", "grad_norm")):
+            if self.title.startswith(("frechet", "grad_norm")) or _leaps(means):
                 style.log_scale(axes, means)
             axes.set_xlabel("step")
             axes.set_ylabel(self.title if len(self.title) < 30 else f"{self.title[:27]}...")
             style.legend(axes, list(self.curves))
             yield figure
+
+
+def _leaps(lines: Sequence[NDArray[np.float64]]) -> bool:
+    """Whether a few positive values are so large that on a linear axis all others would lie on its bottom."""
+    values = np.concatenate(lines)
+    values = values[np.isfinite(values)]
+    return bool(len(values)) and values.min() > 0 and values.max() > LEAP * np.median(values)
 
 
 def _on_common_steps(
