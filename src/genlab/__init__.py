@@ -33,7 +33,7 @@ _PUBLIC = {
     "evaluate": ("genlab.api.evaluate", "evaluate"),
     "fork": ("genlab.api.train", "fork"),
     "import_images": ("genlab.api.data", "import_images"),
-    "list_runs": ("genlab.api.run", "list_runs"),
+    "list_runs": ("genlab.api.train", "list_runs"),
     "load_dataset": ("genlab.api.data", "load_dataset"),
     "load_judge": ("genlab.evaluation.judge_search", "load"),
     "load_recipe": ("genlab.recipe.files", "load"),
@@ -79,8 +79,8 @@ if TYPE_CHECKING:
     from genlab.api.diagnose import diagnose
     from genlab.api.doctor import doctor
     from genlab.api.evaluate import evaluate, features
-    from genlab.api.run import Run, list_runs
-    from genlab.api.train import fork, open_run, show, train
+    from genlab.api.run import Run
+    from genlab.api.train import fork, list_runs, open_run, show, train
     from genlab.api.watch import Watch
     from genlab.evaluation import metrics as metrics
     from genlab.evaluation.judge_search import load as load_judge

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -235,3 +236,11 @@ def test_the_command_that_makes_a_run_again_makes_its_recipe(changes: dict[str, 
 def test_a_run_with_parts_of_ones_own_says_that_no_command_makes_it() -> None:
     provenance: Any = {"seed": 3, "own": {"generator": "Mine"}}
     assert "generator Mine" in origin.again(genlab.load_recipe("s2-dcgan"), provenance).words
+
+
+def test_whoever_builds_a_page_anew_is_told_of_damaged_files(finished: Run, tmp_path: Path) -> None:
+    shutil.copytree(finished.path, folder := tmp_path / "copy")
+    rows = (folder / "metrics.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_text("".join(["{ broken\n", *rows[1:]]), "utf-8")
+    with pytest.warns(UserWarning, match=r"^copy: metrics.jsonl line 1: damaged; 1 row left out$"):
+        genlab.open_run(folder).report()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from math import log, prod
@@ -34,7 +35,7 @@ from genlab.recipe import files
 from genlab.report.figures import looks
 from genlab.report.figures.evaluation import figures
 from genlab.report.figures.look import Look
-from genlab.runs import directory, sampling
+from genlab.runs import sampling
 from genlab.runs.open import OpenRun
 from genlab.runs.options import SamplingKeywords, SamplingOptions
 from genlab.runs.provenance import check_split, now, split_of
@@ -375,11 +376,14 @@ class Run(OpenRun):
         return [look.keep(self) for look in looks.standard(self, held_out)]
 
     def report(self) -> Path:
-        """Write report.html (and figures/) anew and return its path."""
+        """Write report.html (and figures/) anew and return its path; warns of damaged files that it is made from."""
         from genlab.report.html import render
         from genlab.report.page import run_page
 
         page = run_page(self.directory)
+        for said in page.notes:
+            if not said.startswith("recipe.yaml"):  # Of which whoever reads the recipe is warned.
+                warnings.warn(f"{self.path.name}: {said}", stacklevel=2)
         for figure in page.figures:
             name = self.directory.folder("figures") / figure.plot.name
             write(name.with_suffix(".csv"), figure.csv)
@@ -388,11 +392,3 @@ class Run(OpenRun):
         path = self.path / "report.html"
         write(path, render(page).encode())
         return path
-
-
-def list_runs(runs: str | Path | None = None) -> list[Run]:
-    """The runs in a folder (default: GENLAB_RUNS or ./runs) and in folders below it, in order of their names.
-
-    One that is damaged is listed too: it says so when what is damaged is asked for.
-    """
-    return [Run(found) for found in directory.list_runs(Path(runs) if runs else None, deep=True)]

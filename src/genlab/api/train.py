@@ -28,7 +28,7 @@ from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, SampleLogging, files
 from genlab.recipe.source import RecipeSource
 from genlab.recipe.text import spelled
-from genlab.runs import sampling
+from genlab.runs import directory, sampling
 from genlab.runs.directory import default_root
 from genlab.runs.open import OpenRun
 from genlab.runs.provenance import describe_networks
@@ -327,3 +327,11 @@ def _custom(generator: nn.Module | None, discriminator: nn.Module | None) -> dic
         if network is not None and not isinstance(network, nn.Module):
             raise UsageError(f"{name} is a {type(network).__name__}; expected a torch.nn.Module")
     return {name: network for name, network in given.items() if network is not None}
+
+
+def list_runs(runs: str | Path | None = None) -> list[Run]:
+    """The runs in a folder (default: GENLAB_RUNS or ./runs) and in folders below it, in order of their names.
+
+    One that is damaged is listed too: it says so when what is damaged is asked for.
+    """
+    return [Run(found) for found in directory.list_runs(Path(runs) if runs else None, deep=True)]

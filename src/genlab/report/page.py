@@ -284,7 +284,9 @@ def _notes(run: RunDirectory) -> list[str]:
         found.append(str(error).splitlines()[0])
     damaged = run.damaged_rows()
     if damaged:
-        found.append(f"{run.path / 'metrics.jsonl'} line {damaged[0]}: damaged; {len(damaged)} rows are left out here")
+        found.append(
+            f"{run.path / 'metrics.jsonl'} line {damaged[0]}: damaged; {words.counted(len(damaged), 'row')} left out"
+        )
     elif lost := missing_rows(run, max(run.steps("checkpoints", ""), default=0)):
         found.append(f"{run.path / 'metrics.jsonl'}: {len(lost)} rows are missing, the first of step {lost[0]}")
     return [line.replace(f"{run.path}{os.sep}", "") for line in found if line]
