@@ -116,6 +116,7 @@ def test_a_broken_file_hides_nothing(name: str, root: Path, call: Call) -> None:
             assert found.damages == []  # Not every run has one.
         else:
             assert any(str(file) in damage for damage in found.damages), how
+        assert len(found.damages) == len(set(found.damages)), "each is told once"
         shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
         file.write_bytes(before)
     WRONG["half"](file)

@@ -68,7 +68,8 @@ def verify(run: RunDirectory) -> Verification:
             if read(path) == "unsealed":
                 unsealed.append(str(path.relative_to(run.path)))
         except GenlabError as error:
-            damages.append(str(error))
+            if str(error) not in damages:  # A file that is read to check another one is named once.
+                damages.append(str(error))
         except OSError as error:
             damages.append(f"{path}: {error.strerror or error}")
         except (ValueError, SyntaxError) as error:

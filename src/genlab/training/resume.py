@@ -77,7 +77,9 @@ def resume(
         if step >= schedule.total_steps:
             for split in SPLITS if data_is_there(run) else ():
                 split_of(run, split)
-            warnings.warn(f"run {run.path.name} is already finished; nothing was trained", stacklevel=4)
+            steps = wanted.budget.max_steps
+            end = f"budget.max_steps {steps:,} ends it" if steps else f"more --epochs than {wanted.budget.epochs} go on"
+            warnings.warn(f"run {run.path.name} is already finished; nothing was trained ({end})", stacklevel=4)
             _heal_status(run, step, schedule)
             return False
         if saved:
