@@ -124,9 +124,7 @@ def test_a_study_without_records_decides_nothing_and_has_a_page(folder: Folder) 
     found = outcome(planned(), folder)
     page = study_page(found, folder, "genlab study run x.yaml")
     assert [v.answer for v in found.verdicts.values()] == ["cannot be decided here"]
-    assert told(found).startswith(
-        "Nothing can be said of the loss_g_mean (mean from 50 % to 100 % of the training) yet"
-    )
+    assert told(found).startswith("Nothing can be said of the loss of G (mean from 50 % to 100 % of the training) yet")
     assert page.state == "8 of 8 runs are missing: verdicts are of those that are there."
     assert page.cards[0].figure is None
     assert "cannot be decided here" in render(page)
@@ -161,7 +159,7 @@ def test_arms_of_one_seed_on_several_machines_are_said(folder: Folder) -> None:
 DIFFERENCE = {"kind": "difference", "arms": ["fast", "slow"], "expect": "lower"}
 FAR, NEAR = {"fast": 1.0, "slow": 5.0, "third": 9.0}, {"fast": 1.0, "slow": 1.0, "third": 1.0}
 BACK = {"fast": 9.0, "slow": 5.0, "third": 1.0}
-WHAT = "loss_g_mean (mean from 50 % to 100 % of the training)"
+WHAT = "loss of G (mean from 50 % to 100 % of the training)"
 
 
 @pytest.mark.parametrize(

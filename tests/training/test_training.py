@@ -328,7 +328,9 @@ def test_a_run_finds_its_data_from_anywhere(
 
 def test_a_finished_run_stays_as_it_is(finished: Run) -> None:
     before = digest(finished), finished.provenance
-    with pytest.warns(UserWarning, match=r"nothing was trained \((more --epochs than \d+ go on|budget.max_steps \d+ ends it)\)"):
+    with pytest.warns(
+        UserWarning, match=r"nothing was trained \((more --epochs than \d+ go on|budget.max_steps \d+ ends it)\)"
+    ):
         genlab.train(resume=finished.path, report=False)
     assert (digest(finished), finished.provenance) == before
 

@@ -235,6 +235,7 @@ class Column:
         epoch: how it is written in the line that ends an epoch, as a format; empty: it is not.
         block: whether rows also have its mean and its 10 % and 90 % quantiles over the steps since the last row.
         role: what it means for whoever looks at runs of any family; empty: nothing that others need.
+        called: what a sentence calls it; empty: its key as words.
     """
 
     name: str
@@ -243,6 +244,12 @@ class Column:
     epoch: str = ""
     block: bool = False
     role: Role | Literal[""] = ""
+    called: str = ""
+
+    @property
+    def words(self) -> str:
+        """What a sentence calls it."""
+        return self.called or self.name.replace("_", " ")
 
 
 @dataclass(frozen=True)

@@ -276,7 +276,7 @@ def _ends(compared: Compared) -> Table | None:
                 "-" if v is None else f"{100 * v:.2f} %" if share else f"{v:.4g}" if isinstance(v, float) else str(v)
                 for v in found
             ]
-            rows.append((column.name.replace("_", " "), *cells))
+            rows.append((column.words, *cells))
     return Table("", ("at the end", *compared.labels), rows, numeric=compared.labels) if rows else None
 
 

@@ -235,7 +235,7 @@ def _bands(found: Outcome) -> list[Bands]:
         }
         curves = {arm: seeds for arm, seeds in curves.items() if seeds}
         if any(np.isfinite(values).sum() >= FEWEST for seeds in curves.values() for _, values in seeds.values()):
-            drawn.append(Bands(f"curve-{column}", column, curves, found.plan.names))
+            drawn.append(Bands(f"curve-{column}", sentences.column(column), curves, found.plan.names))
     return drawn
 
 

@@ -8,12 +8,15 @@ from statistics import median
 from typing import Any
 
 from genlab.evaluation.catalogue import METRICS
+from genlab.families.base import BLOCK
+from genlab.families.registry import FAMILIES
 from genlab.report import text as words
 from genlab.study.claims import Tested, Verdict
 from genlab.study.quantities import Classes, Column, Curve, Found, Metric, Number, Pair
 
 PROPER = ("Frechet",)
 """Words that keep their capital."""
+MEAN = BLOCK[0]
 MOST_LISTED = 8
 """Seeds whose numbers a sentence gives one by one."""
 
@@ -27,10 +30,8 @@ def title(name: str, quantity: Any) -> str:
             else quantity.name.replace(".", ": ").replace("_", " ")
         )
     if isinstance(quantity, Column):
-        parts = quantity.name.split("_")  # A name such as loss_g_mean does not read as words.
-        name = quantity.name if any(len(part) == 1 for part in parts) else " ".join(parts)
-        less = f" minus {quantity.minus}" if quantity.minus else ""
-        return f"{name}{less} {_when(quantity)}"
+        less = f" minus {column(quantity.minus)}" if quantity.minus else ""
+        return f"{column(quantity.name)}{less} {_when(quantity)}"
     if isinstance(quantity, Classes):
         what = "share" if quantity.number == "share" else "judge confidence"
         return f"{what} of {', '.join(quantity.of)} over that of other classes"
@@ -46,9 +47,9 @@ def title(name: str, quantity: Any) -> str:
             "plateau": "step from which {} stays level (the last one: never)",
             "onset": "first step with {} for good (the last one: never)",
         }[quantity.kind]
-        return what.format(quantity.column + beyond)
+        return what.format(column(quantity.column) + beyond)
     if isinstance(quantity, Pair):
-        a, b = quantity.columns
+        a, b = map(column, quantity.columns)
         kind = "correlation of the changes" if quantity.kind == "correlation-of-changes" else "rank correlation"
         return f"{kind} of {a} and {b}"
     if isinstance(quantity, Number):
@@ -60,6 +61,14 @@ def title(name: str, quantity: Any) -> str:
     if isinstance(quantity, Found):
         return f"share of trainings in which the diagnosis finds {quantity.name.replace('-', ' ')}"
     return "final weights"
+
+
+def column(name: str) -> str:
+    """What a logged column is called in a sentence, also where it is the mean of the steps of a row."""
+    known = {each.name: each.words for family in FAMILIES.values() for each in family.columns}
+    if name in METRICS:
+        return words.title(name)
+    return known.get(name) or known.get(name.removesuffix(MEAN)) or name.replace("_", " ")
 
 
 def _when(column: Column) -> str:

@@ -13,10 +13,10 @@ COLUMNS = (
     Column("test_loss", "Loss/Test", epoch="test loss {:.4f}", role="test loss"),
     Column("train_accuracy", "Accuracy/training epoch", epoch="train accuracy {:.2%}", role="training accuracy"),
     Column("test_accuracy", "Accuracy/test", epoch="test accuracy {:.2%}", role="test accuracy"),
-    Column("grad_norm", "GradientNorm", role="gradient"),
-    Column("update", "Update", role="update"),
+    Column("grad_norm", "GradientNorm", role="gradient", called="gradient norm"),
+    Column("update", "Update", role="update", called="update over the weights"),
     Column("dead_units", "DeadUnits", role="dead units"),
-    Column("lr", "LearningRate", role="learning rate"),
+    Column("lr", "LearningRate", role="learning rate", called="learning rate"),
 )
 
 

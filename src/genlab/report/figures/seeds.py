@@ -233,7 +233,7 @@ class Bands(Drawn):
                     axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
                 marker = "o" if len(steps) <= style.MARKED else None
                 axes.plot(steps, mean, line, color=colour, label=arm, linewidth=1.6, marker=marker, markersize=3.5)
-            if self.title.startswith(("frechet", "grad_norm")) or _leaps(means):
+            if self.name.startswith(("curve-frechet", "curve-grad_norm")) or _leaps(means):
                 style.log_scale(axes, means)
             axes.set_xlabel("step")
             axes.set_ylabel(self.title if len(self.title) < 30 else f"{self.title[:27]}...")
