@@ -82,7 +82,7 @@ def settled(outcomes: Iterable[Outcome]) -> Iterator[Settled]:
         for name, verdict in found.verdicts.items():
             claim = found.plan.study.claims[name]
             what = sentences.title(verdict.of, found.plan.study.quantities[verdict.of])
-            known = not found.missing
+            known = not found.missing or (not verdict.so_far and bool(verdict.tests))
             said = (evidence(claim, verdict, what), claim.looks, found.later(name)) if known else ()
             yield Settled(
                 tuple(ITEM.findall(claim.source)),

@@ -55,8 +55,8 @@ def test_no_function_has_the_name_of_a_folder() -> None:
 
 def test_what_is_no_run_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for place in ("nonsense", tmp_path / "empty"):
-        with pytest.raises(UsageError, match="unknown run"):
+    for place, said in (("nonsense", "unknown run"), (tmp_path / "empty", "is no run; give a run's folder")):
+        with pytest.raises(UsageError, match=said):
             genlab.Run(place)
 
 

@@ -144,7 +144,7 @@ def test_a_report_says_the_verdicts_and_where_the_page_is(ask: Ask, half: Path) 
     lines = out.splitlines()
     assert lines[1] == "The loss is lower with a faster generator."
     assert lines[2].startswith(
-        "  cannot be decided here: fast and slow cannot be told apart with 2 seeds each - an ind"
+        "  cannot be decided here: 2 seeds are too few for fast and slow to be told apart: p is 0.33"
     )
     assert [line.split()[0] for line in lines[-3:]] == ["runs", "table", "report"]
     assert (half.parent / "results" / "small" / "report.html").exists()

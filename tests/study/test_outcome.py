@@ -354,6 +354,13 @@ def test_verdicts_of_a_study_with_runs_missing_are_so_far(folder: Folder) -> Non
     assert sentences.verdict_line(outcome(plan, folder).verdicts["lower"]).startswith("holds")
 
 
+def test_a_count_is_known_with_the_first_run(folder: Folder) -> None:
+    size = {"kind": "fact", "says": "S.", "of": "size", "arms": ["fast"], "value": 5, "expect": "equal"}
+    plan = planned(quantities={"size": {"kind": "parameters"}}, claims={"lower": size})
+    leave(folder, plan, Cell("fast", 0), 5.0)
+    assert sentences.verdict_line(outcome(plan, folder).verdicts["lower"]) == "holds"
+
+
 def test_too_few_seeds_for_an_interval_are_called_that(folder: Folder) -> None:
     plan = planned()
     for cell in plan.cells:

@@ -74,7 +74,7 @@ class Verdict:
         share: of the report's own budget; empty where it is the whole.
         values: what the figure shows: arm -> seed -> number.
         correction: how many tests its question has.
-        so_far: whether runs of its study are missing.
+        so_far: whether runs are missing that may change it; no run changes a count of parameters.
     """
 
     claim: str

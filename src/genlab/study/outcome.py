@@ -136,7 +136,8 @@ def outcome(plan: Plan, folder: Folder) -> Outcome:
     machines = {cell.seed: record.machine for cell, record in records.items()}
     verdicts = verdicts_of(plan, values, share, machines)
     if len(records) < len(plan.cells):
-        verdicts = {name: replace(verdict, so_far=True) for name, verdict in verdicts.items()}
+        counted = {name for name, each in plan.study.quantities.items() if each.kind == "parameters"}
+        verdicts = {name: replace(each, so_far=each.of not in counted) for name, each in verdicts.items()}
     return Outcome(plan, records, unusable, failed, values, verdicts, began["amended"] if began else [])
 
 
