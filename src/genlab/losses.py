@@ -1,4 +1,4 @@
-"""The former place of the adversarial losses, for one version; `genlab.AdversarialLoss` stays."""
+"""Former location of the adversarial losses, kept for one version; `genlab.AdversarialLoss` stays."""
 
 import warnings
 

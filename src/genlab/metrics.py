@@ -1,4 +1,4 @@
-"""The former place of the metrics, for one version; they are in `genlab.evaluation.metrics`."""
+"""Former location of the metrics, kept for one version; they are now in `genlab.evaluation.metrics`."""
 
 import warnings
 

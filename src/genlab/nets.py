@@ -1,4 +1,4 @@
-"""The former place of the networks, for one version; they are in `genlab.families.nets`."""
+"""Former location of the networks, kept for one version; they are now in `genlab.families.nets`."""
 
 import importlib
 import pkgutil
@@ -7,7 +7,7 @@ import warnings
 
 import genlab.families.nets
 
-__path__ = genlab.families.nets.__path__  # `from genlab.nets.mlp import MlpGenerator` goes on working.
+__path__ = genlab.families.nets.__path__  # `from genlab.nets.mlp import MlpGenerator` keeps working.
 for _module in pkgutil.iter_modules(__path__):
     _loaded = importlib.import_module(f"genlab.families.nets.{_module.name}")
     sys.modules[f"{__name__}.{_module.name}"] = _loaded

@@ -1,1 +1,1 @@
-"""How each kind of model learns: a folder for each family, with one complete record."""
+"""How each kind of model learns: one folder per family, each with one complete record."""

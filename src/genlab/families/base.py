@@ -1,6 +1,6 @@
-"""What a family of models is: how it is built and trained, and what else its models can do, as declared capabilities.
+"""What defines a family of models: how it is built and trained, and, as declared capabilities, what else it can do.
 
-A capability is a record, or None where the family has none: nothing asks which family it is.
+A capability is a record, or None if the family lacks it, so no other code asks which family it deals with.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ class Trains(Protocol):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """Everything that has weights, by name."""
+        """All modules with weights, by name."""
 
     def step(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
-        """Learn from one batch (uint8 images, int64 labels); returns what is to be logged."""
+        """Learn from one batch (uint8 images, int64 labels) and return the quantities to log."""
 
     def training_state(self) -> dict[str, Any]:
-        """What is needed beside the weights to go on exactly."""
+        """State needed, besides the weights, to resume exactly."""
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Go back to such a state."""
+        """Restore a state that `training_state` returned."""
 
 
 @runtime_checkable
@@ -42,7 +42,7 @@ class Generates(Protocol):
 
     @property
     def sampler(self) -> nn.Module:
-        """The network that makes them."""
+        """Network that makes the images."""
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images for z (N, latent): float32, (N, C, H, W), in [0, 1]."""
@@ -50,37 +50,37 @@ class Generates(Protocol):
 
 @runtime_checkable
 class Validates(Protocol):
-    """A model that says after each epoch how it does on held-out data."""
+    """A model that reports after each epoch how it does on held-out data."""
 
     def epoch_ended(self, images: Tensor | None, labels: Tensor | None, step: int) -> dict[str, float]:
-        """What is to be logged of the epoch, and of the test split (uint8 images, int64 labels), where there is one."""
+        """Quantities to log for the epoch, and for the test split (uint8 images, int64 labels) if there is one."""
 
 
 @runtime_checkable
 class Scores(Protocol):
-    """A model that tells real images from its own, and says how well it does on images that it does not learn from."""
+    """A model that tells real images from its own and reports how well, on images that it does not learn from."""
 
     def held_out(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
-        """What is to be logged of these real images (uint8; int64 labels) beside as many fresh ones of its own."""
+        """Quantities to log for these real images (uint8; int64 labels) and as many newly generated ones."""
 
 
 CustomNetworks = Mapping[str, nn.Module]
-"""Networks of the caller's, by name, that stand in for a recipe's."""
+"""The caller's own networks, by name, which replace the recipe's."""
 Networks = Mapping[str, nn.Module]
 Examples = dict[str, tuple[tuple[Tensor, ...], tuple[int, ...]]]
-"""For each network two inputs, and the shape of what it makes of them."""
+"""For each network: its inputs for a batch of two, and the shape of its output."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Images from noise.
+    """How to make images from noise.
 
     Attributes:
-        network: the one that makes them.
-        noise: (recipe) -> the shape of the noise that one image is made from.
+        network: network that makes the images.
+        noise: (recipe) -> shape of the noise for one image.
         to_images: (recipe, the network's output) -> images in [0, 1].
-        calls: how often the network is called for one image.
-        axes: whether single dimensions of the noise mean something, so that it is worth moving one alone.
+        calls: network calls per image.
+        axes: whether single dimensions of the noise have a meaning, so that varying one alone is worthwhile.
     """
 
     network: str
@@ -92,10 +92,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Encoding:
-    """The noise of given images.
+    """How to find the noise of given images.
 
     Attributes:
-        network: the one that finds it.
+        network: network that finds the noise.
         encode: (recipe, network, engine, uint8 images, labels or None) -> (N, latent), float32.
     """
 
@@ -105,14 +105,14 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Scoring:
-    """A discriminator: a logit that says real or generated.
+    """How a discriminator scores images: with a logit that says real or generated.
 
     Attributes:
-        network: the one that scores.
-        is_trained: (recipe) -> whether it learned anything.
+        network: network that scores.
+        is_trained: (recipe) -> whether the discriminator learned anything.
         is_conditional: (recipe) -> whether it is told the class.
-        packing: (recipe) -> how many consecutive images get one logit together.
-        together: (recipe) -> how many consecutive images it looks at together: the logit of each depends on the others.
+        packing: (recipe) -> number of consecutive images that share one logit.
+        together: (recipe) -> number of consecutive images seen together, so that each logit depends on all of them.
         has_border: (recipe) -> whether the logit's sign says "real" or "generated".
         scores: (recipe, network, engine, uint8 images, labels or None) -> logits, (N // packing,).
     """
@@ -128,16 +128,16 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Bounding:
-    """A likelihood, bounded from below, in nats per image.
+    """How to compute a lower bound on the log-likelihood, in nats per image.
 
     Attributes:
-        networks: those that it takes.
-        section: what it is called in an evaluation's record.
-        facts: (recipe) -> what must be said beside the numbers, as plain values.
-        bound: (recipe, networks, engine, streams, purpose, uint8 images, labels or None) -> `reconstruction_sum`,
-            `kl_sum`, `active_units`: the terms of the negative bound.
-        constant: (recipe, numbers in an image) -> what a density adds to the reconstruction.
-        discrete: (recipe) -> whether it is a probability of images, not a density or a bound of neither.
+        networks: networks that the bound needs.
+        section: name of its section in an evaluation's record.
+        facts: (recipe) -> facts that must accompany the numbers, as plain values.
+        bound: (recipe, networks, engine, streams, purpose, uint8 images, labels or None) -> `reconstruction_sum` and
+            `kl_sum`, the terms of the negative bound, and `active_units`.
+        constant: (recipe, values per image) -> constant that a density adds to the reconstruction term.
+        discrete: (recipe) -> whether the bound is on a probability of images, rather than on a density or on neither.
         log_likelihood: (recipe, networks, engine, streams, uint8 images, labels or None, samples) -> log p(x), (N,).
     """
 
@@ -152,10 +152,10 @@ class Bounding:
 
 @dataclass(frozen=True)
 class Naming:
-    """A classifier: the class of an image.
+    """How a classifier names the class of an image.
 
     Attributes:
-        network: the one that names.
+        network: network that classifies.
         classify: (network, engine, uint8 images) -> logits (N, classes), float32.
     """
 
@@ -165,13 +165,13 @@ class Naming:
 
 @dataclass(frozen=True)
 class WarmStart:
-    """Weights of a classifier's run that a network starts from.
+    """How a network starts from the weights of a classifier's run.
 
     Attributes:
-        field: of the recipe, where it is asked for.
-        network: the one that starts so.
-        check: (network, the classifier's tensors, what messages call it): raises a UsageError where they do not fit.
-        start: the same, and takes them.
+        field: recipe field that asks for it.
+        network: network that starts from these weights.
+        check: (network, the classifier's tensors, their name in messages): raises a UsageError if they do not fit.
+        start: (the same arguments): checks the tensors, then copies them into the network.
     """
 
     field: str
@@ -180,13 +180,13 @@ class WarmStart:
     start: Callable[[nn.Module, Mapping[str, Tensor], str], None]
 
     def asked(self, recipe: Recipe) -> str | None:
-        """The run or recipe that the weights come from; None where none is asked for."""
+        """Run or recipe that the weights come from, or None if none is asked for."""
         given: str | None = getattr(recipe, self.field)
         return given
 
 
 BLOCK = ("_mean", "_p10", "_p90")
-"""What is added to the name of a quantity for its mean and quantiles over the steps since the last metric row."""
+"""Suffixes of a quantity's name for its mean and quantiles over the steps since the last metric row."""
 
 
 Role = Literal[
@@ -231,11 +231,11 @@ class Column:
     Attributes:
         name: its key.
         tag: its name in TensorBoard.
-        live: what the progress bar calls it; empty: it is not shown there.
-        epoch: how it is written in the line that ends an epoch, as a format; empty: it is not.
-        block: whether rows also have its mean and its 10 % and 90 % quantiles over the steps since the last row.
-        role: what it means for whoever looks at runs of any family; empty: nothing that others need.
-        called: what a sentence calls it; empty: its key as words.
+        live: its label in the progress bar; empty if it is not shown there.
+        epoch: its format in the line that ends an epoch; empty if it is not shown there.
+        block: whether rows also hold its mean and its 10 % and 90 % quantiles over the steps since the last row.
+        role: what it means to code that reads runs of any family; empty if no other code needs it.
+        called: its name in sentences; if empty, its key as words.
     """
 
     name: str
@@ -248,32 +248,32 @@ class Column:
 
     @property
     def words(self) -> str:
-        """What a sentence calls it."""
+        """The column's name in sentences."""
         return self.called or self.name.replace("_", " ")
 
 
 @dataclass(frozen=True)
 class Family:
-    """How a family is made from a recipe, and all that others ask of it.
+    """How a family's models are made from a recipe, and everything that other code asks of the family.
 
     Attributes:
         build: (recipe, number of classes, random streams) -> its networks, by name.
-        examples: (recipe, number of classes) -> what its networks take and give.
-        model: (recipe, networks, engine, random streams, total steps, custom objective or None) -> one in training.
-        equations: (recipe) -> the objective, a line each: who minimises what.
-        columns: of its metric rows, in order.
-        plots: (recipe, whether the objective is a custom one) -> curves over these columns.
-        diagram: (recipe) -> the system with its passes.
-        multiply_adds: (recipe, those of each network for one sample) -> those of a step, for each training image.
-        outcome: (recipe, last metric row) -> (what, how it stands) of a finished training.
-        cautions: (recipe, with its engine resolved) -> what is worth saying before a training.
-        players: network that learns -> what ends the names of its columns, nothing where all learn together; networks
-            that are not here are not watched (`training.vitals`).
-        mergeable: whether each output depends on its own image only, so that passes may be merged.
-        objective: the type of a custom objective; None: it takes none.
-        called: what a message calls one of its models, behind "a".
-        own_loop: whether its runs come from loops outside of genlab, so that nothing of them can be made again here.
-        check_objective: sees whether a custom objective can be trained with; raises a UsageError where it cannot.
+        examples: (recipe, number of classes) -> example inputs and output shapes of its networks.
+        model: (recipe, networks, engine, random streams, total steps, custom objective or None) -> a model in training.
+        equations: (recipe) -> lines that state the objective: who minimises what.
+        columns: columns of its metric rows, in order.
+        plots: (recipe, whether the objective is custom) -> plots of these columns.
+        diagram: (recipe) -> diagram of the system and its passes.
+        multiply_adds: (recipe, multiply-adds of each network for one sample) -> those of a step, per training image.
+        outcome: (recipe, last metric row) -> (quantity, its final state) pairs of a finished training.
+        cautions: (recipe, with its engine resolved) -> warnings worth giving before training.
+        players: network that learns -> suffix of its columns' names, empty if all networks learn together; networks
+            that are not listed are not watched (`training.vitals`).
+        mergeable: whether each output depends only on its own image, so that passes may be merged.
+        objective: type of a custom objective, or None if the family takes none.
+        called: what a message calls one of its models, after "a".
+        own_loop: whether its runs come from loops outside genlab, so that nothing in them can be remade here.
+        check_objective: checks that a custom objective can be trained with; raises a UsageError if not.
     """
 
     build: Callable[[Any, int, Keyed], dict[str, nn.Module]]
@@ -302,10 +302,11 @@ class Family:
     def networks(
         self, recipe: Recipe, classes: int, keyed: Keyed, custom: CustomNetworks, needed: Iterable[str]
     ) -> dict[str, nn.Module]:
-        """The recipe's networks, or the caller's own in their place.
+        """The recipe's networks, with the caller's own in place of those of the same name.
 
         Raises:
-            UsageError: a custom network is needed (the run was made with one) and not given, or the family has no such.
+            UsageError: a custom network is needed (the run was made with one) but not given, or the family has no
+                network of that name.
         """
         made = self.build(recipe, classes, keyed)
         missing = sorted(set(needed) & made.keys() - set(custom))

@@ -1,4 +1,4 @@
-"""What an epoch of a recipe costs, and how long a training takes on this machine."""
+"""What an epoch of a recipe costs, and how long training takes on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genlab.recipe.schedule import Schedule
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one epoch. `multiply_adds` count convolutions and linear layers, forward and backward, about."""
+    """Cost of one epoch. `multiply_adds` is approximate: convolutions and linear layers, forward and backward."""
 
     steps: int
     images: int
@@ -23,13 +23,13 @@ class Cost:
 
     @property
     def words(self) -> str:
-        """As one line."""
+        """The cost as one line of text."""
         billions = self.multiply_adds / 1e9
         return f"an epoch: {self.steps:,} steps, {self.images:,} images, about {billions:,.0f} billion multiply-adds"
 
 
 def cost(recipe: Recipe, described: Sequence[Description], images: int) -> Cost:
-    """What an epoch over so many images costs with these networks."""
+    """Cost of an epoch over this many images with these networks."""
     adds = {description.name: description.multiply_adds for description in described}
     steps = Schedule.of(recipe, images).steps_per_epoch
     used = min(images, steps * recipe.budget.batch)
@@ -37,13 +37,13 @@ def cost(recipe: Recipe, described: Sequence[Description], images: int) -> Cost:
 
 
 def expected_seconds(recipe: Recipe, networks: Sequence[Mapping[str, Any]], images: int) -> float | None:
-    """About how long a training takes on this machine's CPU, by its multiply-adds and the plan's measurement.
+    """Approximate training time on this machine's CPU, from its multiply-adds and the plan's measurement.
 
-    None where nothing was measured.
+    None if nothing was measured.
 
     Args:
-        recipe: with its engine resolved.
-        networks: as they stand in a run's provenance.
+        recipe: recipe with its engine resolved.
+        networks: networks as recorded in a run's provenance.
     """
     measured = calibrate.known(recipe.engine.device) if recipe.engine.device == "cpu" else None
     if measured is None:

@@ -1,4 +1,4 @@
-"""What there is to draw of a family, as data: curves over the columns of its metric rows, a diagram of its passes."""
+"""What to draw for a family, as data: curves of the columns of its metric rows, and a diagram of its passes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BLOCKS = (
 
 @dataclass(frozen=True)
 class Curve:
-    """A column of metrics.jsonl, and what it is called; `note` is said in the caption where the curve is there."""
+    """A column of metrics.jsonl and its label; `note` is added to the caption if the curve is drawn."""
 
     column: str
     label: str
@@ -23,7 +23,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Plot:
-    """Curves over one axis. `levels` are horizontal lines worth knowing: (height, what it means)."""
+    """Curves that share their axes. `levels` are horizontal reference lines: (height, meaning)."""
 
     name: str
     title: str
@@ -35,14 +35,14 @@ class Plot:
 
 
 def gradient_plot() -> Plot:
-    """The gradient's norm of a family with one optimiser."""
+    """Plot of the gradient norm, for a family with one optimiser."""
     words = f"Euclidean norm of the gradient over all weights. {MINIBATCH}"
     return Plot("gradients", "Gradient norm", words, "norm", (Curve("grad_norm", "norm"),), log=True)
 
 
 @dataclass(frozen=True)
 class Heading:
-    """A line of text over a part of a diagram, its lower left corner at (x, y)."""
+    """A line of text above a part of a diagram, with its lower left corner at (x, y)."""
 
     x: float
     y: float
@@ -51,7 +51,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Box:
-    """A quantity or a network, 40 high, its upper left corner at (x, y); `held`: its weights stay as they are."""
+    """A quantity or a network, 40 high, with its upper left corner at (x, y); `held`: its weights do not change."""
 
     x: float
     y: float
@@ -63,7 +63,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """What becomes of what."""
+    """An arrow from a quantity to what is computed from it."""
 
     x1: float
     y1: float
@@ -73,7 +73,7 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Gradient:
-    """The way of a gradient, from (x1, y1) to (x2, y2) over the height `by`, with a text on it."""
+    """The path of a gradient from (x1, y1) to (x2, y2) via the height `by`, labelled with `text`."""
 
     x1: float
     y1: float
@@ -88,7 +88,7 @@ Part = Heading | Box | Arrow | Gradient
 
 @dataclass(frozen=True)
 class Diagram:
-    """A drawing of so many units; y points down."""
+    """A drawing of `width` by `height` units; y points down."""
 
     width: float
     height: float

@@ -11,14 +11,15 @@ from torch import nn
 class Ema:
     """An average of a network's parameters and floating-point buffers.
 
-    Copied instead: integer buffers, and spectral normalisation's singular vectors, whose average has not length 1.
+    Integer buffers are copied instead, and so are the singular vectors of spectral normalisation, whose average would
+    not have length 1.
 
-    At its t-th update (t from 0) the average moves by 1 - min(decay, (1 + t) / (10 + t)) towards the network, so that a
-    young average forgets the random start.
+    At update t (from 0) the average moves by the fraction 1 - min(decay, (1 + t) / (10 + t)) towards the network, so
+    that a young average forgets its random start.
 
     Attributes:
         network: the averaged network, in evaluation mode.
-        updates: how many updates were made.
+        updates: number of updates made.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -38,7 +39,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move the average towards the network as it is now."""
+        """Move the average towards the network's current state."""
         weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(self._means, self._values, weight)
         for mean, value in self._copied:

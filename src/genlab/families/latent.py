@@ -1,4 +1,4 @@
-"""Ways through latent space: pure functions of z, standard normal in every dimension."""
+"""Paths through latent space: pure functions of z, which is standard normal in every dimension."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from torch import Tensor
 
 
 def linear_path(start: Tensor, end: Tensor, steps: int) -> Tensor:
-    """(1 - t) start + t end at `steps` values of t from 0 to 1: (..., latent) twice -> (..., steps, latent).
+    """(1 - t) start + t end at `steps` values of t from 0 to 1: two (..., latent) -> (..., steps, latent).
 
-    Between two independent normal z the middle has half their squared length: a place where few z are drawn.
+    The midpoint of two independent normal z has half their squared length; few z are drawn there.
     """
     t = torch.linspace(0, 1, steps)[:, None]
     return (1 - t) * start[..., None, :] + t * end[..., None, :]
 
 
 def spherical_path(start: Tensor, end: Tensor, steps: int) -> Tensor:
-    """sin((1 - t) w)/sin w start + sin(t w)/sin w end, w the angle between them (White 2016); shapes as `linear_path`.
+    """sin((1 - t) w)/sin w start + sin(t w)/sin w end, with w their angle (White 2016); shapes as in `linear_path`.
 
-    Of two z of equal length every point between has that length too.
+    If both z have the same length, every point between them has it too.
     """
     cosine = torch.nn.functional.cosine_similarity(start, end, dim=-1).clamp(-1, 1)[..., None, None]
     angle = cosine.acos()
     t = torch.linspace(0, 1, steps)[:, None]
     sine = angle.sin()
-    near = sine < 1e-4  # parallel: the line is the limit
+    near = sine < 1e-4  # parallel: the straight line is the limit
     safe = sine.where(~near, 1.0)
     curved = ((1 - t) * angle).sin() / safe * start[..., None, :] + (t * angle).sin() / safe * end[..., None, :]
     return torch.where(near, linear_path(start, end, steps), curved)
@@ -38,9 +38,9 @@ PATHS: dict[str, Path] = {"linear": linear_path, "spherical": spherical_path}
 
 
 def truncated(z: Tensor, limit: float) -> Tensor:
-    """Standard normal z mapped to the normal distribution cut to [-limit, limit] (Brock et al. 2019, truncation).
+    """Map standard normal z to the normal distribution truncated to [-limit, limit] (Brock et al. 2019, truncation).
 
-    Quantile by quantile, so that equal seeds give the same images moved towards the middle: x with
+    The map keeps quantiles, so that equal seeds give the same images moved towards the middle: x satisfies
     erf(x / sqrt 2) = erf(z / sqrt 2) erf(limit / sqrt 2).
     """
     share = torch.erf(z.double() / math.sqrt(2)) * math.erf(limit / math.sqrt(2))
@@ -48,7 +48,7 @@ def truncated(z: Tensor, limit: float) -> Tensor:
 
 
 def traversal(z: Tensor, units: list[int], span: float, steps: int) -> Tensor:
-    """z (latent,) with one unit after the other moved from -span to span: (units, steps, latent)."""
+    """Copies of z (latent,) in which one unit at a time moves from -span to span: (units, steps, latent)."""
     moved = z.repeat(len(units), steps, 1)
     for row, unit in enumerate(units):
         moved[row, :, unit] = torch.linspace(-span, span, steps)
@@ -56,10 +56,10 @@ def traversal(z: Tensor, units: list[int], span: float, steps: int) -> Tensor:
 
 
 def plane(steps: int) -> Tensor:
-    """A grid over a two-dimensional latent space in which each cell is equally probable: (steps * steps, 2).
+    """Grid over a two-dimensional latent space whose cells are equally probable: (steps * steps, 2).
 
-    Coordinates are the normal quantiles at (k + 1/2) / steps (Kingma and Welling 2014, figure 4); rows from the largest
-    second coordinate down, columns from the smallest first one up, as on a map.
+    Coordinates are the normal quantiles at (k + 1/2) / steps (Kingma and Welling 2014, figure 4); rows run from the
+    largest second coordinate down, columns from the smallest first coordinate up, as on a map.
     """
     quantiles = torch.special.ndtri((torch.arange(steps, dtype=torch.float64) + 0.5) / steps).float()
     up, right = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")

@@ -1,4 +1,4 @@
-"""What passes through a network cost, in forward passes."""
+"""Cost of passes through a network, in units of one forward pass."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 FORWARD_BACKWARD = 3
-"""Forward passes that a forward and a backward pass cost together: the backward one computes two products a weight."""
+"""Cost of a forward and a backward pass together: the backward pass computes two products per weight."""
 THROUGH = 2
-"""The same for a network held fixed: only the gradient of its input is computed."""
+"""The same for a network held fixed: only the gradient with respect to its input is computed."""
 TWICE = 6
-"""About the same for a gradient with respect to images that is itself differentiated."""
+"""Approximate cost of a gradient with respect to images that is itself differentiated."""
 
 
 def of_one_pass(recipe: Any, adds: Mapping[str, float], times: Mapping[str, int] | None = None) -> float:
-    """Multiply-adds for each training image where all networks learn in one pass forward and backward.
+    """Multiply-adds per training image if all networks learn in one forward and backward pass.
 
     Args:
-        times: how often a network passes for an image, if not once.
+        times: passes per image of each network that does not make exactly one.
     """
     return FORWARD_BACKWARD * sum(each * (times or {}).get(name, 1) for name, each in adds.items())

@@ -1,4 +1,4 @@
-"""The families there are."""
+"""All families, by name."""
 
 from genlab import recipe
 from genlab.families import classifier, external, gan, vae

@@ -1,10 +1,10 @@
-"""The schema of a recipe: one complete, frozen description of a training.
+"""The schema of a recipe: one complete, frozen description of a training run.
 
 A recipe is made of sections; a section is a frozen pydantic model that forbids unknown keys. A field that has no
-effect cannot be set: either its family or its network kind does not have it, or a rule refuses it. `sections` has what
-all families share, `networks` a section for each kind of network, and `gan`, `vae`, `classifier` their families;
-`external` has what is known of loops that are not genlab's own. Reading, writing, overriding and comparing recipes is
-in `files`. Nothing here imports torch.
+effect cannot be set: either its family or its network kind does not have it, or a rule refuses it. `sections` holds
+what all families share, `networks` one section per kind of network, and `gan`, `vae` and `classifier` their families;
+`external` holds what is known about loops that are not genlab's own. `files` reads, writes, overrides and compares
+recipes. Nothing here imports torch.
 """
 
 from typing import get_args

@@ -1,4 +1,4 @@
-"""What sets a recipe apart from the built-in one of its name: in full, and short enough for the name of a run."""
+"""How a recipe differs from the built-in recipe of its name: in full, and short enough for the name of a run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from genlab.recipe import BaseRecipe
 from genlab.recipe.files import diff, dump, load, names
 
 UNTOLD = ("engine.", "init_encoder_from", "description")
-"""Paths that are resolved on every machine, or say nothing of what is trained."""
+"""Paths that each machine resolves anew, or that say nothing about what is trained."""
 LONGEST = 48
-"""Characters of a short form; what does not fit is counted."""
+"""Maximum characters of a short form; changes that do not fit are counted."""
 ALONE = ("name", "kind", "loss")
-"""Fields whose value says by itself what it is of."""
+"""Fields whose value needs no field name beside it."""
 OFF = "augmentation."
-"""Where a field of a section that was null is off at 0, and goes unsaid."""
+"""Section whose fields are off at 0, so that a change from null to 0 is not mentioned."""
 WORDS = {"max_steps": "steps", "lambda": "lambda", "name": "data"}
 NETWORKS = {"generator": "g", "discriminator": "d", "encoder": "enc", "decoder": "dec", "classifier": ""}
 
@@ -28,8 +28,8 @@ Changes = Mapping[str, tuple[Any, Any]]
 
 @cache
 def base_of(name: str) -> str | None:
-    """sha256 of the built-in recipe of that name, by which it is known whether it was another one when a run began;
-    None where there is none."""
+    """sha256 of the built-in recipe of that name, which shows whether the recipe has changed since a run began; None if
+    there is no such recipe."""
     return hashlib.sha256(dump(_built_in(name)).encode()).hexdigest() if name in names() else None
 
 
@@ -39,10 +39,10 @@ def _built_in(name: str) -> BaseRecipe:
 
 
 def changes(recipe: BaseRecipe, base: str | None = None) -> dict[str, tuple[Any, Any]]:
-    """Dotted path -> (built-in value, value of this recipe); empty for a recipe of the user's own name.
+    """Dotted path -> (built-in value, value of this recipe); empty if no built-in recipe has its name.
 
     Args:
-        base: `base_of` its name when it was made; where the built-in recipe is another one by now, nothing is told.
+        base: `base_of` its name when it was made; if the built-in recipe has changed since, the result is empty.
     """
     if recipe.name not in names() or base not in (None, base_of(recipe.name)):
         return {}
@@ -51,7 +51,7 @@ def changes(recipe: BaseRecipe, base: str | None = None) -> dict[str, tuple[Any,
 
 
 def short(found: Changes, words: bool = False) -> str:
-    """Changes in a few characters of a file's name, or as words between commas.
+    """Changes in a few characters for a file name, or as words separated by commas.
 
     >>> short({"optimisers.generator.lr": (2e-4, 1e-3), "optimisers.discriminator.lr": (2e-4, 1e-3)})
     'lr-0.001'
@@ -81,7 +81,7 @@ def short(found: Changes, words: bool = False) -> str:
 
 
 def apart(recipes: Sequence[BaseRecipe]) -> list[str]:
-    """What sets each of several recipes apart from the others, in a few words; empty where nothing does.
+    """How each of several recipes differs from the others, in a few words; empty if it does not.
 
     >>> from genlab.recipe.files import load
     >>> apart([load("s2-dcgan"), load("s2-dcgan", {"budget.batch": 64})])
@@ -96,12 +96,12 @@ def apart(recipes: Sequence[BaseRecipe]) -> list[str]:
 
 
 def is_told(path: str) -> bool:
-    """Whether a field says something of what is trained."""
+    """Whether a field says something about what is trained."""
     return not path.startswith(UNTOLD)
 
 
 def _words(path: str, old: Any, new: Any) -> list[tuple[str, str]]:
-    """(word, value) of a changed field."""
+    """(word, value) pairs for a changed field."""
     *sections, field = path.split(".")
     if field == "betas" and isinstance(new, list) and len(new) == 2:
         before = old if isinstance(old, list) and len(old) == 2 else [None, None]
@@ -114,14 +114,14 @@ def _words(path: str, old: Any, new: Any) -> list[tuple[str, str]]:
 
 
 def _owner(path: str) -> str:
-    """The network that a field is of, as a letter; empty where there is one or none."""
-    if path.endswith((".ngf", ".ndf")):  # Only one of them has such.
+    """Short name of the network that a field belongs to; empty if there is only one or none."""
+    if path.endswith((".ngf", ".ndf")):  # Only one network has this field.
         return ""
     return next((NETWORKS[part] for part in path.split(".") if part in NETWORKS), "")
 
 
 def _safe(value: Any) -> str:
-    """A value as a part of a file's name."""
+    """A value as part of a file name."""
     if value is None:
         return "none"
     if isinstance(value, list):

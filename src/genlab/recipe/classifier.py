@@ -31,21 +31,21 @@ class ClassifierObjective(Section):
 
 
 class Augmentation(Section):
-    """Disturbances of the training images, each drawn anew for each image at each step; in this order.
+    """Random distortions of the training images, in this order, each drawn anew for each image at each step.
 
-    Each is applied to an image with chance `probability`, apart from the others; 0 for never. Images are in [0, 1]
-    here, and cut to it at the end.
+    Each is applied to an image with chance `probability`, independently of the others; 0 switches it off. Images are
+    in [0, 1] here and are clipped to it at the end.
     """
 
     probability: Annotated[float, Number, Field(gt=0, le=1)] = 0.5
     shift: Annotated[int, Number, Field(ge=0, le=512)] = 0
-    """Whole pixels, uniform in -shift .. shift, each way; what comes in is black."""
+    """Whole pixels, uniform in -shift .. shift along each axis; vacated pixels are black."""
     blur: Annotated[float, Number, Field(ge=0, le=4)] = 0
     """Standard deviation of a Gaussian kernel, pixels, uniform in 0 .. blur."""
     contrast: Annotated[float, Number, Field(ge=0, le=1)] = 0
     """Distances from grey (0.5) are multiplied by a factor, uniform in 1 - contrast .. 1 + contrast."""
     brightness: Annotated[float, Number, Field(ge=0, le=1)] = 0
-    """Added to all pixels, uniform in -brightness .. brightness."""
+    """Number added to all pixels, uniform in -brightness .. brightness."""
     noise: Annotated[float, Number, Field(ge=0, le=1)] = 0
     """Standard deviation of normal noise, pixel by pixel, uniform in 0 .. noise."""
 

@@ -1,6 +1,6 @@
-"""A recipe under examination: everything that is wrong with it is collected before anybody is told.
+"""A recipe under examination: all its problems are collected before any is reported.
 
-Types and ranges, rules between fields, what the dataset says: one message names every problem.
+Types and ranges, rules between fields, limits of the dataset: one message names every problem.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SHOWN = 120
 
 
 CHOICES = ("kind", "name")
-"""The fields that choose between forms of a section: of a network, of an optimiser."""
+"""Fields that choose between forms of a section, for networks and for optimisers."""
 
 
 ALLOWED = {
@@ -46,9 +46,9 @@ class Draft:
     """A recipe under examination.
 
     Attributes:
-        title: how messages call it: its name or its file.
-        recipe: the recipe, in which an invalid field stands at a valid value, so that the rest can be examined.
-        problems: what was found up to now, one line each.
+        title: what messages call it: its name or its file.
+        recipe: the recipe with a valid value in place of each invalid one, so that the rest can be examined.
+        problems: problems found so far, one line each.
     """
 
     def __init__(self, source: RecipeSource, overrides: Mapping[str, Any] | None = None) -> None:
@@ -66,11 +66,11 @@ class Draft:
         self.add(self.recipe.rules())
 
     def add(self, problems: Iterable[Problem]) -> None:
-        """Take note of problems between fields, unless one of the fields is itself invalid."""
+        """Note problems between fields, unless one of the fields is itself invalid."""
         self.problems += [line for about, line in problems if not any(map(self._is_invalid, about))]
 
     def against(self, images: int, side: int, channels: int, classes: int) -> None:
-        """Hold the recipe against a dataset of `images` training images of `side` pixels, with `classes` classes."""
+        """Check the recipe against a dataset of `images` training images of `side` pixels, with `classes` classes."""
         self.add(self.recipe.against(images, side, channels, classes))
 
     @property
@@ -79,7 +79,7 @@ class Draft:
         return None if any(path.split(".")[0] == "data" for path in self._invalid) else self.recipe.data
 
     def settle(self) -> Recipe:
-        """The recipe, or one error that names every problem."""
+        """Return the recipe, or raise one error that names every problem."""
         if self.problems:
             raise RecipeError(self.title, self.problems)
         return self.recipe
@@ -106,7 +106,7 @@ class Draft:
             _keep_what_both_have(place, before, after, field)
 
     def _validate(self, model: type[Recipe], raw: dict[str, Any]) -> Recipe:
-        """The recipe of `raw`; every invalid field is noted and replaced by the value of a recipe known to be good."""
+        """Recipe from `raw`; every invalid field is noted and replaced by its value in a recipe known to be good."""
         repaired, known = copy.deepcopy(raw), list(paths(model, raw))
         for _ in range(20):
             try:
@@ -123,11 +123,11 @@ class Draft:
 
 
 BOTH = "both"
-"""In the place of a network's name in a path: generator and discriminator alike."""
+"""Stands in place of a network's name in a path, for generator and discriminator alike."""
 
 
 def _for_both(overrides: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The overrides with `optimisers.both.lr` and its like as one for each network that there is."""
+    """Overrides in which a path like `optimisers.both.lr` is expanded to one per network."""
     spread: dict[str, Any] = {}
     for path, value in overrides.items():
         section, _, rest = path.partition(f".{BOTH}.")
@@ -139,12 +139,12 @@ def _for_both(overrides: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str,
 
 
 def paths(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str]:
-    """Every dotted path that may be set in `raw`, sections included; of a union of kinds, those of the kind chosen."""
+    """Every dotted path that may be set in `raw`, sections included; for a union of kinds, those of the chosen kind."""
     for name, field in model.model_fields.items():
         key = field.alias or name
         yield key
         value = raw.get(key)
-        if get_origin(field.annotation) is dict:  # Sections by names of the user's own.
+        if get_origin(field.annotation) is dict:  # Sections under names that the user chose.
             yield from _named(key, get_args(field.annotation)[1], value if isinstance(value, Mapping) else {})
             continue
         section = _chosen(field.annotation, value if isinstance(value, Mapping) else {})
@@ -154,7 +154,7 @@ def paths(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _named(key: str, annotation: Any, raw: Mapping[str, Any]) -> Iterator[str]:
-    """The paths of each of several sections of one kind."""
+    """Paths of several named sections of one kind."""
     for name, inner in raw.items():
         yield f"{key}.{name}"
         inner = inner if isinstance(inner, Mapping) else {}
@@ -163,7 +163,7 @@ def _named(key: str, annotation: Any, raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _chosen(annotation: Any, raw: Mapping[str, Any]) -> type[BaseModel] | None:
-    """The form of a section that `raw` chooses by its kind or name; the first, if it chooses none."""
+    """Form of a section that `raw` chooses by its kind or name, or the first form if it chooses none."""
     sections = [option for option in _options(annotation) if isinstance(option, type) and issubclass(option, BaseModel)]
     for section in sections:
         for choice in CHOICES:
@@ -174,14 +174,14 @@ def _chosen(annotation: Any, raw: Mapping[str, Any]) -> type[BaseModel] | None:
 
 
 def _options(annotation: Any) -> list[Any]:
-    """The members of a union, also of an annotated one."""
+    """Members of a union, which may be annotated."""
     if get_origin(annotation) is None:
         return [annotation]
     return [option for argument in get_args(annotation) for option in _options(argument)]
 
 
 def _form(model: type[BaseModel], raw: Mapping[str, Any], sections: list[str]) -> type[BaseModel] | None:
-    """The form of the section at that path which `raw` chooses."""
+    """Form that `raw` chooses for the section at that path."""
     form: type[BaseModel] | None = model
     for name in sections:
         field = form.model_fields.get(name) if form else None
@@ -194,8 +194,8 @@ def _form(model: type[BaseModel], raw: Mapping[str, Any], sections: list[str]) -
 def _keep_what_both_have(
     section: dict[str, Any], before: type[BaseModel] | None, after: type[BaseModel], choice: str
 ) -> None:
-    """Of a section that takes another form: leave out what the new one does not know, and of an optimiser also what
-    has another default there (AdamW's weight decay is not Adam's)."""
+    """Delete from a section that changes its form the fields that the new form lacks and, for an optimiser, those with
+    a different default (AdamW's weight decay is not Adam's)."""
     for name in [name for name in section if name != choice]:
         old, new = (form.model_fields.get(name) if form else None for form in (before, after))
         if new is None or (choice == "name" and old is not None and old.default != new.default):
@@ -203,7 +203,7 @@ def _keep_what_both_have(
 
 
 def explained(error: ValidationError, model: type[BaseModel], raw: Mapping[str, Any]) -> list[str]:
-    """What pydantic says of `raw`, a line per field: what was given, what is allowed."""
+    """pydantic's errors about `raw`, one line per field: what was given, what is allowed."""
     known = list(paths(model, raw))
     return [_explain(".".join(at), details, known) for at, details in _by_location(error, raw).items()]
 
@@ -216,7 +216,7 @@ def _by_location(error: ValidationError, raw: Any) -> dict[tuple[str, ...], list
 
 
 def _located(detail: Any, raw: Any) -> tuple[str, ...]:
-    """pydantic's location as a path into `raw`: without the tags of unions and the positions in lists."""
+    """pydantic's location as a path into `raw`, without union tags and positions in lists."""
     path: list[str] = []
     for depth, part in enumerate(detail["loc"], start=1):
         if not isinstance(raw, dict):
@@ -228,7 +228,7 @@ def _located(detail: Any, raw: Any) -> tuple[str, ...]:
 
 
 def _repair(raw: dict[str, Any], path: tuple[str, ...], good: Any, remove: bool) -> None:
-    """Put the field of a `good` recipe at `path`, or none if the field may be left out."""
+    """Set the field at `path` to that of a `good` recipe; delete it on `remove` or if the good recipe lacks it."""
     *sections, field = path
     for section in sections:
         raw, good = raw[section], good.get(section, {}) if isinstance(good, dict) else {}
@@ -239,9 +239,9 @@ def _repair(raw: dict[str, Any], path: tuple[str, ...], good: Any, remove: bool)
 
 
 def _explain(path: str, details: list[dict[str, Any]], known: list[str]) -> str:
-    """One line about what pydantic says of a field: what was given, what is allowed.
+    """One line for pydantic's errors about a field: what was given, what is allowed.
 
-    A field that takes several types has an error for each.
+    A field that takes several types has one error per type.
     """
     detail = details[0]
     kind, given, context = detail["type"], _short(detail.get("input")), detail.get("ctx", {})
@@ -249,7 +249,7 @@ def _explain(path: str, details: list[dict[str, Any]], known: list[str]) -> str:
         return _unknown_field(path, known)
     if kind.startswith("union_tag"):
         path = f"{path}.{context['discriminator'].strip(chr(39))}"
-    if kind == "missing" and isinstance(detail["loc"][-1], int):  # Of a list with a fixed number of values.
+    if kind == "missing" and isinstance(detail["loc"][-1], int):  # An item of a list with a fixed number of values.
         return f"{path} is {given}; more numbers are needed, as in [0.5, 0.999]"
     if kind in ("missing", "union_tag_not_found"):
         return f"{path} is missing"

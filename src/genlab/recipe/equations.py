@@ -15,7 +15,7 @@ def classifier(recipe: ClassifierRecipe) -> list[str]:
 
 
 def gan(recipe: GanRecipe) -> list[str]:
-    """What D and what G minimises."""
+    """What D minimises and what G minimises."""
     objective, lines = recipe.objective, []
     record = LOSSES[objective.loss]
     loss = record.discriminator
@@ -73,7 +73,7 @@ def _augmented(T: GanAugmentation) -> list[str]:
 
 
 def vae(recipe: VaeRecipe) -> list[str]:
-    """The negative evidence lower bound, as the recipe weighs it."""
+    """The negative evidence lower bound, as the recipe weights it."""
     objective = recipe.objective
     gaussian, whole = objective.likelihood == "gaussian", objective.reconstruction == "sum"
     error = "(x - dec(z))^2" if gaussian else "cross-entropy(x, s(dec(z)))"

@@ -1,6 +1,7 @@
-"""Recipes of the family `external`: what is known of a training loop that is not genlab's own.
+"""Recipes of the family `external`: what is known about a training loop that is not genlab's own.
 
-Nothing is trained by one. `genlab.Watch` writes it, so that all that reads runs finds the data and the length there.
+Nothing is trained from such a recipe. `genlab.Watch` writes it so that code that reads runs finds the data and the
+length there.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from genlab.recipe.sections import BaseRecipe, Optimiser, SampleLogging, Section
 
 class ExternalNetworks(Section):
     conditional: bool = False
-    """Whether the loop's images are of classes that were asked for."""
+    """Whether the loop makes images of requested classes."""
 
 
 class ExternalObjective(Section):
     loss: Literal["non-saturating", "saturating", "hinge", "wasserstein", "least-squares"] | None = None
-    """What D and G minimise, where the loop's author said so; null: unknown, so that no level of a loss means
-    anything."""
+    """What D and G minimise, if the loop's author said so; null if unknown, so that no level of a loss has a
+    meaning."""
 
 
 class ExternalRecipe(BaseRecipe):

@@ -13,11 +13,11 @@ __all__ = ["RecipeSource", "diff", "dump", "in_words", "load", "names", "to_dict
 
 
 def load(source: RecipeSource, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe of `source` with dotted `overrides` ({"objective.loss": "hinge"}).
+    """Recipe from `source` with dotted `overrides` ({"objective.loss": "hinge"}).
 
     Raises:
         UsageError: no such recipe, or a file that is not YAML.
-        RecipeError: all problems at once.
+        RecipeError: the recipe is invalid; names all problems at once.
     """
     return Draft(source, overrides).settle()
 
@@ -26,13 +26,13 @@ def dump(recipe: BaseRecipe, ascii: bool = False) -> str:
     """The complete recipe as YAML; `load` gives the same recipe back.
 
     Args:
-        ascii: with every other character as its escape.
+        ascii: whether to escape every non-ASCII character.
     """
     return text.dump(to_dict(recipe), ascii)
 
 
 def diff(old: BaseRecipe, new: BaseRecipe) -> dict[str, tuple[Any, Any]]:
-    """Where two recipes differ: dotted path -> (old, new); a side that lacks the path has None."""
+    """Differences of two recipes: dotted path -> (old, new), with None for a side that lacks the path."""
     a, b = leaves(old), leaves(new)
     return {
         path: (a.get(path), b.get(path)) for path in [*a, *(p for p in b if p not in a)] if a.get(path) != b.get(path)
@@ -45,7 +45,7 @@ def leaves(recipe: BaseRecipe) -> dict[str, Any]:
 
 
 def in_words(changes: Mapping[str, tuple[Any, Any]]) -> str:
-    """What `diff` has found, in a line."""
+    """The result of `diff`, on one line."""
     return "; ".join(f"{path}: {text.spelled(old)} -> {text.spelled(new)}" for path, (old, new) in changes.items())
 
 

@@ -65,26 +65,26 @@ class GanObjective(Section):
     label_smoothing: Rate = 0
     """One-sided: real images have the target 1 - label_smoothing in D's cross-entropy (Salimans et al. 2016)."""
     generator_noise: Literal["reuse", "fresh"] = "reuse"
-    """The generator's step: on the fake images of the discriminator's step, or on new ones."""
+    """Whether the generator's step reuses the fake images of the discriminator's step or makes fresh ones."""
     generator_batch: Batch | None = None
-    """Images of the generator's step, if not as many as of the discriminator's (S1: 64 for 32)."""
+    """Batch size of the generator's step, if it differs from the discriminator's (S1: 64 for 32)."""
     players: Literal["both", "generator", "discriminator"] = "both"
     """Who learns: both, or one alone (S2's equations (6) and (7))."""
     critic_steps: Count = 1
-    """Steps of the discriminator for each one of the generator."""
+    """Discriminator steps per generator step."""
     packing: Count = 1
     """Images that the discriminator judges together, stacked as channels (Lin et al. 2018)."""
     classification: Positive | None = None
-    """Weight of a second loss of both players, the cross-entropy of the class: D learns to name real images, G to make
-    images that D names as asked (Odena et al. 2017); null for none."""
+    """Weight of a second loss of both players, the cross-entropy of the class: D learns to classify real images, G to
+    make images that D assigns to the requested class (Odena et al. 2017); null for none."""
     clip: Positive | None = None
-    """Weights of D are cut to [-clip, clip] after each of its steps (Arjovsky et al. 2017)."""
+    """D's weights are clipped to [-clip, clip] after each of its steps (Arjovsky et al. 2017)."""
     penalty: PenaltyName = "none"
     lambda_: Positive | None = Field(default=None, alias="lambda")
-    """Weight of the penalty. R1 and R2 are |grad D|^2 / 2 before it, so it is their papers' gamma; the gradient
-    penalties are (|grad D| - 1)^2 before it."""
+    """Weight of the penalty. Unweighted, R1 and R2 are |grad D|^2 / 2, so the weight is their papers' gamma; the
+    gradient penalties are (|grad D| - 1)^2."""
     sigma: Positive | None = None
-    """Pixels in [-1, 1]: step of the finite difference, or spread of DRAGAN's noise."""
+    """Step of the finite difference, or spread of DRAGAN's noise, in units of pixel values in [-1, 1]."""
 
 
 class GanOptimisers(Section):
@@ -93,17 +93,17 @@ class GanOptimisers(Section):
 
 
 class GanAugmentation(Section):
-    """Random, differentiable changes T of all that D is trained on: it sees T(x) and T(G(z)), for each image its own T.
+    """Random, differentiable changes T of all images that D is trained on: it sees T(x) and T(G(z)), one T per image.
 
-    Images are in [-1, 1] here, and are not cut to it. 0 switches a change off (Zhao, Liu, Lin, Zhu and Han 2020).
+    Images are in [-1, 1] here and are not clipped to it. 0 switches a change off (Zhao, Liu, Lin, Zhu and Han 2020).
     """
 
     translation: Annotated[float, Number, Field(ge=0, le=0.5)] = 0
-    """Largest shift each way, as a fraction of the side (paper: 0.125); what comes in is what the edge has."""
+    """Largest shift in each direction, as a fraction of the side (paper: 0.125); vacated pixels repeat the edge."""
     cutout: Annotated[float, Number, Field(ge=0, le=1)] = 0
-    """Side of a square set to 0, which is grey, as a fraction of the side (paper: 0.5); its middle is anywhere."""
+    """Side of a square set to 0, which is grey, as a fraction of the side (paper: 0.5); its centre is anywhere."""
     brightness: Annotated[float, Number, Field(ge=0, le=1)] = 0
-    """A number added to all of the image, uniform in -brightness .. brightness (paper: 0.5)."""
+    """Number added to the whole image, uniform in -brightness .. brightness (paper: 0.5)."""
     saturation: Annotated[float, Number, Field(ge=0, le=1)] = 0
     """Distances from a pixel's mean over the channels are multiplied by a factor, uniform in 1 - saturation .. 1 +
     saturation (paper: 1)."""
@@ -112,7 +112,7 @@ class GanAugmentation(Section):
     0.5)."""
 
     def problems(self, size: int, channels: int) -> Iterator[Problem]:
-        """What is wrong with it for images of that side and so many channels."""
+        """Problems with these settings for images of this side and number of channels."""
         fields = type(self).model_fields
         if not any(self.model_dump().values()):
             yield (
@@ -156,7 +156,7 @@ class GanRecipe(BaseRecipe):
 
     @property
     def discriminator_conditional(self) -> bool:
-        """Whether the discriminator is told the class of what it judges."""
+        """Whether the discriminator is told the class of the images that it judges."""
         D = self.networks.discriminator
         return D.kind == "projection-dcgan" or (D.kind == "conditional-dcgan" and D.labels)
 
@@ -308,13 +308,13 @@ class GanRecipe(BaseRecipe):
 
     @property
     def _grouping(self) -> tuple[str, ...]:
-        """The fields that make D look at several images at once."""
+        """Fields that make D look at several images at once."""
         packing, group = self.objective.packing > 1, getattr(self.networks.discriminator, "minibatch_stddev", None)
         return ("objective.packing",) * packing + ("networks.discriminator.minibatch_stddev",) * bool(group)
 
     @property
     def together(self) -> int:
-        """Images that D looks at together."""
+        """Number of images that D looks at together."""
         return self.objective.packing * (getattr(self.networks.discriminator, "minibatch_stddev", None) or 1)
 
     @property

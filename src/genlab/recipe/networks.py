@@ -1,6 +1,6 @@
-"""The sections that name a network: each `kind` has its own fields, which are its constructor's arguments.
+"""Sections that describe a network: each `kind` has its own fields, which are its constructor's arguments.
 
-Widths, sides and dropout are the reports' where a default is given. `problems` says what cannot be built.
+Default widths, sides and dropout are those of the reports. `problems` says what cannot be built.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)]
 
 
 class Network(Section):
-    """What all networks have."""
+    """Fields that all networks have."""
 
     kind: str
     activation: Activation = "relu"
     normalisation: Normalisation = "batch"
-    """`batch`, none, or `spectral`: weights divided by their largest singular value (Miyato et al. 2018)."""
+    """`batch`, `none`, or `spectral`: weights divided by their largest singular value (Miyato et al. 2018)."""
     order: Order = "normalise-activate"
-    """Of batch normalisation and activation."""
+    """Order of batch normalisation and activation."""
     init: Init = "normal-0.02"
 
     def problems(self, path: str, size: int) -> Iterator[Problem]:
-        """What is wrong with this network, which stands at `path`, for images of `size` pixels."""
+        """Problems of this network, whose section is at `path`, with images of `size` pixels."""
         if self.normalisation != "batch" and self.order != "normalise-activate":
             yield (
                 (f"{path}.order", f"{path}.normalisation"),
@@ -44,7 +44,7 @@ class Network(Section):
 
 
 class Doubling(Network):
-    """A network that doubles a small map until it is the image."""
+    """A network that doubles a small map until it has the image's size."""
 
     ngf: Width = 32
     """Channels before the last layer; doubled at each layer towards z."""
@@ -88,7 +88,7 @@ class Dense(Network):
     widths: Widths
     """Units of each hidden layer, from input to output."""
     batchnorm_eps: Positive = 1e-5
-    """What batch normalisation adds to the variance (S1: 0.8, meant as a momentum)."""
+    """Constant that batch normalisation adds to the variance (S1: 0.8, meant as a momentum)."""
 
     _listed = field_validator("widths", mode="before")(listed)
 
@@ -113,7 +113,7 @@ class ConditionalDcganGenerator(Doubling):
     kind: Literal["conditional-dcgan"]
     ngf: Width = 128
     conditioning: Literal["branches", "joint"] = "branches"
-    """How z and the class enter: by a layer each, with half of the channels (S2), or by one layer, as one vector."""
+    """How z and the class enter: each by its own layer, with half the channels (S2), or by one layer, as one vector."""
 
     def problems(self, path: str, size: int) -> Iterator[Problem]:
         yield from super().problems(path, size)
@@ -125,7 +125,7 @@ class MlpGenerator(Dense):
     kind: Literal["mlp"]
     widths: Widths = (256, 512, 1024)
     normalise_first: bool = False
-    """Whether the first layer is normalised too (S1: not)."""
+    """Whether the first layer is normalised too (S1: no)."""
 
     def problems(self, path: str, size: int) -> Iterator[Problem]:
         yield from super().problems(path, size)
@@ -133,7 +133,7 @@ class MlpGenerator(Dense):
 
 
 class ResidualGenerator(Doubling):
-    """Residual blocks that double the side by repetition of pixels."""
+    """Residual blocks that double the side by repeating pixels."""
 
     kind: Literal["residual"]
     init: Init = "torch-default"
@@ -143,12 +143,12 @@ class DcganDiscriminator(Halving):
     later: ClassVar[Mapping[str, Any]] = {"minibatch_stddev": None}
     kind: Literal["dcgan"]
     stem: Literal["strided", "convolution", "patch"] = "strided"
-    """First layer: a stride-2 convolution (S0, S2), a 3x3 convolution that keeps the side (S4), or `patch`, one of
-    kernel 6 and stride 4 in place of the first two, which halves the arithmetic of D."""
+    """First layer: a stride-2 convolution (S0, S2), a 3x3 convolution that keeps the side (S4), or `patch`, one
+    with kernel 6 and stride 4 in place of the first two, which halves the arithmetic of D."""
     normalise_first: bool = True
     """Whether the first layer is normalised too (S2, S4) or not (S0)."""
     minibatch_stddev: Group | None = None
-    """Images of a group whose spread D also sees, as one more channel of its last map; null for none."""
+    """Images per group, whose spread D also sees as an extra channel of its last map; null for none."""
 
     def problems(self, path: str, size: int) -> Iterator[Problem]:
         yield from super().problems(path, size)
@@ -160,7 +160,7 @@ class ConditionalDcganDiscriminator(Halving):
     kind: Literal["conditional-dcgan"]
     ndf: Width = 128
     labels: bool = True
-    """Whether it is told the class; false is S2's second form, cD(x), whose image branch takes all channels."""
+    """Whether D is told the class; false is S2's second form, cD(x), whose image branch takes all channels."""
 
     def problems(self, path: str, size: int) -> Iterator[Problem]:
         yield from super().problems(path, size)
@@ -172,11 +172,11 @@ class ProjectionDcganDiscriminator(Halving):
     later: ClassVar[Mapping[str, Any]] = {"stem": "strided", "minibatch_stddev": None}
     kind: Literal["projection-dcgan"]
     stem: Literal["strided", "patch"] = "strided"
-    """First layer: a stride-2 convolution, or `patch`, one of kernel 6 and stride 4 in place of the first two."""
+    """First layer: a stride-2 convolution, or `patch`, one with kernel 6 and stride 4 in place of the first two."""
     normalisation: Normalisation = "none"
     init: Init = "torch-default"
     minibatch_stddev: Group | None = None
-    """Images of a group whose spread D also sees, as one more channel of its last map; null for none."""
+    """Images per group, whose spread D also sees as an extra channel of its last map; null for none."""
 
     def problems(self, path: str, size: int) -> Iterator[Problem]:
         yield from super().problems(path, size)
@@ -245,7 +245,7 @@ class VggClassifier(Network):
 
 
 def batch_normalised(**networks: Network) -> frozenset[str]:
-    """Those of the networks that normalise by batch statistics."""
+    """Names of the networks that normalise by batch statistics."""
     return frozenset(name for name, network in networks.items() if network.normalisation == "batch")
 
 

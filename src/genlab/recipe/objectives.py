@@ -1,6 +1,6 @@
-"""What is known of each adversarial loss and each penalty: its equations, what it needs, where it rests, its source.
+"""Facts about each adversarial loss and each penalty: its equations, needs, equilibrium and source.
 
-The functions themselves, by the same names, are in `families/gan/losses.py` and `families/gan/penalties.py`. In the
+The functions themselves, under the same names, are in `families/gan/losses.py` and `families/gan/penalties.py`. In the
 equations s is the logistic function, p = s(D(x)) and q = s(D(G(z))).
 """
 
@@ -15,19 +15,19 @@ LN_2 = math.log(2)
 
 @dataclass(frozen=True)
 class Loss:
-    """An adversarial loss: a pair, what the discriminator D minimises and what the generator G minimises.
+    """An adversarial loss, a pair: what the discriminator D minimises and what the generator G minimises.
 
     Attributes:
-        discriminator, generator: the two as equations.
+        discriminator, generator: the two losses as equations.
         source: authors and year.
         logistic: whether it reads logits through the logistic function, so that 0 means "cannot tell".
         nats: whether it is a sum of cross-entropies, whose unit is the nat.
         pairs: whether it compares each real image with a generated one, in a single term, for both players; the common
             level of all logits then means nothing.
-        smoothed: D's term of real images as it stands in `discriminator`, and the same with label smoothing ({share} of
-            it, {rest} the remainder); None: it cannot be smoothed.
+        smoothed: D's term for real images as written in `discriminator`, and the same with label smoothing ({share} for
+            the smoothing, {rest} for the remainder); None if it cannot be smoothed.
         rest_logit: the logit of every image at the equilibrium, where D cannot tell real from generated.
-        rest_discriminator, rest_generator: the two losses there, of the sum of D's terms; None where that logit may
+        rest_discriminator, rest_generator: the two losses there, for the sum of D's terms; None if that logit may
             drift, so that no level is worth drawing.
     """
 
@@ -112,14 +112,14 @@ class Penalty:
     """A penalty on the discriminator's gradient with respect to images, before its weight lambda.
 
     Attributes:
-        equation: with {s} for sigma.
-        words: the same for a caption.
+        equation: the penalty as an equation, with {s} for sigma.
+        words: the same in words, for a caption.
         source: authors and year.
-        by: `squared` gradient norm, its `unit` distance |grad| - 1, or a finite `difference`, which needs no second
-            derivatives but D at neighbouring points.
-        at: where the gradient is taken: at `real` images, `generated` ones, `between` or `around`.
-        one_sided: norms below 1 cost nothing.
-        needs_sigma: a distance of neighbouring points.
+        by: what it is computed from: the `squared` gradient norm, its distance |grad| - 1 (`unit`), or a finite
+            `difference`, which needs no second derivatives but D at neighbouring points.
+        at: where the gradient is taken: at `real` images, at `generated` ones, `between` the two or `around` real ones.
+        one_sided: whether norms below 1 cost nothing.
+        needs_sigma: whether it needs a distance to neighbouring points.
     """
 
     equation: str

@@ -1,4 +1,4 @@
-"""When things happen in a training: how many steps, and after which of them something is drawn, measured or logged."""
+"""When things happen in training: how many steps there are, and after which ones to draw, measure or log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from genlab.recipe import Recipe, SampleLogging
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which images at which step. Steps count from 1; epoch e is over after step e * steps_per_epoch."""
+    """Steps and epochs of a training run. Steps count from 1; epoch e ends with step e * steps_per_epoch."""
 
     images: int
     batch: int
@@ -18,12 +18,12 @@ class Schedule:
 
     @property
     def epochs(self) -> int:
-        """Epochs that are begun."""
+        """Number of epochs begun."""
         return -(-self.total_steps // self.steps_per_epoch)
 
     @classmethod
     def of(cls, recipe: Recipe, images: int) -> Schedule:
-        """The schedule of a recipe over so many training images."""
+        """The schedule of a recipe over this many training images."""
         batch = recipe.budget.batch
         per_epoch = -(-images // batch) if recipe.data.last_batch == "keep" else images // batch
         total = per_epoch * recipe.budget.epochs

@@ -14,7 +14,7 @@ Problem = tuple[tuple[str, ...], str]
 
 
 def _no_truth_value(value: Any) -> Any:
-    """YAML's `yes` is no number."""
+    """Refuse truth values: YAML's `yes` is not a number."""
     if isinstance(value, bool):
         raise ValueError("a number is needed, not true or false")
     return value
@@ -34,11 +34,11 @@ LearningRate = Annotated[float, Number, Field(gt=0, le=1e4, allow_inf_nan=False)
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True)
     later: ClassVar[Mapping[str, Any]] = {}
-    """Fields that came after studies first kept their records, and for each the value that changes nothing."""
+    """Fields added since studies began to keep records, each with the value that changes nothing."""
 
 
 def listed(value: Any) -> Any:
-    """One number, or several in one text, as a list."""
+    """One number, or several in one string, as a list."""
     if isinstance(value, str):
         return value.replace(",", " ").split()
     return [value] if isinstance(value, int) else value
@@ -54,31 +54,31 @@ class Data(Section):
     classes: Annotated[list[str | int], BeforeValidator(listed), Field(min_length=1, max_length=1000)] | None = None
     """Only these classes, by name or number; null for all. A run keeps them in the dataset's name: mnist[0,1]."""
     subset: Count | None = None
-    """Train on the first so many images of the training set only; null for all."""
+    """Train only on this many images, the first ones of the training set; null for all."""
     size: Side = 32
     """Side of the images that the networks see, pixels."""
     resize: Literal["none", "pad", "edge", "bilinear"] = "pad"
     """How the dataset's side becomes `size`: not at all, by a border of zeros (black), by a border that repeats the
-    image's edge (for a light ground), or by interpolation."""
+    image's edge (for light backgrounds), or by interpolation."""
     channels: Literal[1, 3] = 1
     last_batch: Literal["drop", "keep"] = "drop"
     """What happens to the last, partial batch of an epoch."""
 
 
 class Optimiser(Section):
-    """What all optimisers share. `lr` is that of the schedule's highest point."""
+    """Fields that all optimisers share. `lr` is the rate at the schedule's highest point."""
 
     name: str
     lr: LearningRate
     weight_decay: NotNegative = 0
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """From lr at the first step: kept, or in a line, or in half a cosine, towards 0 after the last."""
+    """From lr at the first step: kept constant, or lowered in a line or half a cosine to 0 after the last step."""
     warmup_steps: Annotated[int, Number, Field(ge=0, le=1_000_000_000)] = 0
-    """The rate grows in a line to the schedule's during so many steps."""
+    """Number of steps over which the rate grows linearly to the schedule's."""
     full_batch: ClassVar[bool] = False
 
     def problems(self, path: str) -> Iterator[Problem]:
-        """What is wrong between the fields of this section, which stands at `path`."""
+        """Conflicts between the fields of this section, which is at `path`."""
         yield from ()
 
 
@@ -118,7 +118,7 @@ class Adadelta(Optimiser):
 
 
 class RmsProp(Optimiser):
-    """Tieleman and Hinton 2012, whose lecture has alpha 0.9."""
+    """Tieleman and Hinton 2012, whose lecture uses alpha 0.9."""
 
     name: Literal["rmsprop"]
     alpha: Rate = 0.99
@@ -136,7 +136,7 @@ class Adam(Optimiser):
 
 
 class AdamW(Optimiser):
-    """Loshchilov and Hutter 2019; weight decay apart from the gradient."""
+    """Loshchilov and Hutter 2019; weight decay separate from the gradient."""
 
     name: Literal["adamw"]
     weight_decay: NotNegative = 0.01
@@ -152,7 +152,7 @@ AnyOptimiser = Annotated[
 
 class Ema(Section):
     decay: Rate = 0.999
-    """Exponential moving average of the generator: min(decay, (1 + t) / (10 + t)) at its t-th update."""
+    """Decay of the generator's exponential moving average: min(decay, (1 + t) / (10 + t)) at its t-th update."""
 
 
 class Budget(Section):
@@ -160,14 +160,14 @@ class Budget(Section):
     epochs: Count
     batch: Batch
     max_steps: Count | None = None
-    """Stop after so many steps, even inside an epoch."""
+    """Stop after this many steps, even within an epoch."""
     minutes: Annotated[float, Number, Field(gt=0, le=10_000)] | None = None
-    """Instead of epochs: as many steps as this machine makes in so many minutes, and the settings that suit them. A run
-    keeps what became of it as plain numbers."""
+    """Instead of epochs: as many steps as this machine makes in this many minutes, and the settings that suit them. A
+    run keeps the result as plain numbers."""
 
 
 class Engine(Section):
-    """All that changes rounding. `auto` is resolved once, on the machine, and written into the run."""
+    """Everything that changes rounding. `auto` is resolved once, on the machine, and written into the run."""
 
     plan: Literal["auto", "reference"] = "auto"
     """`reference`: float32, plain order, one thread, on the CPU; the same bits every time on one machine."""
@@ -178,29 +178,29 @@ class Engine(Section):
     fused_optimiser: Literal["auto"] | bool = "auto"
     """PyTorch's one-pass form of Adam, AdamW and SGD; the other optimisers have none."""
     merged_passes: Literal["auto"] | bool = "auto"
-    """Real and fake images in one pass of the discriminator, where it has no batch statistics to mix."""
+    """Real and fake images in one pass of the discriminator, if it has no batch statistics to mix."""
     compile: Literal["auto"] | bool = "auto"
-    """`torch.compile` of the networks: a minute before the first step, and on the CPUs measured no gain after it."""
+    """`torch.compile` of the networks: takes a minute before the first step and gained nothing on the CPUs measured."""
 
 
 class Logging(Section):
     metrics_every: Count = 20
-    """Steps between two rows of metrics.jsonl (the first and the last step are always there)."""
+    """Steps between two rows of metrics.jsonl (the first and the last step always have one)."""
     checkpoint_seconds: Positive = 30
     tensorboard: bool = True
 
 
 class SampleLogging(Logging):
-    """Of a family that makes images."""
+    """Logging for a family that makes images."""
 
     sample_epochs: tuple[Count, ...] = (1, 2, 5, 10, 20, 50, 100)
     """Epochs after which the fixed z are drawn; the last epoch always is."""
     sample_every: Count | None = None
-    """Draw them every so many steps too."""
+    """Also draw them at every multiple of this many steps."""
     sample_batches: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    """Draw them after these batches of each epoch too, counted from 0 (S0: 0 and 625)."""
+    """Also draw them after these batches of each epoch, counted from 0 (S0: 0 and 625)."""
     evaluation: Literal["full", "cheap", "none"] = "full"
-    """`cheap`: 2,000 new images are measured after each sample epoch; `full`: and 10,000 after the last one."""
+    """`cheap`: 2,000 new images are measured after each sample epoch; `full`: also 10,000 after the last one."""
 
     _listed = field_validator("sample_epochs", "sample_batches", mode="before")(listed)
 
@@ -217,7 +217,7 @@ class BaseRecipe(Section):
     example: ClassVar[str]
     """A built-in recipe of the family whose values stand in for invalid ones, so that the rest can be examined."""
     validates: ClassVar[bool] = False
-    """Whether models of this family say after each epoch how they do on held-out images."""
+    """Whether models of this family report after each epoch how they do on held-out images."""
 
     @property
     def latent(self) -> int:
@@ -226,26 +226,26 @@ class BaseRecipe(Section):
 
     @property
     def conditional(self) -> bool:
-        """Whether what makes the images is told which class to draw."""
+        """Whether the network that makes the images is told which class to draw."""
         return False
 
     @property
     def needs_labels(self) -> bool:
-        """Whether it cannot be trained, or tested, without the classes of images."""
+        """Whether training or testing needs the images' classes."""
         return self.conditional
 
     @property
     def ema_decay(self) -> float | None:
-        """Of the averaged weights that sample; None where there are none."""
+        """Decay of the averaged weights used for sampling, or None if there are none."""
         return None
 
     @property
     def batch_normalised(self) -> frozenset[str]:
-        """The networks, by name, that normalise by batch statistics."""
+        """Names of the networks that normalise by batch statistics."""
         return frozenset()
 
     def rules(self) -> Iterator[Problem]:
-        """What is wrong between the fields, each of which is valid by itself."""
+        """Conflicts between fields that are each valid by themselves."""
         if self.engine.plan == "reference":
             for field in REFERENCE:
                 if getattr(self.engine, field) not in ("auto", REFERENCE[field]):
@@ -265,7 +265,7 @@ class BaseRecipe(Section):
         raise NotImplementedError
 
     def against(self, images: int, side: int, channels: int, classes: int) -> Iterator[Problem]:
-        """What is wrong between this recipe and a dataset of so many images of that side."""
+        """Conflicts between this recipe and a dataset of this many images of this side."""
         data, batch = self.data, self.budget.batch
         if data.subset is not None and data.subset > images:
             yield ("data.subset",), f"data.subset is {data.subset}, but dataset {data.name} has {images} images"
@@ -321,11 +321,11 @@ REFERENCE: dict[str, Any] = {
 
 
 def merged_passes_of_a_gan(recipe: BaseRecipe) -> Iterator[Problem]:
-    """In other families there are no real and fake images to merge."""
+    """Refuse merged passes in other families, which have no real and fake images to merge."""
     if recipe.engine.merged_passes is True:
         yield ("engine.merged_passes",), f"engine.merged_passes has no effect in family {recipe.family}; set it to auto"
 
 
 def no_labels(path: str, value: object, data: Data) -> Problem:
-    """A recipe that needs classes, and a dataset without."""
+    """Problem for a recipe that needs classes when the dataset has none."""
     return (path,), f"{path} is {spelled(value)}, but dataset {data.name} has no labels; take an unconditional recipe"

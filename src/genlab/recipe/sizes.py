@@ -1,4 +1,4 @@
-"""Lengths in pixels: the stride-2 blocks between an image's side and the narrow end of a network; shares of a side."""
+"""Lengths in pixels: stride-2 blocks between an image's side and the narrow end of a network, and shares of a side."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def doublings(base: int, side: int) -> int | None:
 
 
 def halvings(side: int, base: int) -> int | None:
-    """n >= 1 with `side` halved n times, rounded down, = base (convolutions, same kernel and stride), or None."""
+    """n >= 1 so that `side` halved n times, rounded down, = base (convolutions, same kernel and stride), or None."""
     blocks = 0
     while side > base:
         side, blocks = side // 2, blocks + 1
@@ -20,5 +20,5 @@ def halvings(side: int, base: int) -> int | None:
 
 
 def pixels(share: float, side: int) -> int:
-    """A share of the side, 0 .. 1, in whole pixels, the nearest number; halves are rounded up."""
+    """A share (0 .. 1) of the side, rounded to whole pixels; halves are rounded up."""
     return int(side * share + 0.5)

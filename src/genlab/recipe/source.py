@@ -1,4 +1,4 @@
-"""Where a recipe comes from: a built-in name, a YAML file, a mapping, or a recipe; as plain values."""
+"""Sources of a recipe, read as plain values: a built-in name, a YAML file, a mapping, or a recipe."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MAX_BYTES = 1_000_000
 
 
 def names() -> list[str]:
-    """The built-in recipes, quick ones first."""
+    """Names of the built-in recipes, quick ones first."""
     found = [Path(entry.name).stem for entry in _folder().iterdir() if entry.name.endswith(".yaml")]
     return sorted(found, key=lambda name: (not name.startswith("quick-"), name))
 
 
 def to_dict(recipe: BaseRecipe) -> dict[str, Any]:
-    """The complete recipe as plain values, in the order and under the names of the file."""
+    """The complete recipe as plain values, with the order and the names of the file."""
     plain: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True)
     first = (
         "schema",
@@ -44,7 +44,7 @@ def to_dict(recipe: BaseRecipe) -> dict[str, Any]:
 
 
 def read(source: RecipeSource) -> tuple[str, dict[str, Any]]:
-    """(what messages call it, plain values).
+    """Name of the recipe in messages, and its plain values.
 
     Raises:
         UsageError: no such recipe, or a file that is not YAML.
@@ -67,10 +67,10 @@ def read_text(path: Path, kind: str, instead: str) -> str:
     """The text of a recipe's or a study's file.
 
     Args:
-        kind, instead: what it is, and what to take where there is no such file.
+        kind, instead: what it is, and what to suggest if it cannot be read.
 
     Raises:
-        UsageError: no such file, or not one that a person wrote.
+        UsageError: no such file, not a regular file, too large, or not UTF-8 text.
     """
     try:
         if path.exists() and not path.is_file():  # A device or pipe may never end.

@@ -1,4 +1,4 @@
-"""YAML as text: what stands in a recipe file as plain values, and back; what is wrong with it, in plain words."""
+"""YAML text: from a recipe file to plain values and back, and its errors in plain words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genlab.errors import UsageError
 
 
 def spelled(value: Any) -> str:
-    """A value as a recipe file has it.
+    """A value as a recipe file spells it.
 
     >>> spelled(None), spelled(False), spelled([0.5, 0.999]), spelled("adam")
     ('null', 'false', '[0.5, 0.999]', 'adam')
@@ -21,7 +21,7 @@ def spelled(value: Any) -> str:
 
 
 def settings(values: Mapping[str, Any]) -> str:
-    """Fields and their values, in a line.
+    """Fields and their values, on one line.
 
     >>> settings({"budget.batch": 64, "ema": None})
     'budget.batch 64, ema null'
@@ -35,10 +35,10 @@ def parse(
     """A YAML file's plain values.
 
     Args:
-        title, kind, example: what messages call it, what it is, and where another one can be seen.
+        title, kind, example: its name in messages, what it is, and where to see an example.
 
     Raises:
-        UsageError: not YAML, or not a mapping; says where.
+        UsageError: not YAML, or not a mapping; the message says where.
     """
     try:
         parsed = yaml.load(text, Loader=_Loader)
@@ -51,7 +51,7 @@ def parse(
 
 
 def _reason(error: Exception, text: str) -> tuple[str, str]:
-    """Where YAML stops being a recipe (" line 3", or nothing where that is not known), and why, in plain words."""
+    """Where YAML stops being a recipe (" line 3", or nothing if that is not known), and why, in plain words."""
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return f" line {line}", f"the character {chr(int(error.character))!a} is not allowed in YAML"
@@ -78,24 +78,24 @@ YAML_WORDS = (
     ("expected ',' or", "a bracket that is never closed, or a comma is missing"),
     ("expected the node content", "a bracket that is never closed"),
 )
-"""What PyYAML says of the commonest mistakes, by a part of it, and what it means."""
+"""Parts of PyYAML's messages for the most common mistakes, and what they mean."""
 
 
 DEEPEST = 20
-"""Sections in sections; a recipe has four at most."""
+"""Maximum depth of nested sections; a recipe has four at most."""
 
 
 class _RefusedError(yaml.MarkedYAMLError):
-    """YAML, but not what stands in recipes; `problem` says why in words of ours."""
+    """YAML that recipes do not allow; `problem` says why in genlab's own words."""
 
     def __init__(self, problem: str, mark: Any) -> None:
         super().__init__(problem=problem, problem_mark=mark)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loading that also refuses duplicate keys, tags, depths, and aliases (which can grow without bound).
+    """Safe loader that also refuses duplicate keys, tags, deep nesting, and aliases (which can grow without bound).
 
-    Dates are texts, as whoever types one as a name means it.
+    Dates stay strings, as whoever types one as a name means them.
     """
 
     depth = 0
@@ -132,7 +132,7 @@ _Loader.yaml_implicit_resolvers = {
 
 
 class _Dumper(yaml.SafeDumper):
-    """Block mappings, lists in one line."""
+    """Dumper of block mappings, with lists on one line."""
 
     def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
         return super().represent_sequence(tag, sequence, flow_style=True)
@@ -142,5 +142,5 @@ _Dumper.add_representer(list, _Dumper.represent_list)
 
 
 def dump(plain: Mapping[str, Any], ascii: bool) -> str:
-    """Plain values as YAML, in their order; `ascii`: with every other character as its escape."""
+    """Plain values as YAML, in their order; `ascii`: whether to escape every non-ASCII character."""
     return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=not ascii, width=118)

@@ -37,13 +37,13 @@ class VaeNetworks(Section):
 class VaeObjective(Section):
     later: ClassVar[Mapping[str, Any]] = {"binarise": "none", "importance_samples": 1}
     likelihood: Literal["gaussian", "bernoulli"]
-    """Of a pixel: Gaussian of variance 1 around the decoder's output, pixels in [-1, 1]; or Bernoulli with that output
-    as logit, pixels in [0, 1]."""
+    """Likelihood of a pixel: Gaussian of variance 1 around the decoder's output, pixels in [-1, 1]; or Bernoulli with
+    that output as logit, pixels in [0, 1]."""
     binarise: Literal["none", "static", "dynamic"] = "none"
-    """Pixels as 0 or 1, drawn with their gray as probability of white: once for each image (`static`), or for training
-    images anew in each step (`dynamic`). `none`: a Bernoulli pixel's gray stands for that probability."""
+    """Pixels as 0 or 1, drawn with their gray as probability of white: once per image (`static`), or anew in each step
+    for training images (`dynamic`). `none`: a Bernoulli pixel's gray stands for that probability."""
     importance_samples: Annotated[int, Number, Field(ge=1, le=1000)] = 1
-    """z of each image in a step: more than one makes the bound tighter (IWAE; Burda et al. 2016)."""
+    """Number of z per image in a step: more than one makes the bound tighter (IWAE; Burda et al. 2016)."""
     reconstruction: Literal["sum", "mean"] = "sum"
     """`sum`: the negative log-likelihood over all pixels (Gaussian: half the squared error, constant left out). `mean`:
     the mean over pixels of the squared error (not halved: MSE) or of the cross-entropy."""
@@ -52,9 +52,9 @@ class VaeObjective(Section):
     beta: NotNegative = 1
     """Weight of the KL divergence as reduced (Higgins et al. 2017)."""
     kl_warmup_steps: Count | None = None
-    """The weight grows in a line from 0 to beta during so many steps."""
+    """Number of steps over which the weight grows linearly from 0 to beta."""
     free_bits: NotNegative = 0
-    """Nats of each latent dimension's mean KL that cost nothing more to use (Kingma et al. 2016)."""
+    """Nats that each latent dimension's mean KL may use at no extra cost (Kingma et al. 2016)."""
 
 
 class VaeRecipe(BaseRecipe):
@@ -65,8 +65,8 @@ class VaeRecipe(BaseRecipe):
     objective: VaeObjective
     optimiser: AnyOptimiser
     init_encoder_from: str | None = None
-    """Start the encoder's body from a classifier: a run, or a built-in recipe, of which a finished run with the same
-    seed is taken, or trained first."""
+    """Classifier that the encoder's body starts from: a run, or a built-in recipe, whose finished run with the same
+    seed is used, or trained first."""
     logging: SampleLogging = SampleLogging()
 
     @property
@@ -112,7 +112,7 @@ class VaeRecipe(BaseRecipe):
             )
 
     def _sample_rules(self) -> Iterator[Problem]:
-        """The bound of several z is of the terms as they are: nothing in it can be weighed."""
+        """The bound with several z takes its terms as they are: none of them can be weighted."""
         objective = self.objective
         if objective.importance_samples == 1:
             return

@@ -1,4 +1,4 @@
-"""What a classifier's metric rows hold."""
+"""Columns of a classifier's metric rows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,5 +21,5 @@ COLUMNS = (
 
 
 def outcome(recipe: ClassifierRecipe, row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The share of test images that it names rightly."""
+    """Share of test images that are classified correctly."""
     return [("test accuracy", f"{100 * row['test_accuracy']:.2f} %")] if "test_accuracy" in row else []

@@ -29,7 +29,7 @@ def build_networks(recipe: ClassifierRecipe, classes: int, keyed: Keyed) -> dict
 
 
 def example_inputs(recipe: ClassifierRecipe, classes: int) -> dict[str, tuple[tuple[Tensor, ...], tuple[int, ...]]]:
-    """Two inputs of the network, and the shape of what it makes of them."""
+    """The network's inputs for a batch of two, and the shape of its output."""
     return {"classifier": ((torch.zeros(2, recipe.data.channels, recipe.data.size, recipe.data.size),), (2, classes))}
 
 
@@ -37,10 +37,10 @@ class Classifier:
     """A classifier in training.
 
     Args:
-        recipe: all settings; its network is only read by `build_networks`.
+        recipe: all settings; its network section is read only by `build_networks`.
         networks: `classifier`, images in [-1, 1] -> logits (N, classes).
         engine: device and precision.
-        keyed: streams of the run's seed, for augmentation.
+        keyed: random streams of the run's seed, for augmentation.
         total_steps: length of the schedule.
     """
 
@@ -58,7 +58,7 @@ class Classifier:
         self._epoch = {"loss": 0.0, "correct": 0, "images": 0}
 
     def step(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
-        """One update down the mean cross-entropy -E log softmax(logits)[label], of disturbed images where asked for.
+        """Make one update on the mean cross-entropy -E log softmax(logits)[label], with augmented images if asked for.
 
         Args:
             images: uint8, (N, C, H, W).
@@ -83,7 +83,7 @@ class Classifier:
         logits = logits.float()
         loss = cross_entropy(logits, y, label_smoothing=self.recipe.objective.label_smoothing)
         norm = self.descent(loss, step)
-        # Of the epoch the plain cross-entropy is told, as of the test split.
+        # The epoch reports the plain cross-entropy, as the test split does.
         plain = cross_entropy(logits.detach(), y) if self.recipe.objective.label_smoothing else loss
         correct = (logits.argmax(1) == y).sum().float()
         seen = read({"loss": loss, "plain": plain, "correct": correct, "grad_norm": norm})
@@ -94,7 +94,7 @@ class Classifier:
         return {"loss": seen["loss"], "accuracy": accuracy, "grad_norm": seen["grad_norm"], "lr": self.descent.lr}
 
     def epoch_ended(self, images: Tensor | None, labels: Tensor | None, step: int) -> dict[str, float]:
-        """The epoch's means over its minibatches, each before its update, and loss and accuracy on held-out images."""
+        """Loss and accuracy, as means over the epoch's minibatches, each before its update, and on held-out images."""
         seen, self._epoch = self._epoch, {"loss": 0.0, "correct": 0, "images": 0}
         found = {"train_loss": seen["loss"] / seen["images"], "train_accuracy": seen["correct"] / seen["images"]}
         if images is not None and labels is not None:
@@ -104,20 +104,20 @@ class Classifier:
         return found
 
     def classify(self, images: Tensor) -> Tensor:
-        """Logits (N, classes), float32, of uint8 images; running batch statistics."""
+        """Logits (N, classes), float32, of uint8 images, with running batch statistics."""
         return classify(self.network, self.engine, images)
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """Everything that has weights, by name."""
+        """All modules with weights, by name."""
         return {"classifier": self.network}
 
     def training_state(self) -> dict[str, Any]:
-        """What is needed beside the weights to go on exactly: also the sums over the epoch so far."""
+        """State needed, besides the weights, to resume exactly, including the sums over the epoch so far."""
         return {"optimiser": self.descent.state(), "epoch": dict(self._epoch)}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Go back to a state that `training_state` returned."""
+        """Restore a state that `training_state` returned."""
         self.descent.load(state["optimiser"])
         self._epoch = dict(state["epoch"])
 

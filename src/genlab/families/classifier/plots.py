@@ -1,4 +1,4 @@
-"""What there is to draw of a classifier's training."""
+"""Plots of a classifier's training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from genlab.recipe import ClassifierRecipe
 
 
 def plots(recipe: ClassifierRecipe, custom_objective: bool) -> list[Plot]:
-    """The curves of a run."""
+    """Plots of a run."""
     words = (
         "After each epoch: training, the mean over the epoch's minibatches, each before its update; test, the test "
         "split with the weights at the end of the epoch."

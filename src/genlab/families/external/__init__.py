@@ -1,4 +1,4 @@
-"""Training loops of somebody's own, which `genlab.Watch` watched: rows, samples and evaluations, but no networks."""
+"""Users' own training loops, watched by `genlab.Watch`: rows, samples and evaluations, but no networks."""
 
 from typing import Any, NoReturn
 

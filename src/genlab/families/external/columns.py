@@ -1,4 +1,4 @@
-"""What the metric rows of a watched loop hold; of each only what the loop gave."""
+"""Columns of a watched loop's metric rows; a row holds only what the loop gave."""
 
 from genlab.families.base import Column
 

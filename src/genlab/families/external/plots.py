@@ -1,4 +1,4 @@
-"""What there is to draw of a watched loop."""
+"""Plots of a watched loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from genlab.recipe.objectives import LOSSES
 
 
 def plots(recipe: ExternalRecipe, custom_objective: bool) -> list[Plot]:
-    """The curves of a run; those of what the loop did not give are not drawn."""
+    """Plots of a run; curves of quantities that the loop did not give are not drawn."""
     loss = LOSSES.get(recipe.objective.loss or "")
     rests = [] if loss is None else [(loss.rest_discriminator, "D"), (loss.rest_generator, "G")]
     levels = [(height, f"{height:.3g}: {who}, where D cannot tell") for height, who in rests if height is not None]

@@ -1,4 +1,4 @@
-"""What is worth saying of a GAN's recipe before it is trained."""
+"""Warnings about a GAN's recipe, given before training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from genlab.recipe.objectives import PENALTIES
 
 
 def cautions(recipe: GanRecipe) -> Iterator[str]:
-    """Where bfloat16's rounding would outweigh a finite difference (docs/recipes/gan.md has the measurement); where
+    """Warn if bfloat16's rounding would outweigh a finite difference (docs/recipes/gan.md has the measurement), and if
     nothing bounds the slope of a Wasserstein critic."""
     objective, D = recipe.objective, recipe.networks.discriminator
     sigma, penalty = objective.sigma, PENALTIES.get(objective.penalty)

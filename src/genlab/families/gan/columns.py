@@ -1,4 +1,4 @@
-"""What a GAN's metric rows hold."""
+"""Columns of a GAN's metric rows."""
 
 from genlab.families.base import Column
 

@@ -1,4 +1,4 @@
-"""What a step of a GAN costs."""
+"""Cost of a training step of a GAN."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from genlab.recipe.objectives import LOSSES, PENALTIES
 
 
 def multiply_adds(recipe: GanRecipe, adds: Mapping[str, float]) -> float:
-    """Multiply-adds of a step for each training image, from those of G and of D for one sample."""
+    """Multiply-adds of a step per training image, from those of G and D for one sample."""
     objective = recipe.objective
     g, d = adds["generator"], adds["discriminator"] / objective.packing
     total = 0.0

@@ -8,7 +8,7 @@ from genlab.recipe.objectives import LOSSES
 
 
 def diagram(recipe: GanRecipe) -> Diagram:
-    """The passes of a step: that of D, that of G."""
+    """The passes of a step: one for D, one for G."""
     y_g = ", y" if recipe.conditional else ""
     y_d = ", y" if recipe.discriminator_conditional else ""
     augmented = recipe.augmentation is not None

@@ -1,8 +1,8 @@
-"""Adversarial losses: each a pair, what the discriminator minimises and what the generator minimises.
+"""Adversarial losses, each a pair: what the discriminator minimises and what the generator minimises.
 
 Notation: a = D(x) is a logit, sigma the logistic function, so sigma(a) is what the papers call D(x). Cross-entropies
 are written with softplus, -log sigma(a) = softplus(-a), whose gradient does not die at large |a|; the one exception is
-the reports' own form on probabilities, which is here to show what it does. All losses are means over the batch; all
+the reports' own form on probabilities, which is included to show what it does. All losses are means over the batch; all
 are minimised.
 """
 
@@ -20,7 +20,7 @@ from genlab.errors import UsageError, first_line
 from genlab.recipe.objectives import LOSSES
 
 Pair = Callable[[Tensor, Tensor], Tensor]
-"""(logits of real images (N,), of generated ones (N,)) -> scalar."""
+"""(logits of real images (N,), logits of generated images (N,)) -> scalar."""
 
 
 class AdversarialLoss(NamedTuple):
@@ -29,15 +29,15 @@ class AdversarialLoss(NamedTuple):
     discriminator: Pair
     generator: Pair
     generator_needs_real: bool
-    """Whether the generator's loss looks at the real logits; if not, it is given the generated ones twice."""
+    """Whether the generator's loss uses the real logits; if not, it receives the generated ones twice."""
 
 
 def check(loss: AdversarialLoss) -> None:
-    """See whether a pair of losses can be trained with, on logits of eight images.
+    """Check on the logits of eight images that a pair of losses can be trained with.
 
     Raises:
-        UsageError: a loss cannot be called with logits of real and of generated images, is no finite scalar, or the
-            generator's looks at real images although it does not say so.
+        UsageError: a loss cannot be called with logits of real and generated images or is not a finite scalar, or the
+            generator's loss depends on real images without declaring it.
     """
     a, b = torch.linspace(-1, 1, 8, requires_grad=True), torch.linspace(-0.5, 0.7, 8, requires_grad=True)
     for player in ("discriminator", "generator"):
@@ -60,10 +60,10 @@ def check(loss: AdversarialLoss) -> None:
 
 
 def adversarial(name: str, label_smoothing: float = 0.0) -> AdversarialLoss:
-    """The pair of that name.
+    """The pair of losses of that name.
 
     Args:
-        label_smoothing: s in D's cross-entropy of real images, (1 - s) * -log sigma(a) + s * -log(1 - sigma(a)); for
+        label_smoothing: s in D's cross-entropy on real images, (1 - s) * -log sigma(a) + s * -log(1 - sigma(a)); for
             cross-entropies only (Salimans et al. 2016).
     """
     discriminator, generator = ADVERSARIAL[name]
@@ -74,12 +74,12 @@ def adversarial(name: str, label_smoothing: float = 0.0) -> AdversarialLoss:
 
 
 def halved(loss: AdversarialLoss) -> AdversarialLoss:
-    """The same with the mean of D's two terms instead of their sum (reports S0, S1)."""
+    """The same pair with the mean of D's two terms instead of their sum (reports S0, S1)."""
     return loss._replace(discriminator=lambda a, b: loss.discriminator(a, b) / 2)
 
 
 def cross_entropy_discriminator(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
-    """-E log sigma(real) - E log(1 - sigma(fake)): the sum of two cross-entropies; 2 ln 2 where D cannot tell.
+    """-E log sigma(real) - E log(1 - sigma(fake)): the sum of two cross-entropies; 2 ln 2 if D cannot tell.
 
     With smoothing s the first term is -E [(1 - s) log sigma(real) + s log(1 - sigma(real))].
     """
@@ -88,14 +88,14 @@ def cross_entropy_discriminator(real: Tensor, fake: Tensor, smoothing: float = 0
 
 
 def non_saturating_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """-E log sigma(fake), gradient -(1 - sigma(fake)); ln 2 where D cannot tell (Goodfellow et al. 2014, section 3)."""
+    """-E log sigma(fake), gradient -(1 - sigma(fake)); ln 2 if D cannot tell (Goodfellow et al. 2014, section 3)."""
     return softplus(-fake).mean()
 
 
 def saturating_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """E log(1 - sigma(fake)), gradient -sigma(fake): the minimax game's own term, -ln 2 where D cannot tell.
+    """E log(1 - sigma(fake)), gradient -sigma(fake): the minimax game's own term, -ln 2 if D cannot tell.
 
-    It vanishes exactly where D rejects the fake (Goodfellow et al. 2014, equation 1).
+    The gradient vanishes exactly when D rejects the fake (Goodfellow et al. 2014, equation 1).
     """
     return -softplus(fake).mean()
 
@@ -103,8 +103,8 @@ def saturating_generator(real: Tensor, fake: Tensor) -> Tensor:
 def probability_discriminator(real: Tensor, fake: Tensor, smoothing: float = 0.0) -> Tensor:
     """The cross-entropies of sigma(real) with 1 - smoothing and of sigma(fake) with 0, as the reports compute them.
 
-    PyTorch's binary cross-entropy cuts each log at -100. In float32 sigma is exactly 1 from a logit of about 17, and 0
-    below about -104: there the loss is 100, and its gradient 0.
+    PyTorch's binary cross-entropy clamps each log at -100. In float32 sigma is exactly 1 from a logit of about 17, and
+    exactly 0 below about -104: there the loss is 100 and its gradient 0.
     """
     target = torch.full_like(real, 1 - smoothing)
     return binary_cross_entropy(real.sigmoid(), target) + binary_cross_entropy(fake.sigmoid(), torch.zeros_like(fake))
@@ -116,12 +116,12 @@ def probability_generator(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """E (real - 1)^2 / 2 + E fake^2 / 2 (Mao et al. 2017, targets 1 and 0); 1/4 where D cannot tell."""
+    """E (real - 1)^2 / 2 + E fake^2 / 2 (Mao et al. 2017, targets 1 and 0); 1/4 if D cannot tell."""
     return ((real - 1).square().mean() + fake.square().mean()) / 2
 
 
 def least_squares_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """E (fake - 1)^2 / 2; 1/8 where D cannot tell."""
+    """E (fake - 1)^2 / 2; 1/8 if D cannot tell."""
     return (fake - 1).square().mean() / 2
 
 
@@ -136,12 +136,12 @@ def wasserstein_generator(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """E max(0, 1 - real) + E max(0, 1 + fake) (Lim and Ye 2017); 2 where D cannot tell."""
+    """E max(0, 1 - real) + E max(0, 1 + fake) (Lim and Ye 2017); 2 if D cannot tell."""
     return relu(1 - real).mean() + relu(1 + fake).mean()
 
 
 def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """-E log sigma(real - fake) over pairs (Jolicoeur-Martineau 2019); ln 2 where D cannot tell."""
+    """-E log sigma(real - fake) over pairs (Jolicoeur-Martineau 2019); ln 2 if D cannot tell."""
     return softplus(fake - real).mean()
 
 
@@ -159,5 +159,5 @@ ADVERSARIAL: dict[str, tuple[Callable[..., Tensor], Pair]] = {
     "hinge": (hinge_discriminator, wasserstein_generator),
     "relativistic": (relativistic_discriminator, relativistic_generator),
 }
-"""What D and what G minimises. A discriminator's loss that can be smoothed takes the smoothing as its third argument;
-`recipe.objectives.LOSSES` says which can, and all else that is known of a loss."""
+"""Losses of D and G. A discriminator's loss that can be smoothed takes the smoothing as its third argument;
+`recipe.objectives.LOSSES` records which ones can, and all other facts about each loss."""

@@ -4,9 +4,9 @@
     G minimises  L_G(D(x), D(G(z)))                         with D held fixed
 
 D's output is a logit. The pairs (L_D, L_G) are in `losses`, the penalties in `penalties` (Goodfellow et al. 2014). With
-augmentation T (`augment`), x and G(z) stand for T(x) and T(G(z)) in all of this, the penalty included. With class y and
-D's class logits c, D also minimises the cross-entropy of c(x) and y, G that of c(G(z, y)) and y, times a weight (Odena,
-Olah and Shlens 2017).
+augmentation T (`augment`), x and G(z) stand for T(x) and T(G(z)) throughout, including the penalty. With class y and
+D's class logits c, D also minimises the cross-entropy of c(x) with y, and G that of c(G(z, y)) with y, times a weight
+(Odena, Olah and Shlens 2017).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "residual": ResidualDiscriminator,
 }
 CONDITIONAL_KINDS = ("conditional-dcgan", "projection-dcgan")
-"""The kinds that take the number of classes."""
+"""Network kinds that take the number of classes."""
 
 
 def build_networks(recipe: GanRecipe, classes: int, keyed: Keyed) -> dict[str, nn.Module]:
@@ -72,7 +72,7 @@ def build_networks(recipe: GanRecipe, classes: int, keyed: Keyed) -> dict[str, n
 
 
 def example_inputs(recipe: GanRecipe, classes: int) -> dict[str, tuple[tuple[Tensor, ...], tuple[int, ...]]]:
-    """For each network: two of its inputs, and the shape of what it makes of them."""
+    """For each network: its inputs for a batch of two, and the shape of its output."""
     channels, size, packing = recipe.data.channels, recipe.data.size, recipe.objective.packing
     y = torch.zeros(2, dtype=torch.int64)
     z, x = torch.zeros(2, recipe.latent), torch.zeros(2, channels * packing, size, size)
@@ -83,49 +83,49 @@ def example_inputs(recipe: GanRecipe, classes: int) -> dict[str, tuple[tuple[Ten
 
 
 def mergeable(networks: Mapping[str, nn.Module]) -> bool:
-    """Whether each logit depends only on its own image, or on those of its group, so that passes over real and
-    generated images may be merged: a recipe's batch is whole groups.
+    """Whether each logit depends only on its own image, or on the images of its group, so that passes over real and
+    generated images may be merged: a recipe's batch consists of whole groups.
 
-    Custom discriminators are assumed not to be mergeable. Dropout would draw other masks in another pass.
+    Custom discriminators are assumed not to be mergeable. Dropout would draw different masks in a merged pass.
     """
     D = networks["discriminator"]
     ours = type(D) in DISCRIMINATORS.values()
-    # Spectral normalisation makes a power iteration a pass: how many there are matters.
+    # Spectral normalisation runs one power iteration per pass, so the number of passes matters.
     spectral = any(isinstance(layer, nn.utils.parametrize.ParametrizationList) for layer in D.modules())
     dropout = any(isinstance(layer, nn.Dropout) for layer in D.modules())
     return ours and not spectral and not dropout and not batch_normalisations(D)
 
 
 def to_images(recipe: GanRecipe, output: Tensor) -> Tensor:
-    """What a generator makes, in [-1, 1], as images in [0, 1]."""
+    """Images in [0, 1] from a generator's output in [-1, 1]."""
     return ((output + 1) / 2).clamp(0, 1).contiguous()
 
 
 def scores(recipe: GanRecipe, network: nn.Module, engine: Engine, images: Tensor, labels: Tensor | None) -> Tensor:
-    """D's logit of each uint8 image, or of each pack of consecutive ones, with running batch statistics and no dropout:
-    (N // packing,)."""
+    """D's logit for each uint8 image, or for each pack of consecutive images, with running batch statistics and no
+    dropout: (N // packing,)."""
     packing = recipe.objective.packing
     x = pack(engine.tanh_range(images[: len(images) // packing * packing]), packing)
     return engine.apply(network, x, labels if recipe.discriminator_conditional else None).ravel()
 
 
 def pack(x: Tensor, packing: int) -> Tensor:
-    """(N, C, H, W) -> (N / packing, packing * C, H, W): consecutive images as one of so many channels (Lin et al.
-    2018)."""
+    """(N, C, H, W) -> (N / packing, packing * C, H, W): consecutive images stacked as channels of one (Lin et
+    al. 2018)."""
     return x if packing == 1 else x.reshape(len(x) // packing, packing * x.shape[1], *x.shape[2:])
 
 
 Discriminator = Callable[..., tuple[Tensor, ...]]
-"""Batches of images (N, C, H, W) -> the logits (N,) of each."""
+"""Batches of images (N, C, H, W) -> logits (N,) of each batch."""
 
 
 class Judgement:
-    """D with the labels of what it judges: batches of images in packs -> their logits (N,), float32.
+    """D with the labels of the images that it judges: batches of packed images -> their logits (N,), float32.
 
-    All batches of a call go through D in one pass where the engine merges passes.
+    All batches of a call go through D in one pass if the engine merges passes.
 
     Attributes:
-        named: of each batch so far the logits of its classes, (N, classes), where D has them.
+        named: class logits (N, classes) of each batch so far, if D has them.
     """
 
     def __init__(self, D: nn.Module, y: Tensor | None, engine: Engine, classifies: bool) -> None:
@@ -155,14 +155,14 @@ class Judgement:
 def discriminator_loss(
     D: Discriminator, x: Tensor, fake: Tensor, loss: AdversarialLoss, penalty: Penalty | None, draws: Draws
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-    """What D minimises, L_D(a, b); the penalty before its weight; the logits a of real and b of generated images."""
+    """D's loss L_D(a, b); the penalty before its weight; the logits a of real and b of generated images."""
     logits = D(x, fake, *(penalty.beside(x, fake, draws) if penalty else []))
     a, b = logits[:2]
     return loss.discriminator(a, b), penalty(D, x, fake, logits, draws) if penalty else None, a, b
 
 
 def generator_loss(D: Discriminator, x: Tensor, fake: Tensor, loss: AdversarialLoss) -> tuple[Tensor, Tensor]:
-    """What G minimises, L_G(a, b), and the logits b of its images; D is held fixed by the caller."""
+    """G's loss L_G(a, b), and the logits b of its images; the caller holds D fixed."""
     (b,) = D(fake)
     (a,) = D(x) if loss.generator_needs_real else (b,)
     return loss.generator(a, b), b
@@ -172,7 +172,7 @@ class Gan:
     """A generator G and a discriminator D in training.
 
     Args:
-        recipe: all settings; its networks are only read by `build_networks`.
+        recipe: all settings; its network sections are read only by `build_networks`.
         networks: `generator`, called as G(z) or G(z, labels), returns images in [-1, 1]; `discriminator`, called as
             D(x) or D(x, labels), returns logits (N,).
         engine: device and precision.
@@ -205,7 +205,7 @@ class Gan:
         self.penalty = Penalty.of(recipe.objective.penalty, recipe.objective.sigma)
 
     def step(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
-        """One update of D on real and generated images, then one of G; or of one of them, as the recipe says.
+        """Update D on real and generated images, then G; or only one of them, as the recipe says.
 
         Args:
             images: uint8, (N, C, H, W).
@@ -213,8 +213,8 @@ class Gan:
             step: number of this step, from 1; keys its random draws.
 
         Returns:
-            Of each player that was updated its adversarial loss and its gradient's norm; penalty and class losses
-            (before their weights), mean sigma(D) and mean logits of the images that its update looked at.
+            Adversarial loss, gradient norm and learning rate of each player that was updated; penalty and class losses
+            (before their weights); mean sigma(D) and mean logits of the images that the update used.
 
         Raises:
             NonFiniteError: a loss or gradient is NaN or infinite; that network was not updated.
@@ -261,17 +261,17 @@ class Gan:
         )
 
     def _fake(self, purpose: str, step: int, n: int, y: Tensor | None) -> Tensor:
-        """G(z) for n fresh z, as D is to see them."""
+        """G(z) for n fresh z, in the form that D sees."""
         z = self.keyed.normal(purpose, step, n, self.recipe.latent).to(self.engine.device)
         with self.engine.autocast():
             images: Tensor = self.G(z, y) if self.recipe.conditional else self.G(z)
         return self._shown(images, purpose, step)
 
     def _shown(self, images: Tensor, of: str, step: int) -> Tensor:
-        """Images as D sees them in training: augmented, where the recipe says so, and in packs.
+        """Images as D sees them in training: augmented, if the recipe says so, and in packs.
 
         Args:
-            of: keys the draws, so that real and generated images have their own.
+            of: purpose that keys the draws, so that real and generated images have their own.
         """
         if T := self.recipe.augmentation:
             draws = Draws(self.keyed, f"augmentation/{of}", step, self.engine.device)
@@ -283,9 +283,9 @@ class Gan:
         return Judgement(self.D, told, self.engine, classifies=self.recipe.objective.classification is not None)
 
     def _class_loss(self, D: Judgement, y: Tensor | None) -> Tensor | None:
-        """The cross-entropy of the class of the first batch that was judged: D answers for real images, G for its own.
+        """Class cross-entropy on the first batch judged: real images when D learns, generated ones when G does.
 
-        None where the recipe has no such loss.
+        None if the recipe has no class loss.
         """
         if self.recipe.objective.classification is None:
             return None
@@ -293,7 +293,7 @@ class Gan:
         return cross_entropy(D.named[0], y)
 
     def _weighed(self, loss: Tensor, penalty: Tensor | None, classes: Tensor | None) -> Tensor:
-        """What a player minimises, from its parts."""
+        """A player's total loss, from its weighted parts."""
         objective = self.recipe.objective
         for weight, part in ((objective.lambda_, penalty), (objective.classification, classes)):
             loss = loss if part is None else loss + (weight or 0) * part
@@ -311,14 +311,14 @@ class Gan:
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images for z (N, latent) and, if conditional, labels (N,): float32, (N, C, H, W), in [0, 1].
 
-        The averaged weights are used where the recipe keeps them, and running batch statistics.
+        Uses the averaged weights, if the recipe keeps them, and running batch statistics.
         """
         return to_images(self.recipe, self.engine.apply(self.sampler, z, labels if self.recipe.conditional else None))
 
     @torch.no_grad()
     def held_out(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
-        """D's loss, without its penalty, on real images that it does not learn from and as many fresh ones of G, for
-        the same classes; both networks with the statistics of these batches, as in training, and no dropout."""
+        """D's loss, without its penalty, on real images that it does not learn from and as many fresh ones from G, for
+        the same classes; both networks use the statistics of these batches, as in training, and no dropout."""
         n = len(images) // self.recipe.objective.packing * self.recipe.objective.packing
         if not n or self.recipe.objective.players == "generator":
             return {}
@@ -334,16 +334,16 @@ class Gan:
 
     @property
     def sampler(self) -> nn.Module:
-        """The network that samples: G, or its average."""
+        """Network that makes samples: G or its average."""
         return self.ema.network if self.ema else self.G
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """Everything that has weights, by name."""
+        """All modules with weights, by name."""
         return {"generator": self.G, "discriminator": self.D, **({"ema": self.ema.network} if self.ema else {})}
 
     def training_state(self) -> dict[str, Any]:
-        """What is needed beside the weights to go on exactly: the optimisers' state and the average's age."""
+        """State needed, besides the weights, to resume exactly: optimiser states and the average's update count."""
         return {
             "optimiser_g": self.descent_g.state(),
             "optimiser_d": self.descent_d.state(),
@@ -351,7 +351,7 @@ class Gan:
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Go back to a state that `training_state` returned."""
+        """Restore a state that `training_state` returned."""
         self.descent_g.load(state["optimiser_g"])
         self.descent_d.load(state["optimiser_d"])
         if self.ema:
@@ -369,7 +369,7 @@ def _scores(of: str, logits: Tensor) -> dict[str, Tensor]:
 
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """Inside: no gradient is computed for the network's parameters."""
+    """Context in which no gradient is computed for the network's parameters."""
     trainable = [p for p in network.parameters() if p.requires_grad]
     for p in trainable:
         p.requires_grad_(False)

@@ -1,6 +1,6 @@
 """Penalties on the discriminator's gradient with respect to images, before their weight.
 
-`Penalty` puts the functions below together as the record of that name in `recipe.objectives` says.
+`Penalty` combines the functions below as the record of its name in `recipe.objectives` says.
 
 R1 and R2 are |grad D|^2 / 2, so that their weight is the papers' gamma: lambda/2 |grad D|^2. The gradient penalties are
 (|grad D| - 1)^2. Norms are over all pixels of an image; all penalties are means over the batch.
@@ -18,16 +18,16 @@ from genlab.engine.randomness import Draws
 from genlab.recipe import objectives
 
 Scores = Callable[[Tensor], Tensor]
-"""Images (N, C, H, W) -> logits (N,), each logit depends only on its own image (no batch normalisation)."""
+"""Images (N, C, H, W) -> logits (N,), each of which depends only on its own image (no batch normalisation)."""
 
 
 D = Callable[..., tuple[Tensor, ...]]
-"""Batches of images (N, C, H, W) -> the logits (N,) of each."""
+"""Batches of images (N, C, H, W) -> logits (N,) of each batch."""
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """A penalty by name: it says at which further points it needs logits, and takes them."""
+    """A penalty by name: it lists the further points at which it needs logits, and is computed from those."""
 
     record: objectives.Penalty
     sigma: float = 0.0
@@ -48,7 +48,7 @@ class Penalty:
         """The penalty, a scalar.
 
         Args:
-            logits: of x, of fake, and of each image of `beside`.
+            logits: logits of x, of fake, and of each batch from `beside`.
         """
 
         def scores(u: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ def finite_difference_penalty(logits: Tensor, shifted_logits: Tensor, sigma: flo
     Args:
         logits: D(x), shape (N,).
         shifted_logits: D(x + sigma e), shape (N,).
-        sigma: step in units of pixels, which lie in [-1, 1].
+        sigma: step in units of pixel values, which lie in [-1, 1].
     """
     return (logits - shifted_logits).square().mean() / (2 * sigma**2)
 
@@ -87,8 +87,8 @@ def squared_gradient_penalty(scores: Scores, x: Tensor) -> Tensor:
 
 
 def unit_gradient_penalty(scores: Scores, x: Tensor, one_sided: bool = False) -> Tensor:
-    """E (|grad D(x)| - 1)^2, of norms over 1 only if `one_sided` (Gulrajani et al. 2017; Petzka et al. 2018)."""
-    # The norm's own gradient is 0/0 where D is flat, as at a start from zeros.
+    """E (|grad D(x)| - 1)^2, only for norms above 1 if `one_sided` (Gulrajani et al. 2017; Petzka et al. 2018)."""
+    # The norm's own gradient is 0/0 where D is flat, as when it starts from zeros.
     excess = (_gradient(scores, x).square().sum(1) + 1e-16).sqrt() - 1
     return (excess.clamp(min=0) if one_sided else excess).square().mean()
 
@@ -100,7 +100,7 @@ def between(real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
 
 
 def _gradient(scores: Scores, x: Tensor) -> Tensor:
-    """grad D at each image, (N, numbers in an image), itself differentiable."""
+    """grad D at each image, (N, values per image), itself differentiable."""
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(scores(x).sum(), x, create_graph=True)

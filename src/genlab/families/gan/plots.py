@@ -1,4 +1,4 @@
-"""What there is to draw of a GAN's training."""
+"""Plots of a GAN's training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HELD_OUT = (
 
 
 def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
-    """The curves of a run; of one with a custom objective no level is known."""
+    """Plots of a run; with a custom objective, no reference levels are known."""
     held_out = HELD_OUT + (" Unlike those that it learns from, they are not augmented." if recipe.augmentation else "")
     penalty = PENALTIES.get(recipe.objective.penalty)
     return [
@@ -55,7 +55,7 @@ def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
 
 
 def _equilibrium(recipe: GanRecipe) -> tuple[tuple[float, str], ...]:
-    """The losses at which the discriminator cannot tell real from generated and gives all of them the logit 0."""
+    """Losses at the equilibrium, where the discriminator cannot tell real from generated images, as levels."""
     loss = LOSSES[recipe.objective.loss]
     half = recipe.objective.discriminator_terms == "half-sum"
     d, g = loss.rest_discriminator, loss.rest_generator
@@ -67,7 +67,7 @@ def _equilibrium(recipe: GanRecipe) -> tuple[tuple[float, str], ...]:
 
 
 def _height(value: float) -> str:
-    """A loss as a multiple of ln 2, where it is one."""
+    """A loss in text, as a multiple of ln 2 if it is one."""
     times = value / LN_2
     if not times.is_integer():
         return f"{value:g}"
@@ -75,7 +75,7 @@ def _height(value: float) -> str:
 
 
 def _mode_words(recipe: GanRecipe) -> str:
-    """In which mode D was, where it matters."""
+    """Words on the mode that D was in, if it matters."""
     D = recipe.networks.discriminator
     parts = ["normalises by the statistics of each batch"] if D.normalisation == "batch" else []
     parts += [f"drops {D.dropout:g} of its units"] if D.kind == "mlp" and D.dropout else []

@@ -1,8 +1,8 @@
 """Encoders and decoders of a VAE (Kingma and Welling 2014), plain and conditional (Sohn, Lee and Yan 2015).
 
-An encoder gives mean and log-variance of z, each (N, latent); a decoder gives one number a pixel, (N, channels, size,
-size), without an output activation: what it means is the likelihood's affair. A conditional one (`classes` > 0) is
-called with labels int64 (N,) too, whose one-hot form joins its input.
+An encoder returns mean and log-variance of z, each (N, latent); a decoder returns one number per pixel, (N, channels,
+size, size), without an output activation: the likelihood defines what the number means. A conditional network
+(`classes` > 0) also takes int64 labels (N,), whose one-hot form is appended to its input.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from genlab.families.nets.parts import (
 
 
 class _Encoder(nn.Module):
-    """A body, and a linear head each for mean and log-variance."""
+    """A body with one linear head for the mean and one for the log-variance."""
 
     body: nn.Sequential
     mean: nn.Linear
@@ -75,7 +75,7 @@ class ConvEncoder(_Encoder):
     """Strided convolutions as in a DCGAN's discriminator.
 
     Raises:
-        ValueError: halving `size` does not arrive at `base`.
+        ValueError: halving `size` does not reach `base`.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class ConvEncoder(_Encoder):
 
 
 class MlpDecoder(nn.Module):
-    """Hidden linear layers of `widths` units, and a linear one to the pixels."""
+    """Hidden linear layers of `widths` units, then a linear layer to the pixels."""
 
     def __init__(
         self,

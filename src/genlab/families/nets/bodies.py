@@ -1,4 +1,4 @@
-"""From an image to features: the body that encoders and classifiers share, so that one can start from the other."""
+"""From an image to features: the body of encoders and classifiers alike, so that one can start from the other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genlab.families.nets.parts import after, dense, discriminator_widths, downs
 def dense_body(
     inputs: int, widths: Sequence[int], activation: str, normalisation: str, order: str, eps: float
 ) -> nn.Sequential:
-    """(N, ...) with `inputs` numbers each -> (N, widths[-1])."""
+    """(N, ...) with `inputs` numbers per image -> (N, widths[-1]): linear layers."""
     return nn.Sequential(nn.Flatten(), *dense([inputs, *widths], normalisation, activation, order, eps))
 
 
@@ -22,7 +22,7 @@ def conv_body(
     """(N, channels, size, size) -> (N, features): strided convolutions down to side `base`, flattened.
 
     Raises:
-        ValueError: halving `size` does not arrive at `base`.
+        ValueError: halving `size` does not reach `base`.
     """
     widths = discriminator_widths(size, base, ndf)
     return nn.Sequential(
@@ -34,5 +34,5 @@ def conv_body(
 
 
 def conv_features(size: int, ndf: int, base: int) -> int:
-    """How many features `conv_body` gives."""
+    """Number of features that `conv_body` returns."""
     return pixels(discriminator_widths(size, base, ndf)[-1], base)

@@ -43,10 +43,10 @@ class MlpClassifier(_Classifier):
 
 
 class CnnClassifier(_Classifier):
-    """Strided convolutions as in a DCGAN's discriminator, and one linear layer.
+    """Strided convolutions as in a DCGAN's discriminator, then one linear layer.
 
     Raises:
-        ValueError: halving `size` does not arrive at `base`.
+        ValueError: halving `size` does not reach `base`.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class CnnClassifier(_Classifier):
 
 
 class VggClassifier(_Classifier):
-    """Stages of two 3 x 3 convolutions, as in Simonyan and Zisserman (2015), the second of stride 2; then a linear
-    layer of few features, and one to the logits. Any size and number of channels."""
+    """Stages of two 3 x 3 convolutions as in Simonyan and Zisserman (2015), the second with stride 2; then a linear
+    layer of few features and one to the logits. Takes any size and number of channels."""
 
     def __init__(
         self,

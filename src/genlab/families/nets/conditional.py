@@ -1,4 +1,4 @@
-"""Conditional DCGANs: report S2's pair, where image and class enter by a branch each; a projection discriminator."""
+"""Conditional DCGANs: the pair of report S2, in which each input has its own branch, and a projection discriminator."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ from genlab.families.nets.parts import (
 class ConditionalDcganGenerator(nn.Module):
     """z (N, latent), labels int64 (N,) -> images (N, channels, size, size) in [-1, 1].
 
-    z and the one-hot class become a map of side `base`: each by a layer of its own, to half of the channels
-    (`branches`: S2), or joined as one vector (`joint`: Mirza and Osindero 2014). It is doubled block by block down to
-    `ngf` channels, and once more to the image. Only the last layer has a bias.
+    z and the one-hot class become a map of side `base`: each through its own layer, with half of the channels
+    (`branches`: S2), or joined as one vector (`joint`: Mirza and Osindero 2014). Blocks double the map down to `ngf`
+    channels, and the last layer doubles it to the image. The last layer has a bias, the blocks have one only
+    without batch normalisation.
 
     Raises:
         ValueError: `size` is not `base` doubled a whole number of times.
@@ -81,13 +82,13 @@ class ConditionalDcganGenerator(nn.Module):
 class ConditionalDcganDiscriminator(nn.Module):
     """Images (N, channels, size, size), labels int64 (N,) -> logits (N,).
 
-    The image and the one-hot class, spread over all pixels, each pass a strided convolution to ndf/2 channels;
-    joined, they are halved block by block; one convolution over the last map of side `base` gives the logit.
-    First and last layer have a bias; the others only without batch normalisation. Without `labels` there is no class
-    branch, and the image's has all ndf channels: report S2's second form, called with the image alone.
+    The image and the one-hot class, spread over all pixels, each pass through a strided convolution to ndf/2 channels;
+    blocks halve the joined maps, and one convolution over the last map, of side `base`, gives the logit. The first and
+    the last layer have a bias, the others only without batch normalisation. Without `labels` there is no class branch,
+    and the image branch has all ndf channels: report S2's second form, called with the image alone.
 
     Raises:
-        ValueError: halving `size` does not arrive at `base`.
+        ValueError: halving `size` does not reach `base`.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class ConditionalDcganDiscriminator(nn.Module):
         return logits.flatten()
 
     def _of_classes(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        # The planes of a class are the same for every image: convolve one set a class, then choose, as a product so
+        # The planes of a class are the same for every image: convolve one set per class, then select by a product, so
         # that the gradient is summed in a fixed order.
         assert labels is not None, "this discriminator is told the class"
         one_hot = F.one_hot(labels, self.classes).to(x.dtype)
@@ -139,16 +140,16 @@ class ConditionalDcganDiscriminator(nn.Module):
 class ProjectionDcganDiscriminator(nn.Module):
     """Images (N, channels, size, size), labels int64 (N,) -> logits (N,).
 
-    Strided convolutions as in `DcganDiscriminator`; the last one has an output for "any class" and one for each class,
-    and the logit is the sum of the first and the label's: (w + v_y) . f(x) + b_y, the projection of Miyato and Koyama
+    Strided convolutions as in `DcganDiscriminator`; the last one has one output for "any class" and one per class, and
+    the logit is the sum of the former and the label's: (w + v_y) . f(x) + b_y, the projection of Miyato and Koyama
     (2018) with an embedding v_y for every position of the last map.
 
     Args:
         stem, minibatch_stddev: as in `DcganDiscriminator`.
-        class_logits: whether it also has a logit for each class, which `with_classes` returns (Odena et al. 2017).
+        class_logits: whether it also has one logit per class, which `with_classes` returns (Odena et al. 2017).
 
     Raises:
-        ValueError: halving `size` does not arrive at `base`.
+        ValueError: halving `size` does not reach `base`.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class ProjectionDcganDiscriminator(nn.Module):
         return self.with_classes(x, labels)[0]
 
     def with_classes(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits (N,), and those of each image's class, (N, classes): of no columns without `class_logits`."""
+        """Logits (N,) and class logits (N, classes), the latter with no columns if `class_logits` is off."""
         scores: Tensor = self.layers(x).flatten(1)
         of_class, named = scores[:, 1 : 1 + self.classes], scores[:, 1 + self.classes :]
         return scores[:, 0] + of_class.gather(1, labels[:, None]).squeeze(1), named

@@ -29,7 +29,8 @@ class DcganGenerator(nn.Module):
 
     A transposed convolution turns z into a map of side `base`; blocks of kernel 4, stride 2, padding 1 double it and
     halve the channels, down to `ngf`. The head is the last doubling (`transposed`: S0, S2) or a 3x3 convolution that
-    keeps the side (`convolution`: S4). First and last layer have no bias, the blocks one without batch normalisation.
+    keeps the side (`convolution`: S4). The first and the last layer have no bias, the blocks have one only without
+    batch normalisation.
 
     Raises:
         ValueError: `size` is not `base` doubled a whole number of times.
@@ -70,17 +71,16 @@ class DcganGenerator(nn.Module):
 class DcganDiscriminator(nn.Module):
     """Images (N, channels, size, size) -> logits (N,).
 
-    The stem is a stride-2 convolution (S0, S2), a 3x3 convolution that keeps the side (S4) or one of stride 4 that
-    stands for the first two (`patch`); convolutions of kernel 4, stride 2, padding 1 halve the side, rounding down, and
-    double the channels from `ndf`; one convolution over the last map of side `base` gives the logit. No layer has a
-    bias, unless there is no batch normalisation.
+    The stem is a stride-2 convolution (S0, S2), a 3x3 convolution that keeps the side (S4) or a stride-4
+    convolution that replaces the first two (`patch`); convolutions of kernel 4, stride 2, padding 1 halve the side,
+    rounding down, and double the channels from `ndf`; one convolution over the last map, of side `base`, gives the
+    logit. Layers have a bias only without batch normalisation.
 
     Args:
-        minibatch_stddev: images of a group, whose spread is one more channel of the last map; see
-            `minibatch_stddev`.
+        minibatch_stddev: images per group, whose spread is an extra channel of the last map; see `minibatch_stddev`.
 
     Raises:
-        ValueError: halving `size` does not arrive at `base`.
+        ValueError: halving `size` does not reach `base`.
     """
 
     def __init__(

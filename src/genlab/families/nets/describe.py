@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Layer:
-    """One leaf module. `output_shape` is without the batch; `multiply_adds` are for one sample."""
+    """One leaf module. `output_shape` excludes the batch dimension; `multiply_adds` are for one sample."""
 
     path: str
     type: str
@@ -36,8 +36,8 @@ class Description:
 def describe(name: str, network: nn.Module, *inputs: Tensor) -> Description:
     """Run `network` on `inputs` (a batch of any size) and note every leaf module.
 
-    Multiply-adds count the products of convolutions, transposed convolutions and linear layers, every position of the
-    full kernel (also those that fall on the border), not biases, normalisations or activations.
+    Multiply-adds count the products of convolutions, transposed convolutions and linear layers, with the full kernel at
+    every position (also at the border), but not biases, normalisations or activations.
     """
     layers: list[Layer] = []
     hooks = [
@@ -79,14 +79,14 @@ def _note(path: str, layers: list[Layer]) -> Any:
 
 
 def _torch_name(module: nn.Module) -> str:
-    """The class of torch.nn that a layer is, or is a form of."""
+    """Name of the torch.nn class that a layer is or derives from."""
     return next(
         (kind.__name__ for kind in type(module).__mro__ if kind.__module__.startswith("torch.nn.modules")), "Module"
     )
 
 
 def _multiply_adds(module: nn.Module, x: Tensor, y: Tensor) -> int:
-    """Each weight is used once for every output position of a convolution, every input position of a transposed one."""
+    """Each weight is used once per output position of a convolution, or per input position of a transposed one."""
     if isinstance(module, nn.ConvTranspose2d):
         return module.weight.numel() * x.shape[2:].numel()
     if isinstance(module, nn.Conv2d):

@@ -1,4 +1,4 @@
-"""What networks are put together from: activation, normalisation and their order, initial weights, stacks of layers."""
+"""Building blocks of networks: activation, normalisation and their order, initial weights, stacks of layers."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def after(
     flat: bool = False,
     eps: float = 1e-5,
 ) -> list[nn.Module]:
-    """What follows a layer of `width` channels (or units, if `flat`): batch normalisation, where asked for, and
-    activation, in that order or the other."""
+    """Modules that follow a layer of `width` channels (or units, if `flat`): batch normalisation, if asked for, and
+    activation, in that order or the reverse."""
     act = nn.ReLU(inplace=True) if activation == "relu" else nn.LeakyReLU(SLOPES[activation], inplace=True)
     if normalisation != "batch":
         return [act]
@@ -65,8 +65,8 @@ def dense(
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout`. Under autocast its mask is drawn 16 bits a unit, p to the nearest 2^-16: drawing one number a unit
-    takes a third of a step of report S3's GAN."""
+    """`nn.Dropout`. Under autocast the mask is drawn with 16 bits per unit, p to the nearest 2^-16: drawing one number
+    per unit takes a third of a step of report S3's GAN."""
 
     def forward(self, input: Tensor) -> Tensor:
         units = input.numel()
@@ -78,7 +78,7 @@ class Dropout(nn.Dropout):
 
 
 def generator_widths(base: int, size: int, ngf: int, extra: int = 0) -> list[int]:
-    """Channels from the first map to the last, ngf: doubled towards z, one a doubling of the side, and `extra`."""
+    """Channels from the first map to the last (ngf): halved for each doubling of the side and each `extra` layer."""
     blocks = doublings(base, size)
     if blocks is None:
         raise ValueError(f"size {size} is not base {base} doubled a whole number of times")
@@ -86,7 +86,7 @@ def generator_widths(base: int, size: int, ngf: int, extra: int = 0) -> list[int
 
 
 def discriminator_widths(size: int, base: int, ndf: int, extra: int = 0) -> list[int]:
-    """Channels from the first map, ndf, to the last: doubled for each halving of the side and for `extra` layers."""
+    """Channels from the first map (ndf) to the last: doubled for each halving of the side and each `extra` layer."""
     blocks = halvings(size, base)
     if blocks is None:
         raise ValueError(f"halving size {size} does not arrive at base {base}")
@@ -94,10 +94,10 @@ def discriminator_widths(size: int, base: int, ndf: int, extra: int = 0) -> list
 
 
 def stem_of(stem: Stem, channels: int, widths: list[int], bias: bool = True) -> tuple[nn.Module, list[int]]:
-    """A discriminator's first layer, and the channels from its map to the last.
+    """First layer of a discriminator, and the channels from its map to the last.
 
-    `strided` halves the side, `convolution` keeps it. `patch` (kernel 6, stride 4, padding 1) makes a quarter of it,
-    with the channels of the second map: most of a discriminator's arithmetic is between the first two.
+    `strided` halves the side, `convolution` keeps it. `patch` (kernel 6, stride 4, padding 1) quarters it, with the
+    channels of the second map: most of a discriminator's arithmetic lies between the first two maps.
     """
     if stem == "patch":
         return nn.Conv2d(channels, widths[1], 6, stride=4, padding=1, bias=bias), widths[1:]
@@ -107,7 +107,7 @@ def stem_of(stem: Stem, channels: int, widths: list[int], bias: bool = True) -> 
 
 
 def upsampling(widths: list[int], normalisation: str, activation: str, order: str) -> list[nn.Module]:
-    """Transposed convolutions that double the side, from widths[0] channels to widths[-1]; biases without batch
+    """Transposed convolutions that double the side, from widths[0] to widths[-1] channels; biases only without batch
     normalisation."""
     layers: list[nn.Module] = []
     for wide, narrow in pairwise(widths):
@@ -117,7 +117,7 @@ def upsampling(widths: list[int], normalisation: str, activation: str, order: st
 
 
 def downsampling(widths: list[int], normalisation: str, activation: str, order: str) -> list[nn.Module]:
-    """Convolutions that halve the side, from widths[0] channels to widths[-1]; biases without batch normalisation."""
+    """Convolutions that halve the side, widths[0] to widths[-1] channels; biases only without batch normalisation."""
     layers: list[nn.Module] = []
     for narrow, wide in pairwise(widths):
         layers.append(HalvingConv2d(narrow, wide, bias=normalisation != "batch"))
@@ -126,18 +126,18 @@ def downsampling(widths: list[int], normalisation: str, activation: str, order: 
 
 
 def whole_map(width: int, outputs: int, base: int, group: int | None, bias: bool = True) -> nn.Module:
-    """The last layer of a discriminator: a map of side `base` to `outputs` numbers; where there is a group, it also
-    sees how images of a batch differ."""
+    """Last layer of a discriminator, from a map of side `base` to `outputs` numbers; with a `group`, it also sees how
+    the images of a batch differ."""
     if group:
         return StddevWholeMapConv2d(width, outputs, base, group, bias=bias)
     return WholeMapConv2d(width, outputs, base, bias=bias)
 
 
 class StddevWholeMapConv2d(WholeMapConv2d):
-    """A convolution over a whole map that has one more channel: `minibatch_stddev`, the same number at every place
-    (Karras et al. 2018). Collapsed images differ little, so D can tell them by it.
+    """A convolution over a whole map with an extra channel: `minibatch_stddev`, the same number at every position
+    (Karras et al. 2018). Collapsed images differ little, so D can recognise them by it.
 
-    The channel is never made: what comes of it is its number times the sum of its weights.
+    The channel is never materialised: it contributes its number times the sum of its weights.
     """
 
     def __init__(self, inputs: int, outputs: int, side: int, group: int, bias: bool = True) -> None:
@@ -156,10 +156,10 @@ class StddevWholeMapConv2d(WholeMapConv2d):
 
 
 def minibatch_stddev(x: Tensor, group: int) -> Tensor:
-    """How much consecutive images differ, (N, numbers) -> (N,): for each group of them the standard deviation over the
-    group (dividing by its size, 1e-8 added to the variance), averaged over the numbers.
+    """How much consecutive images differ, (N, numbers) -> (N,): the standard deviation over each group of images
+    (dividing by its size, 1e-8 added to the variance), averaged over the numbers.
 
-    Images beyond the last whole group are a group of their own. Computed in float32 or more.
+    Images beyond the last whole group form a group of their own. Computed in float32 or higher precision.
     """
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     whole = len(x) - len(x) % group
@@ -202,10 +202,10 @@ def with_classes(x: Tensor, labels: Tensor | None, classes: int) -> Tensor:
 
 
 def finish(network: nn.Module, init: Init, normalisation: Normalisation) -> None:
-    """Give a network, just constructed, its initial weights, and then spectral normalisation where asked for.
+    """Give a newly constructed network its initial weights, then spectral normalisation if asked for.
 
     `normal-0.02`: convolutions and linear layers N(0, 0.02^2), batch normalisation's weight N(1, 0.02^2), biases 0
-    (Radford et al. 2016). `torch-default`: as PyTorch's constructors have drawn them. All from the global generator.
+    (Radford et al. 2016). `torch-default`: as drawn by PyTorch's constructors. All draws use the global generator.
     """
     if init == "normal-0.02":
         with torch.no_grad():
@@ -221,5 +221,5 @@ def finish(network: nn.Module, init: Init, normalisation: Normalisation) -> None
 
 
 def pixels(channels: int, size: int) -> int:
-    """Numbers in an image."""
+    """Number of values in an image."""
     return math.prod((channels, size, size))

@@ -21,9 +21,9 @@ from genlab.families.nets.parts import (
 
 
 class Block(nn.Module):
-    """x -> resample(convolutions(x)) + resample(1x1 convolution(x)), `scale` 2 doubling the side and 0.5 halving it.
+    """x -> resample(convolutions(x)) + resample(1x1 convolution(x)); `scale` 2 doubles the side, 0.5 halves it.
 
-    The residual path is (normalise, activate, 3x3 convolution) twice. Pixels are repeated to grow, averaged to shrink.
+    The residual path is (normalise, activate, 3x3 convolution) twice. Growing repeats pixels, shrinking averages them.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Block(nn.Module):
 class ResidualGenerator(nn.Module):
     """z (N, latent) -> images (N, channels, size, size) in [-1, 1].
 
-    z becomes a map of side `base`, blocks double it and halve the channels, down to `ngf` in the last block.
+    z becomes a map of side `base`; blocks double it and halve the channels, down to `ngf` in the last block.
 
     Raises:
         ValueError: `size` is not `base` doubled a whole number of times.
@@ -91,10 +91,10 @@ class ResidualDiscriminator(nn.Module):
     """Images (N, channels, size, size) -> logits (N,).
 
     A 3x3 convolution to `ndf` channels, blocks that halve the side and double the channels down to a map of side
-    `base`, and a linear layer over all of that map.
+    `base`, and a linear layer over the whole of that map.
 
     Raises:
-        ValueError: halving `size` does not arrive at `base`.
+        ValueError: halving `size` does not reach `base`.
     """
 
     def __init__(

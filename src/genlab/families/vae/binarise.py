@@ -1,6 +1,6 @@
-"""Gray pixels as black or white ones, each white with its gray as probability (Salakhutdinov and Murray 2008).
+"""Binarise gray pixels: each is white with its gray as probability, else black (Salakhutdinov and Murray 2008).
 
-Published likelihoods of MNIST are of such images, binarised once (`fixed`) or anew whenever they are shown (`drawn`).
+Published likelihoods of MNIST are for such images, binarised once (`fixed`) or anew whenever they are shown (`drawn`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ _GOLDEN, _MIX_1, _MIX_2 = (np.uint64(k) for k in (0x9E3779B97F4A7C15, 0xBF58476D
 
 
 def drawn(images: Tensor, uniform: Tensor) -> Tensor:
-    """uint8 images of 0 and 255: white where `uniform`, in [0, 1) and of the images' shape, is below gray / 255."""
+    """uint8 images of 0 and 255: white where `uniform`, in [0, 1) with the images' shape, is below gray / 255."""
     return (uniform * 255 < images).to(torch.uint8) * 255
 
 
 def fixed(images: Tensor) -> Tensor:
     """uint8 images (N, C, H, W) binarised once and for all: the same image always becomes the same one.
 
-    The draws are a hash of the image and of the pixel's place, so they depend neither on a run's seed nor on the order,
-    the number or the split of the images.
+    The draws are a hash of the image and the pixel's position, so they depend neither on a run's seed nor on the order,
+    number or split of the images.
     """
     pixels = images.flatten(1).numpy().astype(np.uint64)
     places = np.arange(1, pixels.shape[1] + 1, dtype=np.uint64) * _GOLDEN + np.uint64(_SEED)

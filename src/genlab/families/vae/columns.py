@@ -1,4 +1,4 @@
-"""What a VAE's metric rows hold."""
+"""Columns of a VAE's metric rows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -52,7 +52,7 @@ COLUMNS = (
 
 
 def outcome(recipe: VaeRecipe, row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How many latent units carry information."""
+    """Number of latent units that carry information."""
     units = row.get("test_active_units", row.get("active_units"))
     if units is None:
         return []

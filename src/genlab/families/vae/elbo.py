@@ -1,7 +1,7 @@
 """The evidence lower bound of a VAE, term by term (Kingma and Welling 2014).
 
 Shapes: images and decoder outputs (N, C, H, W); means, log-variances and z (N, latent). Sums are in nats per image.
-`negative_...` is minimised. z has the prior N(0, I), the encoder gives N(mean, exp(log_variance)).
+Negative log-likelihoods are minimised. z has the prior N(0, I); the encoder gives N(mean, exp(log_variance)).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NEGATIVE_LOG_LIKELIHOODS = {"gaussian": half_squared_error, "bernoulli": bernoul
 
 
 def gaussian_constant(pixels: int) -> float:
-    """What `half_squared_error` leaves out of -log N(x; output, I) over so many pixels: pixels / 2 * ln(2 pi)."""
+    """What `half_squared_error` leaves out of -log N(x; output, I) over this many pixels: pixels / 2 * ln(2 pi)."""
     return pixels / 2 * math.log(2 * math.pi)
 
 
@@ -45,16 +45,16 @@ def reparameterise(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
 
 
 def active_units(posterior_mean: Tensor) -> int:
-    """How many dimensions of E[z|x], (N, latent), vary over the images by more than `ACTIVE`; 0: z is ignored, or
-    there is a single image."""
+    """Number of dimensions of E[z|x], (N, latent), whose variance over the images exceeds `ACTIVE`; 0 if z is ignored
+    or there is a single image."""
     if len(posterior_mean) < 2:
         return 0
     return int((posterior_mean.var(0) > ACTIVE).sum())
 
 
 def reduction(likelihood: str, reconstruction: str, pixels: int) -> float:
-    """By what the negative log-likelihood of an image is multiplied: 1 for `sum`; for `mean` 2/P where it is half a
-    squared error (so that it becomes the mean squared error), 1/P where it is a cross-entropy."""
+    """Factor on the negative log-likelihood of an image with P pixels: 1 for `sum`; for `mean` 2/P if it is half a
+    squared error (which becomes the mean squared error), 1/P if it is a cross-entropy."""
     if reconstruction == "sum":
         return 1.0
     return (2 if likelihood == "gaussian" else 1) / pixels
@@ -63,8 +63,8 @@ def reduction(likelihood: str, reconstruction: str, pixels: int) -> float:
 def effective_beta(likelihood: str, reconstruction: str, kl: str, weight: float, pixels: int, latent: int) -> float:
     """c in `negative log-likelihood + c * KL`, both summed, to which a loss with these reductions is proportional.
 
-    It is the weight over the reconstruction's `reduction`; a KL averaged over the latent dimensions divides it by their
-    number.
+    It is the weight divided by the reconstruction's `reduction`, and also by the number of latent dimensions if the KL
+    is averaged over them.
     """
     return weight / reduction(likelihood, reconstruction, pixels) / (latent if kl == "mean" else 1)
 
@@ -75,8 +75,8 @@ def log_normal(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def log_ratio(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """log N(z; 0, I) - log N(z; mean, exp(log_variance)), (K, N, latent) -> (K, N): how much likelier the prior draws
-    z than the encoder does."""
+    """log N(z; 0, I) - log N(z; mean, exp(log_variance)), (K, N, latent) -> (K, N): how much likelier z is
+    under the prior than under the encoder."""
     zero = torch.zeros((), dtype=z.dtype, device=z.device)
     return log_normal(z, zero, zero) - log_normal(z, mean, log_variance)
 
@@ -84,6 +84,6 @@ def log_ratio(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
 def importance_weighted(log_weights: Tensor) -> Tensor:
     """log 1/K sum_k w_k over the first dimension, (K, N) -> (N,), w = p(x|z) p(z) / q(z|x) with z drawn from q.
 
-    Its expectation is a lower bound of log p(x) that grows with K towards it; K = 1 is the ELBO (Burda et al. 2016).
+    Its expectation is a lower bound on log p(x) that grows towards it with K; K = 1 is the ELBO (Burda et al. 2016).
     """
     return torch.logsumexp(log_weights, 0) - math.log(len(log_weights))

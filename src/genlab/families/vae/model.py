@@ -1,8 +1,8 @@
 """How a VAE learns: encoder, decoder, its state, and `step`, the evidence lower bound on one screen.
 
-Maximised is E_q[log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x)] over z_1 .. z_K ~ q(z|x): with K = 1 the evidence lower bound
-(Kingma and Welling 2014), whose KL term is computed in closed form and may be weighed; with more, a tighter one (Burda,
-Grosse and Salakhutdinov 2016).
+Training maximises E_q[log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x)] over z_1 .. z_K ~ q(z|x): with K = 1 the evidence
+lower bound (Kingma and Welling 2014), whose KL term is computed in closed form and may be weighted; with larger K a
+tighter bound (Burda, Grosse and Salakhutdinov 2016).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def build_networks(recipe: VaeRecipe, classes: int, keyed: Keyed) -> dict[str, n
 
 
 def example_inputs(recipe: VaeRecipe, classes: int) -> dict[str, tuple[tuple[Tensor, ...], tuple[int, ...]]]:
-    """For each network: two of its inputs, and the shape of what it makes of them (of the first, if there are two)."""
+    """For each network: its inputs for a batch of two, and the shape of its output (of the first, if there are two)."""
     image = (2, recipe.data.channels, recipe.data.size, recipe.data.size)
     y = (torch.zeros(2, dtype=torch.int64),) if recipe.conditional else ()
     return {
@@ -52,7 +52,7 @@ def example_inputs(recipe: VaeRecipe, classes: int) -> dict[str, tuple[tuple[Ten
 
 
 def to_images(recipe: VaeRecipe, output: Tensor) -> Tensor:
-    """What a decoder makes as images in [0, 1]: the mean of each pixel."""
+    """Images in [0, 1] from a decoder's output: the mean of each pixel."""
     if recipe.objective.likelihood == "bernoulli":
         return output.sigmoid().contiguous()
     return ((output + 1) / 2).clamp(0, 1).contiguous()
@@ -62,8 +62,8 @@ class Vae:
     """An encoder q(z|x) and a decoder p(x|z) in training.
 
     Args:
-        recipe: all settings; its networks are only read by `build_networks`.
-        networks: `encoder`, images in [-1, 1] -> (mean, log-variance) of z; `decoder`, z -> one number a pixel.
+        recipe: all settings; its network sections are read only by `build_networks`.
+        networks: `encoder`, images in [-1, 1] -> (mean, log-variance) of z; `decoder`, z -> one number per pixel.
         engine: device and precision.
         keyed: the run's random streams.
         total_steps: length of the schedule.
@@ -78,7 +78,7 @@ class Vae:
         self.descent = Descent("VAE", "optimiser", [self.encoder, self.decoder], recipe.optimiser, engine, total_steps)
 
     def step(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:
-        """One update of encoder and decoder up the evidence lower bound: minimise E_q[-log p(x|z)] + beta KL(q || p).
+        """Update encoder and decoder on the evidence lower bound: minimise E_q[-log p(x|z)] + beta KL(q || p).
 
         Args:
             images: uint8, (N, C, H, W).
@@ -86,8 +86,8 @@ class Vae:
             step: number of this step, from 1; keys its random draws.
 
         Returns:
-            The loss, its reconstruction and KL as reduced by the recipe, the KL's weight and the effective beta, both
-            terms summed in nats per image, and the active units of this batch.
+            The loss, its reconstruction and KL as the recipe reduces them, the KL's weight and the effective beta, both
+            terms summed in nats per image, the active units of this batch, the gradient norm and the learning rate.
 
         Raises:
             NonFiniteError: loss or gradient is NaN or infinite; nothing was updated.
@@ -96,7 +96,7 @@ class Vae:
         y = _told(self.recipe, labels, x.device)
         K = self.recipe.objective.importance_samples
 
-        # Encode, draw K times z ~ q(z|x) = N(mean, exp(log_variance)), decode.
+        # Encode, draw z ~ q(z|x) = N(mean, exp(log_variance)) K times, decode.
         with self.engine.autocast():
             mean, log_variance = _encode(self.encoder, x, y)
             noise = self.keyed.normal("noise", step, K, *mean.shape).to(mean.device)
@@ -104,7 +104,8 @@ class Vae:
             output = _decode(self.decoder, z.flatten(0, 1), y if y is None or K == 1 else y.repeat(K))
         errors = _errors(self.recipe, x if K == 1 else x.repeat(K, 1, 1, 1), output).view(K, len(x))
 
-        # Minimise the reconstruction's error plus the weighted KL divergence from the prior, or the bound of K samples.
+        # Minimise the reconstruction error plus the weighted KL divergence from the prior, or the negative bound of K
+        # samples.
         by_unit = elbo.kl_to_prior(mean, log_variance).mean(0)
         terms = _reduced(self.recipe, errors.mean(), by_unit, x[0].numel())
         weight = self._kl_weight(step)
@@ -129,7 +130,7 @@ class Vae:
         )
 
     def _shown(self, images: Tensor, step: int) -> Tensor:
-        """Training images with black or white pixels, where the recipe asks for it: fixed ones, or this step's."""
+        """Training images, binarised if the recipe asks for it: once and for all, or anew in this step."""
         if self.recipe.objective.binarise == "dynamic":
             return binarise.drawn(images, self.keyed.uniform("binarise", step, *images.shape))
         return _held_out(self.recipe, images)
@@ -145,8 +146,8 @@ class Vae:
         )
 
     def epoch_ended(self, images: Tensor | None, labels: Tensor | None, step: int) -> dict[str, float]:
-        """The bound on held-out images, one z each: both terms and the loss as the recipe reduces and weighs them in
-        this step, both summed in nats per image, and the active units."""
+        """Bound on held-out images with one z each: both terms and the loss as the recipe reduces and weights them at
+        this step, both terms summed in nats per image, and the active units."""
         if images is None:
             return {}
         networks = {"encoder": self.encoder, "decoder": self.decoder}
@@ -165,20 +166,20 @@ class Vae:
 
     @property
     def sampler(self) -> nn.Module:
-        """The network that samples."""
+        """Network that makes samples."""
         return self.decoder
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """Everything that has weights, by name."""
+        """All modules with weights, by name."""
         return {"encoder": self.encoder, "decoder": self.decoder}
 
     def training_state(self) -> dict[str, Any]:
-        """What is needed beside the weights to go on exactly."""
+        """State needed, besides the weights, to resume exactly."""
         return {"optimiser": self.descent.state()}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Go back to a state that `training_state` returned."""
+        """Restore a state that `training_state` returned."""
         self.descent.load(state["optimiser"])
 
 
@@ -192,12 +193,12 @@ def bound(
     images: Tensor,
     labels: Tensor | None,
 ) -> dict[str, float]:
-    """Both terms of the bound, one z per image, summed in nats per image, mean over uint8 images (N, C, H, W), and the
-    active units; with running batch statistics. A Gaussian's constant is not counted.
+    """Both terms of the bound with one z per image, summed in nats per image and averaged over uint8 images (N, C, H,
+    W), and the active units; with running batch statistics. A Gaussian's constant is not counted.
 
     Args:
         networks: `encoder` and `decoder`; left in evaluation mode.
-        purpose: of the draws of z.
+        purpose: purpose that keys the draws of z.
     """
     error, by_unit, active = _bound(recipe, networks, engine, keyed, purpose, images, labels)
     return {"reconstruction_sum": error.item(), "kl_sum": by_unit.sum().item(), "active_units": active}
@@ -213,8 +214,8 @@ def _bound(
     images: Tensor,
     labels: Tensor | None,
 ) -> tuple[Tensor, Tensor, int]:
-    """Means over the images: -log p(x|z), and the KL divergence of each latent dimension, (latent,), in nats; then the
-    active units."""
+    """Means over the images of -log p(x|z) and of the KL divergence of each latent dimension, (latent,), in nats; then
+    the active units."""
     encoder, decoder = (engine.place(networks[name]).eval() for name in ("encoder", "decoder"))
     errors, divergences, means = torch.zeros(()), torch.zeros(recipe.latent), []
     for k in range(0, len(images), 500):
@@ -242,13 +243,13 @@ def encode(recipe: VaeRecipe, encoder: nn.Module, engine: Engine, images: Tensor
 
 
 def facts(recipe: VaeRecipe) -> dict[str, Any]:
-    """What must be said beside numbers of the bound: the size of z, and of which density they are."""
+    """Facts that must accompany numbers of the bound: the size of z, and the likelihood that they refer to."""
     binarised = "" if recipe.objective.binarise == "none" else ", pixels binarised once"
     return {"latent": recipe.latent, "likelihood": f"{recipe.objective.likelihood}{binarised}"}
 
 
 def constant(recipe: VaeRecipe, numbers: int) -> float:
-    """What a Gaussian p(x|z) adds to the reconstruction of so many numbers, for it to be a density; nats per image."""
+    """Constant added to the reconstruction of this many values if p(x|z) is a Gaussian density; nats per image."""
     return elbo.gaussian_constant(numbers) if recipe.objective.likelihood == "gaussian" else 0.0
 
 
@@ -264,12 +265,12 @@ def log_likelihood(
 ) -> Tensor:
     """log p(x) of each image in nats, estimated from below with K = `samples` weighted z (Burda et al. 2016).
 
-    A Gaussian p(x|z) counts with its constant, as a density of pixels in [-1, 1]; a Bernoulli one is of pixels
-    binarised once, where the recipe binarises, and else takes gray as the probability of white.
+    A Gaussian p(x|z) includes its constant, as a density of pixels in [-1, 1]; a Bernoulli one is for pixels binarised
+    once if the recipe binarises, and otherwise takes gray as the probability of white.
 
     Args:
         networks: `encoder` and `decoder`, evaluated with running batch statistics.
-        images: uint8, (N, C, H, W); each counts 1 in the stage that is going on.
+        images: uint8, (N, C, H, W); each advances the current stage by 1.
 
     Returns:
         float32, (N,).
@@ -295,7 +296,7 @@ def log_likelihood(
 
 
 def _held_out(recipe: VaeRecipe, images: Tensor) -> Tensor:
-    """uint8 images as the recipe's VAE is to see them outside of a dynamic training: binarised once, or as they are."""
+    """uint8 images as the recipe's VAE sees them outside of dynamic binarisation: binarised once, or as they are."""
     return images if recipe.objective.binarise == "none" else binarise.fixed(images)
 
 
@@ -306,8 +307,8 @@ def _errors(recipe: VaeRecipe, x: Tensor, output: Tensor) -> Tensor:
 
 
 def _reduced(recipe: VaeRecipe, error: Tensor, by_unit: Tensor, pixels: int) -> dict[str, Tensor]:
-    """The bound's terms, summed over pixels and latents, and as the recipe reduces them; `kl_used` is what the loss
-    weighs: with free bits no dimension counts less than those.
+    """The bound's terms, summed over pixels and latents, and as the recipe reduces them; `kl_used` is the KL in the
+    loss: no dimension counts less than the free bits.
 
     Args:
         error: -log p(x|z), mean over images.
@@ -329,7 +330,7 @@ def _reduced(recipe: VaeRecipe, error: Tensor, by_unit: Tensor, pixels: int) -> 
 
 
 def _told(recipe: VaeRecipe, labels: Tensor | None, device: torch.device) -> Tensor | None:
-    """The labels, for a conditional VAE alone."""
+    """The labels for a conditional VAE, or None for an unconditional one."""
     return labels.to(device) if recipe.conditional and labels is not None else None
 
 

@@ -1,4 +1,4 @@
-"""What there is to draw of a VAE's training."""
+"""Plots of a VAE's training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from genlab.recipe import VaeRecipe
 
 
 def plots(recipe: VaeRecipe, custom_objective: bool) -> list[Plot]:
-    """The curves of a run."""
+    """Plots of a run."""
     latent = recipe.latent
     return [
         *_losses(recipe),
@@ -52,7 +52,7 @@ def plots(recipe: VaeRecipe, custom_objective: bool) -> list[Plot]:
 
 
 def _losses(recipe: VaeRecipe) -> list[Plot]:
-    """What is minimised, in training and on the test split."""
+    """Plots of what is minimised, in training and on the test split."""
     return [
         Plot(
             "loss",

@@ -15,11 +15,11 @@ def start_encoder(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str
     """Give an encoder's body the weights of a classifier's body (report S4's warm start).
 
     Args:
-        tensors: the classifier's, by name.
-        source: what messages call it.
+        tensors: the classifier's tensors, by name.
+        source: the classifier's name in messages.
 
     Raises:
-        UsageError: other layers or shapes.
+        UsageError: the layers or shapes differ.
     """
     check_bodies(encoder, tensors, source)
     theirs = {key: value for key, value in tensors.items() if key.startswith("body.")}
@@ -27,10 +27,10 @@ def start_encoder(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str
 
 
 def check_bodies(encoder: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """See whether an encoder's body has the layers and shapes of a classifier's.
+    """Check that an encoder's body has the layers and shapes of a classifier's.
 
     Raises:
-        UsageError: it has not; shows both sides in a table.
+        UsageError: it does not; the message shows both sides in a table.
     """
     mine = {key: value for key, value in encoder.state_dict().items() if key.startswith("body.")}
     theirs = {key: value for key, value in tensors.items() if key.startswith("body.")}
