@@ -1,5 +1,5 @@
-"""Benchmarks: genlab beside the reports' own way of training, in speed and in time to quality.
+"""Benchmarks: genlab compared with the reports' own way of training, in speed and in time to quality.
 
-`loops` has both as things that make one step after another, `timing` says how steps are timed side by side and what the
-machine could do at most, `quality` how long a training takes to a Frechet distance; `records` what was reached before.
+`loops` has both as objects that make one step at a time, `timing` times steps side by side and finds the machine's
+peak, `quality` measures how long training takes to reach a Frechet distance; `records` holds earlier results.
 """

@@ -1,8 +1,9 @@
-"""Two ways to train one recipe, a step at a time: as the reports' scripts do it, and as genlab does.
+"""Two ways to train a recipe step by step: as the reports' scripts do it, and as genlab does.
 
-The report's way: each image becomes a tensor when it is fetched (PIL, resize, to [0, 1], to [-1, 1]), a DataLoader puts
-them together, all is float32 in PyTorch's default layout, Adam is as it comes, D computes gradients that nobody uses in
-the generator's step, losses are read each time. Networks, initial weights, batch and data are the same in both.
+The report's way: each image becomes a tensor when it is fetched (PIL, resize, to [0, 1], to [-1, 1]), a DataLoader
+batches them, everything is float32 in PyTorch's default layout, Adam is PyTorch's plain version, D computes unused
+gradients in the generator's step, and losses are read at each step. Networks, initial weights, batch size and data are
+the same in both.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from genlab.training.fit import batches
 
 
 class Loop(Protocol):
-    """A training that stands still until it is asked for its next step."""
+    """A training that waits until it is asked for its next step."""
 
     recipe: Recipe
 
@@ -48,9 +49,9 @@ class GenlabLoop:
     """What `genlab train` does in each step, without its files.
 
     Args:
-        overrides: of the recipe, by dotted path.
+        overrides: overrides of the recipe, by dotted path.
         seed: random seed.
-        objective, custom: parts of the caller's own, as `genlab.train` takes them.
+        objective, custom: the caller's own parts, as `genlab.train` takes them.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ _PLAIN = {"device": "cpu", "precision": "float32", "memory_format": "contiguous"
 
 
 def plain(network: nn.Module) -> nn.Module:
-    """The network with PyTorch's own layers in the place of genlab's matrix products; weights are kept."""
+    """The network with PyTorch's own layers in place of genlab's matrix products; weights are kept."""
     network = copy.deepcopy(network)
     for module in network.modules():
         for name, child in module.named_children():

@@ -1,8 +1,8 @@
-"""Time to quality: how good the images of a training are after how many seconds.
+"""Time to quality: how good the images of a model are after how many seconds of training.
 
-Only steps are timed, from the first batch on: waiting for a batch, transforming it, and the update. Scoring (10,000
-images against the 10,000 test images, the Frechet distance over that of real images) stops the clock; nothing is
-trained or compiled before it runs.
+Only steps are timed, from the first batch on: waiting for a batch, transforming it, and the update. The clock stops for
+scoring (10,000 images against the 10,000 test images, the Frechet distance over that of real images); nothing is
+trained or compiled before it starts.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from genlab.recipe import Data
 def curve(
     recipe: str, way: str, seed: int, marks: Sequence[int], overrides: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
-    """Train in a process of its own, and score after each of these steps, of which the last is the end.
+    """Train in a separate process, and score after each step in `marks`, of which the last is the end.
 
     Args:
-        way: `report`, a precision of genlab's, or `auto`.
+        way: `report`, one of genlab's precisions, or `auto`.
 
     Returns:
         For each mark its `step`, the `seconds` of training until then, `floors`, and `requested`, the share of images
-        of the class that was asked for (None of an unconditional model).
+        of the requested class (None for an unconditional model).
     """
     question = {"recipe": recipe, "way": way, "seed": seed, "marks": list(marks), "overrides": dict(overrides or {})}
     done = subprocess.run(
@@ -56,7 +56,7 @@ def curve(
 
 
 def serve() -> None:
-    """The process of a `curve`."""
+    """Main function of the process of a `curve`."""
     asked = json.loads(sys.stdin.read())
     loop, placed = loop_of(asked["recipe"], asked["way"], asked["overrides"], asked["seed"])
     found, seconds = [], 0.0
@@ -71,7 +71,7 @@ def serve() -> None:
 
 
 def score(loop: Loop, seed: int) -> dict[str, Any]:
-    """How good its images are now: `floors` and `requested`, see `curve`."""
+    """Quality of the loop's present images: `floors` and `requested`, see `curve`."""
     against, floor = reference(loop.recipe.data)
     labels = requests(loop.recipe, against, FULL)
     z = Keyed(seed).normal("evaluation", 0, FULL, loop.recipe.latent)
@@ -85,7 +85,7 @@ def score(loop: Loop, seed: int) -> dict[str, Any]:
 
 @cache
 def reference(data: Data) -> tuple[Reference, float]:
-    """What is measured against, and the Frechet distance of as many real images."""
+    """What is measured against, and the Frechet distance of `FULL` real images."""
     judge = load_judge(data.name)
     if judge is None:
         raise GenlabError(f"dataset {data.name} has no judge")

@@ -1,4 +1,4 @@
-"""What was reached before: the figures that `genlab bench` sets a machine beside. The benchmarks write them."""
+"""Earlier results, which `genlab bench` shows beside those of a machine. The benchmarks write them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ FILE = Path(__file__).parent / "records.json"
 
 
 def load() -> dict[str, Any]:
-    """`machine`, `throughput` (system -> ratio of its better precision) and `speedrun` (the records, a row each)."""
+    """`machine`, `throughput` (system -> ratio of its better precision) and `speedrun` (the records, one row each)."""
     found: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
     return found
 
 
 def keep(**parts: Any) -> None:
-    """Put parts in the place of what was there."""
+    """Write parts of the records in place of what was there."""
     known = load() if FILE.exists() else {}
     FILE.write_text(json.dumps({**known, **parts}, indent=1) + "\n", "utf-8")
 
 
 def here() -> dict[str, Any]:
-    """What every figure stands beside: `date`, `versions`, and the `machine` with the precision and the threads that it
+    """What every result is shown with: `date`, `versions`, and the `machine` with the precision and the threads that it
     chooses for convolutions."""
     recipe = files.load("quick-mnist")
     chosen = recipe.engine.model_copy(update=calibrate.measured("cpu").choice(convolutional=True))
@@ -40,6 +40,6 @@ def here() -> dict[str, Any]:
 
 
 def machine_class(machine: Mapping[str, Any]) -> str:
-    """The class of a machine, as speed knows it: "AVX512, bfloat16", or "AVX2, float32, limited" where a machine
-    computes with fewer instructions than it has."""
+    """Class of a machine in terms of speed: "AVX512, bfloat16", or "AVX2, float32, limited" if a machine computes with
+    fewer instructions than it has."""
     return f"{machine['capability']}, {machine['precision']}" + (", limited" if machine["limits"] else "")

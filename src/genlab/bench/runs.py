@@ -1,4 +1,4 @@
-"""The runs of a long benchmark, which may be stopped and started anew at any time."""
+"""The runs of a long benchmark, which may be stopped and restarted at any time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from genlab.recipe import files
 
 
 def taken(name: str, recipe: str, root: Path, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Run:
-    """The finished run of a name: as it is where it is there, gone on with where it was stopped, else trained.
+    """The finished run of a name: as it is if it is there, resumed if it was stopped, else trained.
 
     Args:
         root: the folder of the runs.
         changes: overrides of the recipe.
 
     Raises:
-        UsageError: the run that is there has other settings, or another seed.
+        UsageError: the existing run has other settings, or another seed.
         RecipeError: there is no such recipe, or it has no such settings.
     """
     try:

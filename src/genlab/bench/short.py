@@ -1,4 +1,4 @@
-"""The benchmarks in a minute or two, on any machine, beside what was recorded."""
+"""Benchmarks that take a minute or two on any machine, beside the recorded results."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from genlab.engine.stages import stage
 SYSTEMS = ("s2-dcgan", "s3-mlp", "s4-vae", "s4-classifier")
 ROUNDS, BLOCK_SECONDS = 6, 0.3
 SYSTEM_SECONDS = 8.0
-"""For the rounds of a system: a slow machine makes three instead of six."""
+"""Limit for the rounds of a system: a slow machine makes three instead of six."""
 TRACK = {"track": "mnist conditional", "target": "s2"}
 LIMIT_SECONDS = 105.0
-"""The race is left out where it would end later than this."""
+"""The race is skipped if it would end later than this."""
 SCORING_STEPS = 160
-"""Its images are drawn and judged in about as long as so many steps take."""
+"""Steps that take about as long as drawing and judging the images of the race."""
 
 
 def short() -> dict[str, Any]:
-    """Speed of some systems beside the report's way, and the seconds to report S2's quality, seed 0.
+    """Speed of some systems beside the report's way, and the seconds to reach report S2's quality, seed 0.
 
     Returns:
-        `plan`, `left_out` (precision -> why), `peak_gflops`, `systems` (a row each, with the recorded ratio),
-        `speedrun` (one row, with the record; where the race would take too long here it is not run: `floors` is None,
-        and `seconds` are expected from `milliseconds`, which a step takes).
+        `plan`, `left_out` (precision -> why), `peak_gflops`, `systems` (one row each, with the recorded ratio),
+        `speedrun` (one row, with the record; if the race would take too long here, it is not run: `floors` is None, and
+        `seconds` are estimated from `milliseconds`, the time per step).
     """
     start, known = time.monotonic(), records.load()
     with stage("what this machine is good at"):

@@ -1,7 +1,7 @@
-"""Steps timed side by side: each way of training in a process of its own, which waits while another one is timed.
+"""Steps timed side by side: each way of training in a separate process, which waits while another one is timed.
 
-A way is `report` or a precision of genlab's; one that the plan has left out is not timed. The report's process loads
-torch before genlab, so that its threads wait as they do in a script that knows nothing of genlab.
+A way is `report` or one of genlab's precisions; one that the plan has left out is not timed. The report's process loads
+torch before genlab, so that its threads wait as they do in a script that does not use genlab.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ _WARM_UP = 3
 
 
 def ways() -> list[str]:
-    """The report's way, and each precision that a recipe's `auto` may become on this machine's CPU."""
+    """The report's way, and each precision that a recipe's `auto` may resolve to on this machine's CPU."""
     return [REPORT, *calibrate.measured("cpu").precisions()]
 
 
 def child_of(way: str, module: str) -> list[str]:
-    """The command of a process that trains this way: it runs `serve` of a module of genlab.bench."""
+    """Command of a process that trains this way: it runs `serve` of a module of genlab.bench."""
     first = "import torch; " if way == REPORT else ""
     return [sys.executable, "-c", f"{first}from genlab.bench import {module}; {module}.serve()"]
 
 
 class Stepper(AbstractContextManager["Stepper"]):
-    """A training in a process of its own, which makes steps when it is told to.
+    """A training in a separate process, which makes steps on request.
 
     Args:
-        recipe: a built-in recipe's name.
-        way: of `ways`, or `auto`.
-        overrides: of the recipe, by dotted path.
+        recipe: name of a built-in recipe.
+        way: one of `ways`, or `auto`.
+        overrides: overrides of the recipe, by dotted path.
     """
 
     def __init__(self, recipe: str, way: str, overrides: Mapping[str, Any] | None = None) -> None:
@@ -57,18 +57,18 @@ class Stepper(AbstractContextManager["Stepper"]):
         self._ready = False
 
     def seconds(self, steps: int) -> float:
-        """Make so many steps; how long they took."""
+        """Make this many steps and return the seconds that they took."""
         return float(self._ask({"steps": steps})["seconds"])
 
     def facts(self) -> dict[str, float]:
-        """Floating-point operations of a step (a multiply-add is two), and the process's peak memory in MB."""
+        """Floating-point operations per step (a multiply-add is two), and the process's peak memory in MB."""
         return self._ask({})
 
     def ready(self) -> Stepper:
-        """Wait until it is loaded and warm; the first question waits too.
+        """Wait until the process has loaded and warmed up; the first question waits too.
 
         Raises:
-            GenlabError: it cannot be trained.
+            GenlabError: the recipe cannot be trained.
         """
         if not self._ready:
             try:
@@ -86,7 +86,7 @@ class Stepper(AbstractContextManager["Stepper"]):
 
     def _say(self, question: dict[str, Any]) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # What it printed before it ended says why.
+        with suppress(BrokenPipeError):  # What the process printed before it ended says why.
             print(json.dumps(question), file=self._process.stdin, flush=True)
 
     def _hear(self) -> dict[str, Any]:
@@ -103,7 +103,8 @@ class Stepper(AbstractContextManager["Stepper"]):
 
 
 def serve() -> None:
-    """The process of a `Stepper`: the first line says what to train, each further one asks for steps, or for facts."""
+    """Main function of a `Stepper`'s process: the first line says what to train, each later one asks for steps or
+    facts."""
     asked = json.loads(sys.stdin.readline())
     loop, placed = loop_of(asked["recipe"], asked["way"], asked["overrides"])
     with placed:
@@ -125,14 +126,14 @@ def serve() -> None:
 
 
 def _peak_memory_mb() -> float | None:
-    """Of this process so far; None where the system does not tell."""
+    """Peak memory of this process so far; None if the system does not tell."""
     try:
         import resource
     except ImportError:  # Windows
         return None
     if sys.platform == "linux":
         with suppress(OSError), open("/proc/self/status", encoding="utf-8") as file:
-            # The other count has in it what the process that started this one had in use.
+            # The other count includes the memory of the process that started this one.
             return int(next(line.split()[1] for line in file if line.startswith("VmHWM"))) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 2**20)
 
@@ -140,28 +141,28 @@ def _peak_memory_mb() -> float | None:
 def loop_of(
     recipe: str, way: str, overrides: Mapping[str, Any], seed: int = 0
 ) -> tuple[Loop, AbstractContextManager[None]]:
-    """A way of training a recipe, and where its threads are placed meanwhile."""
+    """Loop that trains a recipe in this way, and the context that places its threads meanwhile."""
     if way == REPORT:
         return ReportLoop(recipe, overrides, seed), nullcontext()
     precision = {} if way == "auto" else {"engine.precision": way}
-    # A schedule needs a length; a benchmark of speed never comes to its end.
+    # A schedule needs a length; a benchmark of speed never reaches its end.
     return GenlabLoop(recipe, {**precision, **overrides}, seed), threads.pinned()
 
 
 @dataclass
 class Paired:
-    """Milliseconds a step of several ways, measured in turns.
+    """Milliseconds per step of several ways, measured in turns.
 
     Attributes:
-        milliseconds: of each way, one number a round.
-        facts: of each way, see `Stepper.facts`.
+        milliseconds: way -> one number per round.
+        facts: way -> its facts, see `Stepper.facts`.
     """
 
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
     facts: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def ratio(self, way: str, over: str = REPORT) -> tuple[float, tuple[float, float]]:
-        """How many times faster a way is than another one: median over rounds, and its interval of about 95 %."""
+        """How many times faster a way is than another: median over rounds, and its interval of about 95 %."""
         ratios = [b / a for a, b in zip(self.milliseconds[way], self.milliseconds[over], strict=True)]
         return statistics.median(ratios), median_interval(ratios)
 
@@ -170,16 +171,16 @@ class Paired:
 
 
 def paired(recipe: str, ways: Sequence[str], rounds: int, seconds: float, limit: float | None = None) -> Paired:
-    """Time each way in turns, `rounds` times about so many seconds each; the order turns around from round to round.
+    """Time each way in turns, in `rounds` rounds of about `seconds` per way; the order is reversed from round to round.
 
     Args:
-        limit: seconds after which no further round is begun, once there are three.
+        limit: seconds after which no further round begins, once there are three.
     """
     found = Paired({way: [] for way in ways})
     steppers = {way: Stepper(recipe, way) for way in ways}
     try:
         for stepper in steppers.values():
-            stepper.ready()  # All are loading by now; none is timed while another one does.
+            stepper.ready()  # All are loading by now; none is timed while another loads.
         steps = {way: max(1, round(seconds / (stepper.seconds(2) / 2))) for way, stepper in steppers.items()}
         start = time.monotonic()
         for k in range(rounds):
@@ -195,8 +196,8 @@ def paired(recipe: str, ways: Sequence[str], rounds: int, seconds: float, limit:
 
 
 def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """A distribution-free interval of the median: the narrowest pair of order statistics, k-th lowest and k-th highest,
-    that holds it with probability `level`, by the binomial distribution; lowest and highest where there are too few."""
+    """Distribution-free interval of the median: the narrowest pair of order statistics, k-th lowest and k-th highest,
+    that contains it with probability `level`, by the binomial distribution; lowest and highest if there are too few."""
     n, ordered = len(values), sorted(values)
     best = 1
     for k in range(1, n // 2 + 1):
@@ -206,11 +207,11 @@ def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[float
 
 
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""The 97.5 % quantile of Student's t, by the number of values."""
+"""97.5 % quantile of Student's t, by the number of values."""
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, list[float] | None]:
-    """The mean of two to five values, a training's each, and its 95 % t-interval; no interval of a single one."""
+    """Mean of two to five values, one per training, and its 95 % t-interval; a single value has no interval."""
     mean = statistics.mean(values)
     if len(values) == 1:
         return mean, None
@@ -219,8 +220,8 @@ def mean_interval(values: Sequence[float]) -> tuple[float, list[float] | None]:
 
 
 def peak_gflops() -> dict[str, float]:
-    """10^9 floating-point operations a second of a product of two 2048 x 2048 matrices on all cores, by precision: as a
-    product and as a 1 x 1 convolution, which takes another library's way, the faster of both, best of several. Of the
+    """10^9 floating-point operations per second for a product of two 2048 x 2048 matrices on all cores, by precision:
+    as a product and as a 1 x 1 convolution, which another library computes, the faster of both, best of several. Only
     precisions that the plan has not left out."""
     found = {}
     precisions = calibrate.measured("cpu").precisions()

@@ -1,6 +1,6 @@
-"""How good a model is: images from anywhere against the real ones of a dataset, as numbers with their protocol.
+"""How good a model is: metrics of images from any source against a dataset's real images, with their protocol.
 
-`samples` says what is measured and how it was resized, `image_set` what the metrics see of a set of images, `catalogue`
-which metrics there are, `models` what else a run can be asked; `run` puts them together for a run, `live` during its
-training; `cas` trains a classifier on the images, `judge_trial` tries a judge.
+`sizes` infers how images were resized, `image_set` holds what the metrics see of a set of images, `catalogue` lists the
+metrics, `models` measures what a run has beyond its images; `run` puts them together for a run, `live` during its
+training; `cas` trains a classifier on the images, `judge_trial` tests a judge.
 """

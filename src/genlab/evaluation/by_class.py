@@ -1,4 +1,4 @@
-"""What an evaluation says of each class, and of the modes of a stacked dataset."""
+"""What an evaluation says about each class, and about the modes of a stacked dataset."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from genlab.evaluation import metrics
 from genlab.evaluation.image_set import ImageSet, Reference
 
 MANY = 100
-"""Beyond so many classes no table of classes and no spread within them is made."""
+"""With more classes than this there is no table of classes and no spread within them."""
 
 
 def of_each_class(fake: ImageSet, against: Reference, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One row per class: share found and in the data, the judge's confidence, conditional accuracy, diversity."""
+    """One row per class: share in the images and in the data, judge confidence, conditional accuracy, diversity."""
     kinds = len(names)
     if not kinds or fake.logits.shape[1] != kinds or kinds > MANY:
         return []
@@ -44,9 +44,9 @@ def of_each_class(fake: ImageSet, against: Reference, names: tuple[str, ...]) ->
 
 
 def modes(fake: ImageSet, against: Reference) -> dict[str, Any] | None:
-    """Of a stacked dataset: classes found at all, and KL from their shares to the data's own and to uniform shares.
+    """For a stacked dataset: number of classes found, and KL from their shares to the data's own and to uniform shares.
 
-    By convention over 26,000 samples; `n` says how many there were.
+    By convention over 26,000 samples; `n` is the number used.
     """
     if stacks(against.dataset) is None or fake.judge is None or not fake.judge.tells_classes:
         return None

@@ -18,13 +18,13 @@ from genlab.training.assemble import assemble
 from genlab.training.fit import batches
 
 RECIPE, EPOCHS = "judge-mnist", 5
-"""The network and optimiser are the judge's; the images are not disturbed, and it learns for so many epochs."""
+"""The network and optimiser are the judge's, but images are not augmented, and it learns for this many epochs."""
 LEAST = 128
-"""Images that it needs: its batch."""
+"""Fewest images that it needs: its batch."""
 
 
 def recipe_of(images: Dataset) -> Recipe:
-    """The classifier for images of this size and number of channels.
+    """Classifier recipe for images of this size and number of channels.
 
     Raises:
         RecipeError: its network cannot take such images.
@@ -49,11 +49,11 @@ def accuracy_score(
     """Accuracy on the test split of a CNN trained on `images` with `labels` (Ravuri and Vinyals 2019).
 
     Args:
-        images: uint8, (N, C, H, W), in the dataset's form; `LEAST` or more.
-        labels: what each was meant as, (N,).
+        images: uint8, (N, C, H, W), in the dataset's form; at least `LEAST`.
+        labels: class that each image is meant to show, (N,).
         test: real images with labels.
-        classes: of the training set; the test split may lack some.
-        seed: of initial weights and order.
+        classes: number of classes of the training set; the test split may lack some.
+        seed: seed of the initial weights and of the order.
     """
     assert test.labels is not None
     learned = replace(test, images=images, labels=labels, class_names=tuple(map(str, range(classes))))

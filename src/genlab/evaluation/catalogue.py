@@ -1,4 +1,4 @@
-"""The metrics there are: one record for each, with what it says and what it cannot see."""
+"""The available metrics: one record per metric, with what it says and what it cannot see."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ IN_FEATURES = (
     "FID, KID and IS are computed in the features and classes of the dataset's own judge, not in Inception's, which "
     "were trained on photographs and separate digits or clothes poorly: compare numbers by the same judge only."
 )
-"""What must be known of the metrics that are usually computed with Inception-v3."""
+"""Caveat for the metrics that are usually computed with Inception-v3."""
 Estimates = dict[str, Estimate | None]
 Measure = Callable[[ImageSet, Reference], Estimate | None]
-"""(what is measured, against what) -> a value with its interval; None where it cannot be had (`notes` says why)."""
+"""(measured set, reference) -> a value with its interval; None if it cannot be computed (`notes` says why)."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,18 @@ class Metric:
 
     Attributes:
         name: its key in records.
-        title: what people call it.
-        says, blind: a sentence each: what it says, and what it cannot see.
-        measure: None for the accuracy score, which trains a classifier and is added by itself.
-        seconds: roughly, of 10,000 images on two ordinary cores, for showing how far an evaluation is.
-        floor: the same of real images, where that is not what `measure` gives for them.
-        acronym: what the formula is known as.
+        title: its usual name.
+        says, blind: one sentence each: what it says, and what it cannot see.
+        measure: what computes it; None for the accuracy score, which trains a classifier and is added separately.
+        seconds: rough seconds for 10,000 images on two ordinary cores, to show the progress of an evaluation.
+        floor: what computes it for real images, if that is not `measure`.
+        acronym: acronym by which the formula is known.
         unit: a plain number, a share of 1 that is shown in per cent, or a count.
-        best: its value of perfect images: 0, 1, or infinity, where more is always better.
-        judged: whether it needs features, of a judge or of the random network.
+        best: its value for perfect images: 0, 1, or infinity if more is always better.
+        judged: whether it needs features, from a judge or the random network.
         classes: whether it needs a judge that tells classes apart.
-        live: how the line that ends an epoch shows it, as a format; it is measured during training, too. Empty: it
-            stands in metrics.jsonl without being printed; None: only in full evaluations.
+        live: format in which the line that ends an epoch shows it; it is then measured during training, too. Empty: it
+            is in metrics.jsonl but not printed; None: only in full evaluations.
     """
 
     name: str
@@ -79,7 +79,7 @@ def _kernel_distance(fake: ImageSet, against: Reference) -> Estimate | None:
 
 def _classifier_score(fake: ImageSet, against: Reference) -> Estimate:
     probabilities, kinds = metrics.softmax(fake.logits), fake.logits.shape[1]
-    if kinds > MANY:  # With thousands of columns, leaving blocks out takes seconds; there the score stands alone.
+    if kinds > MANY:  # With thousands of columns, leaving blocks out takes seconds: no interval.
         return Estimate(float(metrics.classifier_score(probabilities)))
     return _sure(fake, metrics.classifier_score, probabilities, low=1.0, high=kinds)
 
@@ -111,7 +111,7 @@ def _conditional_accuracy(fake: ImageSet, against: Reference) -> Estimate | None
 
 
 def _diversity(fake: ImageSet, against: Reference) -> Estimate | None:
-    """Mean over classes of the spread within a class, over the same of real images; classes that both have."""
+    """Mean over classes of the spread within a class, over that of real images; only classes that both sets have."""
     real, kinds = against.real, fake.logits.shape[1]
     if kinds > MANY:
         return None
@@ -128,7 +128,7 @@ def _diversity(fake: ImageSet, against: Reference) -> Estimate | None:
 
 
 def _spread(fake: ImageSet, against: Reference) -> Estimate | None:
-    """Within the classes that were asked for, where any were."""
+    """Spread within the requested classes, if any were requested."""
     real = against.real
     labels = (None, None) if fake.requested is None else (real.requested, fake.requested)
     return metrics.spread_ratio(real.pixels, fake.pixels, *labels) if min(len(fake), len(real)) > 1 else None
@@ -139,8 +139,8 @@ def _confidence(fake: ImageSet, against: Reference) -> Estimate:
 
 
 def _memorised(fake: ImageSet, against: Reference) -> Estimate | None:
-    """Share of samples nearer to a training image than all but a thousandth of real images are that are no copies;
-    None where there is none of those."""
+    """Share of samples nearer to a training image than all but a thousandth of the real images that are not copies;
+    None if there are no such real images."""
     real = against.real_distances[1]
     if not len(real):
         return None
@@ -150,8 +150,8 @@ def _memorised(fake: ImageSet, against: Reference) -> Estimate | None:
 
 
 def _memorised_floor(real: ImageSet, against: Reference) -> Estimate | None:
-    """Training images are all memorised; the floor is that of real images that are not copies of them, but for those
-    that the dataset itself has twice."""
+    """Training images are all memorised, so the floor is the share for real images, which are copies only if the
+    dataset itself has duplicates."""
     distances = against.real_distances
     return Estimate(metrics.memorised_fraction(*distances)) if len(distances[1]) else None
 
@@ -337,24 +337,24 @@ METRICS = {
     )
 }
 NAMES = [name for name, metric in METRICS.items() if metric.measure]
-"""Those that every evaluation holds."""
+"""Metrics that every evaluation holds."""
 SEARCHES = "memorised_fraction"
-"""The one that looks for the nearest training image of each sample, which takes longest."""
+"""Metric that searches for the nearest training image of each sample, which takes longest."""
 
 
 FLOOR_SECONDS = 0.4
-"""What the same of real images takes, over that of samples: no intervals, and half of it is known by then."""
+"""Time for the metrics of real images, over that for samples: no intervals, and half of it is known by then."""
 SECONDS = (1 + FLOOR_SECONDS) * sum(METRICS[name].seconds for name in NAMES)
-"""Roughly, of everything that `measure` computes of 10,000 images."""
+"""Rough seconds for everything that `measure` computes for 10,000 images."""
 
 
 def estimates(fake: ImageSet, against: Reference, memorisation: bool = True) -> Estimates:
-    """All metrics of a set, by name; None where one cannot be had (see `notes`)."""
+    """All metrics of a set, by name; None for those that cannot be computed (see `notes`)."""
     return {name: _measured(METRICS[name].measure, name, fake, against, memorisation) for name in NAMES}
 
 
 def floor_of(real: ImageSet, against: Reference, memorisation: bool = True) -> Estimates:
-    """The same of real images."""
+    """All metrics of real images, by name."""
     return {
         name: _measured(METRICS[name].floor or METRICS[name].measure, name, real, against, memorisation, FLOOR_SECONDS)
         for name in NAMES

@@ -1,9 +1,9 @@
-"""Facts about learning curves: levels, changes of level, spikes, plateaus, onsets, and how two curves go together.
+"""Facts about learning curves: levels, changes of level, spikes, plateaus, onsets, and how two curves are related.
 
-A curve is `steps` (n,), increasing, and `values` (n,), any unit. A row whose value is not finite is missing: it is
-dropped first, and its neighbours become neighbours. Medians, ranks and slopes between pairs of rows are used wherever
-single rows must not decide, since losses have heavy tails. Noise is stated as a robust standard deviation, 1.4826
-times the median distance from the median, which is the standard deviation if the noise is normal (Hampel 1974).
+A curve is `steps` (n,), increasing, and `values` (n,), in any unit. A row whose value is not finite counts as missing:
+it is dropped first, which makes its neighbours adjacent. Medians, ranks and slopes between pairs of rows are used
+wherever single rows must not decide, since losses have heavy tails. Noise is stated as a robust standard deviation,
+1.4826 times the median distance from the median, which is the standard deviation if the noise is normal (Hampel 1974).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Take = Literal["mean", "median", "sd", "min", "max"]
 FEWEST = 5
-"""Rows that a level needs: on each side of a change, and from a plateau's start to the end."""
+"""Rows that a level needs: on each side of a change, and from the start of a plateau to the end."""
 LIMIT, CUT, FITTED = 0.01, 4.0, 3
-"""Of a change of level: the largest p that is reported; the SDs of the noise from the median at which values are cut
-off; how many things are fitted, two means and where they meet."""
+"""For a change of level: the largest p that is reported; the SDs of the noise from the median at which values are
+clipped; the number of fitted quantities, two means and where they meet."""
 DRAWS, CHUNK, CORRELATIONS = 999, 250, 20
-"""Curves of noise alone that it is compared with; how many of them are drawn in one go; the correlation from row to row
-is rounded up to one of so many parts of 1."""
+"""Curves of noise alone for comparison; how many of them are drawn at a time; the correlation from row to row is
+rounded up to a multiple of 1 / this."""
 SHARE, NEAR = 0.2, 3.0
-"""Of a plateau: its least part of the training; the SDs of the noise by which a few rows may differ from its level."""
+"""For a plateau: its least share of the training; the SDs of the noise by which a few rows may be off its level."""
 ROUNDING = 1e-12
-"""Differences up to this are none, relative to the largest value."""
+"""Differences up to this, relative to the largest value, count as none."""
 TAKES: dict[Take, Callable[[Floats], Any]] = {
     "mean": np.mean, "median": np.median, "sd": lambda values: values.std(ddof=1), "min": np.min, "max": np.max,
 }  # fmt: skip
@@ -42,9 +42,9 @@ class Change:
     """A change of level.
 
     Attributes:
-        step: of the first row of the new level.
+        step: step of the first row of the new level.
         before, after: median of the rows before it, and of that row and all later ones.
-        size: (after - before) in SDs of the noise around the two medians; infinite where there is no noise.
+        size: (after - before) in SDs of the noise around the two medians; infinite without noise.
         p: how likely noise around one level has a change as clear as this.
     """
 
@@ -56,9 +56,9 @@ class Change:
 
 
 def at(steps: ArrayLike, values: ArrayLike, step: float) -> float:
-    """The value of the row whose step is nearest; of two that are equally near, of the earlier one.
+    """Value of the row with the nearest step; if two are equally near, of the earlier one.
 
-    ValueError where no row has a value.
+    ValueError if no row has a value.
     """
     x, y = _rows(steps, values)
     if not len(x):
@@ -67,9 +67,9 @@ def at(steps: ArrayLike, values: ArrayLike, step: float) -> float:
 
 
 def window(steps: ArrayLike, values: ArrayLike, first: float, last: float, take: Take = "mean") -> float | None:
-    """Mean, median, SD (of n - 1), minimum or maximum over the rows with first <= step <= last.
+    """Mean, median, SD (with n - 1), minimum or maximum over the rows with first <= step <= last.
 
-    None where there is no such row; an SD needs two.
+    None if there is no such row; an SD needs two.
     """
     x, y = _rows(steps, values)
     inside = y[(x >= first) & (x <= last)]
@@ -79,19 +79,19 @@ def window(steps: ArrayLike, values: ArrayLike, first: float, last: float, take:
 def change_point(steps: ArrayLike, values: ArrayLike) -> Change | None:
     """The one step at which the level changes most, if it changes.
 
-    Of all splits with at least `FEWEST` rows on each side, the one that leaves the smallest sum of squares around the
-    mean of each side; this is the one of the largest
+    Of all splits with at least `FEWEST` rows on each side, it is the one that leaves the smallest sum of squares around
+    the mean of each side, which is the one with the largest
 
         T = |mean after - mean before| sqrt(k (n - k) / n) / SD(all),   k rows before of n,
 
-    (Hawkins 1977). So that a few extreme rows decide nothing, the values are first cut off at `CUT` SDs of the noise
-    from their median. p is the share of `DRAWS` curves of noise alone, drawn with seed 0, whose T is at least as
-    large, the curve itself added. That noise is normal and first-order autoregressive, with the correlation between
-    neighbouring rows that is left around the two levels, plus its bias in so few rows, and never below 0.
+    (Hawkins 1977). So that a few extreme rows decide nothing, the values are first clipped at `CUT` SDs of the noise
+    from their median. p is the share of `DRAWS` curves of noise alone, drawn with seed 0, whose T is at least as large,
+    with the curve itself added. That noise is normal and first-order autoregressive, with the correlation between
+    neighbouring rows that is left around the two levels, plus its bias for so few rows, and never below 0.
 
-    What is assumed: under the null hypothesis the curve has one level, and noise that remembers only the row before.
-    A steady rise or fall, or a slow wander, is no such curve: it has a change too, where two levels fit it best.
-    None if p > `LIMIT`, of fewer than 2 `FEWEST` rows, and of a constant curve.
+    The assumption is that under the null hypothesis the curve has one level, and noise that remembers only the row
+    before. A steady rise or fall, or a slow wander, is no such curve: it has a change too, where two levels fit it
+    best. None if p > `LIMIT`, for fewer than 2 `FEWEST` rows, and for a constant curve.
     """
     x, y = _rows(steps, values)
     if len(y) < 2 * FEWEST or not _varies(y, y):
@@ -116,9 +116,9 @@ def spikes(
     """The steps at which single rows, or a few in a row, stand out from the curve around them.
 
     A row is part of a spike if it lies more than `height` SDs of the noise above the running median of `width` rows
-    (Tukey 1977). That SD is the larger one of that of the distances from the running median and of that of the changes
-    from row to row over sqrt(2): the first one alone is 0 on smooth slopes. Neighbouring rows are one spike, at its
-    farthest row. At either end the curve is continued by its own point reflection, so that a slope is no spike; the
+    (Tukey 1977). That SD is the larger of two: that of the distances from the running median, and that of the changes
+    from row to row over sqrt(2), because the first alone is 0 on smooth slopes. Neighbouring rows are one spike, at the
+    farthest of them. At either end the curve is continued by its own point reflection, so that a slope is no spike; the
     first and the last row therefore never are one. More than half of `width` rows are a level, not a spike.
 
     Args:
@@ -139,16 +139,16 @@ def spikes(
 
 
 def plateau(steps: ArrayLike, values: ArrayLike) -> float | None:
-    """The first step from which the curve stays level up to its end.
+    """The first step from which the curve stays level to its end.
 
-    It does so from a row on if two things hold. Over the rest, the trend is at most one SD of the noise: the trend is
-    the median slope of pairs of rows half the rest apart (Theil 1950, the incomplete method) times the length of the
-    rest. And no later bend or hump follows: from this row and from each later one, the median of the next `FEWEST`
-    rows is within `NEAR` SDs of the noise of the median of all rows up to the end. The noise is that around the trend,
-    or that of changes over two rows if it is smaller. The rest lasts at least `SHARE` of the training, and has at
-    least `FEWEST` rows.
-    None where there is no such row. A trend too slow to be seen in the last part counts as level, as does a bend in
-    fewer than about 30 rows.
+    It does so from a row on if two conditions hold. Over the rest, the trend is at most one SD of the noise: the trend
+    is the median slope of pairs of rows half the rest apart (Theil 1950, the incomplete method) times the length of the
+    rest. And no later bend or hump follows: from this row and from each later one, the median of the next `FEWEST` rows
+    is within `NEAR` SDs of the noise of the median of all rows up to the end. The noise is that around the trend, or
+    that of changes over two rows if it is smaller. The rest lasts at least `SHARE` of the training, and has at least
+    `FEWEST` rows.
+    None if there is no such row. A trend too slow to be seen in the last part counts as level, as does a bend in fewer
+    than about 30 rows.
     """
     x, y = _rows(steps, values)
     if len(x) < FEWEST:
@@ -160,12 +160,12 @@ def plateau(steps: ArrayLike, values: ArrayLike) -> float | None:
 
 
 def onset(steps: ArrayLike, values: ArrayLike, threshold: float, above: bool = True, stays: int = 3) -> float | None:
-    """The first step at which the values are beyond a threshold, and stay so for `stays` rows or up to the end.
+    """The first step at which the values are beyond a threshold, and stay so for `stays` rows or to the end.
 
     Args:
         threshold: in the values' unit; a value that equals it is not beyond it.
-        above: beyond is above; else it is below.
-        stays: rows, this one included; 1 or more (else ValueError).
+        above: whether beyond means above; otherwise below.
+        stays: number of rows, this one included; 1 or more (else ValueError).
     """
     if stays < 1:
         raise ValueError(f"stays is {stays}; allowed: 1 or more rows")
@@ -177,9 +177,9 @@ def onset(steps: ArrayLike, values: ArrayLike, threshold: float, above: bool = T
 def correlation_of_changes(a: ArrayLike, b: ArrayLike, width: int = 1) -> float | None:
     """Pearson's correlation of the changes of two curves over `width` rows, a[k + width] - a[k], from -1 to 1.
 
-    Two losses that move against each other have a negative one, whatever trends they have; the correlation of the
-    values themselves is mostly that of the trends (Yule 1926). a and b, (n,), are of the same rows; a row that lacks
-    either is dropped. None of fewer than 4 rows, or 3 changes, and where the changes of one are all the same.
+    Two losses that move against each other have a negative one, whatever their trends are; the correlation of the
+    values themselves is mostly that of the trends (Yule 1926). a and b, (n,), have the same rows; a row that lacks
+    either is dropped. None for fewer than 4 rows, or 3 changes, and if the changes of one are all the same.
     """
     x, y = _pairs(a, b)
     if len(x) < max(4, width + 3) or not (_varies(x[width:] - x[:-width], x) and _varies(y[width:] - y[:-width], y)):
@@ -190,15 +190,15 @@ def correlation_of_changes(a: ArrayLike, b: ArrayLike, width: int = 1) -> float 
 def rank_correlation(a: ArrayLike, b: ArrayLike) -> float | None:
     """Spearman's rank correlation (1904), from -1 to 1; equal values have the mean of their ranks.
 
-    a and b, (n,), are of the same rows, such as a loss and a quality at each checkpoint; a row that lacks either is
-    dropped. None of fewer than 4 rows, and where one is constant.
+    a and b, (n,), have the same rows, such as a loss and a quality at each checkpoint; a row that lacks either is
+    dropped. None for fewer than 4 rows, and if one is constant.
     """
     x, y = _pairs(a, b)
     return _pearson(_ranks(x), _ranks(y)) if len(x) >= 4 and _varies(x, x) and _varies(y, y) else None
 
 
 def _rows(steps: ArrayLike, values: ArrayLike) -> tuple[Floats, Floats]:
-    """The rows that have a value; ValueError where the steps do not increase, or are not as many as the values."""
+    """The rows that have a value; ValueError if the steps do not increase, or are not as many as the values."""
     increases = np.diff(np.asarray(steps, np.float64).ravel()) > 0
     if not increases.all():
         raise ValueError(f"row {int(np.argmin(increases)) + 1}: its step is not larger than the one before")
@@ -230,7 +230,7 @@ def _robust_sd(values: Floats, curve: Floats) -> float:
 
 
 def _ranks(values: Floats) -> Floats:
-    """From 1; equal values have the mean of their ranks."""
+    """Ranks from 1; equal values have the mean of their ranks."""
     _, kind, count = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(count)
     return np.asarray((last - (count - 1) / 2)[kind.ravel()], np.float64)
@@ -242,7 +242,7 @@ def _pearson(x: Floats, y: Floats) -> float:
 
 
 def _clarity(curves: Floats) -> Floats:
-    """T of each split of each curve: (curves, n) to (curves, n - 2 FEWEST + 1)."""
+    """T of each split of each curve: (curves, n) -> (curves, n - 2 FEWEST + 1)."""
     n = curves.shape[1]
     k = np.arange(FEWEST, n - FEWEST + 1)
     sums = np.cumsum(curves - curves.mean(1, keepdims=True), 1)[:, k - 1]
@@ -250,8 +250,8 @@ def _clarity(curves: Floats) -> Floats:
 
 
 def _correlation(values: Floats, k: int) -> float:
-    """That of neighbouring rows around two levels, from 0 to 0.95. What is fitted makes it too small: by about
-    (1 + 4 rho) / n for one mean (Kendall 1954), here three times that, for two means and the best split."""
+    """Correlation of neighbouring rows around two levels, from 0 to 0.95. Fitting makes it too small: by about
+    (1 + 4 rho) / n for one mean (Kendall 1954), here by three times that, for two means and the best split."""
     rest = np.concatenate([values[:k] - values[:k].mean(), values[k:] - values[k:].mean()])
     if not _varies(rest, values):
         return 0.0
@@ -261,7 +261,7 @@ def _correlation(values: Floats, k: int) -> float:
 
 @lru_cache(256)
 def _noise_of_levels(n: int, correlation: float) -> Floats:
-    """The largest T of curves of n rows of noise alone, (DRAWS,)."""
+    """Largest T of each of `DRAWS` curves of n rows of noise alone, (DRAWS,)."""
     rng, found = np.random.default_rng(0), []
     for first in range(0, DRAWS, CHUNK):
         noise = rng.normal(size=(n, min(CHUNK, DRAWS - first)))
@@ -273,7 +273,7 @@ def _noise_of_levels(n: int, correlation: float) -> Floats:
 
 
 def _running_median(values: Floats, width: int) -> Floats:
-    """Of `width` rows around each; beyond its ends the curve goes on as its point reflection."""
+    """Median of `width` rows around each; beyond its ends the curve goes on as its point reflection."""
     continued = np.pad(values, width // 2, mode="reflect", reflect_type="odd")
     return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(continued, width), 1))
 
@@ -289,9 +289,9 @@ def _starts_at_its_level(values: Floats) -> bool:
 
 
 def _noise(values: Floats, around: Floats) -> float:
-    """The smaller one of the SD of `around` and of that of the values' changes over two rows over sqrt(2): a bend of
-    the curve is no noise. Noise whose neighbours correlate by 0.5 looks 0.87 times as large over two rows as it is,
-    and 0.71 times over one."""
+    """The smaller of two SDs, so that a bend of the curve is no noise: that of `around`, and that of the values'
+    changes over two rows over sqrt(2). Noise whose neighbours correlate by 0.5 looks 0.87 times as large as it is over
+    two rows, and 0.71 times over one."""
     found = _robust_sd(around, values)
     if len(values) >= 2 * FEWEST:
         found = min(found, _robust_sd(values[2:] - values[:-2], values) / math.sqrt(2))

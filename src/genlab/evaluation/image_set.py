@@ -22,20 +22,20 @@ from genlab.evaluation.remembered import recalled
 
 Floats = NDArray[np.float64]
 MOST = 10_000
-"""Real images that samples are measured against."""
+"""Maximum number of real images that samples are measured against."""
 SEARCHED = 16
-"""Nearest training images are searched among images averaged down to at most so many pixels a side."""
+"""Nearest training images are searched for among images averaged down to at most this many pixels per side."""
 
 
 class ImageSet:
-    """A set of images; each view of it is computed when it is first asked for.
+    """A set of images; each view of it is computed on first access.
 
     Attributes:
         images: uint8, (N, C, H, W), in the dataset's form.
-        requested: the class of each, where one was asked for.
-        intervals: whether what is needed for intervals is kept.
-        nearest: of each its distance to the nearest training image, and which that is; see `Reference.nearest`.
-        key: under which its features are remembered; None where they are not.
+        requested: class that each image was asked for, or None if none was.
+        intervals: whether to keep what is needed for intervals.
+        nearest: distance from each image to its nearest training image, and that one's index; see `Reference.nearest`.
+        key: key under which its features are remembered; None if they are not.
     """
 
     def __init__(
@@ -64,27 +64,26 @@ class ImageSet:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """The judge's, (N, d)."""
+        """Features from the judge, (N, d)."""
         return self._judged[0]
 
     @property
     def logits(self) -> NDArray[np.float32]:
-        """The judge's, (N, K)."""
+        """Logits from the judge, (N, K)."""
         return self._judged[1]
 
     @cached_property
     def classes(self) -> NDArray[np.int64]:
-        """What the judge takes each image for, (N,)."""
+        """Class that the judge sees in each image, (N,)."""
         return np.asarray(self.logits.argmax(1), np.int64)
 
     @cached_property
     def manifold(self) -> metrics.Manifold:
-        """Its features as balls."""
+        """Its features as balls, one per row."""
         return metrics.Manifold.of(self.features, intervals=self.intervals and len(self) >= 2 * metrics.BLOCKS)
 
     def neighbours(self, real: ImageSet) -> dict[str, metrics.Estimate]:
-        """Precision, recall, density and coverage against real images, which are found together; the last ones are
-        kept."""
+        """Precision, recall, density and coverage against real images, computed together; the latest result is kept."""
         if self._neighbours is None or self._neighbours[0] is not real:
             self._neighbours = real, metrics.prdc_estimates(real.manifold, self.manifold)
         return self._neighbours[1]
@@ -96,18 +95,18 @@ class ImageSet:
 
     @cached_property
     def pixels(self) -> NDArray[np.float32]:
-        """Each image averaged over squares of pixels, flat, in [0, 1]: (N, d); see SEARCHED."""
+        """Each image averaged over squares of pixels, flat, in [0, 1]: (N, d); see `SEARCHED`."""
         return averaged(self.images)
 
     def band(self, band: tuple[float, float]) -> Floats:
-        """Power of each image in a band, (N,)."""
+        """Power of each image in a band of frequencies, (N,)."""
         return metrics.band_power(self.spectra, self.images.shape[2], band)
 
 
 def averaged(images: Images, most: int = SEARCHED) -> NDArray[np.float32]:
-    """Images averaged over the smallest squares that leave at most `most` pixels a side: float32 in [0, 1], flat.
+    """Images averaged over the smallest squares that leave at most `most` pixels per side: float32 in [0, 1], flat.
 
-    What the last square lacks is left out.
+    Pixels beyond the last full square are left out.
     """
     side = images.shape[2]
     square = -(-side // most)
@@ -118,26 +117,26 @@ def averaged(images: Images, most: int = SEARCHED) -> NDArray[np.float32]:
 
 
 class Reference:
-    """The real images of a dataset, by the way of the samples: what those are measured against.
+    """The real images of a dataset, preprocessed like the samples that are measured against them.
 
     Args:
         dataset: built-in name or path.
-        way: of the samples.
-        judge: of the dataset; without one, features are those of a random network (`random_features`).
-        most: real images to measure against; of more, so many are drawn with seed 0.
-        subset: a model learned from the first so many training images only.
+        way: preprocessing of the samples.
+        judge: judge of the dataset; without one, features are those of a random network (`random_features`).
+        most: maximum number of real images to measure against; if there are more, this many are drawn with seed 0.
+        subset: number of training images, the first ones, that a model learned from; None for all.
 
     Attributes:
-        real: test images. Where the dataset has no test split, half of the training images.
-        split: of `real`.
-        train: the training set, without those (a single image is both).
+        real: test images or, if the dataset has no test split, half of the training images.
+        split: split of `real`.
+        train: the training set, without `real` (a single image is in both).
         learned: what a model may have copied: the whole training set, or the subset of it.
-        shares: of each class in `learned`; None without labels.
-        key: of what is remembered of these images (`remembered`).
-        known: metrics of real images that were worked out before, by their number and whether memorisation was asked.
+        shares: share of each class in `learned`; None without labels.
+        key: key of what is remembered about these images (`remembered`).
+        known: metrics of real images computed before, by number of images and whether memorisation was included.
 
     Raises:
-        UsageError: the judge is one of other images or classes.
+        UsageError: the judge is for other images or classes.
     """
 
     def __init__(
@@ -164,11 +163,11 @@ class Reference:
         self.known: dict[tuple[int, bool], dict[str, metrics.Estimate | None]] = {}
 
     def training_images(self, n: int) -> Dataset:
-        """n training images drawn with seed 0, in the order of the draw, or as many as there are."""
+        """n training images drawn with seed 0, in the order of the draw; all if there are fewer."""
         return taken(self.train, np.random.default_rng(0).permutation(len(self.train))[:n])
 
     def floor(self, n: int) -> ImageSet:
-        """Those images, by the samples' way: what the metrics say of real images."""
+        """`training_images(n)`, preprocessed like the samples, for the metrics of real images."""
         chosen = self.training_images(n)
         return ImageSet(self.way.there_and_back(chosen), chosen.labels, self.judge, intervals=False)
 
@@ -177,19 +176,18 @@ class Reference:
         return averaged(self.way.there_and_back(self.learned))
 
     def nearest(self, seen: ImageSet) -> tuple[Floats, NDArray[np.int64]]:
-        """Distance of each image of a set to the nearest learned one, and which of those it is."""
+        """Distance from each image of a set to its nearest learned image, and that image's index."""
         if seen.nearest is None:
             seen.nearest = metrics.nearest(seen.pixels, self._learned_pixels)
         return seen.nearest
 
     @cached_property
     def real_distances(self) -> tuple[Floats, Floats]:
-        """How near to learned images real ones come by themselves: (of all, with 0 for duplicates; of those that are
-        none).
+        """How near real images are to learned ones: (distances with 0 for duplicates, distances without duplicates).
 
-        Of test images the distance to the nearest learned image. Without a test split all images may have been
-        learned: then of learned images (at most `most`) the distance to the nearest other one, or 0 and the distance to
-        the nearest that differs.
+        For test images, the distance to the nearest learned image. Without a test split all images may have been
+        learned: then, for learned images (at most `most`), the distance to the nearest other image, 0 for a duplicate,
+        and the distance to the nearest different image.
         """
         found = recalled(
             f"{self.key}-distances", lambda: dict(zip(("all", "apart"), self._real_distances(), strict=True))
@@ -211,15 +209,15 @@ class Reference:
         return np.where(twice, 0.0, apart), apart
 
     def learned_view(self, rows: NDArray[np.int64]) -> Images:
-        """Some of the learned images, by the samples' way."""
+        """Some of the learned images, preprocessed like the samples."""
         return self.way.there_and_back(taken(self.learned, rows))
 
 
 def check_judge(judge: Judge, train: Dataset) -> None:
-    """See whether a judge can read a dataset at all.
+    """Check that a judge can read a dataset.
 
     Raises:
-        UsageError: another size, number of channels, or number of classes.
+        UsageError: the size, the number of channels, or the number of classes differs.
     """
     wanted = (judge.channels * judge.each_channel, judge.size, judge.size)
     if train.images.shape[1:] != wanted:
@@ -236,23 +234,23 @@ def check_judge(judge: Judge, train: Dataset) -> None:
 
 
 def taken(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
-    """Some images of a dataset, with their labels."""
+    """The images of a dataset at these rows, with their labels."""
     labels = None if dataset.labels is None else dataset.labels[rows]
     return replace(dataset, images=dataset.images[rows], labels=labels)
 
 
 def drawn(dataset: Dataset, most: int) -> Dataset:
-    """A dataset of at most so many images; of more, so many drawn with seed 0, in their order."""
+    """The dataset with at most `most` images: if it has more, this many drawn with seed 0, in their order."""
     return dataset if len(dataset) <= most else taken(dataset, drawn_rows(len(dataset), most))
 
 
 def drawn_rows(n: int, most: int) -> NDArray[np.int64]:
-    """At most so many of n rows, drawn with seed 0, in their order."""
+    """At most `most` of n rows, drawn with seed 0, in their order."""
     return np.sort(np.random.default_rng(0).permutation(n)[:most])
 
 
 def _load(name: str) -> tuple[Dataset, Dataset | None]:
-    """Both splits. Those in the package cannot change while the process runs, and are kept."""
+    """Both splits. Packaged ones cannot change while the process runs, and are kept."""
     return _kept(name) if data.is_packaged(name) else (data.load(name), data.load_test(name))
 
 
@@ -273,9 +271,9 @@ class Samples:
 
     Attributes:
         images: uint8, (N, C, H, W).
-        requested: the class that each was asked for, int64 (N,); None where none was asked for.
+        requested: class that each image was asked for, int64 (N,), or None if none was.
         words: where they come from and how they were drawn.
-        way: their form.
+        way: their preprocessing.
     """
 
     images: Images

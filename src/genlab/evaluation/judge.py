@@ -1,7 +1,7 @@
 """Judges: frozen classifiers whose features and logits the metrics use.
 
-A judge is a finished run of a classifier recipe, kept as one safetensors file: the weights, and in its header the
-recipe and the class names. Those of the built-in datasets are in the package, pinned here by the sha256 of the file.
+A judge is a finished run of a classifier recipe, stored as one safetensors file: the weights and, in the header, the
+recipe and the class names. Judges of built-in datasets are in the package, pinned here by the sha256 of the file.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ PINNED = {
 """sha256 of each judge's file; frozen before any recipe was tuned on it."""
 RECIPES = {"mnist": "judge-mnist", "fashion-mnist": "judge-fashion", "letters": "judge-letters"}
 EACH_CHANNEL = {"stacked-mnist": "mnist"}
-"""Datasets whose channels are images of another dataset, each for that one's judge."""
+"""Datasets whose channels are images of another dataset, and that dataset, whose judge reads each channel."""
 
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """A classifier, frozen.
+    """A frozen classifier.
 
     Attributes:
-        name: of the built-in judge, or the path of a run.
-        sha256: of its file.
-        class_names: of one channel's classes.
-        size, channels: of the images it takes.
-        each_channel: how many channels it judges one by one; 1 where an image is judged as a whole.
-        chosen: the classes that are judged between, where the dataset has only some of them; None for all.
+        name: name of the built-in judge, or path of a run.
+        sha256: sha256 of its file.
+        class_names: names of the classes of one channel.
+        size, channels: form of the images it takes.
+        each_channel: number of channels that it judges one by one; 1 if it judges an image as a whole.
+        chosen: classes to choose between, if the dataset has only some of them; None for all.
         dataset, fingerprint: what a run's judge was trained on; None for a judge of the package.
-        remarks: what must be said of a run's judge beside what it measures.
+        remarks: what must be said about a run's judge beside what it measures.
     """
 
     name: str
@@ -68,24 +68,23 @@ class Judge:
 
     @property
     def classes(self) -> int:
-        """How many classes it tells apart."""
+        """Number of classes that it tells apart."""
         return len(self.chosen) if self.chosen is not None else int(len(self.class_names) ** self.each_channel)
 
     @property
     def tells_classes(self) -> bool:
-        """Whether it was trained to: the random network was not."""
+        """Whether it was trained to tell classes apart; the random network was not."""
         return bool(self.class_names)
 
     @torch.no_grad()
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Features (N, d) and logits (N, K) of uint8 images (N, C, H, W); float32, on the CPU; K is 0 where it tells no
-        classes.
+        """Features (N, d) and logits (N, K) of uint8 images (N, C, H, W); float32, on the CPU; K is 0 without classes.
 
-        Judged channel by channel, features stand behind one another, and class i of the first, j of the second ... is
-        class (i K + j) K ... of K^channels, its logit the sum of theirs (the channels are independent).
+        If it judges channel by channel, features are concatenated, and class i of the first, j of the second ... is
+        class (i K + j) K ... of K^channels, with the sum of their logits (the channels are independent).
 
         Raises:
-            UsageError: images of another size or number of channels.
+            UsageError: the images have another size or number of channels.
         """
         expected = (self.channels * self.each_channel, self.size, self.size)
         if images.shape[1:] != expected:
@@ -115,7 +114,7 @@ class Judge:
 
 @lru_cache
 def packaged(dataset: str) -> Judge | None:
-    """The judge in the package of a built-in dataset; None where there is none.
+    """Judge in the package for a built-in dataset, or None if there is none.
 
     Raises:
         DataError: the file in the package is not the pinned one.
@@ -136,7 +135,7 @@ def read(path: Path, name: str) -> Judge:
     """A judge from its file.
 
     Raises:
-        DataError: no such file, or not a judge.
+        DataError: there is no such file, or it is not a judge.
     """
     try:
         content = path.read_bytes()
@@ -146,7 +145,7 @@ def read(path: Path, name: str) -> Judge:
 
 
 def from_bytes(content: bytes, name: str, where: str = "judge") -> Judge:
-    """A judge from a file's content; see `to_bytes`."""
+    """A judge from the content of its file; see `to_bytes`."""
     recipe, class_names = _header(content, where)
     try:
         tensors = safetensors.torch.load(content)
@@ -183,7 +182,7 @@ def _damaged(where: str) -> DataError:
 
 
 def learned_from(content: bytes, where: str = "judge") -> str | None:
-    """The fingerprint of the images that a judge was trained on, if its file keeps it."""
+    """Fingerprint of the images that a judge was trained on, if its file has it."""
     _header(content, where)
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     found = json.loads(header["__metadata__"]["judge"]).get("fingerprint")
@@ -191,15 +190,15 @@ def learned_from(content: bytes, where: str = "judge") -> str | None:
 
 
 def to_bytes(network: nn.Module, recipe: Recipe, class_names: tuple[str, ...], fingerprint: str | None = None) -> bytes:
-    """A classifier as a judge's file. The same weights give the same bytes, on every machine.
+    """A classifier as the content of a judge's file. The same weights give the same bytes on every machine.
 
     Args:
-        fingerprint: of the images that it was trained on; the pinned files are older than this entry.
+        fingerprint: fingerprint of the images that it was trained on; the pinned files are older than this entry.
     """
     plain: dict[str, Any] = files.to_dict(recipe.model_copy(update={"engine": Engine()}))
     # The pinned files are older than these fields.
     del plain["engine"]["compile"], plain["data"]["classes"], plain["budget"]["minutes"]
-    # One entry: safetensors writes several in an order of its own.
+    # One entry only: safetensors writes several in no fixed order.
     told = {"recipe": plain, "class_names": class_names} | ({"fingerprint": fingerprint} if fingerprint else {})
     header = {"judge": json.dumps(told)}
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
@@ -207,10 +206,10 @@ def to_bytes(network: nn.Module, recipe: Recipe, class_names: tuple[str, ...], f
 
 
 def training_command(dataset: str) -> str:
-    """What a shell is to be given for the judge of a dataset."""
+    """Shell command that trains the judge of a dataset."""
     return f"genlab judge train {shlex.quote(dataset)}"
 
 
 def file_of(name: str) -> Path:
-    """Where a built-in judge lies on this disk."""
+    """Path of a built-in judge on this disk."""
     return Path(str(resources.files("genlab.evaluation") / "judges" / f"{name}.safetensors"))

@@ -1,7 +1,7 @@
-"""Which judge a dataset has: one in the package, or, of people's own datasets, a file beside the data.
+"""Which judge a dataset has: one in the package or, for a user's own dataset, a file beside the data.
 
-Where nothing may be written beside the data, it lies in the user's data folder. Of several files the newest that was
-trained on exactly these images is used.
+If the data's folder is not writable, the file lies in the user's data folder. If there are several files, the newest
+that was trained on exactly these images is used.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ ENDING = ".judge.safetensors"
 
 
 def load(dataset: str) -> Judge | None:
-    """The judge of a dataset; None where it has none. `judge(images)` gives features and logits.
+    """Judge of a dataset, or None if it has none. `judge(images)` gives features and logits.
 
-    That is the one in the package, of a built-in dataset; the one that `genlab judge train` has kept for any other; and
-    of some classes of a dataset (``mnist[0,1]``) that dataset's, asked about these classes alone.
+    For a built-in dataset this is the judge in the package, for any other the one that `genlab judge train` stored; for
+    some classes of a dataset (``mnist[0,1]``) it is that dataset's judge, restricted to these classes.
 
     Raises:
         DataError: the file in the package is not the pinned one.
@@ -40,7 +40,7 @@ def load(dataset: str) -> Judge | None:
 
 
 def reader(dataset: str) -> Judge:
-    """What reads the images of a dataset: its judge, or the random network where it has none."""
+    """Network that reads the images of a dataset: its judge, or the random network if it has none."""
     found = load(dataset)
     if found is not None:
         return found
@@ -49,7 +49,7 @@ def reader(dataset: str) -> Judge:
 
 
 def beside(dataset: str) -> Path | None:
-    """The place of a dataset's judge beside it: ``mine.judge.safetensors`` of ``mine.npz``; None of one in no place."""
+    """Path of a dataset's judge beside it: ``mine.judge.safetensors`` for ``mine.npz``; None if it has no path."""
     place = data.place_of(dataset)
     if place is None:
         return None
@@ -57,15 +57,15 @@ def beside(dataset: str) -> Path | None:
 
 
 def apart(fingerprint: str) -> Path:
-    """The place of the judge of images with that fingerprint in the user's data folder."""
+    """Path in the user's data folder for the judge of images with that fingerprint."""
     return data_folder() / "judges" / f"{fingerprint[:16]}{ENDING}"
 
 
 def keep(dataset: str, fingerprint: str, content: bytes) -> Path:
-    """Write a judge where it will be found, and return the place.
+    """Write a judge where it will be found, and return its path.
 
     Raises:
-        StorageError: neither place can be written.
+        StorageError: neither place is writable.
     """
     place = beside(dataset)
     if place is None or not is_writable(place.parent):
@@ -76,14 +76,14 @@ def keep(dataset: str, fingerprint: str, content: bytes) -> Path:
 
 
 def find(dataset: str) -> Judge | None:
-    """The newest judge that was trained on exactly these images; None where there is none.
+    """Newest judge that was trained on exactly these images, or None if there is none.
 
-    A file beside the dataset that was trained on other images, or is damaged, is said and left alone.
+    A file that was trained on other images, or is damaged, causes a warning and is left alone.
     """
     try:
         fingerprint = data.load(dataset).fingerprint
     except DataError:
-        return None  # Whoever needs the images says what is wrong with them.
+        return None  # The code that needs the images says what is wrong with them.
     first = beside(dataset)
     there = [place for place in (first, apart(fingerprint)) if place is not None and place.is_file()]
     fitting: list[tuple[float, Path, Judge]] = []

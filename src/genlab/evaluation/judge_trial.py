@@ -1,4 +1,4 @@
-"""A judge on trial: accuracy and calibration, and how far the distance moves when real images are disturbed."""
+"""Trial of a judge: accuracy and calibration, and how far the distance moves when real images are disturbed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Disturbance = Callable[[NDArray[np.float32], NDArray[np.int64], float], NDArray[
 
 @dataclass(frozen=True)
 class Response:
-    """What a judge makes of the test split, and of disturbed training images against it.
+    """How a judge reads the test split, and disturbed training images measured against it.
 
     Attributes:
-        accuracy: on the test split, with its interval.
-        calibration_error: of its probabilities there.
+        accuracy: accuracy on the test split, with its interval.
+        calibration_error: calibration error of its probabilities there.
         floor: Frechet distance of undisturbed training images.
         ratios: disturbance -> strength -> Frechet distance over that of undisturbed images.
     """
@@ -40,7 +40,7 @@ class Response:
     ratios: dict[str, dict[str, float]]
 
     def words(self) -> list[tuple[str, str]]:
-        """(what, value) in text."""
+        """The results as pairs of a name and a text."""
         low, high = self.accuracy.interval or (self.accuracy.value, self.accuracy.value)
         return [
             ("test accuracy", f"{self.accuracy.value:.2%} [{low:.2%}, {high:.2%}]"),
@@ -50,33 +50,33 @@ class Response:
 
 
 def background(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
-    """Black becomes `strength`, white stays."""
+    """Black raised to `strength`; white stays."""
     return images + strength * (1 - images)
 
 
 def noise(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
-    """Normal noise of that standard deviation."""
+    """Normal noise added, with standard deviation `strength`."""
     return images + strength * np.random.default_rng(1).normal(size=images.shape)
 
 
 def blur(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
-    """A Gaussian kernel of that many pixels."""
+    """Gaussian blur with a standard deviation of `strength` pixels."""
     return blurred(torch.from_numpy(images), torch.full((len(images),), strength)).numpy()
 
 
 def shift(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
-    """So many pixels to the right."""
+    """Shift to the right by `strength` pixels."""
     none = torch.zeros(len(images), dtype=torch.int64)
     return shifted(torch.from_numpy(images), none, none + int(strength)).numpy()
 
 
 def dropped(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
-    """Without the first so many classes."""
+    """The images without the first `strength` classes."""
     return images[labels >= strength]
 
 
 def repeated(images: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> NDArray[Any]:
-    """Each of the first images so many times: a generator that knows few."""
+    """Each of the first images `strength` times: a generator that knows only a few."""
     return images[: len(images) // int(strength)].repeat(int(strength), axis=0)
 
 
@@ -92,9 +92,9 @@ DISTURBANCES: dict[str, tuple[Disturbance, tuple[float, ...]]] = {
 
 
 def respond(judge: Judge, dataset: str) -> Response:
-    """Try a judge on a dataset of its own form, with test split and labels.
+    """Test a judge on a dataset of its own form, with a test split and labels.
 
-    A strength that leaves fewer than two images (of few images, few classes) is passed over.
+    A strength that leaves fewer than two images (if there are few images or few classes) is skipped.
 
     Raises:
         UsageError: test and training images do not differ, as the judge sees them.
@@ -124,14 +124,14 @@ def respond(judge: Judge, dataset: str) -> Response:
 
 
 def disturbed(dataset: Dataset, name: str, strength: float) -> Images:
-    """The dataset's images, disturbed; uint8."""
+    """The dataset's images after a disturbance, uint8."""
     assert dataset.labels is not None
     made = DISTURBANCES[name][0]((dataset.images / 255).astype(np.float32), dataset.labels, strength)
     return pictures.to_uint8(made)
 
 
 def facts(response: Response) -> dict[str, Any]:
-    """All of it as plain values."""
+    """The response as plain values."""
     return {
         "accuracy": response.accuracy.value,
         "accuracy_interval": response.accuracy.interval,

@@ -1,8 +1,8 @@
 """The evaluations that a run keeps: one sealed file per protocol, and which of them replaces which.
 
 `FULL_FILE` holds the full one: 10,000 images, drawn as the run samples by default, read by the dataset's own judge. The
-report, its figures and `compare` speak of it, so only another full evaluation replaces it. Any other protocol has a
-file of its own beside it, as ``n2000.json`` or ``n10000-judge-NAME-1f3a9c2e-seed7.json``.
+report, its figures and `compare` refer to it, so only another full evaluation replaces it. Any other protocol has its
+own file beside it, such as ``n2000.json`` or ``n10000-judge-NAME-1f3a9c2e-seed7.json``.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ ACCURACY_SCORE = "classification_accuracy_score"
 
 
 def file_of(n: int, how: SamplingOptions, judge: Judge | None) -> str:
-    """The name of the file for n images drawn in that way.
+    """Name of the file for n images drawn with these options.
 
     Args:
-        judge: the one that was chosen instead of the dataset's own.
+        judge: judge that was chosen instead of the dataset's own.
     """
     if n == FULL and how == SamplingOptions() and judge is None:
         return FULL_FILE
@@ -55,11 +55,11 @@ def file_of(n: int, how: SamplingOptions, judge: Judge | None) -> str:
 def keep(run: RunDirectory, name: str, record: dict[str, Any]) -> Path:
     """Write a record under its name and return the path.
 
-    An earlier one of the same weights is replaced, and its accuracy score, which takes minutes, goes on to stand in the
-    new one. One of an earlier step, before the run was trained for longer, is kept under that step.
+    An earlier record of the same weights is replaced, but its accuracy score, which takes minutes, is carried over. One
+    of an earlier step, before the run was trained for longer, is kept under that step.
 
     Raises:
-        StorageError: the disk refuses.
+        StorageError: the record cannot be written.
     """
     path = run.folder("evaluations") / name
     earlier = read(run, name)
@@ -76,11 +76,11 @@ def keep(run: RunDirectory, name: str, record: dict[str, Any]) -> Path:
 def keep_beside(images: Path, record: dict[str, Any]) -> Path:
     """Write the record of a folder or file of images beside them and return the path.
 
-    That is FOLDER/evaluation.json or FILE.evaluation.json; where a record against another dataset, by another judge or
-    of another way to the dataset's size is there, it gets a name with its own dataset and judge instead.
+    That is FOLDER/evaluation.json or FILE.evaluation.json; if there is already one with another dataset, judge or
+    preprocessing, the new one gets a name with its own dataset and judge instead.
 
     Raises:
-        StorageError: the disk refuses.
+        StorageError: the record cannot be written.
     """
     stem = "evaluation" if images.is_dir() else f"{images.stem}.evaluation"
     folder = images if images.is_dir() else images.parent
@@ -107,29 +107,29 @@ def _plain(path: Path) -> dict[str, Any] | None:
 
 
 def _measured_by(record: dict[str, Any]) -> tuple[str, ...]:
-    """Dataset, judge and way to size of a record."""
+    """Dataset, judge and preprocessing of a record."""
     protocol = record["protocol"]
     judge = protocol["judge"] or {"name": "no judge", "sha256": ""}
     return Path(protocol["dataset"]).stem, f"{judge['name']}-{judge['sha256'][:8]}", str(protocol["size"])
 
 
 def _safe(text: str) -> str:
-    """As a part of a file's name."""
+    """The text, made safe for a file's name."""
     return re.sub("[^A-Za-z0-9._]+", "-", text).strip("-")[:60]
 
 
 def read(run: RunDirectory, name: str) -> dict[str, Any] | None:
-    """The record of that name; None where there is none that can be read, so that a new one may take its place."""
+    """Record of that name, or None if none can be read, so that a new one may take its place."""
     with suppress(DataError):
         return load(run, name)
     return None
 
 
 def load(run: RunDirectory, name: str) -> dict[str, Any] | None:
-    """The record of that name; None where there is none.
+    """Record of that name, or None if there is none.
 
     Raises:
-        DataError: damaged or edited.
+        DataError: it is damaged or was edited.
     """
     if not os.path.lexists(run.path / "evaluations" / name):
         return None
@@ -145,7 +145,7 @@ def load(run: RunDirectory, name: str) -> dict[str, Any] | None:
 
 
 def _is_record(record: dict[str, Any]) -> bool:
-    """Whether a document has the parts that an evaluation's readers take for granted."""
+    """Whether a document has the parts that readers of an evaluation rely on."""
     protocol, metrics, notes = (record.get(key) for key in ("protocol", "metrics", "notes"))
     needed = ("of", "samples", "dataset", "split", "real_images", "size", "judge", "floor", "intervals")
     return (
@@ -177,11 +177,11 @@ _ENTRY: dict[str, Callable[[Any], bool]] = {
 
 
 def names(run: RunDirectory) -> list[str]:
-    """The files of evaluations that are not those of a training's sample epochs."""
+    """Names of the files of evaluations other than those of sample epochs."""
     found = (path.name for path in (run.path / "evaluations").glob("*.json"))
     return sorted(name for name in found if not re.fullmatch(r"step-\d+\.json", name))
 
 
 def _weights(record: dict[str, Any]) -> tuple[Any, Any]:
-    """What tells whether two records of one protocol are of the same weights, read by the same judge."""
+    """Step and judge: equal if two records of one protocol are of the same weights, read by the same judge."""
     return record["protocol"].get("step"), record["protocol"].get("judge")

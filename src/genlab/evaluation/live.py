@@ -1,4 +1,4 @@
-"""The cheap evaluation of a model in training, after its sample epochs."""
+"""The cheap evaluation of a model during training, after its sample epochs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from genlab.recipe import Recipe
 from genlab.runs.directory import RunDirectory
 
 FEW = 5000
-"""Training images among which copies are searched for during training."""
+"""Maximum number of training images for a search for copies during training."""
 HELD_OUT = 1000
-"""Test images that a discriminator is asked about."""
+"""Test images that a discriminator scores."""
 METRICS = [name for name, metric in catalogue.METRICS.items() if metric.live is not None]
 FLOOR = Column("frechet_floor", "Quality/Frechet distance of real images", epoch="(real images {:.3g})")
 
@@ -39,12 +39,12 @@ def _columns() -> Iterator[Column]:
 
 
 COLUMNS = tuple(_columns())
-"""What is added to a metric row after an evaluation during training."""
+"""Columns added to a metric row after an evaluation during training."""
 
 
 def recorded(run: RunDirectory, step: int, samples: Samples, against: Reference) -> dict[str, float]:
-    """Measure samples of a step and keep the record in the run; what is to be logged."""
-    # Among few images copies are likely, and quickly searched for.
+    """Measure the samples of a step, keep the record in the run, and return what is to be logged."""
+    # With few images copies are likely, and the search is quick.
     record = measure(samples, against, memorisation=len(against.learned) <= FEW).record
     write_json(run.file("evaluations", step, ".json"), seals.seal(record))
     found = record["metrics"]
@@ -55,10 +55,10 @@ def recorded(run: RunDirectory, step: int, samples: Samples, against: Reference)
 
 
 class LiveEvaluation:
-    """Measures a model; draws from streams of its own and leaves the model as it was.
+    """Measures a model; draws from its own random streams and leaves the model as it was.
 
     Args:
-        run: where evaluations/step-NNNNNN.json are written.
+        run: run in which evaluations/step-NNNNNN.json are written.
         words: how the samples are drawn, for the protocol.
     """
 
@@ -75,7 +75,7 @@ class LiveEvaluation:
         self._noise = sampling.noise(recipe)
 
     def __call__(self, step: int, model: Generates) -> dict[str, float]:
-        """Metrics of `CHEAP` images, the same z and classes at each step; what is to be logged."""
+        """Metrics of `CHEAP` images, with the same z and classes at each step: what is to be logged."""
         with stage(f"measuring {CHEAP:,} images", catalogue.SECONDS):
             return self._measure(step, model)
 
@@ -91,7 +91,7 @@ class LiveEvaluation:
         return recorded(self.run, step, samples, against) | self._scored(step, model, against)
 
     def _scored(self, step: int, model: Generates, against: Reference) -> dict[str, float]:
-        """What a model with a discriminator says of test images; nothing where there are none that it could read."""
+        """What a model with a discriminator says about test images; empty if there are none that it could read."""
         if not isinstance(model, Scores) or against.split != "test":
             return {}
         if self._held_out is None:

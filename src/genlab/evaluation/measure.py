@@ -1,4 +1,4 @@
-"""Images from anywhere against the real ones of a dataset, as numbers that carry their protocol."""
+"""Metrics of images from any source against the real ones of a dataset, as numbers that carry their protocol."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from genlab.evaluation.notes import notes
 from genlab.evaluation.remembered import Arrays, recalled
 
 FULL, CHEAP = 10_000, 2_000
-"""Samples of a full evaluation, and of one during training."""
+"""Numbers of samples in a full evaluation, and in one during training."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found.
+    """The result of an evaluation.
 
     Attributes:
-        record: as it is stored: `protocol`, `metrics` (name -> value, interval, floor, n), `classes`, `notes`, and what
-            a run adds.
+        record: the record as it is stored: `protocol`, `metrics` (name -> value, interval, floor, n), `classes`,
+            `notes`, and what a run adds.
         fake, against: the sets of images, for figures.
-        file: where a run keeps the record; None where it is not kept.
+        file: file in which a run keeps the record; None if it is not kept.
     """
 
     record: dict[str, Any]
@@ -46,7 +46,7 @@ class Evaluation:
         return f"Evaluation({len(self.fake):,} images of {of}: Frechet distance {distance}{real})"
 
     def value(self, name: str) -> float | None:
-        """A metric's value; None where it could not be had."""
+        """Value of a metric; None if it could not be computed."""
         found = self.record["metrics"][name]["value"]
         return None if found is None else float(found)
 
@@ -65,7 +65,7 @@ class NotStored(StorageError):
 
 @contextmanager
 def storing(found: Evaluation) -> Iterator[None]:
-    """Inside its record (and figures) are written; a refusal brings the evaluation along, as `NotStored`."""
+    """Context for writing an evaluation's record (and figures): a failure becomes `NotStored`, with the evaluation."""
     try:
         yield
     except StorageError as error:
@@ -74,10 +74,10 @@ def storing(found: Evaluation) -> Iterator[None]:
 
 
 def measure(samples: Samples, against: Reference, memorisation: bool = True) -> Evaluation:
-    """All metrics of the samples against the reference, and the same of as many training images as the floor.
+    """All metrics of the samples against the reference, and those of as many training images as the floor.
 
     Args:
-        memorisation: whether the nearest training image of each sample is searched for, which takes longest.
+        memorisation: whether to search for the nearest training image of each sample, which takes longest.
     """
     real = against.real
     side, channels = real.images.shape[2], real.images.shape[1]
@@ -96,7 +96,7 @@ def measure(samples: Samples, against: Reference, memorisation: bool = True) -> 
 
 
 def _floor(against: Reference, n: int, memorisation: bool) -> catalogue.Estimates:
-    """The floor of n images; worked out once for a reference."""
+    """The floor of n images, computed once per reference."""
     key = (n, memorisation)
     if key not in against.known:
         name = f"{against.key}-floor-{n}{'-memorised' if memorisation else ''}"
@@ -110,7 +110,7 @@ def _floor(against: Reference, n: int, memorisation: bool) -> catalogue.Estimate
 
 
 def _as_rows(found: catalogue.Estimates) -> Arrays:
-    """Estimates as arrays: of each metric that could be had its value, and its interval where it has one."""
+    """Estimates as arrays: for each metric that could be computed, its value, and its interval if it has one."""
     return {name: np.array([each.value, *(each.interval or ())]) for name, each in found.items() if each is not None}
 
 

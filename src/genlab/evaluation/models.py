@@ -1,4 +1,4 @@
-"""What is measured of a run beyond its images: its discriminator, its encoder, the ways between its z."""
+"""What is measured of a run beyond its images: its discriminator, its encoder, its latent interpolation, its style."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from genlab.recipe import Recipe
 
 PATHS, PATH_STEPS = 100, 16
 SCORED = 10_000
-"""Images of each kind that a discriminator is asked about."""
+"""Images of each kind that a discriminator scores."""
 STYLES, MOST_CLASSES = 200, 10
-"""z that a model's style is measured with, each drawn as so many classes."""
+"""Number of z that a model's style is measured with, and maximum number of classes that each is drawn as."""
 LIKELIHOOD = {"images": 500, "samples": 64}
-"""Of the importance-weighted bound."""
+"""Numbers for the importance-weighted bound."""
 
 
 def discriminator(
@@ -35,11 +35,11 @@ def discriminator(
 ) -> dict[str, Any]:
     """What D can tell, from its logits of held-out real, training and fresh generated images.
 
-    - ranking: chance that a held-out image scores higher than a generated one: it means something for every loss.
-    - accuracy: share that falls on its side of 0, real and generated counted equally; 0.5 is guessing. It tells nothing
-      of a loss other than a cross-entropy (`has_border`): relativistic pairing compares, a critic may drift.
-    - calibration_error: of sigma(logit), read as the probability of being real.
-    - gap: accuracy on training minus accuracy on held-out real images: what D knows by heart.
+    - ranking: chance that a held-out image scores higher than a generated one; meaningful for every loss.
+    - accuracy: share of images on their side of 0, real and generated weighted equally; 0.5 is guessing. It says
+      nothing for a loss other than a cross-entropy (`has_border`): relativistic pairing compares, a critic may drift.
+    - calibration_error: calibration error of sigma(logit), read as the probability of being real.
+    - gap: accuracy on training minus accuracy on held-out real images: what D has memorised.
     """
     right = {"held_out": held_out > 0, "trained_on": trained_on > 0, "fake": fake <= 0}
     share = {name: float(values.mean()) for name, values in right.items()}
@@ -71,16 +71,16 @@ def smoothness(
     judge: Judge,
     real: NDArray[np.float32],
 ) -> dict[str, Any] | None:
-    """How even latent interpolation is, in the judge's features; None where no two real images differ.
+    """How even latent interpolation is, in the judge's features; None if no two real images differ.
 
     Args:
         generate: (z, labels) -> uint8 images in the judge's form.
-        ends: z of both ends, (2, paths, latent); the way is straight.
-        labels: the class along each way, (paths,).
+        ends: z of both ends, (2, paths, latent), joined by straight paths.
+        labels: class along each path, (paths,).
         real: features of real images.
 
-    - path_length_ratio: mean length of the ways over the mean distance of two real images. Near 1: a way passes through
-      as much as lies between two real images; far above: it wanders; near 0: all z give one image.
+    - path_length_ratio: mean length of the paths over the mean distance between two real images. Near 1: a path passes
+      through as much as lies between two real images; far above: it wanders; near 0: all z give one image.
     - roughest_step: mean share of the longest of the 15 steps: 1/15 is even, 1 a jump.
     """
     pairs = real[: len(real) // 2 * 2].astype(np.float64).reshape(-1, 2, real.shape[1])
@@ -104,11 +104,11 @@ def smoothness(
 
 
 def style(generate: Callable[[Tensor, Tensor | None], Images], z: Tensor, classes: int) -> dict[str, Any]:
-    """Whether z is the style: one z drawn as every class, or as `MOST_CLASSES` of them, evenly spread.
+    """Whether z is the style: each z is drawn as every class, or as `MOST_CLASSES` of them, evenly spread.
 
-    - slant, stroke_width: the share of the variance within classes that z explains (`metrics.share_of_columns`), from
-      chance to 1, where images of one z agree in all classes; None where no class varies.
-    - chance: what shuffled columns have on average, 1 / classes.
+    - slant, stroke_width: share of the variance within classes that z explains (`metrics.share_of_columns`), from
+      chance to 1, where images of one z agree in all classes; None if no class varies.
+    - chance: mean share for shuffled columns, 1 / classes.
     """
     shown = np.unique(np.linspace(0, classes - 1, min(MOST_CLASSES, classes)).round().astype(np.int64))
     labels = torch.from_numpy(shown).repeat_interleave(len(z))
@@ -126,9 +126,9 @@ def bound(
     test: Dataset,
     seed: int,
 ) -> dict[str, Any]:
-    """The evidence bound on test images, in nats per image: its terms, active units, and log p(x) from below.
+    """The evidence bound on test images, in nats per image: its terms, active units, and a lower bound on log p(x).
 
-    What a density adds is counted in the reconstruction too, so that all numbers are of one density.
+    The constant of a density is included in the reconstruction too, so that all numbers refer to one density.
     """
     keyed = Keyed(seed)
     images = torch.from_numpy(test.images)

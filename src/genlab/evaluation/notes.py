@@ -1,4 +1,4 @@
-"""What must be said beside the numbers of an evaluation: what is missing and why, too few images, odd images."""
+"""Notes beside the numbers of an evaluation: what is missing and why, too few images, odd images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genlab.evaluation.judge import training_command
 
 
 def notes(fake: ImageSet, against: Reference, memorisation: bool = True) -> list[str]:
-    """All that must be said, a line each."""
+    """All notes, one line each."""
     return [
         *_of_judge(fake, against),
         *_of_numbers(fake, against),
@@ -22,8 +22,7 @@ def notes(fake: ImageSet, against: Reference, memorisation: bool = True) -> list
 
 
 def _of_judge(fake: ImageSet, against: Reference) -> Iterator[str]:
-    """What a judge's own run says of it, whether it learned other data than those that it judges, and which metrics
-    it cannot give."""
+    """What a judge's own run says about it, whether it was trained on other data, and which metrics it cannot give."""
     judge = fake.judge
     assert judge is not None
     if not judge.tells_classes:
@@ -84,7 +83,7 @@ def _of_numbers(fake: ImageSet, against: Reference) -> Iterator[str]:
 
 
 def _of_duplicates(against: Reference) -> Iterator[str]:
-    """Where the dataset itself has images twice: the threshold of memorised_fraction is that of the others."""
+    """Duplicates within the dataset itself, which the threshold of memorised_fraction leaves out."""
     distances, distinct = against.real_distances
     twice = int(np.count_nonzero(distances == 0))
     kind, others = ("test", "") if against.split == "test" else ("training", "other ")

@@ -1,8 +1,8 @@
-"""What measures images that no judge was trained for: features of a fixed network that never learned anything.
+"""Features for images that no judge was trained for: those of a fixed network that never learned anything.
 
-A random convolutional network keeps what is where in an image, and how much of it; distances in its features fall as
-images come closer to real ones (Naeem et al. 2020, who use a random VGG16 with 64 features). It tells no classes, and
-it does not know which differences matter: strokes that make a 4 a 9 weigh no more than any others.
+A random convolutional network preserves what is where in an image, and how much of it; distances in its features fall
+as images come closer to real ones (Naeem et al. 2020, who use a random VGG16 with 64 features). It cannot tell classes
+apart, and does not know which differences matter: strokes that make a 4 a 9 weigh no more than any others.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ WIDTHS, FEATURES, SEED = (32, 64, 64), 64, 0
 
 @lru_cache(maxsize=4)
 def random_features(channels: int, size: int) -> Judge:
-    """The same network for all images of a form: weights normal with variance 2 / inputs (He et al. 2015), seed 0,
-    drawn by numpy, whose stream is the same on every machine."""
+    """The same network for all images of one form: normal weights with variance 2 / inputs (He et al. 2015), drawn with
+    seed 0 by numpy, whose stream is the same on every machine."""
     network = VggClassifier(1, channels, size, WIDTHS, FEATURES, normalisation="none").eval()
     stream, digest = np.random.default_rng(SEED), hashlib.sha256()
     with torch.no_grad():

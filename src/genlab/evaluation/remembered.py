@@ -1,7 +1,8 @@
-"""What was worked out of a dataset's real images before: kept on disk, since every evaluation against them needs it.
+"""Cache of what is computed from a dataset's real images, since every evaluation against them needs it.
 
-Kept under a key that names all that can move a bit of it (images, judge, code, machine), below the cache folder, which
-may be deleted at any time. What cannot be read or written there is worked out as if it had never been kept.
+The key of an entry covers everything that can change a bit of it (images, judge, code, machine). Entries lie in the
+cache folder, which may be deleted at any time. What cannot be read or written there is computed as if it had never been
+kept.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from genlab.errors import StorageError
 
 Arrays = dict[str, NDArray[Any]]
 MOST_BYTES = 250_000_000
-"""Of everything that is kept; what was written longest ago goes first."""
+"""Limit for all entries together; the oldest are deleted first."""
 _ANEW: ContextVar[bool] = ContextVar("anew", default=False)
 
 
 @contextmanager
 def anew() -> Iterator[None]:
-    """Inside, nothing that was kept is used."""
+    """Context in which no kept entry is used."""
     before = _ANEW.set(True)
     try:
         yield
@@ -43,17 +44,17 @@ def anew() -> Iterator[None]:
 
 
 def key(*facts: object) -> str:
-    """A key for what is worked out of these facts by this code on this machine."""
+    """Key of what this code computes from these facts on this machine."""
     told = (*facts, _code(), torch.__version__, np.__version__, threads.processor(), threads.most_threads())
     return hashlib.sha256(repr((told, threads.instructions())).encode()).hexdigest()
 
 
 def recalled(name: str, work_out: Callable[[], Arrays], work: float = 0.0) -> Arrays:
-    """What is kept under a name; else it is worked out, and kept.
+    """The arrays kept under a name; if there are none, they are computed and kept.
 
     Args:
-        name: a `key`, and what of it.
-        work: by which working it out advances the stage that is going on.
+        name: a `key`, and what was computed from it.
+        work: how far computing the arrays advances the current stage.
     """
     place = cache_folder() / "real" / f"{name}.npz"
     if not _ANEW.get():
@@ -76,7 +77,7 @@ def recalled(name: str, work_out: Callable[[], Arrays], work: float = 0.0) -> Ar
 
 @cache
 def _code() -> str:
-    """Of everything that computes here: whoever changes a metric sees no number of before."""
+    """Hash of all code that computes here: after a change to a metric, no earlier number is used."""
     digest, folder = hashlib.sha256(), resources.files("genlab")
     for part in ("evaluation", "evaluation/metrics", "data", "families/nets"):
         for file in sorted(folder.joinpath(part).iterdir(), key=lambda file: file.name):
@@ -86,7 +87,7 @@ def _code() -> str:
 
 
 def _make_room() -> None:
-    """Delete what is too much."""
+    """Delete the oldest entries beyond `MOST_BYTES`."""
     files = sorted((cache_folder() / "real").glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
     total = 0
     for file in files:

@@ -1,4 +1,4 @@
-"""The evaluation of a run: its images, its discriminator or encoder, the ways between its z."""
+"""The evaluation of a run: its images, its discriminator or encoder, its latent interpolation."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from genlab.runs.provenance import check_split, machine_of, split_of, test_is_re
 from genlab.runs.sampling import Sampler, load_network
 
 DRAWING, BEYOND = 3.0, 5.0
-"""Roughly the seconds of 10,000 images on two ordinary cores: to draw them, and what is not in the catalogue."""
+"""Rough seconds for 10,000 images on two ordinary cores: for drawing them, and for what is not in the catalogue."""
 
 
 def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) -> Evaluation:
     """All metrics of n images of a run.
 
-    A conditional run is asked for the classes of as many training images, so that classes are as frequent as there.
+    A conditional run is asked for the classes of n training images, so that classes are as frequent as there.
 
     Raises:
         UsageError: the run makes no images.
@@ -81,7 +81,7 @@ def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) ->
 
 
 def requests(recipe: Recipe, against: Reference, n: int) -> Tensor | None:
-    """The classes that n images are asked for: those of n training images; None for an unconditional run."""
+    """Classes requested for n images: those of n training images; None for an unconditional run."""
     labels = against.training_images(n).labels
     if not recipe.conditional or labels is None:
         return None
@@ -120,7 +120,7 @@ def _discriminator(
     requested: np.ndarray[Any, Any] | None,
     record: dict[str, Any],
 ) -> dict[str, Any]:
-    """What D says of held-out, training and generated images; nothing of a snapshot, which has no D."""
+    """What D says about held-out, training and generated images; empty for a snapshot, which has no D."""
     recipe, notes, name = run.recipe, record["notes"], scoring.network
     if how.step is not None or not scoring.is_trained(recipe):
         return {}

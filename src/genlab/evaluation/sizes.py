@@ -1,15 +1,16 @@
-"""How images from elsewhere got their size from the dataset's: told from the images, or refused.
+"""How images from elsewhere were resized from the dataset's size: inferred from the images, or refused.
 
-The distance between real and generated images must not decide it, or a metric would be flattered. Two things do:
+The distance between real and generated images must not decide this, or a metric would be flattered. Two things do:
 
 - The place and scale of what is drawn, once fine detail is smoothed away (a blurry image must not look interpolated):
   is a smoothed image nearer to some real image that was padded, or to one that was interpolated?
 - Enlarged images hold no more detail than the small ones: interpolation leaves a residual of rounding alone, a sharp
-  image with a border a large one. This tells few images, or one.
+  image with a border a large one. This works for few images, or one.
 
-Which kernel interpolated is told where it matters: of images that were made smaller by their spectrum, which must agree
-with that of real images under one kernel and no other. Of enlarged ones only repeated pixels are told from bilinear;
-bicubic and Lanczos images measured as bilinear come out at 1.2 to 1.3 times the distance of real images.
+The interpolation kernel is inferred where it matters: for images that were made smaller, from their spectrum, which
+must agree with that of real images under one kernel and no other. For enlarged images only repeated pixels are
+distinguished from bilinear interpolation; bicubic and Lanczos images measured as bilinear come out at 1.2 to 1.3 times
+the distance of real images.
 """
 
 from __future__ import annotations
@@ -29,32 +30,32 @@ from genlab.evaluation.image_set import averaged, drawn_rows
 
 Floats = NDArray[np.float64]
 LOOKED_AT, REAL = 256, 2000
-"""Images that are looked at, and real ones that they are held against."""
+"""Images that are examined, and real images that they are compared with."""
 LEAST = 4
-"""Pixels a side below which nothing can be told."""
+"""Pixels per side below which nothing can be inferred."""
 COARSE = 32
-"""Pixels a side at which place and scale are compared."""
+"""Pixels per side at which place and scale are compared."""
 SURE = 4.0
-"""Standard errors by which the one geometry must beat the other."""
+"""Standard errors by which one geometry must beat the other."""
 SPREAD = 0.2
-"""Least spread over images of the log ratio of both distances: what real images have (0.1 to 0.4)."""
+"""Lower bound for the spread over images of the log ratio of both distances; real images have 0.1 to 0.4."""
 EXACT = 0.3
-"""Gray levels that rounding leaves (0.05 to 0.25)."""
+"""Gray levels below which a residual counts as rounding, which leaves 0.05 to 0.25."""
 ALIKE, SAME, APART = 0.1, 0.03, 2.0
-"""A kernel is told if its spectrum is within 10 % (root mean square over rings), and each of the others either twice as
-far or the same within 3 %."""
+"""A kernel is accepted if its spectrum is within 10 % (root mean square over rings), and that of each other kernel
+either twice as far or the same within 3 %."""
 PIXELS = 2e8
-"""At most so many are held at once: of very large images fewer are looked at."""
+"""Maximum number of pixels held at once: of very large images, fewer are examined."""
 
 
 def way_of(images: Images, real: Dataset, resize: Resize | None = None) -> Preprocessing:
-    """The way from the dataset's form to that of these images: as `resize` says, or as they show.
+    """Preprocessing from the dataset's form to that of these images: as `resize` says, or as inferred from the images.
 
     Args:
         real: training images.
 
     Raises:
-        UsageError: it cannot be told, or `resize` cannot be; says what may be given.
+        UsageError: it cannot be inferred, or `resize` is impossible; the message says what may be given.
     """
     size, channels = images.shape[2], images.shape[1]
     if size == real.side:
@@ -72,7 +73,7 @@ def _guess(images: Images, real: Dataset) -> Resize:
     if min(size, side) < LEAST:
         raise _untold(size, side, "they are too small")
     x = images[drawn_rows(len(images), LOOKED_AT)][: max(1, int(PIXELS / 8 / size**2))]
-    x = np.unique(x, axis=0)  # One image again and again says no more than one.
+    x = np.unique(x, axis=0)  # Repetitions of an image say no more than one.
     known = _some(real.images, REAL, max(size, side))
     whole: Resize = "pad" if size > side else "crop"
     kept, scaled = (resampled(known, size, way) for way in (whole, "bilinear"))
@@ -88,11 +89,11 @@ def _guess(images: Images, real: Dataset) -> Resize:
 
 
 def _agrees(lead: float, images: Images, known: Images) -> bool:
-    """Whether the detail in enlarged images says what place and scale say less surely: padded (`lead` below 0) if all
-    have more than interpolation leaves, inside of a black border; interpolated if all have less.
+    """Whether the detail in enlarged images confirms what place and scale say less surely: padded (`lead` below 0) if
+    all images have more detail than interpolation leaves, inside a black border; interpolated if all have less.
 
-    Held against real images, padded, and interpolated by the kernel that leaves most. Blurry images have little detail
-    anyway: there place and scale must lead by a standard error, unless the residual is that of rounding.
+    The comparison is with real images, padded, and interpolated by the kernel that leaves most. Blurry images have
+    little detail anyway: for them place and scale must lead by a standard error, unless the residual is only rounding.
     """
     size, side = images.shape[2], known.shape[2]
     padded, interpolated = (np.median(_least(resampled(known[:200], size, way), side)) for way in ("pad", "lanczos"))
@@ -107,7 +108,7 @@ def _agrees(lead: float, images: Images, known: Images) -> bool:
 
 
 def _apart(images: Images, known: Images) -> Floats:
-    """Distance of each image to the nearest known one, both smoothed."""
+    """Distance from each image to the nearest known one, both smoothed."""
     return metrics.nearest(_smooth(images), _smooth(known))[0]
 
 
@@ -125,9 +126,10 @@ def _least(images: Images, side: int) -> Floats:
 
 
 def _residual(images: Images, side: int, kernel: Resize) -> Floats:
-    """What no enlarged image of `side` pixels can hold: root mean square over pixels, gray levels, (N,).
+    """What no enlarged image of `side` pixels can hold: root mean square over pixels, in gray levels, (N,).
 
-    Interpolation is linear, x = A y A^T; the residual is that of x projected onto the range of A on both sides.
+    Interpolation is linear, x = A y A^T; the residual is what a projection of x onto the range of A on both sides
+    leaves.
     """
     method, size = Image.Resampling[kernel.upper()], (images.shape[2], 1)
     rows = [np.asarray(Image.fromarray(unit[None]).resize(size, method)) for unit in np.eye(side, dtype=np.float32)]
@@ -140,7 +142,7 @@ def _residual(images: Images, side: int, kernel: Resize) -> Floats:
 
 
 def _kernel(images: Images, known: Images) -> Resize:
-    """The kernel that made images smaller, by their mean power on each ring of frequencies."""
+    """Kernel that made images smaller, inferred from their mean power on each ring of frequencies."""
     size, side = images.shape[2], known.shape[2]
     own, under = _rings(images), {kernel: _rings(resampled(known, size, kernel)) for kernel in SHRINKING}
     far = {kernel: _rms(own - rings) for kernel, rings in under.items()}
@@ -152,7 +154,7 @@ def _kernel(images: Images, known: Images) -> Resize:
 
 
 def _rings(images: Images) -> Floats:
-    """Log of the mean power on each ring but that of the mean; its level, which is brightness, left out."""
+    """Log of the mean power on each ring except that of frequency 0, minus its own mean, which is brightness."""
     found: Floats = np.log(metrics.power_spectrum(images / np.float32(255)).mean(0)[1:] + 1e-12)
     level: Floats = found - found.mean()
     return level
@@ -163,7 +165,7 @@ def _rms(values: Floats) -> float:
 
 
 def _some(images: Images, most: int, size: int) -> Images:
-    """At most so many of them, or as many as there is room for in `size` pixels a side; in gray."""
+    """At most `most` of the images, or as many as `PIXELS` allows at `size` pixels per side; in gray."""
     x = images[drawn_rows(len(images), min(most, max(1, int(PIXELS / size**2))))]
     return x if x.shape[1] == 1 else np.asarray(np.rint(x.mean(1, keepdims=True)), np.uint8)
 

@@ -1,9 +1,10 @@
-"""Statistics of a few seeds: exact tests by reordering, intervals that agree with them, equivalence, correction, power.
+"""Statistics of a few seeds: exact permutation tests, intervals that agree with them, equivalence, correction, power.
 
-A test compares the observed difference of means with that of every way in which the same numbers could have fallen to
-the two arms: all ways to deal them out for independent seeds, all ways to swap the two of a pair for paired ones
-(Fisher 1935; Pitman 1937). Nothing is assumed of their distribution but that under the null hypothesis all these ways
-are equally likely. With n + m numbers there are C(n + m, n) ways, 12,870 for two arms of eight seeds; with n pairs 2^n.
+A test compares the observed difference of means with that of every arrangement in which the same numbers could have
+fallen to the two arms: all ways to divide them between the arms for independent seeds, all ways to swap the two of a
+pair for paired ones (Fisher 1935; Pitman 1937). Nothing is assumed about their distribution except that under the null
+hypothesis all these arrangements are equally likely. With n + m numbers there are C(n + m, n) of them, 12,870 for two
+arms of eight seeds; with n pairs 2^n.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 EXACT = 200_000
-"""Up to so many ways all are looked at; of more, so many are drawn with seed 0, and the observed one is added."""
+"""Up to this many arrangements, all are examined; beyond, this many are drawn with seed 0, plus the observed one."""
 CHUNK = 1_000
-"""Orders that are looked at in one go."""
+"""Orders examined at a time."""
 SIMULATIONS, SIMULATED_WAYS = 1_000, 4_000
-"""Of `detectable`."""
+"""Studies simulated by `detectable` and `showable`, and arrangements examined in each."""
 ROUNDING = 1e-9
-"""Differences that are equal but for the order of additions count as equal, relative to the spread of the numbers."""
+"""Differences within this, relative to the numbers' spread, are equal: they may stem from the order of additions."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,14 @@ class Test:
     """The outcome of a test of means.
 
     Attributes:
-        difference: mean of the first arm minus mean of the second one, or of pairs, or of an arm minus a value.
-        p: two-sided: the share of ways in which the difference is at least as far from 0.
-        interval: the values of the difference that the same test does not reject, at `level`; an end may be infinite
-            where the seeds are too few to bound it.
-        level: of the interval, such as 0.95: it leaves out 0 exactly if p <= 1 - level.
-        ways: how many were looked at.
-        exact: whether those are all.
+        difference: mean of the first arm minus mean of the second; of pairs, the mean difference; of one arm, its mean
+            minus the value.
+        p: two-sided p-value: share of arrangements whose difference is at least as far from 0.
+        interval: values of the difference that the same test does not reject, at `level`; an end may be infinite if
+            there are too few seeds to bound it.
+        level: confidence level of the interval, such as 0.95: it excludes 0 exactly if p <= 1 - level.
+        ways: number of arrangements examined.
+        exact: whether these are all arrangements.
     """
 
     difference: float
@@ -53,8 +55,8 @@ class Test:
 
 @dataclass(frozen=True)
 class _Ways:
-    """All ways in which the numbers could have fallen: for a shift s of the first arm, way i has the difference
-    `differences[i] - s * slopes[i]`. The observed way has slope 1."""
+    """All arrangements of the numbers: after subtracting s from the first arm, arrangement i has the difference
+    `differences[i] - s * slopes[i]`. The observed one has slope 1."""
 
     observed: float
     differences: Floats
@@ -63,21 +65,21 @@ class _Ways:
     tolerance: float
 
     def p(self, shift: float = 0.0) -> float:
-        """Two-sided, for the hypothesis that the difference is `shift`."""
+        """Two-sided p-value of the hypothesis that the difference is `shift`."""
         return self._share(np.abs(self._at(shift)) >= abs(self.observed - shift) - self.tolerance)
 
     def p_less(self, shift: float) -> float:
-        """One-sided: how likely a difference as small as observed is if it is truly `shift`."""
+        """One-sided p-value: how likely a difference as small as observed is if the true one is `shift`."""
         return self._share(self._at(shift) <= self.observed - shift + self.tolerance)
 
     def p_more(self, shift: float) -> float:
-        """One-sided: how likely a difference as large as observed is if it is truly `shift`."""
+        """One-sided p-value: how likely a difference as large as observed is if the true one is `shift`."""
         return self._share(self._at(shift) >= self.observed - shift - self.tolerance)
 
     def upper(self, alpha: float) -> float:
-        """The largest difference that the two-sided test does not reject at level alpha.
+        """Largest difference that the two-sided test does not reject at level alpha.
 
-        For a shift s above the observed difference d, way i is at least as extreme as the observed one if
+        For a shift s above the observed difference d, arrangement i is at least as extreme as the observed one if
         |D_i - s k_i| >= s - d, which holds up to s = max((D_i + d) / (1 + k_i), (d - D_i) / (1 - k_i)): the left side
         grows with s no faster than the right one, since |k_i| <= 1. So p falls as s grows, and the end of the interval
         is one of these thresholds.
@@ -85,7 +87,7 @@ class _Ways:
         with np.errstate(divide="ignore", invalid="ignore"):
             first = (self.differences + self.observed) / (1 + self.slopes)
             second = (self.observed - self.differences) / (1 - self.slopes)
-        always = np.isclose(np.abs(self.slopes), 1)  # The observed way, and its mirror image where there is one.
+        always = np.isclose(np.abs(self.slopes), 1)  # The observed arrangement, and its mirror image if any.
         thresholds = np.where(always, np.inf, np.fmax(first, second))
         allowed = math.floor(alpha * self._count + 1e-9) - self._added
         descending = np.sort(thresholds)[::-1]
@@ -107,22 +109,22 @@ class _Ways:
 
 
 def difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Test:
-    """Whether two arms of independent seeds differ: mean(a) - mean(b), (n,) and (m,), n and m 2 or more.
+    """Test of whether two arms of independent seeds differ: mean(a) - mean(b), (n,) and (m,), n and m at least 2.
 
     Raises:
-        ValueError: fewer numbers, or one that is not finite.
+        ValueError: an arm has fewer numbers, or one that is not finite.
     """
     x, y = _numbers(a, "a"), _numbers(b, "b")
     return _outcome(_dealt(x, y), lambda: _dealt(y, x), level)
 
 
 def paired(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Test:
-    """Whether two arms differ in the same seeds: mean(a - b), (n,) each, by flipping the signs of the differences.
+    """Test of whether two arms of the same seeds differ: mean(a - b), (n,) each, by flipping the differences' signs.
 
-    For arms that share what their seed decides (initial weights, order of the data); else `difference` is the test.
+    For arms that share what their seed decides (initial weights, order of the data); otherwise use `difference`.
 
     Raises:
-        ValueError: other numbers of seeds, fewer than two, or one that is not finite.
+        ValueError: the numbers of seeds differ or are below two, or a number is not finite.
     """
     x, y = _numbers(a, "a"), _numbers(b, "b")
     if len(x) != len(y):
@@ -131,8 +133,8 @@ def paired(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Test:
 
 
 def one_arm(a: ArrayLike, value: float, level: float = 0.95) -> Test:
-    """Whether the mean of an arm differs from a value, by flipping signs: it is taken to be spread evenly around its
-    centre. `difference` is mean(a) - value; the interval is of that, too."""
+    """Test of whether the mean of an arm differs from a value, by flipping signs: this assumes a distribution that is
+    symmetric around its centre. The interval is for mean(a) - value, as is `difference`."""
     x = _numbers(a, "a") - value
     return _outcome(_flipped(x), lambda: _flipped(-x), level)
 
@@ -141,8 +143,8 @@ def equivalence(a: ArrayLike, b: ArrayLike, margin: float, pairs: bool = False) 
     """p of two one-sided tests: small if the difference of means lies within (-margin, margin) (Schuirmann 1987).
 
     Args:
-        margin: larger than 0, in the numbers' unit; it must be fixed before the numbers are seen.
-        pairs: whether a and b are of the same seeds, and share what these decide.
+        margin: larger than 0, in the unit of the numbers; it must be fixed before the numbers are seen.
+        pairs: whether a and b have the same seeds, and share what these decide.
     """
     if not margin > 0:
         raise ValueError(f"margin is {margin}; allowed: more than 0")
@@ -152,26 +154,26 @@ def equivalence(a: ArrayLike, b: ArrayLike, margin: float, pairs: bool = False) 
 
 
 def trend(arms: Sequence[ArrayLike], draws: int = 20_000) -> tuple[float, float]:
-    """(direction, p): whether numbers rise or fall over arms in order (Jonckheere 1954; Terpstra 1952), two-sided.
+    """(direction, p): whether numbers rise or fall across ordered arms (Jonckheere 1954; Terpstra 1952), two-sided.
 
-    The statistic counts the pairs of numbers of different arms that stand in the arms' order, ties as half. Its
-    distribution comes from `draws` random ways to deal the numbers out, with seed 0.
+    The statistic counts the pairs of numbers from different arms that are in the order of the arms, ties as half. Its
+    distribution comes from `draws` random arrangements of the numbers, with seed 0.
 
     Returns:
-        direction: from -1, each number of a later arm is smaller, to 1, each is larger; p.
+        Direction from -1 (each number of a later arm is smaller) to 1 (each is larger), and p.
     """
     found = [_numbers(arm, f"arm {k}") for k, arm in enumerate(arms)]
     if len(found) < 3:
         raise ValueError(f"trend: {len(found)} arms; 3 or more are needed")
     arm = np.repeat(np.arange(len(found)), [len(values) for values in found])
-    counts = arm[:, None] < arm[None, :]  # Pairs of numbers of an earlier and a later arm.
+    counts = arm[:, None] < arm[None, :]  # Pairs of a number from an earlier arm and one from a later arm.
     values = np.concatenate(found)
 
     def directions(orders: Floats) -> Floats:
         rises = np.sign(orders[:, None, :] - orders[:, :, None])
         return np.asarray(rises[:, counts].sum(1) / np.count_nonzero(counts))
 
-    rng, extreme = np.random.default_rng(0), 1  # The observed way is one of them.
+    rng, extreme = np.random.default_rng(0), 1  # The observed arrangement is one of them.
     observed = float(directions(values[None])[0])
     for k in range(0, draws, CHUNK):
         drawn = directions(rng.permuted(np.tile(values, (min(CHUNK, draws - k), 1)), axis=1))
@@ -180,7 +182,7 @@ def trend(arms: Sequence[ArrayLike], draws: int = 20_000) -> tuple[float, float]
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Corrected p of each of several claims (Holm 1979): below alpha, all that are are true with at least 1 - alpha.
+    """Corrected p of each claim (Holm 1979): with probability 1 - alpha or more, all claims below alpha are true.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -193,9 +195,9 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def proportion(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The interval of a probability of which `share` of n independent trials came out: within [0, 1].
+    """Interval of a probability, if `share` of n independent trials succeeded: within [0, 1].
 
-    The values p whose normal approximation does not reject the share, |share - p| <= z sqrt(p (1 - p) / n), so that
+    It holds the values p whose normal approximation does not reject the share, |share - p| <= z sqrt(p (1 - p) / n), so
     it has a width at shares of 0 and 1 too (Wilson 1927).
     """
     z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
@@ -205,7 +207,7 @@ def proportion(share: float, n: int, level: float = 0.95) -> tuple[float, float]
 
 
 def cohens_d(a: ArrayLike, b: ArrayLike) -> float:
-    """(mean(a) - mean(b)) over the standard deviation within an arm, the root of the mean of both variances."""
+    """(mean(a) - mean(b)) over the standard deviation within an arm: the root of the mean of both variances."""
     x, y = _numbers(a, "a"), _numbers(b, "b")
     within, apart = math.sqrt((x.var(ddof=1) + y.var(ddof=1)) / 2), float(x.mean() - y.mean())
     if within:
@@ -214,7 +216,7 @@ def cohens_d(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def smallest_p(n: int, m: int | None = None) -> float:
-    """The smallest p that `difference` can give of n and m seeds, or, without m, a test of n pairs or of one arm."""
+    """Smallest p that `difference` can give for n and m seeds or, without m, a test of n pairs or of one arm."""
     if m is None:
         return 0.5 ** (n - 1)
     return (2 if n == m else 1) / math.comb(n + m, n)
@@ -222,10 +224,10 @@ def smallest_p(n: int, m: int | None = None) -> float:
 
 @cache
 def detectable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) -> float:
-    """The smallest true difference, in standard deviations within an arm (of the pairs' differences), that n seeds an
-    arm find with this power at level alpha, if the numbers are normal: about, from simulations with seed 0.
+    """Smallest true difference that n seeds per arm detect with this power at level alpha, if the numbers are normal:
+    in standard deviations within an arm (for pairs, of their differences), approximate, from simulations with seed 0.
 
-    inf where alpha is below the smallest p of so many seeds.
+    inf if alpha is below the smallest p for n seeds.
     """
     if smallest_p(n, None if pairs else n) > alpha:
         return math.inf
@@ -240,10 +242,10 @@ def detectable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) ->
 
 @cache
 def showable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) -> float:
-    """The smallest margin, in standard deviations within an arm (of the pairs' differences), within which n seeds an
-    arm show two arms of no true difference to be equivalent with this power at level alpha: as `detectable`.
+    """Smallest margin within which n seeds per arm show two arms without a true difference to be equivalent, with this
+    power at level alpha: in standard deviations within an arm (for pairs, of their differences), as in `detectable`.
 
-    inf where alpha is below the smallest p of so many seeds.
+    inf if alpha is below the smallest p for n seeds.
     """
     if (0.5**n if pairs else 1 / math.comb(2 * n, n)) > alpha:
         return math.inf
@@ -259,8 +261,8 @@ def showable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) -> f
 
 @cache
 def _simulated(n: int, pairs: bool) -> tuple[Floats, Floats, Floats]:
-    """Studies of n normal numbers an arm, or of n differences, where the true difference is 0: the differences of some
-    ways (ways, studies), what a true difference of 1 adds to each (ways,), and the observed ones (studies,)."""
+    """Studies of n normal numbers per arm, or of n differences, with a true difference of 0: the differences of some
+    arrangements (ways, studies), what a true difference of 1 adds to each (ways,), and the observed ones (studies,)."""
     weights, slopes, _ = _flips(n) if pairs else _deals(n, n)
     rng = np.random.default_rng(0)
     if len(weights) > SIMULATED_WAYS:
@@ -271,7 +273,7 @@ def _simulated(n: int, pairs: bool) -> tuple[Floats, Floats, Floats]:
 
 
 def _least(found: Callable[[float], float], power: float) -> float:
-    """The smallest value at which a growing chance reaches `power`, to 0.02."""
+    """Smallest value at which an increasing chance reaches `power`, to 0.02."""
     low, high = 0.0, 1.0
     while found(high) < power:
         low, high = high, 2 * high
@@ -288,7 +290,7 @@ def _outcome(ways: _Ways, mirrored: Callable[[], _Ways], level: float) -> Test:
 
 
 def _dealt(x: Floats, y: Floats) -> _Ways:
-    """All ways to deal the numbers out to two arms of these sizes."""
+    """All ways to divide the numbers between two arms of these sizes."""
     weights, slopes, exact = _deals(len(x), len(y))
     values = np.concatenate([x, y])
     tolerance = ROUNDING * (float(np.ptp(values)) or 1.0)
@@ -304,8 +306,8 @@ def _flipped(x: Floats) -> _Ways:
 
 @cache
 def _deals(n: int, m: int) -> tuple[Floats, Floats, bool]:
-    """What each number adds to the difference of means in each way to deal n + m numbers out, (ways, n + m); what a
-    shift of the first n adds, (ways,); and whether these are all ways."""
+    """For all ways to divide n + m numbers between two arms: the weight of each number in the difference of means,
+    (ways, n + m); what a shift of the first n adds, (ways,); and whether these are all ways."""
     if math.comb(n + m, n) <= EXACT:
         rows = np.array(list(combinations(range(n + m), n)))
         chosen = np.zeros((len(rows), n + m))
@@ -319,7 +321,7 @@ def _deals(n: int, m: int) -> tuple[Floats, Floats, bool]:
 
 @cache
 def _flips(n: int) -> tuple[Floats, Floats, bool]:
-    """The same of the ways to flip n signs."""
+    """The same for the ways to flip n signs."""
     if 2**n <= EXACT:
         signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
     else:
@@ -328,10 +330,10 @@ def _flips(n: int) -> tuple[Floats, Floats, bool]:
 
 
 def _numbers(values: ArrayLike, name: str) -> Floats:
-    """A few finite numbers.
+    """The numbers of a few seeds, (n,).
 
     Raises:
-        ValueError: fewer than two, or one that is not finite.
+        ValueError: there are fewer than two, or one is not finite.
     """
     found = np.asarray(values, np.float64).ravel()
     if len(found) < 2:

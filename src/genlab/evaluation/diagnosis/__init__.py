@@ -1,6 +1,6 @@
-"""What is wrong with a training, and what is not: rules over its rows and evaluations, in the field's terms.
+"""What is wrong with a training run, and what is not: rules over its rows and evaluations, in the field's terms.
 
-`diagnose` asks every rule. A rule is a pure function of an `Evidence` that gives findings, or says what it lacks.
+`diagnose` asks every rule. A rule is a pure function of an `Evidence` that yields findings, or says what it lacks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from genlab.evaluation.diagnosis.finding import CannotTell, Diagnosis, Finding, 
 
 __all__ = ["CannotTell", "Diagnosis", "Evidence", "Finding", "diagnose"]
 AT_ONCE = optimisation.RULES
-"""Rules whose faults are never too early to tell."""
+"""Rules whose faults are never too early to report."""
 PATIENT = (*game.RULES, *samples.RULES, *learning.RULES)
 ROOTS = (
     "wrong-optimiser",
@@ -24,13 +24,13 @@ ROOTS = (
     "generator-not-learning",
     "posterior-collapse",
 )
-"""What explains that other things go wrong, each also what stands behind it."""
+"""Faults that explain others; each also explains those after it in this list."""
 WARM_UP, FEWEST = 0.2, 200
-"""The share of a training, and the steps, before which what others find is a warning: it may pass."""
+"""Share of the training, and steps, before which a fault that `PATIENT` rules find is only a warning: it may pass."""
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
-    """All that is to be said of a training, the worst first."""
+    """Diagnosis of a training run, with the worst findings first."""
     early = evidence.step < max(FEWEST, WARM_UP * (evidence.total or 0))
     findings: list[Finding] = []
     unknown: list[CannotTell] = []
@@ -44,14 +44,13 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 
 
 def _explained(findings: list[Finding]) -> list[Finding]:
-    """Of a fault of the optimisation, which comes with its cause, what else went wrong from then on is a consequence: a
-    warning that says so."""
+    """The findings; whatever went wrong from the time of a root fault on becomes a warning that names that fault."""
     roots = [each for each in findings if each.name in ROOTS and each.level == "fault" and each.until is None]
     return [replace(each, level="warning", follows=of) if (of := _root(each, roots)) else each for each in findings]
 
 
 def _root(finding: Finding, roots: list[Finding]) -> str:
-    """The name of the fault that a finding follows from; empty where there is none."""
+    """Name of the fault that a finding follows from; empty if there is none."""
     if finding.level not in ("fault", "warning") or finding.since is None:
         return ""
     place = ROOTS.index(finding.name) if finding.name in ROOTS else len(ROOTS)

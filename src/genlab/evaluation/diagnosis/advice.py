@@ -1,4 +1,4 @@
-"""What may help against a finding in a training loop of one's own, in PyTorch's words."""
+"""What may help against a finding in a user's own training loop, in PyTorch's terms."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a diagnosis may look at: the curves of a training by what they mean, its evaluations, and what is known of it.
+"""What a diagnosis may look at: the curves of a training run by role, its evaluations, and what is known about it.
 
-Rules get an `Evidence` and nothing else. It is made of metric rows and evaluations, of a run's or of anybody's loop.
+Rules get an `Evidence` and nothing else. It is made of metric rows and evaluations, from a run or a user's own loop.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Numbers over steps, the rows that have a finite one: steps (n,), values (n,)."""
+    """A quantity at the steps whose rows have a finite value for it: steps (n,), values (n,)."""
 
     steps: Floats
     values: Floats
@@ -34,14 +34,14 @@ class Curve:
         return len(self.values)
 
     def last(self, share: float = 0.1, least: int = 5) -> Floats:
-        """The values of the last part of the steps, and of at least so many rows."""
+        """Values of the last `share` of the steps, and of at least `least` rows."""
         if not len(self):
             return self.values
         rows = int(np.count_nonzero(self.steps >= self.steps[-1] * (1 - share)))
         return self.values[-max(rows, least) :]
 
     def medians(self, width: int) -> Floats:
-        """Of each row the median of itself and the rows before it, `width` in all, or as many as there are.
+        """For each row, the median of itself and the rows before it: `width` rows in all, or as many as there are.
 
         >>> Curve(np.arange(4.0), np.array([1.0, 5.0, 3.0, 4.0])).medians(3).tolist()
         [1.0, 3.0, 3.0, 4.0]
@@ -64,13 +64,13 @@ class Measured:
     """An evaluation.
 
     Attributes:
-        step: of the weights that were measured.
-        samples: how many images.
-        values: of each metric its value, where it could be had.
-        real: the same of real images.
-        classes: a row for each class: class, share, share_in_data, requested_class_accuracy, within_class_diversity,
+        step: step of the weights that were measured.
+        samples: number of images.
+        values: metric -> its value, for the metrics that have one.
+        real: metric -> its value for real images.
+        classes: one row per class: class, share, share_in_data, requested_class_accuracy, within_class_diversity,
             legibility.
-        pinned: whether a judge of the package read them, of which it is known how far is far.
+        pinned: whether a judge of the package read the images, for which it is known what distance is large.
     """
 
     step: int
@@ -82,7 +82,7 @@ class Measured:
 
     @classmethod
     def of(cls, step: int, record: Mapping[str, Any]) -> Measured:
-        """From an evaluation's record."""
+        """An evaluation from its record."""
         found = record["metrics"].items()
         return cls(
             step,
@@ -95,30 +95,30 @@ class Measured:
 
     @property
     def distance(self) -> float | None:
-        """The Frechet distance over that of real images."""
+        """Frechet distance over that of real images."""
         value, floor = (side.get("frechet_distance") for side in (self.values, self.real))
         return value / floor if value is not None and floor else None
 
 
 BETTER = 0.9
 FEW = 5000
-"""Training images below which a model may learn them by heart."""
+"""Number of training images below which a model may memorise them."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a training beside its numbers.
+    """What is known about a training run beside its numbers.
 
     Attributes:
-        adversarial, latent, naming: whether it is a game of D and G; has a code with a KL term; names classes.
-        conditional: whether images are drawn of a class that is asked for.
-        border: whether the sign of a logit of D says "real" or "generated".
-        pairs: whether D compares images in pairs, so that only differences of logits mean anything.
-        rest_discriminator, rest_generator: the losses where D cannot tell; None where no level is known.
-        discriminator_learns, generator_learns: whether the recipe lets them.
-        images: training images.
-        classes: of the data.
-        failure: why the training ended, where it failed.
+        adversarial, latent, naming: whether it is a game of D and G; has a latent code with a KL term; names classes.
+        conditional: whether images are drawn for a requested class.
+        border: whether the sign of D's logit says "real" or "generated".
+        pairs: whether D compares images in pairs, so that only differences between logits mean anything.
+        rest_discriminator, rest_generator: losses when D cannot tell real from generated; None if not known.
+        discriminator_learns, generator_learns: whether the recipe lets them learn.
+        images: number of training images.
+        classes: number of classes in the data.
+        failure: why the training ended, if it failed.
     """
 
     adversarial: bool = False
@@ -137,7 +137,7 @@ class Known:
 
     @property
     def few(self) -> str:
-        """That there are few training images, as a cause; empty where there are not."""
+        """Statement that there are few training images, as a cause; empty if there are not."""
         return f"{self.images:,} training images are few" if self.images and self.images < FEW else ""
 
 
@@ -147,10 +147,10 @@ class Evidence:
 
     Attributes:
         step: the newest step.
-        total: the steps that were planned; None where that is not known.
-        curves: by role (`families.base.Role`).
-        evaluations: in order of their steps.
-        known: what is known beside that.
+        total: number of planned steps; None if it is not known.
+        curves: role (`families.base.Role`) -> curve.
+        evaluations: evaluations in the order of their steps.
+        known: what else is known.
     """
 
     step: int
@@ -160,7 +160,7 @@ class Evidence:
     known: Known
 
     def curve(self, role: str) -> Curve:
-        """The curve of a role; empty where it was not logged."""
+        """The curve of a role; empty if it was not logged."""
         return self.curves.get(role, EMPTY)
 
     def metric(self, name: str) -> Curve:
@@ -169,14 +169,14 @@ class Evidence:
         return Curve(np.array([each.step for each in there], float), np.array([each.values[name] for each in there]))
 
     def distances(self) -> Curve:
-        """The Frechet distance over that of real images, over the evaluations."""
+        """The ratio of the Frechet distance to that of real images, over the evaluations."""
         there = [(each.step, each.distance) for each in self.evaluations if each.distance is not None]
         return Curve(np.array([step for step, _ in there], float), np.array([value for _, value in there], float))
 
     def improves(self) -> bool:
-        """Whether the images still get better: the least distance to real images of the last third of the evaluations,
-        and of at least five, is below `BETTER` times the least before them, of at least one; true of two or three
-        evaluations, of which nobody can tell."""
+        """Whether the images still get better: the least distance to real images in the last third of the evaluations
+        (at least five, but not all) is below `BETTER` times the least distance before. True for two or three
+        evaluations, which are too few to tell."""
         values = self.distances().values
         if len(values) < 4:
             return len(values) > 1
@@ -184,7 +184,7 @@ class Evidence:
         return bool(values[-recent:].min() < BETTER * values[:-recent].min())
 
     def until(self, step: int) -> Evidence:
-        """What was known at a step."""
+        """The evidence as of a step."""
         curves = {}
         for role, curve in self.curves.items():
             kept = curve.steps <= step
@@ -195,8 +195,8 @@ class Evidence:
 
 
 def curves_of(rows: Sequence[Row], columns: Iterable[Column]) -> dict[str, Curve]:
-    """The columns that have a role, as curves. Of quantities that rows have the mean of, over the steps since the last
-    row, it is that mean: a minibatch is noise."""
+    """The columns that have a role, as curves. If rows hold the mean of a quantity over the steps since the last row,
+    that mean is used: single minibatches are noisy."""
     found: dict[str, Curve] = {}
     for column in columns:
         if not column.role:
@@ -210,7 +210,7 @@ def curves_of(rows: Sequence[Row], columns: Iterable[Column]) -> dict[str, Curve
 
 
 def known_of(recipe: Recipe, curves: Mapping[str, Curve], images: int | None, classes: int, failure: str = "") -> Known:
-    """What a recipe says of a training, or, of a loop of one's own, the quantities that it logged."""
+    """What a recipe says about a training run or, for a user's own loop, what the quantities that it logged say."""
     family = FAMILIES[recipe.family]
     adversarial, latent, naming = (
         bool(capability) or (family.own_loop and role in curves)
@@ -246,11 +246,11 @@ Predicate = Callable[[Measured], bool]
 
 
 def episodes(steps: Sequence[float], flags: Sequence[bool], stays: int = 1) -> list[tuple[tuple[int, int], int | None]]:
-    """When something was so: ((last step before, first step), step at which it was over or None) of each time.
+    """When something was true: ((last step before, first step), step at which it was over or None) of each episode.
 
     Args:
-        steps, flags: in order; whether it was so at each step.
-        stays: how often in a row it must be so to count.
+        steps, flags: steps in order, and whether it was true at each.
+        stays: how many times in a row it must be true to count.
 
     >>> episodes([10, 20, 30, 40], [False, True, True, False])
     [((10, 20), 40)]

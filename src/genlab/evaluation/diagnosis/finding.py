@@ -1,4 +1,4 @@
-"""A finding: one statement about a training, as data and as the few lines that a person reads."""
+"""A finding: one statement about a training run, as data and as the few lines that a person reads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 Level = Literal["fault", "warning", "note", "healthy"]
 LEVELS: tuple[Level, ...] = ("fault", "warning", "note", "healthy")
-"""From the worst on. A fault spoils the result; a warning is about a model that works and could be better, or about
-something that is too early to judge; a note says what is no reason to worry."""
+"""The worst first. A fault spoils the result; a warning is about a model that works and could be better, or about
+something that is too early to judge; a note is about what is no reason to worry."""
 
 
 @dataclass(frozen=True)
@@ -17,21 +17,21 @@ class Finding:
     """One statement.
 
     Attributes:
-        name: what it is, as in `docs/diagnosis`.
+        name: name of the finding, as in `docs/diagnosis`.
         level: see `LEVELS`.
         title: a sentence without its time.
-        since: (last step at which it was not so, first step at which it was); the first one is 0 where it was so from
-            the beginning. None: it is not about a time.
-        until: the step at which it had healed; None while it lasts.
+        since: (last step at which it was not so, first step at which it was); the former is 0 if it was so from the
+            beginning. None if it is not about a time.
+        until: step at which it had healed; None while it lasts.
         seen: the evidence: numbers, each beside its healthy value.
-        no: what the evidence does not say, though it may look so.
-        cause: the likely cause; empty where it is uncertain.
-        follows: the name of the fault that it is probably a consequence of; empty where there is none.
-        keep: the step of the best sampled weights, where earlier ones are better.
+        no: what the evidence does not mean, though it may look so.
+        cause: the likely cause; empty if it is uncertain.
+        follows: name of the fault that it is probably a consequence of; empty if there is none.
+        keep: step of the best sampled weights, if earlier ones are better.
         early: whether it was seen so early that it may pass.
         changes: dotted path -> value: what may help, at most three fields.
-        expect: what to expect of that.
-        advice: the same in words, where there is no recipe to change.
+        expect: what to expect of these changes.
+        advice: what may help in words, if there is no recipe to change.
     """
 
     name: str
@@ -50,17 +50,17 @@ class Finding:
     advice: str = ""
 
     def warned(self) -> Finding:
-        """The same as a warning, since it is too early for more."""
+        """The finding as a warning if it is a lasting fault, since it is too early for more."""
         return replace(self, level="warning", early=True) if self.level == "fault" and self.until is None else self
 
 
 @dataclass(frozen=True)
 class CannotTell:
-    """That a rule lacks what it needs.
+    """Notice that a rule lacks what it needs.
 
     Attributes:
-        name: of the finding.
-        needs: what is missing, as in "samples".
+        name: name of the finding.
+        needs: what is missing, such as "samples".
     """
 
     name: str
@@ -69,12 +69,12 @@ class CannotTell:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that is to be said of a training at a step.
+    """All findings about a training run at a step.
 
     Attributes:
-        step: the newest that was looked at.
-        findings: the worst first; one of the level "healthy" where nothing is wrong.
-        unknown: what could not be told.
+        step: the newest step that was examined.
+        findings: the findings, worst first.
+        unknown: what could not be determined.
     """
 
     step: int
@@ -83,7 +83,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether there is no fault."""
+        """Whether there is no lasting fault."""
         return not self.faults
 
     @property
@@ -97,7 +97,7 @@ class Diagnosis:
         return tuple(each for each in self.findings if each.level in ("fault", "warning") and each.until is None)
 
     def as_json(self) -> dict[str, Any]:
-        """As it is stored and printed."""
+        """The diagnosis as it is stored and printed."""
         return {
             "healthy": self.healthy,
             "step": self.step,
@@ -126,7 +126,7 @@ class Diagnosis:
 
 
 def when(finding: Finding, total: int | None = None) -> str:
-    """The time of a finding in words.
+    """Time of a finding in words.
 
     >>> when(Finding("x", "fault", "X", since=(5000, 5200)))
     'since step 5,200 (between 5,000 and 5,200)'
@@ -143,7 +143,7 @@ def when(finding: Finding, total: int | None = None) -> str:
 
 
 def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The worst first; what has healed after what lasts, what began earlier before what began later."""
+    """The findings, worst first; healed ones come after all others, and within a level the earlier ones come first."""
     return tuple(
         sorted(findings, key=lambda f: (f.until is not None, LEVELS.index(f.level), f.since[1] if f.since else 0))
     )

@@ -1,4 +1,4 @@
-"""Rules about the game of D and G: who has won, who is too weak, D's overfitting, going round in circles, balance."""
+"""Rules about the game of D and G: D has won, D is too weak, D overfits, oscillation, balance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from genlab.evaluation.diagnosis.evidence import Curve, Evidence, episodes
 from genlab.evaluation.diagnosis.finding import CannotTell, Finding
 
 SURE, GAP = 4.6, 10.0
-"""Logits: of 4.6 the logistic function is 0.99; 10 apart, D is sure of every pair of a real and a generated image."""
+"""Logits: the logistic function of 4.6 is 0.99; 10 apart, D is sure of every pair of a real and a generated image."""
 POOR = 0.05
 """Coverage of a generator that has learned next to nothing."""
 LEVEL = 0.05
@@ -19,18 +19,18 @@ TURNS = 0.25
 
 
 def _gap(e: Evidence) -> Curve:
-    """How far D's logits of real images lie above those of generated ones."""
+    """How far D's logits of real images lie above its logits of generated ones."""
     real, fake = e.curve("logit of real images"), e.curve("logit of generated images")
     shared, a, b = np.intersect1d(real.steps, fake.steps, return_indices=True)
     return Curve(shared, real.values[a] - fake.values[b])
 
 
 def discriminator_won(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """D tells all images apart, and G's images stay poor. D is sure: its logits of both kinds are beyond `SURE` on
-    their sides, or `GAP` apart where only differences count, in the median of the last rows; a critic without a
-    logistic function is never sure. Poor: coverage below `POOR` at the last evaluation, and no gain of late. Then s(D)
-    is saturated, and with a saturating loss, or clamped probabilities, nothing of D's gradient reaches G (Goodfellow et
-    al. 2014, section 3; Arjovsky and Bottou 2017)."""
+    """D tells all images apart, and G's images stay poor. D is sure if its logits of both kinds are beyond `SURE` on
+    their own sides, or `GAP` apart if only differences count, in at least 80 % of the last rows; a critic without a
+    logistic function is never sure. Poor means coverage below `POOR` at the last evaluation, without recent
+    improvement. Then s(D) is saturated, and with a saturating loss, or clamped probabilities, no gradient of D reaches
+    G (Goodfellow et al. 2014, section 3; Arjovsky and Bottou 2017)."""
     name = "discriminator-won"
     if not e.known.adversarial or not (e.known.border or e.known.pairs):
         return
@@ -66,8 +66,8 @@ def discriminator_won(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def discriminator_weak(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """D cannot tell, although the images are poor: its loss is within `LEVEL` of the level of a D that cannot tell in
-    the median of the last rows, and coverage is below `POOR`."""
+    """D cannot tell, although the images are poor: its loss is within `LEVEL` of that of a D that cannot tell, in more
+    than 80 % of the last rows, and coverage is below `POOR`."""
     if not e.known.adversarial or e.known.rest_discriminator is None or not e.known.discriminator_learns:
         return
     loss, covered = e.curve("loss of discriminator"), e.metric("coverage")
@@ -87,8 +87,8 @@ def discriminator_weak(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def discriminator_overfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """D's loss on held-out images is more than `APART` times its loss in training plus a tenth of the level where it
-    cannot tell, at the last two evaluations: D knows its training images by heart (Karras et al. 2020)."""
+    """D's loss on held-out images exceeds `APART` times its training loss plus a tenth of the loss of a D that cannot
+    tell, at the last two evaluations: D has memorised its training images (Karras et al. 2020)."""
     if not e.known.adversarial or e.known.rest_discriminator is None:
         return
     held, loss = e.curve("held-out loss of discriminator"), e.curve("loss of discriminator")
@@ -110,8 +110,8 @@ def discriminator_overfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def oscillation(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """From one evaluation to the next more than `TURNS` of the samples change their class (total variation distance of
-    the shares), three times in a row, and they do not get better: G runs from class to class, and D after it (Metz et
+    """From one evaluation to the next, more than `TURNS` of the samples change class (total variation distance of the
+    shares), three times in a row, and the images do not get better: G runs from class to class, and D after it (Metz et
     al. 2017)."""
     there = [each for each in e.evaluations if each.classes and not e.known.conditional]
     if len(there) < 4:
@@ -130,7 +130,7 @@ def oscillation(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def losses_at_equilibrium(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Both losses are within `LEVEL` of where D cannot tell: that is balance, and says nothing of the images."""
+    """Both losses are within `LEVEL` of where D cannot tell: this is balance, and says nothing about the images."""
     if e.known.rest_discriminator is None or e.known.rest_generator is None:
         return
     d, g = e.curve("loss of discriminator"), e.curve("loss of generator")

@@ -1,4 +1,4 @@
-"""Rules about codes and about what is learned from given answers: posterior collapse, overfitting, underfitting."""
+"""Rules about latent codes and about generalisation: posterior collapse, overfitting, underfitting."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from genlab.evaluation.diagnosis.evidence import Curve, Evidence, episodes
 from genlab.evaluation.diagnosis.finding import CannotTell, Finding
 
 SILENT = 0.1
-"""Nats of KL per image below which z says next to nothing."""
+"""KL in nats per image below which z says next to nothing."""
 RISES, GAP, APART, CHANCE, LEARNED = 0.5, 0.1, 1.3, 2.0, 0.85
 
 
 def posterior_collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
     """The summed KL is below `SILENT` nats per image, or no latent unit is active (Burda et al. 2016): the encoder says
-    nothing of the image, and the decoder draws their mean (Bowman et al. 2016)."""
+    nothing about the image, and the decoder draws the mean image (Bowman et al. 2016)."""
     if not e.known.latent:
         return
     kl = e.curve("test kl") if len(e.curve("test kl")) else e.curve("kl")
@@ -58,9 +58,9 @@ def kl_rises(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def overfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """The test loss has risen by more than `RISES` of its least value for three epochs in a row, while the training
-    loss fell; or training accuracy is more than `GAP` above test accuracy; or, of a model with a likelihood, the test
-    loss is more than `APART` times the training loss."""
+    """The test loss exceeds its minimum by more than `RISES` of it for three epochs in a row, while the training loss
+    is below that minimum; or training accuracy is more than `GAP` above test accuracy; or, for a model with a
+    likelihood, the test loss is more than `APART` times the training loss."""
     test, train = e.curve("test loss"), e.curve("training loss") if len(e.curve("training loss")) else e.curve("loss")
     if not len(test):
         if e.known.latent or e.known.naming:
@@ -105,7 +105,7 @@ def _overfits(e: Evidence, since: tuple[int, int], seen: str, test: Curve) -> Fi
 
 
 def nothing_named(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Training accuracy never exceeded `CHANCE` times chance, after two epochs."""
+    """Training accuracy has never exceeded `CHANCE` times chance level, after two epochs or more."""
     train = e.curve("training accuracy")
     if not e.known.naming or e.known.classes < 2 or len(train) < 2:
         return
@@ -120,8 +120,8 @@ def nothing_named(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def underfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """At its end a classifier names fewer than `LEARNED` of its own training images rightly, and about as many of the
-    test split: it has not learned what there is to learn."""
+    """At the end of its training, a classifier is right for fewer than `LEARNED` of its own training images, and for
+    about as many of the test split: it has not learned what there is to learn."""
     a, b = e.curve("training accuracy"), e.curve("test accuracy")
     if not e.known.naming or len(a) < 3 or not len(b) or e.step < 0.9 * (e.total or 0):
         return

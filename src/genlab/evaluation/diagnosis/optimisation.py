@@ -12,9 +12,9 @@ from genlab.evaluation.diagnosis.finding import CannotTell, Finding
 
 PLAYERS = {"": "the weights", " of discriminator": "D's weights", " of generator": "G's weights"}
 TOO_LARGE, TOO_SMALL = 0.1, 2e-5
-"""Sizes of an update over that of the weights. About 0.001 is usual (Goodfellow, Bengio and Courville 2016, section
-8.4, speak of 1 %); where each step moves the weights by a tenth, they forget within ten steps what they had learned;
-with 0.00002 it takes fifty thousand steps to make other weights of them."""
+"""Size of an update over that of the weights. About 0.001 is usual (Goodfellow, Bengio and Courville 2016, section 8.4,
+speak of 1 %); if each step moves the weights by a tenth, they forget within ten steps what they had learned; at 0.00002
+it takes fifty thousand steps to replace them."""
 SUDDEN = 20.0
 ROWS = 5
 DEAD = 0.5
@@ -23,10 +23,10 @@ NOT_FINITE = re.compile(r"\b(nan|inf)\b|not finite|too large for float32", re.IG
 
 
 def learning_rate_too_large(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Each step moves the weights of a player by more than `TOO_LARGE` of their size, in the median of five rows in a
-    row, after the first 5 % of the training: at its start weights are small, and fast steps are usual. Or a single step
-    threw the weights away: it was larger than they were, or than `TOO_LARGE` of them and `SUDDEN` times the median of
-    the ten rows before; weights that have become huge move little from then on."""
+    """Each step moves the weights of a player by more than `TOO_LARGE` of their size, in the median of five consecutive
+    rows, after the first 5 % of the training: at the start weights are small, and large steps are usual. Or a single
+    step threw the weights away: it was larger than they were, or larger than both `TOO_LARGE` of them and `SUDDEN`
+    times the median of the ten rows before; weights that have become huge move little from then on."""
     name = "learning-rate-too-large"
     if thrown := list(_thrown_away(e)):
         yield thrown[0]
@@ -98,8 +98,8 @@ def learning_rate_too_small(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def divergence(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """A value was not finite; or a loss or D's logits are more than `EXPLODED` times as large as they ever were in the
-    first fifth of the training, in the median of the last five rows."""
+    """A value was not finite; or a loss or D's logits, in the median of the last five rows, are more than `EXPLODED`
+    times as large as they ever were in the first fifth of the training."""
     if NOT_FINITE.search(e.known.failure):
         last = max((int(curve.steps[-1]) for curve in e.curves.values() if len(curve)), default=0)
         yield Finding(
@@ -131,7 +131,7 @@ def divergence(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def not_learning(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """A player's weights do not move at all, row after row, while the other's do."""
+    """A player's weights do not move at all, row after row, while the other player's do."""
     moves = {who: e.curve(f"update of {who}") for who in ("discriminator", "generator")}
     if not any(map(len, moves.values())):
         return
@@ -155,7 +155,7 @@ def not_learning(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def dead_units(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """More than `DEAD` of a player's units behind a ReLU are 0 for every image of the step, in all of the last rows."""
+    """More than `DEAD` of a player's units after a ReLU are 0 for every image of the step, in all of the last rows."""
     for player, words in PLAYERS.items():
         curve = e.curve(f"dead units{player}")
         if len(curve) < ROWS or curve.last().min() <= DEAD:
@@ -173,8 +173,8 @@ def dead_units(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def moved_by_the_others(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """An optimiser moves a network that has an optimiser of its own, in all of the last rows: D's holds G's weights
-    too, say, and trains G to be found out."""
+    """An optimiser moves a network that has its own optimiser, in all of the last rows: D's optimiser also holds G's
+    weights, say, and trains G to be found out."""
     for who, other in (("generator", "discriminator"), ("discriminator", "generator")):
         curve = e.curve(f"update of {who} by the other's")
         if len(curve) < ROWS or not (curve.last() > 0).all():

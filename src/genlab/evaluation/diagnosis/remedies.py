@@ -1,6 +1,6 @@
-"""What may help against a finding: at most three fields of the very recipe, valid for it.
+"""What may help against a finding: changes to at most three fields of the run's own recipe, valid for it.
 
-Each finding has candidates, tried in order; the first that is a change, and a valid recipe, is proposed.
+Each finding has candidates, tried in order; the first that changes the recipe and leaves it valid is proposed.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from genlab.recipe import BaseRecipe, files
 from genlab.recipe.changes import changes as recipe_changes
 
 LARGEST = 0.02
-"""Size of the largest update over that of the weights, which is an early one: 0.004 to 0.17 in healthy trainings."""
+"""Largest update to aim for, over the size of the weights: an early one, 0.004 to 0.17 in healthy training runs."""
 APART = 3.0
-"""How many times a changed learning rate is larger or smaller where it is the change that did harm."""
+"""Factor by which a learning rate must have been changed for that change to count as the cause of the harm."""
 Changes = Mapping[str, Any]
 Candidates = Callable[[BaseRecipe, Evidence], Iterator[tuple[Changes, str]]]
-"""(recipe, evidence) -> changes with what to expect of them, the most promising first."""
+"""(recipe, evidence) -> changes and what to expect of them, the most promising first."""
 FAIRER = "D learns to hold its slope down, so that G hears of it early on"
 
 
 def proposed(finding: Finding, recipe: BaseRecipe, evidence: Evidence) -> tuple[Changes, str]:
-    """The changes to try, and what to expect; empty where nothing is known to help."""
+    """Changes to try, and what to expect of them; empty if nothing is known to help."""
     candidates = CANDIDATES.get(finding.name)
     for changes, expect in candidates(recipe, evidence) if candidates else ():
         with suppress(GenlabError):
@@ -37,15 +37,15 @@ def proposed(finding: Finding, recipe: BaseRecipe, evidence: Evidence) -> tuple[
 
 
 def _players(recipe: BaseRecipe) -> list[str]:
-    """The paths of the optimisers."""
+    """Paths of the optimisers."""
     return list(recipe.optimiser_sections())
 
 
 def _own_rates(recipe: BaseRecipe, is_so: Callable[[float, float], bool]) -> Iterator[tuple[Changes, str]]:
-    """The learning rates of the built-in recipe of that name, where they were changed.
+    """The learning rates of the built-in recipe of the same name, where they were changed.
 
     Args:
-        is_so: (own rate, rate as it is) -> whether that one is to be had back.
+        is_so: (built-in rate, present rate) -> whether to restore the built-in one.
     """
     changed = {path: values for path, values in recipe_changes(recipe).items() if path.endswith(".lr")}
     own = {path: rate for path, (rate, now) in changed.items() if rate and now and is_so(rate, now)}
@@ -54,16 +54,16 @@ def _own_rates(recipe: BaseRecipe, is_so: Callable[[float, float], bool]) -> Ite
 
 
 def _slower(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
-    """The recipe's own learning rates, where they are smaller by `APART`; else those with which the largest update
-    would have been `LARGEST` times the weights, at most a tenth of those that were."""
+    """The recipe's own learning rates, where they are smaller by a factor of `APART`; else those with which the largest
+    update would have been `LARGEST` times the weights, at most a tenth of the present ones."""
     yield from _own_rates(recipe, lambda own, now: own * APART <= now)
     factor = min(0.1, LARGEST / _largest(recipe, evidence))
     yield _times(recipe, factor), f"first updates of about {LARGEST:g} of the weights, or less"
 
 
 def _faster(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
-    """The recipe's own learning rates, where they are larger by `APART`; else those with which the largest update would
-    have been `LARGEST` times the weights."""
+    """The recipe's own learning rates, where they are larger by a factor of `APART`; else those with which the largest
+    update would have been `LARGEST` times the weights."""
     yield from _own_rates(recipe, lambda own, now: own >= now * APART)
     factor = LARGEST / _largest(recipe, evidence)
     if factor > 10:
@@ -71,14 +71,14 @@ def _faster(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, s
 
 
 def _largest(recipe: BaseRecipe, evidence: Evidence) -> float:
-    """The largest update over the weights of any player; `LARGEST` where none was seen."""
+    """Largest update of any player over its weights; `LARGEST` if none was seen."""
     roles = ["update" if path == "optimiser" else f"update of {path.rpartition('.')[2]}" for path in _players(recipe)]
     largest = max((float(evidence.curve(role).values.max()) for role in roles if len(evidence.curve(role))), default=0)
     return largest or LARGEST
 
 
 def _times(recipe: BaseRecipe, factor: float) -> Changes:
-    """Every learning rate times so much, at most 1."""
+    """Every learning rate times `factor`, at most 1."""
     plain = files.leaves(recipe)
     return {f"{path}.lr": _round(min(1.0, plain[f"{path}.lr"] * factor)) for path in _players(recipe)}
 
@@ -89,7 +89,7 @@ def _rates(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, st
 
 
 def _round(value: float) -> float:
-    """To one digit."""
+    """The value to one significant digit."""
     return float(f"{value:.0e}") if value and math.isfinite(value) else value
 
 
@@ -158,7 +158,7 @@ def _more_images(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Chang
 
 
 def _flatter(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
-    """Few images ask for a larger weight of the penalty (Karras et al. 2020 scale it by the size of the data)."""
+    """Few images call for a larger penalty weight (Karras et al. 2020 scale it by the size of the data)."""
     if weight := files.leaves(recipe).get("objective.lambda"):
         yield {"objective.lambda": _round(25 * weight)}, "a D whose slope is held down cannot single out each image"
     yield from _more_images(recipe, evidence)

@@ -1,4 +1,4 @@
-"""The diagnosis of a run, from what it has on disk, and of a training as it goes on."""
+"""The diagnosis of a run from what it has on disk, and of a training run in progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from genlab.runs.rows import Row
 
 FILE = "diagnosis.json"
 TRIED = "tried.json"
-"""What became of the newest try of what a run's diagnosis proposes."""
+"""File with the outcome of the latest attempt to apply what a run's diagnosis proposes."""
 COLLAPSES = ("mode-collapse", "z-ignored")
 
 
@@ -33,10 +33,10 @@ Curves = Mapping[str, Curve]
 
 
 def evidence_of(run: RunDirectory, curves: Curves | None = None) -> Evidence:
-    """What the rules may look at of a run: its sound rows, its evaluations, its recipe.
+    """What the rules may look at for a run: its sound rows, its evaluations, its recipe.
 
     Args:
-        curves: its columns by what they mean, where its rows were read already.
+        curves: its curves by role, if its rows were read already.
 
     Raises:
         DataError: its status or provenance is damaged.
@@ -51,7 +51,7 @@ def _evidence(run: RunDirectory, curves: Curves, step: int, total: int | None, f
     recipe, told = run.trained_by(), run.provenance["data"]
     measured = {}
     for at in run.steps("evaluations", ".json"):
-        # A damaged one says nothing here; `genlab runs verify` names it.
+        # A damaged record is skipped here; `genlab runs verify` names it.
         if (record := kept.read(run, f"step-{at:06d}.json")) is not None:
             measured[at] = Measured.of(at, record)
     if (record := kept.read(run, kept.FULL_FILE)) is not None and isinstance(at := record["protocol"].get("step"), int):
@@ -66,10 +66,10 @@ def _evidence(run: RunDirectory, curves: Curves, step: int, total: int | None, f
 
 
 def diagnosis_of(run: RunDirectory, keep: bool = True, curves: Curves | None = None) -> Diagnosis:
-    """What is wrong with a run, or that nothing is, with what may help.
+    """What is wrong with a run, if anything, and what may help.
 
     Args:
-        keep: whether diagnosis.json is written into the run, where that is possible.
+        keep: whether to write diagnosis.json into the run, if that is possible.
         curves: see `evidence_of`.
 
     Raises:
@@ -79,19 +79,19 @@ def diagnosis_of(run: RunDirectory, keep: bool = True, curves: Curves | None = N
     found = diagnose(evidence)
     found = replace(found, findings=tuple(_advised(each, recipe, evidence) for each in _kept_once(found.findings)))
     if keep:
-        with suppress(StorageError):  # It can always be made again.
+        with suppress(StorageError):  # It can always be computed again.
             write_json(run.path / FILE, seals.seal(found.as_json()))
     return found
 
 
 def _kept_once(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings, of which the first alone says which step to keep."""
+    """The findings, with the step to keep named by the first one alone."""
     keep = next((each.keep for each in findings if each.keep is not None and each.until is None), None)
     return [replace(each, keep=None if k or each.until is not None else keep) for k, each in enumerate(findings)]
 
 
 def _advised(finding: Finding, recipe: Recipe, evidence: Evidence) -> Finding:
-    """The finding with what may help; what follows from another one, or has healed, needs none."""
+    """The finding with what may help; one that follows from another, or has healed, needs nothing."""
     if finding.follows or finding.until is not None:
         return finding
     if FAMILIES[recipe.family].own_loop:
@@ -101,11 +101,11 @@ def _advised(finding: Finding, recipe: Recipe, evidence: Evidence) -> Finding:
 
 
 class Attentive:
-    """An observer: looks at a training after each of its evaluations, and says in a line what begins and what ends.
+    """Observer that examines a training run after each evaluation and says in one line what begins and what ends.
 
     Args:
         says: whether it says so.
-        stop_on: "collapse": a fault of `COLLAPSES` ends the training, once its step is saved.
+        stop_on: "collapse": a fault in `COLLAPSES` ends the training, once its step is saved.
     """
 
     def __init__(self, says: bool = True, stop_on: Literal["collapse"] | None = None) -> None:
@@ -116,7 +116,7 @@ class Attentive:
         self.begin(run, schedule.total_steps, [row for row in run.sound_rows() if row["step"] <= done])
 
     def begin(self, run: RunDirectory, total: int | None, rows: list[Row]) -> None:
-        """Look at a run of so many steps, where that is known, from these rows on."""
+        """Start to watch a run of `total` steps (None if unknown), with these rows so far."""
         self._run, self._total, self._rows = run, total, rows
         self._there: dict[str, Finding] = {}
 
@@ -130,7 +130,7 @@ class Attentive:
 
     def logged(self, row: Row) -> None:
         self._rows.append(row)
-        # What there is at the end is said with the results.
+        # What is found at the end is reported with the results.
         if ("spread_ratio" in row or "test_loss" in row) and row["step"] != self._total:
             self._look(row["step"])
 
@@ -138,7 +138,7 @@ class Attentive:
         try:
             curves = curves_of(self._rows, FAMILIES[self._run.trained_by().family].columns)
             found = diagnose(_evidence(self._run, curves, step, self._total, ""))
-        except DataError:  # Said elsewhere; a training does not end by it.
+        except DataError:  # Reported elsewhere; the training goes on.
             return
         if self._stop_on:
             grave = [each for each in found.lasting if each.level == "fault" or (each.follows and not each.early)]
@@ -158,5 +158,5 @@ class Attentive:
 
 
 def _line(finding: Finding, total: int | None) -> str:
-    """What begins, in a line."""
+    """The line that reports a finding when it begins."""
     return f"{finding.level.upper()}  {finding.title}, {when(finding, total)}"

@@ -14,7 +14,7 @@ SAMPLES = "samples (an evaluation during training)"
 COLLAPSED, ALIKE = 0.1, 0.3
 NARROW = 0.5
 LISTED = 6
-"""Names of classes in a sentence."""
+"""Class names listed in a sentence."""
 IGNORED = 0.5
 COPIED = 0.05
 GRAINY, BLURRED = 2.0, 0.5
@@ -27,15 +27,15 @@ FAR = 100.0
 def _lasting(
     e: Evidence, metric: str, holds: Callable[[Measured], bool], stays: int = 1
 ) -> tuple[list[Measured], list[tuple[tuple[int, int], int | None]]]:
-    """The evaluations that have a metric, and when something held of them."""
+    """The evaluations that have a metric, and the episodes in which something held for them."""
     there = [each for each in e.evaluations if metric in each.values]
     return there, episodes([each.step for each in there], [holds(each) for each in there], stays)
 
 
 def collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """The root mean square distance of two samples (of one class, where classes are asked for) is less than
-    `COLLAPSED` of that of real images, while the images do not get better, or although it was above `ALIKE` once; else
-    a warning. Losses cannot tell: a game may look balanced meanwhile."""
+    """The root mean square distance between two samples (of one class, if classes are requested) is less than
+    `COLLAPSED` of that between real images. A fault if the images do not get better, or if the ratio was once above
+    `ALIKE`; else a warning. Losses cannot tell: a game may look balanced meanwhile."""
     name = "z-ignored" if e.known.conditional else "mode-collapse"
     there, found = _lasting(e, "spread_ratio", lambda each: each.values["spread_ratio"] < COLLAPSED)
     if not there:
@@ -77,12 +77,12 @@ def _alike(e: Evidence, name: str) -> Iterator[Finding | CannotTell]:
 
 
 def narrow_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Within some classes, though not in all, two samples are less than `ALIKE` as far apart as real images of that
-    class, at the last two evaluations. A warning; of a conditional model a fault where it is less than `COLLAPSED` and
-    the images do not get better: of that class z gives one picture."""
+    """Within some classes, though not on the whole, two samples are less than `ALIKE` as far apart as real images of
+    that class, at the last two evaluations. A warning; for a conditional model a fault if below `COLLAPSED` while the
+    images do not get better: z then gives one picture of that class."""
 
     def spreads(each: Measured) -> dict[str, float]:
-        """Of each class that is drawn: how far apart its samples are over real images of it."""
+        """Class -> distance between its samples over that between real images of it, for each class that is drawn."""
         drawn = [
             row
             for row in each.classes
@@ -112,8 +112,8 @@ def narrow_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Classes of the data are drawn less than a tenth as often as in the data. A warning; a fault where half of them
-    are missing, or some that had been there, and the images do not get better."""
+    """Classes of the data are drawn less than a tenth as often as in the data. A warning; a fault if half of them are
+    missing, or several that had been there, and the images do not get better."""
     there, found = _lasting(e, "missing_classes", lambda each: each.values["missing_classes"] >= 1)
     if not there:
         yield CannotTell("missing-classes", "a judge that tells the classes, and " + SAMPLES)
@@ -140,7 +140,7 @@ def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def rare_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Two classes or more are drawn less than `RARE` times as often as in the data, at the last two evaluations, but
+    """Two or more classes are drawn less than `RARE` times as often as in the data, at the last two evaluations, but
     none is missing."""
 
     def rare(each: Measured) -> list[str]:
@@ -161,13 +161,13 @@ def rare_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def _listed(names: list[str]) -> str:
-    """The first of some names, and how many there are beside them."""
+    """The first of some names, and the number of the others."""
     more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
     return ", ".join([*names[:LISTED], *more])
 
 
 def _had_more(there: list[Measured], since: tuple[int, int], missing: int) -> bool:
-    """Whether at two evaluations before it began at most half as many were missing, and now several are."""
+    """Whether several classes have been missing for two evaluations, and at most half as many at the two before."""
     before = [each.values["missing_classes"] for each in there if each.step < since[1]]
     lasts = len(there) - len(before) >= 2
     return lasts and missing >= 3 and len(before) >= 2 and max(before[-2:]) <= missing / 2
@@ -184,8 +184,8 @@ def _precision(now: Measured) -> str:
 
 
 def low_diversity(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Recall is below `NARROW` of that of real images while precision is above it: what is drawn lies
-    among real images, and is too little of what there is; a total collapse is more than that."""
+    """Recall is below `NARROW` of that of real images while precision is above `NARROW`: what is drawn lies among real
+    images, but covers too little of them; total collapse is a finding of its own."""
     there = [each for each in e.evaluations if "recall" in each.values and each.real.get("recall")]
     if not there:
         yield CannotTell("low-diversity", SAMPLES)
@@ -211,7 +211,7 @@ def low_diversity(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def condition_ignored(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Fewer than `IGNORED` of the samples are of the class that was asked for, while the judge is sure of a class."""
+    """Fewer than `IGNORED` of the samples are of the requested class, while the judge is sure of what it sees."""
     if not e.known.conditional:
         return
     there, found = _lasting(
@@ -264,8 +264,8 @@ def memorisation(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def noise_and_blur(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """The finest detail has more than `GRAINY` times the power that it has in real images (checkerboard or specks);
-    edges have less than `BLURRED` of it (blur). Judged by the last evaluation."""
+    """The finest detail has more than `GRAINY` times its power in real images (checkerboard or specks); edges have less
+    than `BLURRED` of theirs (blur). Judged by the last evaluation."""
     for name, metric, wrong, title, healthy in (
         ("noise", "grain_ratio", lambda v: v > GRAINY, "Noise: the images have specks or a checkerboard", "above 2"),
         ("blur", "sharpness_ratio", lambda v: v < BLURRED, "Blur: the images lack detail", "below 0.5"),
@@ -287,7 +287,7 @@ def noise_and_blur(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def late_degradation(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """The distance to real images is more than `WORSE` times what it was at its best, at the last two evaluations."""
+    """The distance to real images is more than `WORSE` times its best value, at the last two evaluations."""
     curve = e.distances()
     if len(curve) < 3:
         yield CannotTell("late-degradation", "three evaluations during training, with a judge")
@@ -309,7 +309,7 @@ def late_degradation(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def nothing_learned(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """The distance to real images is above `FAR` times that of other real images and does not fall, and nothing of the
+    """The distance to real images is above `FAR` times that of other real images and does not fall, and no part of the
     data was ever covered."""
     curve, covered = e.distances(), e.metric("coverage")
     if len(curve) and not e.evaluations[-1].pinned:
@@ -329,7 +329,7 @@ def nothing_learned(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def _best(e: Evidence, before: int) -> int | None:
-    """The step of the best evaluation before a step."""
+    """Step of the best evaluation before a step; None if there is none."""
     there = [(each.distance, each.step) for each in e.evaluations if each.step < before and each.distance is not None]
     return min(there)[1] if there else None
 

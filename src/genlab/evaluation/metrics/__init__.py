@@ -1,8 +1,8 @@
-"""Metrics: pure functions of arrays, in float64. They know no model and no file.
+"""Metrics: pure functions of arrays, in float64, independent of models and files.
 
-Two sets are called `real` (the reference) and `fake` (what is measured); rows are images. `intervals` says how sure a
-number is. Each function states its formula, range and source; docs/metrics.md says what moves it and what it does not
-see.
+The two sets are called `real` (the reference) and `fake` (what is measured); rows are images. `intervals` says how
+certain a number is. Each function states its formula, range and source; docs/metrics.md says what affects it and what
+it does not see.
 """
 
 from genlab.evaluation.metrics.classes import (

@@ -14,9 +14,9 @@ from genlab.evaluation.metrics.rows import Floats, features_of
 def kernel_distance(real: NDArray[Any], fake: NDArray[Any]) -> Estimate:
     """MMD^2 with k(x, y) = (x.y / d + 1)^3 of features (N, d), unbiased, with its jackknife interval.
 
-    mean of k over pairs of two real + mean over pairs of two fake - 2 mean over pairs of one each (Binkowski et al.
-    2018). 0 in expectation where both sets have one distribution, at any N; it may come out below 0. All pairs are
-    used, which is the mean over all subsets of a given size; `kernel_distances` has single subsets.
+    Mean of k over pairs of two real + mean over pairs of two fake - 2 mean over pairs of one each (Binkowski et al.
+    2018). Its expectation is 0 if both sets have the same distribution, at any N; the value may come out below 0. All
+    pairs are used, which equals the mean over all subsets of a given size; `kernel_distances` uses single subsets.
     """
     real, fake = features_of(real), features_of(fake)
     own, other = (
@@ -42,7 +42,7 @@ def kernel_distance(real: NDArray[Any], fake: NDArray[Any]) -> Estimate:
 
 
 def kernel_distances(real: NDArray[Any], fake: NDArray[Any], subsets: int, size: int, seed: int = 0) -> Floats:
-    """The distance of `subsets` pairs of random subsets of `size` rows, as published tables have it; shape (subsets,).
+    """Distances between `subsets` pairs of random subsets of `size` rows, as in published tables; shape (subsets,).
 
     Raises:
         ValueError: a set has fewer than `size` rows.
@@ -69,14 +69,14 @@ def _kernel(x: Floats, y: Floats) -> Floats:
 
 
 def _left(sums: Floats, without: int | None) -> float:
-    """The sum over all pairs of blocks, or over those that leave a block out."""
+    """Sum over all pairs of blocks, or over those without block `without`."""
     if without is None:
         return float(sums.sum())
     return float(sums.sum() - sums[without].sum() - sums[:, without].sum() + sums[without, without])
 
 
 def _block_sums(rows: Floats, blocks: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Sums of the kernel over pairs of different rows, by their blocks, and how many pairs."""
+    """Sums of the kernel over pairs of different rows, by their blocks, and the numbers of pairs."""
     groups = [rows[blocks == b] for b in range(blocks.max() + 1)]
     sums = np.zeros((len(groups), len(groups)))
     for b, x in enumerate(groups):

@@ -15,19 +15,19 @@ from genlab.evaluation.metrics.rows import Floats, features_of, rows_of
 
 Ints = NDArray[np.int64]
 K = 5
-"""Neighbours; as Naeem et al. (2020) take it."""
+"""Number of neighbours, as in Naeem et al. (2020)."""
 CHUNK, TILE = 500, 2000
 NAMES = ("precision", "recall", "density", "coverage")
 
 
 @dataclass(frozen=True)
 class Manifold:
-    """A set of features as balls: each row's reaches to its k-th nearest other row.
+    """A set of features as balls: the ball of each row reaches to its k-th nearest other row.
 
     Attributes:
-        rows: (N, d).
-        blocks: of each row, for intervals; (N,).
-        radii: squared; (1 + B, N): of the whole set, then with block b left out (balls of rows in b count for nothing).
+        rows: features, (N, d).
+        blocks: block of each row, for intervals; (N,).
+        radii: squared, (1 + B, N): for the whole set, then with block b left out (balls of rows in b are ignored).
     """
 
     rows: Floats
@@ -36,7 +36,7 @@ class Manifold:
 
     @classmethod
     def of(cls, features: NDArray[Any], k: int = K, intervals: bool = True) -> Manifold:
-        """Raises ValueError with k rows or fewer."""
+        """Balls of features (N, d); raises ValueError if there are k rows or fewer."""
         rows = np.ascontiguousarray(features_of(features))
         n = len(rows)
         if n <= k:
@@ -53,7 +53,7 @@ class Manifold:
 
 
 def _kth_without(values: Floats, kept: NDArray[np.bool_], squared: Floats, others: NDArray[np.bool_], k: int) -> Floats:
-    """The k-th smallest of the kept values in each row, the values ascending; from the whole row where too few are."""
+    """k-th smallest of the kept values per row, given in ascending order; from the whole row if too few are kept."""
     counts = kept.cumsum(1)
     enough = counts[:, -1] >= k
     place = (counts >= k).argmax(1)
@@ -73,12 +73,12 @@ def prdc(real: NDArray[Any], fake: NDArray[Any], k: int = K) -> dict[str, float]
 def prdc_estimates(real: Manifold, fake: Manifold, k: int = K) -> dict[str, Estimate]:
     """Precision, recall, density and coverage, each with its jackknife interval.
 
-    B(x) is the closed ball around x that reaches to its k-th nearest other row of its own set.
+    B(x) is the closed ball around x that reaches to its k-th nearest other row in its own set.
 
-    - precision: share of fake in some B(real); recall: share of real in some B(fake); 0 .. 1 (Kynkaanniemi et
-      al. 2019).
-    - density: mean over fake of the number of B(real) it is in, over k; 0 and larger, 1 for equal distributions.
-    - coverage: share of real whose ball holds a fake; 0 .. 1, about 1 - 2^-k for equal distributions of equal size
+    - precision: share of fake in some B(real); recall: share of real in some B(fake); 0 .. 1 (Kynkaanniemi et al.
+      2019).
+    - density: mean over fake of the number of B(real) that contain it, over k; 0 or more, 1 for equal distributions.
+    - coverage: share of real whose ball contains a fake; 0 .. 1, about 1 - 2^-k for equal distributions of equal size
       (both Naeem et al. 2020).
     """
     found = _replicates(real, fake, k)
@@ -98,7 +98,7 @@ def prdc_estimates(real: Manifold, fake: Manifold, k: int = K) -> dict[str, Esti
 def _replicates(real: Manifold, fake: Manifold, k: int) -> dict[str, Floats]:
     """Each metric of the whole sets, then with block b left out of both: (1 + B,) each.
 
-    Only pairs closer than the largest radius of either row can matter, and they are few: those are looked at once for
+    Only pairs closer than the largest radius of either row can matter, and they are few: only these are examined for
     each block.
     """
     levels = min(len(real.radii), len(fake.radii))
@@ -128,20 +128,20 @@ def _replicates(real: Manifold, fake: Manifold, k: int) -> dict[str, Floats]:
 
 
 def nearest(queries: NDArray[Any], references: NDArray[Any], own: Ints | None = None) -> tuple[Floats, Ints]:
-    """Distance of each query (N, d) to the nearest reference (M, d), and which that is: (N,) and (N,).
+    """Distance from each query (N, d) to its nearest reference (M, d), and that reference's index: (N,) and (N,).
 
-    Searched in float32, measured again in float64.
+    Searched in float32, then measured in float64.
 
     Args:
-        own: where queries are references themselves, the row of each, (N,): it is left out of its search.
+        own: if the queries are references themselves, the row of each, (N,), which its search leaves out.
 
     Raises:
-        ValueError: a single reference, which is left out.
+        ValueError: the only reference is left out.
     """
     if own is not None and len(references) < 2:
         raise ValueError("a single reference has no other that could be the nearest")
     left, right = (torch.from_numpy(np.ascontiguousarray(rows_of(rows), np.float32)) for rows in (queries, references))
-    # |q|^2 is the same for every reference and does not change which is nearest; tiles stay in the processor's cache.
+    # |q|^2 is the same for every reference and does not change which is nearest; tiles fit in the processor's cache.
     half_norms = right.square().sum(1) / 2
     found = np.empty(len(left), np.int64)
     for start in range(0, len(left), CHUNK):
@@ -166,9 +166,9 @@ def memorised_fraction(fake: NDArray[Any], held_out: NDArray[Any], quantile: flo
     """Share of samples that are nearer to a training image than all but 0.1 % of held-out images are.
 
     Args:
-        fake: distance of each sample to its nearest training image, (N,).
-        held_out: the same of real images that were not trained on, (M,), without duplicates of training images: their
-            distance of 0 would be the threshold, and no copy is nearer than that.
+        fake: distance from each sample to its nearest training image, (N,).
+        held_out: the same distance for real images that were not trained on, (M,), without duplicates of training
+            images: their distance of 0 would be the threshold, and no copy is nearer than that.
 
     About `quantile` for images that were not copied, 1 for copies (a threshold on real distances: Meehan et al. 2020
     compare the same two sets of distances).
@@ -177,7 +177,7 @@ def memorised_fraction(fake: NDArray[Any], held_out: NDArray[Any], quantile: flo
 
 
 def _chunks(left: Floats, right: Floats, itself: bool = False) -> Iterator[tuple[slice, Floats]]:
-    """Squared distances of some rows of `left` to all of `right`, part by part; to itself infinite where asked for."""
+    """Squared distances from rows of `left` to all of `right`, in chunks; `itself`: infinite from a row to itself."""
     a, b = np.square(left).sum(1), np.square(right).sum(1)
     for start in range(0, len(left), CHUNK):
         here = slice(start, min(start + CHUNK, len(left)))
@@ -185,7 +185,7 @@ def _chunks(left: Floats, right: Floats, itself: bool = False) -> Iterator[tuple
         scale = a[here, None] + b[None, :]
         squared *= -2
         squared += scale
-        # Equal rows differ by rounding here; radii of 0 (duplicates) must hold them all the same.
+        # Equal rows differ by rounding here; balls of radius 0 (duplicates) must contain them nevertheless.
         squared[squared < 1e-12 * scale] = 0
         if itself:
             np.fill_diagonal(squared[:, here], np.inf)

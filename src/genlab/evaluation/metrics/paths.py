@@ -17,18 +17,18 @@ def _steps(paths: NDArray[Any]) -> Floats:
 
 
 def path_length(paths: NDArray[Any]) -> Floats:
-    """Sum of the distances of neighbours along each path: features (P, steps, d) -> (P,).
+    """Sum of the distances between neighbours along each path: features (P, steps, d) -> (P,).
 
-    At least the distance of the path's ends (a straight line in feature space).
+    At least the distance between the path's ends (a straight line in feature space).
     """
     summed: Floats = _steps(paths).sum(1)
     return summed
 
 
 def roughest_step(paths: NDArray[Any]) -> Floats:
-    """The longest step of each path as a share of its length: 1 / (steps - 1) for an even one, 1 for a jump; (P,).
+    """Longest step of each path as a share of its length, (P,): 1 / (steps - 1) for an even path, 1 for a jump.
 
-    0 where a path does not move at all.
+    0 if a path does not move at all.
     """
     steps = _steps(paths)
     length = steps.sum(1)

@@ -1,4 +1,4 @@
-"""What every metric asks of its input: numbers, all of them finite, one row an image."""
+"""What every metric requires of its input: finite numbers, one row per image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def features_of(values: NDArray[Any], name: str = "features") -> Floats:
     """Features (N, d), or probabilities or logits (N, K), as float64.
 
     Raises:
-        ValueError: of another shape, as images are; no rows, or a row that is not finite.
+        ValueError: the shape is another one, such as that of images; there are no rows, or one is not finite.
     """
     shape = np.shape(values)
     if len(shape) != 2:
@@ -30,7 +30,7 @@ def rows_of(values: NDArray[Any], name: str = "features") -> Floats:
     """The values (N, ...) as float64.
 
     Raises:
-        ValueError: no rows, or a row that is not finite; says which is the first.
+        ValueError: there are no rows, or one is not finite (the message names the first).
     """
     rows = np.asarray(values, np.float64)
     if not len(rows):

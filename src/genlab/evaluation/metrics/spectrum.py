@@ -1,4 +1,4 @@
-"""How much of each size of detail is in images: the radial power spectrum."""
+"""How much detail of each size images have: the radial power spectrum."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from genlab.evaluation.metrics.rows import Floats, rows_of
 
 DETAIL = (0.15, 0.30)
-"""Frequencies of edges and strokes, cycles per pixel: too little power here is blur."""
+"""Frequencies of edges and strokes, in cycles per pixel: too little power here is blur."""
 GRAIN = (0.36, 0.50)
-"""The finest frequencies, of which smooth images have little: too much power here is noise."""
+"""The finest frequencies, at which smooth images have little power: too much here is noise."""
 
 
 def frequencies(side: int) -> Floats:
-    """The rings of `power_spectrum` of images of `side` pixels, in cycles per pixel: 0 .. 0.5, (side // 2 + 1,)."""
+    """Frequencies of `power_spectrum`'s rings for images of `side` pixels, cycles per pixel: 0 .. 0.5,
+    (side // 2 + 1,)."""
     return np.arange(side // 2 + 1) / side
 
 
@@ -24,12 +25,12 @@ def power_spectrum(images: NDArray[Any]) -> Floats:
     """Power of images (N, C, H, W) in [0, 1] on each ring of frequencies: (N, rings), see `frequencies`.
 
     |DFT|^2 / (H W)^2 summed over the frequencies whose distance from 0 rounds to that ring, mean over channels; corners
-    beyond half a cycle a pixel are left out. Without them, by Parseval, the rings would sum to the mean squared pixel.
+    beyond half a cycle per pixel are left out. With them, by Parseval, the rings would sum to the mean squared pixel.
     """
     n, _, side, _ = images.shape
     each = np.fft.fftfreq(side) * side
     ring = np.rint(np.hypot(each[:, None], each[None, : side // 2 + 1])).astype(np.int64)
-    # A real image's spectrum is symmetric: columns between 0 and half a cycle stand for two.
+    # A real image's spectrum is symmetric: columns between 0 and half a cycle count twice.
     twice = np.where((np.arange(side // 2 + 1) == 0) | (np.arange(side // 2 + 1) * 2 == side), 1.0, 2.0)
     rings = np.eye(ring.max() + 1)[ring.ravel()] * np.tile(twice, side)[:, None]
     found = np.empty((n, side // 2 + 1))
@@ -41,7 +42,7 @@ def power_spectrum(images: NDArray[Any]) -> Floats:
 
 
 def band_power(spectra: Floats, side: int, band: tuple[float, float]) -> Floats:
-    """Power of each image between two frequencies, both included: spectra (N, rings) -> (N,)."""
+    """Power of each image between two frequencies, both inclusive: spectra (N, rings) -> (N,)."""
     f = frequencies(side)
     summed: Floats = spectra[:, (f >= band[0]) & (f <= band[1])].sum(1)
     return summed

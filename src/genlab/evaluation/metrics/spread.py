@@ -1,4 +1,4 @@
-"""How far apart images lie, over how far apart real ones do."""
+"""How far apart images lie, relative to real ones."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def spread_ratio(
     real_labels: NDArray[Any] | None = None,
     fake_labels: NDArray[Any] | None = None,
 ) -> Estimate | None:
-    """Root of the mean squared distance of two images, over that of two real ones: 0 and more; 1 as in the data.
+    """Root mean squared distance between two images, over that between two real ones: 0 or more; 1 as in the data.
 
         sqrt(sum_k 2 tr Cov(fake | k) / sum_k 2 tr Cov(real | k))
 
-    k runs over the classes, or there is one. Sets (N, d), labels (N,). What is nearly 0 where every z gives one image.
-    The interval is by jackknife; see `intervals`.
+    k runs over the classes; without labels there is only one. Sets (N, d), labels (N,). Near 0 if every z gives the
+    same image. The interval is by jackknife; see `intervals`.
 
     Returns:
-        None where no class has two images in both sets, or real images are all alike.
+        None if no class has two images in both sets, or the real images are all alike.
     """
     labelled = real_labels is not None and fake_labels is not None
     kinds = 1 + int(max(np.max(real_labels), np.max(fake_labels))) if labelled else 1  # type: ignore[arg-type]
@@ -44,11 +44,11 @@ def spread_ratio(
 
 
 class _Sums:
-    """Numbers, sums and sums of squares of the rows of each block and class."""
+    """Counts, sums and sums of squares of the rows of each block and class."""
 
     def __init__(self, rows: NDArray[Any], labels: NDArray[Any] | None, kinds: int) -> None:
         rows = rows_of(rows, "images")
-        # Around one centre for all, so that little is lost when squares are subtracted.
+        # All around one centre, so that subtracting squares loses little precision.
         rows = rows - rows.mean(0)
         cell = blocks_of(len(rows)) * kinds + (0 if labels is None else np.asarray(labels, np.int64))
         order = np.argsort(cell, kind="stable")
@@ -60,7 +60,7 @@ class _Sums:
         self._second = np.array([np.square(part).sum() for part in parts])
 
     def variances(self, without: int | None = None) -> Floats:
-        """Sum of the variances (with n - 1) of each class, (kinds,), without one block; NaN of fewer than 2 rows."""
+        """Sum of the variances (with n - 1) of each class, (kinds,), without a block if given; NaN below 2 rows."""
         kept = np.ones(BLOCKS) if without is None else np.arange(BLOCKS) != without
         n = kept @ self._n.reshape(self._shape)
         first = np.tensordot(kept, self._first.reshape(*self._shape, -1), 1)

@@ -1,7 +1,7 @@
-"""Style: how much of the slant and of the stroke width of a class-conditional model's images z decides.
+"""Style: how much of the slant and stroke width in a class-conditional model's images z determines.
 
-A model draws every class from the same z. If z is the style, images of one z are slanted alike in all classes, and
-have strokes of like width.
+A model draws every class from the same z. If z is the style, images of one z have a similar slant and stroke width in
+all classes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from genlab.evaluation.metrics.rows import Floats
 
 
 def _ink(images: NDArray[Any]) -> Floats:
-    """Gray images in [0, 1], (N, H, W), of any (N, C, H, W), uint8 or in [0, 1]; the mean of the channels."""
+    """Gray images in [0, 1], (N, H, W), from any (N, C, H, W), uint8 or in [0, 1]: the mean over channels."""
     scale = 255.0 if images.dtype == np.uint8 else 1.0
     found: Floats = images.astype(np.float64).mean(1) / scale
     return found
@@ -24,9 +24,9 @@ def _ink(images: NDArray[Any]) -> Floats:
 def slant(images: NDArray[Any]) -> Floats:
     """How far the ink moves to the right from one row of pixels to the row above, in pixels; (N,).
 
-    Of an image I with its moments around the centre of its ink, m_xy = sum I (x - x0)(y - y0) and m_yy likewise,
-    it is -m_xy / m_yy: 0 for an upright stroke, 1 for one that leans to the right by 45 degrees. 0 where an image has
-    no height. Images: (N, C, H, W), bright ink on a dark ground.
+    For an image I with moments around the centre of its ink, m_xy = sum I (x - x0)(y - y0) and m_yy likewise, the slant
+    is -m_xy / m_yy: 0 for an upright stroke, 1 for one that leans to the right by 45 degrees. 0 if the ink has no
+    height. Images: (N, C, H, W), bright ink on a dark ground.
     """
     ink = _ink(images)
     total = ink.sum((1, 2))
@@ -40,11 +40,11 @@ def slant(images: NDArray[Any]) -> Floats:
 
 
 def stroke_width(images: NDArray[Any]) -> Floats:
-    """The mean width of strokes in pixels; (N,).
+    """Mean width of strokes in pixels; (N,).
 
-    A stroke of length l and width w, both in pixels, has the area w l and, where it is much longer than wide, the
-    edge 2 l. So the width is twice the ink over the length of its edge, which is the total variation of the image,
-    sum |grad I|. 0 where an image is of one gray.
+    A stroke of length l and width w, both in pixels, has the area w l and, if it is much longer than wide, the edge
+    2 l. So the width is twice the ink over the length of its edge, which is the total variation of the image, sum
+    |grad I|. 0 for a black image.
     """
     ink = np.pad(_ink(images), ((0, 0), (1, 1), (1, 1)))
     dx, dy = np.diff(ink, axis=2)[:, :-1], np.diff(ink, axis=1)[:, :, :-1]
@@ -54,15 +54,15 @@ def stroke_width(images: NDArray[Any]) -> Floats:
 
 
 def share_of_columns(values: NDArray[Any]) -> float | None:
-    """The share of the variance within classes that the columns explain; `values` (classes, columns).
+    """Share of the variance within classes that the columns explain, for `values` (classes, columns).
 
-    With each class's mean taken away, v_kj, and the mean of column j over the classes, c_j, it is
+    With v_kj the values minus the mean of their class, and c_j the mean of column j over the classes, it is
 
         classes * sum_j c_j^2 / sum_kj v_kj^2,
 
     the sum of squares between columns of a two-way analysis of variance without replication (Fisher 1925). 1: each
-    column is alike in all classes. Its mean over all ways to shuffle each class's columns is 1 / classes, exactly.
-    None where no class varies.
+    column is the same in all classes. Its mean over all ways to shuffle each class's columns is exactly 1 / classes.
+    None if no class varies.
     """
     table = np.asarray(values, np.float64)
     within = table - table.mean(1, keepdims=True)
