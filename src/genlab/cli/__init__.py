@@ -1,1 +1,1 @@
-"""The command line: a function for each command, each a thin call of a public function."""
+"""The command line: one function per command, each a thin wrapper around a public function."""

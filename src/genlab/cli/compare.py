@@ -1,4 +1,4 @@
-"""The commands that set runs beside one another."""
+"""The commands that compare runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def compare(
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Compare runs: quality, and on a page curves, samples and recipes; one that was not measured is measured first."""
+    """Compare runs: quality and, on a page, curves, samples and recipes; runs not yet measured are measured first."""
     from genlab.api import compare as api
     from genlab.cli import terminal
     from genlab.engine import files
@@ -71,7 +71,7 @@ def plot(
     ] = None,
     runs: Runs = None,
 ) -> None:
-    """Draw a logged quantity of one run or more in one figure."""
+    """Draw a logged quantity of one or more runs in one figure."""
     from genlab.api import compare as api
     from genlab.engine import files
     from genlab.report.overlay import AXIS_WORDS

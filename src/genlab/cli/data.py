@@ -1,4 +1,4 @@
-"""The commands about datasets."""
+"""The commands for datasets."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def data_check(
 ) -> None:
     """Look at a dataset before training on it.
 
-    What is in it, what looks wrong, how to train on it and how
-    long that takes here.
+    Shows what is in it, what looks wrong, how to train on it
+    and how long that takes here.
     """
     from genlab.api import data as api
     from genlab.engine.files import destination
@@ -81,7 +81,7 @@ def data_check(
 
 @dataclass(frozen=True)
 class Wanted:
-    """How images are to be brought into one form."""
+    """How to bring images into one form."""
 
     size: Annotated[
         int | None, Parameter(converter=whole, help="Side of the images, pixels (default: as they are, if all agree).")
@@ -123,10 +123,10 @@ def data_import(
     wanted: Annotated[Wanted, Parameter(name="*")] = AS_THEY_ARE,
     json: Json = False,
 ) -> None:
-    """Bring images from anywhere into one npz file.
+    """Import images from anywhere into one npz file.
 
     Nothing is changed silently: every decision is shown and
-    written into the file. A stopped import goes on when the
+    written into the file. A stopped import continues when the
     same command is given again.
     """
     from genlab.api import data as api
@@ -142,7 +142,7 @@ def data_import(
 
 
 def rows_of(record: dict[str, Any]) -> list[tuple[str, str]]:
-    """What an import decided and found, a row each."""
+    """What an import decided and found, one row each."""
     images, classes = record["images"], record["classes"]
     rows = [("source", f"{record['source']} ({record['form']})")]
     rows.append(("images", f"{images['train']:,} training, {images['test']:,} test"))

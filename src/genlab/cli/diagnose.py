@@ -1,4 +1,4 @@
-"""The command that says what is wrong with a training, or with images that were made elsewhere."""
+"""The command that says what is wrong with a run, or with images that were made elsewhere."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ def diagnose(
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Say what is wrong with a run, since when, what to try.
+    """Say what is wrong with a run, since when, and what to try.
 
-    Every finding has its evidence beside the healthy value;
-    what could not be told is said, too. The run keeps it as
-    diagnosis.json. --try trains the run once more with what is
-    proposed for the worst finding, and sets both side by side.
+    Every finding shows its evidence beside the healthy value;
+    what could not be diagnosed is listed, too. The run keeps
+    the diagnosis as diagnosis.json. --try trains the run again
+    with the changes proposed for the worst finding, and sets
+    both side by side.
 
-    Of images that were made elsewhere, in a folder or an .npz
+    For images that were made elsewhere, in a folder or an .npz
     file, --against names the dataset that they should look
     like, and --losses a CSV file with the columns step, loss_d
     and loss_g. docs/diagnosis.md explains the findings, and
@@ -57,7 +58,7 @@ def diagnose(
             findings.lines(finding)
         )  # fmt: skip
         for label, words in lines:
-            if "genlab " in words and label in ("Try", "Keep"):  # To be copied: whole, whatever the width.
+            if "genlab " in words and label in ("Try", "Keep"):  # To be copied: on one line, whatever the width.
                 say(f"  {label:6} {words}")
             else:
                 headline = label == finding.level.upper()
@@ -70,7 +71,7 @@ def diagnose(
 
 
 def _attempt(run: str, runs: Path | None, json: bool) -> None:
-    """Try what is proposed, and say whether it helped."""
+    """Try the proposed changes, and say whether they helped."""
     from genlab.api import remedy
     from genlab.recipe.text import settings
 

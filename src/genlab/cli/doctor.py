@@ -9,7 +9,7 @@ from genlab.cli.options import Json
 from genlab.engine.console import say, visible
 
 WIDTH = 60
-"""Columns: a bug report is read in narrow boxes."""
+"""Columns of the text: bug reports are read in narrow boxes."""
 LABEL = 12
 
 
@@ -26,7 +26,7 @@ def doctor(*, json: Json = False) -> None:
 
 
 def _words(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """The block's parts: label, text."""
+    """The block's parts, as (label, text)."""
     parts = [(name, _said(facts)) for name, facts in found.items() if name != "problems"]
     if found["plan"].get("remembered") is False:
         parts[list(found).index("plan")] = ("plan", "none remembered for this machine; genlab bench plan measures it")

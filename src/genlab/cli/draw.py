@@ -1,4 +1,4 @@
-"""The commands that look at a run: each a thin call of a method of `Run`."""
+"""The commands that look at a run: each a thin wrapper around a method of `Run`."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def traverse(
     output: Output = None,
     runs: Runs = None,
 ) -> None:
-    """Move one latent unit after the other, one per row."""
+    """Move latent units one at a time, one unit per row."""
     opened = _open(run, runs, output)
     _show(opened, opened.traverse(units=units, steps=steps, span=span, label=label, **how.options()), output)
 
@@ -147,7 +147,7 @@ def reconstruct(
     output: Output = None,
     runs: Runs = None,
 ) -> None:
-    """Draw test images and, below each, what a VAE reconstructs."""
+    """Draw test images and, below each, a VAE's reconstruction."""
     opened = _open(run, runs, output)
     _show(opened, opened.reconstruct(n=n, **how.options()), output)
 
@@ -191,7 +191,7 @@ def judged(
     output: Output = None,
     runs: Runs = None,
 ) -> None:
-    """Draw new images, each with the class that the judge reads in it and how sure it is."""
+    """Draw new images, each with the class that the judge assigns to it and how sure it is."""
     from genlab.api.evaluate import judge_of
 
     opened = _open(run, runs, output)
@@ -232,7 +232,7 @@ def likelihood(
 
 
 def _open(run: str, runs: Path | None, output: Path | None) -> Run:
-    """The run, once it is known that what is drawn of it can be saved."""
+    """The run, after checking that its figure can be saved."""
     from genlab.api import train
     from genlab.engine import files
 
@@ -245,7 +245,7 @@ def _open(run: str, runs: Path | None, output: Path | None) -> Run:
 
 
 def _show(run: Run, look: Look, output: Path | None) -> None:
-    """Save a look where asked for; else keep it in the run and write the report anew."""
+    """Save a look to `output`; if that is None, keep it in the run and rebuild the report."""
     if output is not None:
         look.save(output)
         say(f"{output}: {look.caption}")

@@ -1,4 +1,4 @@
-"""The commands that measure: each a thin call of a function of `api.evaluate`."""
+"""The commands that measure: each a thin wrapper around a function of `api.evaluate`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def evaluate(
 
 
 def _print(found: dict[str, Any], json: bool) -> None:
-    """A record for a person: table, protocol, notes; or as JSON."""
+    """Print a record as table, protocol and notes, or as JSON."""
     from genlab.cli import terminal
     from genlab.report import text
 

@@ -1,4 +1,4 @@
-"""A recipe's fields on the command line: taking them off it, and what somebody meant who typed only a part of one."""
+"""A recipe's fields on the command line: taking them off it, and finding what an incomplete one means."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MEANT = {
     "warmup": "warmup_steps",
     "amp": "precision",
 }
-"""What other programs call a field, and what it is called here."""
+"""Names of fields in other programs, and their names here."""
 
 
 def take(tokens: list[str]) -> tuple[list[str], dict[str, Any]]:
@@ -78,7 +78,7 @@ def _is_number(token: str) -> bool:
 
 
 def _read(value: str) -> Any:
-    """A value as YAML has it, where that is a number, a list or the like; else the text as it was typed."""
+    """A value as YAML reads it, if that is a number, a list or the like; else the text as typed."""
     import yaml
 
     if "," in value and all(map(_is_number, value.split(","))):
@@ -87,17 +87,17 @@ def _read(value: str) -> Any:
         read = yaml.safe_load(value)
     except (yaml.YAMLError, ValueError, RecursionError):
         return value.strip("'\"")
-    if isinstance(read, str) and _is_number(read):  # YAML 1.1 takes 2e-4 for a text.
+    if isinstance(read, str) and _is_number(read):  # YAML 1.1 reads 2e-4 as text.
         return float(read)
     plain = read is None or isinstance(read, bool | int | float | list | dict)
     return read if plain else value.strip("'\"")
 
 
 def meant(flag: str, tokens: Sequence[str]) -> str | None:
-    """The fields that a flag of `genlab train` without a path may stand for, in words; None where there are none.
+    """The fields that a flag of `genlab train` without a path may stand for, in words; None if there are none.
 
     Args:
-        tokens: the whole command; its recipe says which fields there are.
+        tokens: the whole command; its recipe determines which fields there are.
     """
     word = flag.lstrip("-").partition("=")[0].replace("-", "_").lower()
     field = MEANT.get(word, word)
@@ -116,12 +116,12 @@ def meant(flag: str, tokens: Sequence[str]) -> str | None:
 
 
 def mistyped(word: str, names: Sequence[str]) -> str | None:
-    """The name that differs from a word by a typing error; a merely similar one is none."""
+    """The name that a word is a typo of; None if the word is merely similar to one."""
     return next(iter(difflib.get_close_matches(word, names, n=1, cutoff=0.8)), None)
 
 
 def _paths(tokens: Sequence[str]) -> Iterator[str]:
-    """Every path that may be set in the recipe that a command names; of `quick-mnist` where it names none."""
+    """Every path that may be set in the recipe that a command names, or in `quick-mnist` if it names none."""
     from genlab.recipe import FAMILIES
     from genlab.recipe.draft import paths
     from genlab.recipe.source import read

@@ -1,4 +1,4 @@
-"""Images in a terminal: two pixels in a character, the upper one its ink and the lower one its ground."""
+"""Images in a terminal: two pixels per character, the upper one its foreground and the lower one its background."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genlab.engine.console import paint, shows
 
 HALF, PLAIN = "\u2580", "\x1b[0m"
 WIDEST = 160
-"""Columns that are used of a terminal."""
+"""Most columns of a terminal that are used."""
 
 
 def can_draw() -> bool:
@@ -25,7 +25,7 @@ def can_draw() -> bool:
 
 
 def draw(images: NDArray[np.uint8]) -> None:
-    """Draw images (N, C, H, W) side by side, smaller where the terminal is narrow."""
+    """Draw images (N, C, H, W) side by side, smaller if the terminal is narrow."""
     room = (min(shutil.get_terminal_size().columns, WIDEST) - 1) // len(images) - 1
     picture = np.concatenate([_small(image, min(image.shape[1], room)) for image in images], 1)
     true = os.environ.get("COLORTERM") in ("truecolor", "24bit")
@@ -34,14 +34,14 @@ def draw(images: NDArray[np.uint8]) -> None:
 
 
 def _small(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """An image (C, H, W) with so many pixels a side, (side, side + 1, 3) and an even number of rows."""
+    """An image (C, H, W) resized to `side` pixels per side: (side, side + 1, 3), padded to an even number of rows."""
     color = image.repeat(3, 0) if len(image) == 1 else image
     made = np.asarray(Image.fromarray(color.transpose(1, 2, 0)).resize((side, side), Image.Resampling.BOX))
     return np.pad(made, ((0, side % 2), (0, 1), (0, 0)))
 
 
 def _half(true: bool, top: NDArray[np.uint8], low: NDArray[np.uint8]) -> str:
-    """Two pixels above one another: the upper one in the colour of the text, the lower one behind it."""
+    """Two pixels, one above the other: the upper one as the text's colour, the lower one as its background."""
     if true:
         codes = [";".join(map(str, (2, *map(int, pixel)))) for pixel in (top, low)]
     else:  # 24 grays, or a cube of 6 x 6 x 6 colours.

@@ -1,4 +1,4 @@
-"""The commands about judges."""
+"""The commands for judges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: which commands there are, how they fail."""
+"""The command line: its commands, and how they fail."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.prepare()
     gc.set_threshold(
         100_000, 50, 50
-    )  # Imports make a million objects that stay: looking for garbage takes a tenth of it.
+    )  # Imports make a million objects that stay: garbage collection takes a tenth of the import time.
     warnings.showwarning = lambda message, *_: console.note(f"genlab: note: {message}")
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # It tells how long it looks for fonts.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # It reports how long it looks for fonts.
     try:
         tokens, overrides = fields.take([token for token in tokens if token != "--debug"])
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
@@ -132,7 +132,7 @@ def _in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
         return f"{command} got more than it takes: {' '.join(error.unused_tokens or [])}; see genlab {command} --help"
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         others = [token for token in error.unused_tokens or () if token.startswith("--")]
-        if others and error.app is not None:  # An option that there is not is more likely what is wrong.
+        if others and error.app is not None:  # An unknown option is more likely the mistake.
             return _no_option(command, others[0], error.app.assemble_argument_collection(), tokens)
         name = error.argument.name
         what = f"{name} needs a value" if name.startswith("-") else f"{command} needs {name}"
@@ -153,7 +153,7 @@ def _no_option(command: str, given: str, arguments: ArgumentCollection, tokens: 
 
 
 def _draw(error: DrawnError) -> None:
-    """What an error is about, on a terminal that can show it."""
+    """Draw what an error is about, on a terminal that can show it."""
     from genlab.cli import half_blocks
 
     if half_blocks.can_draw():

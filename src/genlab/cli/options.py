@@ -13,12 +13,12 @@ from genlab.runs.options import HELP, SamplingKeywords
 
 
 def whole(_: object, tokens: Sequence[Token]) -> int:
-    """A whole number as it was typed; 0.7 is none (and would otherwise be rounded)."""
+    """A whole number as it was typed; 0.7 is refused (and would otherwise be rounded)."""
     return wholes(_, tokens)[0]
 
 
 def wholes(_: object, tokens: Sequence[Token]) -> list[int]:
-    """Several of them."""
+    """Several whole numbers as they were typed."""
     try:
         return [int(token.value) for token in tokens]
     except ValueError:
@@ -27,7 +27,7 @@ def wholes(_: object, tokens: Sequence[Token]) -> list[int]:
 
 
 def several(help: str) -> Parameter:
-    """Whole numbers behind one flag."""
+    """A parameter that takes several whole numbers after one flag."""
     return Parameter(consume_multiple=True, negative="", converter=wholes, help=help)
 
 
@@ -51,12 +51,12 @@ class Drawing:
     truncation: Annotated[float | None, Parameter(help=HELP["truncation"])] = None
 
     def chosen(self) -> SamplingKeywords:
-        """Those that were asked for."""
+        """The options that differ from the defaults."""
         plain = Drawing().options()
         return {k: v for k, v in self.options().items() if v != plain[k]}  # type: ignore[literal-required, return-value]
 
     def options(self) -> SamplingKeywords:
-        """As the library calls them."""
+        """All options, by the names that the library uses."""
         return {
             "seed": self.seed,
             "step": self.step,

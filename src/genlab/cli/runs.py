@@ -1,4 +1,4 @@
-"""The commands about runs on disk: which there are, and whether they are whole."""
+"""The commands for runs on disk: which ones exist, and whether they are intact."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def show(
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """List the runs in a folder and in the folders below it: state, quality (Frechet distance over that of real
-    images, or accuracy), size, what was changed; copies are marked."""
+    """List the runs in a folder and its subfolders: state, quality (Frechet distance over that of real images, or
+    accuracy), size, what was changed; copies are marked."""
     from genlab.cli import terminal
     from genlab.engine import files
     from genlab.report import tables
@@ -72,7 +72,7 @@ def rm(names: Names, /, *, yes: Yes = False, runs: Runs = None) -> None:
 
 @app.command
 def prune(names: Names, /, *, yes: Yes = False, runs: Runs = None) -> None:
-    """Make finished runs smaller; they can be sampled, explored and reported as before, but not trained on."""
+    """Make finished runs smaller; they can be sampled, explored and reported as before, but not trained further."""
     from genlab.runs import housekeeping
 
     chosen = _chosen(names, runs)
@@ -142,7 +142,7 @@ def verify(
 
 
 def _recompute(path: Path, facts: dict[str, Any], json: bool) -> list[str]:
-    """Add to the facts what drawing and measuring again finds; its damages."""
+    """Draw and measure again, and add the result to the facts; returns the damages."""
     from genlab.api.recompute import recompute
     from genlab.api.run import Run
 

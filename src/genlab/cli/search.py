@@ -1,4 +1,4 @@
-"""The command that searches among a recipe's fields."""
+"""The command that searches over a recipe's fields."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def search(
     json: Json = False,
     overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
 ) -> None:
-    """Search among a recipe's fields by Optuna, every run with the same operations.
+    """Search over a recipe's fields with Optuna, with the same number of operations for every run.
 
     A run that diverged, lost classes, or paid for its distance with
     variety or accuracy never wins. Stop it at any time: the same
-    command goes on. Further fields of the recipe may be given as
-    flags; they hold for every trial.
+    command continues it. Further fields of the recipe may be given
+    as flags; they apply to every trial.
     """
     from genlab.cli import terminal
     from genlab.study.search import Search
@@ -64,7 +64,7 @@ def search(
 
 
 def in_words(trial: Trial) -> str:
-    """A trial in a line."""
+    """A trial in one line."""
     from genlab.recipe.text import settings
 
     said = settings(trial.overrides) or "the recipe itself"

@@ -1,4 +1,4 @@
-"""The command of the studio."""
+"""The command that starts the studio."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def studio(
     present: Annotated[bool, Parameter(negative="", help="For a projector: large type, thick lines.")] = False,
     runs: Runs = None,
 ) -> None:
-    """Watch, compare, explore and start trainings in the browser, on this machine alone.
+    """Watch, compare, explore and start training runs in the browser, on this machine only.
 
-    Ctrl-C ends the studio; trainings that it started go on, and
-    are found again by the next one.
+    Ctrl-C ends the studio; training runs that it started
+    continue, and the next studio finds them again.
     """
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise UsageError(f"the studio needs {', '.join(missing)}: pip install 'genlab[studio]'")
@@ -53,7 +53,7 @@ def studio(
             webbrowser.open(address)
     here = Path.cwd()
     made = Studio(root, shipped(), (here, here / "studies"))
-    with held(), suppress(KeyboardInterrupt):  # What is going on, its pages show.
+    with held(), suppress(KeyboardInterrupt):  # Its pages show what is going on.
         server.serve(made, opened, token)
     going, waiting = made.jobs.left()
     note("The studio has ended.")

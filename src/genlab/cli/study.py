@@ -1,4 +1,4 @@
-"""The commands of studies: write one, run it, see how it stands, gather runs made elsewhere, tables and the page."""
+"""The commands for studies: write one, run it, see its state, gather runs made elsewhere, write tables and the page."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def new(
     """Write a study file that varies a field of a recipe.
 
     Further fields of the recipe may be given as flags, such as
-    --objective.loss hinge; they hold for every arm.
+    --objective.loss hinge; they apply to every arm.
     """
     from genlab.study.study import Study
     from genlab.study.template import template, write_new
@@ -109,7 +109,7 @@ def run(
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Run what is missing of a study; stop it at any time, the same command goes on."""
+    """Run what is missing from a study; stop it at any time, the same command continues it."""
     from genlab.study.study import Study
 
     study = Study.at(file, profile=profile, code=code, results=results, runs=runs)
@@ -135,7 +135,7 @@ def run(
 def status(
     file: File, /, *, profile: Profile = None, code: Code = None, results: Results = None, json: Json = False
 ) -> None:
-    """Say how a study stands: arms by seeds."""
+    """Show the state of a study: arms by seeds."""
     from genlab.cli import terminal
     from genlab.study import status as standing
     from genlab.study.study import Study
@@ -162,7 +162,7 @@ def collect(
     results: Results = None,
     json: Json = False,
 ) -> None:
-    """Gather runs made elsewhere, as one seed per student; copies and damaged ones are refused, by name."""
+    """Gather runs made elsewhere, such as one seed per student; copies and damaged runs are refused by name."""
     from genlab.study.collect import collect as gather
     from genlab.study.study import Study
 
@@ -180,7 +180,7 @@ def collect(
 def report(
     file: File, /, *, profile: Profile = None, code: Code = None, results: Results = None, json: Json = False
 ) -> None:
-    """Write a study's tables and page anew."""
+    """Rebuild a study's tables and page."""
     from genlab.study.study import Study
 
     study = Study.at(file, profile=profile, code=code, results=results)
@@ -200,7 +200,7 @@ def table(
     output: Annotated[Path | None, Parameter(name=["-o", "--output"], help="Write the page: this .html file.")] = None,
     json: Json = False,
 ) -> None:
-    """The same statistics for numbers from anywhere: every two arms of a CSV file."""
+    """Apply the same statistics to numbers from anywhere: every pair of arms in a CSV file."""
     from genlab.cli import terminal
     from genlab.study.table import of_csv
 
@@ -219,7 +219,7 @@ def table(
 
 
 def _run(study: Study, *, json: bool = False, **options: Any) -> None:
-    """Run with a live table, then tell what came of it."""
+    """Run with a live table, then print the outcome."""
     from genlab.errors import RunsFailed
 
     try:
@@ -233,7 +233,7 @@ def _run(study: Study, *, json: bool = False, **options: Any) -> None:
 
 
 def _tell(study: Study, found: Outcome, json: bool) -> None:
-    """The verdicts, and where page and tables lie."""
+    """Print the verdicts, and where the page and the tables are."""
     from genlab.cli import terminal
     from genlab.study import sentences
 
@@ -280,7 +280,7 @@ def _backend(on: str | None, workers: int, patience: float) -> Backend | None:
 
 @contextmanager
 def _shown() -> Iterator[Callable[[State, str], None]]:
-    """What is told while a study runs: on a terminal a table that changes, in a pipe a line per event."""
+    """Show progress while a study runs: on a terminal a live table, in a pipe one line per event."""
     from genlab.study.status import lines
 
     if not sys.stderr.isatty():
@@ -300,7 +300,7 @@ def _shown() -> Iterator[Callable[[State, str], None]]:
 
 
 def _live(state: State) -> Any:
-    """The table that changes while a study runs."""
+    """The live table of a running study."""
     from rich.table import Table
 
     from genlab.study import status as standing

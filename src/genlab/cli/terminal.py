@@ -1,4 +1,4 @@
-"""Tables and texts on a terminal, as wide as it is."""
+"""Tables and texts on a terminal, fitted to its width."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GAP = 2
 
 
 def show_table(table: Table) -> None:
-    """Print a table; on a terminal as wide as that is, in a pipe with each row in one line."""
+    """Print a table: on a terminal fitted to its width, in a pipe with one line per row."""
     table = _visible(table)
     numeric = {k for k, column in enumerate(table.columns) if column in table.numeric}
     lines = [list(table.columns), *map(list, table.rows), *([list(table.total)] if table.total else [])]
@@ -45,7 +45,7 @@ def show_table(table: Table) -> None:
 
 
 def _widths(lines: list[list[str]], width: int) -> list[int] | None:
-    """Of the columns, so that all fit: the widest give way first, at spaces, then at hyphens; None where none can."""
+    """Widths with which all columns fit: the widest shrink first, at spaces, then at hyphens; None if none fit."""
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     for pattern in (r"[^ ]+", r"[^ -]+-?"):
         least = [
@@ -92,7 +92,7 @@ def _stacked(names: list[str], line: list[str], width: int) -> str:
 
 
 def wrapped(text: str, label: str = "") -> str:
-    """A text behind a label, in lines that fit the terminal, at most 100 characters; in a pipe in one line."""
+    """A text after a label, in lines that fit the terminal, at most 100 characters wide; in a pipe, on one line."""
     if not sys.stdout.isatty():
         return label + text
     width = min(shutil.get_terminal_size().columns - 1, 100)
@@ -105,7 +105,7 @@ def show_json(value: Any) -> None:
 
 
 def _visible(table: Table) -> Table:
-    """The table with nothing in it that steers a terminal, each cell on a line."""
+    """The table without characters that control a terminal, each cell on one line."""
 
     def line(cells: Sequence[str]) -> list[str]:
         return [visible(cell, keep="") for cell in cells]

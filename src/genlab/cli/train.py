@@ -26,7 +26,7 @@ StopOn = Annotated[
     Parameter(help="End a training whose images have become one and the same (exit code 9)."),
 ]
 SHOWN = 5
-"""Samples that are drawn on the terminal after a training."""
+"""Samples that are drawn on the terminal after training."""
 
 
 def train(
@@ -51,10 +51,10 @@ def train(
 ) -> None:
     """Train a recipe with live progress, and write a run with its report.
 
-    Every field of the recipe is a flag by its path, such as
-    --objective.lambda 0.1, --data.subset 500, --ema null;
-    genlab show RECIPE --yaml prints them all. With --resume
-    only --epochs and --engine.FIELD may be given.
+    Every field of the recipe is a flag named after its path,
+    such as --objective.lambda 0.1, --data.subset 500, --ema
+    null; genlab show RECIPE --yaml prints them all. With
+    --resume, only --epochs and --engine.FIELD may be given.
     """
     from genlab.api import train as api
 
@@ -96,12 +96,13 @@ def fork(
     json: Json = False,
     overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
 ) -> None:
-    """Begin a new run at a step of another one, with other settings.
+    """Start a new run from a step of another one, with other settings.
 
-    The fields that may change are flags by their path, such as
-    --objective.loss hinge: those of the objective, learning
-    rates, betas, weight decay, ema, augmentation, the length.
-    Steps since the last checkpoint before are made again.
+    The fields that may change are flags named after their path,
+    such as --objective.loss hinge: those of the objective,
+    learning rates, betas, weight decay, ema, augmentation, the
+    length. Steps since the last checkpoint before that step are
+    repeated.
     """
     from genlab.api import train as api
 
@@ -115,7 +116,7 @@ def fork(
 
 
 def _tell(run: Run, report: Path) -> None:
-    """How long a training took, what came of it, where it lies."""
+    """Print how long training took, its outcome, and where the run is."""
     from genlab.families.registry import FAMILIES
     from genlab.report import text as words
     from genlab.report.findings import headline
@@ -128,12 +129,12 @@ def _tell(run: Run, report: Path) -> None:
     width = max(8, *(len(name) + 2 for name in said)) if said else 8
     for name, line in said.items():
         say(terminal.wrapped(line, f"{name:{width}}"))
-    for name, path in (("run", run.path), ("report", report)):  # To be copied: whole, whatever the width.
+    for name, path in (("run", run.path), ("report", report)):  # To be copied: on one line, whatever the width.
         say(f"{name:{width}}{path}")
 
 
 def _draw_some(run: Run) -> None:
-    """A few samples of a run, on a terminal that can show them."""
+    """Draw a few samples of a run, on a terminal that can show them."""
     from genlab.cli import half_blocks
     from genlab.data.pictures import to_uint8
     from genlab.families.registry import FAMILIES
@@ -212,7 +213,7 @@ def open(
     *,
     runs: Runs = None,
 ) -> None:
-    """Open a run's report in the browser; where there is none, its path is printed."""
+    """Open a run's report in the browser; if there is no browser, print the report's path."""
     from genlab.runs.directory import RunDirectory, default_root, newest
 
     chosen = RunDirectory.open(run, runs) if run is not None else newest(runs)
@@ -228,7 +229,7 @@ def open(
 
 
 def has_browser() -> bool:
-    """Whether a browser with windows can be expected here; one for terminals would take this one over."""
+    """Whether a graphical browser can be expected here; a text browser would take over this terminal."""
     return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 

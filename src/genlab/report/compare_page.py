@@ -1,4 +1,4 @@
-"""What stands on a page of several runs, as plain dataclasses: quality, classes, samples of equal steps, curves."""
+"""Content of a page that compares runs, as plain dataclasses: quality, classes, samples at equal steps, curves."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from genlab.runs.directory import RunDirectory
 from genlab.runs.verify import is_whole
 
 LEVEL = 0.05
-"""Of the test between two settings."""
+"""Significance level of the test between two settings."""
 BYTES = 1_900_000
-"""Of sample grids on a page: with more runs there are fewer steps, and in the end grids of some runs only."""
+"""Limit for the sample grids on a page: more runs mean fewer steps and, in the end, grids of only some runs."""
 
 
 @dataclass(frozen=True)
 class ComparePage:
-    """Runs beside one another.
+    """A page that compares runs.
 
     Attributes:
         lead: what is compared.
-        verdict: what the seeds say of two settings, in a sentence.
-        settings: each setting over its seeds.
-        runs: what each is, how it stands.
-        differences: fields of the recipes that differ; None where only the seeds do.
-        quality: every metric with its interval; None for models that make no images; `protocol`: how it was measured,
-            `explained`: (metric, what it says, what it cannot see).
-        ends: what the last rows say, for models that are tested in training.
-        classes: how each class does in each run.
+        verdict: what the seeds say about two settings, in a sentence.
+        settings: results of each setting over its seeds.
+        runs: what each run is, and its state.
+        differences: fields of the recipes that differ; None if only the seeds do.
+        quality: every metric with its interval; None for models that make no images. `protocol` says how it was
+            measured, `explained` is (metric, what it says, what it cannot see).
+        ends: values in the last rows, for models that are tested during training.
+        classes: how well each class does in each run.
         frames: sample grids at equal steps.
-        frames_caption: whether they show the same z.
-        figures: curves over each other.
-        machines: where each was trained, how long.
+        frames_caption: whether the grids show the same z.
+        figures: curves of all runs, one figure per quantity.
+        machines: where each run was trained, and how long.
     """
 
     title: str
@@ -66,7 +66,7 @@ class ComparePage:
 
     @property
     def contents(self) -> list[tuple[str, str]]:
-        """(anchor, title) of each section that there is."""
+        """(anchor, title) of each section on the page."""
         there = [
             ("quality", "Quality", self.quality is not None or self.ends is not None),
             ("classes", "By class", self.classes is not None),
@@ -81,11 +81,11 @@ class ComparePage:
 def compare_page(
     runs: Mapping[str, RunDirectory], records: Mapping[str, Mapping[str, Any]], against: Axis = "step"
 ) -> ComparePage:
-    """What a page of these runs shows; nothing is written.
+    """Content of the page that compares these runs; writes nothing.
 
     Args:
-        records: the evaluations of those that make images, by the same names.
-        against: what the curves are drawn over.
+        records: evaluations of the runs that make images, by the same names.
+        against: quantity on the curves' horizontal axis.
     """
     compared = Compared.of(dict(runs))
     labels = dict(zip(runs, compared.labels, strict=True))
@@ -118,7 +118,7 @@ def compare_page(
 
 
 def _noise(recipe: Recipe) -> tuple[object, ...]:
-    """What decides which z a seed gives."""
+    """The settings that decide which z a seed gives."""
     sampling = FAMILIES[recipe.family].sampling
     return (recipe.conditional, *(sampling.noise(recipe) if sampling else ()))
 
@@ -126,7 +126,7 @@ def _noise(recipe: Recipe) -> tuple[object, ...]:
 def _scores(
     names: Sequence[str], compared: Compared, records: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, list[float | None]]:
-    """(what it is, one number of each run): the Frechet distance over that of real images, or the test accuracy."""
+    """Name of the score, and each run's score: the Frechet distance over that of real images, or the test accuracy."""
     if records:
         found = [words.times_real(dict(records[name])) if name in records else None for name in names]
         return "Frechet distance over that of real images (lower is better)", found
@@ -137,7 +137,7 @@ def _scores(
 
 
 def _interval(record: Mapping[str, Any] | None) -> tuple[float, float] | None:
-    """95 % of the Frechet distance over that of real images, by the images of the run that were measured."""
+    """95 % interval of the Frechet distance over that of real images, from the run's measured images."""
     found = record["metrics"]["frechet_distance"] if record else None
     if not found or not found["interval"] or not found["floor"]:
         return None
@@ -146,7 +146,7 @@ def _interval(record: Mapping[str, Any] | None) -> tuple[float, float] | None:
 
 
 def _groups(compared: Compared, scores: Sequence[float | None]) -> dict[str, list[float]]:
-    """The numbers of each setting."""
+    """The scores of each setting."""
     found: dict[str, list[float]] = {setting: [] for setting in compared.settings}
     for setting, score in zip(compared.settings, scores, strict=True):
         if score is not None:
@@ -160,11 +160,11 @@ def said_of_settings(
     title: str,
     intervals: Sequence[tuple[float, float] | None] = (),
 ) -> str:
-    """Whether two settings, or two seeds of one, differ by more than seeds do; empty where that is not the question.
+    """Whether two settings, or the seeds of one, differ by more than seeds do; empty if that is not the question.
 
     Args:
-        scores: of each run.
-        intervals: 95 % of each score, of the images that were measured; of runs, not of seeds.
+        scores: score of each run, or None.
+        intervals: 95 % interval of each score over the measured images; it is about runs, not seeds.
     """
     groups = {setting: values for setting, values in _groups(compared, scores).items() if values}
     if len(groups) == 1 and len(scores) > 1:
@@ -188,7 +188,7 @@ def said_of_settings(
 
 
 def _of_one_setting(compared: Compared, scores: Sequence[float | None], title: str) -> str:
-    """Of runs that differ in nothing but their seed."""
+    """What to say about runs that differ only in their seed."""
     there = [
         f"{_number(score)} with seed {seed}"
         for seed, score in zip(compared.seeds, scores, strict=True)
@@ -206,7 +206,7 @@ def _of_one_setting(compared: Compared, scores: Sequence[float | None], title: s
 
 
 def _apart(intervals: Sequence[tuple[float, float]]) -> str:
-    """What the measurement of two runs says: a run is measured with a limited number of images."""
+    """Whether measurement tells two runs apart: a run is measured on a limited number of images."""
     if len(intervals) != 2:
         return ""
     (low, high), (other_low, other_high) = intervals
@@ -223,12 +223,12 @@ def _over_seeds(values: Sequence[float]) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits, or all of those before the point."""
+    """A number to three digits, or to all digits before the point if there are more."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _settings(compared: Compared, scores: Sequence[float | None], title: str) -> Table:
-    """Each setting over its seeds: what came of it, how long it took."""
+    """Each setting over its seeds: its scores, its training time."""
     rows = []
     for setting, values in _groups(compared, scores).items():
         mine = [rows[-1]["seconds"] for k, rows in enumerate(compared.rows) if compared.settings[k] == setting and rows]
@@ -251,7 +251,7 @@ def _runs(runs: Mapping[str, RunDirectory], compared: Compared) -> Table:
 
 
 def _differences(compared: Compared) -> Table | None:
-    """One row per field of the recipes that is not the same in all."""
+    """One row per recipe field that differs between the runs."""
     fields = [leaves(recipe) for recipe in compared.recipes]
     rows = []
     for path in dict.fromkeys(path for each in fields for path in each if is_told(path)):
@@ -262,7 +262,7 @@ def _differences(compared: Compared) -> Table | None:
 
 
 def _ends(compared: Compared) -> Table | None:
-    """What the last row of each says of the test split and of the epoch."""
+    """What the last rows of each run say about the test split and the epoch."""
     columns = {c.name: c for recipe in compared.recipes for c in FAMILIES[recipe.family].columns if c.epoch}
     rows = []
     for column in columns.values():
@@ -281,8 +281,8 @@ def _ends(compared: Compared) -> Table | None:
 
 
 def _classes(records: Mapping[str, dict[str, Any]]) -> Table | None:
-    """How each class does in each run, the one that does worst on the whole first. Where some were asked for classes,
-    of those alone: the other runs' numbers are of another kind."""
+    """How well each class does in each run, the worst overall first. If some runs were asked for classes, only for
+    those: the other runs' numbers are of another kind."""
     asked = any(_was_asked(record) for record in records.values())
     ranked = {
         label: {each.name: each for each in classes_of(record)} if _was_asked(record) == asked else {}
@@ -307,12 +307,12 @@ def _classes(records: Mapping[str, dict[str, Any]]) -> Table | None:
 
 
 def _was_asked(record: Mapping[str, Any]) -> bool:
-    """Whether its images were asked for classes."""
+    """Whether the images were drawn by requested class."""
     return any(row.get("requested_class_accuracy") is not None for row in record["classes"])
 
 
 def _frames(runs: Mapping[str, RunDirectory], compared: Compared, labels: Mapping[str, str]) -> list[Frame]:
-    """Sample grids of all runs at the steps that all of them have, or at the same share of each run's own."""
+    """Sample grids of the runs at the steps that all of them have, or at equal shares of each run's own steps."""
     steps = {
         name: [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
         for name, run in runs.items()
@@ -349,7 +349,7 @@ def _frames(runs: Mapping[str, RunDirectory], compared: Compared, labels: Mappin
 
 
 def _caption(frames: Sequence[Frame], runs: int, seeds: int, same: bool) -> str:
-    """Which z the grids show, and of which runs they are."""
+    """Which z the grids show, and of which runs."""
     shown = len(frames[0].grids) if frames else 0
     few = f" Here are the first {shown} of {runs} runs." if 0 < shown < runs else ""
     if seeds > 1:
@@ -359,7 +359,7 @@ def _caption(frames: Sequence[Frame], runs: int, seeds: int, same: bool) -> str:
 
 
 def _that_fit(runs: Mapping[str, RunDirectory], steps: Mapping[str, list[int]]) -> dict[str, list[int]]:
-    """The first runs, as many as a page bears a grid of each."""
+    """The first runs, as many as fit on a page with one grid each."""
     found: dict[str, list[int]] = {}
     left = BYTES
     for name, there in steps.items():
@@ -371,12 +371,12 @@ def _that_fit(runs: Mapping[str, RunDirectory], steps: Mapping[str, list[int]]) 
 
 
 def _largest(run: RunDirectory, steps: Sequence[int]) -> int:
-    """Bytes of a run's largest grid as they stand in a page."""
+    """Bytes that a run's largest grid takes on a page."""
     return max(run.file("samples", step, ".png").stat().st_size for step in steps) * 4 // 3
 
 
 def _when(place: Mapping[str, int], schedules: Mapping[str, Schedule]) -> str:
-    """Of a position of the slider: its step, or the steps where they differ."""
+    """Label of a slider position: its step, or the range of steps if they differ."""
     steps: Sequence[int] = sorted(set(place.values()))
     if len(steps) == 1:
         name = next(iter(place))

@@ -1,4 +1,4 @@
-"""Curves over the metric rows of a run: as SVG for the page, as PNG for a text, and their numbers as CSV."""
+"""Curves of a run's metric rows: as SVG for the page, as PNG for a document, and their numbers as CSV."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from genlab.report.series import Series, series
 from genlab.runs.rows import Row
 
 WIDTHS = (3.0, 2.1, 1.5, 1.0)
-"""A curve under another one of the same values is seen at both its sides."""
+"""Line widths: a curve under another one with the same values shows on both sides of it."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Figure:
     """A drawn plot.
 
     Attributes:
-        svg: for the page; it holds no text from outside genlab. Empty where `numbers` say all.
-        png: for a text; empty likewise.
-        numbers: (curve, its value) where no curve has more than one point, which is no curve.
-        csv: its numbers.
-        block: of how many rows each point is the mean.
+        svg: drawing for the page, without text from outside genlab; empty if `numbers` replaces it.
+        png: drawing for a document; empty likewise.
+        numbers: (curve, value) pairs if no curve has more than one point, since a point is no curve.
+        csv: the rows that are drawn.
+        block: number of rows that each point is the mean of.
     """
 
     plot: Plot
@@ -43,7 +43,7 @@ class Figure:
 
 
 def plots(recipe: Recipe, custom_objective: bool = False) -> list[Plot]:
-    """The plots of a run of this recipe, or of one with a custom objective, of which no level is known."""
+    """The plots of a run of this recipe; with a custom objective, no reference levels are known."""
     family = FAMILIES[recipe.family]
     draws = family.sampling or family.own_loop
     return [*(_quality_plots(recipe.conditional) if draws else []), *family.plots(recipe, custom_objective)]
@@ -79,14 +79,14 @@ def _quality_plots(conditional: bool) -> list[Plot]:
 
 
 Marks = Sequence[tuple[int, str]]
-"""Steps at which something began, and what."""
+"""Steps at which something began, and its name."""
 
 
 def draw(rows: list[Row], recipe: Recipe, custom_objective: bool = False, marks: Marks = ()) -> list[Figure]:
-    """Draw every plot that has rows, with a line at each of the marks."""
+    """Draw every plot that has rows, with a line at each mark."""
     drawn = []
     for plot in plots(recipe, custom_objective):
-        # A player that is not trained has no curve, one that learns in some steps only has a curve over those.
+        # A player that is not trained has no curve; one that learns only in some steps has a curve over those.
         there = tuple(curve for curve in plot.curves if any(curve.column in row for row in rows))
         if there:
             caption = " ".join([plot.caption, *(curve.note for curve in there if curve.note)])

@@ -1,4 +1,4 @@
-"""What `genlab data check` shows: the facts of a dataset, what looks wrong, ten images of each class."""
+"""What `genlab data check` shows: facts about a dataset, what looks wrong, ten images of each class."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from genlab.report.page import Grid, embed_png
 from genlab.report.tables import Table
 
 COLUMNS, ROWS = 10, 30
-"""Images per class, and classes, of a contact sheet; without classes five rows."""
+"""Images per class and number of classes on a contact sheet; five rows if the dataset has no classes."""
 UNLABELLED = 5
 MARK = (214, 39, 40)
 FRAME = 2
 SMALL = 48
-"""Images of fewer pixels a side are drawn twice as large."""
+"""Images with fewer pixels per side are drawn at twice their size."""
 
 
 @dataclass(frozen=True)
 class CheckPage:
-    """The page of a dataset that was looked at.
+    """The page of a checked dataset.
 
     Attributes:
-        title, lead: the name, and what it holds in a sentence.
-        refusal: why a training would refuse it; empty where it would not.
+        title, lead: the dataset's name, and what it holds in a sentence.
+        refusal: why training would refuse it; empty if it would not.
         findings: what looks wrong.
-        facts: as on the terminal.
-        classes: a row per class; None without classes.
+        facts: the same as on the terminal.
+        classes: one row per class; None if there are no classes.
         sheets: the contact sheet of each split.
-        command, takes: how to train on it, and how long that takes.
+        command, takes: the command that trains on it, and how long that takes.
     """
 
     title: str
@@ -73,7 +73,7 @@ def _lead(checked: Checked) -> str:
 
 
 def facts(checked: Checked, findings: bool = True) -> Table:
-    """What is in a dataset, and what looks wrong, a row each."""
+    """What is in a dataset and what looks wrong, one row per fact."""
     train = checked.train
     pixels = np.concatenate([np.bincount(data.images.ravel(), minlength=256) for data in checked.splits.values()])
     counts = pixels.reshape(-1, 256).sum(0)
@@ -93,7 +93,7 @@ def facts(checked: Checked, findings: bool = True) -> Table:
 
 
 def classes(checked: Checked) -> Table | None:
-    """How many images each class has in each split; None without classes."""
+    """Number of images of each class in each split; None if there are no classes."""
     if checked.train.labels is None:
         return None
     names = checked.train.class_names
@@ -123,14 +123,14 @@ def sheet(checked: Checked, split: Split) -> NDArray[np.uint8]:
 
 
 def _by_class(data: Dataset) -> list[NDArray[np.int64]]:
-    """The images of each class, of at most so many classes; without classes rows of all."""
+    """Indices of the images of each of at most `ROWS` classes; without classes, all images in `UNLABELLED` rows."""
     if data.labels is None:
         return [row for row in np.array_split(np.arange(len(data)), UNLABELLED) if len(row)]
     return [np.flatnonzero(data.labels == k) for k in range(min(len(data.class_names), ROWS))]
 
 
 def _chosen(mine: NDArray[np.int64], marked: set[int]) -> list[int]:
-    """Suspicious images first, at most half of a row, then others."""
+    """Images of one row: suspicious ones first, at most half the row, then others."""
     odd = [which for which in mine.tolist() if which in marked][: COLUMNS // 2]
     return odd + [which for which in mine.tolist() if which not in marked][: COLUMNS - len(odd)]
 

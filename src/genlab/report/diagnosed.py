@@ -21,7 +21,7 @@ from genlab.runs.directory import RunDirectory
 from genlab.runs.verify import is_whole
 
 COLUMNS = 10
-"""z whose images are set side by side."""
+"""Number of z whose images are shown side by side."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Diagnosed:
     """A diagnosis on a page.
 
     Attributes:
-        findings: of each its level and its lines, (label, words); the first line is the headline.
-        healthy: what is said where nothing is wrong; empty otherwise.
-        unknown: what could not be told, a line each.
+        findings: level and lines of each finding; a line is (label, words), and the first one is the headline.
+        healthy: message if nothing is wrong; empty otherwise.
+        unknown: what could not be diagnosed, one line each.
         marks: (step, name) of the faults that last, for the curves.
-        course: the same z before, at and after the first thing that went wrong, as pixels; None where there are no such
-            samples.
-        caption: of that picture.
+        course: images of the same z before, at and after the first thing that went wrong, as pixels; None if there are
+            no such samples.
+        caption: caption of that picture.
     """
 
     findings: list[tuple[str, list[tuple[str, str]]]]
@@ -47,7 +47,7 @@ class Diagnosed:
 
 
 def diagnosed(run: RunDirectory) -> Diagnosed | None:
-    """The diagnosis of a run for its page; None of one that is damaged, or has not begun."""
+    """The diagnosis of a run for its page; None if the run is damaged or has not begun."""
     try:
         found, status = diagnosis_of(run, keep=False), run.status
     except DataError:
@@ -77,8 +77,8 @@ def _marks(found: Diagnosis) -> list[tuple[int, str]]:
 
 
 def _course(run: RunDirectory, began: Finding | None) -> tuple[NDArray[np.uint8] | None, str]:
-    """Ten z at the last samples before a finding began, at the first ones from then on, at the end, and, where it was
-    tried, at the end with what was proposed; without a finding that began, the end and the try alone."""
+    """Images of ten z at the last samples before a finding began, at the first ones from then on, at the end and, if
+    the proposed changes were tried, at the end of that run; if no finding began, only the last two."""
     there = _samples(run)
     before, first = began.since if began and began.since else (-1, there[-1] if there else 0)
     chosen = [
@@ -100,12 +100,12 @@ def _course(run: RunDirectory, began: Finding | None) -> tuple[NDArray[np.uint8]
 
 
 def _samples(run: RunDirectory) -> list[int]:
-    """The steps of which a run has its sample grid, whole."""
+    """The steps for which a run has an undamaged sample grid."""
     return [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
 
 
 def _tried(run: RunDirectory) -> tuple[RunDirectory | None, str]:
-    """The run in which what is proposed was tried, if it still lies beside this one, and what became of it."""
+    """The run in which the proposed changes were tried, if it still lies beside this one, and the outcome."""
     with suppress(GenlabError, KeyError, TypeError):
         told = run.read_json(TRIED)
         changes = settings(told["changes"])
@@ -116,8 +116,8 @@ def _tried(run: RunDirectory) -> tuple[RunDirectory | None, str]:
 
 
 def same_z(rows: Sequence[tuple[RunDirectory, int]]) -> NDArray[np.uint8]:
-    """The first `COLUMNS` images of the sample grids of runs at steps, one row for each; the same z where the seed is
-    the same."""
+    """The first `COLUMNS` images of each run's sample grid at the given step, one row per grid; equal seeds show the
+    same z."""
     images = []
     for run, step in rows:
         with Image.open(run.file("samples", step, ".png"), formats=["PNG"]) as file:

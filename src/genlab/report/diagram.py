@@ -45,7 +45,7 @@ def _system(diagram: Diagram) -> str:
 
 
 def _network(description: Description) -> tuple[str, int]:
-    """A network as a column of boxes, and its height. Boxes hold a weighted layer and what follows it."""
+    """A network as a column of boxes, and the column's height. Each box holds a weighted layer and those after it."""
     parts = [_heading(0, 14, f"{description.name}: {description.parameters:,} parameters")]
     y, part = 28, ""
     several = len({layer.path.partition(".")[0] for layer in description.layers}) > 1
@@ -67,7 +67,7 @@ def _network(description: Description) -> tuple[str, int]:
 
 
 def _blocks(layers: Sequence[Layer]) -> list[list[Layer]]:
-    """Layers in groups that begin with a weighted one, or with another part of the network."""
+    """Layers in groups, each of which begins at a weighted layer or at a new part of the network."""
     blocks: list[list[Layer]] = []
     for layer in layers:
         part = layer.path.partition(".")[0]
@@ -115,7 +115,7 @@ def _arrow(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 def _back(x1: float, y1: float, x2: float, y2: float, low: float, words: str) -> str:
-    """A dashed way back below the boxes, or above them: that of the gradient."""
+    """The gradient's dashed path back, below or above the boxes."""
     end = y2 + 2 if low > y2 else y2 - 2
     return (
         f'<path d="M{x1} {y1} V{low} H{x2} V{end}" fill="none" stroke="{ORANGE}" stroke-width="1.4" '

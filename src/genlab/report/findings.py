@@ -1,4 +1,4 @@
-"""Findings as a person reads them: at most seven lines each, and one line for a training's progress."""
+"""Findings in words: at most seven lines each, and one line for a training's progress."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEALTHY = "HEALTHY  Nothing is wrong with what was looked at."
 
 
 def headline(finding: Finding, total: int | None = None) -> str:
-    """A finding in a line."""
+    """A finding in one line."""
     time = when(finding, total)
     return f"{finding.title}{', ' if time else ''}{time}"
 
@@ -23,7 +23,7 @@ def lines(
     finding: Finding, run: str = "RUN", recipe: Recipe | None = None, provenance: Provenance | None = None,
     total: int | None = None,
 ) -> list[tuple[str, str]]:  # fmt: skip
-    """(label, words): what and since when; evidence; what it is not; cause; what to keep; what to try, and expect."""
+    """(label, words): what and since when; evidence; what it is not; cause; what to keep; what to try and expect."""
     found = [(finding.level.upper(), f"{headline(finding, total)}.")]
     if finding.seen:
         found.append(("Seen", f"{'; '.join(finding.seen)}."))
@@ -47,7 +47,7 @@ def lines(
 
 
 def command(recipe: Recipe, provenance: Provenance, changes: Mapping[str, Any]) -> str:
-    """What makes a run once more, with changes."""
+    """The command that makes a run again, with changes."""
     if provenance["own"]:
         return f"genlab.train(RECIPE, overrides={dict(changes)!r}, ...)"
     changed = files.load(files.to_dict(recipe), changes)
@@ -56,7 +56,7 @@ def command(recipe: Recipe, provenance: Provenance, changes: Mapping[str, Any]) 
 
 
 def unknown(said: tuple[CannotTell, ...]) -> list[str]:
-    """What could not be told, by what is missing for it."""
+    """What could not be diagnosed, grouped by what is missing for it."""
     needs: dict[str, list[str]] = {}
     for each in said:
         needs.setdefault(each.needs, []).append(each.name)

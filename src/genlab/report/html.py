@@ -30,7 +30,7 @@ def render(page: RunPage | ComparePage | StudyPage | CheckPage) -> str:
 
 
 def card(shown: Card) -> str:
-    """What a notebook shows of a run or an evaluation."""
+    """What a notebook shows for a run or an evaluation."""
     return _environment().get_template("card.html").render(card=shown)
 
 
@@ -46,7 +46,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: visible(value) if type(value) is str else value,  # Markup is ours, and no plain str.
+        finalize=lambda value: visible(value) if type(value) is str else value,  # Markup is ours, not a plain str.
     )
     environment.filters["ours"] = Markup
     environment.filters["unbroken"] = unbroken

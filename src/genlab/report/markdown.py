@@ -11,18 +11,18 @@ from genlab.report.study_page import ClaimCard, StudyPage
 from genlab.report.tables import Table
 
 WIDTH = 460
-"""Pixels of a figure on the page."""
+"""Width of a figure on the page, in pixels."""
 SPECIAL = re.compile(r"([\\`*\[\]|#]|(?<!\w)_|_(?!\w))")
 
 ELSEWHERE = "Curves and sample images are in the page that `genlab study report` writes."
 
 
 def render(page: StudyPage, figures: str) -> str:
-    """The claims with their points, the arms, what failed or was cut, methods and cost. Curves and samples are left to
-    the page in HTML.
+    """The claims with their figures, the arms, what failed or was cut, methods and cost. Curves and samples appear only
+    in the HTML page.
 
     Args:
-        figures: folder of the figures of its claims, as seen from the file.
+        figures: folder of the claims' figures, relative to the file.
     """
     parts = [f"# {plain(page.title)}", plain(page.question), f"{plain(page.lead)}. {plain(page.state)}".strip()]
     commands = dict.fromkeys(visible(card.command) for card in page.cards if card.command)
@@ -44,7 +44,7 @@ def render(page: StudyPage, figures: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that Markdown shows as it stands."""
+    """Text escaped so that Markdown shows it literally."""
     text = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return SPECIAL.sub(r"\\\1", text)
 

@@ -1,4 +1,4 @@
-"""Where a run comes from, in words, and the command that makes it once more."""
+"""Where a run comes from, in words, and the command that makes it again."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from genlab.runs.rows import Row
 
 @dataclass(frozen=True)
 class Again:
-    """How a run is made once more: a command, and words on what it gives."""
+    """How to make a run again: a command, and what it gives, in words."""
 
     words: str
     command: str
 
 
 def again(recipe: Recipe, provenance: Provenance) -> Again:
-    """The command that makes the run once more."""
+    """The command that makes the run again, and what it gives."""
     exact = "On the same kind of machine, with the same versions, it gives the same weights, bit for bit."
     seed = f"--seed {provenance['seed']}"
     if script := provenance.get("loop"):
@@ -52,7 +52,7 @@ def _typed(value: Any) -> str:
 
 
 def provenance_lines(recipe: Recipe, provenance: Provenance, last: Row | None) -> list[tuple[str, str]]:
-    """(label, value) of what made a run: machine, versions, data, own parts, when."""
+    """What made a run, as (label, value) pairs: machine, versions, data, custom parts, times."""
     machine, data = provenance["machine"], provenance["data"]
     speed = f"{last['images'] / last['seconds']:,.0f} images/s" if last and last["seconds"] else "-"
     versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
@@ -73,7 +73,7 @@ def provenance_lines(recipe: Recipe, provenance: Provenance, last: Row | None) -
 
 
 def _instructions(machine: dict[str, Any]) -> str:
-    """What PyTorch computed with; runs of older versions do not say."""
+    """CPU instructions that PyTorch computed with; empty for runs of older versions, which do not record them."""
     if "capability" not in machine:
         return ""
     bfloat16 = {"yes": " with bfloat16", "no": " without bfloat16"}.get(machine["onednn_bfloat16"], "")

@@ -1,4 +1,4 @@
-"""A quantity of several runs in one figure: a colour for each setting, a line for each seed."""
+"""A quantity of several runs in one figure: one colour per setting, one line per seed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from genlab.runs.rows import Row
 MOST_BANDS = 4
 """With more runs, bands would hide each other."""
 FEWEST_POINTS = 60
-"""Of a curve, however many there are on a page."""
+"""Lowest limit on the points of a curve, however many curves are on a page."""
 AXIS_WORDS: dict[Axis, str] = {
     "step": "step",
     "epoch": "epoch",
@@ -42,13 +42,13 @@ AXIS_WORDS: dict[Axis, str] = {
 
 @dataclass(frozen=True)
 class Compared:
-    """Runs beside one another.
+    """Runs to be compared.
 
     Attributes:
-        names: of each run: its own, or its path where two are alike.
-        settings: what sets the recipe of each apart from the others'; equal for two seeds of one setting.
-        seeds: of each.
-        rows: the metric rows of each.
+        names: name of each run, or its path if two names are equal.
+        settings: what sets each run's recipe apart from the others; equal for two seeds of one setting.
+        seeds: seed of each run.
+        rows: metric rows of each run.
     """
 
     names: list[str]
@@ -59,7 +59,7 @@ class Compared:
 
     @classmethod
     def of(cls, runs: dict[str, RunDirectory]) -> Compared:
-        """Runs by name.
+        """Runs to be compared, from runs by name.
 
         Raises:
             DataError: a provenance is damaged.
@@ -72,7 +72,7 @@ class Compared:
 
     @cached_property
     def labels(self) -> list[str]:
-        """What each run is called beside the others: by what sets it apart."""
+        """Label of each run: what sets it apart from the others, or its name."""
         plain = [
             f"{setting}, seed {seed}" if len(set(self.seeds)) > 1 else setting
             for setting, seed in zip(self.settings, self.seeds, strict=True)
@@ -81,12 +81,12 @@ class Compared:
 
     @cached_property
     def columns(self) -> list[Column]:
-        """What there is in the rows of any of them, in the order of the families' own lists."""
+        """The columns that occur in any run's rows, in the order of the families' own lists."""
         known = {c.name: c for recipe in self.recipes for c in (*live.COLUMNS, *FAMILIES[recipe.family].columns)}
         return [column for column in known.values() if any(column.name in row for rows in self.rows for row in rows)]
 
     def check(self, column: str) -> None:
-        """See whether a column can be drawn.
+        """Check that a column can be drawn.
 
         Raises:
             UsageError: none of the runs has it.
@@ -100,13 +100,13 @@ class Compared:
 
 @dataclass(frozen=True)
 class Overlay:
-    """Curves of one quantity over each other; drawn when they are asked for.
+    """Curves of one quantity in one figure, drawn on demand.
 
     Attributes:
-        runs: whose they are.
-        column: of the metric rows.
-        against: what they are drawn over.
-        found: the points of each run that has this column, by its place among the runs.
+        runs: the runs that the curves belong to.
+        column: column of the metric rows.
+        against: quantity on the horizontal axis.
+        found: points of each run that has this column, keyed by the run's index.
     """
 
     runs: Compared
@@ -118,18 +118,18 @@ class Overlay:
         return f"Overlay({self.title!r})"
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows of it."""
+        """The picture that a notebook shows."""
         return self.png
 
     @property
     def title(self) -> str:
-        """What the quantity is called."""
+        """Name of the quantity."""
         tag = next(c.tag for c in self.runs.columns if c.name == self.column)
         return tag.removeprefix("Quality/").replace("/", ": ")
 
     @property
     def caption(self) -> str:
-        """What the lines, their colours and bands are."""
+        """What the lines, colours and bands stand for."""
         settings = [self.runs.settings[k] for k in self.found]
         several = len(set(settings)) < len(settings)
         seeds = [self.runs.seeds[k] for k in self.found]
@@ -142,15 +142,15 @@ class Overlay:
         return lines + (" Bands hold about 80 % of the steps that a point stands for." if self.is_banded else "")
 
     def look(self, k: int) -> tuple[int, int]:
-        """(colour, line style) of run k, counted from 0: a colour for each setting, the same in every figure, and a
-        style for each of its seeds."""
+        """(colour, line style) of run k, both counted from 0: one colour per setting, the same in every figure, and one
+        style per seed."""
         kinds = list(dict.fromkeys(self.runs.settings))
         same = [j for j in self.found if self.runs.settings[j] == self.runs.settings[k]]
         return kinds.index(self.runs.settings[k]), same.index(k) if len(same) <= len(style.STYLES) else 0
 
     @property
     def spacing(self) -> int:
-        """Steps from row to row, of most rows."""
+        """Median number of steps from row to row."""
         steps = [[row["step"] for row in self.runs.rows[k] if self.column in row] for k in self.found]
         gaps = [b - a for each in steps for a, b in pairwise(each)]
         return int(np.median(gaps)) if gaps else 0
@@ -162,25 +162,25 @@ class Overlay:
 
     @property
     def svg(self) -> str:
-        """For a page."""
+        """The figure as SVG, for a page."""
         with _figure(self) as figure:
             return style.as_svg(figure)
 
     @property
     def png(self) -> bytes:
-        """For a text."""
+        """The figure as PNG, for a document."""
         with _figure(self) as figure:
             return style.as_png(figure)
 
     @property
     def pdf(self) -> bytes:
-        """For a paper."""
+        """The figure as PDF, for a paper."""
         with _figure(self) as figure:
             return style.as_pdf(figure)
 
     @property
     def csv(self) -> bytes:
-        """Every point: run, setting, seed, position, value, quantiles."""
+        """Every point as CSV: run, setting, seed, position, value, quantiles."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         name = self.column
@@ -195,7 +195,7 @@ class Overlay:
         """Write the figure (.png, .pdf, .svg) or its numbers (.csv).
 
         Raises:
-            UsageError: another ending.
+            UsageError: another extension.
         """
         path, forms = Path(path), ("png", "pdf", "svg", "csv")
         form = path.suffix.lower().removeprefix(".")
@@ -206,10 +206,10 @@ class Overlay:
 
 
 def overlay(runs: Compared, column: str, against: Axis = "step", block: int | None = None) -> Overlay:
-    """A column of the metric rows of each run that has it.
+    """Curves of a column of the metric rows, one for each run that has it.
 
     Args:
-        block: steps of a point, which is their mean (default: as few as leave a readable curve).
+        block: steps that each point is the mean of (default: the fewest that give a readable curve).
 
     Raises:
         UsageError: none of the runs has it.
@@ -243,7 +243,7 @@ def _figure(drawn: Overlay) -> Iterator[Canvas]:
 
 
 def default_columns(runs: Compared) -> Sequence[str]:
-    """What is worth drawing of runs beside one another: quality first, then what they minimise."""
+    """Columns worth drawing to compare runs: quality first, then what the runs minimise."""
     wanted = ("frechet_distance", "recall", "coverage", "requested_class_accuracy", "test_accuracy", "test_loss")
     there = [c.name for c in runs.columns]
     losses = [c.name for c in runs.columns if c.block and not c.name.startswith(("reconstruction", "kl"))]

@@ -1,4 +1,4 @@
-"""What stands on a page, as plain dataclasses; the same data could be served as JSON."""
+"""Content of a page as plain dataclasses; the same data could be served as JSON."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from genlab.runs.sampling import sampling_words
 from genlab.runs.verify import is_whole, missing_rows
 
 TIMELINE, FEW = 9, 4
-"""Positions of the step slider, and those that stand side by side where no script runs."""
+"""Positions of the step slider, and how many of them are shown side by side if scripts are disabled."""
 IN_TABLES = ("evaluation-classes",)
-"""Figures whose numbers stand in a table of the page."""
+"""Figures whose numbers the page shows in a table."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A picture of images; `source` is a data: address, `caption` says what it shows."""
+    """A grid of images; `source` is a data: URL, `caption` says what it shows."""
 
     source: str
     caption: str
@@ -55,7 +55,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Card:
-    """A run in a few lines: `facts` are (label, value), `picture` is a data: address or empty."""
+    """A run in a few lines: `facts` are (label, value), `picture` is a data: URL or empty."""
 
     title: str
     state: str
@@ -64,7 +64,7 @@ class Card:
 
 
 def run_card(run: RunDirectory) -> Card:
-    """What a notebook shows of a run: where it stands, its last samples, its quality; nothing is written."""
+    """What a notebook shows for a run: its state, its last samples, its quality; writes nothing."""
     status = _status(run)
     steps = [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
     picture = embed(run.file("samples", steps[-1], ".png")) if steps else ""
@@ -89,14 +89,14 @@ class Quality:
     """The full evaluation.
 
     Attributes:
-        summary: (what, how it stands).
-        classes: each class, worst first, or None; what its columns are is in `classes_caption`.
-        table: every metric with value, interval, and what real images get.
-        explained: (metric, what it says, what it cannot see) of each.
-        more: (what, how it stands) of the discriminator, the likelihood, latent interpolation.
-        protocol: how the numbers came about.
-        notes: what must be said beside them.
-        glossary: (word, what it means) of the words that a page uses.
+        summary: (label, result) pairs.
+        classes: table of the classes, worst first, or None; `classes_caption` explains its columns.
+        table: every metric with its value, its interval, and the value of real images.
+        explained: (metric, what it says, what it cannot see) for each metric.
+        more: (label, result) pairs for the discriminator, likelihood, latent interpolation and style.
+        protocol: how the numbers were measured.
+        notes: remarks that must stand beside the numbers.
+        glossary: (term, meaning) for the terms that a page uses.
     """
 
     summary: list[tuple[str, str]]
@@ -112,7 +112,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Frame:
-    """One position of a step slider; `few`: it is among the four that stand side by side where no script runs."""
+    """One position of a step slider; `few` marks those that are shown side by side if scripts are disabled."""
 
     label: str
     grids: list[Grid]
@@ -125,21 +125,21 @@ class RunPage:
 
     Attributes:
         lead: what this run is.
-        notes: what is wrong with the run's files, a line each.
+        notes: what is wrong with the run's files, one line per problem.
         verdict: a sentence and five numbers.
         final, real: the last sample grid, and real images in the same layout.
         row_names: what each row of a grid shows; empty if rows mean nothing.
         frames: grids over the course of training, same z throughout.
         drawn: how the images of all grids were drawn.
-        same_z: whether they are of the same z.
+        same_z: whether all grids show the same z.
         quality: the full evaluation, if there was one.
-        diagnosis: what is wrong, or that nothing is; None where that cannot be told.
-        looks: figures that were made of the run (`report.figures.looks`).
-        networks: layer by layer.
+        diagnosis: what is wrong, or that nothing is; None if the run cannot be diagnosed.
+        looks: figures that were drawn from the run (`report.figures.looks`).
+        networks: tables of the networks' layers.
         drawing: SVG of the system and its networks.
-        equations: the objective; empty for an own one.
-        recipe: YAML.
-        provenance: (label, value).
+        equations: the objective; empty for a custom one.
+        recipe: the recipe as YAML.
+        provenance: what made the run, as (label, value) pairs.
     """
 
     title: str
@@ -166,13 +166,13 @@ class RunPage:
 
     @property
     def course(self) -> str:
-        """The same z before and after things went wrong, as a data: address; empty where there is none."""
+        """Images of the same z before and after things went wrong, as a data: URL; empty if there are none."""
         shown = self.diagnosis.course if self.diagnosis else None
         return "" if shown is None else embed_png(shown)
 
     @property
     def contents(self) -> list[tuple[str, str]]:
-        """(anchor, title) of each section that there is."""
+        """(anchor, title) of each section on the page."""
         there = [
             ("samples", "Samples", bool(self.final or not self.looks)),
             ("course", "Course", len(self.frames) > 1),
@@ -188,7 +188,7 @@ class RunPage:
 
 
 def run_page(run: RunDirectory) -> RunPage:
-    """What a run's page shows; nothing is written."""
+    """Content of a run's page; writes nothing."""
     recipe, provenance, status, rows = run.trained_by(), run.provenance, _status(run), run.sound_rows()
     schedule, family = Schedule.of(recipe, provenance["data"]["images"]), FAMILIES[recipe.family]
     steps = [step for step in run.steps("samples", ".png") if is_whole(run, run.file("samples", step, ".png"))]
@@ -233,7 +233,7 @@ def run_page(run: RunDirectory) -> RunPage:
 
 
 def _lead(recipe: Recipe, provenance: Provenance, last: Row | None) -> str:
-    """What this run is: not what its recipe once was."""
+    """What this run actually is, not what its recipe originally was."""
     trained = words.counted(last["epoch"], "epoch") if last else "no step yet"
     on = f"of {provenance['data']['images']:,} images of {PurePath(recipe.data.name).name}"
     said = [f"{recipe.description}; {trained} {on}, seed {provenance['seed']}"]
@@ -241,7 +241,7 @@ def _lead(recipe: Recipe, provenance: Provenance, last: Row | None) -> str:
 
 
 def _frames(run: RunDirectory, steps: Sequence[int], schedule: Schedule) -> list[Frame]:
-    """Grids over the course of training: as many as a page bears, and four of them for where no script runs."""
+    """Grids over the course of training: at most `TIMELINE`, of which `FEW` are marked for pages without scripts."""
     grids = [
         Grid(embed(run.file("samples", steps[k], ".png")), _when(steps[k], schedule))
         for k in spread(len(steps), TIMELINE)
@@ -251,7 +251,7 @@ def _frames(run: RunDirectory, steps: Sequence[int], schedule: Schedule) -> list
 
 
 def _classified(run: RunDirectory, provenance: Provenance) -> list[Class]:
-    """The classes of a classifier's confusion matrix, if it was drawn."""
+    """The classes of a classifier's confusion matrix; empty if none was drawn."""
     try:
         with np.load(run.path / "figures" / "confusion.npz") as arrays:
             return named_rightly(arrays["counts"].tolist(), provenance["data"]["class_names"])
@@ -260,7 +260,7 @@ def _classified(run: RunDirectory, provenance: Provenance) -> list[Class]:
 
 
 def _status(run: RunDirectory) -> dict[str, Any]:
-    """Where the run stands; where that cannot be read, as far as its checkpoints tell."""
+    """The run's status; if it cannot be read, the state "damaged" at step 0."""
     try:
         return run.status
     except DataError:
@@ -310,7 +310,7 @@ def _quality(record: dict[str, Any] | None, classes: Sequence[Class]) -> Quality
 
 
 def _changes(recipe: Recipe, base: str | None) -> list[tuple[str, str]]:
-    """What sets this run apart from the built-in recipe of its name."""
+    """What sets this run apart from the built-in recipe of the same name."""
     said = settings({path: new for path, (_, new) in changes(recipe, base).items()})
     return [(f"changed from {recipe.name}", said)] if said else []
 
@@ -323,19 +323,19 @@ def _when(step: int, schedule: Schedule) -> str:
 
 
 def spread(n: int, most: int) -> list[int]:
-    """At most `most` positions out of n, evenly spread, first and last among them; of a single one the last."""
+    """At most `most` of n positions, evenly spread, including the first and the last; if `most` is 1, the last."""
     if n <= most:
         return list(range(n))
     return [n - 1] if most == 1 else [round(k * (n - 1) / (most - 1)) for k in range(most)]
 
 
 def embed(path: Path) -> str:
-    """A PNG file as a data: address."""
+    """A PNG file as a data: URL."""
     return _address(path.read_bytes())
 
 
 def embed_png(picture: NDArray[np.uint8]) -> str:
-    """A picture (H, W, C) as a data: address."""
+    """A picture (H, W, C) as a data: URL."""
     return _address(pictures.png(picture, scale=1))
 
 
@@ -358,7 +358,7 @@ def _state_words(status: dict[str, Any], resumes: bool) -> str:
 
 
 def _described(networks: list[dict[str, Any]]) -> list[Description]:
-    """Layer tables as they were before they were stored."""
+    """Layer tables, restored from their stored form."""
     layers = [
         tuple(Layer(**{**layer, "output_shape": tuple(layer["output_shape"])}) for layer in network["layers"])
         for network in networks

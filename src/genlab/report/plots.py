@@ -1,4 +1,4 @@
-"""Drawings that are no training curves: a map of points, a confusion matrix, a spectrum, bars by class; as PNG."""
+"""Plots other than training curves, as PNG: a map of points, a confusion matrix, a spectrum, bars by class."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STYLE: Any = {"font.family": "sans-serif", "font.size": 10}
 def latent_map(
     picture: NDArray[np.uint8], points: Array | None, labels: Array | None, class_names: Sequence[str], limit: float
 ) -> Canvas:
-    """Left the decoded plane (height, width, C), right where images are encoded, (N, 2), coloured by class."""
+    """Left: the decoded plane, (height, width, C). Right: where images are encoded, (N, 2), coloured by class."""
     with matplotlib.rc_context(STYLE):
         both = points is not None
         figure = Canvas(figsize=(10.5 if both else 5.2, 5.2), layout="constrained")
@@ -48,7 +48,7 @@ def latent_map(
 
 
 def confusion(counts: Array, class_names: Sequence[str]) -> Canvas:
-    """counts[true, predicted], each row as shares of its class."""
+    """A confusion matrix counts[true, predicted], each row coloured by its shares of the class."""
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     n = len(class_names)
     with matplotlib.rc_context(STYLE):
@@ -70,7 +70,7 @@ def confusion(counts: Array, class_names: Sequence[str]) -> Canvas:
 
 
 def spectrum(frequencies: Array, generated: Array, real: Array, bands: Sequence[tuple[float, float]]) -> Canvas:
-    """Power over frequency, cycles per pixel, of generated and real images; bands are shaded."""
+    """Power of generated and real images over frequency in cycles per pixel, with shaded bands."""
     with matplotlib.rc_context(STYLE):
         figure = Canvas(figsize=(6.4, 3.4), layout="constrained")
         axes = figure.subplots()
@@ -95,7 +95,7 @@ PANELS = (
 
 
 def classes(rows: Sequence[Mapping[str, Any]]) -> Canvas:
-    """Bars for each class, one panel per quantity; rows as in an evaluation's `classes`."""
+    """Bars for each class, one panel per quantity; `rows` as in an evaluation's `classes`."""
     panels = [(key, title) for key, title in PANELS if any(row.get(key) is not None for row in rows)]
     names = _plain([row["class"] for row in rows])
     with matplotlib.rc_context(STYLE):
@@ -118,7 +118,7 @@ def classes(rows: Sequence[Mapping[str, Any]]) -> Canvas:
 
 
 def curves(lines: Mapping[str, tuple[Sequence[str], Sequence[float]]], y_label: str) -> Canvas:
-    """One panel per disturbance: what is measured at each strength, over the same scale, logarithmic."""
+    """One panel per disturbance: the value measured at each strength, on a shared logarithmic scale."""
     with matplotlib.rc_context(STYLE):
         figure = Canvas(figsize=(1 + 2.0 * len(lines), 2.9), layout="constrained")
         grid = figure.subplots(1, len(lines), squeeze=False, sharey=True)[0]
@@ -134,8 +134,8 @@ def curves(lines: Mapping[str, tuple[Sequence[str], Sequence[float]]], y_label: 
 
 
 def _plain(names: Sequence[str]) -> list[str]:
-    """Names as they are: matplotlib reads $ as mathematics, and leaves names with a leading _ out of legends. One in
-    letters that its typeface lacks is given by its number."""
+    """Names that matplotlib shows as they are: it reads $ as mathematics, and leaves names with a leading _ out of
+    legends. A name in letters that the fonts lack is replaced by its number."""
     return [" " * name.startswith("_") + name.replace("$", r"\$") for name in pictures.legible(names)]
 
 
@@ -148,7 +148,7 @@ def png(figure: Canvas, text: Mapping[str, str]) -> bytes:
 
 
 def fonts() -> dict[str, Any]:
-    """Which font plots are written in, and how many are found here."""
+    """The font that plots use, and how many fonts matplotlib finds on this machine."""
     from matplotlib import font_manager
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""A quantity of a run's metric rows as the points of a curve, with a band where rows say how much it varied."""
+"""A quantity of a run's metric rows as the points of a curve, with a band if the rows record how much it varied."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from genlab.families.base import BLOCK
 from genlab.runs.rows import Row
 
 POINTS = 400
-"""A curve shows at most so many points; beyond, each point is the mean of a block of rows."""
+"""Most points that a curve shows; with more rows, each point is the mean of a block of rows."""
 FEWEST = 5
-"""Rows in a block whose 10 % and 90 % quantiles are worth showing."""
+"""Fewest rows in a block whose 10 % and 90 % quantiles are worth showing."""
 Axis = Literal["step", "epoch", "half-epoch", "images", "seconds"]
 AXES: tuple[Axis, ...] = ("step", "epoch", "half-epoch", "images", "seconds")
 Floats = NDArray[np.float64]
@@ -27,12 +27,12 @@ class Series:
     """Points of a curve.
 
     Attributes:
-        x: position: step, epoch, half epoch, images or seconds of training, (n,); of a block of rows the last one's.
-        y: value, (n,): its mean over the steps that a point stands for, or its value at a single step; NaN where it
-            was not finite.
-        low, high: 10 % and 90 % quantile over these steps, (n,); NaN where they are not known. Of a block of rows the
-            mean of their quantiles: each row counts as often as it stands for steps.
-        block: of how many rows each point is the mean.
+        x: step, epoch, half epoch, images or seconds of training at each point, (n,); a block of rows has the position
+            of its last row.
+        y: mean over the steps that a point stands for, or the value at a single step, (n,); NaN if it was not finite.
+        low, high: 10 % and 90 % quantile over these steps, (n,); NaN if unknown. A block of rows has the mean of their
+            quantiles, each row weighted by the number of steps that it stands for.
+        block: number of rows that each point is the mean of.
     """
 
     x: Floats
@@ -43,17 +43,17 @@ class Series:
 
     @property
     def has_band(self) -> bool:
-        """Whether the spread is known anywhere."""
+        """Whether the spread is known at any point."""
         return bool(np.isfinite(self.low).any())
 
 
 def series(
     rows: Sequence[Row], column: str, against: Axis = "step", block: int | None = None, points: int = POINTS
 ) -> Series:
-    """A column over the rows that have it.
+    """The points of a column over the rows that have it.
 
     Args:
-        block: steps of a point (default: as few as leave at most `points` points).
+        block: steps per point (default: the fewest that give at most `points` points).
     """
     there = [row for row in rows if column in row]
     if not there:
@@ -62,7 +62,7 @@ def series(
     x = 2 * _numbers(there, "epoch") if against == "half-epoch" else _numbers(there, against)
     mean, low, high = (_numbers(there, f"{column}{end}") for end in BLOCK)
     y = np.where(np.isfinite(mean), mean, _numbers(there, column))
-    # A row with a mean stands for all steps since the last one, any other row for its own step.
+    # A row with a mean stands for all steps since the previous row, any other row for its own step.
     every = np.diff(_numbers(there, "step"), prepend=0.0)
     weights = np.where(np.isfinite(mean), every, 1.0)
     if block is None:
@@ -86,7 +86,7 @@ def series(
 
 
 def _band(y: Floats, low: Floats, high: Floats, weights: Floats) -> tuple[float, float]:
-    """Of several rows: the mean of their quantiles, or the quantiles of their values."""
+    """The band of several rows: the mean of their quantiles, or else the quantiles of their values."""
     if np.isfinite(low).all():
         return float(np.average(low, weights=weights)), float(np.average(high, weights=weights))
     if len(y) >= FEWEST and np.isfinite(y).all():
@@ -96,5 +96,5 @@ def _band(y: Floats, low: Floats, high: Floats, weights: Floats) -> tuple[float,
 
 
 def _numbers(rows: Sequence[Row], column: str) -> Floats:
-    """Of each row; NaN where it is null or missing."""
+    """The column's value in each row; NaN if it is null or missing."""
     return np.array([math.nan if row.get(column) is None else row[column] for row in rows], np.float64)

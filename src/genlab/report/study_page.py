@@ -1,4 +1,4 @@
-"""What stands on the page of a study, as plain dataclasses; whoever runs studies fills them."""
+"""Content of a study's page, as plain dataclasses; the code that runs studies fills them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class ClaimCard:
     """A claim on one screen, always in this order.
 
     Attributes:
-        anchor: of its place on the page.
+        anchor: anchor of the claim on the page.
         says, source: the claim in our words, and who made it.
-        answer: holds, does not hold, cannot be decided here; `why`, and `share` of the budget, in the same line.
-        arms: what the numbers say of the arms.
-        sentence: to quote.
-        figure: None where there are no numbers yet.
+        answer: holds, does not hold, or cannot be decided here; `why` and the budget's `share` are on the same line.
+        arms: what the numbers say about the arms.
+        sentence: sentence to quote.
+        figure: figure of the numbers; None if there are none yet.
         facts: (label, value): n, interval, margin, corrected p.
-        looks: why it may look otherwise.
-        reason: (claim, anchor, answer) of the claim that gives this one's reason; None without.
-        command: that makes it once more.
+        looks: why the claim may look otherwise.
+        reason: (claim, anchor, answer) of the claim that is given as this one's reason; None if there is none.
+        command: command that reproduces the result.
     """
 
     anchor: str
@@ -47,18 +47,18 @@ class StudyPage:
     """The page of a study.
 
     Attributes:
-        lead: how many arms, seeds, runs.
-        state: what is missing; empty where nothing is.
-        verdicts: a row per claim.
-        arms: each with its mean, its spread, what sets it apart.
+        lead: number of arms, seeds and runs.
+        state: what is missing; empty if nothing is.
+        verdicts: one row per claim.
+        arms: each arm with its mean, its spread, and what sets it apart.
         bands: curves over the seeds.
         grids: (arm, grid of the median seed, grid of the worst).
-        grids_caption: by which number.
-        failures: runs that failed or diverged; None where none did.
-        cut: what is less than it might be, a line each.
-        cost: (label, value).
-        methods: a paragraph to copy.
-        notes: the author's own, as paragraphs.
+        grids_caption: which number ranks the seeds.
+        failures: runs that failed or diverged; None if none did.
+        cut: what falls short of the full study, one line each.
+        cost: (label, value) pairs.
+        methods: methods paragraph to copy.
+        notes: the author's own notes, as paragraphs.
     """
 
     title: str
@@ -79,7 +79,7 @@ class StudyPage:
 
     @property
     def contents(self) -> list[tuple[str, str]]:
-        """(anchor, title) of each section that there is."""
+        """(anchor, title) of each section on the page."""
         there = [
             ("claims", "Claims", bool(self.cards)),
             ("arms", "Arms", True),

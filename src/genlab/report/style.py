@@ -1,4 +1,4 @@
-"""How every figure looks: colours that colour-blind people tell apart, type, axes; as SVG for a page and as PNG."""
+"""Style of every figure: colours that colour-blind people can tell apart, fonts, axes; saving as SVG, PNG and PDF."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from numpy.typing import NDArray
 from genlab.engine import seals
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b6675")
-"""Of Okabe and Ito (2008), darkest first. A page in dark mode replaces them (`--c1` ... in its style)."""
+"""Colours of Okabe and Ito (2008), darkest first. A page in dark mode replaces them (`--c1` ... in its style)."""
 STYLES = ("-", "--", "-.", ":")
 MARKED = 30
-"""So many points or fewer are marked: there something was measured, and nowhere between."""
+"""Curves of at most this many points have markers: values were measured only there, not in between."""
 GRAY, SOFT = "#777777", "#555555"
 SIZE = (4.6, 2.9)
-"""Inches: the text of a figure has the size of the page's on a phone, and two stand side by side on a desktop."""
+"""Inches: on a phone, a figure's text is as large as the page's; on a desktop, two figures fit side by side."""
 STEPS_SHOWN = 5
-"""Numbers on a horizontal axis, at most, beside the first: so many of six digits stand apart on the page of a phone."""
+"""Most numbers on a horizontal axis, not counting the first: that many six-digit numbers stay apart on a phone."""
 LEGEND = 42
-"""Characters of labels, and of the strokes beside them, that fit above a figure in one line."""
+"""Characters of labels, including the strokes beside them, that fit on one line above a figure."""
 MOST_ROWS = 4
-"""Of a legend, before a figure grows by the rest."""
+"""Rows of a legend beyond which the figure grows."""
 LABEL, DIGIT = 0.42, 0.085
-"""Inches: of a vertical axis's label, with its distances; of a digit."""
+"""Inches for a vertical axis's label with its padding, and for a digit."""
 RC: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -46,8 +46,8 @@ RC: Any = {
 
 @contextmanager
 def canvas(salt: str, size: tuple[float, float] = SIZE) -> Iterator[tuple[Canvas, Axes]]:
-    """A figure with axes in genlab's looks; it is written while this is open. `salt` makes the ids in its SVG, so that
-    two on a page differ, and the same figure is the same file."""
+    """A figure with axes in genlab's style, to be saved while the context is open. `salt` determines the ids in its
+    SVG: those of two figures on a page differ, and the same figure always gives the same file."""
     with panels(salt, (1,), size) as (figure, axes):
         yield figure, axes[0]
 
@@ -56,7 +56,7 @@ def canvas(salt: str, size: tuple[float, float] = SIZE) -> Iterator[tuple[Canvas
 def panels(
     salt: str, widths: Sequence[float], size: tuple[float, float] = SIZE
 ) -> Iterator[tuple[Canvas, Sequence[Axes]]]:
-    """The same with several axes side by side."""
+    """Like `canvas`, with several axes side by side."""
     with matplotlib.rc_context({**RC, "svg.hashsalt": salt}):
         figure = Canvas(figsize=size)
         found = list(figure.subplots(1, len(widths), width_ratios=list(widths), squeeze=False)[0])
@@ -68,8 +68,8 @@ def panels(
 
 
 class Numbers(Formatter):
-    """Numbers of a linear axis, with as many digits as tell them apart, and a comma in thousands where there are ten of
-    them; each has its own power of ten, where they are large or small: matplotlib writes one for all, where a legend
+    """Numbers of a linear axis, with as many digits as tell them apart, and thousands commas from 10,000 on. Large or
+    small numbers each have their own power of ten: matplotlib writes one for all of them, at the spot where a legend
     begins."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
@@ -90,10 +90,10 @@ class Numbers(Formatter):
 
 
 def legend(axes: Axes, labels: Sequence[str]) -> None:
-    """A legend above the axes, in a line if it fits, else in columns; the axes take the rest of the figure, which grows
-    by what a legend of many rows needs.
+    """Put a legend above the axes, on one line if it fits, else in columns; the axes take the rest of the figure, which
+    grows if the legend has many rows.
 
-    The margins come from counted characters: finding them from the drawn text takes as long as all the drawing.
+    The margins come from counting characters: measuring the drawn text takes as long as all the drawing.
     """
     if sum(len(label) + 6 for label in labels) <= LEGEND:
         columns = len(labels)
@@ -117,7 +117,7 @@ def _beside(axes: Axes) -> float:
 
 
 def log_scale(axes: Axes, values: Sequence[NDArray[np.float64]]) -> None:
-    """A logarithmic y axis, labelled with plain numbers, where all values are positive and some differ."""
+    """Make the y axis logarithmic, labelled with plain numbers, if all values are positive and some differ."""
     known = np.concatenate([part[np.isfinite(part)] for part in values] or [np.empty(0)])
     if not known.size or known.min() <= 0 or known.min() == known.max():
         return
@@ -129,7 +129,7 @@ def log_scale(axes: Axes, values: Sequence[NDArray[np.float64]]) -> None:
 
 
 def as_svg(figure: Canvas) -> str:
-    """For a page: on no ground of its own, in the page's colours."""
+    """The figure as SVG for a page: with a transparent background, in the page's colours."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
@@ -142,14 +142,14 @@ def as_svg(figure: Canvas) -> str:
 
 
 def as_png(figure: Canvas) -> bytes:
-    """For a text; sealed."""
+    """The figure as PNG for a document; sealed."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
     return seals.seal_png(buffer.getvalue())
 
 
 def as_pdf(figure: Canvas) -> bytes:
-    """For a paper."""
+    """The figure as PDF for a paper."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Tables as data: what stands in which row and column. The command line prints them."""
+"""Tables as data, in rows and columns of text. The command line prints them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # The command line loads this file, and neither of these needs.
+if TYPE_CHECKING:  # The command line loads this file and needs neither of these.
     from genlab.evaluation.judge_trial import Response
     from genlab.families.nets.describe import Description
 
 
 NO_BREAK = "\u00a0"
 FULL = 10_000
-"""Images of a full evaluation; the quality of a run that was measured on fewer says so."""
+"""Images in a full evaluation; the quality of a run says so if fewer were measured."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text. `numeric` names the columns that are aligned to the right; `total` is set off at the end."""
+    """Rows of text. `numeric` names the right-aligned columns; `total` is set off at the end."""
 
     title: str
     columns: Sequence[str]
@@ -29,7 +29,7 @@ class Table:
 
 
 def unbroken(cell: str) -> str:
-    """A cell in which an interval, or a number with its unit, is never broken: its spaces are hard ones."""
+    """A cell with non-breaking spaces inside intervals and between a number and its unit."""
     return re.sub(r"(?<=,) (?=[^\[]*\])|(?<=\d) (?=[%x]|MB|s\b|of )|(?<=of) (?=\d)|(?<=x) (?=\d)", NO_BREAK, cell)
 
 
@@ -73,7 +73,7 @@ def of_runs(states: list[dict[str, Any]]) -> Table:
 
 
 def csv(states: list[dict[str, Any]]) -> str:
-    """Every fact of each run (`runs.listing.state_of`), one row per run; "" for what is not known."""
+    """Every fact about each run (`runs.listing.state_of`) as CSV, one row per run; "" if unknown."""
     import csv
     import io
 
@@ -85,7 +85,7 @@ def csv(states: list[dict[str, Any]]) -> str:
 
 
 def of_layers(description: Description) -> Table:
-    """One row a layer, totals at the end; shapes and multiply-adds for one image."""
+    """One row per layer, totals at the end; shapes and multiply-adds are for one image."""
     rows = [
         (layer.type, " x ".join(map(str, layer.output_shape)), f"{layer.parameters:,}", f"{layer.multiply_adds:,}")
         for layer in description.layers

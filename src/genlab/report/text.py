@@ -30,13 +30,13 @@ def interval(name: str, pair: list[float] | None) -> str:
 
 
 def title(name: str) -> str:
-    """What a metric is called, with the acronym that people search for."""
+    """A metric's name, with the acronym that people search for."""
     metric = METRICS[name]
     return f"{metric.title} ({metric.acronym})" if metric.acronym else metric.title
 
 
 def table(record: Record) -> Table:
-    """Every metric that could be had, with its interval, beside what as many real images get."""
+    """Every metric that was measured, with its interval, beside the value of as many real images."""
     rows = [
         (title(name), number(name, found["value"]), interval(name, found["interval"]), number(name, found["floor"]))
         for name, found in record["metrics"].items()
@@ -47,7 +47,7 @@ def table(record: Record) -> Table:
 
 
 def _judged(record: Record) -> str:
-    """In whose features the distances are, since these acronyms usually mean Inception's."""
+    """Which network's features the distances use, since these acronyms usually imply Inception's."""
     judge = record["protocol"]["judge"]
     if judge is None:
         return ""
@@ -57,7 +57,7 @@ def _judged(record: Record) -> str:
 
 
 def _reader(judge: dict[str, Any] | None, digits: int = 0) -> str:
-    """What read the images, in words."""
+    """The network that read the images, in words."""
     if judge is None:
         return "no judge"
     what = "features of a fixed random network" if judge["name"] == RANDOM else f"judge {judge['name']}"
@@ -65,19 +65,19 @@ def _reader(judge: dict[str, Any] | None, digits: int = 0) -> str:
 
 
 def explained(record: Record) -> list[tuple[str, str, str]]:
-    """(metric, what it says, what it cannot see) of each metric that could be had."""
+    """(metric, what it says, what it cannot see) for each metric that was measured."""
     there = [name for name, found in record["metrics"].items() if found["value"] is not None]
     return [(title(name), METRICS[name].says, METRICS[name].blind) for name in there]
 
 
 def times_real(record: Record) -> float | None:
-    """The Frechet distance over that of as many real images: 1 is as near as real images are."""
+    """The Frechet distance over that of as many real images: 1 is as close as real images are."""
     found = record["metrics"]["frechet_distance"]
     return found["value"] / found["floor"] if found["value"] is not None and found["floor"] else None
 
 
 def counted(count: float, word: str) -> str:
-    """A number of things, to three digits where it is not whole.
+    """A count with its noun, to three digits if it is not whole.
 
     >>> counted(1, "epoch"), counted(0.25, "epoch"), counted(1200, "step")
     ('1 epoch', '0.25 epochs', '1,200 steps')
@@ -87,7 +87,7 @@ def counted(count: float, word: str) -> str:
 
 
 def summary(record: Record) -> list[tuple[str, str]]:
-    """(what, how it stands): quality, classes, memorisation, in a line each."""
+    """(label, result) pairs: quality, classes, memorisation, one line each."""
     found = record["metrics"]
     lines = [*_quality(record), *_classes(record)]
     asked, copied = found["requested_class_accuracy"], found["memorised_fraction"]
@@ -149,18 +149,18 @@ GLOSSARY = [
     ),
     ("nats", "the unit of information and of log-likelihoods with natural logarithms; 1 nat is 1.44 bits"),
 ]
-"""Words that a report uses, for a reader who has only the page."""
+"""Terms that a report uses, for a reader who has only the page."""
 
 
 FEW_DUPLICATES = 0.01
-"""Up to this floor of memorised_fraction the data are taken to have no duplicates of note."""
+"""Up to this floor of memorised_fraction, the data are assumed to have no duplicates worth mentioning."""
 
 
 def _memorised(found: dict[str, Any], real_images: int) -> str:
-    """Whether more samples than real images are as near to a training image as hardly any real one is.
+    """Whether samples lie unusually close to a training image more often than real images do, in words.
 
-    Up to twice the floor is none. Where the data have many duplicates, twice the floor could be all: there the interval
-    must lie above the floor. Of few real images one is always the nearest, which says nothing of duplicates.
+    Up to twice the floor counts as none. If the data have many duplicates, twice the floor could be everything, so the
+    interval must lie above the floor. Among few real images, one is always the nearest: no evidence of duplicates.
     """
     name, value, floor = "memorised_fraction", found["value"], found["floor"]
     share, real = number(name, value), number(name, floor)
@@ -173,7 +173,7 @@ def _memorised(found: dict[str, Any], real_images: int) -> str:
 
 
 def more(record: Record) -> list[tuple[str, str]]:
-    """(what, how it stands) of what only a run can be asked: discriminator, likelihood, latent interpolation, style."""
+    """(label, result) pairs that only a run can give: discriminator, likelihood, latent interpolation, style."""
     parts = {"discriminator": _discriminator, "vae": _likelihood, "interpolation": _interpolation, "style": _style}
     return [line for name, part in parts.items() if name in record for line in part(record[name])]
 
@@ -232,7 +232,7 @@ def _style(s: Record) -> Iterator[tuple[str, str]]:
 
 
 def protocol(record: Record) -> str:
-    """How the numbers came about, in a sentence or two."""
+    """How the numbers were measured, in a sentence or two."""
     p = record["protocol"]
     drawn = f", {p['drawn_with']}" if "drawn_with" in p else ""
     step = f", step {p['step']:,}" if "step" in p else ""
@@ -244,7 +244,7 @@ def protocol(record: Record) -> str:
 
 
 def measured(records: dict[str, Record]) -> str:
-    """How the numbers of several runs came about, which is the same for all."""
+    """How the numbers of several runs were measured, which is the same for all of them."""
     p = next(iter(records.values()))["protocol"]
     judge = _reader(p["judge"])
     return (
@@ -255,7 +255,7 @@ def measured(records: dict[str, Record]) -> str:
 
 
 def comparison(records: dict[str, Record], real: bool = False) -> Table:
-    """One column per run, one row per metric: value and interval; `real`: and what real images get."""
+    """One column per run, one row per metric: value and interval; `real` adds a column for real images."""
     names = [
         name for name in METRICS if any(r["metrics"].get(name, {}).get("value") is not None for r in records.values())
     ]

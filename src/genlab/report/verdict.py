@@ -1,4 +1,4 @@
-"""A run in a sentence and five numbers, of its rows and its evaluation: how good, weakest where, copied, done when."""
+"""A run in a sentence and five numbers, from its rows and evaluation: quality, weakest class, copies, progress."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from genlab.report.tables import Table
 from genlab.runs.rows import Row
 
 SAME = 0.05
-"""Distances that differ by less count as equal: so much two measurements of 2,000 images differ by themselves."""
+"""Distances that differ by a smaller fraction count as equal: two measurements of 2,000 images differ by that much."""
 SAME_ACCURACY = 0.002
 BLURRED, GRAINY = 0.8, 1.25
-"""Ratios of detail beyond which a person sees it."""
+"""Ratios of detail beyond which blur or noise is visible."""
 EARLY = 0.8
-"""A training that is no better after this share of it has levelled off; later than that, noise decides."""
+"""A training that improves no more after this share of it has levelled off; any later, noise decides."""
 NO_COPIES = 0.001
-"""The share of real images that lie so close to a training image, by the definition of memorisation."""
+"""Share of real images that count as near copies of a training image, by the definition of memorisation."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number that a page shows large, with what it is and a remark."""
+    """A number that a page shows in large type, with a label and a remark."""
 
     label: str
     value: str
@@ -44,7 +44,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Class:
-    """How one class does: the smaller `rank`, the worse; it is by `value`, which `told` says in words."""
+    """How well one class does: a smaller `rank`, which follows from `value`, is worse; `told` is `value` in words."""
 
     name: str
     rank: float
@@ -53,11 +53,11 @@ class Class:
 
 
 def verdict(recipe: Recipe, rows: Sequence[Row], record: Mapping[str, Any] | None, classes: Sequence[Class]) -> Verdict:
-    """What is to be said of a run first.
+    """What to say first about a run.
 
     Args:
-        record: of the full evaluation, if there was one.
-        classes: as `classes_of` or `named_rightly` gives them.
+        record: record of the full evaluation, if there was one.
+        classes: as returned by `classes_of` or `named_rightly`.
     """
     family, last = FAMILIES[recipe.family], rows[-1] if rows else None
     if last is None:
@@ -135,7 +135,7 @@ def _times(ratio: float) -> str:
 
 
 def _looks(found: Mapping[str, Any]) -> Iterator[str]:
-    """What their detail says, where it is far from that of real images."""
+    """A remark on blur or noise, if the detail is far from that of real images."""
     sharp, grain = found["sharpness_ratio"], found["grain_ratio"]
     if sharp["value"] is not None and sharp["value"] < BLURRED:
         yield f"they are blurred (sharpness {words.number('sharpness_ratio', sharp['value'])} of that of real images)"
@@ -167,7 +167,7 @@ def _copies(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _course(rows: Sequence[Row], column: str, same: float, lower: bool) -> Iterator[str]:
-    """When a quantity stopped getting better, if it was measured often enough to tell."""
+    """When a quantity stopped improving, if it was measured often enough to tell."""
     there = [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
     if len(there) < 3:
         return
@@ -202,9 +202,9 @@ def _of_a_classifier(rows: Sequence[Row], classes: Sequence[Class]) -> tuple[lis
 
 
 def classes_of(record: Mapping[str, Any]) -> list[Class]:
-    """The classes of an evaluation, worst first: by how many of the images asked for one are read as it; where none
-    are asked for, by how far their number is from that in the data, either way. Whether chance explains that is told
-    at a level at which one of all classes is called too rare or too frequent by mistake once in twenty evaluations."""
+    """The classes of an evaluation, worst first, ranked by the share of images requested as a class that are read as
+    it; if none were requested, by how far the class's share is from that in the data, in either direction. Chance is
+    judged at a level at which some class is wrongly called too rare or too frequent once in twenty evaluations."""
     found, n, level = [], record["protocol"]["samples"], 1 - 0.05 / max(1, len(record["classes"]))
     for row in record["classes"]:
         asked, share, data = (row.get(key) for key in ("requested_class_accuracy", "share", "share_in_data"))
@@ -239,8 +239,8 @@ CLASS_COLUMNS = (
 
 
 def classes_table(record: Mapping[str, Any], order: Sequence[Class]) -> Table | None:
-    """The classes of an evaluation, in this order; None where there are none. What they are ranked by has its 95 %
-    interval: how many of those asked for are read as it, or, where none are asked for, its share of all."""
+    """The classes of an evaluation, in this order; None if there are none. The number that ranks them has a 95 %
+    interval: the share of requested images that are read as the class or, if none were requested, its share of all."""
     n = record["protocol"]["samples"]
     rows = {str(row["class"]): row for row in record["classes"]}
     there = [(key, title) for key, title in CLASS_COLUMNS if any(row.get(key) is not None for row in rows.values())]
@@ -265,7 +265,7 @@ def _share(value: float) -> str:
 
 
 def _trials(row: Mapping[str, Any], by: str, n: int) -> int:
-    """How many of n images a class's number was counted among: all, or those asked for, in the data's proportions."""
+    """How many of n images a class's share is counted among: all, or those requested, in the data's proportions."""
     return n if by == "share" else round(n * (row.get("share_in_data") or 0))
 
 
@@ -275,7 +275,7 @@ def _within(share: float, n: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 43 s, 3 min 5 s, 2 h 27 min."""
+    """A duration in words: 43 s, 3 min 5 s, 2 h 27 min."""
     whole = round(seconds)
     if whole < 100:
         return f"{whole} s"

@@ -1,1 +1,1 @@
-"""The studio: runs in the browser, on one's own machine. It reads run directories, draws, and starts trainings."""
+"""The studio: runs in the browser, on your own machine. It reads run directories, draws, and starts training runs."""

@@ -1,7 +1,7 @@
-"""What each address of the studio answers: functions of its state and of what the address, or a page, says.
+"""What each address of the studio answers: functions of the studio's state and of the query, or of what a page sends.
 
-`READS` change nothing, however often they are asked; `DRAWN` do their work on the drawing thread; `CHANGES` start and
-stop trainings.
+`READS` change nothing, however often they are called; `DRAWN` work on the drawing thread; `POSTED` check, start and
+stop training jobs.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ LARGEST_SEED = 2**63 - 1
 
 
 class Png(bytes):
-    """A picture, which is sent as one."""
+    """A PNG picture, which is sent as such."""
 
 
 class Download(bytes):
-    """A page that is saved, and never shown as one of the studio's own."""
+    """A page that a browser saves, and never shows as one of the studio's own."""
 
 
 def runs(studio: Studio, query: QueryParams) -> Any:
-    """Every run at a glance, the package's own beside them, and the trainings that were started from here."""
+    """Every run at a glance, the runs that come with the package, and the training jobs that were started from here."""
     return {
         "runs": studio.folder.listing(),
         "examples": studio.folder.examples(),
@@ -67,7 +67,7 @@ def curves(studio: Studio, query: QueryParams) -> Any:
 
 
 def sample(studio: Studio, query: QueryParams) -> Png:
-    """The sample grid of a step, or the real images that stand beside it."""
+    """The sample grid of a step, or the real images that are shown beside it."""
     found = studio.find(query.get("run"))
     if query.get("step") == "real":
         file = found.path / "samples" / "real.png"
@@ -80,20 +80,20 @@ def sample(studio: Studio, query: QueryParams) -> Png:
 
 
 def evaluation(studio: Studio, query: QueryParams) -> Any:
-    """The evaluation nearest to a step; the full one where none is given."""
+    """The evaluation nearest to a step; the full one if no step is given."""
     step = None if query.get("step") is None else whole(query, "step")
     return documents.evaluation_document(studio.find(query.get("run")), step)
 
 
 def log(studio: Studio, query: QueryParams) -> Any:
-    """What a training said last, and whether it has a run directory yet."""
+    """The last output of a training job, and whether it has a run directory yet."""
     name = str(query.get("run"))
     there = studio.folder.find(name) is not None
     return {"there": there, "lines": studio.jobs.log(name), "jobs": studio.jobs.listing()}
 
 
 def compare(studio: Studio, query: QueryParams) -> Any:
-    """Runs beside one another."""
+    """A comparison of runs."""
     names = list(dict.fromkeys(query.getlist("run")))
     if not 2 <= len(names) <= MOST_RUNS:
         raise UsageError(f"compare 2 .. {MOST_RUNS} runs")
@@ -101,7 +101,7 @@ def compare(studio: Studio, query: QueryParams) -> Any:
 
 
 def recipes(studio: Studio, query: QueryParams) -> Any:
-    """What can be trained, and the failures that can be made on purpose."""
+    """The recipes that can be trained, and the failures that can be provoked on purpose."""
     return {"recipes": new.recipes(), "failures": new.failures()}
 
 
@@ -129,7 +129,7 @@ def studies(studio: Studio, query: QueryParams) -> Any:
 
 
 def study(studio: Studio, query: QueryParams) -> Any:
-    """How a study stands."""
+    """The state of a study."""
     found = studio.studies.document(str(query.get("study")))
     if found is None:
         raise NotThere("there is no such study (any more)")
@@ -137,7 +137,7 @@ def study(studio: Studio, query: QueryParams) -> Any:
 
 
 def explore(studio: Studio, query: QueryParams) -> Any:
-    """What can be asked of a run's networks, and the sliders that move its z."""
+    """What a run's networks can be asked to do, and the sliders that move its z."""
     opened = _opened(studio, query)
     family, sampler = opened.family, opened.sampler
     return {
@@ -181,7 +181,7 @@ def save(studio: Studio, query: QueryParams) -> Download:
 
 
 def ask(studio: Studio, query: QueryParams) -> Any:
-    """The training images nearest to a drawn one, and what D says of it."""
+    """The training images nearest to a drawn one, and what D says about it."""
     opened, place = _opened(studio, query), _place(query)
     near = opened.nearest(place)
     found = {"nearest": {**near, "png": address_of(near["png"])}}
@@ -191,7 +191,7 @@ def ask(studio: Studio, query: QueryParams) -> Any:
 
 
 def read(studio: Studio, told: Mapping[str, Any]) -> Any:
-    """What a run makes of an image that was drawn or dropped, or of a test image: its classes, or its code."""
+    """How a run reads an image that was drawn or dropped, or a test image: its classes, or its code."""
     step, number = told.get("step"), told.get("example")
     opened = studio.explorers.of(studio.find(told.get("run")), step if type(step) is int else None)
     label = Place.of({"label": told.get("label", 0)}).label
@@ -204,13 +204,13 @@ def read(studio: Studio, told: Mapping[str, Any]) -> Any:
 
 
 def check(studio: Studio, told: Mapping[str, Any]) -> Any:
-    """What is wrong with a training that is being set up, and what it would take."""
+    """What is wrong with a training run that is being set up, and how long it would take."""
     source, overrides, name, _ = _asked(studio, told)
     return new.examined(source, overrides, name, studio.folder.root)
 
 
 def train(studio: Studio, told: Mapping[str, Any]) -> Any:
-    """Start a training, if nothing is wrong with it."""
+    """Start a training job, if nothing is wrong with it."""
     source, overrides, name, seed = _asked(studio, told)
     if wrong := new.examined(source, overrides, name, studio.folder.root)["problems"]:
         return {"problems": wrong}
@@ -221,14 +221,14 @@ def train(studio: Studio, told: Mapping[str, Any]) -> Any:
 
 
 def resume(studio: Studio, told: Mapping[str, Any]) -> Any:
-    """Go on with a run that was stopped."""
+    """Resume a run that was stopped."""
     name = str(told.get("run"))
     studio.jobs.start(name, ["--resume", str(studio.find(told.get("run")).path)])
     return {"run": name}
 
 
 def stop(studio: Studio, told: Mapping[str, Any]) -> Any:
-    """Let a training save and end."""
+    """Ask a training job to save and stop."""
     studio.jobs.stop(str(told.get("run")))
     return {"run": str(told.get("run"))}
 
@@ -271,7 +271,7 @@ def _asked(studio: Studio, told: Mapping[str, Any]) -> tuple[str | Path, dict[st
 
 
 def _pixels(told: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """An image that a page sends: `pixels`, 0 .. 255, row by row, of `side` x `side`, gray."""
+    """A gray image that a page sends: `side` x `side` `pixels`, 0 .. 255, row by row."""
     side, pixels = told.get("side"), told.get("pixels")
     if type(side) is not int or not 1 <= side <= LARGEST_SIDE or not isinstance(pixels, list):
         raise UsageError(f"an image is `side`, 1 .. {LARGEST_SIDE}, and `pixels`")
@@ -281,7 +281,7 @@ def _pixels(told: Mapping[str, Any]) -> NDArray[np.uint8]:
 
 
 def parsed(content: bytes) -> dict[str, Any]:
-    """A JSON object.
+    """Parse a JSON object.
 
     Raises:
         UsageError: anything else.
@@ -296,7 +296,7 @@ def parsed(content: bytes) -> dict[str, Any]:
 
 
 def whole(query: QueryParams, name: str) -> int:
-    """A whole number, 0 .. 10^9, of an address."""
+    """A whole number in an address, from 0 to below 10^9."""
     text = query.get(name) or ""
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
         raise UsageError(f"{name}: a whole number is needed")
@@ -317,5 +317,5 @@ def _number(query: QueryParams, name: str, default: float) -> float:
 
 
 def address_of(png: bytes) -> str:
-    """A picture as an address that holds it."""
+    """A PNG picture as a data: URL."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

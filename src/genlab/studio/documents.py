@@ -1,4 +1,4 @@
-"""What each page shows, as JSON documents: made from run directories by the functions that make reports."""
+"""Content of each page as JSON documents, made from run directories by the functions that make reports."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Document = dict[str, Any]
 
 
 def run_document(name: str, run: RunDirectory, rows: Follower) -> Document:
-    """A run's page, but for its pictures and the points of its curves.
+    """A run's page, without its pictures and the points of its curves.
 
     Raises:
         DataError: its provenance is damaged.
@@ -74,7 +74,7 @@ NOTHING: Mapping[str, Any] = {"classes": [], "protocol": {"samples": 0}}
 
 
 def newest(status: Mapping[str, Any], rows: Follower) -> Document:
-    """Step and seconds of the newest row of a run that trains, where that is newer than its status."""
+    """Step and seconds of the newest row of a run that is training, if newer than its status; empty otherwise."""
     step, seconds = (float(rows.columns[name][-1]) if name in rows.columns else 0.0 for name in ("step", "seconds"))
     if status["state"] != "running" or step <= (status["step"] or 0) or not math.isfinite(seconds):
         return {}
@@ -82,7 +82,7 @@ def newest(status: Mapping[str, Any], rows: Follower) -> Document:
 
 
 def live(run: RunDirectory) -> Document:
-    """What changes of a run while it trains: where it stands, its samples and evaluations."""
+    """What changes while a run trains: its state, its samples and evaluations."""
     try:
         status = run.status
     except DataError as error:
@@ -99,7 +99,7 @@ def live(run: RunDirectory) -> Document:
 
 
 def diagnosis_document(run: RunDirectory, rows: Follower) -> Document:
-    """What is wrong with a run, since when; or that nothing is."""
+    """What is wrong with a run and since when, or that nothing is."""
     try:
         recipe, provenance, total = run.trained_by(), run.provenance, run.status.get("total_steps")
         found = diagnosis_of(run, keep=False, curves=rows.by_role(FAMILIES[recipe.family].columns))
@@ -125,12 +125,12 @@ def diagnosis_document(run: RunDirectory, rows: Follower) -> Document:
 def evaluation_document(run: RunDirectory, step: int | None) -> Document:
     """The evaluation nearest to a step: its classes, worst first, and its numbers.
 
-    At the step of the full evaluation, and where no step is given, it is that one; the others were made in training, of
-    fewer images. `since` is, of each class that is asked for, the first evaluation from which on at least `READABLE` of
-    its images are read as it; `lost`, whether it was readable before and is not.
+    At the step of the full evaluation, or if no step is given, it is the full one; the others were made during
+    training, on fewer images. For each requested class, `since` is the first evaluation from which on at least
+    `READABLE` of its images are read as it; `lost` is whether it was readable before and no longer is.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no such evaluation.
     """
     full, there = kept.read(run, kept.FULL_FILE), run.steps("evaluations", ".json")
     at = None if step is None else _nearest(there, step)
@@ -161,7 +161,7 @@ READABLE = 0.9
 
 
 def _readable(run: RunDirectory, steps: Sequence[int]) -> tuple[dict[str, int], set[str]]:
-    """(class -> the first of these steps from which on it is readable at every one, classes that were and are not)"""
+    """Class -> the first step from which on it stays readable; and the classes that were readable and no longer are."""
     since: dict[str, int] = {}
     lost: set[str] = set()
     for step in sorted(steps):
@@ -181,7 +181,7 @@ def _nearest(steps: Sequence[int], wanted: int) -> int | None:
 
 
 def compare_document(runs: Mapping[str, RunDirectory]) -> Document:
-    """What `genlab compare` says of runs, of what is measured of them: nothing is measured for it.
+    """What `genlab compare` says about runs, from existing measurements: nothing is measured for it.
 
     Raises:
         DataError: a provenance is damaged.
@@ -237,7 +237,7 @@ def _draws(run: RunDirectory) -> bool:
 
 
 def _abilities(family: Family, run: RunDirectory) -> dict[str, bool]:
-    """What can be asked of a run's networks: nothing of one whose networks are its caller's, or that has none."""
+    """What a run's networks can be asked to do: nothing if they are the caller's own, or if there are none."""
     has_weights = bool(checkpoint.found(run.checkpoints)) or bool(run.steps("snapshots", ".safetensors"))
     own = True
     with suppress(GenlabError):
@@ -264,7 +264,7 @@ def data_document(name: str) -> Document:
     """What is in a dataset, what looks wrong, some images of each class.
 
     Raises:
-        DataError: nothing of it can be read.
+        DataError: none of it can be read.
     """
     found = checking.check(name)
     classes = data_page.classes(found)

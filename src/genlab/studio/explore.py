@@ -1,4 +1,4 @@
-"""What a run's networks draw and say while somebody moves sliders: one image, one class strip, one map at a time."""
+"""What a run's networks draw and say while sliders are moved: one image, one class strip, one map at a time."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from genlab.runs.options import SamplingOptions
 from genlab.runs.sampling import Sampler, load_network
 
 MOST_UNITS = 32
-"""Sliders of single units; a longer z is moved along two directions."""
+"""Most sliders of single units; a longer z is moved along two directions."""
 SPAN = 3.0
 LARGEST_SEED = 2**31 - 1
 DIRECTIONS, PROBES = 2, 256
 NEAREST = 6
 LOOKED_AT = 20_000
-"""Training images among which the nearest are looked for."""
+"""Training images among which the nearest ones are searched for."""
 COMPANIES = 16
-"""Groups of other images in which a D that looks at several at once sees a drawn one."""
+"""Groups of other images with which a D that looks at several images at once sees a drawn one."""
 ASKED = 500
-"""Real images that D's logit of a drawn one is held against."""
+"""Real images whose logits are compared with D's logit of a drawn one."""
 MAP, MOST_STEPS = 20, 40
 OPEN = 3
 """Runs whose networks are kept in memory."""
@@ -47,13 +47,13 @@ OPEN = 3
 
 @dataclass(frozen=True)
 class Place:
-    """A point of latent space, as an address says it.
+    """A point of latent space, as given in an address.
 
     Attributes:
-        seed: of the z that is moved.
-        moves: slider -> value: of a unit (its new value), or of a direction (how far along it).
-        toward, share: a second seed, and how far along the way to it.
-        label: a class, where one is asked for.
+        seed: seed of the z that is moved.
+        moves: slider -> value: the new value of a unit, or how far to move along a direction.
+        toward, share: a second seed, and the share of the path to its z.
+        label: class to draw, if the model is conditional.
     """
 
     seed: int = 0
@@ -64,10 +64,10 @@ class Place:
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Place:
-        """From what a page sends.
+        """A place from what a page sends.
 
         Raises:
-            UsageError: something else than numbers in range.
+            UsageError: anything other than numbers in range.
         """
         seed, toward, label = (told.get(key, 0 if key != "toward" else None) for key in ("seed", "toward", "label"))
         moves, share = told.get("moves", {}), told.get("share", 0.0)
@@ -89,14 +89,14 @@ def _is_number(value: object, low: float, high: float) -> bool:
 
 
 class Explorer:
-    """A run's networks, loaded, with what they need to be asked.
+    """A run's networks, loaded, with what it takes to query them.
 
     Args:
         run: the run.
-        step: of a snapshot; None: the newest weights.
+        step: step of a snapshot; None for the newest weights.
 
     Raises:
-        UsageError: a run that makes no images and names none.
+        UsageError: the run neither makes nor classifies images.
         CheckpointError: nothing was saved yet, or it is damaged.
     """
 
@@ -121,7 +121,7 @@ class Explorer:
         return self._draws.size <= MOST_UNITS and (self.family.sampling.axes or self._draws.size <= 2)
 
     def sliders(self) -> list[dict[str, Any]]:
-        """Name, least and largest value of each; what a unit is without being moved is in `values`."""
+        """Name, lowest and highest value of each slider; `values` has the value of a unit that is not moved."""
         if self.sampler is None:
             return []
         number = self.sampler.size if self.has_units else DIRECTIONS
@@ -129,14 +129,14 @@ class Explorer:
         return [{"name": name, "low": -SPAN, "high": SPAN} for name in names]
 
     def values(self, place: Place) -> list[float]:
-        """Where each slider stands at a place: its unit's value; how far along a direction."""
+        """Where each slider stands at a place: its unit's value, or how far along its direction."""
         if self.has_units:
             return [round(value, 3) for value in self._z(place)[0].tolist()]
         moved = dict(place.moves)
         return [moved.get(k, 0.0) for k in range(DIRECTIONS)]
 
     def image(self, place: Place) -> Tensor:
-        """The image of a place, (1, C, H, W)."""
+        """The image at a place, (1, C, H, W)."""
         return self._draws(self._z(place), self._labels(place, 1))
 
     def classes(self, place: Place) -> Tensor:
@@ -147,14 +147,14 @@ class Explorer:
         return self._draws(self._z(place).repeat(kinds, 1), torch.arange(kinds))
 
     def path(self, place: Place, steps: int) -> bytes:
-        """The way from a place's z to that of `toward`, in so many steps, side by side."""
+        """Images along the path from a place's z to that of `toward`, `steps` of them side by side."""
         if place.toward is None or not 2 <= steps <= MOST_STEPS:
             raise UsageError(f"an interpolation needs a second z, and 2 .. {MOST_STEPS} steps")
         ways = latent.linear_path(self._start(place), self._draws.one("sample", place.toward), steps)[0]
         return self._png(self._draws(ways, self._labels(place, steps)), steps)
 
     def grid(self, place: Place, columns: int = 10) -> bytes:
-        """Of a conditional model one class per row, one z per column; else as many z."""
+        """A grid of a conditional model: one class per row, one z per column; otherwise, every image has its own z."""
         kinds = len(self.run.provenance["data"]["class_names"]) if self.recipe.conditional else columns
         n = columns if self.recipe.conditional else columns * kinds
         z = torch.cat([self._draws.one("sample", place.seed + k) for k in range(n)])
@@ -164,14 +164,14 @@ class Explorer:
         return self._png(self._draws(z.repeat(kinds, 1), labels), columns)
 
     def map(self, label: int) -> bytes:
-        """A two-dimensional latent space, at points of equal probability."""
+        """A map of a two-dimensional latent space, at points of equal probability."""
         if self._draws.size != 2:
             raise UsageError(f"a map needs z of 2; {self.run.path.name} has {self._draws.size}")
         z = latent.plane(MAP)
         return self._png(self._draws(z, self._labels(Place(label=label), len(z))), MAP)
 
     def nearest(self, place: Place) -> dict[str, Any]:
-        """The training images nearest to the image of a place, by the Euclidean distance of their pixels (0 .. 1)."""
+        """The training images nearest to the image at a place, by the Euclidean distance of their pixels (0 .. 1)."""
         x = self.image(place)
         flat = self._learned[1]
         query = x.flatten(1)
@@ -185,10 +185,10 @@ class Explorer:
         return {**told, "among": len(flat), "png": self._png(images, len(images))}
 
     def score(self, place: Place) -> dict[str, Any]:
-        """What D says of the image of a place: its logit, and the share of real images with a lower one.
+        """What D says about the image at a place: its logit, and the share of real images with a lower one.
 
-        A D that looks at several images at once sees it in the company of other generated ones, as in training: the
-        mean over `COMPANIES` of them.
+        A D that looks at several images at once sees it together with other generated ones, as in training: the logit
+        is the mean over `COMPANIES` groups.
         """
         scoring = self.family.scoring
         if scoring is None or self.step is not None:
@@ -209,7 +209,7 @@ class Explorer:
         }
 
     def encoded(self, pixels: NDArray[np.uint8], label: int) -> dict[str, Any]:
-        """The code E[z|x] of an image, and what the decoder makes of it."""
+        """The code E[z|x] of an image, and the image decoded from it."""
         encoding = self.family.encoding
         if encoding is None or self.step is not None:
             raise UsageError("the encoder is kept in the newest checkpoint alone")
@@ -220,7 +220,7 @@ class Explorer:
         return {"code": [round(value, 3) for value in z[0].tolist()], "png": self._png(self._draws(z, labels), 1)}
 
     def named(self, pixels: NDArray[np.uint8]) -> dict[str, Any]:
-        """The probability of each class that a classifier gives an image."""
+        """The probability that a classifier gives each class of an image."""
         naming = self.family.naming
         if naming is None:
             raise UsageError(f"{self.run.path.name} is no classifier")
@@ -229,13 +229,13 @@ class Explorer:
         return {"probabilities": [round(value, 4) for value in logits.softmax(1)[0].tolist()]}
 
     def example(self, number: int) -> NDArray[np.uint8]:
-        """A test image (a training image where there are none), in the dataset's own form."""
+        """A test image (a training image if there is no test split), in the dataset's own form."""
         held_out = load_test(self.recipe.data.name) or load(self.recipe.data.name)
         found: NDArray[np.uint8] = held_out.images[number % len(held_out)]
         return found
 
     def _as_learned(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """An image (C, H, W) as the networks see images: as those of the dataset are."""
+        """An image (C, H, W) brought into the form in which the networks see the dataset's images."""
         data = self.recipe.data
         x = pixels[None]
         if x.shape[1] != data.channels:
@@ -255,7 +255,7 @@ class Explorer:
 
     @cached_property
     def _company(self) -> tuple[Tensor, Tensor]:
-        """Generated images (uint8) of independent z, and their classes, those of the data."""
+        """Generated images (uint8) of independent z, and their classes, which are taken from the data."""
         scoring = self.family.scoring
         assert scoring is not None, "asked of what has a discriminator alone"
         n = COMPANIES * (scoring.together(self.recipe) - 1)
@@ -289,7 +289,7 @@ class Explorer:
         return self._engine.place(load_network(self.run, scoring.network))
 
     def _z(self, place: Place) -> Tensor:
-        """(1, size)."""
+        """z of a place, (1, size)."""
         z = self._start(place)
         if place.toward is not None:
             end = self._draws.one("sample", place.toward)
@@ -307,10 +307,10 @@ class Explorer:
 
     @cached_property
     def _directions(self) -> Tensor:
-        """(2, size), of length 1: along them the images change most.
+        """The directions of length 1 along which the images change most, (2, size).
 
-        The principal components of `PROBES` images of independent z, each carried back to z by least squares: of
-        standard normal z the slope of a component's score is its covariance with z.
+        They are the principal components of `PROBES` images of independent z, each mapped back to z by least squares:
+        for standard normal z, the slope of a component's score is its covariance with z.
         """
         z = self._draws.z("directions", PROBES)
         x = self._draws(z, self._labels(Place(), PROBES)).flatten(1)
@@ -332,7 +332,7 @@ class Explorer:
 
 
 def png_of(images: Tensor, columns: int, level: int = 1) -> bytes:
-    """A grid as PNG; compressed little, since it travels no further than this machine."""
+    """A grid as PNG; lightly compressed by default, since it does not leave this machine."""
     return compressed(pictures.grid(images, columns), level)
 
 
@@ -344,13 +344,13 @@ def compressed(picture: NDArray[np.uint8], level: int = 1) -> bytes:
 
 
 class Explorers:
-    """The runs that are being explored; those looked at last stay in memory, as long as their weights are the same."""
+    """The runs that are being explored; the latest ones stay in memory, as long as their weights do not change."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[tuple[str, int | None], tuple[object, Explorer]] = OrderedDict()
 
     def of(self, run: RunDirectory, step: int | None) -> Explorer:
-        """A run at a step, loaded if it was not, or has newer weights by now."""
+        """A run at a step, loaded if it is not in memory or has newer weights by now."""
         key, sign = (str(run.path), step), _newest(run, step)
         known = self._open.get(key)
         if known is None or known[0] != sign:
@@ -367,7 +367,7 @@ class Explorers:
 
 
 def _newest(run: RunDirectory, step: int | None) -> object:
-    """What tells one file of weights from another one of the same name and step."""
+    """What tells a file of weights from another one with the same name and step."""
     at = max(run.steps("checkpoints", ""), default=0) if step is None else step
     place = run.file("checkpoints", at, "") if step is None else run.file("snapshots", at, ".safetensors")
     try:

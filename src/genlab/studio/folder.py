@@ -1,4 +1,4 @@
-"""The runs in a folder, each looked at again only when its files have changed; ids are looked up here, never opened."""
+"""The runs in a folder, each looked at again only if its files have changed; ids are looked up, never used as paths."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from genlab.runs.listing import FACTS, state_of
 from genlab.studio.follow import Follower
 
 TOLD_BY = ("status.json", "provenance.json", "recipe.yaml", "diagnosis.json", "evaluations", "samples", "checkpoints")
-"""What changes in a run where something about it changes, beside its rows."""
+"""Files and folders, one of which changes if anything about a run other than its rows does."""
 UNSEEN = "not looked at yet"
 KEPT = 32
-"""Runs whose rows stay in memory: some megabytes each."""
+"""Most runs whose rows stay in memory: a few megabytes each."""
 SPARKS = 40
 COURSES = ("frechet_distance", "test_accuracy", "loss", "loss_g")
-"""Whose course stands beside a run in the list: the first that it has."""
+"""Columns for the small curve beside a run in the list: the first that the run has."""
 
 
 class Folder:
-    """The runs under a root, with what was found out about each.
+    """The runs under a root, with what is known about each.
 
     Args:
-        root: may be missing, be read only, and change at any time.
-        shipped: folders of runs that come with the package; listed where the root has none, and found by their names
-            in any case, unless a run of the root has that name.
+        root: folder of the runs; it may be missing or read-only, and change at any time.
+        shipped: folders of runs that come with the package; listed if the root has none, and always found by their
+            names, unless a run of the root has the same name.
     """
 
     def __init__(self, root: Path, shipped: Sequence[Path] = ()) -> None:
@@ -44,7 +44,7 @@ class Folder:
         self._followed: OrderedDict[Path, Follower] = OrderedDict()
 
     def find(self, name: str) -> RunDirectory | None:
-        """The run of that name in the folder as it is now; None where there is none."""
+        """The run of that name in the folder as it is now; None if there is none."""
         with self._lock:
             run = self._runs.get(name)
             if run is None or not run.path.is_dir():
@@ -53,14 +53,14 @@ class Folder:
             return run
 
     def listing(self, patience: float = 0.25) -> list[dict[str, Any]]:
-        """`runs.listing.state_of` of each run, with `course`: some numbers of its course, and which.
+        """`runs.listing.state_of` of each run, with `course`: some values of one column, and its name.
 
         Args:
-            patience: seconds after which runs that were not looked at before are given by their name alone, with the
-                state "not looked at yet"; the next call goes on from there.
+            patience: seconds after which runs that were not looked at before have only their name and the state "not
+                looked at yet"; the next call goes on from there.
 
         Raises:
-            StorageError: the folder may not be read.
+            StorageError: the folder cannot be read.
         """
         with self._lock:
             self._scan()
@@ -70,7 +70,7 @@ class Folder:
             return [self._facts(name, run, time.monotonic() < end) for name, run in self._runs.items()]
 
     def examples(self) -> list[dict[str, Any]]:
-        """As `listing`, the runs that come with the package and are not listed, since there are others."""
+        """Like `listing`, for the runs that come with the package and are not listed, since there are others."""
         with self._lock:
             return [self._facts(name, run, True) for name, run in self._examples.items() if name not in self._runs]
 
@@ -86,7 +86,7 @@ class Folder:
 
     @property
     def shows_shipped(self) -> bool:
-        """Whether the runs are those of the package, since there are no others."""
+        """Whether the listed runs are those of the package, since there are no others."""
         return bool(self._runs) and all(not run.path.is_relative_to(self.root) for run in self._runs.values())
 
     def _scan(self) -> None:
@@ -111,7 +111,7 @@ class Folder:
 
 
 def signs_of(path: Path) -> tuple[Any, ...]:
-    """What tells whether a run has changed, without reading it."""
+    """Signs that tell whether a run has changed, without reading it."""
     found: list[Any] = []
     for name in TOLD_BY:
         try:
@@ -126,7 +126,7 @@ def signs_of(path: Path) -> tuple[Any, ...]:
 
 
 def _told(run: RunDirectory) -> dict[str, Any]:
-    """`state_of` a run, with its course; whatever its files hold, the others are listed."""
+    """`state_of` a run, with its course; whatever its files hold, the other runs are still listed."""
     try:
         facts = {**state_of(run), "course": _course(run)}
         json.dumps(facts, allow_nan=False)
@@ -136,12 +136,12 @@ def _told(run: RunDirectory) -> dict[str, Any]:
 
 
 def unforeseen(error: Exception) -> str:
-    """What a person is told where a run's files hold what nobody thought of."""
+    """The message for a run whose files hold something unforeseen."""
     return f"its files do not hold what a run's do ({type(error).__name__}: {error})"[:300]
 
 
 def _course(run: RunDirectory) -> dict[str, Any] | None:
-    """At most `SPARKS` values of the first of `COURSES`, from the ends of the file: a long one is not read for that."""
+    """At most `SPARKS` values of the first of `COURSES` that a run has, and which; None if there are fewer than two."""
     follower = Follower(run.path / "metrics.jsonl")
     follower.read()
     for column in COURSES:

@@ -23,18 +23,18 @@ from genlab.runs.rows import body_of
 Floats = NDArray[np.float64]
 
 MOST = 1200
-"""Points of a curve: as many as a wide screen has columns for."""
+"""Most points of a curve: as many as a wide screen has columns for."""
 ABSENT, NOT_FINITE = math.nan, math.inf
-"""A row without the column, and one whose value was no number."""
+"""Values for a row without the column, and for one whose value was not a number."""
 
 
 class Follower:
-    """The columns of a metrics.jsonl, as far as it was read.
+    """The columns of a metrics.jsonl that were read so far.
 
     Attributes:
-        columns: name -> values, one for each row, `ABSENT` or `NOT_FINITE` where there is none.
-        damaged: lines that are not what was written.
-        began: how often the file was read from its start: a resumed run cuts its rows back.
+        columns: name -> values, one for each row; `ABSENT` or `NOT_FINITE` if there is none.
+        damaged: number of lines that are not what was written.
+        began: how often the file was read from its start, since a resumed run cuts its rows back.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,7 +54,7 @@ class Follower:
         return len(self.columns["step"])
 
     def read(self) -> int:
-        """Take in what was appended since; the number of new rows. A file that is gone has none."""
+        """Read what was appended since the last call; returns the number of new rows, 0 if the file is gone."""
         with self._lock:
             return self._read()
 
@@ -82,7 +82,7 @@ class Follower:
         return len(self) - before
 
     def _is_another(self, file: Any, identity: tuple[int, int], size: int) -> bool:
-        """Whether this is not the file that was read, or one whose rows were cut back and written anew."""
+        """Whether this is not the file that was read, or its rows were cut back and rewritten."""
         if identity != self._file or size < self._offset:
             return True
         file.seek(self._offset - len(self._last))
@@ -95,7 +95,7 @@ class Follower:
             if name == "step":
                 continue
             before = len(column)
-            try:  # Of a long run most columns are numbers in all rows.
+            try:  # In a long run, most columns are numbers in all rows.
                 column.extend(map(itemgetter(name), rows))
             except (KeyError, TypeError):
                 del column[before:]
@@ -103,7 +103,7 @@ class Follower:
         self.columns["step"].extend([row["step"] for row in rows])
 
     def since(self, row: int) -> tuple[int, int, dict[str, list[float | None]]]:
-        """(began, rows, by column the rows from number `row` on; None where there is no number), of one moment."""
+        """`began`, the row count, and by column the values from row `row` on (None if not finite), at one moment."""
         with self._lock:
             new = {
                 name: [value if math.isfinite(value) else None for value in column[row:]]
@@ -113,12 +113,12 @@ class Follower:
             return self.began, len(self), new
 
     def curve(self, name: str, first: float = -math.inf, last: float = math.inf, most: int = MOST) -> dict[str, Any]:
-        """The rows that have a column, between two steps; more than `most` as means of blocks of equally many rows.
+        """The rows that have a column, between two steps; more than `most` become means of blocks of equal size.
 
-        `x`, `y`: step (of a block its last row's) and value: the mean over the steps since the last row, where that was
-        logged, else the value of that step; None where it was not finite. `low`, `high`: 10 % and 90 % quantile over
-        these steps; of a block without such the least and the largest value; empty where there are neither. `block`:
-        rows of a point.
+        `x`, `y`: step (a block has that of its last row) and value: the mean over the steps since the previous row, if
+        that was logged, else the value of that step; None if it was not finite. `low`, `high`: 10 % and 90 % quantile
+        over these steps; for a block without them, the smallest and the largest value; empty if there are neither.
+        `block`: rows per point.
         """
         steps = np.array(self.columns["step"])
         values = self._array(name)
@@ -144,7 +144,7 @@ class Follower:
         }
 
     def by_role(self, columns: Iterable[Column]) -> dict[str, Curve]:
-        """As `diagnosis.evidence.curves_of`: the columns that have a role, by it, their finite values."""
+        """Like `diagnosis.evidence.curves_of`: the finite values of the columns that have a role, by role."""
         found: dict[str, Curve] = {}
         steps = np.array(self.columns["step"])
         for column in columns:
@@ -160,7 +160,7 @@ class Follower:
 
 
 def _mean(values: Floats, starts: NDArray[np.int64]) -> Floats:
-    """Of each block the mean of its finite values; infinite where it has none."""
+    """Mean of the finite values of each block; infinite if it has none."""
     finite = np.isfinite(values)
     counts = np.add.reduceat(finite.astype(np.float64), starts)
     sums = np.add.reduceat(np.where(finite, values, 0.0), starts)
@@ -168,12 +168,12 @@ def _mean(values: Floats, starts: NDArray[np.int64]) -> Floats:
 
 
 def _least(values: Floats, starts: NDArray[np.int64]) -> Floats:
-    """Of each block the least of its finite values; infinite where it has none."""
+    """Smallest finite value of each block; infinite if it has none."""
     return np.asarray(np.minimum.reduceat(np.where(np.isfinite(values), values, NOT_FINITE), starts))
 
 
 def _row_of(line: bytes) -> Mapping[str, Any] | None:
-    """As `runs.rows.checked`, by a reader that is several times as fast: a run may have a hundred thousand rows."""
+    """Like `runs.rows.checked`, with a parser that is several times as fast: a run may have a hundred thousand rows."""
     body = body_of(line)
     with suppress(ValueError):
         row = None if body is None else orjson.loads(body)

@@ -1,7 +1,7 @@
 """Who may talk to the studio: everything that stands between a connection and the pages.
 
-A page of another site that is open in the same browser can send requests to 127.0.0.1, too, and a name of its own can
-be made to mean 127.0.0.1 (DNS rebinding). Hence the token, the list of hosts, and the rule on origins.
+A page of another site that is open in the same browser can send requests to 127.0.0.1, too, and that site's own name
+can be made to resolve to 127.0.0.1 (DNS rebinding). Hence the token, the list of hosts, and the rule on origins.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 READS = ("GET", "HEAD", "OPTIONS")
 LARGEST_BODY = 1 << 20
-"""Bytes: the largest thing that a page sends is a drawn image."""
+"""Most bytes of a request's body: the largest thing that a page sends is a drawn image."""
 LONGEST_URL = 16_384
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -31,35 +31,35 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
-"""Of every answer: no script but the studio's own files, no request to anywhere else, no framing."""
+"""Headers of every response: no script but the studio's own files, no request to anywhere else, no framing."""
 
 
 PATIENCE = 20.0
-"""Seconds that a body may be on its way without a byte."""
+"""Seconds without a byte after which a request's body is given up."""
 
 
 class _Refused(Exception):
-    """A body went on beyond `LARGEST_BODY`, or did not come."""
+    """A body exceeded `LARGEST_BODY`, or did not arrive."""
 
 
 class Guard:
-    """An ASGI application that lets through to another one what may pass.
+    """An ASGI application that passes permitted requests on to another one.
 
     - Host: one header, naming this machine by one of its local names, with the port.
-    - Token: in a cookie; from the address that was printed it moves there once, and leaves the address bar.
-    - Origin: whatever may change something, and every WebSocket, must come from a page of the studio's own.
-    - Size: of an address and of a body.
+    - Token: in a cookie; it moves there once from the printed address, and disappears from the address bar.
+    - Origin: every request that may change something, and every WebSocket, must come from a page of the studio.
+    - Size: the lengths of addresses and bodies are limited.
 
     Args:
-        app: what is guarded.
-        token: what the address that was printed holds.
-        port: that the studio listens on.
+        app: the application that is guarded.
+        token: the token in the printed address.
+        port: the port that the studio listens on.
     """
 
     def __init__(self, app: App, token: str, port: int) -> None:
         self._app, self._token = app, token
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
-        # Cookies know no ports: two studios would overwrite each other's.
+        # Cookies ignore the port: two studios would overwrite each other's.
         self._cookie = f"genlab-{port}"
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -98,7 +98,7 @@ class Guard:
         return None
 
     def _has_cookie(self, scope: Message) -> bool:
-        # Other programs of this machine have cookies here, too, and need not write them well.
+        # Other programs on this machine set cookies here, too, possibly malformed ones.
         pairs = (pair.partition("=") for header in _all(scope, "cookie") for pair in header.split(";"))
         return any(name.strip() == self._cookie and self._is_token(value.strip()) for name, _, value in pairs)
 
@@ -125,7 +125,7 @@ class Guard:
 
         async def counted() -> Message:
             nonlocal taken, whole, refusal
-            try:  # Once the body is there, the next message is that the other side has gone: that may take any time.
+            try:  # After the body, the next message says that the client is gone, which may take any time.
                 message = await (receive() if whole else asyncio.wait_for(receive(), PATIENCE))
             except TimeoutError:
                 refusal = 408, "the rest of it did not come"
@@ -140,7 +140,7 @@ class Guard:
         async def dressed(message: Message) -> None:
             nonlocal started
             if refusal is not None and not started:
-                return  # What the pages say to a body that they did not get.
+                return  # The pages' response to a body that they did not get.
             if message["type"] == "http.response.start":
                 started = True
                 own = {key.lower() for key, _ in message.get("headers", [])}
@@ -164,9 +164,9 @@ def _raw(headers: MutableMapping[str, str] | dict[str, str]) -> list[tuple[bytes
 
 
 async def _answer(scope: Message, receive: Receive, send: Send, status: int, words: str) -> None:
-    """Refuse, in a line."""
+    """Refuse, with one line of text."""
     if scope["type"] == "websocket":
-        await receive()  # The server wants to hear of the connection before it is told to close it.
+        await receive()  # The server must report the connection before it can be told to close it.
         await send({"type": "websocket.close", "code": 1008})
         return
     headers = {**HEADERS, "content-type": "text/plain; charset=utf-8"}

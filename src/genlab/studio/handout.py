@@ -1,4 +1,4 @@
-"""A map of latent space as one HTML file: an image under the finger, on a phone, without a studio."""
+"""A map of latent space as one HTML file: on a phone, a finger moves through the images, without a studio."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from genlab.families import latent
 from genlab.studio.explore import Explorer, png_of
 
 SIDE, ACROSS, MOST_CLASSES = 28, 36, 20
-"""Positions of a map of two units, in each direction; of a path through z; classes above each other."""
+"""Positions of a map of two units, in each direction; positions on a path through z; most classes, one per row."""
 STOPS = 6
-"""z that the path of a conditional model leads through, and back to the first."""
+"""Number of z that a conditional model's path passes through before it returns to the first."""
 LARGEST = 1_000_000
-"""Bytes of a hand-out."""
+"""Most bytes of a handout."""
 
 
 def handout(opened: Explorer) -> bytes:
-    """The page of a run: of z of two a map of the plane; of a conditional model its classes over a path through z.
+    """The handout of a run: for a conditional model, its classes along a path through z; else, a map of the plane of z.
 
     Raises:
-        UsageError: the model has neither.
+        UsageError: the model is unconditional and its z does not have two units, or the images are too large.
     """
     sampler = opened.sampler
     if sampler is None or (sampler.size != 2 and not opened.recipe.conditional):
@@ -53,7 +53,7 @@ def handout(opened: Explorer) -> bytes:
         "SIDE": str(images.shape[3]),
         "PICTURE": picture,
     }
-    # At once: what is put in is not looked at again.
+    # In one pass: text that was inserted is not searched again.
     content = re.sub(rf"%({'|'.join(told)})%", lambda found: told[found[1]], page).encode()
     if len(content) > LARGEST:
         raise UsageError(f"its images are too large for a hand-out: {len(content):,} bytes, at most {LARGEST:,}")

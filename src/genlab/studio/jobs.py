@@ -1,8 +1,8 @@
-"""Trainings that the studio starts: a queue of child processes, which outlive it and are found again.
+"""Training jobs that the studio starts: a queue of child processes, which outlive it and are found again.
 
-A training is a process of its own session, so that closing the studio, or its terminal, ends none; a study's children,
-on the other hand, end with their driver, since a driver that is gone could not count them. What was started is written
-down in `.studio/` of the runs folder, where the next studio reads it.
+Each job is a process in its own session, so closing the studio or its terminal does not end it; a study's children, on
+the other hand, end with their driver, since a driver that is gone could not count them. Jobs that were started are
+recorded in `.studio/` in the runs folder, where the next studio reads them.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from genlab.errors import BusyError, StorageError, UsageError
 
 PLACE = ".studio"
 WAITING = 20
-"""Jobs that may wait; more are refused."""
+"""Most jobs that may wait; more are refused."""
 LOG = 40
-"""Lines of a training's output that are shown."""
+"""Lines of a job's output that are shown."""
 LONGEST_LOG = 64 * 1024
 TRAIN = (sys.executable, "-m", "genlab", "train")
 GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 INTERRUPT = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)
-"""What Ctrl-C is to a process of a group of its own: on Windows Ctrl-Break."""
+"""What Ctrl-C is to a process in its own group; on Windows, Ctrl-Break."""
 
 
 class Jobs:
-    """The trainings that were started from here.
+    """The training jobs that were started from here.
 
     Args:
         root: the folder of the runs.
-        at_once: how many may run beside each other; the others wait.
-        command: that trains; its arguments follow.
+        at_once: how many jobs may run at once; the others wait.
+        command: command that trains; its arguments are appended.
     """
 
     def __init__(self, root: Path, at_once: int = 1, command: Sequence[str] = TRAIN) -> None:
@@ -53,14 +53,14 @@ class Jobs:
         self._stopping: set[str] = set()
 
     def start(self, name: str, arguments: list[str]) -> None:
-        """Train: `genlab train ARGUMENTS`, as soon as it is its turn.
+        """Queue `genlab train ARGUMENTS`; it starts when its turn comes.
 
         Args:
-            name: of the run that this makes or resumes; looked up or checked by the caller.
+            name: name of the run that this makes or resumes; looked up or checked by the caller.
 
         Raises:
-            BusyError: too many wait.
-            UsageError: it trains, or waits, already; where it was asked to stop, it may wait for its end.
+            BusyError: too many jobs are waiting.
+            UsageError: the run is training or waiting already; if it was asked to stop, it may be queued until it ends.
         """
         with self._lock:
             waits = any(name == each for each, _ in self._waiting)
@@ -72,7 +72,7 @@ class Jobs:
         self.tend()
 
     def tend(self) -> None:
-        """Start what may start now; take note of what has ended."""
+        """Start the jobs that may start now; note those that have ended."""
         with self._lock:
             for name, child in list(self._children.items()):
                 if child.poll() is not None:
@@ -89,7 +89,7 @@ class Jobs:
                     self._failed[name] = str(error)
 
     def listing(self) -> list[dict[str, Any]]:
-        """Every job that runs, waits or failed to begin: run, state, and the end of what it said."""
+        """Every job that is running, waiting or failed to begin: its run, its state and, if it failed, why."""
         self.tend()
         with self._lock:
             running = [{"run": name, "state": "running"} for name in self._running()]
@@ -98,26 +98,26 @@ class Jobs:
         return [*running, *waiting, *failed]
 
     def left(self) -> tuple[list[str], list[str]]:
-        """What goes on when the studio ends, and what will not have begun."""
+        """The runs that continue when the studio ends, and those that will not have begun."""
         with self._lock:
             return list(self._running()), [name for name, _ in self._waiting]
 
     def log(self, name: str) -> list[str]:
-        """The last lines that a training said."""
+        """The last lines of a job's output."""
         with suppress(OSError), self._file(name, "log").open("rb") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(0, end - LONGEST_LOG))
             text = file.read().decode("utf-8", "replace")
-            # Progress is drawn over itself: of each line the last state counts.
+            # Progress overwrites itself: only the last state of each line counts.
             lines = [line.rpartition("\r")[2] for line in text.splitlines()]
             return [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in lines if line.strip()][-LOG:]
         return []
 
     def stop(self, name: str) -> None:
-        """Ask a training to save and stop, as Ctrl-C does; take it out of the queue where it still waits.
+        """Ask a job to save and stop, as Ctrl-C does; if it is still waiting, remove it from the queue.
 
         Raises:
-            UsageError: it was not started from here, or does not run.
+            UsageError: it was not started from here, or is not running.
         """
         with self._lock:
             left = [each for each in self._waiting if each[0] != name]
@@ -137,7 +137,7 @@ class Jobs:
         make_folder(self._root / PLACE)
         log, record = self._file(name, "log"), self._file(name, "json")
         write(log, b"")
-        write(record, b"{}")  # What does not fit on the disk is known before there is a process.
+        write(record, b"{}")  # A full disk is noticed before there is a process.
         with log.open("ab") as output:
             child = subprocess.Popen(
                 [*self._command, *arguments],
@@ -151,7 +151,7 @@ class Jobs:
         try:
             facts = {"run": name, "pid": child.pid, "started": started(child.pid)}
             write(record, json.dumps(facts).encode())
-        except (OSError, StorageError):  # No studio would find it again.
+        except (OSError, StorageError):  # No later studio could find it.
             child.kill()
             child.wait()
             raise
@@ -159,8 +159,8 @@ class Jobs:
         self._failed.pop(name, None)
 
     def _running(self) -> dict[str, int]:
-        """The process of each training that was started from here: by this studio, or by an earlier one and still the
-        same process. A process number is given anew: the time when it began tells one process from another."""
+        """Process id of each job that was started from here: by this studio, or by an earlier one if it is still the
+        same process. Process ids are reused; the start time tells one process from another."""
         found = {name: child.pid for name, child in self._children.items() if child.poll() is None}
         with suppress(OSError):
             for file in sorted((self._root / PLACE).glob("*.json")):
@@ -175,10 +175,10 @@ class Jobs:
 
 
 def started(pid: int) -> str | None:
-    """When a process began, in the system's own words; None where there is no such process, or it has ended, or the
-    system (Windows) does not tell: there trainings are known to the studio alone that began them."""
+    """When a process began, in the system's own words; None if there is no such process, it has ended, or the system
+    (Windows) does not tell: there, only the studio that started a job knows it."""
     with suppress(OSError, ValueError, IndexError):
-        # The name stands in brackets and may hold anything; state and start follow it.
+        # The name is in parentheses and may hold anything; state and start time follow it.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if fields[0] == "Z" else fields[19]
     if Path("/proc/self/stat").exists():
@@ -190,7 +190,7 @@ def started(pid: int) -> str | None:
 
 
 def arguments_of(source: str, name: str, root: Path, seed: int, overrides: Mapping[str, Any]) -> list[str]:
-    """What `genlab train` is given for a recipe with changes."""
+    """Arguments of `genlab train` for a recipe with changes."""
     changes = [part for path, value in overrides.items() for part in (f"--{path}", _typed(value))]
     return [source, "--name", name, "--runs", str(root), "--seed", str(seed), *changes]
 

@@ -1,6 +1,6 @@
-"""One training step of a GAN in slow motion: D moves, or G moves, on real images; and each half-step can be undone.
+"""One training step of a GAN in slow motion, on real images: D moves or G moves, and each half-step can be undone.
 
-A small network on MNIST, so that a half-step takes some milliseconds and a hundred of them fit in memory.
+The networks are small and learn MNIST, so a half-step takes a few milliseconds and a hundred of them fit in memory.
 """
 
 from __future__ import annotations
@@ -36,25 +36,26 @@ SETTINGS: dict[str, Any] = {
     "optimisers.discriminator.lr": 0.001,
 }
 KEPT = 60
-"""Half-steps that can be undone."""
+"""Most half-steps that can be undone."""
 MOST = 200
-"""Half-steps in one go."""
+"""Most half-steps of a player in one go."""
 SHOWN = 8
 BINS = 21
 
 
 @dataclass(frozen=True)
 class Moved:
-    """What came of some half-steps, seen on the batch of the last of them.
+    """The outcome of some half-steps, seen on the batch of the last one.
 
     Attributes:
-        player: who moved; both in turns.
-        times: how often (of both: each).
-        number: of the last half-step, from 1.
-        real, fake: sigma of D's logits of this batch, (before all, after all) each, (N,).
-        loss: what the player of the last half-step minimises, before it.
-        images: G's of `SHOWN` of the batch's z, before and after.
-        gradient: of G's loss by these images before the last half-step; None where D moved last.
+        player: who moved; "both" if they took turns.
+        times: how often the player moved (if both did, each of them).
+        number: number of the last half-step, from 1.
+        real, fake: sigmoid of D's logits on this batch, each as (before all moves, after all moves), (N,).
+        loss: what the player of the last half-step minimises, before that half-step.
+        images: G's images of `SHOWN` of the batch's z, before and after.
+        gradient: negative gradient of G's loss with respect to these images before the last half-step; None if D moved
+            last.
     """
 
     player: Player | Literal["both"]
@@ -73,7 +74,7 @@ class Lesson:
 
     Attributes:
         done: half-steps so far.
-        last: what came of the newest moves; None at the start, and after an undo.
+        last: outcome of the newest moves; None at the start and after an undo.
     """
 
     seed: int = 0
@@ -95,7 +96,7 @@ class Lesson:
         return self._moves([player] * self._checked(times), player, times)
 
     def rounds(self, times: int) -> Moved:
-        """So many rounds: D moves, then G."""
+        """Play rounds, in each of which D moves, then G."""
         return self._moves(["D", "G"] * self._checked(times), "both", times)
 
     def _checked(self, times: int) -> int:
@@ -113,7 +114,7 @@ class Lesson:
         return self.last
 
     def undo(self) -> bool:
-        """Go back by a half-step, to the very same weights; whether there was one."""
+        """Go back one half-step, to exactly the same weights; returns whether there was one."""
         if not self._undo:
             return False
         player, weights, optimiser = self._undo.pop()
@@ -125,11 +126,11 @@ class Lesson:
         return True
 
     def upcoming(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Of the batch of the next half-step: what D says of its real images and of G's (N,), and `SHOWN` of G's."""
+        """D's probabilities for the next half-step's real images and for G's, (N,) each, and `SHOWN` of G's images."""
         return self._seen(*self._next(self.done + 1))
 
     def _move(self, player: Player) -> tuple[float, Tensor | None]:
-        """A half-step: what the player minimises, before it; and of G's loss the gradient by the images shown."""
+        """Make a half-step; returns the player's loss before it, and the gradient as in `Moved`."""
         gan, number = self._gan, self.done + 1
         x, z = self._next(number)
         network, descent = self._of(player)
@@ -157,21 +158,21 @@ class Lesson:
         return (gan.D, gan.descent_d) if player == "D" else (gan.G, gan.descent_g)
 
     def _next(self, number: int) -> tuple[Tensor, Tensor]:
-        """The real images and z of a half-step: the same whenever it is made again."""
+        """The real images and z of a half-step: the same whenever it is repeated."""
         rows = self._keyed.uniform("lesson/rows", number, self._batch).mul(len(self._images)).long()
         x = self._gan.engine.tanh_range(self._images[rows])
         return x, self._keyed.normal("lesson/z", number, self._batch, self._latent)
 
     @torch.no_grad()
     def _seen(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What D says of real and of generated images, as probabilities; some of these images."""
+        """D's probabilities for real and for generated images, and some of the generated ones."""
         fake = self._gan.G(z)
         return self._gan.D(x).sigmoid(), self._gan.D(fake).sigmoid(), fake[:SHOWN].clone()
 
 
 def as_json(lesson: Lesson) -> tuple[dict[str, Any], list[bytes]]:
-    """What a page shows: numbers, and rows of images. Of the newest moves the state before and after them, and
-    the gradient of G's loss; at the start and after an undo the state as it is."""
+    """What a page shows: numbers, and rows of images. After a move, the state before and after it, and the negative
+    gradient of G's loss; at the start and after an undo, the present state."""
     moved = lesson.last
     told: dict[str, Any] = {"done": lesson.done, "undo": len(lesson._undo)}
     if moved is None:
@@ -186,7 +187,7 @@ def as_json(lesson: Lesson) -> tuple[dict[str, Any], list[bytes]]:
 
 
 def _scores(**scores: tuple[Tensor, ...]) -> dict[str, Any]:
-    """What D says, as histograms and means."""
+    """D's probabilities as histograms and means."""
     edges = np.linspace(0, 1, BINS + 1)
     return {
         "counts": {name: [np.histogram(s.numpy(), edges)[0].tolist() for s in each] for name, each in scores.items()},
@@ -199,7 +200,7 @@ def _gray(images: Tensor) -> NDArray[np.uint8]:
 
 
 def _signed(values: Tensor) -> NDArray[np.uint8]:
-    """Blue where a pixel should get darker, orange where brighter, by the largest value of all; (H, W, 3)."""
+    """Blue where a pixel should get darker, orange where brighter, relative to the largest value; (H, W, 3)."""
     share = (values / values.abs().max().clamp(min=1e-30)).numpy()
     up, down = np.clip(share, 0, 1), np.clip(-share, 0, 1)
     orange, blue, white = ((213, 94, 0), (0, 114, 178), 255)

@@ -1,4 +1,4 @@
-"""Trainings that a page asks for: which fields there are, what is wrong with what was typed, how long it would take."""
+"""Training runs that a page asks for: which fields there are, what is wrong with what was typed, how long they take."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from genlab.training.minutes import REACHED, is_foretold
 SHORT = ("data.name", "budget.minutes", "budget.epochs")
 """The fields that every page shows; learning rates follow, and the rest of the schema is folded away."""
 LONGEST = 200
-"""Characters of a value."""
+"""Most characters of a value."""
 FAILURES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "learning rate too large": (
         "A learning rate a hundred times too large: the first steps throw the weights away.",
@@ -50,7 +50,7 @@ FAILURES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
 }  # fmt: skip
 """Known failures: what is wrong, the recipe, its changes."""
 BRIEF: Mapping[str, Any] = {"budget.max_steps": 1200, "logging.evaluation": "cheap", "logging.sample_every": 100}
-"""Of a failure that is started to be watched: a minute or two."""
+"""Further changes for a failure that is started to be watched: a minute or two."""
 
 
 def recipes() -> list[dict[str, str]]:
@@ -70,8 +70,8 @@ def failures() -> list[dict[str, Any]]:
 
 
 def fields(source: str | Path) -> list[dict[str, Any]]:
-    """Every field of a recipe: path, value as it is typed, whether it stands at the top, and what it may be where only
-    some words are allowed.
+    """Every field of a recipe: path, value as typed, whether it is shown at the top, and the choices if only some words
+    are allowed.
 
     Raises:
         UsageError: no such recipe.
@@ -92,8 +92,8 @@ def fields(source: str | Path) -> list[dict[str, Any]]:
 
 
 def _choices(recipe: Recipe, path: str) -> list[str] | None:
-    """What a field may be, as it is typed; None where that is more than some words. (The kind of a section is one word
-    of each kind's own fields: it is typed.)"""
+    """Allowed values of a field, as typed; None if it takes more than a few words. (The kind of a section has only its
+    own word in each kind's fields, so it is typed.)"""
     *sections, name = path.split(".")
     section = reduce(getattr, sections, recipe)
     found: list[Any] = []
@@ -124,7 +124,7 @@ def read(told: object) -> dict[str, Any]:
     """The overrides that a page sends, each value read as in a recipe.
 
     Raises:
-        UsageError: not paths and short texts.
+        UsageError: anything other than paths and short texts.
     """
     if not isinstance(told, Mapping) or len(told) > 200:
         raise UsageError("changes: a field's path -> its value")
@@ -137,7 +137,7 @@ def read(told: object) -> dict[str, Any]:
                 raise UsageError(f"{path}: at most {LONGEST} characters")
             try:
                 value = yaml.safe_load(value)
-            except (yaml.YAMLError, ValueError):  # A date that is none, say.
+            except (yaml.YAMLError, ValueError):  # An impossible date, say.
                 raise UsageError(f"{path}: {value[:60]!r} cannot be read") from None
         if isinstance(value, Mapping):
             raise UsageError(f"{path}: a section is changed field by field")
@@ -146,13 +146,13 @@ def read(told: object) -> dict[str, Any]:
 
 
 def examined(source: str | Path, overrides: Mapping[str, Any], name: str | None, root: Path) -> dict[str, Any]:
-    """What is wrong with a training that is being set up, and what it would take; nothing is trained.
+    """What is wrong with a training run that is being set up, and how long it would take; nothing is trained.
 
-    A dataset is read only where the rest is in order.
+    The dataset is read only if the rest is in order.
 
     Returns:
-        `problems`: each with the field that it is about ("" where it is about none). `expected`: its time here, in
-        words; None where something is wrong.
+        `problems`: each with the field that it is about ("" if none). `expected`: its time here, in words; None if
+        something is wrong.
     """
     found: list[str] = []
     expected = None
@@ -179,7 +179,7 @@ def examined(source: str | Path, overrides: Mapping[str, Any], name: str | None,
 
 
 def _expected(recipe: Recipe, dataset: Dataset) -> str:
-    """How many steps a training has, how long they take here, and how good the images become, where that is known."""
+    """How many steps a run has, how long they take here and, if known, how good the images become."""
     if recipe.budget.minutes is not None:
         return f"{about(60 * recipe.budget.minutes).capitalize()}: as many steps as fit into them on this machine."
     steps = Schedule.of(recipe, len(first(dataset, recipe.data.subset))).total_steps
@@ -195,7 +195,7 @@ def _expected(recipe: Recipe, dataset: Dataset) -> str:
 
 
 def _placed(line: str) -> dict[str, str]:
-    """A problem at its field: messages begin with the path."""
+    """A problem with its field: messages begin with the path."""
     word = line.split(" ")[0].rstrip(":,;")
     return {"path": word if "." in word or word in ("ema", "augmentation") else "", "words": line}
 

@@ -33,7 +33,7 @@ from genlab.studio.sockets import Lessons, Moves, Watch
 from genlab.studio.state import NotThere, Studio
 
 PAGES = ("/", "/explore", "/runs", "/run", "/compare", "/data", "/new", "/break", "/studies", "/study", "/learn")
-"""Addresses of the one page; which view it shows, its script reads off the address."""
+"""Addresses of the single page; its script reads from the address which view to show."""
 KINDS = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -51,7 +51,7 @@ STATUS: tuple[tuple[type[GenlabError], int], ...] = (
 )
 MOST_CONNECTIONS = 600
 LONGEST_UPGRADE = 8_000
-"""Bytes of a WebSocket's address: websockets takes no line of more than 8,192."""
+"""Most bytes of a WebSocket's address: websockets accepts no line of more than 8,192."""
 TEND = 1.0
 """Seconds between two looks at the queue."""
 
@@ -94,7 +94,7 @@ def application(studio: Studio) -> Starlette:
 
 
 async def _tend(studio: Studio) -> None:
-    """Start what waits as soon as it may, whether a page looks or not."""
+    """Start waiting jobs as soon as they may run, whether or not a page is open."""
     while True:
         with suppress(GenlabError, OSError):
             await run_in_threadpool(studio.jobs.tend)
@@ -102,13 +102,13 @@ async def _tend(studio: Studio) -> None:
 
 
 def _quietly(work: Callable[[], None]) -> None:
-    """Whoever asks for the same is told what is wrong with it."""
+    """Call a function and drop its errors: whoever asks for the same later is told what is wrong."""
     with suppress(GenlabError, OSError):
         work()
 
 
 def _routes(studio: Studio) -> Iterator[Route]:
-    """An address for each of `addresses`; what draws does so on the drawing thread."""
+    """A route for each function of `addresses`; those that draw run on the drawing thread."""
     for table, run in ((addresses.READS, run_in_threadpool), (addresses.DRAWN, studio.draw)):
         for name, work in table.items():
 
@@ -120,10 +120,10 @@ def _routes(studio: Studio) -> Iterator[Route]:
         for name, change in posted.items():
 
             async def post(request: Request, change: addresses.Changes = change, run: Any = run) -> Response:
-                try:  # Outside what is answered: that it does not come is the guard's affair.
+                try:  # Not part of the answer: the guard handles a body that does not arrive.
                     body = await request.body()
                 except ClientDisconnect:
-                    return Response(status_code=400)  # To nobody.
+                    return Response(status_code=400)  # Nobody receives it.
 
                 async def done() -> Any:
                     return await run(change, studio, parsed(body))
@@ -134,14 +134,14 @@ def _routes(studio: Studio) -> Iterator[Route]:
 
 
 async def _answered(work: Awaitable[Any]) -> Response:
-    """What an address answers, as JSON or a picture; an error as a line, with its status."""
+    """The response of an address, as JSON, a picture or a download; an error as one line, with its status."""
     try:
         found = await work
     except GenlabError as error:
         return _refusal(error)
     except OSError as error:  # A run was moved or deleted while it was read.
         return _refusal(NotThere(f"gone while it was read ({error.strerror})"))
-    except Exception as error:  # Whatever damaged files make of it, the page is told.
+    except Exception as error:  # Whatever damaged files cause, the page is told.
         logging.getLogger("genlab.studio").exception("this could not be answered")
         return _json({"error": unforeseen(error)}, 500)
     if isinstance(found, Png):
@@ -168,7 +168,7 @@ def _files() -> Mapping[str, bytes]:
 
 
 class _Impatient(H11Protocol):
-    """A connection that is closed where nothing is asked on it, or a request is begun and not ended."""
+    """A connection that is closed if no request arrives on it, or if one is begun and not finished."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -188,7 +188,7 @@ class _Impatient(H11Protocol):
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         self._late.cancel()
-        if len(event.target) > LONGEST_UPGRADE:  # More than the handshake takes: it would wait for the rest for ever.
+        if len(event.target) > LONGEST_UPGRADE:  # More than the handshake accepts: it would wait for the rest forever.
             self.transport.write(b"HTTP/1.1 414 URI Too Long\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
             self.transport.close()
             return
@@ -200,16 +200,16 @@ class _Impatient(H11Protocol):
 
 
 def listening(port: int) -> socket.socket:
-    """A socket on 127.0.0.1; port 0: any that is free.
+    """A listening socket on 127.0.0.1; port 0 stands for any free port.
 
     Raises:
-        StorageError: the port is taken, or not for everybody.
+        StorageError: the port is taken, or needs more rights.
     """
     opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind(("127.0.0.1", port))
-        opened.listen(128)  # Whoever comes before the pages are ready waits for them.
+        opened.listen(128)  # Connections that come before the pages are ready wait for them.
     except OSError as error:
         opened.close()
         raise StorageError(
@@ -219,10 +219,10 @@ def listening(port: int) -> socket.socket:
 
 
 def serve(studio: Studio, opened: socket.socket, token: str) -> None:
-    """Answer until interrupted."""
+    """Answer requests until interrupted."""
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    # What is loaded stays. A look for garbage that passes over it is short, and made often enough that pages which were
-    # opened and closed take no more memory with the hours.
+    # What is loaded stays. Garbage collection that skips it is short, and frequent enough that hours of opening and
+    # closing pages take no more memory.
     gc.freeze()
     gc.collect()
     config = uvicorn.Config(
@@ -237,12 +237,12 @@ def serve(studio: Studio, opened: socket.socket, token: str) -> None:
         http=_Impatient,
         ws="websockets-sansio",
         ws_max_size=1 << 16,
-        ws_per_message_deflate=False,  # Nothing travels farther than this machine.
+        ws_per_message_deflate=False,  # Nothing leaves this machine.
         h11_max_incomplete_event_size=1 << 15,
     )
     uvicorn.Server(config).run(sockets=[opened])
 
 
 def new_token() -> str:
-    """What opens this studio, and nothing else."""
+    """A token that opens this studio, and nothing else."""
     return secrets.token_urlsafe(24)

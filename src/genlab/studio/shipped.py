@@ -7,6 +7,6 @@ from pathlib import Path
 
 
 def shipped() -> tuple[Path, ...]:
-    """Their folders."""
+    """Folders of these runs."""
     folder = Path(str(resources.files("genlab.studio") / "models"))
     return tuple(sorted(path for path in folder.iterdir() if path.is_dir())) if folder.is_dir() else ()

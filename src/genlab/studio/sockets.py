@@ -1,7 +1,7 @@
-"""The sockets: a run that is watched sends what is new, sliders that are moved get their pictures, a lesson its steps.
+"""The WebSockets: updates of a run that is watched, pictures for sliders that are moved, the steps of a lesson.
 
-A run that a hundred pages show is looked at once a second, not a hundred times. Of slider positions only the newest is
-drawn: one that came while another was being drawn replaces what waited.
+A run that a hundred pages show is looked at once per second, not a hundred times. Only the newest slider position is
+drawn: one that arrives during drawing replaces the one that was waiting.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from genlab.studio.lesson import Lesson, as_json
 from genlab.studio.state import Studio
 
 EVERY = 1.0
-"""Seconds between two looks at a run that is watched."""
+"""Seconds between two looks at a watched run."""
 JUMP = 400
-"""New rows at once from which a page had better fetch its curves anew."""
+"""Number of new rows beyond which a page is told to fetch its curves anew."""
 LONGEST = 8192
-"""Bytes of a message about sliders."""
+"""Most characters of a message from a page."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Look:
     """A run as it was found.
 
     Attributes:
-        number: of the look that found something new, from 1.
-        signs: what tells whether its files have changed.
-        rows: its rows; None where there is no run, or none that can be read.
-        state: what a page is told beside its rows: how the run stands, what is wrong with it.
+        number: number of this look among those that found something new, from 1.
+        signs: signs that tell whether its files have changed.
+        rows: its rows; None if there is no such run, or none that can be read.
+        state: what a page is told besides the rows: the run's state, and what is wrong with it.
     """
 
     number: int
@@ -54,10 +54,10 @@ class Look:
 
 
 class Watch:
-    """The runs that pages watch: one look a second at each, whatever the number of pages.
+    """The runs that pages watch: one look per second at each, whatever the number of pages.
 
-    A page gets the state of its run as soon as it asks, and whenever it has changed, with the rows that it has not; one
-    that does not keep up gets the newest state alone.
+    A page gets the state of its run as soon as it asks, and again after each change, with the rows that it lacks; a
+    page that does not keep up gets only the newest state.
     """
 
     def __init__(self, studio: Studio) -> None:
@@ -68,9 +68,9 @@ class Watch:
         self._messages: dict[tuple[str, int, tuple[int, int]], asyncio.Task[tuple[tuple[int, int], str]]] = {}
 
     async def serve(self, socket: WebSocket) -> None:
-        """Send a page what is new of its run, until it is closed.
+        """Send a page what is new about its run, until it is closed.
 
-        The page says which rows it has: `began` and `rows`, as `/api/curves` told them.
+        The page says which rows it has: `began` and `rows`, as received from `/api/curves`.
         """
         name, had = socket.query_params.get("run", ""), _had(socket.query_params)
         await socket.accept()
@@ -101,7 +101,7 @@ class Watch:
                 self._forget(name)
 
     def _forget(self, name: str) -> None:
-        """What was seen of a run, and told of it."""
+        """Forget what was seen of a run and the messages made from it."""
         self._looks.pop(name, None)
         self._messages = {key: value for key, value in self._messages.items() if key[0] != name}
 
@@ -112,7 +112,7 @@ class Watch:
                 seen = await run_in_threadpool(self._at, name, before)
             except GenlabError as error:
                 seen = _unreadable(before, str(error).splitlines()[0])
-            except Exception as error:  # Whatever a damaged run makes of it, its pages are told, and the look goes on.
+            except Exception as error:  # Whatever a damaged run causes, its pages are told and looking goes on.
                 seen = _unreadable(before, unforeseen(error))
             if seen is not before and seen is not None:
                 self._forget(name)
@@ -122,7 +122,7 @@ class Watch:
             await asyncio.sleep(EVERY)
 
     def _at(self, name: str, before: Look | None) -> Look | None:
-        """The run now; what was seen before where it is the same."""
+        """A look at the run now; the one before if nothing has changed."""
         run = self._studio.find(name)
         signs: tuple[Any, ...] = (str(run.path), *signs_of(run.path))
         last = None if before is None else before.state.get("status", {}).get("state")
@@ -133,7 +133,7 @@ class Watch:
         now = (state["evaluations"], state["measured"], state["status"]["state"])
         if len(rows):  # The status is written with each checkpoint, rows more often.
             state["status"] |= documents.newest(state["status"], rows)
-        # Rules look at everything: they are asked where something was measured, or began or ended.
+        # Diagnosis rules read everything: they run only if something was measured, began or ended.
         if before is not None and now == (before.state.get("evaluations"), before.state.get("measured"), last):
             state |= {key: before.state[key] for key in ("findings", "healthy", "unknown")}
         else:
@@ -141,11 +141,11 @@ class Watch:
         return Look(1 if before is None else before.number + 1, signs, rows, state)
 
     async def _message(self, name: str, seen: Look, had: tuple[int, int]) -> tuple[tuple[int, int], str]:
-        """(which rows a page has then, what it is sent); made once for all pages that have the same rows."""
+        """The rows that a page has afterwards, and the message it gets; made once for all pages with the same rows."""
         key = (name, seen.number, had)
         if key not in self._messages:
             self._messages[key] = asyncio.create_task(run_in_threadpool(_made, seen, had))
-        # Whoever else waits for it is not to be disturbed by a page that is closed.
+        # A page that is closed must not disturb others that wait for the same message.
         return await asyncio.shield(self._messages[key])
 
 
@@ -164,7 +164,7 @@ def _had(query: QueryParams) -> tuple[int, int]:
 
 
 def _ended(run: RunDirectory) -> bool:
-    """Whether a run that was training is not: no file says so of one that was killed."""
+    """Whether a run that was training no longer is: if it was killed, no file says so."""
     try:
         return bool(run.status["state"] != "running")
     except DataError:
@@ -186,7 +186,7 @@ async def _closed(socket: WebSocket) -> None:
 
 
 class Lessons:
-    """Half-steps of a game that a page plays; at most `MOST` at once."""
+    """Lessons, each a game that a page plays by half-steps; at most `MOST` at once."""
 
     MOST = 4
 
@@ -230,13 +230,13 @@ class Lessons:
 
 
 def _framed(header: dict[str, Any], pictures: list[bytes]) -> bytes:
-    """A header in JSON behind its length, then pictures, whose sizes it has."""
+    """The header's length, the header in JSON, then the pictures, whose sizes the header gives."""
     head = json.dumps({**header, "sizes": [len(each) for each in pictures]}).encode()
     return struct.pack(">I", len(head)) + head + b"".join(pictures)
 
 
 class Moves:
-    """Sliders that a page moves: the newest position is drawn, as soon as the one before is."""
+    """Sliders that a page moves: the newest position is drawn as soon as the one before is."""
 
     def __init__(self, studio: Studio, socket: WebSocket) -> None:
         self._studio, self._socket = studio, socket
@@ -270,9 +270,9 @@ class Moves:
                 await self._socket.send_bytes(await self._studio.draw(self._made, told))
 
     def _made(self, told: dict[str, Any]) -> bytes:
-        """What a page gets: the pixels of the image, and of the same z as every class, which is asked for by class.
+        """What a page gets: the pixels of the image and, for a conditional model, of the same z as every class.
 
-        Image by image, row by row, each pixel its channels: a browser shows that sooner than it reads a picture file.
+        They come image by image, row by row, channels last: a browser shows that faster than it decodes a picture file.
         """
         number = told.get("id")
         header: dict[str, Any] = {"id": number if type(number) is int else 0}
@@ -291,6 +291,6 @@ class Moves:
             header |= {"values": opened.values(place), "shape": list(made[0].shape)}
         except GenlabError as error:
             header["error"] = str(error).splitlines()[0]
-        except Exception as error:  # As of an address: a damaged run ends no page's drawing.
+        except Exception as error:  # As for addresses: a damaged run must not end a page's drawing.
             header["error"] = unforeseen(error)
         return _framed(header, [to_uint8(image).transpose(1, 2, 0).tobytes() for image in made])

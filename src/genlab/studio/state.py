@@ -1,4 +1,4 @@
-"""What all addresses of the studio share: the runs, the trainings, the networks that are open, the drawing thread."""
+"""What all addresses of the studio share: the runs, the training jobs, the loaded networks, the drawing thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from genlab.studio.studies import Studies
 
 
 class NotThere(GenlabError):
-    """What an address names does not exist, or not any more."""
+    """What an address names does not exist, or no longer does."""
 
 
 class Studio:
@@ -26,21 +26,21 @@ class Studio:
 
     Args:
         root: the folder of the runs.
-        shipped: runs that are shown where it has none.
+        shipped: runs that are shown if that folder has none.
         studies: folders of study files.
     """
 
     def __init__(self, root: Path, shipped: tuple[Path, ...] = (), studies: tuple[Path, ...] = ()) -> None:
         self.folder, self.jobs, self.explorers = Folder(root, shipped), Jobs(root), Explorers()
         self.studies = Studies(studies, root)
-        # One thread draws: beside a training there is no core for a second one.
+        # One thread draws: while a run trains, there is no core for a second one.
         self._artist = ThreadPoolExecutor(1, "artist")
 
     def find(self, name: object) -> RunDirectory:
         """The run of that name.
 
         Raises:
-            NotThere: there is none.
+            NotThere: there is no such run.
         """
         run = self.folder.find(name) if isinstance(name, str) else None
         if run is None:
@@ -48,14 +48,14 @@ class Studio:
         return run
 
     async def draw(self, work: Callable[..., Any], *given: Any) -> Any:
-        """Do something on the drawing thread."""
+        """Call a function on the drawing thread."""
         return await asyncio.get_running_loop().run_in_executor(self._artist, work, *given)
 
     def look(self) -> None:
-        """Look at all runs, so that the list is ready when somebody asks for it."""
+        """Look at all runs, so that the list is ready when it is asked for."""
         while any(run["state"] == UNSEEN for run in self.folder.listing()):
             time.sleep(0.02)
 
     def close(self) -> None:
-        """End the drawing thread; trainings go on."""
+        """End the drawing thread; training jobs continue."""
         self._artist.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Studies beside the runs: which there are, how they stand, what they say. Nothing of them is started from here."""
+"""Studies beside the runs: which ones exist, their state, their results. No study is started from here."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from genlab.study.study import Study
 
 
 class Studies:
-    """The studies whose files lie in some folders.
+    """The studies whose files lie in the given folders.
 
     Args:
         places: the folders.
-        runs: where a study's runs lie.
+        runs: folder of the studies' runs.
     """
 
     def __init__(self, places: Sequence[Path], runs: Path) -> None:
         self._places, self._runs = places, runs
 
     def find(self) -> dict[str, tuple[Path, str | None]]:
-        """Each study that was begun, by its title: its file, and its profile."""
+        """File and profile of each study that was begun, by title."""
         found = {}
         for file in (file for place in self._places for file in sorted(place.glob("*.yaml"))):
             with suppress(GenlabError, OSError):
@@ -39,7 +39,7 @@ class Studies:
         return found
 
     def listing(self) -> list[dict[str, Any]]:
-        """Title, question and state of each."""
+        """Title, question and state of each study."""
         told = []
         for title, (file, profile) in self.find().items():
             try:
@@ -52,7 +52,7 @@ class Studies:
         return told
 
     def document(self, title: str) -> dict[str, Any] | None:
-        """How a study stands: a cell for each run, its verdicts, its arms; None where there is none of that title.
+        """State of a study: a cell for each run, its verdicts, its arms; None if no study has that title.
 
         Raises:
             GenlabError: its file or its records cannot be read.

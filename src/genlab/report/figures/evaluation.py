@@ -15,7 +15,7 @@ from genlab.report import plots
 from genlab.report.figures.look import Look
 
 ROW = 10
-"""Samples in a row, each over its nearest training image."""
+"""Samples per row, each above its nearest training image."""
 PER_CLASS = 2
 
 
@@ -28,7 +28,7 @@ def figures(evaluation: Evaluation) -> list[Look]:
 
 
 def spectrum(evaluation: Evaluation) -> Look:
-    """Mean power on each ring of frequencies, generated and real."""
+    """Mean power on each ring of frequencies, of generated and of real images."""
     fake, real = evaluation.fake, evaluation.against.real
     f = metrics.frequencies(real.images.shape[2])
     ours, theirs = fake.spectra.mean(0), real.spectra.mean(0)
@@ -44,7 +44,7 @@ def spectrum(evaluation: Evaluation) -> Look:
 
 
 def nearest(evaluation: Evaluation) -> Look:
-    """The samples that are nearest to a training image, two of each class, over that image."""
+    """The samples nearest to a training image, at most two per class, each above that image."""
     fake, against = evaluation.fake, evaluation.against
     distances, which = against.nearest(fake)
     kinds = (
@@ -83,11 +83,11 @@ def nearest(evaluation: Evaluation) -> Look:
 
 
 def _closest(distances: NDArray[np.float64], kinds: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """Which samples to show, nearest first: of each class at most two, of at most `ROW` classes."""
+    """Indices of the samples to show, the nearest of each class first: at most two per class, at most `ROW` classes."""
     order = distances.argsort(kind="stable")
     if kinds is None:
         return order[: 2 * ROW]
-    rank = np.zeros(len(order), np.int64)  # How many of its class are nearer.
+    rank = np.zeros(len(order), np.int64)  # How many samples of its class are nearer.
     for kind in np.unique(kinds):
         mine = order[kinds[order] == kind]
         rank[mine] = np.arange(len(mine))
@@ -97,7 +97,7 @@ def _closest(distances: NDArray[np.float64], kinds: NDArray[np.int64] | None) ->
 
 
 def classes(evaluation: Evaluation) -> Look:
-    """How often each class was drawn, how certain the judge is, how varied each is."""
+    """How often each class was drawn, how confident the judge is, how varied the images are."""
     rows = evaluation.record["classes"]
     asked = "conditional accuracy, " if any(row.get("requested_class_accuracy") is not None for row in rows) else ""
     caption = (
@@ -111,6 +111,6 @@ def classes(evaluation: Evaluation) -> Look:
 
 
 def judge_trial(response: Response) -> bytes:
-    """How far the distance moves with each disturbance of real images, a panel for each, as PNG."""
+    """How the distance responds to each disturbance of real images, one panel per disturbance, as PNG."""
     lines = {name: (list(found), list(found.values())) for name, found in response.ratios.items()}
     return plots.png(plots.curves(lines, "Frechet distance over that of real images"), {})

@@ -1,6 +1,6 @@
-"""A figure of a run with its numbers and with words that say how it was drawn.
+"""A figure of a run with its numbers and a caption that says how it was drawn.
 
-It is saved as PNG and npz; those in a run's figures/ stand in its report.
+It is saved as PNG and npz; those in a run's figures/ appear in its report.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Look:
     """A figure of a run.
 
     Attributes:
-        name: its file's name, without the ending.
+        name: file name without its extension.
         caption: what it shows and how it was drawn.
         png: the drawing.
         arrays: what it shows, as numbers; `images` are float32, (N, C, H, W), in [0, 1].
@@ -44,14 +44,14 @@ class Look:
         return f"Look({self.title!r})"
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows of it."""
+        """The picture that a notebook shows."""
         return self.png
 
     def save(self, path: str | Path) -> None:
         """Write the drawing (.png) or the numbers (.npz).
 
         Raises:
-            UsageError: another ending.
+            UsageError: another extension.
         """
         path = Path(path)
         forms: dict[str, Callable[[], bytes]] = {".png": lambda: self.png, ".npz": lambda: npz(self.arrays)}
@@ -60,7 +60,7 @@ class Look:
         write(path, forms[path.suffix.lower()]())
 
     def keep(self, run: OpenRun) -> Path:
-        """Write both into the run's figures/; returns the drawing's path."""
+        """Write the drawing and its numbers into the run's figures/; returns the drawing's path."""
         path = run.directory.folder("figures") / f"{self.name}.png"
         self.save(path)
         self.save(path.with_suffix(".npz"))
@@ -75,14 +75,14 @@ def kept(run: RunDirectory) -> list[tuple[Path, str, str]]:
             with Image.open(path, formats=["PNG"]) as image:
                 text = getattr(image, "text", {})
         except (OSError, SyntaxError, ValueError):
-            continue  # Damaged: `verify` names it.
+            continue  # Damaged: `verify` reports it.
         if "genlab:title" in text:
             found.append((path, text["genlab:title"], text["genlab:caption"]))
     return found
 
 
 def look(name: str, title: str, caption: str, drawing: Any, arrays: dict[str, NDArray[Any]]) -> Look:
-    """A look from what matplotlib or an array of pixels drew."""
+    """A look from a matplotlib figure or an array of pixels."""
     text = {"genlab:title": title, "genlab:caption": caption}
     drawn = pictures.png(drawing, text, scale=1) if isinstance(drawing, np.ndarray) else plots.png(drawing, text)
     return Look(name, title, caption, drawn, arrays)

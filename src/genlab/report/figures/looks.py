@@ -1,6 +1,6 @@
-"""Looking at a model: figures of a trained run, each with its numbers and with words that say how it was drawn.
+"""Looking at a model: figures of a trained run, each with its numbers and a caption that says how it was drawn.
 
-What each of them returns, and how it is kept, is in `look`.
+`look` defines what they return and how it is kept.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from genlab.runs.sampling import Sampler, load_network, sample_labels
 EPOCHS = (1, 5, 10, 50, 100)
 WAYS = {"linear": "in a straight line", "spherical": "along an arc"}
 COLUMNS, ROWS = 15, 40
-"""Of a class grid, where nothing else is asked."""
+"""Most columns and rows of a class grid by default."""
 MOST = 400
-"""Images that one figure may show."""
+"""Most images that one figure may show."""
 
 
 def interpolate(
@@ -64,10 +64,10 @@ def interpolate(
 
 
 def class_grid(run: OpenRun, how: SamplingOptions, columns: int | None = None) -> Look:
-    """One z per column, one class per row (report S2); of more than `ROWS` classes so many, evenly spread.
+    """One z per column, one class per row (report S2); at most `ROWS` classes, evenly spread.
 
     Args:
-        columns: how many z (default: 15, or as many as fit into a figure).
+        columns: number of z (default: 15, or as many as fit into a figure).
 
     Raises:
         UsageError: the run is unconditional.
@@ -98,10 +98,10 @@ def traverse(
     span: float = 3.0,
     label: Any = None,
 ) -> Look:
-    """One z with one unit after the other moved from -span to span, one unit per row.
+    """One z whose units are moved from -span to span one at a time, one unit per row.
 
     Raises:
-        UsageError: no such unit, or a class asked of an unconditional run.
+        UsageError: no such unit, or a class given for an unconditional run.
     """
     sampler = Sampler(run, how)
     chosen = list(range(min(sampler.size, 10))) if units is None else list(units)
@@ -130,10 +130,10 @@ def traverse(
 def latent_map(
     run: OpenRun, how: SamplingOptions, held_out: Dataset | None, steps: int = 20, label: Any = None
 ) -> Look:
-    """A two-dimensional latent space: decoded all over, and, where there is an encoder, the test images in it.
+    """A map of a two-dimensional latent space: decoded images and, if there is an encoder, the encoded test images.
 
     Raises:
-        UsageError: z has another number of dimensions.
+        UsageError: z does not have two dimensions.
     """
     sampler = Sampler(run, how)
     if sampler.size != 2:
@@ -161,7 +161,7 @@ def latent_map(
 
 
 def reconstruct(run: OpenRun, how: SamplingOptions, held_out: Dataset, n: int = 20) -> Look:
-    """Images over what the decoder makes of their posterior mean.
+    """Images, each above the image that is decoded from its posterior mean.
 
     Raises:
         UsageError: the family has no encoder.
@@ -199,10 +199,10 @@ def timeline(
     """The same n fixed z at several epochs, one epoch per row (report S4), or one epoch per block.
 
     Args:
-        columns: of a block; its title says how good the images of that epoch are, where that was measured.
+        columns: columns per block; a block's title gives the quality of its epoch's images, if it was measured.
 
     Raises:
-        UsageError: no snapshot at the end of one of these epochs.
+        UsageError: there is no snapshot at the end of one of these epochs.
     """
     _check(n=n, columns=1 if columns is None else columns)
     if FAMILIES[run.recipe.family].sampling is None:
@@ -236,7 +236,7 @@ def timeline(
 
 
 def _quality(run: OpenRun, step: int) -> str:
-    """How far the images of a step are from real ones, as the rows of the training say."""
+    """How far the images of a step are from real ones, according to the run's metric rows."""
     row = next((row for row in run.directory.sound_rows() if row["step"] == step), {})
     distance, floor = row.get("frechet_distance"), row.get("frechet_floor")
     return f"{distance / floor:.3g} x real images" if distance is not None and floor else "not measured"
@@ -245,10 +245,10 @@ def _quality(run: OpenRun, step: int) -> str:
 def judged(
     run: OpenRun, how: SamplingOptions, judge: Judge | None, n: int = 9, columns: int | None = None, label: Any = None
 ) -> Look:
-    """New images, and below each the class that the judge reads in it, and how sure it is.
+    """New images and, below each, the class that the judge assigns to it and how sure it is.
 
     Raises:
-        UsageError: there is no judge that tells the run's classes.
+        UsageError: no judge knows the run's classes.
     """
     _check(n=n, columns=1 if columns is None else columns, figure=n)
     if judge is None or not judge.tells_classes:
@@ -272,10 +272,11 @@ def judged(
 
 
 def confusion(run: OpenRun, held_out: Dataset) -> Look:
-    """How often each class was taken for each other one: counts[true, predicted].
+    """A classifier's confusion matrix, counts[true, predicted].
 
     Raises:
-        UsageError: the run is no classifier, or the images have no labels.
+        UsageError: the run is not a classifier.
+        DataError: the images have no labels.
     """
     naming = FAMILIES[run.recipe.family].naming
     if naming is None:
@@ -319,7 +320,7 @@ def encode(run: OpenRun, images: Dataset) -> Tensor:
 
 
 def standard(run: OpenRun, held_out: Dataset | None) -> list[Look]:
-    """The figures that a finished run gets by itself, as far as its family can be looked at in that way."""
+    """The figures that every finished run gets, if its family supports them."""
     recipe, how, found = run.recipe, SamplingOptions(), []
     family = FAMILIES[recipe.family]
     if family.naming and held_out is not None and held_out.labels is not None:
@@ -358,7 +359,7 @@ def _names(run: OpenRun, labels: Tensor | None) -> list[str]:
 
 
 def _classes(run: OpenRun, labels: Tensor | None) -> str:
-    """Which class is drawn, as a part of a sentence."""
+    """Which class is drawn, as part of a sentence."""
     if labels is None:
         return ""
     kinds = set(labels.tolist())
@@ -366,9 +367,9 @@ def _classes(run: OpenRun, labels: Tensor | None) -> str:
 
 
 def _honours(how: SamplingOptions, *ignored: str) -> None:
-    """Refuse what a figure cannot do, rather than draw it in another way than asked for.
+    """Refuse options that a figure cannot honour, rather than ignore them.
 
-    An encoder is kept in checkpoints only, so none goes with a snapshot's decoder; z of the posterior are not cut.
+    Encoders are kept only in checkpoints, so a snapshot's decoder has none; z from the posterior are not truncated.
     """
     for name in ignored:
         if getattr(how, name) != getattr(SamplingOptions(), name):
@@ -377,12 +378,12 @@ def _honours(how: SamplingOptions, *ignored: str) -> None:
 
 
 def _encoded(run: OpenRun, how: SamplingOptions) -> str:
-    """Of an encoder beside a decoder that uses the statistics of its batch."""
+    """Remark that the encoder uses running statistics, if the decoder uses those of its batch."""
     return " Encoded with running BatchNorm statistics." if how.batch_statistics and run.recipe.batch_normalised else ""
 
 
 def _epochs_with_snapshots(run: OpenRun) -> tuple[list[int], int]:
-    """The epochs at whose end a snapshot was kept, and the steps of an epoch."""
+    """The epochs at whose end a snapshot was kept, and the steps per epoch."""
     per_epoch = Schedule.of(run.recipe, run.provenance["data"]["images"]).steps_per_epoch
     return [step // per_epoch for step in run.steps("snapshots", ".safetensors") if step % per_epoch == 0], per_epoch
 

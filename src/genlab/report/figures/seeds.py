@@ -18,26 +18,26 @@ from numpy.typing import NDArray
 from genlab.report import style
 
 SPREAD = 0.24
-"""Half of the width over which the points of an arm lie beside one another."""
+"""Half the width over which the points of an arm are spread."""
 NAME = 14
-"""Characters of an arm's name on an axis, a line."""
+"""Characters per line of an arm's name on an axis."""
 TITLE = 28
-"""Characters of what is measured beside the vertical axis, a line."""
+"""Characters per line of the vertical axis's label."""
 NUMBERS = 8
-"""On a vertical axis, at most, beside the first."""
+"""Most numbers on a vertical axis, not counting the first."""
 LEAP = 100
-"""Times the median beyond which a curve's axis is logarithmic."""
+"""Ratio of the largest value to the median beyond which a curve's axis is logarithmic."""
 TALLER = 0.9
-"""Inches for the names of many arms."""
+"""Inches that the names of many arms add to a figure's height."""
 
 
 class Drawn:
-    """A figure in every form that it is wanted in; a subclass draws it."""
+    """A figure in several file formats; a subclass draws it."""
 
     name: str
 
     def figure(self) -> AbstractContextManager[Canvas]:
-        """It, while it is open."""
+        """The drawn figure, while the context is open."""
         raise NotImplementedError
 
     @property
@@ -58,18 +58,18 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Dots(Drawn):
-    """Every seed of each arm as a point, the mean as a stroke; beside them the difference with its interval.
+    """Every seed of each arm as a point, the mean as a stroke; beside them, the difference with its interval.
 
     Attributes:
         values: arm -> seed -> number.
-        difference: of the first arm minus the second, or minus `value`; None where there is none.
-        interval: of the difference; an infinite end is drawn as an arrow.
-        kind: of the interval, as in "95 % interval".
-        margin: within which arms count as equal.
-        value: what one arm is held against.
-        joined: whether points of one seed are joined, as pairs are.
-        arms: all of the study, so that each has its colour in every figure.
-        mean: whether the arms' means are drawn; what is asked of every seed alone has none.
+        difference: first arm minus the second, or minus `value`; None if there is none.
+        interval: interval of the difference; an infinite end is drawn as an arrow.
+        kind: name of the interval, such as "95 % interval".
+        margin: difference within which arms count as equal.
+        value: number that one arm is compared with.
+        joined: whether lines join the points of equal seeds, as for pairs.
+        arms: all arms of the study, so that each keeps its colour in every figure.
+        mean: whether the arms' means are drawn; a claim about every single seed has none.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Dots(Drawn):
 
     @property
     def caption(self) -> str:
-        """Which N, what the strokes are."""
+        """The number of seeds, and what points and strokes stand for."""
         counts = {len(seeds) for seeds in self.values.values()}
         n = (
             f"n = {counts.pop()} each"
@@ -118,7 +118,7 @@ class Dots(Drawn):
         size = width, height + TALLER * self._many
         with style.panels(f"dots-{self.name}", (3, 1) if beside else (1,), size) as (figure, axes):
             for each in axes:
-                # How many does not depend on the room: the layout is found once, for the numbers that are drawn.
+                # Their count does not depend on the space: the layout is computed once, for the numbers that are drawn.
                 each.yaxis.set_major_locator(MaxNLocator(NUMBERS, steps=[1, 2, 2.5, 5, 10]))
             self._points(axes[0])
             if beside:
@@ -155,7 +155,7 @@ class Dots(Drawn):
 
     @property
     def _many(self) -> bool:
-        """Whether the arms' names need the room of a slope."""
+        """Whether there are so many arms that their names must be slanted."""
         return len(self.values) > 4
 
     @property
@@ -187,11 +187,11 @@ class Dots(Drawn):
 
 @dataclass(frozen=True)
 class Bands(Drawn):
-    """A column over the training: the mean of an arm's seeds, and from their lowest to their highest as a band.
+    """A column over training: the mean of an arm's seeds, with a band from the lowest seed to the highest.
 
     Attributes:
         curves: arm -> seed -> (steps, values).
-        arms: all of the study, so that each has its colour in every figure.
+        arms: all arms of the study, so that each keeps its colour in every figure.
     """
 
     name: str
@@ -242,7 +242,7 @@ class Bands(Drawn):
 
 
 def _leaps(lines: Sequence[NDArray[np.float64]]) -> bool:
-    """Whether a few positive values are so large that on a linear axis all others would lie on its bottom."""
+    """Whether all values are positive and a few so large that the others would lie at the bottom of a linear axis."""
     values = np.concatenate(lines)
     values = values[np.isfinite(values)]
     return bool(len(values)) and values.min() > 0 and values.max() > LEAP * np.median(values)
@@ -251,7 +251,7 @@ def _leaps(lines: Sequence[NDArray[np.float64]]) -> bool:
 def _on_common_steps(
     curves: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The steps that any seed has a value at, and the values of all seeds there, (seeds, steps)."""
+    """The steps at which any seed has a value, and the values of all seeds there, (seeds, steps)."""
     steps = np.unique(np.concatenate([at[~np.isnan(values)] for at, values in curves]))
     table = np.full((len(curves), len(steps)), np.nan)
     for k, (at, values) in enumerate(curves):
@@ -261,7 +261,7 @@ def _on_common_steps(
 
 
 def _beside(n: int) -> NDArray[np.float64]:
-    """Where n points lie beside one another: evenly, in an order that looks like none."""
+    """Horizontal offsets of n points: evenly spaced, in an order that looks random."""
     if n == 1:
         return np.zeros(1)
     places = np.linspace(-SPREAD, SPREAD, n)
@@ -269,5 +269,5 @@ def _beside(n: int) -> NDArray[np.float64]:
 
 
 def _folded(name: str) -> str:
-    """A long name in several lines, parted at its hyphens where it has some."""
+    """A long name over several lines, broken at its hyphens if it has any."""
     return "\n".join(textwrap.wrap(name, NAME, max_lines=3, placeholder="..."))
