@@ -5,7 +5,7 @@
     >>> run.sample(64).shape
     torch.Size([64, 1, 32, 32])
 
-The public surface are the functions and classes in `__all__` and four modules: `genlab.errors`, and for your own parts
+The public API is the functions and classes in `__all__` and four modules: `genlab.errors`, and for custom parts
 `genlab.metrics`, `genlab.losses` and `genlab.nets`. Nothing heavy is imported until one of them is used.
 """
 

@@ -1,6 +1,6 @@
 """What genlab says when something is wrong: what, where, what is allowed, what to do next.
 
-Every error has an exit code of its own kind, so that a script can tell a wrong recipe from a full disk:
+Every kind of error has its own exit code, so that a script can tell a wrong recipe from a full disk:
 
 ====  =======================================================
 code  meaning
@@ -10,11 +10,11 @@ code  meaning
 2     wrong usage: command line or recipe
 3     data that cannot be used
 4     a checkpoint that cannot be used
-5     input/output: disk full, no permission, no such place
+5     input/output: disk full, no permission, no such path
 6     training met a value that is not finite
 7     busy: another process holds the run
-8     a study is over, and some of its runs failed
-9     a training that had collapsed was stopped, as asked
+8     a study has ended, and some of its runs failed
+9     a collapsed training was stopped, as requested
 130   interrupted (Ctrl-C); the run was saved
 143   terminated (SIGTERM); the run was saved
 ====  =======================================================
@@ -29,19 +29,19 @@ from typing import Any, ClassVar
 
 
 class GenlabError(Exception):
-    """An error that the person in front of the screen can do something about."""
+    """An error that the user can do something about."""
 
     exit_code = 1
 
 
 class UsageError(GenlabError):
-    """The command, or an argument of a public function, is not one that genlab knows."""
+    """An invalid command, or an invalid argument of a public function."""
 
     exit_code = 2
 
 
 class _ProblemsError(UsageError):
-    """A file with one or more problems, all of them named at once.
+    """A file with one or more problems, all of them reported at once.
 
     Attributes:
         problems: one line each, in the order of the file.
@@ -72,13 +72,13 @@ class StudyError(_ProblemsError):
 
 
 class DataError(GenlabError):
-    """A dataset that is damaged, or that does not have the layout it should have."""
+    """A dataset that is damaged, or not in the expected layout."""
 
     exit_code = 3
 
 
 class DrawnError(DataError):
-    """One that a picture helps to understand.
+    """A data error that a picture helps to understand.
 
     Attributes:
         caption: what the picture shows.
@@ -116,7 +116,7 @@ class BusyError(GenlabError):
 
 
 class RunsFailed(GenlabError):
-    """A study is over, or was given up, and some of its runs failed; the others are kept."""
+    """A study has ended, or was given up, and some of its runs failed; the others are kept."""
 
     exit_code = 8
 
@@ -130,10 +130,10 @@ class Stopped(GenlabError):
 
 
 class Collapsed(Stopped):
-    """The training was to be stopped when it has collapsed, and has.
+    """The training has collapsed, and was stopped as requested.
 
     Attributes:
-        run: the path of its run.
+        run: path of its run.
     """
 
     def __init__(self, message: str, run: Path) -> None:
@@ -142,12 +142,12 @@ class Collapsed(Stopped):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says in its first line, at most 200 characters: a library's own may go on for pages."""
+    """First line of an error's message, at most 200 characters: a library's message may go on for pages."""
     return next(iter(str(error).strip().splitlines()), "")[:200]
 
 
 def in_words(error: BaseException) -> tuple[str, int] | None:
-    """What a library's error means for a person, and its exit code; None where it can only be a bug of genlab."""
+    """What a library's error means for the user, and its exit code; None if it can only be a bug in genlab."""
     library, said = type(error).__module__.partition(".")[0], str(error)
     if isinstance(error, MemoryError) or (
         library in ("torch", "builtins") and ("allocate memory" in said or "out of memory" in said)
@@ -159,7 +159,7 @@ def in_words(error: BaseException) -> tuple[str, int] | None:
 
 
 def reason(error: BaseException) -> str:
-    """Why something ended, for a status: a message of ours, or a library's in a line."""
+    """Why something ended, for a status: genlab's message, or a library's in one line."""
     if isinstance(error, GenlabError):
         return str(error)
     known = in_words(error)
@@ -177,7 +177,7 @@ def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
 
 
 def unknown(kind: str, name: str, names: Iterable[str], most: int = 30, cutoff: float = 0.5) -> str:
-    """One line that says that `name` is unknown, the nearest one, and all that there are."""
+    """One line saying that `name` is unknown, with the nearest known name and up to `most` known names."""
     names = list(names)
     guess = nearest(name, names, cutoff)
     hint = f"; did you mean {guess!r}?" if guess else "."
@@ -186,13 +186,13 @@ def unknown(kind: str, name: str, names: Iterable[str], most: int = 30, cutoff: 
 
 
 def check_seed(seed: object) -> None:
-    """Raises UsageError where a seed is not a whole number from 0 to 2^63 - 1."""
+    """Raise UsageError if a seed is not a whole number from 0 to 2^63 - 1."""
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise UsageError(f"seed is {seed!r}; allowed: a whole number, 0 .. 2^63 - 1")
 
 
 def aligned(lines: Sequence[Sequence[str]], numeric: Collection[int] = ()) -> str:
-    """Lines of cells as text, each column as wide as its widest cell, the `numeric` ones aligned to the right."""
+    """Lines of cells as text, each column as wide as its widest cell, `numeric` columns aligned to the right."""
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     return "\n".join(
         "  ".join(

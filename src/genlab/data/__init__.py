@@ -1,4 +1,4 @@
-"""Datasets: `load` finds one by name or path; all of them are `Dataset`."""
+"""Datasets: `load` finds one by name or path and returns a `Dataset`."""
 
 from pathlib import Path
 
@@ -18,29 +18,29 @@ SOURCES: tuple[Source, ...] = (
     selection.source(lambda name: source_of(name)),
     files.SOURCE,
 )
-"""Where datasets come from; the first source that claims a name has it, and the last one claims all."""
+"""Where datasets come from. The first source that claims a name is used; the last one claims every name."""
 files.NAMES += BUILTIN
 
 
 def source_of(name: str) -> Source:
-    """The source that has the dataset of that name or at that path."""
+    """The source of the dataset with this name or at this path."""
     return next(source for source in SOURCES if source.claims(name))
 
 
 def load(name: str, split: Split = "train") -> Dataset:
-    """The dataset of that name (`genlab data list`), or what lies at that path (see `sources`).
+    """The dataset with this name (`genlab data list`), or the images at this path (see `sources`).
 
     Raises:
-        DataError: no such dataset, a damaged file, or a layout that is not the documented one.
+        DataError: no such dataset, a damaged file, or an undocumented layout.
     """
     return source_of(name).load(name, split)
 
 
 def load_test(name: str) -> Dataset | None:
-    """The test split of the dataset of that name or at that path; None where there is none.
+    """The test split of the dataset with this name or at this path; None if it has none.
 
     Raises:
-        DataError: it has images of another form, or classes that the training split lacks.
+        DataError: its image shape or its classes differ from those of the training split.
     """
     source = source_of(name)
     if not source.has_test(name):
@@ -52,7 +52,7 @@ def load_test(name: str) -> Dataset | None:
 
 
 def _check_test(name: str, train: Dataset, test: Dataset) -> None:
-    """See whether both splits have images of one form and the same classes."""
+    """Refuse a test split whose image shape or classes differ from those of the training split."""
     if test.images.shape[1:] != train.images.shape[1:]:
         (a, b, c), (d, e, f) = test.images.shape[1:], train.images.shape[1:]
         raise DataError(
@@ -66,12 +66,12 @@ def _check_test(name: str, train: Dataset, test: Dataset) -> None:
 
 
 def is_packaged(name: str) -> bool:
-    """Whether a dataset comes with genlab: it lies nowhere else and cannot change."""
+    """Whether a dataset ships with genlab, and so has no path of its own and cannot change."""
     return source_of(name).packaged(name)
 
 
 def place_of(name: str) -> Path | None:
-    """Where on the disk a dataset lies; None for one that lies nowhere there."""
+    """Path of a dataset on the disk; None if it is built in or in memory."""
     inner = selection.parts(name)
     whole = inner[0] if inner else name
     source = source_of(whole)
@@ -81,7 +81,7 @@ def place_of(name: str) -> Path | None:
 
 
 def settled(name: str, classes: list[str | int] | None) -> str:
-    """The name by which a dataset is found again from anywhere: its path absolute, the chosen classes behind it."""
+    """The name that finds a dataset from any working directory: its absolute path, followed by the chosen classes."""
     place, inner = place_of(name), selection.parts(name)
     whole = name if place is None else str(place.resolve())
     if place is not None and inner:
@@ -90,5 +90,5 @@ def settled(name: str, classes: list[str | int] | None) -> str:
 
 
 def stacks(name: str) -> str | None:
-    """The dataset whose images are the channels of this one's; None for any other."""
+    """Name of the dataset whose images are the channels of this one's images; None for any other dataset."""
     return BUILTIN[name].stacks if name in BUILTIN else None

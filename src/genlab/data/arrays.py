@@ -1,7 +1,7 @@
-"""Arrays as images and labels: every usual layout is understood and said, everything else refused with the way out.
+"""Arrays as images and labels: every usual layout is read and reported, any other is refused with a remedy.
 
-Pixels are uint8, 0 black and 255 white. Of any other type or range they are never rescaled here: the refusal says what
-was found, and which `genlab data import ... --range LOW..HIGH` would say what is black and what is white.
+Pixels are uint8, 0 black and 255 white. Pixels of any other type or range are never rescaled here: the error says what
+was found, and which `genlab data import ... --range LOW..HIGH` would define black and white.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ Array = np.ndarray[Any, Any]
 MOST_CLASSES = 1000
 MOST_LABEL = np.iinfo(np.int64).max
 DARK = 16
-"""Images whose brightest pixel is at most this are black to the eye: their values mean another range."""
+"""Images whose brightest pixel is at most this look black: their values belong to another range."""
 RANGES = ((0, 1), (-1, 1), (0, 15), (0, 16), (0, 255), (0, 4095), (0, 65_535))
-"""Ranges that pixels come in."""
+"""Usual ranges of pixel values."""
 
 
 def as_images(x: Array, where: str, notes: list[str], source: str | None = None) -> Images:
-    """An array of uint8 images in any of the layouts, as (N, C, H, W); what had to be rearranged goes into `notes`.
+    """An array of uint8 images in any usual layout as (N, C, H, W); each rearrangement is added to `notes`.
 
     Args:
-        source: the path that `genlab data import` would be given; None where the images come from no file.
+        source: path to give to `genlab data import`, or None if the images come from no file.
 
     Raises:
-        DataError: another type, range or shape; says what was found, and what to do.
+        DataError: unsupported type, range or shape; says what was found and what to do.
     """
     if x.dtype != np.uint8:
         raise DataError(f"{where} is {x.dtype}{extent(x)}; expected uint8, 0 .. 255{range_hint(x, source)}")
@@ -49,10 +49,10 @@ def as_images(x: Array, where: str, notes: list[str], source: str | None = None)
 
 
 def planes(x: Array, where: str, notes: list[str]) -> Array:
-    """Images of any type and layout as (N, C, H, W), C 1 or 3.
+    """Images of any type and usual layout as (N, C, H, W), C 1 or 3.
 
     Raises:
-        DataError: another shape.
+        DataError: unsupported shape, or no images.
     """
     given = x.shape
     if x.ndim == 2 and (form := flat_form(x.shape[1])):
@@ -73,7 +73,7 @@ def planes(x: Array, where: str, notes: list[str]) -> Array:
 
 
 def flat_form(pixels: int) -> tuple[int, int, int] | None:
-    """Channels, height and width of square images of so many numbers; None where there is no such square."""
+    """Channels, height and width of square images with this many values; None if no square has as many."""
     for channels in (1, 3):
         side = math.isqrt(pixels // channels)
         if side > 1 and channels * side * side == pixels:
@@ -82,7 +82,7 @@ def flat_form(pixels: int) -> tuple[int, int, int] | None:
 
 
 def range_hint(x: Array, source: str | None) -> str:
-    """What to do about pixels of another range; the smallest usual range that holds them is proposed."""
+    """Advice on pixels of another range: the smallest usual range that holds them is proposed."""
     if x.dtype.kind not in "biuf" or not x.size or (x.dtype.kind == "f" and not np.isfinite(x).all()):
         return ""
     low, high = float(x.min()), float(x.max())
@@ -99,12 +99,12 @@ def _formula(low: float, high: float) -> str:
 
 
 def import_hint(source: str | None, options: str, words: str = "") -> str:
-    """The command that makes a file of images that can be used, behind a semicolon."""
+    """A semicolon and the import command that makes the images usable; empty without a source."""
     return "" if source is None else f"; {words}{import_command(source, options)[0]}"
 
 
 def import_command(source: str, options: str) -> tuple[str, str]:
-    """The command that makes a file of images that can be used, and the file, as a shell takes them."""
+    """The import command that makes the images usable, and the file that it writes, both quoted for a shell."""
     name = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0].lstrip("-") or "images"
     source = f"./{source}" if source.startswith("-") else source
     output = shlex.quote(f"{name}-genlab.npz")
@@ -122,10 +122,10 @@ def extent(x: Array) -> str:
 
 
 def as_labels(y: Array, n: int, where: str) -> Array:
-    """Labels as one value per image: integers, or strings.
+    """Labels as one value per image: integers or strings.
 
     Raises:
-        DataError: another shape or type, or a negative one; names the first.
+        DataError: unsupported shape or type, or a label that is negative, too large or unprintable; names the first.
     """
     if y.ndim == 2 and y.shape[1] == 1 and n != 1:
         y = y[:, 0]
@@ -149,10 +149,10 @@ def as_labels(y: Array, n: int, where: str) -> Array:
 
 
 def class_names_of(y: Array, where: str, given: Array | Sequence[str] | None = None, given_at: str = "") -> list[str]:
-    """The names of the classes of labels: those `given`, or the values that occur, in natural order.
+    """Class names of labels: the `given` ones for integer labels, if any, else the values that occur, in natural order.
 
     Raises:
-        DataError: too many classes, or `given` are no such names.
+        DataError: too many classes, or `given` are not valid names for all of them.
     """
     if given is not None and y.dtype.kind != "U":
         return _given_names(np.asarray(given), int(y.max()) + 1, given_at)
@@ -173,10 +173,10 @@ def _given_names(names: Array, at_least: int, where: str) -> list[str]:
 
 
 def check_names(names: Sequence[str], where: str) -> None:
-    """Refuse names of classes that nobody could read or tell apart.
+    """Refuse class names that cannot be printed or told apart.
 
     Raises:
-        DataError: names the first.
+        DataError: too many names, one that cannot be printed (the first is named), or one that appears twice.
     """
     if len(names) > MOST_CLASSES:
         raise DataError(f"{where}: {len(names):,} classes; at most {MOST_CLASSES:,} are allowed")
@@ -192,13 +192,13 @@ def _is_name(name: str) -> bool:
 
 
 def numbered(y: Array, names: Sequence[str], where: str, given: bool) -> Labels:
-    """Labels as numbers 0 .. K-1 of these names.
+    """Labels as indices 0 .. K-1 into `names`.
 
     Args:
-        given: whether the numbers in `y` are places in `names` already.
+        given: whether integers in `y` are already indices into `names`.
 
     Raises:
-        DataError: a label that is none of them; names the first.
+        DataError: a label that is not in `names`; says which is the first.
     """
     if given and y.dtype.kind != "U":
         bad = np.flatnonzero(y >= len(names))
@@ -215,7 +215,7 @@ def numbered(y: Array, names: Sequence[str], where: str, given: bool) -> Labels:
 
 
 def natural(name: str) -> list[list[tuple[int, int, str]]]:
-    """A key that sorts as people count, digit_2 before digit_10: folder by folder, numbers by value.
+    """Key that sorts in natural order, digit_2 before digit_10: folder by folder, numbers by value.
 
     >>> sorted(["10.png", "9.png", "a/1.png"], key=natural)
     ['9.png', '10.png', 'a/1.png']

@@ -1,4 +1,4 @@
-"""Disturbed copies of training images, so that a classifier answers to content rather than to how it was printed."""
+"""Disturbed copies of training images, so that a classifier responds to content rather than to its rendering."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from genlab.recipe.classifier import Augmentation
 
 
 def augmented(images: Tensor, settings: Augmentation, stream: torch.Generator) -> Tensor:
-    """uint8 images (N, C, H, W), each disturbed at random: float32 in [0, 1], on the CPU; see `recipe.Augmentation`.
+    """uint8 images (N, C, H, W), each disturbed at random, as float32 in [0, 1], on the CPU; see `recipe.Augmentation`.
 
     Args:
-        stream: of the draws, of which there are equally many for every setting.
+        stream: generator of the draws; shift and noise, if not 0, take additional draws.
     """
     n = len(images)
     chosen = torch.rand(5, n, 1, 1, 1, generator=stream) < settings.probability
@@ -36,7 +36,7 @@ def augmented(images: Tensor, settings: Augmentation, stream: torch.Generator) -
 
 
 def shifted(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Images (N, C, H, W) moved by whole pixels, int64 (N,) each way; what comes in is 0."""
+    """Images (N, C, H, W) shifted by whole pixels, int64 (N,) per direction; vacated pixels are 0."""
     n, _, height, width = images.shape
     rows = torch.arange(height) - down[:, None]
     columns = torch.arange(width) - right[:, None]
@@ -49,8 +49,8 @@ def shifted(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 def blurred(images: Tensor, sigma: Tensor) -> Tensor:
-    """Images (N, C, H, W) under a Gaussian kernel of standard deviation `sigma` (N,) pixels each, cut at three of the
-    largest; outside of an image is what its edge has."""
+    """Images (N, C, H, W) blurred by Gaussian kernels of standard deviation `sigma` (N,) pixels, cut off at three times
+    the largest one; beyond an image, its edge is repeated."""
     n, channels, height, width = images.shape
     reach = max(1, int(torch.ceil(3 * sigma.max())))
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float32)

@@ -22,8 +22,8 @@ class Builtin:
     """A dataset in the package.
 
     Attributes:
-        sha256: of each array's bytes in C order; of a stacked one, the fingerprint of each split.
-        stacks: the dataset whose images are its channels.
+        sha256: hash of each array's bytes in C order; for a stacked dataset, the fingerprint of each split.
+        stacks: name of the dataset whose images are its channels, or None.
     """
 
     description: str
@@ -86,7 +86,7 @@ def load_builtin(name: str, split: Split = "train") -> Dataset:
     """One split of a built-in dataset.
 
     Raises:
-        DataError: the file in the package is not the one that was shipped.
+        DataError: the images or labels do not match the pinned sha256.
     """
     builtin = BUILTIN[name]
     if builtin.stacks:
@@ -107,7 +107,7 @@ def load_builtin(name: str, split: Split = "train") -> Dataset:
 
 
 def check_sha256(values: np.ndarray[Any, Any], expected: str, where: str) -> None:
-    """Refuse an array whose bytes are not the pinned ones."""
+    """Refuse an array whose bytes do not match the pinned sha256."""
     found = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
     if found != expected:
         raise DataError(
@@ -116,7 +116,7 @@ def check_sha256(values: np.ndarray[Any, Any], expected: str, where: str) -> Non
 
 
 def file_of(name: str) -> Path:
-    """Where a built-in dataset lies on this disk."""
+    """Path of a built-in dataset's file."""
     return Path(str(resources.files("genlab.data") / "files" / f"{name}.npz"))
 
 

@@ -1,4 +1,4 @@
-"""What a person would want to know of a dataset before training on it: what is in it, and what looks wrong."""
+"""What to know about a dataset before training on it: what is in it, and what looks wrong."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from genlab.engine.stages import advance, stage
 from genlab.errors import DataError
 
 FEW, FEW_OF_A_CLASS = 1000, 20
-"""Training images below which memorisation is likely, and of a class below which it can hardly be learned."""
+"""Numbers of training images below which memorisation is likely, and below which a class can hardly be learned."""
 UNEVEN = 10
-"""A class may have so many times the images of another before it is said."""
+"""A class may have this many times the images of another before it is reported."""
 MINORITY = 0.2
-"""At most this fraction of images on another ground than the others may be mistakes."""
+"""Images on another ground than the rest are suspected mistakes if they are at most this fraction."""
 MIDDLE = 128
 PREVIEWED = 20_000
-"""Of pictures that have to be imported first, at most so many are decoded to be looked at."""
+"""At most this many of the pictures that have to be imported first are decoded for inspection."""
 ENOUGH = 2000
-"""Images that tell what most are like."""
+"""Number of images that suffices to tell what most of them look like."""
 NAMED = 5
 
 
@@ -36,8 +36,8 @@ class Finding:
     """Something that looks wrong.
 
     Attributes:
-        words: what, how many, and what to do about it.
-        rows: the images that it is about, by split.
+        words: what looks wrong, how often, and what to do about it.
+        rows: indices of the images concerned, by split.
     """
 
     words: str
@@ -46,18 +46,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """A dataset that was looked at.
+    """A dataset and the results of checking it.
 
     Attributes:
-        name: as it was given.
-        form: what kind of source it is.
-        splits: its images; where they cannot be trained on as they are, what an import would make of them.
-        sizes: of the pictures, in words.
+        name: name or path, as it was given.
+        form: kind of source.
+        splits: its images; if they cannot be trained on as they are, what an import would make of them.
+        sizes: sizes of the pictures, in words.
         findings: what looks wrong, the most serious first.
-        notes: what was understood, left out or rearranged.
-        refusal: why a training would refuse it; None where it would not.
-        bad: pictures that cannot be read, by name, with the reason.
-        options: of the import that makes images that a training takes; empty where none is needed.
+        notes: what was inferred, left out or rearranged.
+        refusal: why training would refuse the dataset, or None if it would not.
+        bad: unreadable pictures, by name, with the reason.
+        options: options of the import that makes the images usable for training; empty if none is needed.
     """
 
     name: str
@@ -76,8 +76,8 @@ class Checked:
 
     @property
     def why(self) -> str:
-        """The refusal in words, without the import that it proposes, which may lack what else was found; empty without
-        one."""
+        """The refusal in words, or empty; without the import that it proposes, whose options may not cover all
+        findings."""
         return str(self.refusal or "").partition("; genlab data import")[0]
 
     def marked(self, split: Split) -> NDArray[np.int64]:
@@ -87,10 +87,10 @@ class Checked:
 
 
 def check(name: str) -> Checked:
-    """Look at both splits of a dataset.
+    """Check both splits of a dataset.
 
     Raises:
-        DataError: nothing of it can be read.
+        DataError: none of it can be read.
     """
     source = source_of(name)
     refusal, form = None, "in the package" if source.packaged(name) else "in memory"
@@ -119,7 +119,7 @@ def check(name: str) -> Checked:
 
 
 def _named(finding: Finding, found: Collection) -> Finding:
-    """A finding with the names of the first images that it is about."""
+    """The finding with the names of the first images concerned."""
     names: list[str] = []
     for split, rows in finding.rows.items():
         mine = found.rows(split)
@@ -128,11 +128,11 @@ def _named(finding: Finding, found: Collection) -> Finding:
 
 
 def _preview(found: Collection, refusal: DataError) -> tuple[dict[Split, Dataset], dict[str, str]]:
-    """What an import with its defaults would make of images that cannot be taken as they are; and what it could not
+    """What the proposed import would make of images that cannot be used as they are, and the pictures that it could not
     read.
 
     Raises:
-        DataError: the refusal, where that could not read them either.
+        DataError: the refusal, if that import fails too.
     """
     known = sizes(found.heads(range(len(found))))
     if not known:
@@ -248,12 +248,12 @@ def _of_pixels(splits: dict[Split, Dataset]) -> Iterator[Finding]:
 
 
 def light_ground(images: Images) -> bool:
-    """Whether most images have an evenly light border; of many, some from all over are looked at."""
+    """Whether most images have an evenly light border; a large set is judged by images spread over all of it."""
     return bool((_light(images[:: max(1, len(images) // ENOUGH)]) == 1).mean() > 0.5)
 
 
 def _light(images: Images) -> NDArray[np.int8]:
-    """Of each image 1 if its border is evenly light, 0 if evenly dark, -1 if it has no even border."""
+    """For each image, 1 if its border is evenly light, 0 if it is evenly dark, -1 if it is uneven."""
     x = images.mean(1, dtype=np.float32)
     border = np.concatenate([x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1]], axis=1)
     median = np.median(border, axis=1)

@@ -14,7 +14,7 @@ from PIL import Image
 from genlab.data import pictures
 
 SHOWN = 64
-"""Images in a picture of a dataset."""
+"""Number of images in the preview of a dataset."""
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
@@ -27,10 +27,10 @@ class Dataset:
         name: built-in name or path.
         split: "train" or "test".
         images: uint8, shape (N, C, H, W), C 1 or 3, H = W.
-        labels: int64, shape (N,), values 0 .. K-1; None where the set has no classes.
+        labels: int64, shape (N,), values 0 .. K-1; None if the dataset has no classes.
         class_names: K names, empty without labels.
-        fingerprint: of the images and labels as they were stored (`fingerprint`).
-        notes: what had to be understood or rearranged while reading.
+        fingerprint: hash of the images and labels as they were stored (see `fingerprint`).
+        notes: what was inferred or rearranged while reading.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Dataset:
         return f"Dataset({self.name!r}, {self.split}: {len(self):,} images of {form}{kinds})"
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows of it: its first images."""
+        """Picture of the first images, which a notebook shows."""
         return pictures.png(pictures.grid(self.images[:SHOWN], SHOWN // 4))
 
     @property
@@ -63,7 +63,7 @@ class Dataset:
 
 
 def fingerprint(images: Images, labels: Labels | None) -> str:
-    """sha256 over shape, pixels and labels in their order: one changed pixel changes it."""
+    """sha256 of shape, pixels and labels in their order; one changed pixel changes it."""
     digest = hashlib.sha256(repr(images.shape).encode())
     digest.update(np.ascontiguousarray(images).data)
     if labels is not None:
@@ -79,10 +79,10 @@ class Source:
     """A kind of place that datasets come from.
 
     Attributes:
-        claims: (name or path) -> whether it is one of these.
+        claims: (name or path) -> whether it belongs to this source.
         load: (name or path, split) -> that split.
         has_test: (name or path) -> whether there is a test split.
-        packaged: (name or path) -> whether it comes with genlab: it lies nowhere else and cannot change.
+        packaged: (name or path) -> whether it ships with genlab, and so has no path of its own and cannot change.
     """
 
     claims: Callable[[str], bool]
@@ -92,7 +92,7 @@ class Source:
 
 
 def first(dataset: Dataset, n: int | None) -> Dataset:
-    """The first n images and labels; all of them for None. The fingerprint stays that of the whole."""
+    """The first n images and labels, or all if n is None. The fingerprint stays that of the whole dataset."""
     labels = dataset.labels
     return replace(dataset, images=dataset.images[:n], labels=None if labels is None else labels[:n])
 
@@ -102,7 +102,7 @@ def fit(dataset: Dataset, size: int, resize: Literal["none", "pad", "edge", "bil
 
     `pad` adds a black border (an odd pixel goes below and right), `edge` one that repeats the edge; `bilinear`
     interpolates with Pillow, which averages when it shrinks; one channel becomes three by repetition. A recipe's rules
-    refuse all other combinations before.
+    have already refused all other combinations.
     """
     images = dataset.images
     if size != dataset.side:
@@ -114,7 +114,7 @@ def fit(dataset: Dataset, size: int, resize: Literal["none", "pad", "edge", "bil
 
 
 def padded(images: Images, size: int, edge: bool) -> Images:
-    """Images in the middle of `size` pixels a side; around them black, or what their edge has."""
+    """Images centred in `size` pixels per side, with a border that is black or, if `edge`, repeats their edge."""
     before = (size - images.shape[2]) // 2
     after = size - images.shape[2] - before
     border = ((0, 0), (0, 0), (before, after), (before, after))
@@ -122,10 +122,10 @@ def padded(images: Images, size: int, edge: bool) -> Images:
 
 
 def resampled_by_pillow(images: Images, size: int, kernel: Image.Resampling = Image.Resampling.BILINEAR) -> Images:
-    """Images interpolated to `size` pixels a side, channel by channel; where it shrinks, Pillow averages.
+    """Images interpolated to `size` pixels per side, channel by channel; Pillow averages when it shrinks.
 
-    Pillow interpolates rows, rounds, and then columns. So all images are done at once, as one picture of all their rows
-    and then one of all their columns: the same bits as one by one, more than twice as fast.
+    Pillow interpolates rows, rounds, then interpolates columns. So all images are resized at once, as one picture of
+    all their rows and then one of all their columns: the same bits as one by one, more than twice as fast.
     """
     n, channels, side = images.shape[:3]
 

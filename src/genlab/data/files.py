@@ -1,4 +1,4 @@
-"""Datasets on the disk: whatever `sources` reads. What was read last is kept, for as long as it is unchanged."""
+"""Datasets on the disk: everything that `sources` reads. The last ones read stay cached while they are unchanged."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from genlab.engine.files import expanded
 from genlab.errors import DataError, nearest
 
 NAMES: list[str] = []
-"""Of the datasets in the package, for what somebody meant who mistyped one; `data/__init__` fills it."""
+"""Names of the datasets in the package, to suggest one for a mistyped name; `data/__init__` fills it."""
 
 
 LIKELY = 0.7
-"""How alike a name must be to be called the one that was meant."""
+"""How similar a name must be to be suggested as the one that was meant."""
 
 
 def collection(name: str | Path) -> Collection:
-    """What lies at a path.
+    """The images at a path.
 
     Raises:
-        DataError: nothing, or nothing that can be read as images.
+        DataError: nothing is there, or nothing that can be read as images.
     """
     path = expanded(name)
     if not path.exists():
@@ -40,18 +40,18 @@ def collection(name: str | Path) -> Collection:
 
 
 def load(name: str, split: Split) -> Dataset:
-    """One split of what lies at a path."""
+    """One split of the images at a path."""
     found = collection(name)
     key = _Key(found)
     return _kept(key, split) if key.worth_keeping else found.dataset(split)
 
 
 class _Key:
-    """A collection, equal to another one of the same place and content."""
+    """Cache key of a collection, equal to that of another one with the same path and content."""
 
     def __init__(self, of: Collection) -> None:
         self.of, self._equal = of, (of.where, of.stamp)
-        self.worth_keeping = of.form != "npz file"  # Which is read as fast as it is compared.
+        self.worth_keeping = of.form != "npz file"  # An npz file is read as fast as it is compared.
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Key) and self._equal == other._equal
@@ -69,7 +69,7 @@ def load_npz(path: str | Path, split: Split = "train") -> Dataset:
     """One split of an npz file.
 
     Raises:
-        DataError: missing, damaged, or not in a layout that is known; says which array and what was expected.
+        DataError: missing, damaged, or in an unknown layout; says which array and what was expected.
     """
     return npz.collect(expanded(path), str(path)).dataset(split)
 

@@ -1,4 +1,4 @@
-"""Images from anywhere, to be measured: a folder of pictures, or a file of arrays."""
+"""Images to be measured, from any source: a folder of pictures, or a file of arrays."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from genlab.errors import DataError
 
 
 def read_images(path: str | Path, class_names: Sequence[str]) -> tuple[Images, Labels | None, tuple[str, ...]]:
-    """The images at `path`, uint8 (N, C, H, W), the class that each was meant as, where that is said, and notes.
+    """The images at `path`, uint8 (N, C, H, W), the intended class of each, or None if unknown, and notes.
 
-    A folder or archive: all pictures in it, in natural order; where they lie in folders named as classes (`place_of`),
-    those are what was meant. An npz file: `images`, uint8 or float in [0, 1], N x H x W, N x C x H x W or
-    N x H x W x C, and, where wanted, `labels`, integers (N,): what `genlab sample -o FILE.npz` writes. Any other source
-    of images: all of them, with its labels.
+    A folder or archive: all pictures in it, in natural order; folders named after classes (`place_of`) give the
+    intended classes. An npz file: `images`, uint8 or float in [0, 1], N x H x W, N x C x H x W or N x H x W x C, and
+    optionally `labels`, integers or class names (N,): what `genlab sample -o FILE.npz` writes. Any other source of
+    images: all of them, with its labels.
 
     Raises:
-        DataError: nothing there, or not such images; names the file or array.
+        DataError: nothing is there, or no such images; names the file or array.
     """
     path = expanded(path)
     if not path.exists():
@@ -43,14 +43,14 @@ def read_images(path: str | Path, class_names: Sequence[str]) -> tuple[Images, L
 
 
 def in_memory(given: Any, class_names: Sequence[str]) -> tuple[Images, Labels | None, tuple[str, ...]]:
-    """The same of images in memory; see `memory.keep`."""
+    """Like `read_images`, for images in memory; see `memory.keep`."""
     found = memory.collection(given)
     labels, notes = _meant(found, class_names)
     return found.images(range(len(found))), labels, (*found.notes, *notes)
 
 
 def _meant(found: Collection, class_names: Sequence[str]) -> tuple[Labels | None, tuple[str, ...]]:
-    """The class of each image by the names of the source's own classes; None unless all of them are known."""
+    """Intended class of each image by the source's class names, or None unless all of these are known; and notes."""
     if found.labels is None or not class_names:
         return None, ()
     places = [place_of(name, class_names) for name in found.class_names]
@@ -62,8 +62,8 @@ def _meant(found: Collection, class_names: Sequence[str]) -> tuple[Labels | None
 
 
 def place_of(name: str, class_names: Sequence[str]) -> int | None:
-    """Which class a folder is named as: by its name (capitals and separators do not matter), or by its number, alone
-    (`7`, `07`) or behind a word (`digit_7`); None where it is none of them.
+    """Index of the class that a folder is named after: by its name (capitals and separators do not matter), or by its
+    number, alone (`7`, `07`) or after a word (`digit_7`); None if there is no such class.
 
     >>> [place_of(name, ["T-shirt", "trouser"]) for name in ("Trouser", "t_shirt", "01", "class-1", "coat")]
     [1, 0, 1, 1, None]
@@ -90,7 +90,7 @@ def from_array(x: NDArray[Any], where: str) -> Images:
     (N, C, H, W).
 
     Raises:
-        DataError: not such an array; begins with `where`.
+        DataError: any other array; the message begins with `where`.
     """
     if x.dtype.kind == "f" and x.ndim:
         bad = np.flatnonzero(~((x >= 0) & (x <= 1)).reshape(len(x), -1).all(1)) if x.size else np.array([], int)

@@ -1,4 +1,4 @@
-"""Images as a training loop has them: flat or in planes, in whatever range their generator ends with."""
+"""Images as a training loop has them: flat or in planes, in the range of their generator's output."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from genlab.errors import DataError
 
 Range = tuple[float, float]
 RANGES: tuple[Range, ...] = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
-"""What is black and what is white: after a logistic function, after tanh, and as bytes."""
+"""Values of black and white: after a logistic function, after tanh, and as bytes."""
 SLACK = 0.01
-"""By how much of a range values may lie outside of it, as those of an average of weights do."""
+"""Fraction of a range by which values may lie outside of it, as those from averaged weights do."""
 
 
 def range_of(x: np.ndarray[Any, Any], where: str) -> Range:
-    """Which range images come in, by the smallest of `RANGES` that holds them.
+    """Range of images: the smallest of `RANGES` that holds them.
 
     >>> range_of(np.array([-0.3, 0.8]), "samples")
     (-1.0, 1.0)
 
     Raises:
-        DataError: none of them; or NaN.
+        DataError: no range holds them, or a value is not finite.
     """
     if x.dtype == np.uint8:
         return RANGES[2]
@@ -39,13 +39,13 @@ def range_of(x: np.ndarray[Any, Any], where: str) -> Range:
 
 
 def as_bytes(x: np.ndarray[Any, Any], values_in: Range, where: str) -> Images:
-    """Images of a range as uint8 (N, C, H, W); what lies outside is cut off.
+    """Images in a range as uint8 (N, C, H, W); values outside of it are clipped.
 
     Args:
         x: N x pixels, N x H x W, N x C x H x W or N x H x W x C, square.
 
     Raises:
-        DataError: another shape, or images that are not square.
+        DataError: unsupported shape, or images that are not square.
     """
     images = planes(x, where, [])
     if images.shape[2] != images.shape[3]:

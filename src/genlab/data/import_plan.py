@@ -1,4 +1,4 @@
-"""What an import will do, decided before the first picture is decoded: which images, which split, which form."""
+"""What an import will do, decided before the first picture is decoded: which images, splits and conversion."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from genlab.engine.stages import advance, stage
 from genlab.errors import DataError, UsageError, unknown
 
 SPLIT = 0.1
-"""The fraction of the images that becomes the test split where the source has none."""
+"""Fraction of the images that becomes the test split if the source has none."""
 LARGEST = 512
 BITS_12 = 4095
 LOOKED_AT = 256
-"""Pictures of 16 bits that are looked at, to see whether they use them."""
+"""About this many 16-bit pictures are decoded to see whether they use all bits."""
 NAMED = 5
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a person may say about an import; None: it is decided, and said.
+    """What the user may specify about an import; None: it is decided automatically and reported.
 
     Attributes:
-        size: side of the images, pixels (default: that of the pictures, if all are one square size).
-        fit: how a picture of another size becomes that (default: refused).
+        size: side of the images, pixels (default: that of the pictures, if all have one square size).
+        fit: how a picture of another size is brought to that size (default: refused).
         color: gray or rgb (default: gray if no pixel of any picture has a colour).
-        range: the values that are black and white (default: 0 .. 255 of 8 bits, 0 .. 65535 of 16; others refused).
-        ground: what is under transparent pixels and around padded ones; see `Conversion`.
-        split: the fraction that becomes the test split, of each class (default .1; a source's own split is kept).
-        seed: of the split and of `per_class`.
-        classes: only these, by name or number.
-        per_class: at most so many images of each class and split of the source, drawn with the seed.
-        skip_bad: whether pictures that cannot be read are left out, and counted, instead of refused.
+        range: values of black and white (default: 0 .. 255 for 8 bits, 0 .. 65535 for 16; others are refused).
+        ground: colour under transparent pixels and around padded pictures; see `Conversion`.
+        split: fraction of each class that becomes the test split (default .1; a source's own split is kept).
+        seed: seed of the split and of `per_class`.
+        classes: the only classes to import, by name or number.
+        per_class: maximum number of images per class and split of the source, drawn with the seed.
+        skip_bad: whether unreadable pictures are left out and counted, instead of refused.
     """
 
     size: int | None = None
@@ -80,12 +80,12 @@ class Plan:
     """What will be imported.
 
     Attributes:
-        rows: of the collection, training images first.
-        test: of each, whether it goes into the test split.
-        labels: of each, 0 .. K-1; None without classes.
-        conversion: of each; its colour may still turn out to be gray (`may_be_gray`).
-        found: of the pictures: how many of each size.
-        unreadable: rows that cannot even be identified, with the reason.
+        rows: rows of the collection, training images first.
+        test: whether each row goes into the test split.
+        labels: label of each row, 0 .. K-1; None without classes.
+        conversion: conversion of each picture; its colour may still turn out to be gray (`may_be_gray`).
+        found: number of pictures of each size.
+        unreadable: rows of pictures that cannot even be identified, with the reason.
         decisions: what was decided, by name, in words.
     """
 
@@ -103,7 +103,7 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """Equal for the same source, unchanged, and the same decisions."""
+        """Hash that is equal for the same unchanged source and the same decisions."""
         form = [self.conversion.record(), self.may_be_gray]
         told = [self.collection.stamp, form, self.options.skip_bad, self.class_names]
         digest = hashlib.sha256(json.dumps(told).encode("utf-8", "surrogateescape"))
@@ -112,7 +112,7 @@ class Plan:
         return digest.hexdigest()
 
     def of(self, split: Split) -> NDArray[np.int64]:
-        """The places in `rows` of a split."""
+        """Indices into `rows` of the images of a split."""
         return np.flatnonzero(self.test == (split == "test"))
 
 
@@ -120,8 +120,8 @@ def plan(collection: Collection, options: Options) -> Plan:
     """Decide everything that can be decided without decoding.
 
     Raises:
-        DataError: pictures that cannot be read, values of an unknown range, nothing that is left.
-        MixedSizes: several sizes, and no `fit`.
+        DataError: unreadable pictures, values of an unknown range, or no images left.
+        MixedSizes: pictures that need a `fit`, and none is given.
         UsageError: options that contradict the source.
     """
     decisions: dict[str, str] = {}
@@ -154,7 +154,7 @@ def plan(collection: Collection, options: Options) -> Plan:
 def _drawn(
     rows: NDArray[np.int64], labels: Labels | None, test: NDArray[np.bool_], most: int, seed: int
 ) -> NDArray[np.int64]:
-    """At most so many rows of each class and split, drawn with the seed, in their order."""
+    """At most `most` rows per class and split, drawn with the seed, in their original order."""
     random = np.random.default_rng([seed, 1])
     kinds = (np.zeros(len(test), np.int64) if labels is None else labels) * 2 + test
     kept = [random.permutation(rows[kinds[rows] == kind])[:most] for kind in np.unique(kinds[rows])]
@@ -164,7 +164,7 @@ def _drawn(
 def _split(
     collection: Collection, rows: NDArray[np.int64], labels: Labels | None, options: Options, decisions: dict[str, str]
 ) -> NDArray[np.bool_]:
-    """Which of the rows become the test split: the source's own, or a fraction of each class by the seed."""
+    """Whether each row is in the test split: the source's own, or a fraction of each class drawn with the seed."""
     own = collection.test[rows]
     if collection.test.any():
         if options.split is not None:
@@ -188,7 +188,7 @@ def _split(
 def _heads(
     collection: Collection, rows: NDArray[np.int64], options: Options
 ) -> tuple[Counter[tuple[int, int]], dict[int, str], bool, dict[int, int]]:
-    """Of the pictures: sizes; which cannot be read; whether all are gray; rows of more than 8 bits, with how many."""
+    """Picture sizes, unreadable rows with reasons, whether all are gray, and the bits of rows with more than 8."""
     unreadable: dict[int, str] = {}
     heads: list[tuple[int, Head | Unreadable]] = []
     with stage(f"looking at {len(rows):,} pictures", len(rows)):
@@ -208,7 +208,7 @@ def _heads(
 
 
 def bad_pictures(collection: Collection, unreadable: dict[int, str]) -> DataError:
-    """That pictures cannot be read, the first of them by name."""
+    """The error for unreadable pictures, which names the first ones."""
     shown = [f"{collection.name(row)}: {reason}" for row, reason in list(unreadable.items())[:NAMED]]
     if len(unreadable) == 1:
         return DataError(f"{collection.where}/{shown[0]}; --skip-bad leaves it out")
@@ -220,7 +220,7 @@ def bad_pictures(collection: Collection, unreadable: dict[int, str]) -> DataErro
 
 
 def _check_values(collection: Collection, rows: NDArray[np.int64], options: Options, deep: dict[int, int]) -> None:
-    """Refuse values whose black and white nobody can know."""
+    """Refuse values whose black and white are unknown."""
     if isinstance(collection, ArrayCollection):
         for split in collection.splits:
             at = collection.parts[split].images_at
@@ -253,7 +253,7 @@ def _check_values(collection: Collection, rows: NDArray[np.int64], options: Opti
 
 
 def _check_range(x: Array, between: tuple[float, float], where: str) -> None:
-    """Refuse an array with values outside of the range that was given."""
+    """Refuse an array with values outside of the given range."""
     low, high = between
     if not (x.min() >= low and x.max() <= high):  # NaN too.
         bad = int(np.flatnonzero(~((x >= low) & (x <= high)).reshape(len(x), -1).all(1))[0])
@@ -268,7 +268,7 @@ def _check_range(x: Array, between: tuple[float, float], where: str) -> None:
 def _form(
     collection: Collection, found: Counter[tuple[int, int]], gray: bool, options: Options, decisions: dict[str, str]
 ) -> tuple[Conversion, bool]:
-    """The conversion, and whether its colour is open until all pixels were seen."""
+    """The conversion, and whether its colour stays open until all pixels have been seen."""
     side = options.size
     square = len(found) == 1 and all(width == height for width, height in found)
     if side is None:

@@ -1,7 +1,7 @@
-"""An import: pictures from any source into one npz file, streamed, in bounded memory, and gone on with after a kill.
+"""An import: pictures from any source into one npz file, streamed, in bounded memory, and resumable after a kill.
 
-While it runs, ``FILE.importing`` holds the pixels by their places in the result, and which of them are there; what is
-marked as there is on the disk. The file itself appears whole, or not at all.
+While it runs, ``FILE.importing`` holds the pixels, each picture at its place in the result, and a record of which are
+done; a picture marked as done is on the disk. The file itself appears whole, or not at all.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from genlab.engine.version import VERSION
 from genlab.errors import DataError, UsageError
 
 SAVED_EVERY = 1.0
-"""Seconds between two notes of how far it is."""
+"""Seconds between two saves of the progress."""
 KEPT = 100
-"""Skipped pictures whose names are kept in the file."""
+"""Number of skipped pictures whose names are kept in the file."""
 TODO, DONE, BAD = 0, 1, 2
 
 
@@ -49,8 +49,8 @@ class Imported:
 
     Attributes:
         path: the npz file.
-        record: what was decided and found, as the file keeps it: see `_record`.
-        already: whether the file was there before, made of the same source in the same way.
+        record: what was decided and found, as stored in the file (see `_record`).
+        already: whether the file existed before, made from the same source in the same way.
     """
 
     path: Path
@@ -60,14 +60,14 @@ class Imported:
 
 @dataclass
 class _State:
-    """How far an import is.
+    """Progress of an import.
 
     Attributes:
-        slots: of each image: TODO, DONE or BAD.
-        remarks: what pictures were, and how many.
-        bad: places of pictures that cannot be read, with the reason.
+        slots: status of each image: TODO, DONE or BAD.
+        remarks: number of pictures per remark.
+        bad: slots of unreadable pictures, with the reason.
         colourful: whether any pixel has a colour.
-        highest: the brightest value.
+        highest: brightest value of any image.
     """
 
     slots: NDArray[np.uint8]
@@ -82,7 +82,7 @@ class _State:
 
     @classmethod
     def read(cls, path: Path, key: str, n: int) -> _State | None:
-        """The state of an import of the same source and decisions; None where there is none."""
+        """The state of an import of the same source and decisions; None if there is none."""
         try:
             head, _, slots = path.read_bytes().partition(b"\n")
             told = json.loads(head)
@@ -102,10 +102,10 @@ def import_images(source: Any, output: str | Path, options: Options | None = Non
         source: the path of any source (see `sources`), or images in memory (see `memory.keep`).
 
     Raises:
-        DataError: a source that cannot be read as it should be; names the picture.
-        UsageError: the file is there already, and is of another source or made in another way.
-        StorageError: the disk refuses. BusyError: another import into the same file runs.
-        Stopped: interrupted; the same call goes on.
+        DataError: the source cannot be read as requested; names the picture.
+        UsageError: the file exists already, from another source or made in another way.
+        StorageError: the disk refuses. BusyError: another import into the same file is running.
+        Stopped: interrupted; the same call resumes the import.
     """
     chosen, path = options or Options(), expanded(output)
     destination(path, ".npz (arrays)")
@@ -117,7 +117,7 @@ def import_images(source: Any, output: str | Path, options: Options | None = Non
         record = record_of(path)
         if record is not None and record.get("key") == made.key and not in_memory:
             if not is_held(work / "lock"):
-                shutil.rmtree(work, ignore_errors=True)  # Which the disk may have refused.
+                shutil.rmtree(work, ignore_errors=True)  # An earlier removal may have failed.
             return Imported(path, record, already=True)
         raise UsageError(
             f"{path}: a file is there already, of other images or made in another way; choose another name"
@@ -157,14 +157,14 @@ def _into(work: Path, path: Path, made: Plan, afresh: bool) -> dict[str, Any]:
 
 
 def _has_pixels(file: Path, made: Plan, state: _State) -> bool:
-    """Whether the file is as long as the state says."""
+    """Whether the pixel file is as long as the state requires."""
     last = int(np.flatnonzero(state.slots == DONE).max(initial=-1))
     each = (1 if made.conversion.color == "gray" else 3) * made.conversion.size**2
     return file.exists() and file.stat().st_size >= (last + 1) * each
 
 
 def _read(pixels: IO[bytes], file: Path, made: Plan, state: _State) -> None:
-    """Decode and convert what is still to do; each picture goes to its own place."""
+    """Decode and convert the remaining pictures, each into its own slot."""
     todo = np.flatnonzero(state.slots == TODO)
     place = {int(made.rows[slot]): int(slot) for slot in todo}
     saved = time.monotonic()
@@ -204,7 +204,7 @@ def _image(picture: Picture | Unreadable, made: Plan, state: _State) -> NDArray[
 
 
 def _changes(picture: Picture, made: Plan) -> Iterator[str]:
-    """What was done to a picture, for the count."""
+    """Changes made to a picture, to be counted."""
     if made.conversion.color == "gray" and picture.colourful:
         yield "colour made gray"
     if picture.size != (made.conversion.size,) * 2:
@@ -218,7 +218,7 @@ def _save(pixels: IO[bytes], file: Path, made: Plan, state: _State) -> None:
 
 
 def _check(made: Plan, state: _State) -> None:
-    """What only all pixels together can tell."""
+    """Check what only all pixels together can show."""
     where = made.collection.where
     if not (state.slots == DONE).any():
         raise DataError(f"{where}: none of its {len(made.rows):,} pictures can be read")
@@ -230,7 +230,7 @@ def _check(made: Plan, state: _State) -> None:
 
 
 def _record(made: Plan, state: _State) -> dict[str, Any]:
-    """What was decided and found, for the file and for people."""
+    """What was decided and found, for the file and for the user."""
     conversion, collection = made.conversion, made.collection
     gray = conversion.color == "gray" or (made.may_be_gray and not state.colourful)
     kept = state.slots == DONE
@@ -263,7 +263,7 @@ def _record(made: Plan, state: _State) -> dict[str, Any]:
 
 
 def _depth(made: Plan, state: _State) -> dict[str, str]:
-    """The range and the ground, where they mattered."""
+    """The range and the ground, if they mattered."""
     told, conversion = {}, made.conversion
     if conversion.range is not None:
         told["range"] = f"{conversion.range[0]:g} is black, {conversion.range[1]:g} white"
@@ -277,7 +277,7 @@ def _depth(made: Plan, state: _State) -> dict[str, str]:
 
 
 def _write(path: Path, pixels: IO[bytes], made: Plan, state: _State, record: dict[str, Any]) -> None:
-    """The npz file: arrays in genlab's own layout, the pixels copied in blocks."""
+    """Write the npz file: arrays in genlab's own layout, the pixels copied image by image."""
     conversion, gray = made.conversion, record["conversion"]["color"] == "gray"
     given = 1 if conversion.color == "gray" else 3
     form = (1 if gray else 3, conversion.size, conversion.size)
@@ -307,7 +307,7 @@ def _write_pixels(
     archive: zipfile.ZipFile, name: str, pixels: IO[bytes], slots: list[int], given: int, form: tuple[int, int, int]
 ) -> None:
     each = given * form[1] * form[2]
-    kept = int(np.prod(form))  # Of three equal channels the first.
+    kept = int(np.prod(form))  # The first of three equal channels.
     with (
         stage(f"writing {len(slots):,} images", len(slots)),
         archive.open(_member(name), "w", force_zip64=True) as file,
@@ -326,12 +326,12 @@ def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> No
 
 
 def _member(name: str) -> zipfile.ZipInfo:
-    """With a date of its own, so that the same images give the same bytes."""
+    """Archive entry with a fixed date, so that the same images give the same bytes."""
     return zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
 
 
 def record_of(path: Path) -> dict[str, Any] | None:
-    """What an import wrote into a file about itself; None for any other file."""
+    """The record that an import wrote into its file; None for any other file."""
     try:
         told = read_arrays(path, ("import",)).get("import")
         record = None if told is None else json.loads(str(told))

@@ -1,7 +1,7 @@
-"""Datasets that were given from Python: arrays, tensors, Pillow images, torch datasets; see `keep` for every form.
+"""Datasets given from Python: arrays, tensors, Pillow images, torch datasets; see `keep` for every form.
 
-They are known to this process alone, by a name that holds their fingerprint. A run that was trained on such a dataset
-keeps name and fingerprint; in another process it asks for the same images again.
+Only this process knows them, by a name that contains their fingerprint. A run trained on such a dataset stores the name
+and the fingerprint; in another process it has to be given the same images again.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from genlab.errors import DataError
 
 PREFIX = "memory:"
 Images = Any
-"""What may stand where a dataset's name or path may; see `keep`."""
+"""What is accepted in place of a dataset's name or path; see `keep`."""
 
 _kept: dict[str, dict[Split, Dataset]] = {}
 
 
 def name_of(given: Images) -> str:
-    """The name under which a dataset is known: names and paths as they are, anything else once it is kept."""
+    """Name of a dataset: a given name or path as it is; for anything else, the name that `keep` returns."""
     return str(given) if isinstance(given, str | Path) else keep(given)
 
 
 def keep(given: Images) -> str:
-    """Make a dataset of images that are in memory, and return the name under which this process knows it.
+    """Make a dataset of images in memory, and return the name by which this process knows it.
 
     Args:
         given: one of
@@ -45,11 +45,11 @@ def keep(given: Images) -> str:
               a list of Pillow images; or a `Dataset`;
             - (images, labels);
             - a torch dataset whose items are an image or (image, label);
-            - a mapping with x_train and, where wanted, y_train, x_test, y_test, class_names; or with train and test,
-              each one of the above.
+            - a mapping with x_train and, optionally, y_train, x_test, y_test, class_names; or with train and,
+              optionally, test, each one of the above.
 
     Raises:
-        DataError: none of these, or images that cannot be taken as they are; says what is expected.
+        DataError: none of these, or images that cannot be used as they are; says what is expected.
     """
     splits = _splits(given)
     train = splits["train"]
@@ -61,7 +61,7 @@ def keep(given: Images) -> str:
 
 
 def collection(given: Images) -> Collection:
-    """Images in memory as a collection, as `genlab.import_images` reads it."""
+    """Images in memory as a collection, which `genlab.import_images` reads."""
     if isinstance(given, Dataset) or (isinstance(given, Mapping) and "train" in given):
         splits = _splits(given)
         arrays: dict[str, Any] = {f"x_{split}": data.images for split, data in splits.items()}
@@ -75,7 +75,7 @@ def collection(given: Images) -> Collection:
 
 def _splits(given: Images) -> dict[Split, Dataset]:
     if isinstance(given, Dataset):
-        return {"train": replace(given, fingerprint=fingerprint(given.images, given.labels))}  # It may be a part.
+        return {"train": replace(given, fingerprint=fingerprint(given.images, given.labels))}  # It may be a subset.
     if isinstance(given, Mapping) and "train" in given:
         return _both(given)
     found = _collection(given, "images")
@@ -85,7 +85,7 @@ def _splits(given: Images) -> dict[Split, Dataset]:
 
 
 def _both(given: Mapping[str, Any]) -> dict[Split, Dataset]:
-    """Two splits that were given each for itself."""
+    """Two splits that were given separately."""
     strange = set(given) - {"train", "test"}
     if strange:
         raise DataError(f"data: unknown key {min(strange)!r}; a mapping has train and test, or x_train, y_train, ...")
@@ -96,7 +96,7 @@ def _both(given: Mapping[str, Any]) -> dict[Split, Dataset]:
 
 
 def _numbered_as(train: Dataset, test: Dataset) -> Dataset:
-    """The test split with the numbers of the training split's classes, where it has no others."""
+    """The test split with labels renumbered as in the training split, if it has no other classes."""
     if (
         test.labels is None
         or test.class_names == train.class_names
@@ -155,7 +155,7 @@ def _same(x: Array) -> Array:
 
 
 def _array(x: Any) -> Array:
-    """An array of whatever was given; on the CPU."""
+    """The given data as an array on the CPU."""
     if isinstance(x, torch.Tensor):
         x = x.detach().cpu()
         try:
@@ -215,7 +215,7 @@ def _of_pillow(
 
 
 def _of_torch(given: Any) -> Collection:
-    """A torch dataset, read once: its items are an image, or an image and a label."""
+    """A torch dataset, read once; each item is an image, or an image and a label."""
     images: list[Any] = []
     labels: list[Any] = []
     total = len(given) if hasattr(given, "__len__") else 0
@@ -249,7 +249,7 @@ def load(name: str, split: Split) -> Dataset:
     """One split of a dataset that was given in this process.
 
     Raises:
-        DataError: it was given in another one.
+        DataError: it was not given in this process, or lacks the split.
     """
     if name not in _kept:
         others = f"; those that were given here are others ({', '.join(_kept)})" if _kept else ""
@@ -271,4 +271,4 @@ def has_test(name: str) -> bool:
 
 SOURCE = Source(
     claims=lambda name: name.startswith(PREFIX) and not name.endswith("]"), load=load, has_test=has_test
-)  # Some classes of one are a matter of `selection`.
+)  # Names with chosen classes belong to `selection`.

@@ -50,7 +50,7 @@ def tiles(picture: NDArray[np.uint8], side: int) -> list[NDArray[np.uint8]]:
 
 
 def png(picture: NDArray[np.uint8], text: Mapping[str, str] | None = None, scale: int = SCALE) -> bytes:
-    """A picture (height, width, C) as PNG, each pixel `scale` pixels wide, with `text` in its metadata; sealed."""
+    """A picture (height, width, C) as a sealed PNG, each pixel `scale` pixels wide, with `text` in its metadata."""
     array = picture.repeat(scale, axis=0).repeat(scale, axis=1)
     info = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
@@ -61,12 +61,12 @@ def png(picture: NDArray[np.uint8], text: Mapping[str, str] | None = None, scale
 
 
 FACE = Path("mpl-data", "fonts", "ttf", "DejaVuSans.ttf")
-"""Matplotlib's own typeface, which has the letters of most alphabets."""
+"""Matplotlib's own typeface, which covers most alphabets."""
 
 
 @cache
 def _fonts(size: int) -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, ...]:
-    """Pillow's typeface, and the one that lies with matplotlib (which need not be imported for that)."""
+    """Pillow's typeface and, if it is installed, matplotlib's (without importing matplotlib)."""
     found = importlib.util.find_spec("matplotlib")
     place = Path(found.origin).parent / FACE if found and found.origin else None
     more = (ImageFont.truetype(str(place), size),) if place and place.exists() else ()
@@ -74,19 +74,18 @@ def _fonts(size: int) -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, ...
 
 
 def has_letters(font: Any, text: str) -> bool:
-    """Whether a typeface can write a text: each of its characters looks unlike one that does not exist."""
+    """Whether a typeface covers a text: it draws each character unlike one that does not exist."""
     missing = bytes(font.getmask(chr(0x10FFFD)))
     return all(char.isspace() or bytes(font.getmask(char)) != missing for char in text)
 
 
 def legible(names: Sequence[str]) -> list[str]:
-    """Names as pictures can show them: one in letters that no typeface here has is given by its number, as in
-    "class 3"."""
+    """Names as pictures can show them: a name that no typeface here covers becomes its number, as in "class 3"."""
     return [name if has_letters(_fonts(14)[-1], name) else f"class {k}" for k, name in enumerate(names)]
 
 
 def _sheet(width: int, height: int, channels: int) -> tuple[Image.Image, int | tuple[int, int, int]]:
-    """A white picture, gray or in colour, and what to write on it with."""
+    """A white picture, gray or in colour, and the ink to write on it with."""
     if channels == 1:
         return Image.new("L", (width, height), 255), 60
     return Image.new("RGB", (width, height), (255, 255, 255)), (60, 60, 60)
@@ -95,8 +94,8 @@ def _sheet(width: int, height: int, channels: int) -> tuple[Image.Image, int | t
 def captioned(
     images: Tensor | NDArray[Any], captions: Sequence[str], columns: int, least: int = 112
 ) -> NDArray[np.uint8]:
-    """A grid with a caption below each image; images are enlarged by a whole factor until they are `least` pixels wide,
-    and a caption that is too long for its image is cut."""
+    """A grid with a caption below each image; images are enlarged by a whole factor to at least `least` pixels wide,
+    and a caption too long for its image is cut."""
     array = to_uint8(images)
     scale = max(1, math.ceil(least / array.shape[3]))
     cells = array.repeat(scale, axis=2).repeat(scale, axis=3)
@@ -112,7 +111,7 @@ def captioned(
 
 
 def beside(panels: Sequence[NDArray[np.uint8]], titles: Sequence[str], scale: int = SCALE) -> NDArray[np.uint8]:
-    """Pictures (height, width, C) of one height side by side, each under its title of one line or more."""
+    """Pictures (height, width, C) of equal height side by side, each under its title of one or more lines."""
     drawn = [panel.repeat(scale, axis=0).repeat(scale, axis=1) for panel in panels]
     top, gap = 10 + 17 * max(title.count("\n") + 1 for title in titles), 16
     height, channels = top + max(panel.shape[0] for panel in drawn), drawn[0].shape[2]
@@ -130,8 +129,8 @@ def beside(panels: Sequence[NDArray[np.uint8]], titles: Sequence[str], scale: in
 def labelled(
     picture: NDArray[np.uint8], rows: Sequence[str] = (), columns: Sequence[str] = (), scale: int = SCALE
 ) -> NDArray[np.uint8]:
-    """A grid, each pixel `scale` pixels wide, with a name beside each row and above each column; gray or colour as it
-    was. Names too long for their column are left out."""
+    """A grid, each pixel `scale` pixels wide, with a name beside each row and above each column; it stays gray or in
+    colour. Names too long for their column are left out."""
     array = picture.repeat(scale, axis=0).repeat(scale, axis=1)
     rows, columns = legible(rows), legible(columns)
     font = next(

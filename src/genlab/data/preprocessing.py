@@ -1,4 +1,4 @@
-"""How images of a dataset become those that networks and metrics see, and the way back."""
+"""How the images of a dataset are converted for networks and metrics, and back."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from genlab.recipe import Recipe
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How images of a dataset become those that are measured: as a recipe's data section says it, or `sizes` tells it.
+    """How a dataset's images become those that are measured, as a recipe's data section says or `sizes` infers.
 
-    Real images go this way and back (`there_and_back`), generated ones only back, so that both have lost the same.
+    Real images go there and back (`there_and_back`), generated ones only back, so that both lose the same detail.
 
     Attributes:
-        size, channels: of the images that are measured.
-        resize: `pad` is undone by cutting the border off, `crop` by a black border, the others by Pillow's bilinear.
-        guessed: told from the images.
+        size, channels: side in pixels and number of channels of the measured images.
+        resize: `pad` and `edge` are undone by cropping, `crop` by a black border, the others by Pillow's bilinear.
+        guessed: whether `resize` was guessed from the images.
     """
 
     size: int
@@ -33,11 +33,11 @@ class Preprocessing:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Preprocessing:
-        """How images of its dataset reach the networks of a recipe."""
+        """Preprocessing of the dataset's images for a recipe's networks."""
         return cls(recipe.data.size, recipe.data.channels, recipe.data.resize)
 
     def back(self, images: Images, side: int, channels: int) -> Images:
-        """Images of this form in the dataset's: `side` pixels, `channels` channels. Colour becomes gray by luma
+        """Measured images in the dataset's format: `side` pixels, `channels` channels. Colour becomes gray by luma
         (ITU-R BT.601: .299 R + .587 G + .114 B), gray becomes colour by repetition."""
         if images.shape[2] != side:
             opposite: dict[Resize, Resize] = {"pad": "crop", "edge": "crop", "crop": "pad"}
@@ -49,9 +49,9 @@ class Preprocessing:
         return np.ascontiguousarray(images)
 
     def there_and_back(self, real: Dataset) -> Images:
-        """Real images, made as those that are measured and brought back."""
+        """Real images, converted like those that are measured, and back."""
         if self.resize in ("none", "pad", "edge") and self.channels >= real.channels:
-            return real.images  # A border, or a repeated channel, is taken off without a trace.
+            return real.images  # A border or a repeated channel is removed without a trace.
         channels = max(self.channels, real.channels)
         there = resampled(real.images, self.size, self.resize)
         if self.channels < channels:
@@ -60,7 +60,7 @@ class Preprocessing:
 
     @property
     def words(self) -> str:
-        """For the protocol."""
+        """The preprocessing in words, for the protocol."""
         if self.resize == "none":
             return "as they are"
         changes = {
@@ -79,7 +79,7 @@ def fitted(dataset: Dataset, recipe: Recipe) -> Dataset:
 
 
 def as_tested(recipe: Recipe, test: Dataset | None) -> Dataset | None:
-    """A test split as the recipe's networks see it; None where there is none, or none with the labels needed."""
+    """The test split as the recipe's networks see it; None if there is none, or if labels are needed and missing."""
     if test is None:
         return None
     if recipe.needs_labels and test.labels is None:
@@ -89,16 +89,16 @@ def as_tested(recipe: Recipe, test: Dataset | None) -> Dataset | None:
 
 
 Resize = Literal["none", "pad", "edge", "crop", "bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear"]
-"""`box` is the mean of the pixels underneath; `torch-bilinear` (torch, OpenCV) does not average where it shrinks; the
-others are Pillow's. A recipe knows `none`, `pad`, `edge` and `bilinear`."""
+"""`box` is the mean of the pixels underneath; `torch-bilinear` (torch, OpenCV) does not average when it shrinks; the
+others are Pillow's. A recipe accepts `none`, `pad`, `edge` and `bilinear`."""
 
 
 SHRINKING: tuple[Resize, ...] = ("bilinear", "bicubic", "lanczos", "nearest", "box", "torch-bilinear")
-"""Kernels that give different images where they make them smaller."""
+"""Kernels that give different images when they shrink."""
 
 
 def resampled(images: Images, size: int, way: Resize) -> Images:
-    """Images with `size` pixels a side; `pad` and `crop` keep the middle (an odd pixel goes below and right)."""
+    """Images with `size` pixels per side; `pad` and `crop` keep the middle (an odd pixel goes below and right)."""
     side = images.shape[2]
     if size == side:
         return images

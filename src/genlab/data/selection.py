@@ -1,4 +1,4 @@
-"""Some classes of another dataset: ``mnist[0,1]``, ``fashion-mnist[sandal,bag]``; a recipe's data.classes."""
+"""Chosen classes of another dataset: ``mnist[0,1]``, ``fashion-mnist[sandal,bag]``, or a recipe's data.classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = re.compile(r"(.+)\[([^\[\]]+)\]")
 
 
 def parts(name: str) -> tuple[str, list[str]] | None:
-    """The dataset and the classes in a name such as ``mnist[0,1]``; None where it is no such name."""
+    """The dataset and the classes in a name such as ``mnist[0,1]``; None for any other name."""
     match = NAME.fullmatch(name)
     if match is None or expanded(name).exists():
         return None
@@ -25,15 +25,15 @@ def parts(name: str) -> tuple[str, list[str]] | None:
 
 
 def name_of(dataset: str, classes: Sequence[str | int]) -> str:
-    """The name of some classes of a dataset."""
+    """Name of the dataset with only some classes of another."""
     return f"{dataset}[{','.join(map(str, classes))}]"
 
 
 def chosen(classes: Sequence[str], class_names: Sequence[str], where: str) -> list[int]:
-    """The numbers of classes that are given by name or number, in the dataset's order.
+    """Indices of classes that are given by name or number, in the dataset's order.
 
     Raises:
-        DataError: no such class, the same one twice, or no dataset with classes.
+        DataError: no such class, the same one twice, or a dataset without classes.
     """
     if not class_names:
         raise DataError(f"{where}: has no labels, so no classes can be chosen")
@@ -41,7 +41,7 @@ def chosen(classes: Sequence[str], class_names: Sequence[str], where: str) -> li
     for given in classes:
         if given in class_names:
             found.append(list(class_names).index(given))
-        elif (name := unicodedata.normalize("NFC", given)) in composed:  # As a Mac names folders.
+        elif (name := unicodedata.normalize("NFC", given)) in composed:  # macOS decomposes accents in folder names.
             found.append(composed.index(name))
         elif given.isascii() and given.isdecimal() and int(given) < len(class_names):
             found.append(int(given))
@@ -53,7 +53,7 @@ def chosen(classes: Sequence[str], class_names: Sequence[str], where: str) -> li
 
 
 def selected(dataset: Dataset, classes: Sequence[str]) -> Dataset:
-    """The images of some classes, which are numbered anew from 0."""
+    """The images of some classes, renumbered from 0."""
     kept = chosen(classes, dataset.class_names, dataset.name)
     assert dataset.labels is not None
     rows = np.isin(dataset.labels, kept)
@@ -71,10 +71,10 @@ def selected(dataset: Dataset, classes: Sequence[str]) -> Dataset:
 
 
 def source(of: Callable[[str], Source]) -> Source:
-    """The source of such datasets.
+    """The source of datasets with chosen classes.
 
     Args:
-        of: finds the source of the dataset inside.
+        of: finds the source of the whole dataset.
     """
 
     def inner(name: str) -> tuple[str, list[str]]:

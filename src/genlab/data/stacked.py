@@ -11,11 +11,11 @@ from genlab.data.dataset import Dataset, fingerprint
 
 CHANNELS = 3
 SAMPLES = 26_000
-"""Images over which the found classes are counted, by convention."""
+"""Number of images in which the classes found are counted, by convention."""
 
 
 def stack(digits: Dataset, seed: int = 0) -> Dataset:
-    """As many triples as there are digits, each of three digits drawn independently: label 100 a + 10 b + c.
+    """As many triples as there are digits, each of three digits a, b, c drawn independently: label 100 a + 10 b + c.
 
     The same digits and seed give the same triples.
     """
@@ -35,7 +35,7 @@ def names(class_names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def shares(digits: Dataset) -> NDArray[np.float64]:
-    """The chance of each triple of independent digits: the distribution that `stack` draws from."""
+    """Probability of each triple of independent digits: the distribution that `stack` draws from."""
     assert digits.labels is not None
     single = np.bincount(digits.labels, minlength=len(digits.class_names)) / len(digits)
     joint: NDArray[np.float64] = np.einsum("a,b,c->abc", single, single, single).ravel()

@@ -1,1 +1,1 @@
-"""The machine: device, threads, calibration, optimisers, random streams, files, signals. It knows no model."""
+"""The machine: device, threads, calibration, optimisers, random streams, files, signals; independent of any model."""

@@ -1,13 +1,13 @@
-"""What is fastest on this machine: measured once, in less than two seconds, remembered, and kept by every run.
+"""What is fastest on this machine: measured once, in less than two seconds, cached, and stored with every run.
 
-`measured` times the forward and backward pass of a convolution and of linear layers, and a step of Adam, in the forms
-that there are; `Measured.choice` says which form a recipe's `auto` becomes. The first form keeps its place unless
-another one wins by `MARGIN`, so that noise does not choose. Of one thread its processor time counts, which other
-processes do not move; only the gain of further threads needs a clock, and is not remembered from a busy machine.
+`measured` times the forward and backward pass of convolutions and of linear layers, and a step of Adam, in every
+available form; `Measured.choice` says which form a recipe's `auto` becomes. The default form is kept unless another one
+wins by `MARGIN`, so that noise does not decide. A single thread is timed by its processor time, which other processes
+do not affect; only the gain of further threads needs a clock, and results from a busy machine are not cached.
 
-A precision that oneDNN has no kernels for computes all the same, 15 to 20 times more slowly: it is ruled out by that
-fact (`impossible`) and never timed. What was measured is remembered for the instructions that a process computes with,
-not for a processor's name, and is looked at once more in the first steps of each training (`slower`).
+A precision for which oneDNN has no kernels still works, 15 to 20 times more slowly: it is ruled out for that reason
+(`impossible`) and never timed. Results are cached for the instructions that a process computes with, not for the
+processor's name alone, and are checked once more in the first steps of each training (`slower`).
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ from genlab.engine import places
 from genlab.engine import threads as cores
 
 MARGIN = 1.15
-"""How much faster another form must be before it is chosen."""
+"""How many times faster another form must be to be chosen."""
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
 SECONDS = 0.08
-"""For each form."""
+"""Seconds of timing per form."""
 FIRST: dict[str, Any] = {"precision": "float32", "memory_format": "channels-last", "fused_optimiser": True}
-"""The forms that keep their place unless others win."""
+"""Default forms, which are kept unless others win."""
 CLEARLY = 1.5
-"""How many times longer than the first form a chosen one must take for the plan to be called wrong."""
+"""How many times as long as the default form a chosen one must take for the plan to be called wrong."""
 WORK = {"convolution": 32 * (32 * 16 * 16**2 + 64 * 512 * 8**2 + 128 * 1024 * 4**2), "linear": 100 * 1024 * (784 + 512)}
-"""Multiply-adds of a forward pass of what is timed."""
+"""Multiply-adds of a forward pass of the timed layers."""
 STEP_MILLISECONDS = 1.0
-"""What a training step takes where there is nothing to compute (docs/performance.md)."""
+"""Time of a training step that has nothing to compute (docs/performance.md)."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Milliseconds of each form of each work on a device.
+    """Timings of each form of each kind of work on a device.
 
     Attributes:
         device: cpu, cuda or mps.
-        threads: the most that torch may use.
+        threads: most threads that torch may use.
         milliseconds: by "work form": convolution and linear in each precision, convolution also in each memory format,
-            linear also by all threads ("linear bfloat16 x2"); adam plain and fused.
+            linear also on all threads ("linear bfloat16 x2"); adam plain and fused.
         source: "measured", "remembered", or "measured on a busy machine".
     """
 
@@ -61,12 +61,12 @@ class Measured:
     source: str
 
     def gain(self, form: str, over: str) -> float:
-        """How many times faster a form is than another one; 1 where one of them was not measured."""
+        """How many times faster one form is than another; 1 if either was not measured."""
         mine, other = self.milliseconds.get(form), self.milliseconds.get(over)
         return other / mine if mine and other else 1.0
 
     def choice(self, convolutional: bool) -> dict[str, Any]:
-        """The engine's fields for networks with convolutions, or of linear layers alone."""
+        """Engine fields for networks with convolutions, or with linear layers only."""
         if convolutional:
             half = self.gain("convolution bfloat16 channels-last", "convolution float32 channels-last")
         else:
@@ -81,11 +81,11 @@ class Measured:
             "memory_format": "contiguous" if contiguous >= MARGIN else "channels-last",
             "threads": self.threads if more else 1,
             "fused_optimiser": self.gain("adam plain", "adam fused") < MARGIN,
-            "compile": False,  # Slower on the CPUs that were measured (docs/performance.md); no GPU was.
+            "compile": False,  # Slower on the CPUs that were measured (docs/performance.md); no GPU was measured.
         }
 
     def left_out(self) -> dict[str, str]:
-        """Precisions that no recipe's `auto` becomes here, each with the reason."""
+        """Precisions that a recipe's `auto` never becomes here, each with the reason."""
         found = impossible(self.device)
         if not found and not any(self.choice(kind)["precision"] == "bfloat16" for kind in (True, False)):
             gains = [
@@ -100,18 +100,18 @@ class Measured:
         return found
 
     def precisions(self) -> list[str]:
-        """The others, float32 first."""
+        """Precisions that `auto` may become here, float32 first."""
         return [name for name in PRECISIONS if name not in self.left_out()]
 
     def seconds(
         self, multiply_adds: float, steps: int, settings: Mapping[str, Any], convolutional: bool
     ) -> float | None:
-        """About how long a training takes: at the speed of what was timed, on all its threads; None where that form was
+        """Estimated seconds that a training takes at the measured speed, on all its threads; None if its form was
         not timed.
 
         Args:
-            multiply_adds: of all its steps, forward and backward.
-            settings: an engine section's fields.
+            multiply_adds: number of multiply-adds of all steps, forward and backward.
+            settings: fields of an engine section.
         """
         precision, threads = settings["precision"], int(settings["threads"])
         work = "convolution" if convolutional else "linear"
@@ -123,7 +123,7 @@ class Measured:
 
 
 def impossible(device: str) -> dict[str, str]:
-    """Precisions that are not to be tried on a device, each with the reason."""
+    """Precisions that must not be tried on a device, each with the reason."""
     if device == "mps":
         return {"bfloat16": "not tried on mps"}
     facts = cores.instructions()
@@ -134,11 +134,11 @@ def impossible(device: str) -> dict[str, str]:
 
 
 _LATEST: dict[str, Measured] = {}
-"""What this process has taken last, by device: of a busy machine it is not remembered elsewhere."""
+"""Latest measurements of this process, by device; those of a busy machine are kept only here."""
 
 
 def known(device: str) -> Measured | None:
-    """What is known of this machine without measuring."""
+    """What is known about this machine without measuring."""
     entry = _remembered().get(_key(device))
     if device not in _LATEST and _is_sound(entry):
         return Measured(device, cores.most_threads(), entry, "remembered")
@@ -146,10 +146,10 @@ def known(device: str) -> Measured | None:
 
 
 def measured(device: str, anew: bool = False) -> Measured:
-    """What this machine is good at; from the cache, where this machine and PyTorch are in it.
+    """Measurements of this machine, from the cache if it has any for this machine and PyTorch version.
 
     Args:
-        anew: measure whatever the cache says, and keep the result.
+        anew: whether to measure in any case, and cache the result.
     """
     _LATEST[device] = _measured(device, anew)
     return _LATEST[device]
@@ -169,13 +169,13 @@ def _measured(device: str, anew: bool) -> Measured:
 
 
 def remembered(device: str) -> Measured | None:
-    """What was measured on this machine before; nothing is measured for it."""
+    """Cached measurements of this machine, or None; nothing is measured."""
     entry: Any = _remembered().get(_key(device))
     return Measured(device, cores.most_threads(), entry, "remembered") if _is_sound(entry) else None
 
 
 def forget(device: str) -> None:
-    """Remove what is remembered of this machine, so that the next run measures again."""
+    """Remove this machine's measurements from the cache, so that the next run measures again."""
     known = _remembered()
     if known.pop(_key(device), None) is not None:
         with suppress(OSError):
@@ -183,12 +183,12 @@ def forget(device: str) -> None:
 
 
 def slower(chosen: Mapping[str, Any], automatic: set[str], convolutional: bool) -> str | None:
-    """Whether a form that was chosen takes clearly longer than the first form does, timed in turns on one thread of
-    the CPU: in words; None where it does not, or is the first form.
+    """Message if a chosen form takes clearly longer than the default form, both timed in turns on one CPU thread; None
+    if it does not, or is the default form.
 
     Args:
         chosen: fields of a resolved engine section.
-        automatic: those of them that were `auto`, so that the plan has chosen.
+        automatic: those fields that were `auto`, and so were chosen by the plan.
     """
     first = {field: FIRST[field] if field in automatic else chosen[field] for field in FIRST}
 
@@ -213,7 +213,7 @@ def slower(chosen: Mapping[str, Any], automatic: set[str], convolutional: bool) 
 
 
 def cache_file() -> Path:
-    """Where it is remembered."""
+    """File in which measurements are cached."""
     return places.cache_folder() / "plan.json"
 
 
@@ -247,7 +247,7 @@ def _keep(known: dict[str, Any]) -> None:
 
 
 def _milliseconds(device: str, threads: int) -> dict[str, float]:
-    """Of every form that could be chosen on the device."""
+    """Milliseconds of every form that could be chosen on the device."""
     on, precisions = torch.device(device), [name for name in PRECISIONS if name not in impossible(device)]
     clock = time.process_time if device == "cpu" else time.perf_counter
     forms = [
@@ -276,7 +276,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _work(device: torch.device, form: str) -> Callable[[], None]:
-    """What is timed for a form, by its name in `Measured.milliseconds`."""
+    """The function that is timed for a form, given its name in `Measured.milliseconds`."""
     work, *rest = form.split()
     if work == "adam":
         return _adam(device, fused=rest == ["fused"])
@@ -330,7 +330,7 @@ def _wait(device: torch.device) -> None:
 
 
 def _fastest(run: Callable[[], None], clock: Callable[[], float]) -> float:
-    """Milliseconds of the fastest of as many repetitions as fit into `SECONDS`, at least three; two more warm up."""
+    """Milliseconds of the fastest of all repetitions that fit into `SECONDS`, at least three, after two for warm-up."""
     for _ in range(2):
         run()
     times: list[float] = []

@@ -1,4 +1,4 @@
-"""What genlab prints: in any encoding, on a stream that may be gone, and with nothing in it that steers a terminal."""
+"""What genlab prints: in any encoding, on streams that may be closed, and without anything that controls a terminal."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from genlab.engine import stages
 
 
 def visible(text: str, keep: str = "\n") -> str:
-    r"""`text` with each character that shows nothing or steers a terminal written as its escape.
+    r"""`text` with each character that is invisible or controls a terminal written as its escape.
 
-    Those are control characters, marks that turn the direction of writing, and bytes that are no UTF-8 (which Python
-    reads as lone surrogates). Names of files and texts in files may hold any of them.
+    These are control characters, marks that change the direction of writing, and bytes that are not UTF-8 (which Python
+    reads as lone surrogates). File names and texts in files may contain any of them.
 
     Args:
         keep: characters that stay as they are.
@@ -35,7 +35,7 @@ def visible(text: str, keep: str = "\n") -> str:
 
 
 def _is_visible(character: str) -> bool:
-    return character.isprintable() or unicodedata.category(character) == "Zs"  # a space, of whatever width
+    return character.isprintable() or unicodedata.category(character) == "Zs"  # a space of any width
 
 
 def shows(text: str) -> bool:
@@ -50,17 +50,17 @@ def shows(text: str) -> bool:
 COMMAND = re.compile(
     r"\bgenlab [a-z][^;,()`]*?(?=[;,()`]|\. |$| (?:and|to|or|shows?|lists|says|makes|with|for|is) )", re.MULTILINE
 )
-"""A command within a sentence, up to where the sentence goes on."""
+"""A command within a sentence, up to where the sentence continues."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def folded(text: str, width: int, first: str = "", later: str = "  ") -> str:
-    r"""`text` in lines of at most `width` characters, parted at spaces alone, so that names stay whole; a command stays
-    in one line, however long, since one in two lines cannot be copied.
+    r"""`text` in lines of at most `width` characters, broken only at spaces, so that names stay whole; a command stays
+    on one line, however long, since a broken one cannot be copied.
 
     Args:
-        first, later: what the first line of each line of the text, and those it is folded into, begin with, beside the
-            spaces that it begins with itself.
+        first, later: prefixes of the first and of the further lines that each line of the text is folded into, in
+            addition to its own indentation.
 
     >>> folded("unknown recipe 'quik-mnist'; see genlab recipes --json", 30)
     "unknown recipe 'quik-mnist';\n  see genlab recipes --json"
@@ -85,15 +85,15 @@ def folded(text: str, width: int, first: str = "", later: str = "  ") -> str:
 
 
 def _fitted(text: str, stream: TextIO) -> str:
-    """`text` as a terminal shows it without breaking a word; in a pipe as it is."""
+    """`text` folded to the width of a terminal; unchanged in a pipe."""
     return folded(text, max(20, shutil.get_terminal_size().columns - 1)) if stream.isatty() else text
 
 
 def say(text: Any = "", end: str = "\n", fold: bool = True) -> None:
-    """Print on standard output; every line that genlab prints for people goes through here or `note`.
+    """Print on standard output; every line printed for people goes through here or `note`.
 
     Args:
-        fold: whether lines are folded to fit a terminal; what a program may read is not.
+        fold: whether lines are folded to fit a terminal; those that a program may read are not.
     """
     shown = visible(str(text))
     with _status.cleared():
@@ -101,13 +101,13 @@ def say(text: Any = "", end: str = "\n", fold: bool = True) -> None:
 
 
 def paint(lines: Sequence[str]) -> None:
-    """Print lines of genlab's own making as they are, with what colours them."""
+    """Print genlab's own lines as they are, including their colour codes."""
     with _status.cleared():
         print("\n".join(lines))
 
 
 def note(text: str) -> None:
-    """Print on standard error; one that was closed hears nothing, and ends nothing."""
+    """Print on standard error; a closed one is silently ignored."""
     with _status.cleared():
         _note(text)
 
@@ -120,7 +120,7 @@ def _note(text: str, end: str = "\n") -> None:
 
 
 def ask(question: str) -> bool | None:
-    """Whether a person at the terminal says yes; None where nobody can be asked."""
+    """Whether the user at the terminal says yes; None if nobody can be asked."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     with _status.cleared():
@@ -129,8 +129,8 @@ def ask(question: str) -> bool | None:
 
 
 class _Status:
-    """What is going on (`engine.stages`), on standard error: on a terminal as its last line, drawn anew twice a
-    second and gone in the end; in a pipe as a line for what takes longer than two seconds, and another every ten."""
+    """Progress of the current work (`engine.stages`) on standard error: on a terminal as the last line, redrawn twice a
+    second and removed in the end; in a pipe as a line after two seconds of work, and another every ten."""
 
     TICK, FIRST, NEXT = 0.5, 2.0, 10.0
 
@@ -162,7 +162,7 @@ class _Status:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Inside, something else shows what is going on."""
+        """Suspend the status within the context, where something else shows the progress."""
         with self.cleared():
             self._held += 1
         try:
@@ -173,7 +173,7 @@ class _Status:
 
     @contextmanager
     def cleared(self) -> Iterator[None]:
-        """Inside, the status is not on the terminal, and will not be drawn."""
+        """Remove the status from the terminal, and do not draw it within the context."""
         with self._lock:
             if self._there:
                 self._there = False
@@ -208,9 +208,9 @@ showing, cleared, held = _status.shown, _status.cleared, _status.held
 
 
 def prepare() -> None:
-    """Make standard output and error take every text: what their encoding lacks is written as its escape.
+    """Make standard output and error accept every text: characters that their encoding lacks are written as escapes.
 
-    A stream that was closed before the start (``>&-``, pythonw) becomes one that leads nowhere.
+    A stream that was closed before the start (``>&-``, pythonw) is replaced by one to the null device.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -222,6 +222,6 @@ def prepare() -> None:
 
 
 def hush(stream: TextIO) -> None:
-    """Let a stream whose reader is gone (`| head`, a closed terminal) swallow what is still written to it."""
+    """Discard what is still written to a stream whose reader is gone (`| head`, a closed terminal)."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,6 +1,6 @@
-"""A recipe's engine section at work: device, precision, memory format, threads; and the optimisers.
+"""A recipe's engine section in effect: device, precision, memory format, threads; and the optimisers.
 
-`resolve` turns every `auto` into a value, once, by what was measured on this machine (`plan`); the run keeps it.
+`resolve` turns every `auto` into a value, once, by what was measured on this machine (`plan`); the run stores it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Engine:
     memory_format: torch.memory_format
 
     def place(self, network: nn.Module) -> nn.Module:
-        """The network on the device, in the memory format, each weight in one piece. Weights stay float32."""
+        """The network on the device, in the memory format, each weight in one block of memory. Weights stay float32."""
         moved: nn.Module = network.to(device=self.device, memory_format=self.memory_format)  # type: ignore[call-overload]
         for p in moved.parameters():
             if sum((n - 1) * stride for n, stride in zip(p.shape, p.stride(), strict=True)) != p.numel() - 1:
@@ -50,10 +50,10 @@ class Engine:
 
     @torch.no_grad()
     def apply(self, network: nn.Module, *inputs: Tensor | None, batch_statistics: bool = False) -> Tensor:
-        """What a network makes of the inputs (those that are not None), in float32, on the CPU.
+        """Outputs of a network for the inputs (those that are not None), in float32, on the CPU.
 
         With running BatchNorm statistics, 500 at a time; with the statistics of the batch itself, all at once. The
-        network stays as it was.
+        network is left as it was.
         """
         given = [value for value in inputs if value is not None]
         was_training = network.training
@@ -76,7 +76,7 @@ class Engine:
         return torch.cat(parts)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The precision of a forward pass."""
+        """Context manager that sets the precision of a forward pass."""
         if self.dtype is torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
@@ -86,7 +86,7 @@ def start(settings: schema.Engine) -> Engine:
     """Make a resolved engine section effective in this process (thread count, determinism) and return its handle.
 
     Raises:
-        UsageError: the device is not there.
+        UsageError: the device is not available, or `compile` lacks a C++ compiler.
     """
     assert settings.device != "auto", "resolve() comes first"
     assert settings.threads != "auto", "resolve() comes first"
@@ -112,20 +112,20 @@ def start(settings: schema.Engine) -> Engine:
 
 
 def convolves(networks: Iterable[nn.Module]) -> bool:
-    """Whether there is a convolution in any of the networks."""
+    """Whether any of the networks contains a convolution."""
     kinds = (nn.Conv2d, nn.ConvTranspose2d)
     return any(isinstance(module, kinds) for network in networks for module in network.modules())
 
 
 def resolve(settings: schema.Engine, mergeable: bool, convolutional: bool = True) -> schema.Engine:
-    """Every `auto` as a value for this machine.
+    """The settings with a value for this machine in place of every `auto`.
 
     Args:
-        mergeable: whether the discriminator treats each image by itself, so that its passes may be merged.
-        convolutional: whether there are convolutions, or linear layers alone.
+        mergeable: whether the discriminator treats each image independently, so that its passes may be merged.
+        convolutional: whether there are convolutions, or linear layers only.
 
     Raises:
-        UsageError: a device that is not there, or passes to be merged that may not be.
+        UsageError: the device is not available, or passes are to be merged that must not be.
     """
     if settings.merged_passes is True and not mergeable:
         raise UsageError(
@@ -143,7 +143,7 @@ def resolve(settings: schema.Engine, mergeable: bool, convolutional: bool = True
 
 
 def here(settings: schema.Engine) -> schema.Engine:
-    """The settings of a run made elsewhere, on the CPU if its device is not here; for sampling, not for training."""
+    """Settings of a run made elsewhere, on the CPU if its device is not available; for sampling, not for training."""
     return settings if _present(settings.device) else settings.model_copy(update={"device": "cpu"})
 
 
@@ -157,7 +157,7 @@ OPTIMISERS: dict[str, type[torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
 }
 FUSED = ("sgd", "adam", "adamw")
-"""Those with a one-pass form on every device."""
+"""Optimisers with a fused (one-pass) form on every device."""
 
 
 def optimiser(settings: schema.Optimiser, parameters: Iterable[nn.Parameter], machine: Engine) -> torch.optim.Optimizer:
@@ -197,7 +197,7 @@ def _check(device: str) -> None:
 
 
 def best_device() -> str:
-    """A GPU, if there is one."""
+    """The name of the GPU device if there is one, else "cpu"."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,14 +1,14 @@
-"""Layers that are matrix products, or whose gradient is: linear ones, and some convolutions.
+"""Layers that are matrix products, or whose gradient is one: linear layers and some convolutions.
 
 A convolution over a whole map (kernel = side) and a transposed convolution of a single point are linear layers; as
 matrix products they run several times faster than convolution kernels do. Parameters, names and values are those of
-the layers of `torch.nn` that they stand for.
+the `torch.nn` layers that they replace.
 
-Under autocast most of the time of a linear layer of a thousand units goes into copies: the weight is rounded in every
+Under autocast, a linear layer of a thousand units spends most of its time on copies: the weight is rounded in every
 pass, and its gradient is copied from the transposed order in which it was computed. Here a weight is rounded once
 after it has changed, and the gradient is computed in the order of the weight. The weight's gradient of a convolution
-of kernel 4 and stride 2 is one product too; for small maps and many channels that is faster than oneDNN's kernel, by
-10 to 30 % of the layer.
+with kernel 4 and stride 2 is a matrix product too; for small maps and many channels this is faster than oneDNN's
+kernel, by 10 to 30 % of the layer's time.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from torch.nn import functional as F
 
 
 def in_bfloat16(x: Tensor) -> bool:
-    """Whether a pass over x is under autocast on a CPU, where these forms were measured, and not being compiled."""
+    """Whether x is processed under autocast on a CPU, where these forms were measured, and not being compiled."""
     return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
 
 
 class Linear(nn.Linear):
-    """`nn.Linear`; the same bits in float32.
+    """`nn.Linear`, with bitwise identical results in float32.
 
     Attributes:
-        updates_are_told: whether every change of the weight moves its version, so that its rounded form may be kept.
-            PyTorch's fused optimisers do not; `optim` does it for them.
+        updates_are_told: whether every change of the weight increments its version, so that its rounded form may be
+            kept. PyTorch's fused optimisers do not increment it; `optim` does so for them.
     """
 
     updates_are_told = False
@@ -38,7 +38,7 @@ class Linear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         weight = self.weight
-        # A parametrised weight (spectral normalisation) is another tensor in each pass.
+        # A parametrised weight (spectral normalisation) is a new tensor in each pass.
         if not in_bfloat16(input) or input.dim() != 2 or not isinstance(weight, nn.Parameter):
             return super().forward(input)
         dtype = torch.get_autocast_dtype("cpu")
@@ -50,7 +50,7 @@ class Linear(nn.Linear):
 
 
 class _RoundedProduct(torch.autograd.Function):
-    """x @ weight.T of x (N, inputs) and weight (outputs, inputs) in the precision of x, given the rounded weight."""
+    """x @ weight.T for x (N, inputs) and weight (outputs, inputs) in the precision of x, given the rounded weight."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, rounded: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class _RoundedProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        # In a pass that will itself be differentiated the weight must be seen, not a copy of it.
+        # A pass that will itself be differentiated must use the weight, not a copy of it.
         rounded = weight.to(x.dtype) if torch.is_grad_enabled() else ctx.rounded
         for_x = gradient @ rounded if ctx.needs_input_grad[0] else None
         for_weight = (gradient.t() @ x).to(weight.dtype) if ctx.needs_input_grad[1] else None
@@ -75,7 +75,7 @@ class WholeMapConv2d(nn.Conv2d):
         super().__init__(inputs, outputs, side, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        # Channels last on both sides, which is how maps and weights lie in memory: no copy.
+        # Channels last for both, as maps and weights lie in memory: no copy.
         x, weight = input.permute(0, 2, 3, 1).flatten(1), self.weight.permute(0, 2, 3, 1).flatten(1)
         return F.linear(x, weight, self.bias)[:, :, None, None]
 
@@ -93,11 +93,11 @@ class PointConvTranspose2d(nn.ConvTranspose2d):
 
 
 FEW = 4
-"""Channels of an image, for which a layer of its own way is worth while."""
+"""Maximum number of image channels for which a special computation of the layer pays off."""
 
 
 class HalvingConv2d(nn.Conv2d):
-    """`nn.Conv2d(inputs, outputs, 4, 2, 1)`; the same bits in float32."""
+    """`nn.Conv2d(inputs, outputs, 4, 2, 1)`, with bitwise identical results in float32."""
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 4, 2, 1, bias=bias)
@@ -111,7 +111,7 @@ class HalvingConv2d(nn.Conv2d):
 
 
 class DoublingConvTranspose2d(nn.ConvTranspose2d):
-    """`nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)`; the same bits in float32."""
+    """`nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)`, with bitwise identical results in float32."""
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 4, 2, 1, bias=bias)
@@ -125,8 +125,8 @@ class DoublingConvTranspose2d(nn.ConvTranspose2d):
 
 
 def _product_pays(side: int, channels: int) -> bool:
-    """Whether a product is the faster way to the weight's gradient (measured with AVX512_BF16): of the smaller map the
-    side, and its channels."""
+    """Whether a matrix product is the faster way to the weight's gradient (measured with AVX512_BF16), by side and
+    channels of the smaller map."""
     return side <= 4 or channels >= 256
 
 
@@ -136,8 +136,8 @@ def _rounded(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
 
 
 class _Strided(torch.autograd.Function):
-    """A convolution, or transposed convolution, of kernel 4, stride 2, padding 1; with `product` the weight's gradient
-    is computed as one."""
+    """A convolution or transposed convolution with kernel 4, stride 2, padding 1; with `product`, the weight's gradient
+    is computed as a matrix product."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool, product: bool) -> Tensor:
@@ -168,15 +168,15 @@ class _Strided(torch.autograd.Function):
 
 
 def _spread(x: Tensor, weight: Tensor, odd: tuple[int, int] = (0, 0)) -> Tensor:
-    """The transposed convolution of kernel 4, stride 2, padding 1; `odd` says which sides of the result are odd.
+    """The transposed convolution with kernel 4, stride 2, padding 1; `odd` says which sides of the result are odd.
 
-    Where few channels come out, as the channels of a 2 x 2 convolution that are the four pixels of a square each:
-    oneDNN takes two to three times as long for one channel out of 32 in its own way.
+    If few channels come out, it is computed as a 2 x 2 convolution with four channels per output channel, the pixels
+    of a 2 x 2 square: from 32 channels to one, oneDNN's transposed convolution takes two to three times as long.
     """
     inputs, outputs = weight.shape[:2]
     if outputs > FEW or any(odd):
         return F.conv_transpose2d(x, weight, None, 2, 1, odd)
-    # A kernel's rows and columns as (which of two neighbours, which pixel of the square); neighbours count backwards.
+    # A kernel's rows and columns as (which of two neighbours, which pixel of the square), neighbours in reverse order.
     squares = weight.reshape(inputs, outputs, 2, 2, 2, 2).flip(2, 4).permute(3, 5, 1, 0, 2, 4)
     kernel = squares.reshape(4 * outputs, inputs, 2, 2).contiguous(memory_format=torch.channels_last)
     y = F.conv2d(x, kernel, padding=1).permute(0, 2, 3, 1)
@@ -186,12 +186,12 @@ def _spread(x: Tensor, weight: Tensor, odd: tuple[int, int] = (0, 0)) -> Tensor:
 
 
 def _patches_product(small: Tensor, large: Tensor) -> Tensor:
-    """(N, s, h, w), (N, l, 2h or 2h + 1, ...) -> (s, l, 4, 4): each pixel of the small map times the 4 x 4 patch of the
-    large one that it belongs to, summed over pixels and images."""
+    """Each pixel of the small map times its 4 x 4 patch of the large one, summed over pixels and images:
+    (N, s, h, w), (N, l, 2h or 2h + 1, ...) -> (s, l, 4, 4)."""
     n, channels, h, w = small.shape
     padded = F.pad(large, (1, 1, 1, 1)).permute(0, 2, 3, 1).contiguous()
     rows, columns, depth = padded.shape[1:]
-    # Of channels-last maps a row of a patch lies in one piece.
+    # In channels-last maps, a row of a patch is contiguous.
     strides = (rows * columns * depth, 2 * columns * depth, 2 * depth, columns * depth, 1)
     patches = padded.as_strided((n, h, w, 4, 4 * depth), strides).reshape(n * h * w, 16 * depth)
     product = small.permute(0, 2, 3, 1).reshape(n * h * w, channels).t() @ patches

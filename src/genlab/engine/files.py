@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, synced, renamed; and what to say when the disk refuses."""
+"""Files that are whole or absent: written under another name, synced, renamed; and messages if the disk refuses."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from genlab.errors import StorageError, UsageError
 
 WINDOWS = os.name == "nt"
 PATIENCE = 2.0
-"""Seconds for which Windows may refuse to rename what another program has open: a virus scanner, `genlab runs`."""
+"""Seconds for which Windows may refuse to rename what another program (a virus scanner, `genlab runs`) has open."""
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put `content` at `path`; a reader sees the old file or the new one, never a part.
+    """Write `content` to `path`; a reader sees the old file or the new one, never a part.
 
     Raises:
-        StorageError: the disk is full, or the place may not be written.
+        StorageError: the disk is full, or the path is not writable.
     """
     partial = path.with_name(f"{path.name}.tmp-{os.getpid()}")
     with refusals(path, len(content)):
@@ -32,13 +32,13 @@ def write(path: Path, content: bytes) -> None:
             write_synced(partial, content)
             patiently(partial.replace, path)
             sync_folder(path.parent)
-        except BaseException:  # A second Ctrl-C too.
+        except BaseException:  # Including a second Ctrl-C.
             partial.unlink(missing_ok=True)
             raise
 
 
 def expanded(path: str | Path) -> Path:
-    """The path with ``~`` as a home folder, where there is such a person; as it is elsewhere."""
+    """The path with ``~`` expanded to a home folder, or as it is if there is no such user."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -46,14 +46,14 @@ def expanded(path: str | Path) -> Path:
 
 
 def destination(path: Path, *endings: str) -> None:
-    """See, before any work, whether a file may be written at `path`.
+    """Check, before any work, that a file may be written at `path`.
 
     Args:
-        endings: that it may have, with what each means, as in ".npz (arrays)"; none: any.
+        endings: allowed extensions, each with its meaning, as in ".npz (arrays)"; none: any.
 
     Raises:
-        UsageError: another ending.
-        StorageError: no such folder, or one that may not be written.
+        UsageError: another extension.
+        StorageError: the folder does not exist or is not writable, or `path` is a folder.
     """
     if endings and path.suffix.lower() not in {words.split()[0] for words in endings}:
         raise UsageError(f"{path}: the extension sets the format; allowed: {', '.join(endings)}")
@@ -82,7 +82,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def patiently(rename: Callable[[Path], Any], target: Path) -> None:
-    """Rename a file or a folder to `target`; where Windows refuses, try again for `PATIENCE` seconds."""
+    """Rename a file or a folder to `target`; if Windows refuses, try again for `PATIENCE` seconds."""
     until = time.monotonic() + (PATIENCE if WINDOWS else 0)
     while True:
         try:
@@ -95,10 +95,10 @@ def patiently(rename: Callable[[Path], Any], target: Path) -> None:
 
 
 def check_text(path: str | Path, what: str) -> None:
-    """Refuse a path that is to be written down, and holds bytes that are no text.
+    """Refuse a path that is to be recorded as text but holds bytes that are not UTF-8.
 
     Raises:
-        UsageError: it does; says which path.
+        UsageError: the path holds such bytes; says which path.
     """
     try:
         str(path).encode()
@@ -118,7 +118,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, and wait until the disk has their entries."""
+    """Make a folder and its missing parents, and wait until the disk has their entries."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
@@ -127,10 +127,10 @@ def make_folder(folder: Path) -> None:
 
 
 def clean(folder: Path, of_living: bool = False) -> None:
-    """Remove what killed processes left half made in a folder: files and folders called ``*.tmp-<pid>*``.
+    """Remove unfinished files and folders (``*.tmp-<pid>*``) that killed processes left in a folder.
 
     Args:
-        of_living: whatever process made them, since no other may write here.
+        of_living: whether to remove those of living processes too, since no other may write here.
     """
     for left in folder.glob("*.tmp-*"):
         pid = re.search(r"\.tmp-(\d+)", left.name)
@@ -143,19 +143,19 @@ def clean(folder: Path, of_living: bool = False) -> None:
 
 def _alive(pid: int) -> bool:
     if WINDOWS:
-        return True  # There this call would send a Ctrl-C.
+        return True  # There, os.kill would send a Ctrl-C.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        pass  # Somebody else's process.
+        pass  # Another user's process.
     return True
 
 
 @contextmanager
 def refusals(path: Path, needed: int = 0) -> Iterator[None]:
-    """Inside: an operating system's refusal becomes one line that names the path and, on a full disk, the bytes."""
+    """Context manager that turns an OSError into one line that names the path and, on a full disk, the bytes."""
     try:
         yield
     except OSError as error:

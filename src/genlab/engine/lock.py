@@ -1,4 +1,4 @@
-"""A lock: one process writes to a run, a study, an import; the kernel frees it when that process ends, however."""
+"""A lock by which only one process writes to a run, study or import; the kernel frees it however that process ends."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from genlab.errors import BusyError
 
 @contextmanager
 def held(file: Path, doing: str) -> Iterator[None]:
-    """Inside: this process alone has the lock; the file says which one it is, and where.
+    """Hold the lock within the context; the file names this process and its host.
 
     Args:
-        doing: what the other one does that has it, as in "writes to this run".
+        doing: what another process that has the lock does, as in "writes to this run".
 
     Raises:
-        BusyError: another process has it; names its pid and host.
+        BusyError: another process has the lock; names its pid and host.
     """
     with refusals(file.parent), file.open("a+", encoding="utf-8") as opened:
         if not _lock(opened):
@@ -42,7 +42,7 @@ def is_held(file: Path) -> bool:
 
 
 def _lock(file: Any) -> bool:
-    """Take the lock of an open file, if it is free."""
+    """Take the lock on an open file if it is free; return whether it was."""
     try:
         import fcntl
     except ImportError:
@@ -55,7 +55,7 @@ def _lock(file: Any) -> bool:
 
 
 def _lock_byte(file: Any) -> bool:
-    """On Windows: one byte, always the same, and far behind the text, which nobody could read otherwise."""
+    """`_lock` on Windows: locks one byte, always the same and far behind the text, which must stay readable."""
     import msvcrt
 
     os.lseek(file.fileno(), 1 << 30, os.SEEK_SET)

@@ -1,4 +1,4 @@
-"""One optimiser step down a loss, guarded: nothing is updated from a value that is not finite."""
+"""A guarded optimiser step down a loss: nothing is updated from a value that is not finite."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Descent:
     """The optimiser of a player.
 
     Args:
-        name: the player, as messages call it.
-        path: of its section in the recipe.
-        network: what it updates, or several such.
-        settings: the recipe's section.
-        machine: whether a fused form is taken.
-        total_steps: the schedule's length.
+        name: name of the player in messages.
+        path: path of its section in the recipe.
+        network: network that it updates, or several.
+        settings: its section of the recipe.
+        machine: engine, which says whether a fused form is used.
+        total_steps: length of the schedule.
 
     Attributes:
-        lr: the rate of the last step.
+        lr: learning rate of the last step.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Descent:
         self.name, self.path, self.settings, self.total_steps = name, path, settings, total_steps
         self.network = network if isinstance(network, nn.Module) else nn.ModuleList(network)
         self._parameters = list(self.network.parameters())
-        # Adam's fused form copies what is not contiguous, as channels-last weights are not: it is given their memory.
+        # Fused Adam copies weights that are not contiguous, such as channels-last ones: it is given flat views of them.
         self._memory = [nn.Parameter(_flat(p.detach())) for p in self._parameters]
         self.optimiser = optimiser(settings, self._memory, machine)
         self._buffers = [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
@@ -51,10 +51,10 @@ class Descent:
         self.lr = settings.lr
 
     def __call__(self, loss: Tensor, step: int) -> Tensor:
-        """One step down the gradient of `loss`; returns the gradient's Euclidean norm over all weights, unread.
+        """Take one step down the gradient of `loss`; return its Euclidean norm over all weights, still on the device.
 
         Raises:
-            NonFiniteError: loss, gradient or batch statistics are not finite; the weights are as before.
+            NonFiniteError: loss, gradient or batch statistics are not finite; the weights are unchanged.
         """
         self.lr = lr_at(self.settings, step, self.total_steps)
         for group in self.optimiser.param_groups:
@@ -63,7 +63,7 @@ class Descent:
             p.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        # Everything that must be finite goes into one list and is read once: a GPU would wait at each reading.
+        # Everything that must be finite goes into one tensor and is read once: a GPU would wait at each read.
         norms = torch.stack(torch._foreach_norm([*gradients, *self._buffers, loss.detach()]))
         norm: Tensor = torch.linalg.vector_norm(norms[: len(gradients)])
         if not torch.isfinite(torch.cat([norms, norm[None]])).all():
@@ -75,7 +75,7 @@ class Descent:
         return norm
 
     def state(self) -> dict[str, Any]:
-        """What it remembers from step to step; moments in the shape of their weights."""
+        """The optimiser's state; moments have the shape of their weights."""
         state: dict[str, Any] = self.optimiser.state_dict()
         return {
             **state,
@@ -83,10 +83,10 @@ class Descent:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go back to what `state` returned.
+        """Restore what `state` returned.
 
         Raises:
-            KeyError, TypeError, ValueError: it is of other weights.
+            KeyError, TypeError, ValueError: the state belongs to other weights.
         """
         shapes = [tuple(p.shape) for p in self._parameters]
         for k, moments in state["state"].items():
@@ -99,7 +99,7 @@ class Descent:
     def _reshaped(
         self, state: Mapping[int, Mapping[str, Any]], form: Callable[[Tensor, Tensor], Tensor]
     ) -> dict[int, dict[str, Any]]:
-        """The optimiser's state with what it keeps of each weight in another form."""
+        """The optimiser's state with the tensors of each weight converted by `form`."""
         return {
             k: {
                 name: form(value, self._parameters[k]) if isinstance(value, Tensor) and name != "step" else value
@@ -123,8 +123,8 @@ class Descent:
 
 
 def _flat(tensor: Tensor, like: Tensor | None = None) -> Tensor:
-    """The numbers of a dense tensor in the order in which they lie in memory, or those of `like` do; shared, not
-    copied, where that is the tensor's own order."""
+    """The values of a dense tensor in its order in memory, or in that of `like`, as a vector; shared, not copied, if
+    that is the tensor's own order."""
     like = tensor if like is None else like
     dense = 1 + sum((n - 1) * stride for n, stride in zip(like.shape, like.stride(), strict=True)) == like.numel()
     assert dense, "Engine.place has made it so"
@@ -134,7 +134,7 @@ def _flat(tensor: Tensor, like: Tensor | None = None) -> Tensor:
 
 
 def read(values: Mapping[str, Tensor | float]) -> dict[str, float]:
-    """Scalars, some of which may still lie on the device, as numbers; in one transfer."""
+    """Scalars, some of which may still be on the device, as numbers, read in one transfer."""
     unread = [value.detach() for value in values.values() if isinstance(value, Tensor)]
     numbers = iter(torch.stack(unread).tolist() if unread else ())
     return {name: next(numbers) if isinstance(value, Tensor) else value for name, value in values.items()}

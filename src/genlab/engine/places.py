@@ -1,7 +1,7 @@
-"""Where genlab, and the libraries under it, keep what they remember between commands.
+"""Where genlab and the libraries it uses keep files between commands.
 
-That is below the home directory, where there is one that may be written. In a container or a batch job there may be
-none, and the user may have no name; then it is a private folder of the temporary directory.
+That is below the home directory, if there is a writable one. In a container or a batch job there may be none, and the
+user may have no name; then it is a private folder in the temporary directory.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """$XDG_CACHE_HOME/genlab or ~/.cache/genlab, or what stands in for it; it need not exist yet."""
+    """$XDG_CACHE_HOME/genlab or ~/.cache/genlab, or a private folder instead; it need not exist yet."""
     given = os.environ.get("XDG_CACHE_HOME")
     wanted = Path(given) if given else _below_home(".cache")
     return wanted / "genlab" if wanted and is_writable(wanted / "genlab") else _private()
 
 
 def data_folder() -> Path:
-    """$XDG_DATA_HOME/genlab or ~/.local/share/genlab, or what stands in for it; it need not exist yet."""
+    """$XDG_DATA_HOME/genlab or ~/.local/share/genlab, or a private folder instead; it need not exist yet."""
     given = os.environ.get("XDG_DATA_HOME")
     wanted = Path(given) if given else _below_home(".local/share")
     return wanted / "genlab" if wanted and is_writable(wanted / "genlab") else _private()
 
 
 def prepare() -> None:
-    """Tell the libraries where to keep things, where they would find no place and complain.
+    """Give libraries a folder to keep files in, if they would find none and complain.
 
-    Matplotlib wants a folder for its settings and list of fonts, PyTorch's compiler one for what it has compiled.
+    Matplotlib needs a folder for its settings and list of fonts, PyTorch's compiler one for its compiled code.
     """
     if sys.platform in ("win32", "darwin"):
         wanted = [_below_home(".matplotlib")]
@@ -43,14 +43,14 @@ def prepare() -> None:
         return
     try:
         place = _private()
-    except OSError:  # Nothing here can be written at all; they will say so.
+    except OSError:  # Nothing is writable at all; the libraries will say so.
         return
     os.environ.setdefault("MPLCONFIGDIR", str(place / "matplotlib"))
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(place / "torchinductor"))
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether a folder may be written, or made where it is not there yet."""
+    """Whether a folder is writable, or can be made if it does not exist yet."""
     try:
         there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
@@ -59,7 +59,7 @@ def is_writable(folder: Path) -> bool:
 
 
 def short(text: str | Path) -> str:
-    """A path, or a text with paths, for people to read: the home directory as ~."""
+    """A path, or a text with paths, for people to read: the home directory is written as ~."""
     home = str(_below_home("") or "")
     if len(home) < 2:
         return str(text)
@@ -69,12 +69,12 @@ def short(text: str | Path) -> str:
 def _below_home(name: str) -> Path | None:
     try:
         return Path.home() / name
-    except (RuntimeError, KeyError):  # No HOME, and no entry of this user.
+    except (RuntimeError, KeyError):  # No HOME, and no entry for this user.
         return None
 
 
 def _private() -> Path:
-    """A folder of this user's own in the temporary directory, the same for each of his processes where that is safe."""
+    """This user's own folder in the temporary directory, shared by all of the user's processes if that is safe."""
     who = os.getuid() if hasattr(os, "getuid") else "user"
     place = Path(tempfile.gettempdir()) / f"genlab-{who}"
     try:
@@ -88,7 +88,7 @@ def _private() -> Path:
 
 @cache
 def _of_this_process() -> Path:
-    """For where somebody else has taken that name: a folder that goes when the process does."""
+    """A folder that is removed when this process ends, for when the shared one cannot be used."""
     place = tempfile.mkdtemp(prefix="genlab-")
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     return Path(place)

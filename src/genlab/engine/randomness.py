@@ -1,7 +1,7 @@
 """Every random draw of genlab: keyed by (seed, purpose, step), so that no draw can shift another.
 
 A preview, a metric or a log line uses a purpose of its own and leaves the training's draws as they were;
-a resumed run needs nothing but its step to draw what it would have drawn. Draws are made on the CPU for the
+a resumed run needs only its step to draw what it would have drawn. Draws are made on the CPU for the
 whole batch, so they do not depend on the device, and then moved.
 """
 
@@ -46,12 +46,12 @@ class Keyed:
         return torch.randint(high, (n,), generator=self.stream(purpose, step))
 
     def scope(self, purpose: str, step: int) -> AbstractContextManager[None]:
-        """Inside: torch's global generator (for initial weights, dropout) stands at (seed, purpose, step)."""
+        """Context manager that sets torch's global generator (initial weights, dropout) to (seed, purpose, step)."""
         return _GlobalScope(self._key(purpose, step))
 
 
 class Draws:
-    """The draws of one purpose and step, on a device; each call draws the same from the start."""
+    """The draws of one purpose and step, on a device; each call starts at the beginning of the stream."""
 
     def __init__(self, keyed: Keyed, purpose: str, step: int, device: torch.device) -> None:
         self._keyed, self._key, self._device = keyed, (purpose, step), device
@@ -70,7 +70,7 @@ class _GlobalScope(AbstractContextManager[None]):
         self._key = key
 
     def __enter__(self) -> None:
-        # Not torch.manual_seed: where no accelerator was used it puts a call into a queue, with a traceback, each time.
+        # Not torch.manual_seed: until an accelerator is used, it queues a call, with a traceback, each time.
         self._saved = torch.get_rng_state()
         torch.default_generator.manual_seed(self._key)
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]

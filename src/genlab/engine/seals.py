@@ -1,7 +1,7 @@
-"""Whether a small file is what genlab wrote: a CRC-32 of its content inside the file itself.
+"""Seals that show whether a small file is as genlab wrote it: a CRC-32 of its content inside the file itself.
 
 JSON documents carry it as their last entry, `crc`; pictures as a text chunk just before their end, over all bytes
-before it. It notices damage and edits by hand. It is no signature: whoever wants to can write a matching one.
+before it. It detects damage and manual edits. It is not a signature: anyone can write a matching one.
 Weights and optimiser state have sha256 instead (`runs.tensors`).
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 Seal = Literal["whole", "unsealed", "damaged"]
-"""`unsealed`: nothing says what the content should be, as in files of older versions."""
+"""`unsealed`: the file has no seal to check, as with files of older versions."""
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 _KEY = b"genlab:crc\0"
 _CHUNK = 4 + 4 + len(_KEY) + 8 + 4
@@ -36,7 +36,7 @@ def seal(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unseal(value: Mapping[str, Any]) -> tuple[dict[str, Any], Seal]:
-    """The document without its `crc`, and whether that is the right one."""
+    """The document without its `crc`, and the state of that seal."""
     content = {key: entry for key, entry in value.items() if key != "crc"}
     if "crc" not in value:
         return content, "unsealed"

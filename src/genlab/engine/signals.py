@@ -1,4 +1,4 @@
-"""What signals do to a training: Ctrl-C and SIGTERM end it in order, a closed terminal (SIGHUP) does not end it."""
+"""What signals do to a training: Ctrl-C and SIGTERM end it cleanly, a closed terminal (SIGHUP) does not end it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from genlab.errors import Stopped
 
 ENDS = ("SIGINT", "SIGTERM", "SIGBREAK")
-"""SIGBREAK is Windows' Ctrl-Break; it has no SIGHUP."""
+"""SIGBREAK is Windows' Ctrl-Break; Windows has no SIGHUP."""
 
 
 @dataclass
 class Stop:
-    """A request to stop: the signal that came, and whether the loop has heard it (and saved)."""
+    """A request to stop: the signal that came, and whether the loop has noticed it (and saved)."""
 
     signal: int = 0
     heard: bool = False
@@ -26,7 +26,7 @@ class Stop:
 
 @contextmanager
 def requests() -> Iterator[Stop]:
-    """Inside: the first SIGINT or SIGTERM is noted; the next one acts as it always does."""
+    """Record the first SIGINT or SIGTERM within the context; the next one acts as usual."""
     stop = Stop()
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -41,7 +41,7 @@ def requests() -> Iterator[Stop]:
 
 @contextmanager
 def at_once(message: str) -> Iterator[None]:
-    """Inside: SIGINT and SIGTERM end what is done, and leave it as `Stopped` with that message."""
+    """Within the context, SIGINT and SIGTERM end the work at once, as `Stopped` with this message."""
 
     def end(number: int, _frame: FrameType | None) -> None:
         raise _Asked(number)
@@ -54,7 +54,7 @@ def at_once(message: str) -> Iterator[None]:
 
 
 class _Asked(BaseException):
-    """Not an Exception, which somebody's `except Exception` on the way could take for an error of his own."""
+    """Raised by a signal; not an Exception, so that no `except Exception` on the way takes it for an error."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -62,7 +62,7 @@ class _Asked(BaseException):
 
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[dict[int, Any]]:
-    """What ends a program goes to `handler`, SIGHUP nowhere; yields what they did before, and restores it."""
+    """Send the `ENDS` signals to `handler` and ignore SIGHUP; yield the previous handlers, restored at the end."""
     previous: dict[int, Any] = {}
     if threading.current_thread() is not threading.main_thread():  # Only the main thread may handle signals.
         yield previous

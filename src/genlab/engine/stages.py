@@ -1,4 +1,4 @@
-"""What is going on: work that takes long says here what it does and how far it is, and whoever shows it asks here.
+"""Progress: long work reports here what it does and how far it is, and whatever displays it asks here.
 
 >>> with stage("measuring", total=4):
 ...     advance(1)
@@ -14,18 +14,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 KNOWN_AFTER = 0.05
-"""The fraction of a stage after which what is left can be told from what it took."""
+"""Fraction of a stage after which the time left can be estimated from the time taken."""
 
 
 @dataclass(eq=False)
 class Stage:
-    """One thing that takes long.
+    """A piece of work that takes long.
 
     Attributes:
         words: what is being done.
-        total: how much there is to do, in any unit that is proportional to time; 0 where that is not known.
+        total: how much there is to do, in any unit that is proportional to time; 0 if that is not known.
         done: how much of it is done.
-        began: on the clock of `time.monotonic`, in seconds.
+        began: start on the clock of `time.monotonic`, in seconds.
     """
 
     words: str
@@ -39,7 +39,7 @@ _open: list[Stage] = []
 
 @contextmanager
 def stage(words: str, total: float = 0.0) -> Iterator[Stage]:
-    """Inside: this is going on. Stages may lie in one another."""
+    """Report a stage as in progress within the context. Stages may be nested."""
     mine = Stage(words, total)
     _open.append(mine)
     try:
@@ -49,7 +49,7 @@ def stage(words: str, total: float = 0.0) -> Iterator[Stage]:
 
 
 def advance(by: float) -> None:
-    """More of the innermost stage that has a total is done."""
+    """Add to the work done in the innermost stage that has a total."""
     for each in reversed(_open):
         if each.total:
             each.done = min(each.total, each.done + by)
@@ -57,12 +57,12 @@ def advance(by: float) -> None:
 
 
 def now() -> list[Stage]:
-    """The stages that are going on, outermost first."""
+    """The stages in progress, outermost first."""
     return list(_open)
 
 
 def in_words(at: float | None = None) -> str:
-    """What is going on and how far it is, in a line; empty where nothing is."""
+    """The work in progress and how far it is, in one line; empty if there is none."""
     there = now()
     if not there:
         return ""
@@ -76,7 +76,7 @@ def in_words(at: float | None = None) -> str:
 
 
 def about(seconds: float) -> str:
-    """A time that is not known better: "about 40 s", "about 4 minutes", "about 3 hours"."""
+    """An estimated time in words: "about 40 s", "about 4 minutes", "about 3 hours"."""
     if seconds < 95:
         return f"about {max(1.0, round(seconds, -1 if seconds >= 15 else 0)):.0f} s"
     if seconds < 95 * 60:

@@ -1,9 +1,9 @@
 """Torch's threads in this process: how many, on which cores, how they wait, and the memory they free.
 
-A layer of a small network is done in a tenth of a millisecond, and its threads meet at the end of each. On a machine
-where something else runs, whoever sleeps or is moved in between makes all others wait: measured beside one spinning
-process, a step took 5 times as long as on an idle machine where threads were free to move, and 2 times where each had a
-core of its own; beside another training on two threads 26 and 3 times (docs/performance.md).
+A layer of a small network takes a tenth of a millisecond, and threads synchronise after each layer. If something else
+runs on the machine, a thread that sleeps or is moved makes all others wait: measured beside one spinning process, a
+step took 5 times as long as on an idle machine if threads were free to move, and 2 times if each had its own core;
+beside another training on two threads, 26 and 3 times (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ import torch
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
-"""Environment variables that keep a library from instructions that the processor has."""
+"""Environment variables that keep a library from using instructions that the processor has."""
 _AT_FIRST = torch.get_num_threads()
-"""Before any run has set its own: all cores, or OMP_NUM_THREADS."""
+"""Number of threads before any run has set its own: all cores, or OMP_NUM_THREADS."""
 _TASKS = Path("/proc/self/task")
 MOST = 8
 """Small networks gain nothing from more threads."""
 
 
 def allowed() -> list[int]:
-    """The cores that this process may use; only their number is meant where the system does not tell which."""
+    """The cores that this process may use; only their number counts if the system does not tell which."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def most_threads() -> int:
-    """As many as there are cores to use, at most `MOST`."""
+    """Number of threads to use: one per available core, at most `MOST`."""
     return min(len(allowed()), _AT_FIRST, MOST)
 
 
 @contextmanager
 def all_threads() -> Iterator[None]:
-    """Inside, torch uses all cores that this process may use, whatever a run has set; afterwards as many as before."""
+    """Within the context, torch uses `most_threads` threads, whatever a run has set; afterwards as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(most_threads())
     try:
@@ -51,9 +51,9 @@ def all_threads() -> Iterator[None]:
 
 @contextmanager
 def pinned() -> Iterator[None]:
-    """Inside, each of torch's threads has a core of its own, if they need all cores that there are.
+    """Within the context, each of torch's threads has its own core, if they need all available cores.
 
-    Where cores are to spare, or where it is not Linux, the system places threads as it likes. No result depends on it.
+    If there are cores to spare, or on any system but Linux, the system places threads. No result depends on it.
     """
     cores, threads = allowed(), torch.get_num_threads()
     workers = _workers(threads - 1) if sys.platform == "linux" and 1 < threads == len(cores) else []
@@ -66,7 +66,7 @@ def pinned() -> Iterator[None]:
             _bind(task, {core})
         yield
     finally:
-        # Threads that began meanwhile have inherited the core of the one that started them.
+        # Threads started meanwhile have inherited the core of the thread that started them.
         for task in {os.getpid(), *workers, *_run_times().keys() - before.keys()}:
             _bind(task, set(cores))
 
@@ -77,7 +77,7 @@ def _bind(task: int, cores: set[int]) -> None:
 
 
 def _workers(number: int) -> list[int]:
-    """The threads that work for torch beside the one that calls it, found by letting them work; none where unsure."""
+    """Torch's worker threads, without the one that calls it, found by letting them work; none if unsure."""
     x = torch.ones(256, 256)
     before, start = _run_times(), time.perf_counter()
     while time.perf_counter() - start < 0.03:
@@ -98,8 +98,8 @@ def _run_times() -> dict[int, int]:
 
 
 def keep_memory() -> None:
-    """Let glibc keep freed memory instead of giving it back after every tensor, which costs thousands of page faults a
-    step. Nothing happens where the C library is another one."""
+    """Let glibc keep freed memory instead of giving it back after every tensor, which costs thousands of page faults
+    per step. Does nothing with another C library."""
     if sys.platform != "linux":
         return
     try:
@@ -124,13 +124,13 @@ def processor() -> str:
 
 
 def instructions() -> dict[str, str]:
-    """The instruction sets that this process computes with: what moves a speed or a rounding, as a processor's name
+    """The instruction sets that this process computes with. They determine speed and rounding, which a processor's name
     does not ("AMD EPYC" names machines with and without AVX-512).
 
     Returns:
-        `capability`: of PyTorch's own loops (DEFAULT, AVX2, AVX512, ...; ATEN_CPU_CAPABILITY limits it).
-        `onednn_bfloat16`: whether oneDNN has kernels for it (yes, no, or unknown to this PyTorch).
-        `limits`: which of `LIMITS` are set, and to what; empty as a rule.
+        `capability`: that of PyTorch's own loops (DEFAULT, AVX2, AVX512, ...; ATEN_CPU_CAPABILITY limits it).
+        `onednn_bfloat16`: whether oneDNN has kernels for bfloat16 (yes, no, or unknown to this PyTorch).
+        `limits`: which of `LIMITS` are set, and to what; usually empty.
     """
     try:
         bfloat16 = "yes" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "no"

@@ -1,5 +1,5 @@
-"""Which version of genlab this is."""
+"""The version of genlab."""
 
 VERSION = "0.1.0"
 NUMERICS = 1
-"""Raised by a commit that moves a golden trace or a metric: numbers of studies from before are stale."""
+"""Increased by each commit that changes a golden trace or a metric: numbers of earlier studies are then stale."""

@@ -1,7 +1,7 @@
-"""How torch's threads wait for each other, which is settled once, before torch is loaded.
+"""How torch's threads wait for each other, which is chosen once, before torch is loaded.
 
-OpenMP's threads otherwise spin while they wait, which makes a training several times slower as soon as anything else
-runs on the machine; a short spin before they sleep keeps most of what active waiting gains on an idle one.
+By default, OpenMP's threads spin while they wait, which makes training several times slower as soon as anything else
+runs on the machine; a short spin before they sleep keeps most of the gain of active waiting on an idle machine.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import warnings
 from functools import cache
 
 IS_SET = "torch" not in sys.modules or "OMP_WAIT_POLICY" in os.environ
-"""Whether genlab, or the user, has chosen how they wait."""
+"""Whether genlab or the user has chosen how the threads wait."""
 
 
 def prepare() -> None:
-    """Choose, unless the user has, or it is too late."""
+    """Choose how threads wait, unless the user has, or it is too late."""
     if IS_SET and "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
@@ -24,7 +24,7 @@ def prepare() -> None:
 
 @cache
 def check() -> None:
-    """Say once if torch was there before genlab could choose how its threads wait."""
+    """Warn once if torch was imported before genlab could choose how its threads wait."""
     if not IS_SET:
         warnings.warn(
             "torch was imported before genlab, so its threads wait actively and a training slows down a lot beside "

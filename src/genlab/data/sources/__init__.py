@@ -1,1 +1,1 @@
-"""Where images come from: each file here knows one kind of source; `collect` in `found` tells by its content which."""
+"""Where images come from: each file here reads one kind of source; `found.collect` tells the kind by its content."""

@@ -22,18 +22,18 @@ NAMES = ("batches.meta.txt", "fine_label_names.txt")
 
 
 def is_cifar(name: str) -> bool:
-    """Whether a file is called as one of them."""
+    """Whether a file is named like a CIFAR binary file."""
     return bool(TRAIN.fullmatch(name) or TEST.fullmatch(name))
 
 
 def beside(path: Path) -> Folder:
-    """The files that belong to one of them: those of its folder."""
+    """A CIFAR file and those that belong to it, in the same folder."""
     there = [each.name for each in path.parent.iterdir() if is_cifar(each.name) or each.name in NAMES]
     return Folder(path.parent, there)
 
 
 def collect(tree: Tree, where: str, path: str) -> ArrayCollection | None:
-    """The images of a folder or archive; None where there are none."""
+    """The images of a folder or archive; None if there are none."""
     files: dict[Split, list[str]] = {
         "train": [name for name in tree.entries if TRAIN.fullmatch(name)],
         "test": [name for name in tree.entries if TEST.fullmatch(name)],
@@ -51,12 +51,12 @@ def collect(tree: Tree, where: str, path: str) -> ArrayCollection | None:
 
 
 def collect_file(path: Path, where: str) -> ArrayCollection | None:
-    """The images of a file, and of those that belong to it."""
+    """The images of a file and of those that belong to it."""
     return collect(beside(path), where, where)
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file has whole records of this kind."""
+    """Whether a file consists of whole CIFAR records."""
     size = path.stat().st_size
     return path.suffix == ".bin" and size > 0 and any(size % (PIXELS + labels) == 0 for labels in (1, 2))
 
@@ -74,7 +74,7 @@ def _images(records: Callable[[], Array]) -> Array:
 
 
 def _labels(records: Callable[[], Array], labels: int) -> Array:
-    return records()[:, labels - 1].astype(np.int64)  # Of CIFAR-100 the fine one, which comes second.
+    return records()[:, labels - 1].astype(np.int64)  # For CIFAR-100 the fine label, which comes second.
 
 
 def _records(tree: Tree, name: str, labels: int) -> Array:

@@ -1,6 +1,7 @@
-"""What a source holds: where each image is, its split and its class. Images are decoded when they are asked for.
+"""Contents of a source: where each image is, its split and its class. Images are decoded on request.
 
-`Collection.dataset` takes them as they are, and refuses what would have to be changed; `genlab data import` changes it.
+`Collection.dataset` takes images as they are and refuses those that would have to be changed; `genlab data import`
+changes them.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ class Collection(ABC):
 
     Attributes:
         where: the source, as it was given.
-        form: what it is, in words.
+        form: kind of source, in words.
         test: whether each image is a test image, (N,).
         labels: (N,), or None without classes.
         class_names: K names, empty without classes.
-        notes: what was understood, left out or rearranged.
+        notes: what was inferred, left out or rearranged.
         stamp: a hash that changes when the source does.
     """
 
@@ -51,27 +52,27 @@ class Collection(ABC):
 
     @abstractmethod
     def name(self, row: int) -> str:
-        """What messages call an image."""
+        """Name of an image in messages."""
 
     @abstractmethod
     def heads(self, rows: Sequence[int]) -> Iterator[tuple[int, Head | Unreadable]]:
-        """Size and kind of images, in any order, as far as it can be had without decoding them."""
+        """Size and kind of images, in any order, without decoding them if possible."""
 
     @abstractmethod
     def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, Picture | Unreadable]]:
-        """Images by their rows, in the order that costs least; one at a time is in memory."""
+        """Images with their rows, in the order that costs least; one at a time is in memory."""
 
     @abstractmethod
     def images(self, rows: Sequence[int]) -> Images:
         """Images as they are, (n, C, H, W), H = W.
 
         Raises:
-            DataError: one that cannot be read, or would have to be changed; names it, and the way out.
+            DataError: an image cannot be read, or would have to be changed; names it, and a remedy.
         """
 
     @property
     def splits(self) -> tuple[Split, ...]:
-        """The splits that it has."""
+        """The splits that the source has."""
         return tuple(split for split in SPLITS if (self.test == (split == "test")).any())
 
     def rows(self, split: Split) -> list[int]:
@@ -81,7 +82,7 @@ class Collection(ABC):
         """One split as a dataset.
 
         Raises:
-            DataError: there is none, or images that cannot be taken as they are.
+            DataError: no such split, or images that cannot be taken as they are.
         """
         rows = self.rows(split)
         if not rows:
@@ -92,7 +93,7 @@ class Collection(ABC):
 
 
 def of_classes(labels: Labels | None, class_names: Sequence[str], split: Split) -> Iterator[str]:
-    """What must be said about the classes of a dataset."""
+    """Notes about the classes of a dataset."""
     if labels is None:
         yield "no labels: only unconditional recipes can use it"
         return
@@ -108,8 +109,8 @@ class PictureCollection(Collection):
     """Encoded pictures.
 
     Args:
-        names: of the pictures.
-        decoded: (rows, whether their heads are enough) -> each row with what was found there.
+        names: names of the pictures.
+        decoded: (rows, whether their heads are enough) -> each row with its head, its picture, or the error.
     """
 
     def __init__(
@@ -171,7 +172,7 @@ class PictureCollection(Collection):
         return picture.pixels if picture.colourful else picture.pixels[:1]
 
     def _check_sizes(self, rows: Sequence[int]) -> None:
-        """Refuse, before anything is decoded, pictures of several sizes or that are no squares."""
+        """Refuse pictures that are not all squares of one size, before anything is decoded."""
         heads = list(self.heads(rows))
         found = sizes(heads)
         if not found or (len(found) == 1 and all(width == height for width, height in found)):
@@ -182,12 +183,12 @@ class PictureCollection(Collection):
 
 
 class MixedSizes(DrawnError):
-    """Pictures that have to be brought to one square size before anything can be trained on them.
+    """Pictures that have to be brought to one square size before training.
 
     Attributes:
-        collection: what they are in.
-        found: how many there are of each (width, height).
-        side: the one that was asked for, or one that is proposed.
+        collection: collection that holds them.
+        found: number of pictures of each (width, height).
+        side: requested side, or else a proposed one.
     """
 
     caption = "one of them, padded, cropped and stretched:"
@@ -205,7 +206,7 @@ class MixedSizes(DrawnError):
         super().__init__(f"{collection.where}: {what} ({size_words(found)}{example}){hint} (or --fit crop, or stretch)")
 
     def pictures(self) -> Images:
-        """The first picture that is no square of that side, as each way of fitting makes it."""
+        """The first picture that is not a square of that side, fitted in each of the `FITS`."""
         collection, wanted = self.collection, range(min(len(self.collection), 200))
         odd = next(
             row for row, head in collection.heads(wanted) if isinstance(head, Head) and head.size != (self.side,) * 2
@@ -217,7 +218,7 @@ class MixedSizes(DrawnError):
 
 
 def sizes(heads: Iterable[tuple[int, Head | Unreadable]]) -> Counter[tuple[int, int]]:
-    """How many pictures there are of each (width, height); those that cannot be read are left out."""
+    """Number of pictures of each (width, height); unreadable ones are left out."""
     return Counter(head.size for _, head in heads if isinstance(head, Head))
 
 
@@ -232,18 +233,18 @@ def size_words(found: Counter[tuple[int, int]], most: int = 4) -> str:
 
 
 def proposed_side(found: Counter[tuple[int, int]]) -> int:
-    """A side that suits pictures of these sizes: 32, or 64 where most of them are larger than 48."""
+    """A side that suits pictures of these sizes: 32, or 64 if the shorter side of most exceeds 48."""
     larger = sum(n for size, n in found.items() if min(size) > 48)
     return 64 if larger > sum(found.values()) / 2 else 32
 
 
 @dataclass(frozen=True)
 class Part:
-    """A split in arrays, read when asked for.
+    """A split in arrays, read on request.
 
     Attributes:
-        images, labels: read the array; `labels` is None where there are none.
-        images_at, labels_at: what messages call the arrays.
+        images, labels: functions that read the arrays; `labels` is None if there are no labels.
+        images_at, labels_at: names of the arrays in messages.
     """
 
     images: Callable[[], Array]
@@ -256,9 +257,9 @@ class ArrayCollection(Collection):
     """Images in arrays.
 
     Args:
-        parts: the splits, the training images among them.
-        names: of the classes, if they were given.
-        path: what `genlab data import` would be given; None where the arrays come from no file.
+        parts: the splits, "train" among them.
+        names: names of the classes, if they were given.
+        path: path to give to `genlab data import`, or None if the arrays come from no file.
     """
 
     def __init__(
@@ -309,7 +310,7 @@ class ArrayCollection(Collection):
         return None if any(y is None for y in found) else np.concatenate([y for y in found if y is not None])
 
     def _of_names(self) -> Iterator[str]:
-        """Where labels are not 0 .. K-1: that their values became names."""
+        """A note that label values became class names, if they are not 0 .. K-1."""
         names = self.class_names
         if self._given is None and names != tuple(map(str, range(len(names)))):
             shown = f"{names[0]} .. {names[-1]}" if len(names) > 6 else ", ".join(names)
@@ -326,7 +327,7 @@ class ArrayCollection(Collection):
         if split not in self._kept:
             found, at = self.parts[split].images(), self.parts[split].images_at
             if not (found.ndim and found.size):
-                arrays.planes(found, at, [])  # Which refuses it.
+                arrays.planes(found, at, [])  # This refuses it.
             self._kept[split] = found
         return self._kept[split]
 

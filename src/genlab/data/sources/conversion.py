@@ -1,7 +1,7 @@
-"""How a picture of any size, depth and colour becomes one of the images of a dataset: every step was decided by name.
+"""How a picture of any size, depth and colour becomes an image of a dataset: every step is a named choice.
 
-In this order: more than 8 bits (or another range) become 0 .. 255; what is transparent is laid on a ground; colour
-becomes gray, or gray colour; the picture is brought to a square of `size` pixels.
+In this order: values of more than 8 bits (or another range) become 0 .. 255; transparent pixels are laid on a ground;
+colour becomes gray, or gray becomes colour; the picture is brought to a square of `size` pixels.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLORS: tuple[Color, ...] = ("gray", "rgb")
 GROUNDS: tuple[Ground, ...] = ("black", "white")
 LUMA = "luma, .299 R + .587 G + .114 B"
 EVEN, CLOSE = 0.9, 8
-"""A picture has an even ground if so many of its border's pixels are within so many levels of their median."""
+"""A ground is even if at least this fraction of the border's pixels is within this many levels of their median."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Conversion:
 
     Attributes:
         size: side of the images, pixels.
-        fit: how a picture becomes a square of that side; None where all are one already.
-            `pad`: shrunk until it fits, never enlarged, in the middle of a ground; `crop`: its shorter side becomes
-            `size`, and the middle is cut out; `stretch`: both sides become `size`.
+        fit: how a picture becomes a square of that side; None if all are one already.
+            `pad`: shrunk until it fits, never enlarged, centred on a ground; `crop`: its shorter side becomes `size`,
+            and the middle is cut out; `stretch`: both sides become `size`.
         color: gray (by luma) or rgb (gray by repetition).
-        range: the values that are black and white; None: 0 .. 255 of 8 bits, 0 .. 65535 of 16.
-        ground: what lies under transparent pixels, and around padded ones; None: white under transparent pixels, and
-            around a picture its own ground where its border is even, else black.
+        range: values of black and white; None: 0 .. 255 for 8 bits, 0 .. 65535 for 16.
+        ground: colour under transparent pixels and around padded pictures; None: white under transparent pixels, and
+            around a picture its own ground if its border is even, else black.
     """
 
     size: int
@@ -52,7 +52,7 @@ class Conversion:
         """The image, (C, size, size).
 
         Raises:
-            Unreadable: values that are not those of the range.
+            Unreadable: values outside of the range, or another size without a `fit`.
         """
         pixels = in_bytes(picture.pixels, self.range)
         if picture.alpha is not None:
@@ -61,7 +61,7 @@ class Conversion:
         return fitted(coloured(pixels, channels), self.size, self.fit, self.ground)
 
     def record(self) -> dict[str, Any]:
-        """As it is written into the file."""
+        """The conversion as it is written into the file."""
         return asdict(self) | {"interpolation": "bilinear (Pillow)", "gray": LUMA}
 
 
@@ -69,7 +69,7 @@ def in_bytes(x: NDArray[Any], between: tuple[float, float] | None) -> Images:
     """Pixels as 0 .. 255: round(255 (x - low) / (high - low)).
 
     Raises:
-        Unreadable: no range is known, or NaN. OutOfRange: values outside of it; says which there are.
+        Unreadable: no range is known, or NaN. OutOfRange: values outside of it; says which occur.
     """
     if between is None and x.dtype == np.uint8:
         return x
@@ -97,7 +97,7 @@ def laid_on(pixels: Images, alpha: NDArray[np.uint8], ground: int) -> Images:
 
 
 def coloured(pixels: Images, channels: int) -> Images:
-    """(C, H, W) with so many channels: gray by luma, as Pillow does it; colour by repetition."""
+    """Pixels (C, H, W) with `channels` channels: gray by luma, as Pillow does it; colour by repetition."""
     if len(pixels) > channels:
         if (pixels[0] == pixels[1]).all() and (pixels[1] == pixels[2]).all():
             return pixels[:1]
@@ -106,10 +106,10 @@ def coloured(pixels: Images, channels: int) -> Images:
 
 
 def fitted(pixels: Images, size: int, fit: Fit | None, ground: Ground | None = None) -> Images:
-    """(C, H, W) -> (C, size, size).
+    """Pixels (C, H, W) fitted to (C, size, size).
 
     Raises:
-        Unreadable: it is another size, and nothing says how it is to be fitted.
+        Unreadable: the size differs, and `fit` is None.
     """
     height, width = pixels.shape[1:]
     if (height, width) == (size, size):
@@ -134,7 +134,7 @@ def fitted(pixels: Images, size: int, fit: Fit | None, ground: Ground | None = N
 
 
 def around(pixels: Images) -> NDArray[np.uint8]:
-    """What belongs around a picture, a level per channel: the median of its border where that is even, else black."""
+    """Ground around a picture, one level per channel: the median of its border if that is even, else black."""
     border = np.concatenate([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], axis=1)
     median = np.median(border, axis=1).astype(np.uint8)
     even = (np.abs(border - median[:, None].astype(np.int16)) <= CLOSE).all(0).mean() >= EVEN
@@ -142,7 +142,7 @@ def around(pixels: Images) -> NDArray[np.uint8]:
 
 
 def resized(pixels: Images, width: int, height: int) -> Images:
-    """Interpolated by Pillow's bilinear kernel, which averages where it shrinks; channel by channel."""
+    """Pixels interpolated channel by channel by Pillow's bilinear kernel, which averages when it shrinks."""
     if pixels.shape[1:] == (height, width):
         return pixels
     return np.stack([np.asarray(Image.fromarray(x).resize((width, height), Image.Resampling.BILINEAR)) for x in pixels])

@@ -1,7 +1,7 @@
-"""Pictures in a folder or archive: the folders say which class and which split each one belongs to.
+"""Pictures in a folder or archive: the folders say which class and which split each picture belongs to.
 
 Layouts: pictures directly in it (no classes); a folder per class; or ``train`` and ``test`` (or ``val``) with either of
-these inside. An archive may have one folder around all of that.
+these inside. One more folder may enclose all of that, as in many archives.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from genlab.errors import DataError
 
 TRAIN, TEST, VALIDATION = ("train", "training"), ("test", "testing"), ("val", "valid", "validation")
 STRAYS = 0.1
-"""At most this fraction of the pictures may lie beside the folders of classes; they are left out."""
+"""At most this fraction of the pictures may lie beside the class folders; they are left out."""
 
 
 def pictures_in(tree: Tree, where: str) -> PictureCollection:
     """The pictures of a folder or archive, with their classes and splits.
 
     Raises:
-        DataError: no pictures, or a layout that can mean several things.
+        DataError: no pictures, or an ambiguous layout.
     """
     names = [name for name in tree.entries if is_picture(name)]
     if not names:
@@ -47,7 +47,7 @@ def pictures_in(tree: Tree, where: str) -> PictureCollection:
     check_names(kinds, where)
     files = [name for name, _, _ in chosen]
     decoded = partial(decoded_from, tree, files)
-    once = list(dict.fromkeys(notes))  # Of both splits the same may be true.
+    once = list(dict.fromkeys(notes))  # Both splits may give the same note.
     is_test = np.array([test for _, test, _ in chosen], bool)
     form = {"folder": "folder of pictures"}.get(tree.kind, f"{tree.kind} of pictures")
     return PictureCollection(where, form, files, is_test, labels, tuple(kinds), once, tree.stamp, decoded)
@@ -56,7 +56,7 @@ def pictures_in(tree: Tree, where: str) -> PictureCollection:
 def decoded_from(
     tree: Tree, files: Sequence[str], rows: Sequence[int], heads: bool
 ) -> Iterator[tuple[int, Head | Picture | Unreadable]]:
-    """Pictures of a tree by their rows: their heads, or the whole of them."""
+    """Pictures of a tree by their rows: only their heads, or decoded."""
     place = {files[row]: row for row in rows}
     for name, content in tree.contents([files[row] for row in rows]):
         if isinstance(content, Unreadable):
@@ -72,8 +72,8 @@ def decoded_from(
 
 
 def _splits(names: Sequence[str], notes: list[str], where: str) -> tuple[str, list[tuple[bool, str]]]:
-    """The folder around all pictures ("" or ending in a slash), and of each split whether it is the test split, and its
-    folder below that."""
+    """The folder around all pictures ("" or ending in a slash), and per split whether it is the test split and its
+    folder below that one."""
     base = ""
     while True:
         tops = Counter(name[len(base) :].split("/")[0] for name in names if "/" in name[len(base) :])
@@ -99,7 +99,7 @@ def _splits(names: Sequence[str], notes: list[str], where: str) -> tuple[str, li
 def _classes(
     names: Sequence[str], prefix: str, base: str, notes: list[str], where: str
 ) -> list[tuple[str, str | None]]:
-    """The pictures of a split, each with the folder that is its class; None of all where there are no such folders."""
+    """The pictures of a split, each with its class folder, or with None if there are no class folders."""
     begin = base + prefix
     mine = [name for name in names if name.startswith(begin)]
     inside = [name[len(begin) :] for name in mine]
@@ -129,7 +129,7 @@ def _classes(
 def _labels(
     chosen: Sequence[tuple[str, bool, str | None]], kinds: Sequence[str], where: str
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
-    """Each picture's class by its place in `kinds`; None where not all have one."""
+    """Each picture's class as an index into `kinds`; None unless all have one."""
     place: dict[str | None, int] = {kind: k for k, kind in enumerate(kinds)}
     if any(kind is None for _, _, kind in chosen):
         return None

@@ -1,4 +1,4 @@
-"""What lies at a path, told by its content: the one place that knows every kind of source."""
+"""The images at a path, whose kind is told by its content: the one module that knows every kind of source."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Kind:
     """A kind of file.
 
     Attributes:
-        words: for messages.
-        claims: (path, its first bytes after unpacking gzip, whether it was packed) -> whether it is one of these.
-        collect: (path, as it was given) -> what lies in it; None where it turns out to be nothing of the kind.
+        words: name for messages.
+        claims: (path, its first bytes after unpacking gzip, whether it was packed) -> whether it is of this kind.
+        collect: (path, path as it was given) -> its images; None if it turns out not to be of this kind.
     """
 
     words: str
@@ -44,16 +44,16 @@ FILES = (
     ),
     Kind("CIFAR's binary files", lambda path, begin, packed: cifar.is_file(path), cifar.collect_file),
     Kind("a table (CSV) of pixels", lambda path, begin, packed: table.is_table(begin), table.collect_file),
-    Kind("a damaged npz", lambda path, begin, packed: path.suffix == ".npz", npz.collect),  # Which says what is wrong.
+    Kind("a damaged npz", lambda path, begin, packed: path.suffix == ".npz", npz.collect),  # This says what is wrong.
 )
-"""The kinds of files; the first that claims one has it."""
+"""Kinds of files; the first kind that claims a file reads it."""
 
 
 def collect(given: str | Path) -> Collection:
-    """What lies at a path.
+    """The images at a path.
 
     Raises:
-        DataError: nothing, or nothing that images are read from; says what is.
+        DataError: nothing is there, or nothing that images are read from; says what it is.
     """
     path, where = Path(given), str(given)
     if path.is_dir():
@@ -76,7 +76,7 @@ def collect(given: str | Path) -> Collection:
 
 
 def of_tree(tree: Tree, where: str) -> Collection:
-    """What lies in a folder or archive: pictures; or, where there are none, files of another kind."""
+    """The images in a folder or archive: pictures or, if there are none, files of another kind."""
     if not any(map(is_picture, tree.entries)):
         if isinstance(tree, Folder):
             if (found := parquet.collect(tree, where)) is not None:
@@ -99,7 +99,7 @@ def _is_zip(beginning: bytes) -> bool:
 
 
 def _is_npz(path: Path) -> bool:
-    """Whether a zip archive holds arrays; one that cannot be read is taken for what its name says."""
+    """Whether a zip archive holds arrays; an unreadable one is judged by its name."""
     if path.suffix == ".npz":
         return True
     try:

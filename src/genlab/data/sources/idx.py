@@ -1,6 +1,6 @@
-"""IDX files, packed or not: MNIST's own format, in which KMNIST, EMNIST and QMNIST are published too.
+"""IDX files, gzipped or not: MNIST's own format, in which KMNIST, EMNIST and QMNIST are published too.
 
-A file begins with two zero bytes, the code of its type, the number of dimensions, and each dimension as 4 bytes, most
+A file begins with two zero bytes, its type code, the number of dimensions, and each dimension as 4 bytes, most
 significant first (LeCun, Cortes, Burges).
 """
 
@@ -23,19 +23,19 @@ from genlab.errors import DataError
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 TRAIN, TEST = ("train",), ("t10k", "test")
 CALLED = re.compile(r"idx[1-4]-(ubyte|int)(\.gz)?$")
-"""What the name of such a file ends in."""
+"""Ending of the name of an IDX file."""
 
 
 def is_idx(beginning: bytes) -> bool:
-    """Whether a file that begins like this is one."""
+    """Whether a file that begins like this is an IDX file."""
     return len(beginning) >= 8 and beginning[:2] == b"\0\0" and beginning[2] in TYPES and 1 <= beginning[3] <= 4
 
 
 def parse(content: bytes, where: str) -> Array:
-    """The array in a file.
+    """The array in an IDX file.
 
     Raises:
-        DataError: no such file, or it is cut off.
+        DataError: not an IDX file, damaged, or cut off.
     """
     if not is_idx(content):
         raise DataError(f"{where}: no IDX file")
@@ -50,7 +50,7 @@ def parse(content: bytes, where: str) -> Array:
 
 
 def beside(path: Path) -> Folder:
-    """The files that belong to one of them: images and labels of both splits."""
+    """An IDX file and those that belong to it: images and labels of both splits."""
     names = {path.name}
     for split in (*TRAIN, *TEST):
         for word in (*TRAIN, *TEST):
@@ -61,7 +61,7 @@ def beside(path: Path) -> Folder:
 
 
 def collect(tree: Tree, where: str, path: str) -> ArrayCollection | None:
-    """The images of a folder, an archive, or of files that belong together; None where there are none."""
+    """The images of a folder, an archive, or of files that belong together; None if there are none."""
     called = [name for name in tree.entries if "ubyte" in name or "idx" in name]
     files = [name for name in called if is_idx(beginning_of(tree, name))]
     bad = next((name for name in called if name not in files and CALLED.search(name)), None)
@@ -87,7 +87,7 @@ def collect(tree: Tree, where: str, path: str) -> ArrayCollection | None:
 
 
 def collect_file(path: Path, where: str) -> ArrayCollection | None:
-    """The images of a file, and of those that belong to it."""
+    """The images of a file and of those that belong to it."""
     return collect(beside(path), where, where)
 
 
@@ -110,7 +110,7 @@ def _part(tree: Tree, name: str, files: list[str], notes: list[str]) -> Part:
 
 
 def _labels_of(name: str) -> Iterator[str]:
-    """What the file of the labels of these images may be called."""
+    """Possible names of the label file of an image file."""
     stem = name.removesuffix(".gz")
     for old, new in (("idx3", "idx1"), ("idx3-ubyte", "idx2-int"), ("idx4", "idx1"), ("", "")):
         changed = stem.replace("images", "labels").replace(old, new) if old else stem.replace("images", "labels")
@@ -124,13 +124,13 @@ def _images_of(name: str) -> Iterator[str]:
 
 
 def _prefix(name: str) -> str:
-    """What stands before the word of the split: the name of the set, and where it lies."""
+    """What precedes the split's word in a path: the folder and the name of the dataset."""
     folder, slash, file = name.rpartition("/")
     return folder + slash + re.split("train|t10k|test", file)[0]
 
 
 def _named(tree: Tree, name: str, y: Array) -> Array:
-    """EMNIST's labels as the characters that they mean, by the file beside: lines of "label code-point ..."."""
+    """EMNIST's labels as the characters they stand for, by the mapping file: lines of "label code-point ..."."""
     file = f"{_prefix(name)}mapping.txt"
     if file not in tree.entries:
         return y

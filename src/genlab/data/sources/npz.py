@@ -1,6 +1,6 @@
-"""Arrays that numpy saved: npz files in the usual layouts, and single npy files.
+"""Arrays saved by numpy: npz files in the usual layouts, and single npy files.
 
-genlab writes x_train, y_train, x_test, y_test, class_names. Understood too are the keys of MedMNIST (train_images,
+genlab writes x_train, y_train, x_test, y_test, class_names. It also reads the keys of MedMNIST (train_images,
 train_labels, ...), images and labels alone, and pairs of files with one array each (KMNIST: arr_0 in ...-imgs.npz,
 ...-labels.npz).
 """
@@ -42,7 +42,7 @@ def collect(path: Path, where: str) -> ArrayCollection:
     """The images of an npz file.
 
     Raises:
-        DataError: damaged, hostile, or in no layout that is known; names the arrays that are there.
+        DataError: damaged, hostile, or in an unknown layout; names the arrays in the file.
     """
     heads = arrays_in(path)
     keys = {key.lower(): key for key in reversed(heads)}
@@ -75,7 +75,7 @@ def _part(path: Path, keys: Mapping[str, str], images: Sequence[str], labels: Se
 
 
 def _single_arrays(path: Path, where: str) -> dict[Split, Part]:
-    """Splits whose images and labels are in files of their own, told by their names: ...-imgs.npz, ...-labels.npz."""
+    """Splits with images and labels in separate files, told by their names: ...-imgs.npz, ...-labels.npz."""
     found: dict[Split, Part] = {}
     for split in IMAGES:
         words = [("train", split), ("imgs", "labels")]
@@ -113,7 +113,7 @@ def collect_npy(path: Path, where: str) -> ArrayCollection:
 
 
 def arrays_in(path: Path) -> dict[str, str]:
-    """The arrays of an npz file: shape and type of each in words. Nothing is unpacked.
+    """Type and shape, in words, of each array of an npz file. Nothing is unpacked.
 
     Raises:
         DataError: damaged or hostile.
@@ -144,7 +144,7 @@ def read_arrays(path: str | Path, wanted: Sequence[str]) -> dict[str, Array]:
 
 
 class _Refusals:
-    """Inside: whatever zipfile, zlib or numpy say of a hostile file becomes a line of ours."""
+    """Context manager that turns errors of zipfile, zlib or numpy about a hostile file into a one-line `DataError`."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = path
@@ -159,7 +159,7 @@ class _Refusals:
 
 
 def _reason(error: Exception) -> str:
-    """Why a file cannot be read as npz, in words of ours."""
+    """Why a file cannot be read as npz, in genlab's words."""
     if isinstance(error, zipfile.BadZipFile):
         whole = "CRC" not in str(error)
         return "damaged, or not an npz file" if whole else "damaged: its checksum is not that of its content"

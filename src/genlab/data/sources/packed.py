@@ -1,4 +1,4 @@
-"""Files that may be packed with gzip, read whole within a bound."""
+"""Files that may be packed with gzip, read whole up to a limit."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ BLOCK = 2**22
 
 
 def begins(file: IO[bytes], n: int = 512) -> bytes:
-    """The first bytes of a file, unpacked if it is packed; empty where it cannot be unpacked."""
+    """The first bytes of a file, unpacked if it is packed; empty if unpacking fails."""
     first = file.read(n)
     if not first.startswith(GZIP):
         return first
     file.seek(0)
-    try:  # As far as it goes: a file that is cut off is told from others too.
+    try:  # As far as it goes, so that a file that is cut off is recognised too.
         return zlib.decompressobj(wbits=31).decompress(file.read(2**16), n)
     except (OSError, zlib.error):
         return b""
 
 
 def unpacked(file: IO[bytes]) -> IO[bytes]:
-    """A file as it reads after unpacking, if it is packed."""
+    """The file, or a reader of its unpacked content if it is packed."""
     packed = file.read(2) == GZIP
     file.seek(0)
     return gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[return-value]
 
 
 def content_of(tree: Tree, name: str) -> bytes:
-    """A file of a tree, unpacked if it is packed.
+    """Content of a file in a tree, unpacked if it is packed.
 
     Raises:
-        DataError: it cannot be read or unpacked, or unpacks to absurdly much.
+        DataError: it cannot be read or unpacked, or unpacks to an absurd size.
     """
     where, size = f"{tree.where.parent if tree.where.name == name else tree.where}/{name}", tree.entries[name].size
     most = max(FREELY, RATIO * size)
@@ -57,7 +57,7 @@ def content_of(tree: Tree, name: str) -> bytes:
 
 
 def beginning_of(tree: Tree, name: str) -> bytes:
-    """The first bytes of a file of a tree, unpacked."""
+    """The first bytes of a file in a tree, unpacked if it is packed."""
     for _, file in tree.contents([name]):
         return b"" if isinstance(file, Unreadable) else begins(file)
     return b""

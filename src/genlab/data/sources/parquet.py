@@ -1,7 +1,7 @@
-"""Parquet files with encoded images, as hubs of datasets publish them: a column of pictures, and one of labels.
+"""Parquet files with encoded images, as dataset hubs publish them: a column of pictures, and one of labels.
 
-A picture is a value of type struct<bytes, path>, or its bytes alone. Names of classes are read from the schema's
-metadata, where such hubs keep them. Needs pyarrow: ``pip install genlab[parquet]``.
+A picture is a value of type struct<bytes, path>, or its bytes alone. Class names are read from the schema's metadata,
+where such hubs keep them. Needs pyarrow: ``pip install genlab[parquet]``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PICTURES, LABELS = (
 
 
 def beside(path: Path) -> Folder:
-    """The file, and those of the same dataset beside it: parts of both splits."""
+    """The file and those of the same dataset beside it: parts of both splits."""
     words = [word for word in (*TRAIN, *TEST, *VALIDATION) if path.name.lower().startswith(word)]
     if not words:
         return Folder(path.parent, [path.name])
@@ -38,15 +38,15 @@ def beside(path: Path) -> Folder:
 
 
 def collect_file(path: Path, where: str) -> PictureCollection | None:
-    """The images of a file, and of those that belong to it."""
+    """The images of a file and of those that belong to it."""
     return collect(beside(path), where)
 
 
 def collect(tree: Folder, where: str) -> PictureCollection | None:
-    """The images of a file or folder; None where there are none.
+    """The images of a file or folder; None if there are none.
 
     Raises:
-        DataError: pyarrow is not installed, or the columns are not such ones.
+        DataError: pyarrow is not installed, or a file is damaged, empty or without a column of pictures.
     """
     files = [name for name in tree.entries if name.lower().endswith(".parquet")]
     if not files:
@@ -67,8 +67,8 @@ def collect(tree: Folder, where: str) -> PictureCollection | None:
 
 
 def _splits(files: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
-    """The files of the training and the test split, and what must be said about it; a split is told by how a file or
-    a folder is called."""
+    """Files of the training split, files of the test split, and notes; a split is told by the name of a file or
+    folder."""
 
     def of(words: tuple[str, ...]) -> list[str]:
         return [name for name in files if any(part.startswith(words) for part in name.lower().split("/"))]
@@ -106,7 +106,7 @@ class _File:
             raise DataError(f"{path}: no column of encoded pictures (bytes); there are {found}")
 
     def class_names(self) -> list[str] | None:
-        """As the schema's metadata gives them."""
+        """Class names in the schema's metadata, or None."""
         told = (self.file.schema_arrow.metadata or {}).get(b"huggingface")
         try:
             names = json.loads(told or b"{}")["info"]["features"][self.label]["names"]
@@ -135,7 +135,7 @@ class _File:
 
 
 class _Damage:
-    """Inside: what pyarrow says of a damaged file becomes a line of ours."""
+    """Context manager that turns pyarrow's errors about a damaged file into a one-line `DataError`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,8 +1,7 @@
-"""One encoded picture as pixels: its bit depth, palette, transparency, rotation and frames, all of it said.
+"""One encoded picture as pixels: its bit depth, palette, transparency, rotation and frames are all reported.
 
-Pillow decodes. What a decoder would do without a word (clip 16 bits to 8, drop transparency, ignore the camera's
-orientation, take any frame) is done here in the open: the pixels keep their depth and their alpha, and `remarks` say
-what the file was.
+Pillow decodes. What a decoder would do silently (clip 16 bits to 8, drop transparency, ignore the camera's orientation,
+take any frame) is made explicit here: the pixels keep their depth and their alpha, and `remarks` say what the file was.
 """
 
 from __future__ import annotations
@@ -20,41 +19,41 @@ ENDINGS = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm",
     ".pnm", ".tga", ".avif", ".jp2", ".qoi",
 )  # fmt: skip
-"""Endings of files that are read as pictures; what they are is told by their content."""
+"""Extensions of files that are read as pictures; their format is told by their content."""
 REFUSED = (
     ".svg", ".eps", ".ps", ".pdf", ".ai", ".psd", ".xcf", ".heic", ".heif", ".raw", ".cr2", ".nef", ".dng", ".ico",
 )  # fmt: skip
-"""Endings of pictures that are not read: drawings without pixels, formats of one program or camera."""
+"""Extensions of pictures that are not read: drawings without pixels, formats of one program or camera."""
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "TGA", "AVIF", "JPEG2000", "QOI")
-"""What Pillow may try; others start programs (EPS), or are no pictures."""
+"""Formats that Pillow may try; others start programs (EPS), or are not pictures."""
 MOST_PIXELS = 64_000_000
-"""A picture with more is not decoded: it would take hundreds of megabytes."""
+"""A picture with more pixels is not decoded: it would take hundreds of megabytes."""
 BITS_16 = 65_535
 CUT = "16 bits per channel, of which the upper 8 are read"
-"""A remark: so Pillow decodes colour, and gray with transparency."""
+"""A remark: this is how Pillow decodes colour, and gray with transparency."""
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name says that it is a picture, of a kind that is read or not."""
+    """Whether a file's name says that it is a picture, whether or not its kind is read."""
     return PurePosixPath(name).suffix.lower() in ENDINGS + REFUSED
 
 
 class Unreadable(Exception):
-    """A picture that cannot be read; the message says why, without its name."""
+    """A picture that cannot be read; the message says why, without the picture's name."""
 
 
 class OutOfRange(Unreadable):
-    """A picture that can be read, but not by the range that was given: that is wrong, not the picture."""
+    """A picture with values outside of the given range: the range is wrong, not the picture."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What one file shows.
+    """The picture in a file.
 
     Attributes:
-        pixels: (C, H, W), C 1 for gray and 3 for colour; uint8, or of another type where the file has more bits.
-        alpha: uint8 (H, W), 255 where it is opaque; None where it is so everywhere.
-        remarks: what it was: "palette", "first of 12 frames", ...
+        pixels: (C, H, W), C 1 for gray and 3 for colour; uint8, or another type if the file has more bits.
+        alpha: uint8 (H, W), 255 where the picture is opaque; None if it is opaque everywhere.
+        remarks: what the file was: "palette", "first of 12 frames", ...
     """
 
     pixels: NDArray[Any]
@@ -78,9 +77,9 @@ class Head:
     """What the first bytes of a file say, before anything is decoded.
 
     Attributes:
-        size: width and height as it is to be seen, pixels.
+        size: width and height of the upright picture, pixels.
         gray: whether its pixels cannot have a colour.
-        bits: of a pixel and channel.
+        bits: bits per pixel and channel.
     """
 
     size: tuple[int, int]
@@ -92,21 +91,21 @@ def head(file: IO[bytes]) -> Head:
     """Size and kind of an encoded picture.
 
     Raises:
-        Unreadable: no picture, or too large a one.
+        Unreadable: not a picture, or too large.
     """
     if (plain := _head_of_png(file.read(256))) is not None:
         return plain
     file.seek(0)
     with _Opened(file) as image:
         width, height = image.size
-        if image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # Lies on its side.
-            width, height = height, width  # Of a TIFF file Pillow gives them as they will be.
+        if image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # It lies on its side.
+            width, height = height, width  # For a TIFF file, Pillow already gives the upright size.
         bits = 16 if image.mode.startswith("I") else 32 if image.mode == "F" else 8
         return Head((width, height), image.mode in ("1", "L", "LA", "La") or bits > 8, bits)
 
 
 def _head_of_png(beginning: bytes) -> Head | None:
-    """Of a PNG file that is as plain as most are, ten times as fast as Pillow; None of any other."""
+    """Head of a plain PNG file, as most are, ten times as fast as by Pillow; None for any other file."""
     if beginning[:16] != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" or b"eXIf" in beginning or len(beginning) < 33:
         return None
     width, height = (int.from_bytes(beginning[at : at + 4], "big") for at in (16, 20))
@@ -120,7 +119,7 @@ def decode(file: IO[bytes]) -> Picture:
     """An encoded picture as pixels: the first frame, upright.
 
     Raises:
-        Unreadable: no picture, a damaged one, or too large a one.
+        Unreadable: not a picture, damaged, or too large.
     """
     with _Opened(file) as image:
         remarks = []
@@ -129,7 +128,7 @@ def decode(file: IO[bytes]) -> Picture:
         if not image.mode.startswith("I") and _is_cut(image):
             remarks.append(CUT)
         told = [image.getexif().get(0x0112, 1)]
-        image.load()  # Which turns a TIFF file, and finds what stands behind the pixels of a PNG file.
+        image.load()  # This turns a TIFF file, and finds the metadata behind the pixels of a PNG file.
         told.append(image.getexif().get(0x0112, 1))
         turned = ImageOps.exif_transpose(image)
         if any(orientation in range(2, 9) for orientation in told):
@@ -138,10 +137,10 @@ def decode(file: IO[bytes]) -> Picture:
 
 
 def of_image(image: Image.Image, remarks: list[str] | None = None) -> Picture:
-    """A Pillow image as pixels; CMYK and its like become RGB by Pillow's conversion.
+    """A Pillow image as pixels; CMYK and similar modes become RGB by Pillow's conversion.
 
     Raises:
-        Unreadable: a mode that has no pixels of this kind.
+        Unreadable: no pixels, an unsupported mode, or a damaged file.
     """
     said, mode = list(remarks or []), image.mode
     transparent = mode in ("LA", "La", "PA", "RGBA", "RGBa") or (mode in ("1", "L", "P", "RGB") and _has_key(image))
@@ -159,7 +158,7 @@ def of_image(image: Image.Image, remarks: list[str] | None = None) -> Picture:
         array = np.asarray(image.convert(wanted), np.uint8)
     except ValueError:
         raise Unreadable(f"pixels of a kind that is not read ({mode})") from None
-    except (OSError, SyntaxError):  # One that was opened, and not loaded yet.
+    except (OSError, SyntaxError):  # The image was opened, but not loaded yet.
         raise Unreadable("damaged, or cut off") from None
     array = array[:, :, None] if array.ndim == 2 else array
     array = array.transpose(2, 0, 1)
@@ -172,7 +171,7 @@ def of_image(image: Image.Image, remarks: list[str] | None = None) -> Picture:
 
 
 def _is_cut(image: Image.Image) -> bool:
-    """Whether Pillow will drop the lower half of 16 bits: its decoders say so in their names of the pixels' form."""
+    """Whether Pillow will drop the lower half of 16 bits, which the arguments of its decoders reveal."""
     told = [tile[3] for tile in getattr(image, "tile", [])]
     forms = [each for args in told for each in (args if isinstance(args, tuple) else (args,))]
     deep_ppm = getattr(image, "format", None) == "PPM" and any(isinstance(n, int) and n > 255 for n in forms)
@@ -180,7 +179,7 @@ def _is_cut(image: Image.Image) -> bool:
 
 
 def _deep(array: NDArray[Any], said: list[str], key: Any = None) -> Picture:
-    """A gray picture of more than 8 bits, as it is; `key` is the value that is transparent."""
+    """A gray picture of more than 8 bits, unchanged; `key` is the transparent value."""
     alpha = np.where(array == key, 0, 255).astype(np.uint8) if isinstance(key, int) and (array == key).any() else None
     said += ["transparent"] if alpha is not None else []
     if array.dtype.kind in "iu" and array.size and array.min() >= 0 and array.max() <= BITS_16:
@@ -193,7 +192,7 @@ def _has_key(image: Image.Image) -> bool:
 
 
 class _Opened:
-    """A file as a Pillow image; whatever Pillow says of a bad one becomes `Unreadable`."""
+    """A file as a Pillow image; Pillow's error for a bad one becomes `Unreadable`."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -201,7 +200,7 @@ class _Opened:
     def __enter__(self) -> Image.Image:
         self._quiet = warnings.catch_warnings()
         self._quiet.__enter__()
-        warnings.simplefilter("ignore")  # A bomb is refused below; odd metadata is no concern of ours.
+        warnings.simplefilter("ignore")  # A decompression bomb is refused below; odd metadata does not matter.
         try:
             self.image = Image.open(self.file, formats=FORMATS)
             width, height = self.image.size

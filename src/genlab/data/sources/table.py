@@ -1,4 +1,4 @@
-"""Tables of pixels as text: one image per line, a label in one column, with or without a line of names above."""
+"""Tables of pixels as text: one image per line, a label in one column, with or without a header line."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from genlab.errors import DataError
 LABELS = ("label", "labels", "class", "target", "targets", "y", "digit", "letter", "category")
 IDS = ("id", "imageid", "image_id", "index", "")
 BLOCK = 2000
-"""Lines that are read at once."""
+"""Number of lines that are read at once."""
 MOST_LINE = 2**24
-"""Characters of a line."""
+"""Maximum number of characters per line."""
 
 
 @dataclass(frozen=True)
 class _Form:
-    """How the lines of a file are to be read.
+    """How to read the lines of a file.
 
     Attributes:
-        header: whether the first line is of names.
-        columns: how many each line has.
-        label: the column of the labels, or None.
-        pixels: the columns of the pixels, in their order.
+        header: whether the first line holds names.
+        columns: number of columns of each line.
+        label: column of the labels, or None.
+        pixels: columns of the pixels, in their order.
     """
 
     delimiter: str
@@ -52,7 +52,7 @@ class _Form:
 
 def is_table(beginning: bytes) -> bool:
     """Whether a file that begins like this is a table: text, with several values in its first line."""
-    try:  # Of a character at its end there may be a part only.
+    try:  # The last character may be incomplete.
         first = codecs.getincrementaldecoder("utf-8-sig")().decode(beginning).lstrip().splitlines()[0]
     except (UnicodeDecodeError, IndexError):
         return False
@@ -60,12 +60,12 @@ def is_table(beginning: bytes) -> bool:
 
 
 def beside(path: Path) -> Folder:
-    """The file, and the test split that lies beside it."""
+    """The file and the test split beside it."""
     return Folder(path.parent, {path.name, re.sub("(?i)train", "test", path.name)})
 
 
 def collect(tree: Tree, where: str, path: str) -> ArrayCollection | None:
-    """The images of a table, of a folder or archive of one or two; None where there are none."""
+    """The images of a table, or of a folder or archive with one or two tables; None if there are none."""
     files = [name for name in tree.entries if re.search(r"\.(csv|tsv|txt)(\.gz)?$", name.lower())]
     test = [name for name in files if "test" in name.lower()]
     train = [name for name in files if name not in test] or test
@@ -80,7 +80,7 @@ def collect(tree: Tree, where: str, path: str) -> ArrayCollection | None:
 
 
 def collect_file(path: Path, where: str) -> ArrayCollection | None:
-    """The images of a table, and of the test split that lies beside it."""
+    """The images of a table and of the test split beside it."""
     return collect(beside(path), where, where)
 
 
@@ -98,10 +98,10 @@ def _part(tree: Tree, name: str, notes: list[str]) -> Part:
 
 
 def _lines(tree: Tree, name: str) -> Generator[tuple[int, str], None, None]:
-    """The lines that say something, with their numbers from 1.
+    """The lines that are not blank, with their numbers from 1.
 
     Raises:
-        DataError: it cannot be read, or unpacks to absurdly much.
+        DataError: the file cannot be read, or it or a line is absurdly long.
     """
     where, seen = f"{tree.where}/{name}", 0
     most = max(FREELY, RATIO * tree.entries[name].size)
@@ -123,10 +123,10 @@ def _lines(tree: Tree, name: str) -> Generator[tuple[int, str], None, None]:
 
 
 def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
-    """How a file is to be read, by its first lines.
+    """How to read a file, inferred from its first lines.
 
     Raises:
-        DataError: it is no table of square images; says how many columns it has.
+        DataError: not a table of square images; says how many columns of pixels it has.
     """
     where = f"{tree.where}/{name}"
     with closing(_lines(tree, name)) as lines:
@@ -160,13 +160,13 @@ def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
 
 
 def _odd_one(names: Sequence[str]) -> int | None:
-    """The column whose name is not like all others, which are a word and a number each (p0, p1, ...)."""
+    """The one column whose name is not a word and a number like all others (p0, p1, ...), or None."""
     odd = [k for k, name in enumerate(names) if not re.fullmatch(r"[^0-9]*[0-9]+([^0-9]+[0-9]+)?", name)]
     return odd[0] if len(odd) == 1 and names[odd[0]] not in IDS else None
 
 
 def _is_header(cells: Sequence[str]) -> bool:
-    """Whether the first line is of names: mostly words, or the numbers of the pixels."""
+    """Whether the first line holds names: mostly words, or the numbers of the pixels."""
     numbers = [cell for cell in cells if cell.isascii() and cell.isdecimal()]
     if len(numbers) >= len(cells) - 2:
         return all(int(b[:9]) - int(a[:9]) == 1 for a, b in pairwise(numbers))
@@ -197,7 +197,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _read(tree: Tree, name: str, form: _Form) -> tuple[Array, Array]:
-    """Pixels (N, D), uint8 where all of them are whole numbers 0 .. 255, and labels (N,)."""
+    """Pixels (N, D), uint8 if all of them are whole numbers 0 .. 255, and labels (N,)."""
     pixels: list[Array] = []
     labels: list[str] = []
     where = f"{tree.where}/{name}"
@@ -218,7 +218,7 @@ def _plain(line: str, number: int, form: _Form, where: str) -> tuple[str | None,
     """The label of a line, if it has one, and the line without quotes.
 
     Raises:
-        DataError: it has not as many values as the others.
+        DataError: the line does not have as many values as the others.
     """
     quoted = '"' in line
     cells = _cells(line, form.delimiter) if quoted else line.split(form.delimiter)
@@ -240,7 +240,7 @@ def _numbers(lines: Sequence[str], places: Sequence[int], form: _Form, where: st
 
 
 def _first_bad(lines: Sequence[str], places: Sequence[int], form: _Form) -> str:
-    """Which of these lines cannot be read; `places` are their numbers."""
+    """Message on the first of these lines that cannot be read; `places` are their numbers."""
     for k, line in zip(places, lines, strict=True):
         cells = line.split(form.delimiter)
         bad = next((cells[c].strip() for c in form.pixels if not _is_number(cells[c])), None)
@@ -250,7 +250,7 @@ def _first_bad(lines: Sequence[str], places: Sequence[int], form: _Form) -> str:
 
 
 def _as_labels(labels: Sequence[str]) -> Array:
-    """Whole numbers where all are; names otherwise."""
+    """Labels as integers if all are whole numbers, else as names."""
     if all(re.fullmatch(r"[+-]?[0-9]{1,18}(\.0*)?", label) for label in labels):
         return np.array([int(label.partition(".")[0]) for label in labels], np.int64)
     return np.array(labels, str)

@@ -1,7 +1,7 @@
-"""Files in a folder, or in a zip or tar archive: listed, and read one after another; nothing is ever unpacked to disk.
+"""Files in a folder, or in a zip or tar archive: listed, then read one after another; nothing is unpacked to disk.
 
-An archive that has no business in a dataset is refused before any of it is read: names that lead out of it, links,
-devices, locked members, the same name twice, members or contents of absurd size.
+A suspicious archive is refused before any of its files is read: names that lead out of it, links, devices, locked
+members, the same name twice, contents of absurd size.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from genlab.errors import DataError
 
 MOST_FILES = 1_000_000
 MOST_BYTES = 256 * 2**20
-"""Of one file in a folder or archive that is read as a picture."""
+"""Maximum size of a file in an archive, bytes."""
 MOST_DIRECTORY = 256 * 2**20
-"""Bytes of a zip's table of contents."""
+"""Maximum size of a zip's table of contents, bytes."""
 STRANGE = 20_000
-"""Files with few pictures among them after which a folder is taken for no dataset."""
+"""A folder with more files than this, few of them pictures, is not taken for a dataset."""
 RATIO, FREELY = 200, 2**30
-"""An archive may unpack to a gigabyte, or to so many times its size."""
+"""An archive may unpack to this many times its size, or to this many bytes (a gigabyte) if that is more."""
 JUNK = ("__macosx", ".ipynb_checkpoints", "thumbs.db", "desktop.ini")
 OURS = re.compile(r"evaluation(-.*)?\.json")
 """What `genlab evaluate` writes into a folder of images."""
@@ -41,7 +41,7 @@ OURS = re.compile(r"evaluation(-.*)?\.json")
 
 @dataclass(frozen=True)
 class Entry:
-    """A file: its size in bytes, and what changes when it does."""
+    """A file: its size in bytes, and a stamp that changes when the file does."""
 
     size: int
     stamp: str
@@ -53,8 +53,8 @@ class Tree(ABC):
     Attributes:
         where: the path of the folder or archive.
         kind: "folder", "zip" or "tar".
-        entries: by their paths inside, with slashes, in natural order; without what systems leave behind.
-        junk: how many of those were left out.
+        entries: files by their paths inside, with slashes, in natural order; without what systems leave behind.
+        junk: number of such leftovers that were skipped.
     """
 
     kind: str
@@ -75,16 +75,16 @@ class Tree(ABC):
 
     @abstractmethod
     def contents(self, names: Iterable[str]) -> Iterator[tuple[str, IO[bytes] | Unreadable]]:
-        """The wanted files, each open while it is looked at, in the order that costs least."""
+        """The wanted files, each open until the next one is taken, in the order that costs least."""
 
 
 class Folder(Tree):
-    """A folder and all below it; links are followed, in circles only once."""
+    """A folder and everything below it; links are followed, circular ones only once."""
 
     kind = "folder"
 
     def __init__(self, where: Path, names: Iterable[str] | None = None) -> None:
-        """All files below `where`, or those of these names that are there."""
+        """List all files below `where`, or those of `names` that exist."""
         if names is None:
             super().__init__(where, *_walked(where))
         else:
@@ -120,7 +120,7 @@ def _walked(where: Path) -> tuple[dict[str, Entry], int]:
         for each in listed:
             if is_junk(each.name):
                 junk += 1
-            elif os.path.isdir(each.path):  # Which says no, where a DirEntry would raise.
+            elif os.path.isdir(each.path):  # False where a DirEntry would raise.
                 waiting.append((Path(each.path), f"{prefix}{each.name}/"))
             else:
                 found = _entry(each, prefix)
@@ -136,20 +136,20 @@ def _walked(where: Path) -> tuple[dict[str, Entry], int]:
 
 
 def _entry(file: os.DirEntry[str], prefix: str) -> dict[str, Entry]:
-    """A file that can be read, or a link to nowhere; no device, no pipe: they may never end."""
+    """Entry of a readable file or of a broken link; none for devices and pipes, which may never end."""
     try:
         if not file.is_file():
             return {prefix + file.name: Entry(0, "broken")} if file.is_symlink() else {}
         facts = file.stat()
     except OSError:
-        return {}  # It went meanwhile.
+        return {}  # It has been removed meanwhile.
     return {prefix + file.name: Entry(facts.st_size, str(facts.st_mtime_ns))}
 
 
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, RuntimeError, ValueError,
 )  # fmt: skip
-"""What zipfile raises where a member is not what the table of contents says."""
+"""What zipfile raises if a member is not what the table of contents says."""
 
 
 class Zip(Tree):
@@ -222,24 +222,24 @@ def _check_directory(where: Path) -> None:
 
 
 TAR_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, TypeError, OverflowError)
-"""What tarfile raises where an archive is damaged or cut off."""
+"""What tarfile raises if an archive is damaged or cut off."""
 
 
 class _Header(tarfile.TarInfo):
-    """A member's header; where it is cut off or damaged, tarfile would take the archive as ended."""
+    """A member's header; if it is cut off or damaged, tarfile would take it for the end of the archive."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> _Header:
         try:
             return super().fromtarfile(archive)
         except tarfile.HeaderError as error:
-            if type(error).__name__ == "EOFHeaderError":  # The mark of its end.
+            if type(error).__name__ == "EOFHeaderError":  # The archive's end mark.
                 raise
             raise tarfile.ReadError(f"it does not end as it should: {error}") from None
 
 
 class Tar(Tree):
-    """A tar archive, packed or not: read from its beginning to its end, in its own order."""
+    """A tar archive, compressed or not: read from beginning to end, in its own order."""
 
     kind = "tar"
 
@@ -280,7 +280,7 @@ class Tar(Tree):
 
     @staticmethod
     def _entry(member: tarfile.TarInfo, where: Path) -> Entry:
-        """A tar archive has no checksums of its files, and their times may all be 0: its own time tells of a change."""
+        """A member's entry; it includes the archive's time, as tar has no checksums and members' times may be 0."""
         return Entry(member.size, f"{member.mtime} {where.stat().st_mtime_ns}")
 
     @classmethod
@@ -324,7 +324,7 @@ def _all_of(file: IO[bytes], declared: int) -> bytes:
 
 
 def _safe(name: str, where: Path) -> str:
-    """A member's name; refused where it leads out of the archive."""
+    """A member's name; refused if it leads out of the archive."""
     if "\\" in name or "\0" in name or name.startswith("/") or ":" in name.split("/")[0]:
         raise DataError(f"{where}: {name!r} is not a name that an archive of images has")
     parts = [part for part in name.split("/") if part not in ("", ".")]
