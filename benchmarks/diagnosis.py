@@ -1,9 +1,9 @@
-"""The labelled set that the diagnosis is made and judged on: `make diagnosis`, hours in all, resumable.
+"""Train the labelled set on which the diagnosis is made and judged: `make diagnosis`, hours in all, resumable.
 
 diagnosis.yaml says which trainings there are, what is wrong with each and which are held out. Each is trained here,
-measured as any training is, and kept with its rows and evaluations in records/diagnosis/KIND.jsonl.gz as it ends; what
-is there already is passed over. `--list` says what there is and what is missing, `--only KIND` trains one kind,
-`--part 1/8` an eighth of what is missing, so that eight processes share the work.
+measured like any training, and kept with its rows and evaluations in records/diagnosis/KIND.jsonl.gz when it ends;
+existing ones are skipped. `--list` says how many there are and how many are missing, `--only KIND` trains one kind,
+`--part 1/8` an eighth of what is missing, so that eight processes can share the work.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ HERE = Path(__file__).parent
 SPEC, FOLDER = HERE / "diagnosis.yaml", HERE / "records" / "diagnosis"
 HEALTHY = "healthy"
 MEASURED, IMAGES = 12, 2_000
-"""How often each is measured, and with how many images where that is done here."""
+"""How often each training is measured, and the number of images if that is done here."""
 KEPT = ("share", "share_in_data", "requested_class_accuracy", "within_class_diversity", "legibility")
 
 
@@ -52,13 +52,13 @@ class Case:
     """One training.
 
     Attributes:
-        kind, system, dataset, seed: what makes its name.
-        held_out: whether the rules are judged on it, and not made on it.
-        expected: findings of which each names the failure; empty of a healthy one.
-        natural: whether it may turn out not to fail.
-        changes: of the system's recipe.
-        planted: the step after which it fails; 0: from the start; None of a healthy one.
-        spec: the kind's other entries: fork, plant, classes.
+        kind, system, dataset, seed: parts of the training's name.
+        held_out: whether the rules are judged on the training, and not made on it.
+        expected: findings, each of which names the failure; empty for a healthy training.
+        natural: whether the training may turn out not to fail.
+        changes: changes to the system's recipe.
+        planted: step after which the training fails; 0 if from the start; None for a healthy training.
+        spec: other entries of the kind: fork, plant, classes.
     """
 
     kind: str
@@ -120,14 +120,14 @@ _loaded = cache(files.load)
 
 
 def _spelled(recipe: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`lr` stands for the learning rate of every optimiser."""
+    """Spell out `lr` as the learning rate of every optimiser."""
     family = _loaded(recipe).family
     paths = ["optimisers.generator.lr", "optimisers.discriminator.lr"] if family == "gan" else ["optimiser.lr"]
     return {path: value for key, value in changes.items() for path in (paths if key == "lr" else [key])}
 
 
 class Switch:
-    """What an average of a generator's weights shares with it; turned on by the training."""
+    """Switch that a generator shares with the average of its weights; the training turns it on."""
 
     def __init__(self, at: int) -> None:
         self.at, self.on = at, at == 0
@@ -140,7 +140,7 @@ class Switch:
 
 
 class Planted(nn.Module):
-    """A generator with a fault: `deaf` hears nothing of z, `specks` adds white noise, `blur` averages 5 x 5 pixels."""
+    """A generator with a fault: `deaf` ignores z, `specks` adds white noise, `blur` averages 5 x 5 pixels."""
 
     def __init__(self, inner: nn.Module, fault: str, switch: Switch) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ def _not_finite(recipe: Recipe, switch: Switch) -> AdversarialLoss:
 
 
 def _shuffled(dataset: str, folder: Path) -> str:
-    """The dataset with training labels that mean nothing."""
+    """The dataset with shuffled training labels."""
     train, test = data.load(dataset), data.load_test(dataset)
     assert train.labels is not None
     assert test is not None
@@ -178,7 +178,7 @@ def _shuffled(dataset: str, folder: Path) -> str:
 
 
 def trained(case: Case, folder: Path) -> Run:
-    """The run of a case; one that failed, as far as it came."""
+    """Run of a case; if it failed, up to the failure."""
     changes, more = dict(case.changes), dict[str, Any]()
     plant, at = case.spec.get("plant"), case.planted or 0
     if plant == "shuffled":
@@ -212,7 +212,7 @@ def trained(case: Case, folder: Path) -> Run:
 
 
 class _StopsAfter:
-    """As Ctrl-C would, so that everything is saved."""
+    """Stops a training as Ctrl-C would, so that everything is saved."""
 
     def __init__(self, at: int) -> None:
         self.at = at
@@ -223,19 +223,19 @@ class _StopsAfter:
 
 
 def _short(value: Any) -> Any:
-    """Numbers to six digits: nothing is decided by more."""
+    """Number rounded to six digits, since no decision depends on more."""
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _entry(step: int, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Of an evaluation what rules may look at."""
+    """Parts of an evaluation that rules may look at."""
     metrics = {k: [_short(v["value"]), _short(v["floor"])] for k, v in record["metrics"].items()}
     classes = [{"class": row["class"], **{k: _short(row[k]) for k in KEPT}} for row in record["classes"]]
     return {"step": step, "samples": record["protocol"]["samples"], "metrics": metrics, "classes": classes}
 
 
 def _held_against_all(run: Run, case: Case) -> list[dict[str, Any]]:
-    """Evaluations of a run that learned some classes, against all of them."""
+    """Evaluations of a run that learned some classes, against all classes."""
     found = []
     for step in run.steps("snapshots", ".safetensors"):
         images = to_uint8(run.sample(IMAGES, step=step))
@@ -245,7 +245,7 @@ def _held_against_all(run: Run, case: Case) -> list[dict[str, Any]]:
 
 
 def recorded(case: Case, run: Run, seconds: float) -> dict[str, Any]:
-    """What is kept of a training."""
+    """Record of a training."""
     rows = [{k: _short(v) for k, v in row.items()} for row in run.directory.sound_rows()]
     if case.spec.get("classes"):
         evaluations = _held_against_all(run, case)
@@ -276,20 +276,20 @@ def recorded(case: Case, run: Run, seconds: float) -> dict[str, Any]:
 
 
 def kept(kind: str) -> list[dict[str, Any]]:
-    """What was recorded of a kind."""
+    """Records of a kind."""
     file = FOLDER / f"{kind}.jsonl.gz"
     return [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()] if file.exists() else []
 
 
 def keep(kind: str, record: Mapping[str, Any]) -> None:
-    """One more: what is compressed by itself may stand behind what is there."""
+    """Append a record, compressed by itself so that it may follow those in the file."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / f"{kind}.jsonl.gz").open("ab", buffering=0) as file:  # one write, so that several may append
+    with (FOLDER / f"{kind}.jsonl.gz").open("ab", buffering=0) as file:  # one write: several processes may append
         file.write(gzip.compress(json.dumps(record).encode() + b"\n", mtime=0))
 
 
 def missing(spec: Mapping[str, Any]) -> Iterator[Case]:
-    """The cases that are not recorded yet: first those that the rules are made on."""
+    """Cases that are not recorded yet, first those that the rules are made on."""
     there = {record["key"] for kind in [HEALTHY, *spec["kinds"]] for record in kept(kind)}
     yield from sorted((case for case in cases(spec) if case.key not in there), key=lambda case: case.held_out)
 

@@ -1,7 +1,7 @@
 """What the rules of genlab.evaluation.diagnosis say of the labelled set: found, missed, false; nothing is trained.
 
-`python benchmarks/diagnosis_table.py` prints the tables of the development part, with --held-out of both parts as they
-stand in docs/diagnosis.md; --each prints what is said of each training of one part.
+`python benchmarks/diagnosis_table.py` prints the tables of the development part; with --held-out, those of both parts,
+as in docs/diagnosis.md; with --each, what is said of each training of one part.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from genlab.families.registry import FAMILIES
 from genlab.recipe import files
 
 FLAWLESS = 0.001
-"""The end of a healthy classifier that names every test image rightly: nothing is a multiple of 0."""
+"""Share of wrong answers assumed for a healthy classifier that makes no mistakes, since nothing is a multiple of 0."""
 LATE = 0.1
-"""Of a training: how far from the planted step a finding's onset may lie."""
+"""Share of a training by which the onset of a finding may be off from the planted step."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Judged:
     """What was said of a training.
 
     Attributes:
-        said: at its end.
-        false: findings that are faults at some evaluation after the warm-up of a healthy training, and since when.
-        level: of the worst of the expected findings that were made at the end; None where none was.
-        onset: of that finding, between which steps; None where none was made.
-        counts: whether the training failed at all: a natural failure may not, which cannot be told without its healthy
-            counterpart.
+        said: diagnosis at the end.
+        false: faults found at some evaluation after the warm-up of a healthy training, and the first step of each.
+        level: level of the worst expected finding made at the end; None if none was made.
+        onset: steps between which that finding began; None if none was made.
+        counts: whether the training counts: a natural failure only if it ended worse than its healthy counterpart or
+            failed outright, a healthy training only if it ended well.
     """
 
     case: Case
@@ -52,7 +52,7 @@ class Judged:
 
     @property
     def in_time(self) -> bool:
-        """Whether a failure that was planted late was dated within a tenth of the training."""
+        """Whether a failure that was planted late was dated to within a tenth of the training."""
         if not self.case.planted or self.onset is None:
             return True
         before, first = self.onset
@@ -61,7 +61,7 @@ class Judged:
 
 
 def evidence_of(record: Mapping[str, Any]) -> Evidence:
-    """What rules may look at of a kept training."""
+    """What rules may look at, from the record of a training."""
     recipe = files.load(record["recipe"])
     curves = curves_of(record["rows"], FAMILIES[recipe.family].columns)
     measured = [
@@ -81,7 +81,7 @@ def evidence_of(record: Mapping[str, Any]) -> Evidence:
 
 
 def outcome(record: Mapping[str, Any]) -> float | None:
-    """How a training ended, smaller is better: distance over that of real images, or the share of wrong answers."""
+    """How a training ended (smaller is better): distance over that of real images, or share of wrong answers."""
     if record["evaluations"]:
         value, floor = record["evaluations"][-1]["metrics"]["frechet_distance"]
         return None if value is None or not floor else value / floor
@@ -94,8 +94,8 @@ def judged(case: Case, record: Mapping[str, Any], best: float | None, worse: flo
 
     Args:
         best: how the healthy training of the same system and dataset ended.
-        worse: by what a natural failure must be worse to count.
-        far: the distance beyond which a training that was to be healthy is none.
+        worse: factor by which a natural failure must be worse to count.
+        far: distance from which a training meant to be healthy does not count.
     """
     e = evidence_of(record)
     said = diagnose(e)
@@ -117,7 +117,7 @@ def judged(case: Case, record: Mapping[str, Any], best: float | None, worse: flo
 
 
 def everything(held_out: bool) -> Iterator[Judged]:
-    """Of each training of a part that was recorded, what is said of it."""
+    """What is said of each recorded training of a part."""
     spec = yaml.safe_load(SPEC.read_text("utf-8"))
     records = {record["key"]: record for kind in (HEALTHY, *spec["kinds"]) for record in kept(kind)}
     for case in cases(spec):
@@ -131,10 +131,10 @@ PARTS = {False: "development", True: "held out"}
 
 
 def table(found: Mapping[bool, Sequence[Judged]]) -> str:
-    """The outcome as a table in Markdown: a row for each kind of failure and each healthy system, of each part.
+    """The outcome as a table in Markdown: for each part, one row per kind of failure and one for all of them.
 
     Args:
-        found: by whether it is held out.
+        found: trainings by whether they are held out.
     """
     lines = ["| part | kind | trainings | found as a fault | as a warning | missed | dated in time |", f"{'|---' * 7}|"]
     for held_out, all_of_it in found.items():
@@ -154,7 +154,7 @@ def _row(part: str, name: str, those: Sequence[Judged]) -> str:
 
 
 def healthy_table(found: Mapping[bool, Sequence[Judged]]) -> str:
-    """The healthy trainings of each system: how many had no fault at any evaluation after the warm-up."""
+    """Table of the healthy trainings per system: how many had no fault at any evaluation after the warm-up."""
     lines = ["| part | system | trainings | counted | without a false fault |", "|---|---|---|---|---|"]
     for held_out, all_of_it in found.items():
         healthy = [each for each in all_of_it if each.case.kind == HEALTHY]
@@ -171,7 +171,7 @@ def _systems(those: Sequence[Judged]) -> list[str]:
 
 
 def words(found: Mapping[bool, Sequence[Judged]]) -> str:
-    """The shares of each part with their exact 95 % intervals, and every miss and false fault."""
+    """Shares of each part with their exact 95 % intervals, and every miss and false fault."""
     said = []
     for held_out, all_of_it in found.items():
         failing = [each for each in all_of_it if each.case.kind != HEALTHY and each.counts]
@@ -200,7 +200,7 @@ def _share(k: int, n: int) -> str:
 
 
 def exact_interval(k: int, n: int) -> tuple[float, float]:
-    """The interval of Clopper and Pearson (1934) of a share of k in n, at 95 %."""
+    """95 % interval of Clopper and Pearson (1934) for a share of k in n."""
     from scipy.stats import beta
 
     low = 0.0 if k == 0 else float(beta.ppf(0.025, k, n - k + 1))

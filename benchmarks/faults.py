@@ -1,7 +1,7 @@
 """What genlab survives: `make faults` (a quarter of an hour on two cores).
 
-Runs tests/faults in its long form, adds up what it counted, measures what saving costs in the quick recipes, prints all
-of it and writes records/faults.json with date, machine, versions, minutes. The documentation is held to that record.
+Runs the long form of tests/faults, adds up its counts, measures what saving costs in the quick recipes, prints all of
+it and writes records/faults.json with date, machine, versions and minutes. A test checks the docs against that record.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ QUICK = ("quick-mnist", "quick-fashion")
 
 
 def counted(folder: Path) -> Counter[str]:
-    """What the tests have counted."""
+    """Counts from the tests."""
     counts: Counter[str] = Counter()
     for file in folder.glob("*.jsonl"):
         for line in file.read_text("utf-8").splitlines():
@@ -37,7 +37,7 @@ def counted(folder: Path) -> Counter[str]:
 
 
 def saving(recipe: str, root: Path) -> dict[str, Any]:
-    """The share of a training's seconds that its saves take: waiting for rows, writing, syncing, reading back."""
+    """Share of a training's seconds that its saves take: waiting for rows, writing, syncing, reading back."""
     spent = []
     save = fit._Bookkeeping._save
 
@@ -80,11 +80,11 @@ SHOWN = {
     "kills of a study's driver": "kills of a running study",
     "studies that ended with the same table": "studies that were killed and ended with the same table",
 }
-"""What was counted -> in words."""
+"""Name of a count -> its description."""
 
 
 def table(record: dict[str, Any]) -> str:
-    """The record as it stands in docs/reliability.md."""
+    """The record as a table, as in docs/reliability.md."""
     rows = [f"| {words} | {record['counts'][what]:,} |" for what, words in SHOWN.items() if what in record["counts"]]
     rows += [
         f"| share of `{recipe}` that is saving | {cost['share']:.2%} |" for recipe, cost in record["saving"].items()

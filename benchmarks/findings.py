@@ -1,8 +1,8 @@
-"""docs/findings/NAME.png: what each finding looks like, `make findings`, some 20 minutes on two cores.
+"""Draw what each finding looks like, docs/findings/NAME.png: `make findings`, about 20 minutes on two cores.
 
-Of each finding one training of the labelled set that has it (diagnosis.yaml) is made once more: the same z at four
-times of it, where it draws images, and the curve by which the finding is made, with the step from which on it is.
-`--only NAME` makes one.
+For each finding, a training of the labelled set (diagnosis.yaml) that has it is repeated. Its picture shows the same z
+at four times, if the model draws images, and the curve by which the finding is made, with the step at which it begins.
+`--only NAME` makes one picture.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ SHOWN: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "kl-rises": ("healthy/cvae/mnist/0", "nats per image", ("kl",)),
     "losses-at-equilibrium": ("lr-small/dcgan/mnist/0", "loss", ("loss of discriminator", "loss of generator")),
 }
-"""Of each finding: the training, what its curves are of, and the curves: by what they mean, or metrics of evaluations;
-"distance" over that of real images, "shares" of each class."""
+"""Finding -> its training, the label of the y-axis, and its curves, named by meaning or by metric of the evaluations;
+"distance" is over that of real images, "shares" are those of each class."""
 TIMES = 4
 
 
 def curves(e: Evidence, names: tuple[str, ...]) -> dict[str, Curve]:
-    """The curves of a training that are drawn."""
+    """Curves of a training that are drawn, by name."""
     found: dict[str, Curve] = {}
     for name in names:
         if name == "distance":
@@ -89,7 +89,7 @@ def curves(e: Evidence, names: tuple[str, ...]) -> dict[str, Curve]:
 
 
 def draw(axes: Axes, e: Evidence, y_label: str, names: tuple[str, ...], since: tuple[int, int] | None) -> None:
-    """The curves, and a line where the finding begins."""
+    """Draw the curves, and a line where the finding begins."""
     lines = curves(e, names)
     for k, (name, curve) in enumerate(lines.items()):
         few = len(lines) <= len(style.STYLES)
@@ -121,7 +121,7 @@ SHARES = ("spread_ratio", "precision", "requested_class_accuracy", "dead units",
 
 
 def _is_share(names: tuple[str, ...]) -> bool:
-    """Whether 1 is as much as there can be, or what real images have."""
+    """Whether 1 is the largest possible value, or that of real images."""
     return names[0] in SHARES
 
 

@@ -1,7 +1,7 @@
-"""An import of 100,000 pictures of 64 pixels: memory, time, and a kill in the middle; into records/importing.json.
+"""Import 100,000 pictures of 64 x 64 pixels: memory, time, and a kill in the middle; into records/importing.json.
 
 The pictures are drawn first (three minutes, 1 GB in a temporary folder). Then the same import is made twice: once
-undisturbed, and once killed when a good third of the pixels are there, and continued. Both files must be equal, byte by
+undisturbed, and once killed when 40 % of the pixels are written, then continued. Both files must be equal, byte by
 byte. Memory is the largest resident set of the process.
 """
 
@@ -28,11 +28,11 @@ RECORD = Path(__file__).parent / "records" / "importing.json"
 IMAGES, SIDE, CLASSES = 100_000, 64, 10
 MOST_MEGABYTES = 1000
 KILLED_AT = 0.4
-"""The part of the pixels that is there when the process is killed."""
+"""Share of the pixels that is written when the process is killed."""
 
 
 def draw(folder: Path) -> None:
-    """Waves of random direction, colour and phase, in a folder per class."""
+    """Draw waves of random direction, colour and phase, in one folder per class."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     for k in range(CLASSES):
@@ -59,7 +59,7 @@ def imported(folder: Path, output: Path) -> dict[str, float]:
 
 
 def killed(folder: Path, output: Path) -> int:
-    """Begin an import and kill it; returns how many bytes of pixels were there."""
+    """Start an import and kill it; return the number of bytes of pixels written by then."""
     pixels = output.with_name(f"{output.name}.importing") / "pixels"
     process = subprocess.Popen(command(folder, output), stdout=subprocess.DEVNULL)
     wanted = KILLED_AT * IMAGES * 3 * SIDE * SIDE

@@ -1,9 +1,9 @@
-"""Whether a judge on which nothing was tuned sees the same progress: `make independent`, half an hour.
+"""Whether a judge that was not used for tuning sees the same progress: `make independent`, half an hour.
 
-The quick recipes were chosen by the judges in the package. Here they are trained as they were before that choice and as
-they are now, with fresh seeds, and ranked by those judges and by others: convolutions of stride 2 instead of a VGG's
-pooling, 1,568 features instead of 64, plain training images, another optimiser, another seed. Each recipe goes to
-records/independent.json when it is measured; with --runs DIR the trainings of a benchmark that was stopped are kept.
+The quick recipes were chosen with the judges in the package. Here they are trained with fresh seeds, as they were
+before that choice and as they are now, and ranked by those judges and by others: convolutions of stride 2 instead of
+VGG's pooling, 1,568 features instead of 64, no augmentation, another optimiser, another seed. Each recipe is written to
+records/independent.json when it is measured; with --runs DIR, an interrupted benchmark keeps its trainings.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BEFORE: dict[str, Any] = {
     "networks.discriminator.minibatch_stddev": None,
     "budget.epochs": 2,
 }
-"""What each recipe had before; the conditional ones heard z and class by branches and named no classes."""
+"""Settings of each recipe before; the conditional ones had separate branches for z and class, and no classification."""
 WITH_CLASSES = {"networks.generator.conditioning": "branches", "objective.classification": None}
 WITHOUT = {
     "networks.generator.init": "normal-0.02",
@@ -54,7 +54,7 @@ KEPT = ("frechet_distance", "recall", "precision", "requested_class_accuracy")
 
 
 def judge_of(data: str, root: Path) -> Run:
-    """The run of another judge of a dataset."""
+    """Run of another judge of a dataset."""
     run, *_ = train_judge(data, seed=SEED_OF_JUDGE, runs=root / f"judge-{data}", overrides=JUDGE)
     return run
 
@@ -68,7 +68,7 @@ def trained(recipe: str, when: str, seed: int, root: Path) -> Run:
 
 
 def measured(run: Run, judge: Run | None) -> dict[str, Any]:
-    """By the judge in the package, or by another one."""
+    """Metrics by the judge in the package, or by another one."""
     record = genlab.evaluate(run, judge=None if judge is None else judge.path, progress=False).record
     metrics = record["metrics"]
     distance = metrics["frechet_distance"]
@@ -76,7 +76,7 @@ def measured(run: Run, judge: Run | None) -> dict[str, Any]:
 
 
 def of_recipe(recipe: str, root: Path) -> dict[str, Any]:
-    """Both versions of a recipe by both judges."""
+    """Both versions of a recipe, measured by both judges."""
     other = judge_of(DATA[recipe], root)
     rows: list[dict[str, Any]] = []
     for seed in SEEDS:

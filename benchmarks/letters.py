@@ -1,14 +1,13 @@
-"""Draws the built-in dataset `letters` again: `python benchmarks/letters.py [SHEET.png]`, two minutes.
+"""Redraw the built-in dataset `letters`: `python benchmarks/letters.py [SHEET.png]`, two minutes.
 
-Capitals A to Z, white on black, 28 x 28, of the text faces that matplotlib ships with its fonts. The training split has
-sixteen faces, the test split five others. Of each letter each face is drawn `EACH` times, with a random size,
-rotation, shift and stroke weight; then each split is put in a random order. Writes letters.npz into the package,
-prints the sha256 of each array (pinned in `genlab.data.builtin`), and on request a sheet with ten images per class of
-each split.
+Capitals A to Z, white on black, 28 x 28, in the text faces that matplotlib ships with its fonts. The training split has
+sixteen faces, the test split five others. Each letter of each face is drawn `EACH` times, with a random size, rotation,
+shift and stroke weight; then each split is shuffled. Writes letters.npz into the package, prints the sha256 of each
+array (pinned in `genlab.data.builtin`), and on request writes a sheet with ten images per class of each split.
 
-The same bits on every run, on one machine with matplotlib 3.11.2 (whose fonts are read), Pillow 12.3.0 with FreeType
+On one machine, every run gives the same bits with matplotlib 3.11.2 (whose fonts are read), Pillow 12.3.0 with FreeType
 2.14.3 (which draws each glyph, once and large), numpy 2.4.6 and scipy 1.17.1 (of the dev extra). Other versions or
-processors may round a few pixels in another way; the file in the package is the one that is pinned.
+processors may round a few pixels differently; the file in the package is the pinned one.
 """
 
 from __future__ import annotations
@@ -41,34 +40,34 @@ FACES = {
     ),
     "test": ("cmss10", "cmtt10", "STIXGeneralBol", "DejaVuSerif-Italic", "DejaVuSansMono-Oblique"),
 }  # fmt: skip
-"""The faces whose A to Z are plain letters when they are turned: not the symbols of STIX and cmex10, not the script of
-cmsy10, and not DejaVu Sans Oblique, whose J becomes a slash. Those of the test split are a sans serif, a typewriter, a
-bold, an italic and an oblique face. cmti10 and cmmi10, nearly the same capitals, are both in the training split."""
+"""Faces whose A to Z are still plain letters when rotated: not the symbols of STIX and cmex10, not the script of
+cmsy10, and not DejaVu Sans Oblique, whose J becomes a slash. The test split has a sans serif, a typewriter, a bold, an
+italic and an oblique face. cmti10 and cmmi10, whose capitals are nearly the same, are both in the training split."""
 EACH = {"train": 30, "test": 20}
 SEED = 26
 SIDE = 28
 FINE = 8
-"""Fine pixels per pixel, each way: an image has 65 levels."""
+"""Fine pixels per pixel in each direction, so that an image has 65 levels."""
 GLYPH = 400
-"""Size at which a glyph is drawn before it is turned and reduced, in pixels per em."""
+"""Size at which a glyph is drawn before it is rotated and scaled down, in pixels per em."""
 HEIGHT = (14.0, 20.0)
-"""Of a capital H, in pixels."""
+"""Range of the height of a capital H, in pixels."""
 LARGEST = 21.0
-"""Pixels before the rotation; wider and higher letters (W, Q with its tail) are made smaller."""
+"""Largest width and height before the rotation, in pixels; larger letters (W, Q with its tail) are scaled down."""
 DEGREES = 10.0
 WEIGHT = (-0.1, 0.4)
-"""What is added to either side of each stroke, in pixels."""
+"""Range of what is added to either side of each stroke, in pixels."""
 SHIFT = 3.0
-"""Pixels from the middle, each way, as far as a border of `BORDER` pixels stays black."""
+"""Largest shift from the middle in each direction, in pixels; a border of `BORDER` pixels stays black."""
 BORDER = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class Glyph:
-    """A letter of a face, large.
+    """A letter of a face, drawn large.
 
     Attributes:
-        depth: distance to the nearest edge, in its own pixels; positive inside the letter, negative outside.
+        depth: distance to the nearest edge, in the glyph's pixels; positive inside the letter, negative outside.
         edge: row and column of the pixels along the edge, from `middle`, shape (N, 2).
         middle: row and column of the middle of the letter's box.
         capital: height of the face's H.
@@ -82,7 +81,7 @@ class Glyph:
 
 @dataclass(frozen=True)
 class Hand:
-    """How one image is drawn: height and weight in pixels, angle in radians, shift in -1 .. 1 of its room."""
+    """Parameters of one image: height and weight in pixels, angle in radians, shift from -1 to 1 of its room."""
 
     height: float
     angle: float
@@ -91,7 +90,7 @@ class Hand:
 
 
 def glyph(face: str, letter: str) -> Glyph:
-    """A letter as its signed distances; a face is a file among matplotlib's fonts."""
+    """Letter as signed distances to its edge; a face is a file among matplotlib's fonts."""
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{face}.ttf"
     font = ImageFont.truetype(str(path), GLYPH, layout_engine=ImageFont.Layout.BASIC)
     ink = drawn(font, letter)
@@ -103,26 +102,26 @@ def glyph(face: str, letter: str) -> Glyph:
 
 
 def drawn(font: ImageFont.FreeTypeFont, letter: str) -> NDArray[np.bool_]:
-    """Where the ink of a letter is, with room around it."""
+    """Mask of the ink of a letter, with room around it."""
     picture = Image.new("L", (2 * GLYPH, 2 * GLYPH))
     ImageDraw.Draw(picture).text((GLYPH, GLYPH), letter, 255, font, anchor="mm")
     return np.asarray(picture) >= 128
 
 
 def hand(rng: np.random.Generator) -> Hand:
-    """How the next image is drawn."""
+    """Random parameters of the next image."""
     angle = np.deg2rad(rng.uniform(-DEGREES, DEGREES))
     return Hand(rng.uniform(*HEIGHT), float(angle), rng.uniform(*WEIGHT), rng.uniform(-1, 1, 2))
 
 
 def image(of: Glyph, by: Hand) -> Bytes:
-    """A letter as an image, uint8 (28, 28); the edge lies where the depth is minus the weight that is added."""
+    """Letter as an image, uint8 (28, 28); its edge lies where the depth is minus the added weight."""
     scale = min(by.height / of.capital, LARGEST / np.ptp(of.edge, 0).max())
     turn = np.array([[np.cos(by.angle), -np.sin(by.angle)], [np.sin(by.angle), np.cos(by.angle)]])
     turned = scale * of.edge @ turn.T
     low, high = turned.min(0) - by.weight, turned.max(0) + by.weight
     room = np.minimum((SIDE - high + low) / 2 - BORDER, SHIFT)
-    centre = SIDE / 2 - (low + high) / 2 + room * by.shift  # Where the glyph's middle comes to lie.
+    centre = SIDE / 2 - (low + high) / 2 + room * by.shift  # Position of the glyph's middle.
     back = turn.T / scale
     start = back @ (0.5 / FINE - centre) + of.middle
     fine = (SIDE * FINE, SIDE * FINE)
@@ -133,7 +132,7 @@ def image(of: Glyph, by: Hand) -> Bytes:
 
 
 def split(name: str) -> tuple[Bytes, Bytes]:
-    """Images (N, 28, 28) and labels (N,) of a split, in their random order."""
+    """Images (N, 28, 28) and labels (N,) of a split, in random order."""
     rng = np.random.default_rng([SEED, list(FACES).index(name)])
     images, labels = [], []
     for face in FACES[name]:

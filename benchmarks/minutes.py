@@ -1,12 +1,12 @@
-"""What `--minutes M` takes and gives on this machine; into records/minutes.json, one record a class of machine.
+"""Time and quality of `--minutes M` on this machine; into records/minutes.json, one record per class of machine.
 
-Each recipe is trained for a minute with five fresh seeds, then a training each of half a minute and of two minutes is
-timed (and of twenty with --long): some 20 minutes of an otherwise idle machine. What the runs are worth is measured
-after that, beside whatever else runs: 10,000 images of each against the test split. Training seconds are those of the
-run, without its evaluations; the speed of a large product is taken before the first training.
+Each recipe is trained for one minute with five fresh seeds; then one training of half a minute and one of two minutes
+are timed (and one of twenty with --long): some 20 minutes on an otherwise idle machine. The quality of the runs is
+measured afterwards, when other work may run: 10,000 images of each against the test split. Training seconds are those
+of the run, without its evaluations; the speed of a large matrix product is measured before the first training.
 
-`--teraops T` trains for that many operations instead of a minute: what a machine of which only that is known would
-reach. No clock counts then, so the machine need not be idle, and may imitate the other one (docs/performance.md).
+`--teraops T` trains for that many operations instead of a minute, to see what a machine known only by that number would
+reach. Time does not count then, so the machine need not be idle, and may imitate the other one (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RECORD = Path(__file__).parent / "records" / "minutes.json"
 RECIPES = ("quick-mnist", "quick-fashion", "quick-mnist-unconditional")
 TIMED = "quick-mnist"
 SEEDS = range(101, 106)
-"""Of which no recipe has been chosen."""
+"""Seeds that were not used to choose a recipe."""
 TIMES = (0.5, 2.0)
 KEPT = ("frechet_distance", "recall", "precision", "requested_class_accuracy")
 
@@ -44,7 +44,7 @@ def trained(recipe: str, minutes: float, seed: int, folder: Path) -> Run:
 
 
 def of_operations(recipe: str, teraops: float) -> dict[str, Any]:
-    """The overrides that `--minutes` would choose where a step takes as long as its operations."""
+    """Overrides that `--minutes` would choose if the time of a step were proportional to its operations."""
     steps = {}
     for n in WIDTHS[recipe]:
         settled, whole = settle(recipe, width(n))
@@ -76,7 +76,7 @@ def measured(run: Run, accuracy_score: bool) -> dict[str, Any]:
 
 
 def trainings(recipe: str, teraops: float | None, folder: Path) -> list[tuple[Run, dict[str, Any]]]:
-    """A minute or so many operations, over the seeds: each run, and what its training took."""
+    """Train for one minute or `teraops` operations with each seed: each run, and what its training took."""
     found = []
     changes = {} if teraops is None else of_operations(recipe, teraops)
     for seed in SEEDS:
@@ -91,7 +91,7 @@ def trainings(recipe: str, teraops: float | None, folder: Path) -> list[tuple[Ru
 
 
 def over_seeds(recipe: str, found: list[tuple[Run, dict[str, Any]]], scored: bool) -> dict[str, Any]:
-    """What the runs are worth, with the accuracy score where it is asked for."""
+    """Quality of the runs, with the accuracy score if it is asked for."""
     rows = []
     for run, told in found:
         rows.append({**told, **measured(run, scored and run.recipe.conditional)})
@@ -111,7 +111,7 @@ def over_seeds(recipe: str, found: list[tuple[Run, dict[str, Any]]], scored: boo
 
 
 def asked_for(rows: list[dict[str, Any]]) -> float | None:
-    """The mean share that is drawn as asked; None without labels."""
+    """Mean conditional accuracy; None without labels."""
     shares = [row["requested_class_accuracy"] for row in rows]
     return None if None in shares else mean(shares)
 
@@ -140,7 +140,7 @@ def main() -> None:
 
 
 def keep(what: str, found: Any, begun: dict[str, Any]) -> None:
-    """Put it into the record of this class of machine, as soon as it is there."""
+    """Write a result to the record of this class of machine, as soon as it is there."""
     known = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
     known.setdefault(records.machine_class(begun["machine"]), {})[what] = {"found": found, **begun}
     RECORD.write_text(json.dumps(known, indent=1) + "\n", "utf-8")

@@ -1,9 +1,9 @@
-"""How good the recipes are, by the frozen judges: `make quality` (an hour on two cores).
+"""Quality of the recipes, by the frozen judges: `make quality` (an hour on two cores).
 
-Trains the quick recipes and quick-stacked over five seeds, report S2's DCGAN once, has them evaluated in full, and
-writes records/quality.json: every number with seeds, intervals over seeds, minutes, machine and versions. Named parts
-are measured alone (`python benchmarks/quality.py quick-mnist`), and the others stay as they were, with their own date.
-The tests run nothing of it; one only holds the documentation to what the record says.
+Trains the quick recipes and quick-stacked with five seeds each and report S2's DCGAN once, evaluates them in full, and
+writes records/quality.json: every number with seeds, intervals over seeds, minutes, machine and versions. If parts are
+named (`python benchmarks/quality.py quick-mnist`), only these are measured, and the others stay as they were, with
+their own date. The tests run none of this; one test checks the documentation against the record.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from genlab.report.text import times_real
 
 SEEDS = range(5)
 FRESH = range(101, 106)
-"""Of which no recipe has been chosen."""
+"""Seeds that were not used to choose a recipe."""
 RECORD = Path(__file__).parent / "records" / "quality.json"
 QUICK = ("quick-mnist", "quick-fashion", "quick-mnist-unconditional")
 TOLD = ("requested_class_accuracy", "precision", "recall", "coverage", "memorised_fraction", "sharpness_ratio")
@@ -62,13 +62,13 @@ def quick(recipe: str, root: Path) -> dict[str, Any]:
 
 
 def score(recipe: str, root: Path) -> dict[str, Any]:
-    """The accuracy score of the first of those runs."""
+    """Accuracy score of the first of those runs."""
     scored = genlab.evaluate(root / f"{recipe}-0", accuracy_score=True).record
     return {**scored["metrics"]["classification_accuracy_score"], "seed": 0}
 
 
 def sharpness(root: Path) -> dict[str, Any]:
-    """Report S2's DCGAN after two and five epochs: what a judge must not take for good."""
+    """Report S2's DCGAN after two and five epochs, which a judge must not take for good."""
     run = genlab.train("s2-dcgan", seed=0, runs=root)
     return {
         f"epoch {epoch}": {"seed": 0, "frechet_floors": times_real(run.evaluate(step=469 * epoch).record)}
@@ -77,7 +77,7 @@ def sharpness(root: Path) -> dict[str, Any]:
 
 
 def seconds(run: Run) -> dict[str, float]:
-    """A full evaluation, from nothing in memory but the package; and a cheap one after the first of a training."""
+    """Seconds of a full evaluation with only the package in memory, and of a training's first and later cheap ones."""
     start = time.perf_counter()
     run.evaluate(seed=1)
     full = time.perf_counter() - start
@@ -113,7 +113,7 @@ def stacked(root: Path) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """The record as it stands in README.md."""
+    """The record as a table, as in README.md."""
 
     def row(recipe: str) -> str:
         found = record[recipe]
@@ -142,7 +142,7 @@ def table(record: dict[str, Any]) -> str:
 
 
 def main(asked: list[str], root: Path) -> None:
-    """The parts asked for, or all, into one record, which is written after each part."""
+    """Measure the parts asked for, or all, into one record, which is written after each part."""
     first = genlab.train("quick-mnist", seed=0, runs=root, overrides={"budget.max_steps": 20}, report=False)
     record: dict[str, Any] = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
     record |= {

@@ -1,10 +1,9 @@
 """What the recipe quick reaches in three minutes on images that it was not made for; into records/quick.json.
 
 Three datasets: `letters`; 1,000 images of Fashion-MNIST, 100 of each class; and coloured patterns of ten classes in
-CIFAR-10's binary layout, drawn here. Each is trained on once (seed 0), measured at its end, and, from the evaluations
-during the training, at the last one within three minutes of training. The patterns get a judge of their own first.
-Then a GAN and a VAE of 64 x 64 colour pixels: seconds a step and the peak memory of the whole command.
-Takes 20 minutes of an idle machine.
+CIFAR-10's binary layout, drawn here. Each gets one training (seed 0), measured at its end and at the last evaluation
+within three minutes of training. A judge is trained for the patterns first. Then a GAN and a VAE of 64 x 64 colour
+pixels: seconds per step, and the peak memory of the whole command. Takes 20 minutes on an idle machine.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ Y, X = np.mgrid[:SIDE, :SIDE].astype(np.float64)
 
 
 def shape(name: str, rng: np.random.Generator) -> NDArray[np.float64]:
-    """How much ink each pixel has, 0 .. 1."""
+    """Amount of ink in each pixel, from 0 to 1."""
     (cx, cy), r = 16 + rng.uniform(-4, 4, 2), rng.uniform(6, 11)
     w, phase = rng.uniform(0.6, 0.9), rng.uniform(0, 2 * np.pi)
     columns, rows = np.sin(w * X + phase) > 0, np.sin(w * Y + phase) > 0
@@ -57,7 +56,7 @@ def shape(name: str, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def pattern(kind: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """An image of a class, (3, 32, 32): a shape in a colour of its own kind on a dark ground, with noise."""
+    """An image of a class, (3, 32, 32): its shape in a shade of its colour on a dark background, with noise."""
     ink = 154 * np.eye(3)[kind % 3] + 60 + 60 * rng.uniform(0, 1, 3)
     ground, filled = rng.uniform(20, 80, 3), shape(NAMES[kind], rng)
     image = ground[:, None, None] * (1 - filled) + ink[:, None, None] * filled + rng.normal(0, 6, (3, SIDE, SIDE))
@@ -65,7 +64,7 @@ def pattern(kind: int, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def patterns(folder: Path) -> Path:
-    """Twenty thousand training and two thousand test images in CIFAR-10's layout."""
+    """Write twenty thousand training and two thousand test images in CIFAR-10's layout."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     for name, n in [*((f"data_batch_{k}.bin", EACH_FILE) for k in range(1, 6)), ("test_batch.bin", TEST)]:
@@ -76,7 +75,7 @@ def patterns(folder: Path) -> Path:
 
 
 def measured(recipe: str, data: str | Path, runs: Path) -> dict[str, Any]:
-    """One training: its size, its seconds, the metrics at its end, and those within three minutes."""
+    """One training: number of images, seconds, metrics at its end, and those within three minutes."""
     run = genlab.train(recipe, data=data, runs=runs)
     assert run.evaluation is not None
     early = [row for row in run.metrics() if row["seconds"] <= SECONDS and "frechet_distance" in row]
@@ -92,7 +91,7 @@ def measured(recipe: str, data: str | Path, runs: Path) -> dict[str, Any]:
 
 
 def of_64_pixels(coloured: Path, folder: Path) -> dict[str, Any]:
-    """Seconds a step and megabytes of a GAN and a VAE of 64 x 64 pixels in colour, over `STEPS_OF_64` steps."""
+    """Seconds per step and peak memory in MB of a GAN and a VAE of 64 x 64 colour pixels, over `STEPS_OF_64` steps."""
     large = folder / "large.npz"
     genlab.import_images(coloured, large, size=64, fit="stretch", per_class=500)
     found = {}
@@ -123,7 +122,7 @@ def of_64_pixels(coloured: Path, folder: Path) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """As it stands in docs/data.md."""
+    """Table of the datasets, as in docs/data.md."""
     lines = ["| images | within 3 minutes of training | at the end |", "|---|---|---|"]
     for name, found in record["datasets"].items():
         early, end = found["within_three_minutes"], {key: found["end"][key]["value"] for key in KEPT}
@@ -136,7 +135,7 @@ def table(record: dict[str, Any]) -> str:
 
 
 def table_of_64(record: dict[str, Any]) -> str:
-    """As it stands in docs/data.md."""
+    """Table of 64 x 64 pixels, as in docs/data.md."""
     lines = ["| 64 x 64 pixels, colour | a step | memory |", "|---|---|---|"]
     for recipe, found in record["64 x 64 pixels"].items():
         step = f"{found['seconds_a_step']:.2f} s of {found['batch']} images"
@@ -145,7 +144,7 @@ def table_of_64(record: dict[str, Any]) -> str:
 
 
 def _quality(values: dict[str, float | None]) -> str:
-    """What counts most of these images: whether the class is met, or how much is copied."""
+    """The number that matters most for these images: conditional accuracy, or the share that is memorised."""
     met, copied = values["requested_class_accuracy"], values["memorised_fraction"]
     return f"memorised {copied:.2%}" if met is None else f"conditional accuracy {met:.1%}"
 

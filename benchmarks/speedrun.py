@@ -1,9 +1,10 @@
 """Time to quality: `make speedrun`, or `python benchmarks/speedrun.py [--quick] [--json FILE]`.
 
-A track is a dataset, and whether labels may be used; a target is a Frechet distance in floors, at which the clock stops
-(`genlab.bench.quality` has the protocol). An entry, a recipe of genlab's with a number of steps, holds a track's record
-if the mean over its seeds reaches the target. Beside it stands the reference: the report's own loop on the report's own
-system, seed for seed in turns. The whole writes records.json, RECORDS.md and what `genlab bench` compares with.
+A track is a dataset, and whether labels may be used; a target is a Frechet distance, as a multiple of that of real
+images, at which the clock stops (`genlab.bench.quality` has the protocol). An entry, a genlab recipe with a number of
+steps, holds a track's record if the mean over its seeds reaches the target. Its reference is the report's own loop on
+the report's own system, in turns for each seed. A full run writes records.json, RECORDS.md and what `genlab bench`
+compares with.
 """
 
 from __future__ import annotations
@@ -29,28 +30,28 @@ from genlab.training.minutes import multiply_adds
 HERE = Path(__file__).parent
 ROWS, PAGE, PICTURE = HERE / "records.json", HERE / "RECORDS.md", HERE / "records.png"
 REFERENCES = {"s2": ("s2-dcgan", 469, (0.25, 1, 2, 3, 5)), "s4": ("s4-dcgan", 469, (1, 2, 5, 10))}
-"""By target: the report's system, its steps an epoch, and the epochs after which it is scored; the last counts."""
+"""Target -> the report's system, its steps per epoch, and the epochs after which it is scored; the last counts."""
 LABELS = {"conditional": "labels used", "unconditional": "no labels"}
 SHORT = {
     "networks.latent": 8,
     "budget.batch": 32,
     **{f"optimisers.{each}.lr": 4e-3 for each in ("generator", "discriminator")},
 }
-"""Of the quick recipes, what suits a training of seconds: many small steps, and little to learn about z."""
+"""Changes to the quick recipes that suit a training of seconds: many small steps, and little to learn about z."""
 TOLD = {**SHORT, "networks.generator.init": "torch-default", "objective.sigma": 0.1}
 UNTOLD = {**SHORT, "networks.discriminator.minibatch_stddev": 32}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What runs for a record.
+    """An attempt at a record.
 
     Attributes:
-        data, track: the dataset, and whether it is told the labels.
+        data, track: the dataset, and whether labels are used.
         target: a key of `REFERENCES`, or a multiple of the Frechet distance of real images.
         recipe, overrides: what is trained.
-        steps: for how long.
-        seeds: fewer where the target is out of reach.
+        steps: number of training steps.
+        seeds: number of seeds; fewer if the target is out of reach.
     """
 
     data: str
@@ -67,22 +68,22 @@ class Entry:
 
     @property
     def marks(self) -> list[int]:
-        """Steps after which it is scored: some on the way, for the curve, and the last."""
+        """Steps after which the entry is scored: some on the way for the curve, and the last."""
         return sorted({max(1, round(self.steps * share)) for share in (0.2, 0.5, 1.0)})
 
     @property
     def teraops(self) -> float:
-        """10^12 multiply-adds of its training, forward and backward."""
+        """Cost of the training in 10^12 multiply-adds, forward and backward."""
         return teraops(self.recipe, self.settings, self.steps)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Its overrides, with its length; schedules are laid out over that."""
+        """Overrides with the length of the training, over which schedules are laid out."""
         return {**self.overrides, "budget.max_steps": self.steps, "budget.epochs": 1000}
 
 
 def teraops(recipe: str, overrides: dict[str, Any], steps: int) -> float:
-    """10^12 multiply-adds of so many steps of a recipe, forward and backward."""
+    """Cost of `steps` steps of a recipe in 10^12 multiply-adds, forward and backward."""
     settled, whole = settle(recipe, overrides)
     return steps * multiply_adds(settled, used_by(settled, whole)) / 1e12
 
@@ -136,7 +137,7 @@ def row(
 
 
 def words(found: dict[str, Any]) -> str:
-    """A row as it stands in RECORDS.md."""
+    """A row as in RECORDS.md."""
 
     def span(value: float | None, interval: list[float] | None, form: str) -> str:
         if value is None:
@@ -168,13 +169,13 @@ def words(found: dict[str, Any]) -> str:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """All rows."""
+    """Table of all rows."""
     head = ["track", "target", "training", "distance then", "reference", "ratio", "entry", "teraops", "seeds"]
     return "\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(words(each) for each in found)])
 
 
 def by_class(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Rows by the class of the machine that they ran on, the one with most rows first."""
+    """Rows by class of the machine that they ran on, the class with the most rows first."""
     found: dict[str, list[dict[str, Any]]] = {}
     for each in rows:
         found.setdefault(records.machine_class(each["machine"]), []).append(each)
@@ -182,7 +183,7 @@ def by_class(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def picture(rows: list[dict[str, Any]]) -> bytes:
-    """The whole time-quality curve of everything that ran on one class of machine, as PNG."""
+    """Whole time-quality curves of everything that ran on one class of machine, as PNG."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.add_subplot()
     drawn: set[str] = set()
@@ -217,11 +218,11 @@ def picture(rows: list[dict[str, Any]]) -> bytes:
 
 
 class Measurement:
-    """What is measured once and needed by several entries: the references, and from them the targets.
+    """Measurements that are made once for several entries: the references, and the targets that follow from them.
 
-    Report S2's loop runs with every seed. Report S4's would take 20 minutes a seed: its quality is that of genlab's
-    loop on the same system, one seed. Where the report's loop has not run just now, here and in S2's curves that are
-    taken from the record, its seconds are its steps at the speed of that loop, timed anew.
+    Report S2's loop runs with every seed. Report S4's would take 20 minutes per seed, so its quality is that of
+    genlab's loop on the same system, with one seed. If the report's loop did not run this time (for S4, and for S2's
+    curves that are taken from the record), its seconds are its steps at the speed of that loop, timed again.
     """
 
     def __init__(self, seeds: int, quick: bool, known: list[dict[str, Any]]) -> None:
@@ -232,7 +233,7 @@ class Measurement:
         }
 
     def reference(self, target: str, seed: int) -> list[dict[str, Any]]:
-        """The curve of a report's system, trained as the report does it; of one epoch only if quick."""
+        """Curve of a report's system; only its first two points if quick."""
         if (target, seed) not in self._curves:
             system, per_epoch, epochs = REFERENCES[target]
             marks = [round(per_epoch * epoch) for epoch in epochs]
@@ -249,14 +250,14 @@ class Measurement:
         return self._curves[target, seed]
 
     def wanted(self, target: str) -> float:
-        """The target, as a multiple of real images' distance: a number, or the mean of the reference's last scores."""
+        """Target as a multiple of real images' distance: a number, or the mean of the reference's last scores."""
         if target not in REFERENCES:
             return float(target)
         seeds = range(self.seeds if target == "s2" else 1)
         return statistics.mean([float(self.reference(target, seed)[-1]["floors"]) for seed in seeds])
 
     def row(self, entry: Entry) -> dict[str, Any]:
-        """An entry's runs and its reference's, seed for seed in turns."""
+        """Row of an entry, from its runs and its reference's, in turns for each seed."""
         runs, theirs = [], []
         for seed in range(min(self.seeds, entry.seeds)):
             if entry.target in REFERENCES and (entry.target == "s2" or seed == 0):
@@ -271,7 +272,7 @@ def _last(curve: list[dict[str, Any]]) -> str:
 
 
 def section(rows: list[dict[str, Any]]) -> str:
-    """The table of one class of machine, and what machine that was."""
+    """Table of one class of machine, and what machine that was."""
     machine, versions = rows[0]["machine"], rows[0]["versions"]
     limits = f", limited by {machine['limits']}" if machine["limits"] else ""
     return f"""{table(rows)}
@@ -281,7 +282,7 @@ def section(rows: list[dict[str, Any]]) -> str:
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """RECORDS.md."""
+    """Text of RECORDS.md."""
     first, *others = by_class(rows).values()
     return f"""# Records: time to quality
 
@@ -351,8 +352,8 @@ def main() -> None:
 
 
 def write(rows: list[dict[str, Any]]) -> None:
-    """Put rows in the place of those of the same track, target and class of machine, and draw up everything that is
-    made of them."""
+    """Replace the rows of the same track, target and class of machine, and renew everything that is made from the
+    rows."""
     known = json.loads(ROWS.read_text("utf-8")) if ROWS.exists() else []
     found = {(records.machine_class(each["machine"]), each["track"], each["target"]): each for each in [*known, *rows]}
     order = [entry.name for entry in ENTRIES]

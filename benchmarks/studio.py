@@ -1,11 +1,11 @@
-"""How fast the studio is, and what it costs a training beside it: `make studio`, some half an hour on idle cores.
+"""Speed of the studio, and what it costs a training beside it: `make studio`, about half an hour on idle cores.
 
 - From a slider's input to the picture on screen, in headless Chromium: `MOVES` moves, alone and beside a training.
 - How long the list of 500 runs and a run of 50,000 rows take to open.
-- `PAGES` open pages of a run that trains: the studio's share of a core, its answers, memory and descriptors; the
-  weights of the same training with and without them; and the seconds a step takes in one long training, whose pages are
-  opened and closed in turns of `WINDOW` seconds: a pair is two neighbouring windows, so that a shared machine has
-  little time to change between them.
+- `PAGES` open pages of a run that trains: the studio's share of a core, response times, memory and descriptors; the
+  weights of the same training with and without the pages; and the seconds per step in one long training, while the
+  pages are opened and closed in turns of `WINDOW` seconds. A pair is two neighbouring windows, so that a shared machine
+  has little time to change between them.
 Results go to records/studio.json.
 """
 
@@ -45,14 +45,14 @@ RESULT = Path(__file__).parent / "records" / "studio.json"
 MOVES, PAGES, RUNS, ROWS = 200, 100, 500, 50_000
 STEPS, PAIRS = 1600, 40
 WINDOW, SETTLES = 13.0, 3.0
-"""Seconds of a window in which steps are counted, and before it until the pages are open, or closed."""
+"""Seconds of a window in which steps are counted, and seconds before it for the pages to open or close."""
 WATCHED = {"data.name": "mnist", "budget.max_steps": STEPS, "budget.epochs": 1000, "logging.tensorboard": False,
            "logging.sample_every": 300, "logging.evaluation": "none", "networks.generator.ngf": 16,
            "networks.discriminator.ndf": 16}  # fmt: skip
 
 
 class Studio:
-    """A studio in a process of its own."""
+    """A studio in a separate process."""
 
     def __init__(self, runs: Path) -> None:
         command = [sys.executable, "-m", "genlab", "studio", "--port", "0", "--no-browser", "--runs", str(runs)]
@@ -70,13 +70,13 @@ class Studio:
 
     @property
     def seconds(self) -> float:
-        """Of processor time, so far."""
+        """Seconds of processor time so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
     def holds(self) -> dict[str, int]:
-        """Open descriptors, and resident memory in MB."""
+        """Number of open descriptors, and resident memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         memory = re.search(r"VmRSS:\s+(\d+)", status)
         assert memory
@@ -97,7 +97,7 @@ def studio(runs: Path) -> Iterator[Studio]:
 
 
 def training(runs: Path, name: str, steps: int = STEPS) -> subprocess.Popen[bytes]:
-    """A training in a process of its own."""
+    """Start a training in a separate process."""
     fields = {**WATCHED, "budget.max_steps": steps}
     flags = [part for path, value in fields.items() for part in (f"--{path}", str(value).lower())]
     command = [sys.executable, "-m", "genlab", "train", "quick-mnist", "--name", name, "--runs", str(runs), *flags]
@@ -126,7 +126,7 @@ def moves(page: Page, served: Studio) -> dict[str, float]:
 
 
 def opening(page: Page, served: Studio, place: str, ready: str) -> float:
-    """Seconds until a page shows something."""
+    """Seconds until a page shows the element `ready`."""
     began = time.perf_counter()
     page.goto(f"{served.base}{place}", wait_until="commit")
     page.wait_for_selector(ready)
@@ -134,7 +134,7 @@ def opening(page: Page, served: Studio, place: str, ready: str) -> float:
 
 
 def large_folder(root: Path) -> None:
-    """Many runs, and one of many rows."""
+    """Make a folder of many runs, one of them with many rows."""
     source = shipped()[0]
     for k in range(RUNS):
         shutil.copytree(source, root / f"run-{k:03d}")
@@ -146,7 +146,7 @@ def large_folder(root: Path) -> None:
 
 
 async def crowd(served: Studio, run: str, stop: asyncio.Event) -> list[float]:
-    """Pages that watch a run; milliseconds of a request that one of them makes each second."""
+    """Watch a run with `PAGES` pages; return the milliseconds of each request that is made every second meanwhile."""
     headers = {"Cookie": f"genlab-{served.port}={served.token}"}
     place = f"ws://127.0.0.1:{served.port}/ws/run?run={run}"
 
@@ -169,7 +169,7 @@ async def crowd(served: Studio, run: str, stop: asyncio.Event) -> list[float]:
 
 
 def weights(run: Path) -> str:
-    """Of the last checkpoint."""
+    """sha256 of the weights in the last checkpoint."""
     return hashlib.sha256((checkpoint.found(run / "checkpoints")[-1] / "model.safetensors").read_bytes()).hexdigest()
 
 
@@ -182,7 +182,7 @@ def newest(run: Path) -> tuple[int, float]:
 
 
 async def begun(runs: Path, name: str, steps: int = STEPS) -> subprocess.Popen[bytes]:
-    """A training whose first rows are written."""
+    """Start a training, and wait for its first rows."""
     process = await asyncio.to_thread(training, runs, name, steps)
     while not (runs / name / "metrics.jsonl").exists():
         await asyncio.sleep(0.2)
@@ -190,7 +190,7 @@ async def begun(runs: Path, name: str, steps: int = STEPS) -> subprocess.Popen[b
 
 
 async def window(served: Studio, run: Path, crowded: bool) -> dict[str, Any]:
-    """Milliseconds a step takes in the next seconds, with all pages open or with none."""
+    """Milliseconds per step in the next window, with all pages open or none."""
     stop = asyncio.Event()
     people = asyncio.create_task(crowd(served, run.name, stop)) if crowded else None
     await asyncio.sleep(SETTLES)
@@ -203,7 +203,7 @@ async def window(served: Studio, run: Path, crowded: bool) -> dict[str, Any]:
 
 
 async def same_weights(served: Studio, root: Path) -> bool:
-    """Whether a training ends with the same weights, watched by all pages or by nobody."""
+    """Whether a training ends with the same weights, watched by all pages or by none."""
     found = set()
     for name in ("alone", "watched"):
         process, stop = await begun(root, name), asyncio.Event()
@@ -217,7 +217,7 @@ async def same_weights(served: Studio, root: Path) -> bool:
 
 
 def in_a_browser(root: Path) -> dict[str, Any]:
-    """What somebody sees: pictures under a slider, pages that open."""
+    """Times that a user sees: pictures under a slider, pages that open."""
     found: dict[str, Any] = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
@@ -251,7 +251,7 @@ def in_a_browser(root: Path) -> dict[str, Any]:
 
 
 async def with_a_crowd(root: Path) -> dict[str, Any]:
-    """What it costs a training, and the studio, to be watched by many."""
+    """What many watching pages cost a training and the studio."""
     with studio(root) as served:
         same = await same_weights(served, root)
         print("same weights", same, flush=True)

@@ -1,9 +1,9 @@
 """How fast genlab trains: `make throughput`, or `python benchmarks/throughput.py [--quick] [--json FILE]`.
 
-Each system of the five reports, trained as the report does it and as genlab does, on the same networks, batch and data:
-in turns, in one run (`genlab.bench`). Then the cost of a step against batch, width, image size and number of images.
-The whole writes records/throughput.json, which docs/performance.md is held to; with --quick, or --json, that record
-stays as it is.
+Each system of the five reports is trained as in the report and as in genlab, on the same networks, batch and data, in
+turns within one run (`genlab.bench`). Then the cost of a step is measured against batch, width, image size and number
+of images. A full run writes records/throughput.json, against which docs/performance.md is checked; with --quick or
+--json, that record stays as it is.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ CURVES: dict[str, list[dict[str, Any]]] = {
     "size": [{"data.size": size} for size in (32, 64, 128)],
     "images": [{"data.subset": images} for images in (1_000, 10_000, 60_000)],
 }
-"""Of quick-mnist, one thing changed at a time."""
+"""Changes to quick-mnist, one at a time."""
 
 
 def system(name: str, peak: dict[str, float], rounds: int, seconds: float) -> dict[str, Any]:
-    """One row: the better of genlab's precisions, and each of them beside."""
+    """One row: the faster of genlab's precisions, and each of them beside it."""
     found = paired(name, ways(), rounds, seconds)
     both: dict[str, dict[str, Any]] = {}
     for way in ways()[1:]:
@@ -64,7 +64,7 @@ def system(name: str, peak: dict[str, float], rounds: int, seconds: float) -> di
 
 
 def curve(points: list[dict[str, Any]], rounds: int, seconds: float) -> list[dict[str, Any]]:
-    """Milliseconds a step at each point, the median of several blocks."""
+    """Milliseconds per step at each point, the median of several blocks."""
     rows = []
     for changes in points:
         with Stepper("quick-mnist", "auto", {"budget.epochs": 1000, **changes}) as stepper:
@@ -75,7 +75,7 @@ def curve(points: list[dict[str, Any]], rounds: int, seconds: float) -> list[dic
 
 
 def table(record: dict[str, Any]) -> str:
-    """The record as it stands in docs/performance.md."""
+    """The record as a table, as in docs/performance.md."""
     lines = [
         "| system | report's way | genlab, float32 | genlab, bfloat16 | GFLOP/s | of the peak | memory |",
         "|---|---|---|---|---|---|---|",
@@ -94,7 +94,7 @@ def table(record: dict[str, Any]) -> str:
 
 
 def curves_table(record: dict[str, Any]) -> str:
-    """The cost curves as they stand in docs/performance.md."""
+    """The cost curves as a table, as in docs/performance.md."""
     lines = ["| changed | milliseconds a step |", "|---|---|"]
     for name, rows in record["curves"].items():
         cells = [f"{next(iter(row['changes'].values())):,}: {row['milliseconds']:.1f}" for row in rows]
@@ -103,7 +103,7 @@ def curves_table(record: dict[str, Any]) -> str:
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    """Everything; with `quick` in three minutes, with wider intervals and without the curves and the largest system."""
+    """Measure everything; `quick` takes three minutes, with wider intervals and no curves or largest system."""
     start = time.monotonic()
     rounds, seconds = (6, 0.25) if quick else (9, 0.5)
     peak = peak_gflops()

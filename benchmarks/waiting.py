@@ -1,8 +1,8 @@
-"""What a user waits for: `make waiting`, or `python benchmarks/waiting.py`; five minutes of an idle machine.
+"""What a user waits for: `make waiting`, or `python benchmarks/waiting.py`; five minutes on an idle machine.
 
-The start of the command, the first training step, the memory of the quick recipes with everything that follows their
-training, and what other work on the machine costs: steps beside one spinning process, and beside another training, in
-turns with steps of the machine left alone. Writes records/waiting.json, which docs/performance.md is held to.
+Measured are the start of the command, the first training step, the memory of the quick recipes with everything that
+follows their training, and the cost of other work on the machine: steps beside one spinning process, and beside another
+training, in turns with steps alone. Writes records/waiting.json, against which docs/performance.md is checked.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ROUNDS, SECONDS = 3, 1.0
 
 
 def help_seconds() -> float:
-    """From the command to the end of its help, median of seven."""
+    """Seconds from the command to the end of its help, median of seven."""
     times = []
     for _ in range(7):
         start = time.perf_counter()
@@ -42,7 +42,7 @@ def help_seconds() -> float:
 
 
 def first_step_seconds(folder: Path) -> float:
-    """From the command to the row of the first training step, median of five; the plan is remembered."""
+    """Seconds from the command to the row of the first training step, median of five; the plan is already known."""
     times = []
     for k in range(5):
         rows = folder / f"first-{k}" / "metrics.jsonl"
@@ -59,7 +59,7 @@ def first_step_seconds(folder: Path) -> float:
 
 
 def peak_memory_mb(recipe: str, folder: Path) -> float:
-    """Of a training of 300 steps, with its samples, its evaluation of 10,000 images, figures and report."""
+    """Peak memory of a training of 300 steps, with its samples, its evaluation of 10,000 images, figures and report."""
     command = [*GENLAB, "train", recipe, "--budget.max_steps", "300", "--runs", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -69,7 +69,7 @@ def peak_memory_mb(recipe: str, folder: Path) -> float:
 
 @contextmanager
 def beside(code: str) -> Iterator[None]:
-    """Inside, a process runs this Python code."""
+    """Context in which a process runs this Python code."""
     process = subprocess.Popen([sys.executable, "-c", code])
     try:
         time.sleep(0.5 if code == SPIN else 6.0)  # Until it is at work.
@@ -80,7 +80,7 @@ def beside(code: str) -> Iterator[None]:
 
 
 def busy(way: str, other: str) -> dict[str, float]:
-    """Milliseconds a step of report S2's DCGAN with the machine alone and beside other work, and the ratio's median."""
+    """Milliseconds per step of report S2's DCGAN, alone on the machine and beside other work, and their ratio."""
     alone, together = [], []
     with Stepper("s2-dcgan", way) as stepper:
         steps = max(2, round(SECONDS / (stepper.seconds(5) / 5)))
@@ -99,7 +99,7 @@ def busy(way: str, other: str) -> dict[str, float]:
 
 
 def busy_table(record: dict[str, Any]) -> str:
-    """As it stands in docs/performance.md."""
+    """The cost of other work as a table, as in docs/performance.md."""
     lines = ["| beside | report's way | genlab, float32 | genlab, bfloat16 |", "|---|---|---|---|"]
     for name, words in (("spinning", "one spinning process"), ("training", "another training, two threads")):
         cells = [
@@ -114,7 +114,7 @@ def busy_table(record: dict[str, Any]) -> str:
 
 
 def table(record: dict[str, Any]) -> str:
-    """As it stands in docs/performance.md."""
+    """The record as a table, as in docs/performance.md."""
     lines = ["| what | measured |", "|---|---|"]
     lines += [f"| `genlab --help` | {record['help_seconds']:.2f} s |"]
     lines += [f"| `genlab train quick-mnist`, to the end of its first step | {record['first_step_seconds']:.1f} s |"]

@@ -1,8 +1,8 @@
-"""What it costs to be watched: `make watching`, or `python benchmarks/watching.py`; three minutes of an idle machine.
+"""Cost of watching a training: `make watching`, or `python benchmarks/watching.py`; three minutes on an idle machine.
 
-Steps in turns: one that is looked at as a row needs it (size of the updates, dead units), and one that is not; a
-diagnosis of a whole training, of which there is one at each evaluation; and what `genlab.Watch` takes in each step of a
-hand-written loop. Evaluations and sample grids are not counted: they have their own time in every run. Writes
+Measured are steps that compute what a metric row needs (size of the updates, dead units), in turns with plain steps; a
+diagnosis of a whole training, as made at each evaluation; and the time that `genlab.Watch` takes in each step of a
+hand-written loop. Evaluations and sample grids are not counted, since every run has separate times for them. Writes
 records/watching.json.
 """
 
@@ -32,12 +32,12 @@ RECIPES = ("quick-mnist", "s2-dcgan", "s3-mlp", "s4-vae", "s4-classifier")
 ROUNDS = 150
 """Pairs of steps."""
 STEPS = 600
-"""Of the hand-written loop."""
+"""Steps of the hand-written loop."""
 
 
 def cost_of(plain: Callable[[], None], watched: Callable[[], None], every: int) -> dict[str, Any]:
-    """What a looked-at step takes more than a plain one, over the time of `every` plain ones; single steps in turns, so
-    that both see the same machine."""
+    """Extra time of a watched step, as a share of the time of `every` plain ones; single steps alternate, so that both
+    kinds see the same machine."""
     more, times = [], []
     for round_ in range(ROUNDS + 5):
         spent = {}
@@ -71,7 +71,7 @@ def of_recipe(name: str) -> dict[str, Any]:
 
 
 def of_loop() -> dict[str, Any]:
-    """Of the hand-written loop: what `watch.step` takes, rows among it, over the time of a step without it."""
+    """Time that `watch.step` takes in the hand-written loop, rows included, over the time of a step without it."""
     sys.path.insert(0, str(HERE.parent / "tests"))
     import loops
 
@@ -100,7 +100,7 @@ def of_loop() -> dict[str, Any]:
         }
         with genlab.Watch("mnist", runs=folder, evaluation="none", **settings) as watch:
             loops.LOOPS["dcgan"](images, labels, STEPS, cast(genlab.Watch, Timed(watch)), False)
-    del spent[:20], steps[:20]  # The run's beginning.
+    del spent[:20], steps[:20]  # The beginning of the run.
     return {
         "milliseconds": 1000 * statistics.median(steps),
         "share": sum(spent) / sum(steps),
@@ -110,7 +110,7 @@ def of_loop() -> dict[str, Any]:
 
 
 def of_a_diagnosis() -> dict[str, Any]:
-    """Milliseconds, over a quick training that is looked at as it ends."""
+    """Milliseconds of a diagnosis, made at the end of a quick training."""
     with tempfile.TemporaryDirectory() as folder:
         run = genlab.train("quick-mnist", runs=folder, report=False, progress=False)
         times = []

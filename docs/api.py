@@ -1,4 +1,4 @@
-"""Writes docs/api.md from the docstrings of the public names: `make docs`."""
+"""Write docs/api.md from the docstrings of the public names: `make docs`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ used.
 
 
 def page() -> str:
-    """The whole page."""
+    """Text of the whole page."""
     names = [name for name in genlab.__all__ if not name.startswith("__")]
     functions = [name for name in names if inspect.isfunction(getattr(genlab, name))]
     classes = [name for name in names if inspect.isclass(getattr(genlab, name))]
@@ -30,7 +30,7 @@ def page() -> str:
 
 
 def _members(name: str, kind: type) -> list[str]:
-    """The public methods and properties that are genlab's own, in the order of the source."""
+    """Public methods and properties defined in genlab, in the order of the source."""
     found = []
     for owner in reversed(kind.__mro__):
         if not owner.__module__.startswith("genlab"):
@@ -52,7 +52,7 @@ def _function(title: str, value: Any, depth: int = 2) -> str:
 
 
 def _call(value: Any) -> str:
-    """The signature as it stands in the source."""
+    """Signature as in the source."""
     signature = inspect.signature(value)
     parameters = [
         p.replace(default="...") if callable(p.default) and p.default is not p.empty else p
@@ -62,7 +62,7 @@ def _call(value: Any) -> str:
 
 
 def _docstring(value: Any) -> str:
-    """Paragraphs as they are; sections (Args:, Raises:) as lists."""
+    """Docstring as Markdown: paragraphs as they are, sections (Args:, Raises:) as lists."""
     lines, made = (inspect.getdoc(value) or "").splitlines(), []
     section = False
     for line in lines:

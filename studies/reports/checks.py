@@ -1,8 +1,8 @@
 """Claims of the five reports that need no study: sentences, formulas, counts and single steps, each with its check.
 
-`python studies/reports/checks.py` runs all of them, on real data and in a few minutes, and writes results/checks.json.
-Each check is a function that returns the numbers it found; what the report says, what is right, and the answer stand
-beside it. A number that no longer bears out its answer stops the script.
+`python studies/reports/checks.py` runs all of them on real data in a few minutes, and writes results/checks.json. Each
+check is a function that returns the numbers it found; its decorator holds what the report says, what is right, and the
+answer. Numbers that no longer support their answer stop the script.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Check:
     """A claim and what was found.
 
     Attributes:
-        items: of the list of items, and of doubtful claims, that it settles.
+        items: items and doubtful claims that the check settles.
         says: the report's sentence, in our words.
-        right: the correct one.
+        right: the correct sentence.
         answer: holds, does not hold, cannot be decided here.
-        run: returns the numbers, and whether they bear the answer out.
+        run: function that returns the numbers, and whether they support the answer.
     """
 
     items: tuple[str, ...]
@@ -86,12 +86,12 @@ def weight_decay() -> tuple[dict[str, Any], bool]:
     for k, step in enumerate(stops):
         found[f"difference_after_{step}"] = float((plain[k] - without[k]).abs().max())
         found[f"difference_by_one_bit_after_{step}"] = float((nudged[k] - without[k]).abs().max())
-    small = found["difference_after_1"] <= 4e-4  # Two steps of Adam's: where a gradient is rounding, its sign may turn.
+    small = found["difference_after_1"] <= 4e-4  # Two steps of Adam: a gradient that is rounding error may flip.
     return found, small and found["difference_after_100"] < 20 * found["difference_by_one_bit_after_100"]
 
 
 def _trained(recipe: str, changes: dict[str, Any], stops: tuple[int, ...], nudge: bool = False) -> list[Tensor]:
-    """All weights after so many steps each; `nudge` first moves one weight of D by its last bit."""
+    """All weights after each number of steps in `stops`; `nudge` first moves one weight of D by its last bit."""
     loop, found = GenlabLoop(recipe, {**REFERENCE, **changes}), []
     if nudge:
         weight = next(loop.model.networks["discriminator"].parameters())
@@ -138,7 +138,7 @@ def gradients_of_the_losses() -> tuple[dict[str, Any], bool]:
 
 @torch.no_grad()
 def _score_of_fakes(loop: GenlabLoop, z: Tensor) -> float:
-    """Mean s(D(G(z))) with both networks as in training, by the statistics of these images; nothing is moved by it."""
+    """Mean s(D(G(z))) with both networks in training mode, by the statistics of these images; both stay unchanged."""
     G, D = loop.model.networks["generator"], loop.model.networks["discriminator"]
     kept = [{k: v.clone() for k, v in network.state_dict().items()} for network in (G, D)]
     score = float(torch.sigmoid(D(G(z))).mean())
@@ -302,7 +302,7 @@ def optimisers() -> tuple[dict[str, Any], bool]:
 
 
 def _adam_error() -> float:
-    """How far PyTorch's Adam is from its formula over five steps (Kingma and Ba 2015)."""
+    """Largest deviation of PyTorch's Adam from its formula after five steps (Kingma and Ba 2015)."""
     lr, b1, b2, eps = 0.01, 0.5, 0.999, 1e-8
     p = nn.Parameter(torch.ones(3, dtype=torch.float64))
     optimiser, m, v, x = torch.optim.Adam([p], lr, (b1, b2), eps), np.zeros(3), np.zeros(3), np.ones(3)

@@ -1,7 +1,8 @@
-"""What shows each item of the five reports, and what was decided: COVERAGE.md, and the lists of docs/reports.md.
+"""What shows each item of the five reports, and what was decided: write COVERAGE.md and the lists of docs/reports.md.
 
 `python studies/reports/coverage.py` writes both from items.yaml, the study files, checks.py and the committed results;
-a test holds them to that. A study or check settles an item by naming it in its source, as in "report S2 (S2.19)".
+a test checks that they are up to date. A study or check settles an item by naming it in its source, as in "report S2
+(S2.19)".
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ ITEM = re.compile(r"\bS\d\.\d+\b|\bD\d+\b")
 WAITING = "waits for runs"
 ANSWERS = ("holds", "does not hold", "cannot be decided here", WAITING)
 LAB = "lab"
-"""The profile that is committed where a study's whole length is not."""
+"""Profile that is committed if the whole length of a study is not."""
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What was decided of a claim.
+    """Decision on a claim.
 
     Attributes:
-        items: that it is about.
-        where: a study and its claim, or a check.
-        answer: with the share of the budget, where that is not the whole; "waits for runs" where some are missing.
-        numbers: the evidence, in a line.
-        runs: of the study, "5 of 20"; empty for a check.
+        items: items that the claim is about.
+        where: study and claim, or check.
+        answer: answer, with the trained share of the budget if not the whole; "waits for runs" if some are missing.
+        numbers: evidence, in one line.
+        runs: runs of the study, as in "5 of 20"; empty for a check.
     """
 
     items: tuple[str, ...]
@@ -64,12 +65,12 @@ def items() -> dict[str, dict[str, Any]]:
 
 
 def files() -> list[Path]:
-    """The studies of the reports."""
+    """Study files of the reports."""
     return sorted(STUDIES.glob("s[0-4]-*.yaml"))
 
 
 def studied(file: Path) -> tuple[str | None, Outcome]:
-    """(profile, what the committed records say) of a study of the reports."""
+    """(profile, outcome of the committed records) for a study of the reports."""
     study = design.load(file)
     profile = LAB if LAB in study.profiles else None
     title = study.name if profile is None else f"{study.name}-{profile}"
@@ -77,7 +78,7 @@ def studied(file: Path) -> tuple[str | None, Outcome]:
 
 
 def settled(outcomes: Iterable[Outcome]) -> Iterator[Settled]:
-    """Every claim of these studies, and of the checks."""
+    """Decisions on every claim of these studies and of the checks."""
     for found in outcomes:
         for name, verdict in found.verdicts.items():
             claim = found.plan.study.claims[name]
@@ -118,7 +119,7 @@ def evidence(claim: Any, verdict: Verdict, what: str) -> str:
 
 
 def coverage(claims: Sequence[Settled]) -> str:
-    """COVERAGE.md."""
+    """Text of COVERAGE.md."""
     about = items()
     count = sum(1 for name in about if name.startswith("S"))
     lines = [
@@ -146,8 +147,8 @@ def _linked(shown: str) -> str:
 
 
 def verdicts(report: str, claims: Sequence[Settled]) -> str:
-    """What docs/reports.md says of a report's claims, or ("D") of those that only doubts about them raise: a table of
-    what is decided, then what waits for its study."""
+    """Text of docs/reports.md about a report's claims or, for "D", about claims whose items are all doubtful ones: a
+    table of what is decided, then what waits for its study."""
     about, decided, waiting = items(), [], dict[tuple[str, str], list[str]]()
     answers = Counter[str]()
     for each in claims:
@@ -181,7 +182,7 @@ def verdicts(report: str, claims: Sequence[Settled]) -> str:
 
 
 def standing(claims: Sequence[Settled]) -> str:
-    """How many claims are decided, in a sentence."""
+    """Sentence saying how many claims are decided."""
     answers = Counter(each.short for each in claims)
     decided = [each for each in claims if each.short in ("holds", "does not hold")]
     indications = sum("an indication" in each.answer for each in decided)
@@ -193,7 +194,7 @@ def standing(claims: Sequence[Settled]) -> str:
 
 
 def page(text: str, claims: Sequence[Settled]) -> str:
-    """docs/reports.md with its tables made anew."""
+    """Text of docs/reports.md with its tables renewed."""
     head, rest = text.split("<!-- standing -->", 1)
     end = "<!-- end of standing -->"
     text = f"{head}<!-- standing -->\n\n{standing(claims)}\n\n{end}{rest.split(end, 1)[1]}"

@@ -1,9 +1,9 @@
-"""The figures of the five reports in their own layouts, as genlab draws them: `make figures`, two hours on two cores.
+"""Figures of the five reports, drawn by genlab in the reports' layouts: `make figures`, two hours on two cores.
 
-One training for each system at its report's own budget, or at a part of it where that takes too long; then the commands
-that COVERAGE.md names. Others are of a study's page, from its committed records. `python studies/reports/figures.py S1
-S2` makes those of some reports; runs that are there are taken as they are. Pictures go to docs/reports, with what made
-them in figures.json.
+Each system is trained once at its report's own budget, or at part of it if that takes too long; then the commands that
+COVERAGE.md names are run. Other figures are those of a study's page, made from its committed records. `python
+studies/reports/figures.py S1 S2` makes the figures of some reports; existing runs are reused. Pictures go to
+docs/reports, and what made them to figures.json.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PLACE = ROOT / "docs" / "reports"
 
 @dataclass(frozen=True)
 class Training:
-    """A system, with the epochs that it is trained, its seed, and what is changed in it."""
+    """A system, with its epochs of training, its seed, and what is changed in it."""
 
     name: str
     recipe: str
@@ -70,17 +70,17 @@ OF_STUDIES: dict[str, tuple[str, str]] = {
     "s0-course-losses": ("s0-course", "curve-loss_g_mean"),
     "s0-course-distances": ("s0-course", "curve-frechet_distance"),
 }
-"""Figure -> study, and which of the figures of its page."""
+"""Figure -> study, and name of the figure on the study's page."""
 
 
 def trained(asked: Training, root: Path) -> Run:
-    """The run of a training, made where it is not there yet, or gone on with where it was stopped."""
+    """Run of a training: an existing run, resumed if it was stopped, or else a new one."""
     changes = {"budget.epochs": asked.epochs, "logging.evaluation": "cheap", **dict(asked.changes)}
     return taken(asked.name, asked.recipe, root, asked.seed, changes)
 
 
 def drawn(name: str, root: Path) -> dict[str, Any]:
-    """Draw a figure; returns what made it."""
+    """Draw a figure, and return what made it."""
     asked, words = FIGURES[name]
     runs = [trained(each, root) for each in asked]
     command = [*words.format(*(run.path.name for run in runs)).split(), "-o", str(PLACE / f"{name}.png")]
@@ -104,7 +104,7 @@ def drawn(name: str, root: Path) -> dict[str, Any]:
 
 
 def of_study(name: str) -> dict[str, Any]:
-    """Take a figure from a study's page, written anew; returns what made it."""
+    """Write a study's page again, copy a figure from it, and return what made it."""
     study, figure = OF_STUDIES[name]
     file = coverage.STUDIES / f"{study}.yaml"
     profile, _ = coverage.studied(file)

@@ -1,8 +1,8 @@
-"""`make studies`: every study of the five reports, with what is missing; then their tables and pages.
+"""`make studies`: run what is missing of every study of the five reports, then write their tables and pages.
 
-`python studies/reports/run.py` goes through the study files in order. Where all records are there, it says so, and
-whether the committed table is what they give; else it trains what is missing (`--workers N`, resumable). `--tiny`
-runs one study of each report anew in its smallest profile, in a folder of its own, to see that the whole path works.
+`python studies/reports/run.py` goes through the study files in order. If all records are there, it says so, and
+whether the committed table matches them; else it trains what is missing (`--workers N`, resumable). `--tiny` runs one
+study of each report from scratch in its smallest profile, in a temporary folder, to see that the whole path works.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TINY = "tiny"
 
 
 def standing(file: Path) -> bool:
-    """Say how a study stands; whether its records are all there and its table is theirs."""
+    """Print the status of a study; return whether all its records are there and its table matches them."""
     _, found = coverage.studied(file)
     title, runs = found.plan.title, len(found.plan.cells)
     if found.missing:

@@ -1,1 +1,1 @@
-"""Many runs: a question, arms and seeds, the runs that answer it, and the verdicts."""
+"""Studies of many runs: a question, arms and seeds, the runs that answer it, and the verdicts."""

@@ -1,9 +1,9 @@
-"""Verdicts: what the numbers say of the arms, and what follows for the claim; two answers, never one.
+"""Verdicts: what the numbers say about the arms, and what follows for the claim; always two separate answers.
 
-Of the arms of a test: `higher`, `lower`, `equivalent` (the difference lies within the margin), `not distinguishable`.
-Of the claim: `holds`, `does not hold`, `cannot be decided here`, and why. The p of all tests of one question are
-corrected together (Holm 1979), tests of difference and of equivalence each among themselves; the interval of a
-difference has the level at which its own test was decided, so that both always agree.
+About the arms of a test: `higher`, `lower`, `equivalent` (the difference lies within the margin), `not
+distinguishable`. About the claim: `holds`, `does not hold`, `cannot be decided here`, and why. The p-values of all
+tests of one question are corrected together (Holm 1979), tests of difference separately from tests of equivalence. The
+interval of a difference has the level at which its test was decided, so that the two always agree.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Values = Mapping[str, Mapping[int, float]]
 """Arm -> seed -> number."""
 Floats = NDArray[np.float64]
 ROUNDING = 1e-12
-"""An interval of a difference that is no wider holds 0 alone."""
+"""An interval of a difference whose ends are both closer to 0 than this contains only 0."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,16 @@ class Tested:
     """One test of a claim.
 
     Attributes:
-        arms: one, two, or, of a trend, more.
-        n: seeds of each.
-        means: of each arm.
-        p, corrected: of the difference; `equivalent_p`, `equivalent_corrected` of the equivalence, with a margin.
-        interval: of the difference (the first arm minus the second, or minus the value), at `level`.
-        effect: Cohen's d, in SDs within an arm; of a trend the direction, from -1 to 1.
-        shown: the smallest margin within which these seeds show the arms to be equivalent, before the correction.
-        answer: of the arms.
-        kind: which test it was, in words.
+        arms: one or two arms; more for a trend.
+        n: number of seeds per arm.
+        means: mean of each arm.
+        p, corrected: p of the difference, before and after correction; `equivalent_p`, `equivalent_corrected`: the same
+            for equivalence, if there is a margin.
+        interval: interval of the difference (the first arm minus the second, or minus the value), at `level`.
+        effect: Cohen's d, in SDs within an arm; for a trend the direction, from -1 to 1.
+        shown: smallest margin within which these seeds show the arms to be equivalent, before the correction.
+        answer: answer about the arms.
+        kind: the test, in words.
     """
 
     arms: tuple[str, ...]
@@ -61,20 +62,20 @@ class Tested:
 
 
 Interval = Callable[[float], tuple[float, float] | None]
-"""Of a difference, by its level."""
+"""Interval of a difference, by level."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is decided of a claim.
+    """Decision on a claim.
 
     Attributes:
-        claim: its name; `of` the quantity's.
-        answer: of the claim; `why` it cannot be decided, or what has to be known beside it.
-        share: of the report's own budget; empty where it is the whole.
-        values: what the figure shows: arm -> seed -> number.
-        correction: how many tests its question has.
-        so_far: whether runs are missing that may change it; no run changes a count of parameters.
+        claim: name of the claim; `of`: name of its quantity.
+        answer: answer about the claim; `why`: why it cannot be decided, or what has to be known beside the answer.
+        share: trained share of the recipes' own budgets; empty if it is the whole.
+        values: numbers that the figure shows: arm -> seed -> number.
+        correction: number of tests of the claim's question.
+        so_far: whether missing runs may change the verdict; no run changes a count of parameters.
     """
 
     claim: str
@@ -91,7 +92,7 @@ class Verdict:
 
     @property
     def said(self) -> str:
-        """The answer, and whether it may change with the runs that are missing."""
+        """The answer, and whether the missing runs may change it."""
         return f"so far: {self.answer}" if self.so_far and self.answer != "cannot be decided here" else self.answer
 
     @property
@@ -108,15 +109,15 @@ def decide(
     machines: Mapping[int, str] | None = None,
     counted: Collection[str] = (),
 ) -> dict[str, Verdict]:
-    """The verdicts of the claims of one question.
+    """Verdicts on the claims of one question.
 
     Args:
-        claims: by name; see `design`.
+        claims: claims by name; see `design`.
         values: quantity -> arm -> seed -> number.
-        arms: all of the study.
-        share: arm -> how much of its own budget was trained, where that is not the whole.
-        machines: seed -> the machine that ran it; with more than one, arms are compared within seeds.
-        counted: quantities that are the same however long is trained: a fact about one is no indication.
+        arms: all arms of the study.
+        share: arm -> trained share of its own budget, if that is not the whole.
+        machines: seed -> machine that ran it; if there are several machines, arms are compared within seeds.
+        counted: quantities for which the length of training does not matter: a fact about one is no indication.
     """
     within = machines is not None and len(set(machines.values())) > 1
     raw: list[tuple[str, Tested, Interval]] = []
@@ -160,7 +161,7 @@ class _TooFew(Exception):
 
 
 def _test(claim: Any, pair: tuple[str, ...], values: Values, within: bool) -> tuple[Tested, Interval]:
-    """A claim's test of these arms, not yet corrected for the others; the interval of the difference."""
+    """Test of a claim on these arms, not yet corrected for the others, and the interval of the difference."""
     series = {arm: dict(values.get(arm, {})) for arm in pair}
     if len(pair) == 2 and (_is_paired(claim) or within):
         shared = set.intersection(*(set(each) for each in series.values()))
@@ -183,12 +184,12 @@ def _test(claim: Any, pair: tuple[str, ...], values: Values, within: bool) -> tu
 
 
 def _is_paired(claim: Any) -> bool:
-    """Whether it says that its arms share what a seed decides."""
+    """Whether the claim says that its arms share what a seed decides."""
     return bool(getattr(claim, "paired", False))
 
 
 def _against(value: float, pair: tuple[str, ...], a: Floats) -> tuple[Tested, Interval]:
-    """An arm against a value."""
+    """Test of an arm against a value."""
     found, spread = statistics.one_arm(a, value), float(a.std(ddof=1))
     effect = found.difference / spread if spread else math.copysign(math.inf, found.difference)
     tested = Tested(
@@ -204,7 +205,7 @@ def _against(value: float, pair: tuple[str, ...], a: Floats) -> tuple[Tested, In
 
 
 def _of_two(claim: Any, pair: tuple[str, ...], a: Floats, b: Floats, paired: bool) -> tuple[Tested, Interval]:
-    """An arm against another one."""
+    """Test of one arm against another."""
     test = statistics.paired if paired else statistics.difference
     found, margin = test(a, b), getattr(claim, "margin", None)
     tested = Tested(
@@ -240,7 +241,7 @@ def _smallest_margin(a: Floats, b: Floats, paired: bool) -> float:
 
 
 def _corrected(raw: Sequence[tuple[str, Tested, Interval]], claims: Mapping[str, Any]) -> list[tuple[str, Tested]]:
-    """The tests of a question with their corrected p, their answers, and intervals that agree with these."""
+    """Tests of a question with their corrected p, their answers, and intervals that agree with the answers."""
     ps = [test.p if test.p is not None else 1.0 for _, test, _ in raw]
     corrected, factors = statistics.holm(ps), _factors(ps)
     margins = {k: test.equivalent_p for k, (_, test, _) in enumerate(raw) if test.equivalent_p is not None}
@@ -260,8 +261,8 @@ def _corrected(raw: Sequence[tuple[str, Tested, Interval]], claims: Mapping[str,
 
 
 def _factors(ps: Sequence[float]) -> list[int]:
-    """By how much each p is multiplied where it is decided: one that comes after the first that fails is decided with
-    that one. With these factors, factor * p <= ALPHA exactly where Holm's corrected p is."""
+    """Factor by which each p is multiplied when it is decided; a p after the first that fails takes the factor of that
+    one. With these factors, factor * p <= ALPHA exactly if Holm's corrected p <= ALPHA."""
     order, factors, failed = np.argsort(ps, kind="stable"), [1] * len(ps), 0
     for rank, k in enumerate(order.tolist()):
         factor = failed or len(ps) - rank
@@ -272,7 +273,7 @@ def _factors(ps: Sequence[float]) -> list[int]:
 
 
 def _of_arms(claim: Any, test: Tested) -> Arms:
-    """What a corrected test says of its arms."""
+    """Answer of a corrected test about its arms."""
     differs = test.corrected is not None and test.corrected <= ALPHA
     same = test.equivalent_corrected is not None and test.equivalent_corrected <= ALPHA
     if claim.kind == "equivalence" and same:
@@ -285,7 +286,7 @@ def _of_arms(claim: Any, test: Tested) -> Arms:
 
 
 def _answer(claim: Any, tests: Sequence[Tested]) -> tuple[Answer, str]:
-    """What the arms' answers say of the claim."""
+    """Answer about the claim that follows from those about the arms, and the reason."""
     answers = [test.answer for test in tests]
     if claim.kind == "equivalence":
         wanted: tuple[str, ...] = ("equivalent",)
@@ -307,7 +308,7 @@ def _answer(claim: Any, tests: Sequence[Tested]) -> tuple[Answer, str]:
 
 
 def _not_equivalent(claim: Any, test: Tested) -> tuple[Answer, str]:
-    """What follows where two arms are not shown to be equivalent: a difference alone may be smaller than the margin."""
+    """Answer if two arms are not shown to be equivalent; arms that differ may do so by less than the margin."""
     low, high = test.interval or (-math.inf, math.inf)
     if low >= claim.margin or high <= -claim.margin:
         return "does not hold", ""
@@ -317,7 +318,7 @@ def _not_equivalent(claim: Any, test: Tested) -> tuple[Answer, str]:
 
 
 def _beside(claim: Any, tests: Sequence[Tested]) -> str:
-    """What has to be known beside a claim that holds."""
+    """What has to be known beside a claim that holds; empty if nothing."""
     if claim.kind == "equivalence" and any((test.corrected or 1) <= ALPHA for test in tests):
         return "the arms differ, by less than the margin"
     inside = [t for t in tests if t.equivalent_corrected is not None and t.equivalent_corrected <= ALPHA]
@@ -330,7 +331,7 @@ def _beside(claim: Any, tests: Sequence[Tested]) -> str:
 
 
 def _why(claim: Any, test: Tested) -> str:
-    """Why a claim stays open."""
+    """Reason why a claim stays open."""
     arms = " and ".join(test.arms) if len(test.arms) < 4 else f"{len(test.arms)} arms"
     seeds = " and ".join(dict.fromkeys(map(str, test.n)))
     told = "told apart" if len(test.n) > 1 else f"told from {claim.value:g}"
@@ -340,14 +341,14 @@ def _why(claim: Any, test: Tested) -> str:
 
 
 def _smallest_p(test: Tested) -> float:
-    """What the test could have given at best, of two arms or of one."""
+    """Smallest p that a test of one or two arms could have given; 0 for a trend."""
     if len(test.n) > 2:
         return 0.0
     return statistics.smallest_p(*(test.n[:1] if "pairs" in test.kind else test.n))
 
 
 def _fact(claim: Any, values: Values, counted: bool) -> tuple[Answer, str, tuple[Tested, ...]]:
-    """Whether a count or an identity is so in every run; what is counted is the same in all of them."""
+    """Whether a count or an identity holds in every run; a counted quantity is the same in all of them."""
     series = [values.get(arm, {}) for arm in claim.arms]
     if missing := [arm for arm, each in zip(claim.arms, series, strict=True) if not each]:
         return "cannot be decided here", f"no number of {missing[0]}", ()

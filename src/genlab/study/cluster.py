@@ -1,7 +1,7 @@
-"""Runs on many machines, by Ray: all arms of a seed on one of them, whose files come home as each run ends.
+"""Runs on several machines through Ray: one machine runs all arms of a seed, and each run's files are copied home.
 
-A machine keeps its runs in a folder of its own, so that a run whose worker died goes on there from its checkpoint.
-Where a machine is gone, the seeds that it had begun are begun anew on another one, as whole blocks.
+Each machine keeps its runs in its own folder, so that a run whose worker died resumes there from its checkpoint. If a
+machine is lost, the seeds that it had begun start over on another machine, as whole blocks.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from genlab.study.processes import Event, Processes
 from genlab.study.tasks import Pins, pins_of
 
 LOCAL = "ray"
-"""The address that stands for a cluster of this machine alone."""
+"""Address that stands for a cluster of this machine alone."""
 HOME = "GENLAB_CLUSTER"
-"""Environment variable of a machine: where it keeps the runs of studies (default: the folder for temporary files)."""
+"""Environment variable of a machine: folder in which it keeps the runs of studies (default: the temporary folder)."""
 TICK = 0.5
 
 
 def connected(address: str, workers: int, patience: float) -> Cluster:
-    """A cluster, ready for runs.
+    """Connect to a cluster.
 
     Args:
-        address: "ray" for one of this machine, else HOST:PORT of its head.
+        address: "ray" for a cluster of this machine, else HOST:PORT of the cluster's head.
 
     Raises:
-        UsageError: Ray is not installed, or the address is none.
+        UsageError: Ray is not installed, or the address is malformed.
         StorageError: no cluster answers there.
     """
     try:
@@ -60,11 +60,11 @@ def connected(address: str, workers: int, patience: float) -> Cluster:
 
 
 def _check_answers(address: str) -> None:
-    """See whether anybody listens at HOST:PORT, which Ray itself would try for minutes.
+    """Check that something listens at HOST:PORT; Ray itself would keep trying for minutes.
 
     Raises:
-        UsageError: not such an address.
-        StorageError: nobody does.
+        UsageError: the address is malformed.
+        StorageError: nothing listens there.
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
@@ -79,7 +79,7 @@ class Cluster:
     """Runs as tasks of a Ray cluster.
 
     Args:
-        workers: how many at once, on all machines together.
+        workers: number of concurrent runs, over all machines.
         patience: seconds without any sign of progress after which a run is given up.
     """
 
@@ -102,7 +102,7 @@ class Cluster:
         return len(self._running) < self.workers and self._node(cell.seed) is not None
 
     def pins(self, cell: Cell, recipes: list[dict[str, Any]]) -> tuple[dict[str, Pins], str]:
-        """What the machine of this seed chooses."""
+        """Engine settings that this seed's machine chooses for each arm, and that machine in words."""
         node = self._node(cell.seed)
         assert node is not None, "has_room is asked first"
         self._nodes[cell.seed] = node
@@ -118,16 +118,16 @@ class Cluster:
         self._running[call.remote(task, code, cell.name, self.patience, self._board)] = cell, task, node
 
     def hear(self, seconds: float) -> list[Event]:
-        """What has happened since the last call."""
+        """Events since the last call."""
         done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds) if self._running else ([], [])
         found = [event for reference in done if reference in self._running for event in self._ended(reference)]
-        with suppress(Exception):  # Who shows how far a run is may be late, or gone.
+        with suppress(Exception):  # The progress board may be late, or gone.
             told = self._ray.get(self._board.told.remote(), timeout=seconds)
             found += [Event(cell, "at", told[cell.name]) for cell in self.running if cell.name in told]
         return found
 
     def stop(self) -> None:
-        """End all runs; each goes on from its checkpoint when its machine has it again."""
+        """End all runs; each resumes from its checkpoint when its machine gets it again."""
         for reference in self._running:
             with suppress(Exception):
                 self._ray.cancel(reference, force=True)
@@ -135,7 +135,7 @@ class Cluster:
         self._ray.shutdown()
 
     def _ended(self, reference: Any) -> list[Event]:
-        """What came of a task that is over."""
+        """Events of a task that has ended."""
         cell, task, node = self._running.pop(reference)
         try:
             facts, files = self._ray.get(reference)
@@ -147,7 +147,7 @@ class Cluster:
         return [Event(cell, facts.pop("kind"), facts)]
 
     def _gone(self, cell: Cell, node: str) -> list[Event]:
-        """A machine is gone with all that runs on it: one word for each seed that it had."""
+        """Drop a lost machine with all its runs, and return one event for each seed that was running on it."""
         seeds = {cell.seed: cell}
         for reference, (other, _, place) in list(self._running.items()):
             if place == node:
@@ -160,7 +160,7 @@ class Cluster:
         return [Event(each, "gone", {"reason": "its machine is gone"}) for each in seeds.values()]
 
     def _node(self, seed: int) -> str | None:
-        """The machine of a seed: the one that has begun it, or else the one with most room; None where none has."""
+        """Machine of a seed: the one that began it, else the one with the most room; None if it has no room."""
         busy = [node for _, _, node in self._running.values()]
         room = {
             node["NodeID"]: int(node["Resources"].get("CPU", 0)) - busy.count(node["NodeID"])
@@ -173,7 +173,7 @@ class Cluster:
         return best if best is not None and room[best] > 0 else None
 
     def _is_alive(self, node: str) -> bool:
-        """Whether a machine is there; Ray takes some seconds to know that it is gone."""
+        """Whether a machine is there; Ray takes some seconds to notice that it is gone."""
         until = time.monotonic() + 15
         while time.monotonic() < until:
             alive = [each["NodeID"] for each in self._ray.nodes() if each["Alive"]]
@@ -185,7 +185,7 @@ class Cluster:
         return False
 
     def _on(self, node: str, function: Any) -> Any:
-        """A function as a task of that machine; Ray itself tries nothing again."""
+        """Function as a task on that machine, without retries by Ray itself."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         strategy = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
@@ -194,7 +194,7 @@ class Cluster:
 
 
 class _Board:
-    """How far each run is, for all machines."""
+    """Progress of each run, on all machines."""
 
     def __init__(self) -> None:
         self._told: dict[str, Mapping[str, Any]] = {}
@@ -213,7 +213,7 @@ def _here() -> bool:
 def carry_out(
     task: dict[str, Any], code: bytes, name: str, patience: float, board: Any
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """A run on the machine that this is called on: (how it ended, its files by their places at home)."""
+    """Carry out a run on the machine that calls this: (how it ended, its files by their places at home)."""
     where = _home(task)
     here = {
         **task,
@@ -240,7 +240,7 @@ def carry_out(
 
 
 def _home(task: Mapping[str, Any]) -> Path:
-    """Where this machine keeps the runs of a study: one folder for each plan and place that it came from."""
+    """Folder in which this machine keeps a study's runs: one per study and place that it came from."""
     known = json.dumps([task["study"], task["folder"].rpartition(os.sep)[0], task["record"].rpartition(os.sep)[0]])
     root = Path(
         os.environ.get(HOME) or Path(tempfile.gettempdir()) / f"genlab-{os.getuid() if hasattr(os, 'getuid') else 0}"
@@ -249,7 +249,7 @@ def _home(task: Mapping[str, Any]) -> Path:
 
 
 def _files(where: Path, name: str) -> dict[str, bytes]:
-    """A finished run's files: what of its directory stays, its record, its samples."""
+    """Files of a finished run: what remains of its directory, its record, its samples."""
     found = {}
     for part in (where / "runs" / name, where / "runs" / f"{name}-untrained"):
         for file in part.rglob("*"):
@@ -262,7 +262,7 @@ def _files(where: Path, name: str) -> dict[str, bytes]:
 
 
 def _bring_home(files: Mapping[str, bytes], task: Mapping[str, Any]) -> None:
-    """Write what came from a machine, the record last: with it the run counts as done."""
+    """Write what came from a machine, the record last, since with it the run counts as done."""
     runs = Path(task["folder"]).parent
     for kind, content in sorted(files.items(), key=lambda item: item[0] == "record"):
         if kind.startswith("runs/"):

@@ -1,8 +1,8 @@
-"""Arms of the user's own: functions in a Python file, named on the command line or given from Python.
+"""Arms of the user's own: functions in a Python file, named on the command line or passed from Python.
 
-Such a function takes the seed and returns either what `genlab.train` takes beside a recipe (`generator`,
-`discriminator`, `objective`), as a dictionary, or, of a whole loop of its own, the images that it made: uint8
-(N, C, H, W), or float32 in [0, 1]. It runs in a process of its own, so it is found again by its file and its name.
+Such a function takes the seed and returns either a dictionary of what `genlab.train` takes beside a recipe
+(`generator`, `discriminator`, `objective`) or, if it trains in a loop of its own, the images that it made: uint8
+(N, C, H, W), or float32 in [0, 1]. It runs in a separate process, which finds it by its file and its name.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Code:
     """A file with functions.
 
     Attributes:
-        path: absolute.
-        sha256: of its content, which stands in every record.
+        path: absolute path of the file.
+        sha256: sha256 of its content, which is in every record.
         names: arm -> the function's name in the file, or its key in the file's `arms`.
     """
 
@@ -40,10 +40,10 @@ class Code:
 
 
 def of_file(path: str | Path) -> Code:
-    """A file's arms: its dictionary `arms`, name -> function of the seed.
+    """Arms of a file: its dictionary `arms`, name -> function of the seed.
 
     Raises:
-        UsageError: no such file, or without such a dictionary.
+        UsageError: the file does not exist, or has no such dictionary.
     """
     found = _read(Path(path))
     arms = getattr(_load(found[0]), ARMS, None)
@@ -53,10 +53,10 @@ def of_file(path: str | Path) -> Code:
 
 
 def of_functions(functions: Mapping[str, Function]) -> Code:
-    """Functions that were given from Python, all of one file.
+    """Functions passed from Python, all from one file.
 
     Raises:
-        UsageError: one that no file has under its name, as in a notebook, or of several files.
+        UsageError: a function is in no file under its name, as in a notebook, or they are from several files.
     """
     files = {}
     for name, function in functions.items():
@@ -72,7 +72,7 @@ def of_functions(functions: Mapping[str, Function]) -> Code:
 
 
 def function_of(path: str | Path, sha256: str, name: str) -> Function:
-    """An arm's function, in the process that runs it.
+    """Function of an arm, in the process that runs it.
 
     Raises:
         UsageError: the file was changed since the study began, or has no such function.
@@ -97,7 +97,7 @@ def _read(path: Path) -> tuple[Path, str]:
 
 
 def _load(path: Path) -> ModuleType:
-    """The file as a module: what stands under `if __name__ == "__main__"` is not run."""
+    """Load the file as a module; code under `if __name__ == "__main__"` is not run."""
     spec = importlib.util.spec_from_file_location(MODULE, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"code {path}: not a Python file")

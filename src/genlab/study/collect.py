@@ -30,11 +30,11 @@ Read = Callable[["Study", Path], tuple[Record, bytes]]
 
 @dataclass(frozen=True)
 class Looked:
-    """What became of a run, a record or an empty folder.
+    """Result of looking at a run, a record or an empty folder.
 
     Attributes:
-        line: the words, with the reason where it is refused.
-        fits: whether it is in the study now: taken, or there already.
+        line: the result in words, with the reason if it was refused.
+        fits: whether it is in the study now, either taken or there already.
     """
 
     line: str
@@ -42,13 +42,13 @@ class Looked:
 
 
 def collect(study: Study, sources: Sequence[str | Path]) -> Iterator[Looked]:
-    """Take in what fits the plan, and tell of each thing that was looked at.
+    """Take in what fits the plan, and report on each thing looked at.
 
     Args:
         sources: runs, record files, or folders that hold any of them.
 
     Raises:
-        UsageError: a source does not exist; then nothing is taken.
+        UsageError: a source does not exist; nothing is taken then.
     """
     if missing := [source for source in sources if not Path(source).exists()]:
         raise UsageError(f"{missing[0]}: no such file or folder; nothing was taken")
@@ -76,7 +76,7 @@ def _of(study: Study, path: Path, known: dict[Cell, Record]) -> Iterator[Looked]
 
 
 def _take(study: Study, known: dict[Cell, Record], path: Path, read: Read) -> Looked:
-    """Take one in, where it fits."""
+    """Take in a run or a record if it fits."""
     try:
         record, picture = read(study, path)
         cell = _fits(study, record, known)
@@ -105,7 +105,7 @@ def _from_record(study: Study, path: Path) -> tuple[Record, bytes]:
 
 
 def _from_run(study: Study, path: Path) -> tuple[Record, bytes]:
-    """Measure a run as the study would, and leave it as it is."""
+    """Measure a run as the study would, without changing it."""
     run = Run(path)
     state = run.status["state"]
     if state != "finished":
@@ -128,7 +128,7 @@ def _from_run(study: Study, path: Path) -> tuple[Record, bytes]:
 
 
 def _nearest(study: Study, run: Run) -> str:
-    """The arm that a run's recipe comes closest to, and where they differ."""
+    """Arm that a run's recipe comes closest to, and where the two differ."""
     mine = trained(run.directory.trained_by())
     found = {arm.name: changes(trained(arm.recipe), mine) for arm in study.plan.arms}
     arm = min(found, key=lambda name: len(found[name]))
@@ -137,10 +137,10 @@ def _nearest(study: Study, run: Run) -> str:
 
 
 def _fits(study: Study, record: Record, known: dict[Cell, Record]) -> Cell:
-    """The place of a record in the plan.
+    """Cell of a record in the plan.
 
     Raises:
-        UsageError: it has none.
+        UsageError: the record has none.
     """
     plan = study.plan
     if record.arm not in plan.names:
@@ -161,7 +161,7 @@ def _fits(study: Study, record: Record, known: dict[Cell, Record]) -> Cell:
 
 
 def _copy_of(record: Record, known: dict[Cell, Record]) -> Cell | None:
-    """The run of another seed whose weights are the same, which no other seed gives."""
+    """Run of another seed with the same weights, which only a copy can have; None if there is none."""
     if not record.weights:
         return None
     same = [

@@ -1,7 +1,7 @@
-"""The study file: a question as a complete, frozen description: base recipe, arms, seeds, quantities, claims.
+"""Study file: the complete, frozen description of a question: base recipe, arms, seeds, quantities, claims.
 
-A file is read once, every problem named at once. What depends on the recipes (which arms there are, how long they
-train) is in `plan`; what a claim's numbers say is in `claims`. A study file never names code.
+A file is read once, and all its problems are named at once. What depends on the recipes (which arms there are, how long
+they train) is in `plan`; what a claim's numbers say is in `claims`. A study file never names code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from genlab.recipe.source import read_text
 from genlab.study.quantities import Finite, Quantity, Weights
 
 ALPHA = 0.05
-"""The chance, at most, that any claim of a question is decided falsely as a difference; and likewise as equivalence."""
+"""Largest probability that any claim of a question is falsely decided as a difference; the same for equivalence."""
 MOST_SEEDS, MOST_ARMS = 1000, 100
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,47}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -32,43 +32,43 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class BaseClaim(Section):
-    """A sentence to decide."""
+    """Claim to be decided."""
 
     says: str = Field(min_length=1, max_length=500)
-    """The claim, in a sentence."""
+    """The claim, in one sentence."""
     source: str = Field(default="", max_length=300)
     """Who says so, and where."""
     of: str
-    """The quantity that it is about."""
+    """Quantity that the claim is about."""
     question: str = Field(default="", max_length=300)
-    """Claims of one question share one correction for their number; empty: the study's own question."""
+    """Question that the claim belongs to; its claims are corrected together. Empty for the study's own question."""
     reason: str | None = None
-    """Another claim, which says why this one should be so; it is decided by itself."""
+    """Another claim that gives the reason for this one; it is decided separately."""
     looks: str = Field(default="", max_length=1000)
-    """Why it may look otherwise."""
+    """Why the answer may look different."""
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The arms that it names."""
+        """Arms that the claim names."""
         raise NotImplementedError
 
     def pairs(self, arms: tuple[str, ...]) -> list[tuple[str, ...]]:
-        """The tests that it needs, each by its arms; `arms` are all of the study."""
+        """Tests that the claim needs, each as a tuple of arms; `arms` are all arms of the study."""
         return [self.named]
 
     def problems(self, arms: tuple[str, ...]) -> Iterator[str]:
-        """What is wrong with it by itself."""
+        """Problems of the claim itself."""
         yield from ()
 
     def best_p(self, seeds: int) -> float:
-        """The smallest p that one of its tests can have."""
+        """Smallest p that one of the claim's tests can have."""
         return smallest_p(seeds, seeds)
 
 
 class _OfTwo(BaseClaim):
     arms: tuple[str, str]
     paired: bool = False
-    """Whether the arms share what a seed decides, initial weights and order of the data: then a test of pairs."""
+    """Whether the arms share what a seed decides (initial weights, data order); the test is then paired."""
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -83,16 +83,16 @@ class _OfTwo(BaseClaim):
 
 
 class Difference(_OfTwo):
-    """The first arm is higher, lower, or merely different."""
+    """The first arm is higher than the second, lower, or merely different."""
 
     kind: Literal["difference"]
     expect: Literal["higher", "lower", "different"]
     margin: Positive | None = None
-    """A smaller difference does not matter; only with a margin can arms be found equivalent."""
+    """Difference below which the arms count as the same; arms can be found equivalent only if it is given."""
 
 
 class Equivalence(_OfTwo):
-    """Both arms are the same but for a margin, which stands here before anything is run."""
+    """Both arms are the same to within a margin, which is fixed before anything is run."""
 
     kind: Literal["equivalence"]
     margin: Positive
@@ -118,7 +118,7 @@ class Trend(BaseClaim):
 
 
 class OneArm(BaseClaim):
-    """The mean of an arm is higher, lower than a value, or different from it."""
+    """The mean of an arm is higher than a value, lower, or different from it."""
 
     kind: Literal["one arm"]
     arm: str
@@ -134,7 +134,7 @@ class OneArm(BaseClaim):
 
 
 class Ranking(BaseClaim):
-    """One arm is higher, or lower, than each other one."""
+    """One arm is higher, or lower, than every other arm."""
 
     kind: Literal["ranking"]
     arm: str
@@ -153,15 +153,15 @@ class Ranking(BaseClaim):
 
 
 class Fact(BaseClaim):
-    """A count or an identity, in every run: it needs no test."""
+    """A count or an identity that is checked in every run; it needs no test."""
 
     kind: Literal["fact"]
     arms: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
     expect: Literal["equal", "higher", "lower"]
     value: Finite | None = None
-    """What one arm is held against."""
+    """Value that a single arm is compared with."""
     tolerance: NotNegative = 0
-    """Up to which difference two numbers count as equal."""
+    """Largest difference at which two numbers count as equal."""
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -179,18 +179,18 @@ Claim = Annotated[Difference | Equivalence | Trend | OneArm | Ranking | Fact, Fi
 
 
 class Profile(Section):
-    """A study's budget."""
+    """Budget of a study."""
 
     budget: Annotated[float, Field(gt=0, le=1)] = 1
-    """Which share of each arm's steps is trained; below 1 a verdict is an indication."""
+    """Share of each arm's steps that is trained; below 1, a verdict is an indication."""
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | None = None
-    """So many of the study's seeds, the first ones; null for all."""
+    """Number of the study's seeds to run, from the first; null for all."""
     images: Count | None = None
     overrides: dict[str, Any] = Field(default_factory=dict)
 
 
 def _listed(value: Any) -> Any:
-    """A number of seeds is that many, from 0."""
+    """Seeds 0, 1, ... if their number is given."""
     if isinstance(value, int) and not isinstance(value, bool):
         if not 2 <= value <= MOST_SEEDS:
             raise ValueError(f"allowed: 2 .. {MOST_SEEDS:,} seeds, or a list of them")
@@ -199,22 +199,22 @@ def _listed(value: Any) -> Any:
 
 
 class Study(Section):
-    """A study file."""
+    """Content of a study file."""
 
     schema_: Literal[1] = Field(alias="schema")
     name: Name
     question: str = Field(default="", max_length=500)
     recipe: str
-    """The base of every arm: a built-in recipe, or a file, its path from the study file's folder."""
+    """Base of every arm: a built-in recipe, or a file with its path relative to the study file's folder."""
     overrides: dict[str, Any] = Field(default_factory=dict)
     """Dotted path -> value, for every arm."""
     arms: dict[Name, dict[str, Any]] = Field(default_factory=dict)
-    """Name -> what is different in it, by dotted path; `recipe` stands for another base."""
+    """Name -> overrides of the arm, by dotted path; the key `recipe` gives it another base."""
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
     """Dotted path -> values: one arm for each combination."""
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_listed)]
     images: Count = 10_000
-    """Of each run, to be measured."""
+    """Number of images measured per run."""
     profiles: dict[Name, Profile] = Field(default_factory=dict)
     quantities: dict[Name, Quantity] = Field(default_factory=dict)
     claims: dict[Name, Claim] = Field(default_factory=dict)
@@ -227,10 +227,10 @@ class Study(Section):
         return seeds
 
     def profile(self, name: str | None) -> Profile:
-        """The profile of that name; the whole study without one.
+        """Profile of that name; the whole study if no name is given.
 
         Raises:
-            StudyError: there is none.
+            StudyError: there is no such profile.
         """
         if name is None:
             return Profile()
@@ -239,7 +239,7 @@ class Study(Section):
         return self.profiles[name]
 
     def combinations(self) -> dict[str, dict[str, Any]]:
-        """The arms of `grid`, each named by what is different in it; by its place where that is no name for a file."""
+        """Arms of `grid`, each named by its differences, or by its position if that would not be a usable name."""
         found: dict[str, dict[str, Any]] = {}
         for values in itertools.product(*self.grid.values()) if self.grid else ():
             combination = dict(zip(self.grid, values, strict=True))
@@ -250,21 +250,21 @@ class Study(Section):
 
 
 def load(path: str | Path) -> Study:
-    """The study in a file, or a mapping in the same form.
+    """Load the study in a file.
 
     Raises:
-        StudyError: every problem at once.
-        UsageError: no such file, or not YAML.
+        StudyError: the study has problems; names all of them.
+        UsageError: the file does not exist or is not YAML.
     """
     found = read_text(Path(path), "study", "Write one with: genlab study new RECIPE --vary FIELD=VALUE,VALUE")
     return check(text.parse(found, str(path), "study", "genlab study new --help"), str(path))
 
 
 def check(raw: Mapping[str, Any], title: str) -> Study:
-    """The study of plain values.
+    """Study from plain values.
 
     Raises:
-        StudyError: every problem at once.
+        StudyError: the study has problems; names all of them.
     """
     try:
         study = Study.model_validate(raw)
@@ -278,7 +278,7 @@ def check(raw: Mapping[str, Any], title: str) -> Study:
 
 def _of_arms(study: Study) -> Iterator[str]:
     count = len(study.arms) + len(study.combinations())
-    if count > MOST_ARMS:  # With code of the user's own there may be none.
+    if count > MOST_ARMS:  # There may be none if the arms come from the user's own code.
         yield f"arms and grid: {count} arms; allowed: 1 .. {MOST_ARMS}"
     for name, arm in study.arms.items():
         if not isinstance(arm.get("recipe", ""), str):
@@ -303,7 +303,7 @@ def _of_claims(study: Study) -> Iterator[str]:
 
 
 def too_many(study: Study, arms: tuple[str, ...], seeds: int) -> list[str]:
-    """Which claims no result of so many seeds could decide, with the number that could; arms of a grid have names."""
+    """Problems of claims that name unknown arms, or that this many seeds cannot decide, with the number that could."""
     found = []
     for name, claim in study.claims.items():
         at = f"claims.{name}"
@@ -311,7 +311,7 @@ def too_many(study: Study, arms: tuple[str, ...], seeds: int) -> list[str]:
             found.append(f"{at}: {unknown('arm', missing[0], arms)}")
         else:
             found += [f"{at}: {problem}" for problem in claim.problems(arms)]
-    if found or seeds < 2:  # A verdict from one seed is refused when it is asked for.
+    if found or seeds < 2:  # A verdict from one seed is refused later, when it is asked for.
         return found
     for question, claims in by_question(study).items():
         tests = {name: len(claim.pairs(arms)) for name, claim in claims.items()}
@@ -338,7 +338,7 @@ def by_question(study: Study) -> dict[str, dict[str, Any]]:
 
 
 def dump(study: Study) -> str:
-    """The study as YAML; `check` gives the same study back."""
+    """Study as YAML, from which `load` gives the same study back."""
     plain = study.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     plain["seeds"] = len(study.seeds) if study.seeds == tuple(range(len(study.seeds))) > (0,) else list(study.seeds)
     for name, quantity in study.quantities.items():

@@ -1,7 +1,7 @@
-"""A study's runs, carried out: none is made twice, none that fails stops the others, and all can be stopped anywhere.
+"""Carry out a study's runs: none is made twice, a failed run does not stop the others, and all can stop at any point.
 
-What is to be done follows from what lies there: a run with a record is done, one with a directory goes on from its
-checkpoint. So the driver keeps no state of its own, and may be killed at any moment.
+What remains to be done follows from the files: a run with a record is done, and one with a directory resumes from its
+checkpoint. The driver therefore keeps no state of its own and may be killed at any moment.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from genlab.study.record import Record
 from genlab.study.tasks import Pins, recipes_of, task_of
 
 ATTEMPTS = 3
-"""Of a run whose process died; one that says why it failed is not tried again, unless the cause may pass."""
+"""Attempts at a run whose process died; a run that says why it failed is not retried, unless the cause may pass."""
 FINAL = (2, 3, 6)
-"""Exit codes that another attempt would end with as well: a wrong recipe, wrong data, numbers that are not finite."""
+"""Exit codes that another attempt would end with as well: a wrong recipe, wrong data, non-finite numbers."""
 ALIKE = 3
-"""Runs that fail in the same way, with none that succeeds, after which the study is given up."""
+"""Number of runs failing in the same way, with none succeeding, after which the study is given up."""
 TICK = 1.0
 
 
@@ -38,19 +38,19 @@ class Backend(Protocol):
 
     @property
     def running(self) -> list[Cell]:
-        """The runs that are going on."""
+        """Runs in progress."""
 
     def has_room(self, cell: Cell) -> bool:
         """Whether a run can begin now."""
 
     def pins(self, cell: Cell, recipes: list[dict[str, Any]]) -> tuple[dict[str, Pins], str]:
-        """What the machine of this run's seed chooses for the engine of each arm, and that machine in words."""
+        """Engine settings that the machine of this run's seed chooses for each arm, and that machine in words."""
 
     def start(self, cell: Cell, task: dict[str, Any]) -> None:
         """Begin a run."""
 
     def hear(self, seconds: float) -> list[Event]:
-        """What has happened since the last call."""
+        """Events since the last call."""
 
     def stop(self) -> None:
         """Let all runs save and end."""
@@ -58,14 +58,14 @@ class Backend(Protocol):
 
 @dataclass
 class State:
-    """How a study stands, for whoever shows it.
+    """Progress of a study, for display.
 
     Attributes:
-        done: the records.
-        failed: given up, with the reason.
-        at: how far each run is: step, number of steps, what it does.
-        began: on the clock of `time.monotonic`.
-        fresh: finished since then.
+        done: record of each run that is done.
+        failed: reason for each run that was given up.
+        at: progress of each run: step, number of steps, what it is doing.
+        began: start time, by `time.monotonic`.
+        fresh: number of runs finished since then.
     """
 
     plan: Plan
@@ -79,17 +79,17 @@ class State:
 
     @property
     def left(self) -> float | None:
-        """Seconds until all is done, from what runs took up to now; None before one is known."""
+        """Seconds until all is done, estimated from the runs so far; None before any is known."""
         begun = sum(float(facts.get("step", 0)) / max(1, float(facts.get("of", 1))) for facts in self.at.values())
         runs = max(0.0, self.waiting + len(self.at) - begun)
-        if self.fresh:  # By the clock: it knows what a run takes beside its training, and what runs beside it.
+        if self.fresh:  # By the clock, which includes what a run takes beside its training, and what else is running.
             return runs * (time.monotonic() - self.began) / (self.fresh + begun)
         known = [record.seconds + record.measuring for record in self.done.values()]
         return runs * sum(known) / len(known) / max(1, self.workers) if known else None
 
 
 Show = Callable[[State, str], None]
-"""(how it stands, a line about what has happened, or nothing)."""
+"""Function of the progress and of a line about what has happened, or an empty one."""
 
 
 def execute(
@@ -105,21 +105,21 @@ def execute(
     workers: int = 1,
     show: Show = lambda state, line: None,
 ) -> State:
-    """Carry out what is missing of a study.
+    """Carry out the missing runs of a study.
 
     Args:
-        runs: the folder of its runs.
-        seed: only this one, with all arms.
-        keep: whether the checkpoints of finished runs stay.
-        anew: make stale records again, those of a version that computes other numbers.
-        amend: accept that the plan was changed since the first run; the page tells of it.
+        runs: folder of the study's runs.
+        seed: run only this seed, with all arms.
+        keep: whether to keep the checkpoints of finished runs.
+        anew: redo stale records, those of a version that computes other numbers.
+        amend: accept that the plan was changed since the first run; the page mentions it.
 
     Raises:
         StudyError: the plan was changed.
         BusyError: another process runs the study.
-        StorageError: the disk is full; what is done is kept, and the study can go on.
-        Stopped: asked to; likewise.
-        RunsFailed: all fail in the same way.
+        StorageError: the disk is full; what is done is kept, and the study can be resumed.
+        Stopped: the study was asked to stop; it can be resumed, too.
+        RunsFailed: all runs fail in the same way.
     """
     plan.check_seed(seed)
     with folder.locked():
@@ -142,7 +142,7 @@ class _Driver:
         self.blocks: dict[int, tuple[dict[str, Pins], str]] = {}
 
     def run(self, cells: list[Cell], anew: bool, stop: signals.Stop) -> None:
-        """Carry out those of the cells that have no record."""
+        """Carry out the cells that have no record."""
         there, unusable = self.folder.records(self.plan)
         quantities = list(self.plan.study.quantities.values())
         for cell, reason in unusable.items():
@@ -168,7 +168,7 @@ class _Driver:
 
     @contextmanager
     def _stopping(self) -> Iterator[None]:
-        """However the loop ends, no run goes on without it."""
+        """Stop all runs when the loop ends, however it ends."""
         try:
             yield
         finally:
@@ -181,7 +181,7 @@ class _Driver:
         while self.queue and self.backend.has_room(self.queue[0]):
             cell = self.queue[0]
             pins = self._block(cell)
-            if self.queue[0] != cell:  # Its block is begun anew, from its first arm.
+            if self.queue[0] != cell:  # Its block starts over, from its first arm.
                 continue
             self.queue.popleft()
             self.folder.note("begin", cell, attempt=self.attempts.get(cell, 0) + 1)
@@ -190,7 +190,7 @@ class _Driver:
             self._tell("")
 
     def _block(self, cell: Cell) -> dict[str, Pins]:
-        """The engine of each arm of this seed; a block that another machine has begun is begun anew."""
+        """Engine settings of each arm of this seed; a block that another machine began starts over."""
         if cell.seed not in self.blocks:
             pins, machine = self.blocks[cell.seed] = self.backend.pins(cell, recipes_of(self.plan))
             begun = [
@@ -203,7 +203,7 @@ class _Driver:
         return self.blocks[cell.seed][0]
 
     def forget(self, seed: int, reason: str) -> None:
-        """Begin a block anew, on one machine as a whole."""
+        """Start a block over, so that one machine runs all of it."""
         mine = [cell for cell in self.plan.cells if cell.seed == seed]
         for cell in mine:
             if cell in self.state.done:
@@ -263,14 +263,14 @@ class _Driver:
             raise RunsFailed(f"given up: the first {len(self.state.failed)} runs all failed in the same way: {reason}")
 
     def _set_aside(self, cell: Cell, reason: str) -> None:
-        """A record that is not to be used any more."""
+        """Set aside a record that must no longer be used."""
         path = self.folder.record_path(cell)
         path.replace(path.with_suffix(".aside"))
         self.folder.note("set aside", cell, reason=reason)
         self._tell(f"{cell.arm}, seed {cell.seed}: its record is set aside: {reason}")
 
     def _stopped(self) -> str:
-        done = len(self.folder.records(self.plan)[0])  # One may have come to its end while it was stopped.
+        done = len(self.folder.records(self.plan)[0])  # A run may have finished while it was being stopped.
         return f"stopped with {done} of {len(self.plan.cells)} runs done; the same command goes on"
 
     def _tell(self, line: str) -> None:
@@ -279,5 +279,5 @@ class _Driver:
 
 
 def _general(reason: str, cell: Cell) -> str:
-    """A reason without the name of the run that it is of."""
+    """Reason without the name of its run, and with every number replaced by 0."""
     return re.sub(r"\d+", "0", reason.replace(cell.name, "RUN"))

@@ -1,9 +1,9 @@
-"""A study's folder of results: plan, records, journal; what one machine leaves, another one goes on from.
+"""Results folder of a study: plan, records, journal; a study that one machine leaves can be resumed on another.
 
 ::
 
     results/<study>/
-      plan.json       what was fixed before the first run        journal.jsonl   what happened, a line each
+      plan.json       what was fixed before the first run        journal.jsonl   what happened, one line each
       records/        ARM-seed0.json: one per finished run       samples/        its last sample grid
       report.html     the page        README.md       the same for a repository
       table.csv  table.tex  verdicts.json  figures/
@@ -30,7 +30,7 @@ from genlab.study.record import Record, read_record
 
 
 class Folder:
-    """A study's results on disk."""
+    """Results of a study on disk."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -42,7 +42,7 @@ class Folder:
         return self.path / "samples" / f"{cell.name}.png"
 
     def records(self, plan: Plan) -> tuple[dict[Cell, Record], dict[Cell, str]]:
-        """(those of the plan's runs that are there, why others cannot be used)."""
+        """(records of the plan's runs, why other records cannot be used)."""
         found, unusable = {}, {}
         for cell in plan.cells:
             if os.path.lexists(self.record_path(cell)):
@@ -53,10 +53,10 @@ class Folder:
         return found, unusable
 
     def record(self, plan: Plan, cell: Cell) -> Record:
-        """The record of one of the plan's runs.
+        """Record of one of the plan's runs.
 
         Raises:
-            DataError: missing, damaged, or of another run than the plan's.
+            DataError: the record is missing, damaged, or of another run than the plan's.
         """
         path, arm = self.record_path(cell), plan.arm(cell.arm)
         record = read_record(path)
@@ -72,15 +72,15 @@ class Folder:
 
     @property
     def count(self) -> int:
-        """How many records there are, whole or not."""
+        """Number of records, whole or damaged."""
         return len(list((self.path / "records").glob("*.json")))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Inside: this process alone runs the study.
+        """Context in which this process alone runs the study.
 
         Raises:
-            BusyError: another one does.
+            BusyError: another process runs it.
         """
         with refusals(self.path):
             for part in (self.path, self.path / "records", self.path / "samples"):
@@ -92,10 +92,10 @@ class Folder:
 
     @property
     def began(self) -> dict[str, Any] | None:
-        """What plan.json says: `facts` of the plan, `at`, `amended`; None before the first run.
+        """Content of plan.json: `facts` of the plan, `at`, `amended`; None before the first run.
 
         Raises:
-            DataError: damaged.
+            DataError: plan.json is damaged.
         """
         path = self.path / "plan.json"
         if not os.path.lexists(path):
@@ -112,10 +112,10 @@ class Folder:
         return plain
 
     def begin(self, plan: Plan, amend: bool = False) -> None:
-        """Fix what the study is, at its first run; later, see that it is still the same.
+        """Fix the plan at the first run; later, check that it is still the same.
 
         Raises:
-            StudyError: it was changed since; lists how.
+            StudyError: the plan was changed since; lists the changes.
         """
         known, facts = self.began, json.loads(json.dumps(plan.facts))
         if known is None:
@@ -132,15 +132,15 @@ class Folder:
         )
 
     def changed(self, plan: Plan) -> list[str]:
-        """What is different in a plan from what was fixed at the first run, a line each."""
+        """Differences between a plan and what was fixed at the first run, one line each."""
         known = self.began
         return changes(known["facts"], json.loads(json.dumps(plan.facts))) if known else []
 
     def check(self, plan: Plan) -> None:
-        """See that a plan is still what was fixed at the first run.
+        """Check that a plan is still what was fixed at the first run.
 
         Raises:
-            StudyError: it was changed since; lists how.
+            StudyError: the plan was changed since; lists the changes.
         """
         found = self.changed(plan)
         if not found:
@@ -164,10 +164,10 @@ class Folder:
             os.fsync(file.fileno())
 
     def journal(self, mend: bool = False) -> list[dict[str, Any]]:
-        """What happened.
+        """Events in the journal.
 
         Args:
-            mend: cut off a torn last line, as a kill leaves it, and keep it in journal.torn.
+            mend: whether to move a torn last line, as a kill leaves it, to journal.torn.
 
         Raises:
             CheckpointError: a line before the last is damaged; gives its number.
@@ -213,5 +213,5 @@ def _checked(line: bytes) -> dict[str, Any] | None:
 
 
 def place_of(file: Path, title: str) -> Path:
-    """Where the results of a study file lie: beside it."""
+    """Folder of the results of a study file, beside it."""
     return file.parent / "results" / title

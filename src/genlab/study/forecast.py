@@ -1,4 +1,4 @@
-"""What a study can show, how long it takes and what it fills, before it is run."""
+"""Forecast, before a study is run, of what it can show, how long it takes and how much disk it fills."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from genlab.study.sentences import number, p_value
 from genlab.study.tasks import pins_of, recipes_of, task_of
 
 SECONDS = 2.0
-"""For which the steps of each arm are timed."""
+"""Seconds for which the steps of each arm are timed."""
 STARTING = 5.0
-"""Seconds of a run before its first step, and after its last."""
+"""Seconds of a run before its first step and after its last."""
 PER_WEIGHT, PICTURES = 4, 1_500_000
-"""Bytes of a finished run: of each weight, and of its samples and its log."""
+"""Bytes of a finished run: per weight, and for its samples and its log."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is said before anything is run: tables, then lines."""
+    """What is shown before anything is run: tables, then lines."""
 
     tables: list[Table]
     lines: list[str]
@@ -45,7 +45,7 @@ class Forecast:
 
 
 def forecast(plan: Plan, known: Outcome, workers: int) -> Forecast:
-    """Of a plan, from measured steps of each arm: on one process alone, and on as many as `workers` (or cores)."""
+    """Forecast for a plan, from timed steps of each arm: with one process, and with `workers` (or one per core)."""
     many = workers if workers > 1 else max(1, len(threads.allowed()))
     with stage("timing each arm", (len(plan.arms) + 1) * SECONDS):
         alone = {arm.name: _step(plan, [arm.name], 1) for arm in plan.arms}
@@ -86,7 +86,7 @@ def forecast(plan: Plan, known: Outcome, workers: int) -> Forecast:
 
 
 def _step(plan: Plan, arms: Sequence[str], copies: int) -> float:
-    """Seconds of a step of an arm, in so many processes at once: the slowest of them."""
+    """Seconds per step of an arm, run in `copies` processes at once: those of the slowest."""
     processes, pins = Processes(copies, 60.0), pins_of(recipes_of(plan))[0]
     cells = [Cell(arms[0], seed) for seed in range(copies)]
     for cell in cells:
@@ -107,7 +107,7 @@ def _step(plan: Plan, arms: Sequence[str], copies: int) -> float:
 
 
 def _measuring(plan: Plan, known: Outcome) -> float:
-    """Seconds of measuring a run's images: as it was, or as a metric's record has it."""
+    """Seconds to measure a run's images: their mean over the runs so far, or an estimate from the catalogue."""
     spent = [record.measuring for record in known.records.values()]
     if spent:
         return float(np.mean(spent))
@@ -161,8 +161,8 @@ def _sds(value: float) -> str:
 
 
 def _seeds_for(claim: Any, known: Outcome, pairs: bool) -> str:
-    """The seeds with which equivalence within the claim's margin is shown, if the arms are the same: from the spread
-    of the runs that are there; without runs it is not known."""
+    """Number of seeds that show equivalence within the claim's margin if the arms are the same, from the spread of the
+    runs so far; unknown without runs."""
     margin = getattr(claim, "margin", None)
     if margin is None:
         return "-"

@@ -1,4 +1,4 @@
-"""What the process of one run does: train or go on, measure, leave a record, make the run smaller."""
+"""What the process of one run does: train or resume, measure, write a record, prune the run."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ ENDLESS = {"budget.epochs": 1_000_000, "budget.max_steps": None}
 WARM = 3
 """Steps that are not timed."""
 UNTRAINED = 1e-30
-"""A learning rate that moves no weight: a step with it leaves the untrained model."""
+"""Learning rate that changes no weight: a step with it leaves the untrained model."""
 
 
 def run(task: Mapping[str, Any], observer: Teller) -> str:
-    """Do one run of a study; returns finished or diverged.
+    """Do one run of a study, and return finished or diverged.
 
     Args:
-        task: what `tasks.task_of` gives.
-        observer: is told of each step.
+        task: the task, from `tasks.task_of`.
+        observer: object that is told of each step.
     """
     if "measure" in task:
         return _time_steps(task, observer)
@@ -69,7 +69,7 @@ def run(task: Mapping[str, Any], observer: Teller) -> str:
 
 
 def _time_steps(task: Mapping[str, Any], teller: Teller) -> str:
-    """Say how long a step takes; nothing is written."""
+    """Report how long a step takes; no file is written."""
     parts = _parts(task)
     if parts is not None and not isinstance(parts, Mapping):
         teller.say("at", seconds_per_step=0.0)
@@ -84,7 +84,7 @@ def _time_steps(task: Mapping[str, Any], teller: Teller) -> str:
 
 
 def _train(recipe: Recipe, seed: int, folder: Path, parts: dict[str, Any], observer: object) -> Run:
-    """Train a run, or go on with it where it was stopped; one that cannot go on is begun anew."""
+    """Train a run, or resume it where it was stopped; a run that cannot be resumed starts over."""
     make_folder(folder.parent)
     keywords: dict[str, Any] = {"runs": folder.parent, "observers": [observer], "report": False, "progress": False}
     if folder.exists():
@@ -104,7 +104,7 @@ def _untrained(recipe: Recipe) -> Recipe:
 
 
 def _record(task: Mapping[str, Any], run: Run, quantities: list[Quantity], state: str, why: str) -> str:
-    """Leave a run's record and its last sample grid, and take away what only training needs."""
+    """Write a run's record and its last sample grid, and delete what only training needs."""
     record = record_of(task, run, quantities, state, why)
     grids = run.steps("samples", ".png")
     if grids:
@@ -119,7 +119,7 @@ def _record(task: Mapping[str, Any], run: Run, quantities: list[Quantity], state
 def record_of(
     task: Mapping[str, Any], run: Run, quantities: list[Quantity], state: str, why: str, store: bool = True
 ) -> Record:
-    """What a run says; its images are measured where a quantity needs it, and `store` keeps that in the run."""
+    """Record of a run; its images are measured if a quantity needs it, and `store` keeps that evaluation in the run."""
     recipe = run.directory.trained_by()
     numbers, images, began = {}, 0, time.monotonic()
     if FAMILIES[recipe.family].sampling and any(isinstance(quantity, Metric) for quantity in quantities):
@@ -158,7 +158,7 @@ def record_of(
 
 
 def _told(task: Mapping[str, Any]) -> dict[str, Any]:
-    """What a record has from the plan."""
+    """Fields of a record that come from the plan."""
     code = task["code"]
     return {
         "study": task["study"],
@@ -171,7 +171,7 @@ def _told(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parts(task: Mapping[str, Any]) -> Any:
-    """What the user's function gives for this seed; None where the arm has none."""
+    """What the user's function returns for this seed; None if the arm has no function."""
     code = task["code"]
     if code is None:
         return None
@@ -192,7 +192,7 @@ def _parts(task: Mapping[str, Any]) -> Any:
 
 
 def _own_loop(task: Mapping[str, Any], given: Any, recipe: Recipe, quantities: list[Quantity]) -> str:
-    """Measure the images that a loop of the user's own has made."""
+    """Measure the images made by a loop of the user's own."""
     began = time.monotonic()
     images = from_array(np.asarray(given), f"arm {task['arm']}: images")
     train_set = data.load(recipe.data.name)

@@ -1,4 +1,4 @@
-"""How a study was done, as a paper says it."""
+"""How a study was done, worded for a paper."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genlab.study.quantities import Metric
 
 
 def methods(found: Outcome) -> str:
-    """A paragraph for a paper: data, N, judge, seeds, test, correction, hardware."""
+    """Paragraph for a paper: data, N, judge, seeds, test, correction, hardware."""
     plan, study = found.plan, found.plan.study
     data = " and ".join(sorted({Path(arm.recipe.data.name).name for arm in plan.arms}))
     budgets = sorted({arm.share.words for arm in plan.arms})
@@ -65,7 +65,7 @@ def _each(arms: int) -> str:
 
 
 def versions(found: Outcome) -> str:
-    """What the runs were made with, each combination once."""
+    """Software versions of the runs, each combination once."""
     said = sorted(
         {
             ", ".join(f"{name} {record.where.get(name, '-')}" for name in ("genlab", "torch", "numpy"))

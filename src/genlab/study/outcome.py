@@ -1,4 +1,4 @@
-"""What came of a study: its records as numbers, and the verdicts from these alone."""
+"""Outcome of a study: its records as numbers, and the verdicts from these alone."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from genlab.study.record import Record, digest
 
 @dataclass(frozen=True)
 class Outcome:
-    """A study as it stands.
+    """Present state of a study.
 
     Attributes:
-        records: of the runs that are there; `unusable`: why others are not used; `failed`: given up, and why.
+        records: records of the runs so far; `unusable`: why others are not used; `failed`: why runs were given up.
         values: quantity -> arm -> seed -> number.
-        verdicts: by claim.
-        amended: changes of the plan since the first run, each with its date.
+        verdicts: verdicts by claim.
+        amended: changes to the plan since the first run, each with its date.
     """
 
     plan: Plan
@@ -50,17 +50,17 @@ class Outcome:
 
     @property
     def digest(self) -> str:
-        """The hash of the table: equal however the study was run."""
+        """Hash of the table, which is equal however the study was run."""
         return digest(list(self.records.values()))
 
     @property
     def reworded(self) -> bool:
-        """Whether the plan was changed, but only in the words of its question and its claims."""
+        """Whether the plan was changed, but only in the wording of its question and its claims."""
         paths = [line.split(": ", 1)[0] for entry in self.amended for line in entry["changes"]]
         return bool(paths) and all(path == "question" or path.endswith(".says") for path in paths)
 
     def later(self, claim: str) -> str:
-        """What of a claim was set when runs were there already, in a sentence; empty where all was fixed before."""
+        """Sentence saying what of a claim was set when runs already existed; empty if all was fixed before."""
         of = self.plan.study.claims[claim].of
         places = (f"claims.{claim}.", f"quantities.{of}.")
         said = []
@@ -80,7 +80,7 @@ class Outcome:
 
     @property
     def machines(self) -> dict[int, str]:
-        """Seed -> the machine that ran it."""
+        """Seed -> machine that ran it."""
         return {cell.seed: record.machine for cell, record in self.records.items()}
 
     @property
@@ -93,7 +93,7 @@ class Outcome:
 
     @property
     def csv(self) -> str:
-        """Every run: arm, seed, state, each quantity, final weights; times apart, in the last column."""
+        """All runs: arm, seed, state, each quantity, final weights, and the time, apart in the last column."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["arm", "seed", "state", *self.values, "weights", "seconds"])
@@ -108,7 +108,7 @@ class Outcome:
 
     @property
     def as_json(self) -> dict[str, Any]:
-        """The verdicts as plain values; what is infinite is null."""
+        """Verdicts as plain values, with null for numbers that are not finite."""
         return {
             "study": self.plan.title,
             "table": self.digest,
@@ -121,7 +121,7 @@ class Outcome:
 
 
 def outcome(plan: Plan, folder: Folder) -> Outcome:
-    """What the records in a folder say.
+    """Outcome of the records in a folder.
 
     Raises:
         DataError: the folder's plan.json is damaged.
@@ -142,7 +142,7 @@ def outcome(plan: Plan, folder: Folder) -> Outcome:
 
 
 def values_of(plan: Plan, records: Mapping[Cell, Record]) -> dict[str, dict[str, dict[int, float]]]:
-    """Quantity -> arm -> seed -> number, of the records that have it."""
+    """Quantity -> arm -> seed -> number, from the records that have it."""
     found: dict[str, dict[str, dict[int, float]]] = {}
     for name, quantity in plan.study.quantities.items():
         found[name] = {arm: {} for arm in plan.names}
@@ -159,7 +159,7 @@ def verdicts_of(
     share: Mapping[str, str],
     machines: Mapping[int, str],
 ) -> dict[str, Verdict]:
-    """The verdicts of all claims, each question with its own correction, in the order of the file."""
+    """Verdicts on all claims, in the order of the file; each question has its own correction."""
     found: dict[str, Verdict] = {}
     counted = {name for name, each in plan.study.quantities.items() if each.kind in ("parameters", "weights")}
     for claims in by_question(plan.study).values():
@@ -168,7 +168,7 @@ def verdicts_of(
 
 
 def plain(value: Any) -> Any:
-    """A value for JSON, which has no infinity."""
+    """Value for JSON, with None for numbers that are not finite, which JSON does not have."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -177,12 +177,12 @@ def plain(value: Any) -> Any:
 
 
 def _inert(text: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
+    """Text that no spreadsheet takes for a formula."""
     return f"'{text}" if text[:1] in "=+-@" else text
 
 
 def latex(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for a paper (booktabs)."""
+    """LaTeX table for a paper (booktabs)."""
     words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     marks = str.maketrans({**{mark: f"\\{mark}" for mark in "&%$#_{}"}, **words})
 

@@ -1,4 +1,4 @@
-"""A study's page and files from its outcome: cards of claims, arms, curves, samples, failures, cost, methods."""
+"""Page and files of a study, made from its outcome: claim cards, arms, curves, samples, failures, cost, methods."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from genlab.study.quantities import Metric, Weights, columns_of
 from genlab.study.record import Record
 
 DRAWN = ("loss_d_mean", "loss_g_mean", "loss_mean", "frechet_distance", "test_loss", "test_accuracy")
-"""Columns whose curves are worth a figure, beside those that a quantity is about."""
+"""Columns whose curves get a figure, in addition to those that a quantity uses."""
 DISTANCE = "frechet_distance"
 MOST_FIGURES, MOST_GRIDS = 6, 8
 FEWEST = 3
-"""Points of a curve that is worth drawing."""
+"""Fewest points of a curve that is worth drawing."""
 NOTES_BYTES = 200_000
 
 
 def write_all(found: Outcome, folder: Folder, command: str) -> None:
-    """The page as HTML and as Markdown, the table as LaTeX, and each figure as PNG, PDF and numbers."""
+    """Write the page as HTML and Markdown, the table as LaTeX, and each figure as PNG, PDF and CSV."""
     with stage("writing the study's page"):
         page = study_page(found, folder, command)
         write(folder.path / "report.html", html.render(page).encode())
@@ -56,7 +56,7 @@ def write_all(found: Outcome, folder: Folder, command: str) -> None:
 
 
 def study_page(found: Outcome, folder: Folder, command: str) -> StudyPage:
-    """What the page of a study shows; nothing is written."""
+    """Content of a study's page; nothing is written."""
     plan, study = found.plan, found.plan.study
     cards = [_card(found, name, verdict, command) for name, verdict in found.verdicts.items()]
     missing = len(found.missing)
@@ -97,11 +97,11 @@ def _card(found: Outcome, name: str, verdict: Verdict, command: str) -> ClaimCar
 
 
 def card(name: str, claim: Any, verdict: Verdict, what: str, command: str, arms: Sequence[str]) -> ClaimCard:
-    """A claim and what was found.
+    """Card of a claim and its verdict.
 
     Args:
-        what: its quantity in words.
-        arms: all of the study.
+        what: the claim's quantity, in words.
+        arms: all arms of the study.
     """
     said = [_of_arms(test) for test in verdict.tests]
     return ClaimCard(
@@ -122,7 +122,7 @@ def card(name: str, claim: Any, verdict: Verdict, what: str, command: str, arms:
 
 
 def _of_arms(test: Tested) -> str:
-    """What a test says of its arms, as in "fast is lower than slow"."""
+    """Answer of a test about its arms, as in "fast is lower than slow"."""
     if test.answer in ("higher", "lower") and len(test.arms) == 2:
         return f"{test.arms[0]} is {test.answer} than {test.arms[1]}"
     named = f"{' and '.join(test.arms)}: " if len(test.arms) < 4 else ""
@@ -154,7 +154,7 @@ def _dots(name: str, claim: object, verdict: Verdict, what: str, arms: Sequence[
 
 
 def _facts(claim: object, verdict: Verdict) -> list[tuple[str, str]]:
-    """n, interval, margin, corrected p of each test."""
+    """n, interval, p with its correction, and margin of each test."""
     rows: list[tuple[str, str]] = []
     for test in verdict.tests:
         of = f" ({' and '.join(test.arms[:2])})" if len(verdict.tests) > 1 else ""
@@ -195,8 +195,8 @@ def _overview(found: Outcome, cards: Sequence[ClaimCard]) -> Table | None:
 
 
 def _primary(found: Outcome) -> str | None:
-    """The quantity that the page shows an average of: the distance to real images, or else the first that a claim is
-    about; weights have none."""
+    """Quantity whose mean the page shows: the distance to real images, else the first that a claim is about; never
+    weights, which have no mean."""
     study = found.plan.study
     distances = [name for name, each in study.quantities.items() if isinstance(each, Metric) and each.name == DISTANCE]
     asked = [*distances, *(claim.of for claim in study.claims.values() if claim.kind != "fact")]
@@ -249,7 +249,7 @@ def _curve(record: Record, column: str) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def _grids(found: Outcome, folder: Folder) -> list[tuple[str, list[Grid]]]:
-    """Of each arm its median and its worst seed."""
+    """Sample grids of the median and the worst seed of each arm."""
     name, drawn = _primary(found), []
     for arm in found.plan.names[:MOST_GRIDS]:
         values = found.values[name][arm] if name else {}
@@ -266,7 +266,7 @@ def _grids(found: Outcome, folder: Folder) -> list[tuple[str, list[Grid]]]:
 
 
 def _off(value: float, quantity: Any) -> float:
-    """How far a number is from the best one; of what no metric is, more counts as worse, but for accuracies."""
+    """How far a number is from the best one; for quantities that are not metrics, more is worse, except accuracies."""
     names = [quantity.name] if isinstance(quantity, Metric) else columns_of(quantity) if quantity else []
     name = next(iter(names), "")
     best = METRICS[name].best if name in METRICS else math.inf if "accuracy" in name else -math.inf
@@ -333,7 +333,7 @@ def _cost(found: Outcome) -> list[tuple[str, str]]:
 
 
 def _notes(folder: Folder) -> list[str]:
-    """The author's own notes.md, as paragraphs of plain text."""
+    """Paragraphs of the author's notes.md, as plain text."""
     path = folder.path / "notes.md"
     if not path.is_file():
         return []

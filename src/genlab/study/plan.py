@@ -1,4 +1,4 @@
-"""What a study will run: its arms as complete recipes, its seeds, how much of each recipe's own budget is trained."""
+"""Plan of a study's runs: arms as complete recipes, seeds, and how much of each recipe's own budget is trained."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from genlab.study.quantities import Classes, Metric, Weights, columns_of
 from genlab.training.assemble import settle
 
 PINNED: dict[str, Any] = {"engine.threads": 1, "logging.tensorboard": False}
-"""Of every run, unless the file says otherwise: with one thread each, runs share a machine best, and as many threads in
-every run are needed for equal bits."""
+"""Settings of every run, unless the file says otherwise: runs share a machine best with one thread each, and equal bits
+need the same number of threads in every run."""
 Load = Callable[[str], Dataset]
 ALWAYS = {"step", "seconds", "frechet_floor", *NAMES}
-"""Columns that every family's rows may have."""
+"""Columns that the rows of every family may have."""
 SHOWN = 120
-"""Characters of a value that was changed."""
+"""Most characters shown of a changed value."""
 LENGTH = ("budget.epochs", "budget.max_steps")
-"""What of the fields for every arm makes a training shorter than the recipe's own."""
+"""Fields that, if set for every arm, make training shorter than the recipe's own."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Share:
 
     @property
     def words(self) -> str:
-        """As in "5 of 50 epochs"."""
+        """The share in words, as in "5 of 50 epochs"."""
         if self.steps % self.per_epoch == 0 and self.own % self.per_epoch == 0:
             return f"{self.steps // self.per_epoch:,} of {self.own // self.per_epoch:,} epochs"
         return f"{self.steps:,} of {self.own:,} steps"
@@ -59,13 +59,13 @@ class Share:
 
 @dataclass(frozen=True)
 class Arm:
-    """A setting.
+    """One setting of a study.
 
     Attributes:
-        recipe: complete; `auto` in its engine is resolved by the machine that runs a seed.
-        overrides: what is different from the base, by dotted path.
-        share: of the budget.
-        own_code: whether a function of the user's own makes its networks, its objective or its images.
+        recipe: complete recipe; the machine that runs a seed resolves `auto` in its engine.
+        overrides: differences from the base, by dotted path.
+        share: trained share of the recipe's own budget.
+        own_code: whether a function of the user makes its networks, its objective or its images.
     """
 
     name: str
@@ -76,20 +76,20 @@ class Arm:
 
     @property
     def identity(self) -> str:
-        """sha256 of what is trained: the recipe but for its machine, its log and its description."""
+        """sha256 of what is trained: the recipe without engine, logging and description."""
         return identity(self.recipe)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A run of the plan."""
+    """One run of the plan."""
 
     arm: str
     seed: int
 
     @property
     def name(self) -> str:
-        """Of its directory and its record."""
+        """Name of the run's directory and record."""
         return f"{self.arm}-seed{self.seed}"
 
 
@@ -98,9 +98,9 @@ class Plan:
     """All runs of a study.
 
     Attributes:
-        profile: the name of its budget; None for the whole.
-        images: of each run, to be measured.
-        code: the user's own, for arms that need it.
+        profile: name of the budget; None for the whole.
+        images: number of images measured per run.
+        code: the user's code, for arms that need it.
     """
 
     study: Study
@@ -112,12 +112,12 @@ class Plan:
 
     @property
     def title(self) -> str:
-        """Study and profile, as its folders are called."""
+        """Study and profile, as in the names of its folders."""
         return self.study.name if self.profile is None else f"{self.study.name}-{self.profile}"
 
     @property
     def cells(self) -> list[Cell]:
-        """Every run, seed by seed, so that a study that is stopped has whole blocks."""
+        """All runs, seed by seed, so that an interrupted study has whole blocks."""
         return [Cell(arm.name, seed) for seed in self.seeds for arm in self.arms]
 
     @property
@@ -128,7 +128,7 @@ class Plan:
         return next(arm for arm in self.arms if arm.name == name)
 
     def check_seed(self, seed: int | None) -> None:
-        """Raises UsageError where there is no such seed."""
+        """Raise UsageError if the plan has no such seed."""
         if seed is not None and seed not in self.seeds:
             more = f", ... ({len(self.seeds)} of them)" if len(self.seeds) > 8 else ""
             raise UsageError(f"seed {seed} is not in the plan; its seeds: {', '.join(map(str, self.seeds[:8]))}{more}")
@@ -151,13 +151,13 @@ class Plan:
 
 
 def plan(study: Study, folder: Path, profile: str | None = None, code: Code | None = None) -> Plan:
-    """The runs of a study.
+    """Plan the runs of a study.
 
     Args:
-        folder: of the study file, from which paths of recipes in it start.
+        folder: folder of the study file, to which the file's recipe paths are relative.
 
     Raises:
-        StudyError: every problem at once: an arm's recipe, a claim that no result of so many seeds could decide.
+        StudyError: names all problems: an arm's recipe, a claim that no result of this many seeds could decide.
     """
     budget, problems, arms, load = study.profile(profile), [], [], cache(data.load)
     names = [*_overrides(study), *(code.names if code else ())]
@@ -202,18 +202,18 @@ def _arm(study: Study, folder: Path, profile: str | None, name: str, load: Load,
 
 
 def _overrides(study: Study) -> dict[str, dict[str, Any]]:
-    """Name -> what is different, of the arms in the file."""
+    """Name -> overrides, for the arms in the file."""
     return {**study.arms, **study.combinations()}
 
 
 def _base(recipe: str, folder: Path) -> str:
-    """A recipe's name, or the path of its file as it is from here."""
+    """Name of a recipe, or the path of its file with the study file's folder."""
     is_file = recipe not in files.names() and Path(recipe).suffix in (".yaml", ".yml")
     return str(folder / recipe) if is_file else recipe
 
 
 def _flat(overrides: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Sections in sections as dotted paths."""
+    """Nested sections as dotted paths."""
     found: dict[str, Any] = {}
     for key, value in overrides.items():
         path = f"{prefix}{key}"
@@ -250,8 +250,8 @@ def _of_classes(name: str, quantity: Classes, arms: Sequence[Arm], load: Load) -
 
 
 def trained(recipe: Recipe) -> dict[str, Any]:
-    """What is trained, as plain values: the recipe but for its machine, its log and its description. A dataset's file
-    counts by its name: its content has a fingerprint of its own."""
+    """What is trained, as plain values: the recipe without engine, logging and description. A dataset file counts by
+    its name, since its content has its own fingerprint."""
     plain = files.to_dict(recipe)
     for untold in ("engine", "logging", "description"):
         plain.pop(untold, None)
@@ -260,7 +260,7 @@ def trained(recipe: Recipe) -> dict[str, Any]:
 
 
 def _without_unset(section: Section, plain: dict[str, Any]) -> dict[str, Any]:
-    """Without later fields that are not used: as if they did not exist, so that earlier records keep their identity."""
+    """Values without unset fields that were added later, so that earlier records keep their identity."""
     found = {}
     for key, value in plain.items():
         if key in section.later and value == section.later[key]:
@@ -276,7 +276,7 @@ def identity(recipe: Recipe) -> str:
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Where two plans (`Plan.facts`) differ, a line each."""
+    """Differences between two plans (`Plan.facts`), one line each."""
     old, new = dict(_leaves(then)), dict(_leaves(now))
     return [
         f"{path}: {_shown(old, path)} -> {_shown(new, path)}"
@@ -301,5 +301,5 @@ def _shown(values: Mapping[str, Any], path: str) -> str:
 
 
 def _decides(claim: Mapping[str, Any]) -> dict[str, Any]:
-    """What a claim says and what decides it; the remarks beside it may be mended at any time."""
+    """What a claim says and what decides it; its remarks are left out, since they may be edited at any time."""
     return {key: value for key, value in claim.items() if key not in ("source", "looks")}

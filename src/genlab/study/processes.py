@@ -1,4 +1,4 @@
-"""Runs as processes of this machine: started, heard, stopped; they end with the one that started them."""
+"""Runs as processes on this machine: start, follow and stop them; they end with the process that started them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from genlab.study.plan import Cell
 from genlab.study.tasks import Pins, pins_of
 
 TAIL = 8_000
-"""Characters of what a process prints that are kept."""
+"""Characters kept of what a process prints."""
 GRACE = 30.0
 """Seconds that a process has to save its run when it is asked to stop."""
 LINE = 10_000
@@ -29,7 +29,7 @@ LINE = 10_000
 
 @dataclass(frozen=True)
 class Event:
-    """What is heard of a run: `at` (how far it is), `end` (it came to an end, well or not), `lost` (it died)."""
+    """Event of a run: `at` (its progress), `end` (it ended, successfully or not), `lost` (its process died or hung)."""
 
     cell: Cell
     kind: str
@@ -40,7 +40,7 @@ class Processes:
     """Runs on this machine.
 
     Args:
-        workers: how many at once.
+        workers: number of concurrent runs.
         patience: seconds without any sign of progress after which a run is given up.
     """
 
@@ -53,7 +53,7 @@ class Processes:
 
     @property
     def running(self) -> list[Cell]:
-        """The runs that are going on."""
+        """Runs in progress."""
         return list(self._running)
 
     def has_room(self, cell: Cell) -> bool:
@@ -61,7 +61,7 @@ class Processes:
         return len(self._running) < self.workers
 
     def pins(self, cell: Cell, recipes: list[dict[str, Any]]) -> tuple[dict[str, Pins], str]:
-        """What this machine chooses; found once."""
+        """Engine settings that this machine chooses for each arm, and the machine in words; determined once."""
         if self._pins is None:
             self._pins = pins_of(recipes)
         return self._pins
@@ -79,7 +79,7 @@ class Processes:
         self._running[cell] = worker
 
     def hear(self, seconds: float) -> list[Event]:
-        """What has happened since the last call; it is waited for as long as `seconds`."""
+        """Events since the last call; waits up to `seconds` for the first."""
         until = time.monotonic() + seconds
         while True:
             found = [event for cell in self.running for event in self._of(cell)]
@@ -89,7 +89,7 @@ class Processes:
             self._something.clear()
 
     def _of(self, cell: Cell) -> list[Event]:
-        """What has happened to one run."""
+        """New events of one run."""
         worker = self._running[cell]
         found = [Event(cell, "at", facts) for facts in worker.read()]
         silent = time.monotonic() - worker.moved_at
@@ -120,7 +120,7 @@ class Processes:
 
 
 class _Worker:
-    """A process that carries out one run after another, each in a process of its own; see `worker`."""
+    """Process that carries out one run after another, each in its own child process; see `worker`."""
 
     def __init__(self, threads: int, something: threading.Event) -> None:
         self.threads, self.moved_at = threads, time.monotonic()
@@ -129,7 +129,7 @@ class _Worker:
         source = str(Path(__file__).resolve().parents[2])
         paths = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
         environment = {**os.environ, PARENT: str(os.getpid()), "OMP_NUM_THREADS": str(threads), "PYTHONPATH": paths}
-        # A group of its own: Ctrl-C in a terminal reaches the study alone, which asks its runs to stop.
+        # In its own process group: Ctrl-C in a terminal reaches the study alone, which asks its runs to stop.
         own_group: dict[str, Any] = {} if os.name == "nt" else {"process_group": 0}
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "genlab.study.worker"],
@@ -159,16 +159,16 @@ class _Worker:
             self._tail = [*self._tail, part][-2:]
 
     def begin(self, task: dict[str, Any]) -> None:
-        """Carry out a task."""
+        """Start a task."""
         self._child, self._end, self._gone, self._tail = 0, {}, {}, []
         self.moved_at = time.monotonic()
         assert self._popen.stdin is not None
-        with suppress(BrokenPipeError):  # It died meanwhile, which `outcome` will say.
+        with suppress(BrokenPipeError):  # It has died meanwhile, which `outcome` will report.
             self._popen.stdin.write(json.dumps(task) + "\n")
             self._popen.stdin.flush()
 
     def read(self) -> list[dict[str, Any]]:
-        """How far the run is, as it was said since the last call."""
+        """Progress that the run has reported since the last call."""
         found = []
         while not self._lines.empty():
             self.moved_at = time.monotonic()
@@ -197,7 +197,7 @@ class _Worker:
         return "".join(self._tail)[-TAIL:]
 
     def outcome(self) -> tuple[str, dict[str, Any]] | None:
-        """What came of the run: (end or lost, facts); None while it goes on."""
+        """How the run ended: (end or lost, facts); None while it goes on."""
         if not self._gone and self.is_alive:
             return None
         if not self.is_alive:
@@ -213,7 +213,7 @@ class _Worker:
         return "lost", {"reason": how, "tail": self.tail}
 
     def ask(self) -> None:
-        """Let the run save and end."""
+        """Ask the run to save and end."""
         with suppress(ProcessLookupError):
             if self._child:
                 os.kill(self._child, signal.SIGTERM)
@@ -221,14 +221,14 @@ class _Worker:
                 self._popen.terminate()
 
     def wait(self, seconds: float) -> None:
-        """Until the run is over, or so many seconds."""
+        """Wait until the run is over, for at most `seconds`."""
         until = time.monotonic() + seconds
         while self.outcome() is None and time.monotonic() < until:
             self.read()
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """End it at once, with its run."""
+        """End the process at once, with its run."""
         with suppress(ProcessLookupError):
             if self._child and not self._gone:
                 os.kill(self._child, signal.SIGKILL)
@@ -238,5 +238,5 @@ class _Worker:
             reader.join(1.0)
         for stream in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
             if stream is not None:
-                with suppress(OSError):  # What was not sent yet goes nowhere.
+                with suppress(OSError):  # What was not sent yet is dropped.
                     stream.close()

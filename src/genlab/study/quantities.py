@@ -1,4 +1,4 @@
-"""What a study measures of a run: a metric, also of some classes, a logged column, a fact about its curves, a count."""
+"""Quantities that a study measures of a run: metrics, also of some classes, logged columns, facts of curves, counts."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Source:
-    """What a quantity is taken from.
+    """Data that a quantity is taken from.
 
     Attributes:
         metrics: an evaluation's numbers, by dotted path: "frechet_distance", "discriminator.ranking".
         rows: the metric rows of the training.
-        parameters: of each network, by name.
+        parameters: number of parameters of each network, by name.
         weights: sha256 over the final weights.
-        times: seconds of training, and such.
-        findings: names of the faults and warnings that the diagnosis has at the end; None where there was no training.
+        times: seconds by name, such as those of training.
+        findings: names of the faults and warnings in the diagnosis at the end; None if there was no training.
     """
 
     metrics: Mapping[str, float | None] = field(default_factory=dict)
@@ -45,19 +45,19 @@ class Source:
 
 
 class BaseQuantity(Section):
-    """What is measured of a run."""
+    """A quantity that is measured of a run."""
 
     def problems(self) -> Iterator[str]:
-        """What is wrong between its fields."""
+        """Problems in the combination of its fields."""
         yield from ()
 
 
 class Metric(BaseQuantity):
-    """A number of the evaluation after the training."""
+    """A number from the evaluation after training."""
 
     kind: Literal["metric"]
     name: str
-    """As `genlab metrics` lists them, or a dotted path into the evaluation, as in discriminator.ranking."""
+    """Name as listed by `genlab metrics`, or a dotted path into the evaluation, as in discriminator.ranking."""
 
     def value(self, source: Source) -> float | None:
         return source.metrics.get(self.name)
@@ -69,13 +69,13 @@ class Column(BaseQuantity):
     kind: Literal["column"]
     name: str
     at: Annotated[float, Numeric, Field(ge=0, allow_inf_nan=False)] | None = None
-    """A step, or, from 0 to 1, a share of the training; null for its end, or for `window`."""
+    """Step or, from 0 to 1, share of the training; null for its end, or if there is a `window`."""
     window: tuple[Share, Share] | None = None
-    """From and to which share of the training."""
+    """Start and end, as shares of the training."""
     take: Literal["mean", "median", "sd", "min", "max"] = "mean"
-    """Over the window."""
+    """Statistic over the window."""
     minus: str | None = None
-    """Another column, taken away from this one row by row."""
+    """Another column, subtracted from this one row by row."""
 
     def problems(self) -> Iterator[str]:
         if self.window is None and self.take != "mean":
@@ -97,13 +97,13 @@ class Column(BaseQuantity):
 
 
 class Classes(BaseQuantity):
-    """A number of single classes: its mean over some of them minus its mean over all the others."""
+    """A number per class: its mean over some classes minus its mean over all the others."""
 
     kind: Literal["classes"]
     number: Literal["share", "legibility"]
-    """How many of all images the judge reads as the class; how sure it is of those that it does."""
+    """Share of all images that the judge assigns to the class, or how certain the judge is of those images."""
     of: Annotated[tuple[str, ...], Field(min_length=1)]
-    """The classes, by name."""
+    """Names of the classes."""
 
     def value(self, source: Source) -> float | None:
         each = {name: source.metrics[key] for name, key in class_keys(source.metrics, self.number).items()}
@@ -119,13 +119,13 @@ class Curve(BaseQuantity):
     """A fact about the curve of one column."""
 
     kind: Literal["change-point", "spikes", "plateau", "onset"]
-    """The step at which its level changes most; how many spikes it has; the step from which it stays level; the first
-    step from which it stays beyond a threshold. A step that there is not is the number of steps of the training."""
+    """Step at which its level changes most; number of its spikes; step from which it stays level; first step from which
+    it stays beyond a threshold. If there is no such step, the number of steps of the training is taken."""
     column: str
     threshold: Finite | None = None
-    """Of an onset."""
+    """Threshold of an onset."""
     below: bool = False
-    """An onset: whether it falls below the threshold, instead of rising above it."""
+    """Whether an onset falls below the threshold instead of rising above it."""
 
     def problems(self) -> Iterator[str]:
         if self.kind == "onset" and self.threshold is None:
@@ -152,7 +152,7 @@ class Curve(BaseQuantity):
 
 
 class Pair(BaseQuantity):
-    """How two columns go together: Pearson's correlation of their changes, or Spearman's of their values."""
+    """How two columns vary together: Pearson's correlation of their changes, or Spearman's of their values."""
 
     kind: Literal["correlation-of-changes", "rank-correlation"]
     columns: tuple[str, str]
@@ -170,7 +170,7 @@ class Number(BaseQuantity):
 
     kind: Literal["parameters", "seconds"]
     of: str = ""
-    """Of parameters: the network; empty for all of them together."""
+    """Network whose parameters are counted; empty for all networks together."""
 
     def value(self, source: Source) -> float | None:
         if self.kind == "seconds":
@@ -182,7 +182,7 @@ class Number(BaseQuantity):
 
 
 class Found(BaseQuantity):
-    """Whether the diagnosis has a fault or a warning at the end: 1, or 0."""
+    """Whether the diagnosis at the end has a given fault or warning: 1 or 0."""
 
     kind: Literal["finding"]
     name: str
@@ -196,7 +196,7 @@ class Found(BaseQuantity):
 
 
 class Weights(BaseQuantity):
-    """The final weights, as a number that is equal only where every bit is: for claims of the kind `fact`."""
+    """The final weights, as a number that is equal only if every bit is: for claims of the kind `fact`."""
 
     kind: Literal["weights"]
 
@@ -205,7 +205,7 @@ class Weights(BaseQuantity):
 
 
 def _of_kind(value: Any) -> Any:
-    """A text is the name of a metric, and a form without a kind is of a metric."""
+    """Read a text as the name of a metric, and a mapping without a kind as a metric."""
     if isinstance(value, str):
         return {"kind": "metric", "name": value}
     return {"kind": "metric", **value} if isinstance(value, Mapping) else value
@@ -218,15 +218,15 @@ Quantity = Annotated[
 
 
 def key(quantity: Section) -> str:
-    """A quantity's definition as a text, under which a record keeps its value."""
+    """Definition of a quantity as text, under which a record keeps its value."""
     plain = quantity.model_dump(mode="json")
-    if plain.get("minus", "") is None:  # Records are older than this field.
+    if plain.get("minus", "") is None:  # Older records do not have this field.
         del plain["minus"]
     return json.dumps(plain, sort_keys=True)
 
 
 def columns_of(quantity: Section) -> tuple[str, ...]:
-    """The logged columns that a quantity needs."""
+    """Logged columns that a quantity needs."""
     if isinstance(quantity, Column):
         return (quantity.name, *([quantity.minus] if quantity.minus else []))
     if isinstance(quantity, Curve):
@@ -235,11 +235,11 @@ def columns_of(quantity: Section) -> tuple[str, ...]:
 
 
 CLASSES = "classes."
-"""What the keys of single classes begin with, among the metrics of a source: classes.shirt.share."""
+"""Prefix of the keys of single classes among the metrics of a source, as in classes.shirt.share."""
 
 
 def class_keys(metrics: Mapping[str, Any], number: str) -> dict[str, str]:
-    """Class -> the key of one of its numbers."""
+    """Class -> key of one of its numbers."""
     end = f".{number}"
     return {
         key.removeprefix(CLASSES).removesuffix(end): key
@@ -249,7 +249,7 @@ def class_keys(metrics: Mapping[str, Any], number: str) -> dict[str, str]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number."""
+    """Whether a value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

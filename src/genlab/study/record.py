@@ -1,4 +1,4 @@
-"""What a finished run leaves for its study: one sealed file of 20 kB or less, from which tables and verdicts come."""
+"""Record of a finished run for its study: one sealed file of at most 20 kB, from which tables and verdicts are made."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from genlab.study.quantities import CLASSES, Quantity, Source, is_number, key
 
 BYTES = 20_000
 POINTS = 100
-"""Of a curve, at most; where there are many columns fewer, so that a record stays small."""
+"""Most points of a curve; fewer if there are many columns, so that a record stays small."""
 NUMBERS = 1_600
-"""Of all curves together."""
+"""Most numbers in all curves together."""
 CLASSES_KEPT = 30
-"""Of more classes than this no single ones are kept."""
+"""With more classes than this, no numbers of single classes are kept."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class Record:
     """A run of a study, as numbers.
 
     Attributes:
-        state: finished, or diverged: a loss or a weight was not finite. Then metrics, quantities and curves are those
-            of the untrained model.
-        reason: of a divergence.
-        identity: of the recipe (`plan.identity`).
+        state: finished, or diverged (a loss or a weight was not finite). If diverged, metrics, quantities and curves
+            are those of the untrained model.
+        reason: reason for a divergence.
+        identity: identity of the recipe (`plan.identity`).
         data: fingerprint of the training split.
-        weights: sha256 over the final weights; empty of a loop of the user's own.
-        run: what a copy of the run has alike.
-        metrics: by dotted path.
-        quantities: by their definitions (`quantities.key`).
-        curves: column -> values, thinned; "step" among them.
-        exact: whether it is bit for bit as if never interrupted.
+        weights: sha256 over the final weights; empty for a loop of the user's own.
+        run: id of the run, which a copy of it shares.
+        metrics: values by dotted path.
+        quantities: values by definition (`quantities.key`).
+        curves: column -> values, thinned; includes "step".
+        exact: whether the run is bit for bit as if it had never been interrupted.
         where: processor, instructions, threads and precision, versions.
     """
 
@@ -71,16 +71,16 @@ class Record:
 
     @property
     def is_stale(self) -> bool:
-        """Whether it is of a version of genlab that computes other numbers."""
+        """Whether the record is from a version of genlab that computes other numbers."""
         return self.numerics != NUMERICS
 
     @property
     def machine(self) -> str:
-        """What of the machine can move a bit, as a text."""
+        """Properties of the machine that can change a bit of the results, as text."""
         return in_words(self.where)
 
     def value(self, quantity: Quantity) -> float | None:
-        """Of a quantity; None where the record does not have it."""
+        """Value of a quantity; None if the record does not have it."""
         return self.quantities.get(key(quantity))
 
     def has(self, quantities: Sequence[Quantity]) -> bool:
@@ -88,7 +88,7 @@ class Record:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What it says of the run, times and places apart: equal wherever and however it was run."""
+        """Content without times and places: equal wherever and however the run was carried out."""
         times = ("seconds", "measuring", "run", "where")
         known = {name: value for name, value in asdict(self).items() if name not in times}
         known["quantities"] = {name: value for name, value in self.quantities.items() if not _is_of_time(name)}
@@ -102,7 +102,7 @@ def _is_of_time(definition: str) -> bool:
 
 
 def in_words(where: Mapping[str, Any]) -> str:
-    """What of a machine can move a bit, as in "AMD EPYC, AVX2, without bfloat16, cpu, 1 thread, float32"."""
+    """Machine properties that can change a bit, as in "AMD EPYC, AVX2, without bfloat16, cpu, 1 thread, float32"."""
     half = {"yes": "with bfloat16", "no": "without bfloat16"}.get(str(where.get("onednn_bfloat16")), "")
     threads = f"{where.get('threads')} thread{'' if where.get('threads') == 1 else 's'}"
     device = f"on {where.get('device')}"
@@ -111,19 +111,19 @@ def in_words(where: Mapping[str, Any]) -> str:
 
 
 def digest(records: Sequence[Record]) -> str:
-    """sha256 over the content of records, in whatever order they come: the hash of a study's table."""
+    """Hash of a study's table: sha256 over the content of its records, whatever their order."""
     lines = sorted(json.dumps(record.content, sort_keys=True) for record in records)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def measured(source: Source, quantities: Sequence[Quantity]) -> dict[str, float | None]:
-    """The value of each quantity by its definition; one that is not finite is None."""
+    """Value of each quantity, by definition; None if it is not finite."""
     found = {key(quantity): quantity.value(source) for quantity in quantities}
     return {name: _rounded(value, 9) for name, value in found.items()}
 
 
 def thinned(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
-    """The curves of metric rows: means of equally many rows each, where there are more than a record bears."""
+    """Curves of metric rows; if there are more rows than a record can hold, means over equally large blocks of them."""
     names = list(dict.fromkeys(name for row in rows for name, value in row.items() if is_number(value)))
     names = [
         name for name in names if name not in ("epoch", "images", "seconds") and not name.endswith(("_p10", "_p90"))
@@ -133,7 +133,7 @@ def thinned(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
 
 
 def _means(rows: Sequence[Mapping[str, Any]], names: Sequence[str], points: int) -> dict[str, list[float | None]]:
-    """The means of each column over so many blocks of rows; None where a block has no value."""
+    """Mean of each column over each of `points` blocks of rows; None if a block has no value."""
     blocks = np.array_split(np.arange(len(rows)), points)
     found: dict[str, list[float | None]] = {}
     for name in names:
@@ -143,7 +143,7 @@ def _means(rows: Sequence[Mapping[str, Any]], names: Sequence[str], points: int)
 
 
 def flat(record: Mapping[str, Any]) -> dict[str, float | None]:
-    """An evaluation's numbers by dotted path: metrics by their names alone, other parts under theirs."""
+    """Numbers of an evaluation by dotted path: metrics by name alone, other parts under the name of the part."""
     found: dict[str, float | None] = {}
     for name, entry in record["metrics"].items():
         found[name] = _rounded(entry["value"], 9)
@@ -158,7 +158,7 @@ def flat(record: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Put a record at `path`, whole or not at all; where it would be larger than `BYTES`, with coarser curves."""
+    """Write a record to `path`, whole or not at all; with coarser curves if it would be larger than `BYTES`."""
     while len(content := _content(record)) > BYTES and record.curves:
         record = replace(record, curves=_halved(record.curves))
     write(path, content)
@@ -169,7 +169,7 @@ def _content(record: Record) -> bytes:
 
 
 def _halved(curves: Mapping[str, Sequence[float | None]]) -> dict[str, list[float | None]]:
-    """Curves with the mean of every two neighbours for these; none at all where there is nothing to join."""
+    """Curves with every two neighbours replaced by their mean; empty if there is nothing to join."""
     if max(map(len, curves.values())) < 2:
         return {}
     rows = [dict(zip(curves, row, strict=True)) for row in zip(*curves.values(), strict=True)]
@@ -177,10 +177,10 @@ def _halved(curves: Mapping[str, Sequence[float | None]]) -> dict[str, list[floa
 
 
 def read_record(path: Path) -> Record:
-    """The record at `path`.
+    """Read the record at `path`.
 
     Raises:
-        DataError: damaged, edited, or of a newer version.
+        DataError: the record is unreadable, damaged, edited, or from a newer version.
     """
     try:
         plain, seal = seals.unseal(json.loads(path.read_bytes()))
@@ -196,5 +196,5 @@ def read_record(path: Path) -> Record:
 
 
 def _rounded(value: Any, digits: int) -> float | None:
-    """A number to so many significant digits; None where it is none, or not finite."""
+    """Number rounded to `digits` significant digits; None if it is not a finite number."""
     return float(f"{value:.{digits}g}") if is_number(value) else None

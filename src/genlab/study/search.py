@@ -1,11 +1,11 @@
-"""A search over a recipe's fields by Optuna, its trials carried out as a study's runs; a study confirms what wins.
+"""Search over a recipe's fields with Optuna: trials are carried out as a study's runs, and a study confirms the winner.
 
-Every trial may spend the same number of operations, so that a wider network makes fewer steps. It is judged by the
-Frechet distance over that of real images, and can win only with all that the recipe itself has: a run that diverged,
-that lost classes, or whose recall or conditional accuracy is below the recipe's, never does (`lacking`).
+Every trial may spend the same number of operations, so a wider network makes fewer steps. A trial is judged by its
+Frechet distance over that of real images, and can win only if it keeps what the recipe has: a run that diverged, lost
+classes, or has a recall or conditional accuracy below the recipe's never wins (`lacking`).
 
-Trials are asked for in rounds, one for each worker, and each round is a study of its own: stopped anywhere, the same
-command goes on, since Optuna asks the same when it is told the same.
+Trials are asked for in rounds of one per worker, and each round is a study of its own. After a stop at any point, the
+same command resumes, since Optuna asks for the same trials when it is told the same results.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from genlab.study.study import Study
 from genlab.study.template import values_in
 
 SLACK = {"recall": 0.02, "requested_class_accuracy": 0.01}
-"""By how much a trial may fall below the recipe in what must not be paid for a smaller distance."""
+"""How far a trial may fall below the recipe in metrics that must not be traded for a smaller distance."""
 WIDE = 10.0
-"""A range whose ends differ by this factor or more is searched by the logarithm."""
+"""A range whose ends differ by this factor or more is searched on a logarithmic scale."""
 CONFIRM_FROM, CONFIRMED = 100, 5
-"""The first of the seeds of the study that confirms, and how many there are."""
+"""First seed of the confirming study, and its number of seeds."""
 QUANTITIES: dict[str, Any] = {
     name: name for name in ("frechet_distance", "recall", "requested_class_accuracy", "missing_classes")
 } | {"real": "frechet_distance.floor"}
@@ -40,11 +40,11 @@ Choose = Callable[[Any, str], Any]
 
 @dataclass(frozen=True)
 class Dimension:
-    """Values of a field among which is searched.
+    """Values of a field to search among.
 
     Attributes:
-        low, high: of a range; whole numbers where both are.
-        values: instead of a range.
+        low, high: ends of a range; if both are whole numbers, so are the values.
+        values: values to choose from, instead of a range.
     """
 
     path: str
@@ -54,10 +54,10 @@ class Dimension:
 
     @classmethod
     def parse(cls, given: str) -> Dimension:
-        """``FIELD=LOW..HIGH`` or ``FIELD=VALUE,VALUE``.
+        """Dimension from ``FIELD=LOW..HIGH`` or ``FIELD=VALUE,VALUE``.
 
         Raises:
-            UsageError: neither.
+            UsageError: the text has neither form.
         """
         path, values = values_in(given.replace("..", ",", 1))
         if ".." not in given:
@@ -70,7 +70,7 @@ class Dimension:
         return cls(path, numbers[0], numbers[1])
 
     def choose(self, trial: Any) -> Any:
-        """A value, as Optuna wants it tried."""
+        """Value that Optuna suggests for a trial."""
         if self.values:
             return trial.suggest_categorical(self.path, list(self.values))
         log = self.low > 0 and self.high / self.low >= WIDE
@@ -81,14 +81,14 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting and what it has reached.
+    """One setting and its results.
 
     Attributes:
         overrides: what was varied, by dotted path.
-        steps: so many were within the operations.
-        distance: the Frechet distance over that of real images, mean over the seeds; None where there is none.
-        values: means of the other quantities.
-        why: it cannot win; empty where it can.
+        steps: number of steps that the operations allow.
+        distance: mean Frechet distance over the seeds, divided by that of real images; None if there is none.
+        values: means of the quantities over the seeds.
+        why: why the trial cannot win; empty if it can.
     """
 
     name: str
@@ -101,27 +101,27 @@ class Trial:
 
     @property
     def score(self) -> float | None:
-        """What Optuna is told: worse, the more is missing; None of a trial without a distance."""
+        """Score that Optuna is told, worse the more is lacking; None for a trial without a distance."""
         return None if self.distance is None else self.distance * (1 + 10 * self.shortfall)
 
 
 class Search:
-    """A search.
+    """Search over the fields of a recipe.
 
     Args:
-        recipe: the base: a built-in name, or a file.
-        vary: see `Dimension.parse`.
+        recipe: base recipe: a built-in name, or a file.
+        vary: fields and their values; see `Dimension.parse`.
         teraops: 10^12 multiply-adds that each run may spend.
-        trials: how many beside the recipe itself.
-        seeds: of each trial, from 0.
-        overrides: for every trial, by dotted path.
-        images: of each run, to be measured.
-        results: the folder of all that comes of it.
-        runs: the folder of all runs.
+        trials: number of trials beside the recipe itself.
+        seeds: number of seeds per trial, from 0.
+        overrides: overrides for every trial, by dotted path.
+        images: number of images measured per run.
+        results: folder of all results.
+        runs: folder of all runs.
 
     Raises:
-        UsageError: nothing to search, or Optuna is not installed.
-        RecipeError: no such field.
+        UsageError: there is nothing to search, or Optuna is not installed.
+        RecipeError: a field does not exist.
     """
 
     def __init__(
@@ -151,12 +151,12 @@ class Search:
         self._optuna = _optuna()
 
     def run(self, workers: int = 1, show: Callable[[Trial], None] = lambda trial: None, **options: Any) -> Trial:
-        """Carry out what is missing; returns the best trial, for which `best.yaml` and `confirm.yaml` are written.
+        """Carry out what is missing, write `best.yaml` and `confirm.yaml` for the best trial, and return that trial.
 
         Args:
-            workers: runs at once, and trials in a round.
-            show: is told of each trial.
-            options: of `Study.run`.
+            workers: number of concurrent runs, and of trials per round.
+            show: function called with each trial.
+            options: options of `Study.run`.
         """
         study = self._optuna.create_study(sampler=self._optuna.samplers.TPESampler(seed=0, constant_liar=True))
         (self.base,) = self._round(0, [self.base], workers, options)
@@ -183,7 +183,7 @@ class Search:
         return best
 
     def _check(self, dimension: Dimension) -> None:
-        """See whether there is such a field; a value that is not allowed makes a trial that cannot win."""
+        """Check that the field exists; a value that is not allowed makes a trial that cannot win."""
         first = dimension.values[0] if dimension.values else dimension.low
         try:
             files.load(self.recipe, {**self.overrides, dimension.path: first})
@@ -192,7 +192,7 @@ class Search:
                 raise
 
     def _trial(self, name: str, chosen: dict[str, Any]) -> Trial:
-        """A trial with its steps; one that is no recipe says why."""
+        """Trial with its steps, or with the reason if its settings are not a valid recipe."""
         try:
             recipe = show(self.recipe, {**self.overrides, **chosen})
         except GenlabError as error:
@@ -206,7 +206,7 @@ class Search:
         return {**trial.overrides, "budget.max_steps": trial.steps, "budget.epochs": 100_000}
 
     def _round(self, number: int, trials: list[Trial], workers: int, options: Mapping[str, Any]) -> list[Trial]:
-        """The trials with what they have reached."""
+        """Carry out trials, and return them with their results."""
         usable = [trial for trial in trials if not trial.why]
         if not usable:
             return trials
@@ -232,7 +232,7 @@ class Search:
         return reached
 
     def _judged(self, trial: Trial, records: Sequence[Record], failed: Sequence[str]) -> Trial:
-        """A trial by its runs."""
+        """Trial with the results of its runs."""
         told: dict[str, Any] = {"name": trial.name, "overrides": trial.overrides, "steps": trial.steps}
         bad = [record.reason for record in records if record.state != "finished"] + list(failed)
         if bad or len(records) < self.seeds:
@@ -249,7 +249,7 @@ class Search:
         return Trial(**told, distance=distance, values=values, why=why, shortfall=missing)
 
     def _write(self, best: Trial) -> None:
-        """The best trial as a recipe, and the study that tells whether it is better on fresh seeds."""
+        """Write the best trial as a recipe, and the study that tests whether it is better on fresh seeds."""
         make_folder(self.results)
         name = f"{files.load(self.recipe).name}-searched"[:48]
         recipe: Recipe = files.load(self.recipe, {**self.overrides, **self._settings(best), "name": name})
@@ -278,7 +278,7 @@ class Search:
 
 
 def lacking(values: Mapping[str, float], base: Mapping[str, float]) -> tuple[float, str]:
-    """(how much a trial lacks of what the recipe has, what that is in words; empty where it lacks nothing)."""
+    """(how far a trial falls short of the recipe, in what, in words; empty if it does not)."""
     if values.get("missing_classes", 0) > base.get("missing_classes", 0):
         lost = values["missing_classes"] - base.get("missing_classes", 0)
         return 1.0 + lost, f"{lost:g} classes are missing"
@@ -289,10 +289,10 @@ def lacking(values: Mapping[str, float], base: Mapping[str, float]) -> tuple[flo
 
 
 def _optuna() -> Any:
-    """Optuna, silent.
+    """Import Optuna, with its log silenced.
 
     Raises:
-        UsageError: it is not installed.
+        UsageError: Optuna is not installed.
     """
     try:
         import optuna

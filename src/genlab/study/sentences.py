@@ -1,4 +1,4 @@
-"""Verdicts in plain English: one sentence to quote, and what stands beside it."""
+"""Verdicts in plain English: one sentence to quote, and the texts beside it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PROPER = ("Frechet",)
 """Words that keep their capital."""
 MEAN = BLOCK[0]
 MOST_LISTED = 8
-"""Seeds whose numbers a sentence gives one by one."""
+"""Most seeds whose numbers a sentence gives one by one."""
 
 
 def title(name: str, quantity: Any) -> str:
-    """What a quantity is, in words that a sentence can hold."""
+    """Name of a quantity, in words that fit into a sentence."""
     if isinstance(quantity, Metric):
         return (
             words.title(quantity.name)
@@ -64,7 +64,7 @@ def title(name: str, quantity: Any) -> str:
 
 
 def column(name: str) -> str:
-    """What a logged column is called in a sentence, also where it is the mean of the steps of a row."""
+    """Name of a logged column in a sentence, also if it is the mean over the steps of a row."""
     known = {each.name: each.words for family in FAMILIES.values() for each in family.columns}
     if name in METRICS:
         return words.title(name)
@@ -81,10 +81,10 @@ def _when(column: Column) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits that mean something; a whole number has all of its own."""
+    """Number with three significant digits; a whole number keeps all its digits."""
     if value is None or not math.isfinite(value):
         return "-" if value is None else ("infinite" if value > 0 else "-infinite")
-    value += 0.0  # No zero has a sign.
+    value += 0.0  # Turns -0 into 0.
     if value == 0 or 1e-3 <= abs(value) < 1e5 or (value == round(value) and abs(value) < 1e12):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return f"{value:.2g}"
@@ -97,31 +97,31 @@ def p_value(value: float | None) -> str:
 
 
 def percent(level: float) -> str:
-    """A level of confidence, such as 99.2 %."""
+    """Confidence level as text, such as 99.2 %."""
     return f"{100 * level:.3g} %"
 
 
 def interval(test: Tested) -> str:
-    """Of a difference, as text; an end that the seeds do not bound is called infinite."""
+    """Interval of a difference, as text; an end that the seeds do not bound is called infinite."""
     if test.interval is None:
         return "-"
     return " to ".join(ends(test)) if is_bounded(test) else "none: too few seeds for one"
 
 
 def is_bounded(test: Tested) -> bool:
-    """Whether the seeds bound a difference at its level, on one side at least."""
+    """Whether the seeds bound a difference at its level on at least one side."""
     return test.interval is not None and any(map(math.isfinite, test.interval))
 
 
 def ends(test: Tested) -> list[str]:
-    """Of the interval of a difference; what rounding has left of a 0 is 0."""
+    """Ends of the interval of a difference, as text; the rounding error of a 0 is shown as 0."""
     assert test.interval is not None
     size = max((abs(end) for end in test.interval if math.isfinite(end)), default=0.0)
     return [number(0.0 if abs(end) < 1e-12 * size else end) for end in test.interval]
 
 
 def verdict_line(verdict: Verdict) -> str:
-    """The answer about the claim, with the share of the budget where that is not the whole."""
+    """Answer about the claim, with the trained share of the budget if that is not the whole."""
     said = verdict.said
     if verdict.why:
         said += f": {verdict.why}"
@@ -131,7 +131,7 @@ def verdict_line(verdict: Verdict) -> str:
 
 
 def sentence(claim: Any, verdict: Verdict, what: str) -> str:
-    """What may be quoted: the arms' numbers, their difference with its interval, test, p, and what was corrected."""
+    """Sentence to quote: the arms' numbers, their difference with its interval, test, p and correction."""
     budget = f" After {verdict.share}:" if verdict.is_indication else ""
     if not verdict.tests:
         return f"Nothing can be said of the {_small(what)} yet: {verdict.why}."
@@ -140,7 +140,7 @@ def sentence(claim: Any, verdict: Verdict, what: str) -> str:
 
 
 def _small(what: str) -> str:
-    """A title within a sentence."""
+    """Title as it is written within a sentence."""
     return what if what.startswith(PROPER) or what[:2].isupper() else what[:1].lower() + what[1:]
 
 
@@ -187,13 +187,13 @@ def _difference(test: Tested, verdict: Verdict, seeds: str) -> str:
 
 
 def _effect(test: Tested) -> str:
-    """Cohen's d, where there is a spread to measure it by."""
+    """Cohen's d, if there is a spread to measure it by."""
     known = test.effect is not None and math.isfinite(test.effect)
     return f"d = {number(test.effect)}" if known else "no spread within the arms"
 
 
 def _ps(test: Tested, verdict: Verdict) -> str:
-    """The p that decides, and that it is corrected."""
+    """The p that decides, with its correction."""
     many = f", corrected for {verdict.correction} tests {p_value(test.corrected)}" if verdict.correction > 1 else ""
     said = f"p = {p_value(test.p)}{many}"
     if test.equivalent_p is not None and test.answer in ("equivalent", "not distinguishable"):
@@ -202,7 +202,7 @@ def _ps(test: Tested, verdict: Verdict) -> str:
 
 
 def _listed(values: Sequence[float]) -> str:
-    """Each of a few numbers, of many the least, the middle, and the largest."""
+    """Each of a few numbers; of many, the smallest, the median and the largest."""
     if len(values) > MOST_LISTED:
         return f"{number(values[0])} to {number(values[-1])}, half of them up to {number(median(values))}"
     return " and ".join(filter(None, (", ".join(map(number, values[:-1])), number(values[-1]))))

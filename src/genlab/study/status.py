@@ -1,4 +1,4 @@
-"""How a study stands, as a table: arms by seeds."""
+"""Status of a study, as a table of arms by seeds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from genlab.study.plan import Cell, Plan
 
 MARKS = {"finished": "done", "diverged": "diverged"}
 EVERY = 10.0
-"""Seconds between two lines where nothing has happened."""
+"""Seconds between two lines if nothing has happened."""
 MOST = 12
-"""Columns of seeds in a table; more are shown by their numbers only."""
+"""Most seeds with a column each in a table; of more seeds, only counts are shown."""
 
 
 def summary(state: State) -> str:
-    """In a line: how many are done, how long the rest takes."""
+    """One line: how many runs are done, how long the rest takes."""
     said = f"{len(state.done)} of {len(state.plan.cells)} runs done"
     said += f", {len(state.failed)} failed" if state.failed else ""
     if state.left is not None and (state.waiting or state.at):
@@ -29,7 +29,7 @@ def summary(state: State) -> str:
 
 
 def lines() -> Show:
-    """Tells what happens on standard error, a line each, and how it stands every ten seconds."""
+    """Function that reports events on standard error, one line each, and the status every ten seconds."""
     told = time.monotonic()
 
     def show(state: State, line: str) -> None:
@@ -42,7 +42,7 @@ def lines() -> Show:
 
 
 def worth_showing(state: State) -> list[int]:
-    """The seeds that are going on, and those around them."""
+    """Seeds with runs in progress, and those around them."""
     seeds = list(state.plan.seeds)
     busy = [k for k, seed in enumerate(seeds) if any(cell.seed == seed for cell in state.at)]
     first = max(0, min(busy[0] - 3, len(seeds) - MOST)) if busy else 0
@@ -50,7 +50,7 @@ def worth_showing(state: State) -> list[int]:
 
 
 def in_a_word(state: State, cell: Cell) -> str:
-    """How one run stands, while the study runs."""
+    """Status of one run, while the study runs."""
     if cell in state.done:
         return MARKS[state.done[cell].state]
     if cell in state.failed:
@@ -88,7 +88,7 @@ def _state(found: Outcome, cell: Cell) -> str:
 
 
 def remarks(found: Outcome) -> list[str]:
-    """What has to be said beside the table."""
+    """Remarks that belong beside the table."""
     done, all_ = len(found.records), len(found.plan.cells)
     lines = [f"{done} of {all_} runs done" + ("" if found.missing else "; complete")]
     lines += [f"failed: {cell.arm}, seed {cell.seed}: {why}" for cell, why in found.failed.items()]
@@ -108,7 +108,7 @@ def remarks(found: Outcome) -> list[str]:
 
 
 def as_json(found: Outcome) -> dict[str, Any]:
-    """The same as plain values."""
+    """Table and remarks as plain values."""
     plan: Plan = found.plan
     return {
         "study": plan.title,

@@ -1,4 +1,4 @@
-"""A study in the hand: its plan, its folder of results, its runs; what can be asked of it."""
+"""The study object: its plan, its folder of results, its runs, and what can be done with them."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ Arm = Mapping[str, Any] | Callable[[int], Any]
 
 
 class Study:
-    """Arms and seeds of a recipe, with the claims to be settled.
+    """Arms and seeds of a recipe, with the claims to be decided.
 
     Args:
-        recipe: the base of every arm: a built-in name, or a file.
-        arms: name -> what is different, by dotted path; or a function of the seed, which returns what `genlab.train`
-            takes beside a recipe (a dictionary), or the images of a loop of its own.
-        seeds: how many (0 ..), or which.
-        name: of the study, and of its folders.
+        recipe: base of every arm: a built-in name, or a file.
+        arms: name -> overrides by dotted path, or a function of the seed that returns either what `genlab.train` takes
+            beside a recipe (a dictionary), or the images of a loop of its own.
+        seeds: number of seeds (from 0), or a list of them.
+        name: name of the study and of its folders.
         question, overrides, images, quantities, claims: as in a study file.
-        results: the folder of its results (default: results/NAME).
-        runs: the folder of all runs (default: GENLAB_RUNS or ./runs); the study's own lie in a folder in it.
+        results: folder of the results (default: results/NAME).
+        runs: folder of all runs (default: GENLAB_RUNS or ./runs), in which the study's runs have their own folder.
 
     Raises:
-        StudyError: every problem at once.
+        StudyError: the study has problems; names all of them.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class Study:
         results: str | Path | None = None,
         runs: str | Path | None = None,
     ) -> Study:
-        """The study of a file.
+        """Study from a file.
 
         Args:
-            profile: one of its budgets; without it the whole.
-            code: a Python file with arms of your own; see `study.code`.
-            results: the folder of its results (default: results/NAME beside the file).
+            profile: one of the file's budgets (default: the whole budget).
+            code: Python file with arms of your own; see `study.code`.
+            results: folder of the results (default: results/NAME beside the file).
 
         Raises:
-            StudyError: every problem of the file at once.
+            StudyError: the file has problems; names all of them.
         """
         path, found = Path(file), cls.__new__(cls)
         loaded = load(path)
@@ -140,23 +140,23 @@ class Study:
         progress: bool = True,
         show: Show | None = None,
     ) -> Outcome:
-        """Carry out what is missing, and write tables and page.
+        """Carry out the missing runs, and write tables and page.
 
         Args:
-            workers: runs at once.
-            seed: only this one, with all arms.
+            workers: number of concurrent runs.
+            seed: run only this seed, with all arms.
             patience: seconds without progress after which a run is given up.
-            keep: whether checkpoints of finished runs stay.
-            anew: make stale records again.
+            keep: whether to keep the checkpoints of finished runs.
+            anew: redo stale records.
             amend: accept that the plan was changed since the first run.
-            backend: where runs are carried out (default: processes of this machine).
-            progress: whether standard error tells how it stands.
-            show: hears it instead.
+            backend: where runs are carried out (default: processes on this machine).
+            progress: whether to report progress on standard error.
+            show: function that receives the progress instead.
 
         Raises:
             StudyError: the plan was changed since the first run.
             RunsFailed: some runs failed; tables and page are written.
-            Stopped, StorageError: it can go on.
+            Stopped, StorageError: the study was interrupted, and can be resumed.
         """
         if not 1 <= workers <= 1000:
             raise UsageError(f"workers is {workers}; allowed: 1 .. 1,000")
@@ -185,12 +185,12 @@ class Study:
 
     @property
     def outcome(self) -> Outcome:
-        """What the records say now."""
+        """Outcome of the records that exist now."""
         return outcome(self.plan, self.folder)
 
     @property
     def elsewhere(self) -> str:
-        """Where this study's file has results though none of this budget are there, in a sentence; else empty."""
+        """Sentence naming the other budgets that have results, if this one has none; else empty."""
         if self.folder.count:
             return ""
         there = {profile: folder.count for profile, folder in self.others.items() if folder.count}
@@ -205,7 +205,7 @@ class Study:
 
         Raises:
             StudyError: the plan was changed since the first run.
-            UsageError: there are results of another budget, and none of this one.
+            UsageError: there are results of another budget, but none of this one.
         """
         from genlab.study.pages import write_all
 
@@ -222,6 +222,6 @@ class Study:
 
 
 def _from_here(path: Path) -> Path:
-    """A path as it is typed where one stands, where it lies below that."""
+    """Path relative to the current folder if it lies below it; else the path as given."""
     whole, here = path.resolve(), Path.cwd()
     return whole.relative_to(here) if whole.is_relative_to(here) else path

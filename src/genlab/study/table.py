@@ -1,4 +1,4 @@
-"""Numbers from anywhere, with the statistics, sentences, figure and page of a study."""
+"""Statistics, sentences, figures and page of a study, for numbers from anywhere."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from genlab.study.outcome import plain
 from genlab.study.pages import card
 
 MOST_PAIRS = 15
-"""Every two arms are compared, unless these are more; then each with the first."""
+"""Largest number of pairs at which every two arms are compared; beyond it, each arm is compared with the first."""
 BYTES = 50_000_000
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the numbers say of every two arms.
+    """What the numbers say about every two arms.
 
     Attributes:
-        what: the number, in words.
+        what: name of the number, in words.
         values: arm -> seed -> number.
-        verdicts, claims: by pair.
+        verdicts, claims: verdict and claim of each pair.
     """
 
     title: str
@@ -48,7 +48,7 @@ class Comparison:
 
     @property
     def table(self) -> Table:
-        """A row per arm."""
+        """Table with one row per arm."""
         rows = []
         for arm, seeds in self.values.items():
             numbers = list(seeds.values())
@@ -59,7 +59,7 @@ class Comparison:
 
     @property
     def sentences(self) -> list[str]:
-        """One to quote for each two arms."""
+        """One sentence to quote per pair of arms."""
         return [sentences.sentence(self.claims[name], verdict, self.what) for name, verdict in self.verdicts.items()]
 
     @property
@@ -69,7 +69,7 @@ class Comparison:
 
     @property
     def page(self) -> StudyPage:
-        """As of a study, without runs."""
+        """Page as for a study, without runs."""
         cards = [
             card(name, self.claims[name], verdict, self.what, "", list(self.values))
             for name, verdict in self.verdicts.items()
@@ -102,7 +102,7 @@ class Comparison:
         """Write the page: one .html file.
 
         Raises:
-            UsageError: another ending.
+            UsageError: the path has another ending.
         """
         destination(Path(path), ".html (the page)")
         write(Path(path), render(self.page).encode())
@@ -117,17 +117,17 @@ def of_csv(
     paired: bool = False,
     margin: float | None = None,
 ) -> Comparison:
-    """Every two arms of a CSV file.
+    """Compare every two arms in a CSV file.
 
     Args:
-        arm, value, seed: the columns with the arm's name, the number, the seed (default: the row's place in its arm).
+        arm, value, seed: columns of the arm's name, the number, the seed (default: the row's position within its arm).
         paired: whether the arms share what a seed decides.
-        margin: a difference smaller than this does not matter.
+        margin: difference below which arms count as the same.
 
     Raises:
         UsageError: `paired` without `seed`, or a margin that is not more than 0.
-        DataError: not such a file; says which line.
-        StudyError: too few numbers for so many arms.
+        DataError: the file cannot be read as such; names the line.
+        StudyError: too few numbers for this many arms.
     """
     if paired and seed is None:
         raise UsageError("--paired needs the column of the seed, as in --seed seed")
@@ -150,7 +150,7 @@ def of_csv(
 def compare(
     title: str, what: str, values: Mapping[str, Mapping[int, float]], paired: bool = False, margin: float | None = None
 ) -> Comparison:
-    """Every two arms of numbers; with many arms each with the first.
+    """Compare every two arms; with many arms, each with the first.
 
     Raises:
         StudyError: fewer than two arms, more than 100, or too few numbers to show any difference.
@@ -181,7 +181,7 @@ def compare(
 def _check(
     title: str, values: Mapping[str, Mapping[int, float]], pairs: Sequence[tuple[str, str]], paired: bool
 ) -> None:
-    """Refuse numbers of which no two arms could show a difference, whatever they are."""
+    """Refuse too few numbers for any two arms to show a difference, whatever the values."""
     tests = len(pairs)
 
     def best(a: int, b: int) -> float:

@@ -1,4 +1,4 @@
-"""What the process of one run is told: everything, as plain values."""
+"""Task of the process of one run: everything it needs, as plain values."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from genlab.study.record import in_words
 from genlab.training.assemble import assemble, settle
 
 PINS = ("device", "precision", "memory_format", "threads", "fused_optimiser")
-"""What of an engine is chosen for a whole block: all arms of one seed compute alike."""
+"""Engine settings that are chosen for a whole block, so that all arms of one seed compute alike."""
 Pins = dict[str, Any]
 
 
 def pins_of(recipes: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Pins], str]:
-    """(arm -> what of its engine this machine chooses, the machine in words); half precision only where all choose it.
+    """(arm -> engine settings that this machine chooses, the machine in words); half precision only if all choose it.
 
     Args:
         recipes: name and recipe of each arm, as plain values.
@@ -40,24 +40,24 @@ def _pins(recipe: Recipe, load: Load) -> Pins:
 
 
 def machine(pins: Pins) -> str:
-    """This machine in words, as records have it."""
+    """This machine in words, as in records."""
     words = in_words({"processor": threads.processor(), **threads.instructions(), **pins})
     return f"{words}, torch {versions()['torch']}"
 
 
 def recipes_of(plan: Plan) -> list[dict[str, Any]]:
-    """Of each arm, for `pins_of`."""
+    """Name and recipe of each arm, for `pins_of`."""
     return [{"arm": arm.name, "recipe": files.to_dict(arm.recipe)} for arm in plan.arms]
 
 
 def task_of(plan: Plan, cell: Cell, pins: Pins, runs: Path, folder: Folder, keep: bool) -> dict[str, Any]:
-    """A run of a plan, for `job.run`.
+    """Task of one run of a plan, for `job.run`.
 
     Args:
-        pins: of its engine.
-        runs: the folder of the study's runs.
-        folder: where its record goes.
-        keep: whether its checkpoints stay.
+        pins: engine settings of the run.
+        runs: folder of the study's runs.
+        folder: folder of results, for the run's record.
+        keep: whether to keep the run's checkpoints.
     """
     arm = plan.arm(cell.arm)
     recipe = arm.recipe.model_copy(update={"engine": arm.recipe.engine.model_copy(update=pins)})

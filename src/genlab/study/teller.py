@@ -1,4 +1,4 @@
-"""Says how far a run is, from the process that carries it out: a line of JSON whenever something has moved."""
+"""Progress of a run, reported by the process that carries it out: one line of JSON whenever something has changed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from genlab.engine import stages
 
 TICK = 0.5
-"""Seconds between two lines about how far it is."""
+"""Seconds between two progress lines."""
 
 
 class Teller:
-    """Says how far a run is, whenever that has changed."""
+    """Reports the progress of a run whenever it has changed."""
 
     def __init__(self, stream: Any) -> None:
         self._stream, self._lock, self._last = stream, threading.Lock(), ""
@@ -41,7 +41,7 @@ class Teller:
         self.step = step
 
     def _watch(self) -> None:
-        """Only what has moved is said: silence means that nothing goes on."""
+        """Report only changes, so that silence means that nothing is happening."""
         while not self._end.wait(TICK):
             there = stages.now()
             now = f"{self.step} {[(each.words, each.done) for each in there]}"

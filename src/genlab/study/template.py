@@ -1,4 +1,4 @@
-"""A study file written from a line: a recipe, what is varied, over how many seeds."""
+"""Write a study file from one line: a recipe, what is varied, over how many seeds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from genlab.study import design
 from genlab.study.plan import plan
 
 LONGEST = 48
-"""Characters of a name."""
+"""Most characters of a name."""
 MOST_CLAIMS = 15
-"""Every two arms are compared, unless these are more; then each with the first."""
+"""Largest number of pairs at which every two arms are compared; beyond it, each arm is compared with the first."""
 
 
 def template(
@@ -30,14 +30,14 @@ def template(
     name: str | None,
     overrides: Mapping[str, Any],
 ) -> tuple[str, str]:
-    """(a study file, its name).
+    """(text of a study file, the study's name).
 
     Args:
         vary: "FIELD=VALUE,VALUE", once or more.
-        of: the quantity: a metric, or a logged column; by default the recipe's quality.
+        of: quantity to compare: a metric, or a logged column (default: the recipe's quality).
 
     Raises:
-        UsageError: no such recipe or field.
+        UsageError: the recipe or a field does not exist.
     """
     grid = dict(map(values_in, vary))
     if len(grid) == len(vary) and all(len(values) == 1 for values in grid.values()):
@@ -69,11 +69,11 @@ def template(
 
 
 def write_new(place: Path, text: str) -> None:
-    """Write a study file that can be run; one that exists is not replaced.
+    """Write a study file that can be run; an existing file is not replaced.
 
     Raises:
-        UsageError: it exists, or has another ending.
-        StudyError: what is wrong with the study; no file is written.
+        UsageError: the file exists, or has another ending.
+        StudyError: the study has problems; no file is written.
     """
     if place.suffix not in (".yaml", ".yml"):
         raise UsageError(f"{place}: a study file ends in .yaml")
@@ -84,7 +84,7 @@ def write_new(place: Path, text: str) -> None:
 
 
 def values_in(given: str) -> tuple[str, list[Any]]:
-    """A field and its values, as they would stand in a file."""
+    """Field and its values, read as in a file."""
     path, equals, values = given.partition("=")
     if not (path and equals and values):
         raise UsageError(f"--vary {given}: expected FIELD=VALUE,VALUE, as in optimisers.generator.lr=1e-4,2e-4")
@@ -94,7 +94,7 @@ def values_in(given: str) -> tuple[str, list[Any]]:
 
 
 def _number(value: Any) -> Any:
-    """YAML takes 1e-4 for a text."""
+    """Number from a text: YAML reads 1e-4 as a string."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
@@ -107,7 +107,7 @@ def _title(base: Recipe, grid: Mapping[str, Any]) -> str:
 
 
 def _claims(arms: Sequence[str], wanted: str) -> dict[str, Any]:
-    """Every two arms differ, or, with many, each from the first."""
+    """Claims that every two arms differ or, with many arms, that each differs from the first."""
     pairs = list(combinations(arms, 2))
     if len(pairs) > MOST_CLAIMS:
         pairs = [(arms[0], other) for other in arms[1:]]

@@ -1,8 +1,8 @@
-"""The processes of a study: one is started for each run at a time, loads what all runs need, and forks for each run.
+"""Worker process of a study, one per concurrent run: it loads what all runs need, and forks a process for each run.
 
-So each run has a process of its own, which begins in a moment. Tasks come through standard input, a line of JSON each;
-what happens goes to standard output, a line each: `begun` with the process of the run, `at`, `end`, and `gone`, with
-how that process ended. What libraries print goes to standard error. Where nothing can be forked, one does one task.
+Each run thus has its own process, which starts within a moment. Tasks arrive on standard input, one line of JSON each;
+events go to standard output, one line each: `begun` with the run's process id, `at`, `end`, and `gone` with that
+process's exit code. What libraries print goes to standard error. If the system cannot fork, a worker does one task.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
 
 def main(task: dict[str, Any], stream: Any) -> int:
-    """Carry out a task and return the exit code; the last line says how it ended."""
+    """Carry out a task and return its exit code; the last line written says how it ended."""
     from genlab.errors import GenlabError, in_words, reason
     from genlab.study.job import run
     from genlab.study.teller import Teller
@@ -41,7 +41,7 @@ def main(task: dict[str, Any], stream: Any) -> int:
 
 
 def _is_full(error: BaseException) -> bool:
-    """Whether the disk is full, which is no fault of the run."""
+    """Whether an error means that the disk is full, for which the run is not to blame."""
     import errno
 
     cause: BaseException | None = error
@@ -66,7 +66,7 @@ def serve(stream: Any) -> None:
 
 
 def _load() -> None:
-    """Load what every run needs; nothing may be computed before a fork, since that starts threads."""
+    """Load what every run needs; nothing may be computed before a fork, since computing starts threads."""
     import torch._dynamo  # PyTorch loads its compiler with the first optimiser.
 
     from genlab.study import job
@@ -76,7 +76,7 @@ def _load() -> None:
 
 
 def _line() -> bytes:
-    """The next line of standard input, not a byte more: the process of a run reads on."""
+    """Next line of standard input, read without a byte beyond it, since the process of a run reads on."""
     line = b""
     while (byte := os.read(0, 1)) not in (b"", b"\n"):
         line += byte
@@ -84,7 +84,7 @@ def _line() -> bytes:
 
 
 def _run(task: dict[str, Any], stream: Any) -> None:
-    """Be the process of one run."""
+    """Carry out one run in this process, then exit."""
     from genlab.study.parent import follow, watch_input
 
     if hasattr(os, "fork"):
@@ -93,11 +93,11 @@ def _run(task: dict[str, Any], stream: Any) -> None:
     code = 1
     try:
         code = main(task, stream)
-    except SystemExit as error:  # Somebody's code ends the program.
+    except SystemExit as error:  # User code may call sys.exit.
         code = error.code if isinstance(error.code, int) else 1
     finally:
         sys.stderr.flush()
-        os._exit(code)  # All is written; taking the libraries down would take a second.
+        os._exit(code)  # Everything is written; unloading the libraries would take a second.
 
 
 def _say(stream: Any, **facts: Any) -> None:
@@ -107,5 +107,5 @@ def _say(stream: Any, **facts: Any) -> None:
 
 if __name__ == "__main__":
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # Whatever prints, prints there.
+    os.dup2(2, 1)  # Whatever is printed goes to standard error.
     serve(told)
