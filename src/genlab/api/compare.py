@@ -1,4 +1,4 @@
-"""Runs beside one another: their evaluations, curves over each other, a page."""
+"""Compare runs: their evaluations, overlaid curves, and a page."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from genlab.runs.directory import default_root
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs beside one another.
+    """Runs side by side.
 
     Attributes:
-        records: name -> the evaluation of each run that makes images.
-        page: what a page of them shows.
+        records: name -> evaluation, for each run that makes images.
+        page: content of the page.
     """
 
     records: dict[str, dict[str, Any]]
     page: ComparePage
 
     def save(self, path: str | Path) -> None:
-        """Write the page: one .html file that needs no other.
+        """Write the page as one self-contained .html file.
 
         Raises:
-            UsageError: another ending.
+            UsageError: the extension is not .html.
             StorageError: the disk refuses.
         """
         path = Path(path)
@@ -50,18 +50,18 @@ class Comparison:
 def compare(
     names: Sequence[str | Path | Run], *, n: int = FULL, runs: str | Path | None = None, progress: bool = True
 ) -> dict[str, dict[str, Any]]:
-    """Evaluations of several runs, by name; a run that has none of its present weights is evaluated first.
+    """Evaluations of several runs, by name; a run without an evaluation of its current weights is evaluated first.
 
     Args:
-        names: two runs or more, by name or path, or themselves. One that was trained with a network of your own is
-            given as the run itself (`genlab.train` returns it, `genlab.open_run` opens it).
-        n: images of each.
-        runs: the folder of the runs (default: GENLAB_RUNS or ./runs).
-        progress: whether a terminal, a notebook or standard error shows how far it is.
+        names: two or more runs, each by name or path or as a `Run`. One that was trained with a network of your own
+            must be a `Run` (`genlab.train` returns it, `genlab.open_run` opens it).
+        n: number of images per run.
+        runs: folder of the runs (default: GENLAB_RUNS or ./runs).
+        progress: whether to show progress in a terminal, in a notebook or on standard error.
 
     Raises:
-        UsageError: fewer than two runs, one twice, one that makes no images or lacks its own network, or runs that
-            were measured in different ways; all but the last are known before anything is measured.
+        UsageError: there are fewer than two runs, a run is given twice, makes no images or lacks its own network, or
+            the runs were measured in different ways; all but the last are checked before anything is measured.
         DataError: an evaluation is damaged or was edited.
     """
     return _records(_two_or_more(names, runs), n, progress)
@@ -75,10 +75,10 @@ def comparison(
     runs: str | Path | None = None,
     progress: bool = True,
 ) -> Comparison:
-    """Runs beside one another, for a page: `compare`, and samples, curves, what differs; classifiers too.
+    """Runs side by side, for a page: evaluations as in `compare`, samples, curves and differences; classifiers too.
 
     Raises:
-        UsageError: as `compare`, but runs that make no images are let in; or no such axis.
+        UsageError: as for `compare`, but runs that make no images are allowed; or the axis is unknown.
         DataError: a run's provenance or an evaluation is damaged.
     """
     axis = _axis(against)
@@ -115,10 +115,10 @@ def _records(opened: dict[str, Run], n: int, progress: bool) -> dict[str, dict[s
 
 
 def compared(names: Sequence[str | Path | Run], runs: str | Path | None = None) -> Compared:
-    """Runs beside one another, as their rows and recipes are.
+    """Rows and recipes of runs, side by side.
 
     Raises:
-        UsageError: no such run, or one twice.
+        UsageError: a run does not exist or is given twice.
         DataError: a provenance is damaged.
     """
     return Compared.of({name: run.directory for name, run in by_name(names, runs).items()})
@@ -131,10 +131,10 @@ def _axis(against: str) -> Axis:
 
 
 def by_name(names: Sequence[str | Path | Run], runs: str | Path | None) -> dict[str, Run]:
-    """Runs by their names, or by their paths where two names are alike.
+    """Runs by their names, or by their paths if two names are the same.
 
     Raises:
-        UsageError: no such run, or one twice.
+        UsageError: a run does not exist or is given twice.
     """
     root = Path(runs) if runs else default_root()
     opened = [run if isinstance(run, Run) else Run.at(run, root) for run in names]
@@ -153,17 +153,17 @@ def plot(
     block: int | None = None,
     runs: str | Path | None = None,
 ) -> Overlay:
-    """A column of the metric rows of one run or more, in one figure; save it as .png, .pdf, .svg or .csv.
+    """Figure of a column of the metric rows of one or more runs; save it as .png, .pdf, .svg or .csv.
 
     Args:
-        names: runs, by name or path, or themselves.
-        of: the column, such as "loss_g" or "frechet_distance".
-        against: step, epoch, images or seconds.
-        block: steps of a point, which is their mean (default: as few as leave a readable curve).
-        runs: the folder of the runs (default: GENLAB_RUNS or ./runs).
+        names: one or more runs, each by name or path or as a `Run`.
+        of: name of the column, such as "loss_g" or "frechet_distance".
+        against: step, epoch, half-epoch, images or seconds.
+        block: number of steps averaged per point (default: as few as leave a readable curve).
+        runs: folder of the runs (default: GENLAB_RUNS or ./runs).
 
     Raises:
-        UsageError: no such run, column or axis.
+        UsageError: a run, the column or the axis does not exist.
         DataError: a run's provenance is damaged.
     """
     axis = _axis(against)

@@ -1,4 +1,4 @@
-"""The public functions about datasets: import them, check them."""
+"""Public functions for datasets: load, import and check them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from genlab.training.assemble import expected_seconds, settle
 
 
 def load_dataset(images: Images, split: Split = "train") -> Dataset:
-    """A dataset by its name (`genlab data list`) or path, or of images in memory (see `genlab.train`).
+    """Dataset from a name (`genlab data list`), a path, or images in memory (see `genlab.train`).
 
     Raises:
-        DataError: no such dataset, a damaged file, or images that cannot be taken as they are.
+        DataError: the dataset does not exist, its file is damaged, or its images cannot be used as they are.
     """
     return data.load(memory.name_of(images), split)
 
@@ -50,34 +50,35 @@ def import_images(
     skip_bad: bool = False,
     progress: bool = True,
 ) -> Imported:
-    """Import images from anywhere into an npz file that every command takes.
+    """Import images from anywhere into an npz file that every command accepts.
 
-    Pictures are read one at a time, so memory stays bounded. An import that was stopped or killed goes on when it is
-    called again with the same arguments; one that is finished is not made again.
+    Pictures are read one at a time, so memory stays bounded. An import that was stopped or killed continues when it is
+    called again with the same arguments; one that is finished is not repeated.
 
     Args:
         source: a folder, archive or file (see docs/data.md), or images in memory (see `genlab.train`).
-        output: the .npz file.
-        size: side of the images, pixels (default: that of the pictures, if all are one square size).
-        fit: how pictures of other sizes become that: "pad", "crop" or "stretch" (default: they are refused).
+        output: .npz file to write.
+        size: side of the images in pixels (default: that of the pictures, if all are square and of one size).
+        fit: how pictures of other sizes are brought to that size: "pad", "crop" or "stretch" (default: they are
+            refused).
         color: "gray" or "rgb" (default: gray if no pixel has a colour).
-        range: the values that are black and white, as (0, 1) or "0..1" (default: 0 .. 255 of 8 bits, 0 .. 65535 of 16
-            bits; other types are refused).
-        ground: "black" or "white": what is under transparent pixels (default: white) and around padded pictures
-            (default: their own ground where their border is even, else black).
-        split: the fraction of each class that becomes the test split (default .1; a source's own split is kept).
-        seed: of the split and of `per_class`.
-        classes: only these, by name or number.
-        per_class: at most so many images of each class.
-        skip_bad: whether pictures that cannot be read are left out and counted, instead of refused.
-        progress: whether a terminal, a notebook or standard error shows how far it is.
+        range: values of black and white, as (0, 1) or "0..1" (default: 0 .. 255 for 8 bits, 0 .. 65535 for 16 bits;
+            other types are refused).
+        ground: "black" or "white", the background under transparent pixels (default: white) and around padded pictures
+            (default: the picture's own background if its border is uniform, else black).
+        split: fraction of each class that becomes the test split (default .1; a source's own split is kept).
+        seed: seed of the split and of `per_class`.
+        classes: classes to import, by name or number.
+        per_class: maximum number of images per class.
+        skip_bad: whether pictures that cannot be read are left out and counted instead of refused.
+        progress: whether to show progress in a terminal, in a notebook or on standard error.
 
     Raises:
-        DataError: a source that cannot be read as it should be; names the picture.
-        UsageError: options that contradict the source; a file that is there already.
+        DataError: the source cannot be read as it should be; the message names the picture.
+        UsageError: the options contradict the source, or the output file already exists.
         StorageError: the disk refuses.
         BusyError: another process imports into the same file.
-        Stopped: interrupted; the same call goes on.
+        Stopped: interrupted; the same call continues the import.
     """
     between = parse_range(range) if isinstance(range, str) else range
     chosen = None if classes is None else tuple(map(str, classes))
@@ -88,12 +89,12 @@ def import_images(
 
 @dataclass(frozen=True)
 class Check:
-    """A dataset that was looked at.
+    """Result of checking a dataset.
 
     Attributes:
-        found: its facts and findings; see `data.checking`.
-        command: that trains on it, after the import where one is needed.
-        seconds: about how long that takes on this machine; None where it is not known.
+        found: facts and findings; see `data.checking`.
+        command: command that trains on the dataset, after the import if one is needed.
+        seconds: approximate training time on this machine; None if unknown.
     """
 
     found: Checked
@@ -108,10 +109,10 @@ class Check:
         return f"That takes {about(self.seconds)} on this machine, if nothing else runs."
 
     def save(self, path: str | Path) -> None:
-        """Write a page (.html), or the contact sheet of the training split alone (.png).
+        """Write the page (.html), or only the contact sheet of the training split (.png).
 
         Raises:
-            UsageError: another ending.
+            UsageError: the extension is neither of these.
             StorageError: the disk refuses.
         """
         from genlab.report import data_page, html
@@ -125,15 +126,15 @@ class Check:
 
 
 def check(dataset: Images, *, progress: bool = True) -> Check:
-    """Look at a dataset before training on it: what is in it, what looks wrong, how to train on it and how long that
+    """Check a dataset before training on it: what is in it, what looks wrong, how to train on it and how long that
     takes.
 
     Args:
         dataset: a name or path, or images in memory (see `genlab.train`).
-        progress: whether a terminal, a notebook or standard error shows how far it is.
+        progress: whether to show progress in a terminal, in a notebook or on standard error.
 
     Raises:
-        DataError: nothing of it can be read.
+        DataError: none of it can be read.
     """
     with shown(progress):
         name = memory.name_of(dataset)
@@ -149,7 +150,7 @@ def check(dataset: Images, *, progress: bool = True) -> Check:
 
 
 def as_json(checked: Check) -> dict[str, Any]:
-    """What was found, for programs."""
+    """Result of a check, for programs."""
     found, train = checked.found, checked.found.train
     counts = {
         split: [] if data.labels is None else np.bincount(data.labels, minlength=len(data.class_names)).tolist()
@@ -176,7 +177,7 @@ def as_json(checked: Check) -> dict[str, Any]:
 
 
 def _seconds(dataset: Dataset) -> float | None:
-    """About how long the recipe `quick` trains on a dataset here."""
+    """Approximate time in seconds that the recipe `quick` trains on a dataset here; None if unknown."""
     try:
         recipe, _ = settle("quick", {"data.name": dataset.name}, lambda name: dataset)
     except GenlabError:

@@ -1,4 +1,4 @@
-"""What is wrong with a run, or with images that were made elsewhere."""
+"""Diagnose a run, or images that were made elsewhere."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OTHER_NAMES = {
     "train_accuracy": ("accuracy", "acc", "train_acc"),
     "test_accuracy": ("val_accuracy", "val_acc", "validation_accuracy", "test_acc"),
 }
-"""What columns of losses are called elsewhere."""
+"""Names that other programs use for these columns."""
 
 
 def diagnose(
@@ -46,17 +46,17 @@ def diagnose(
     runs: str | Path | None = None,
     progress: bool = True,
 ) -> Diagnosis:
-    """What is wrong with a run, since when and by which evidence; or with images from elsewhere.
+    """Diagnose a run, or images from elsewhere: what is wrong, since when and by which evidence.
 
     Args:
         source: a run; or a folder, file or array of images, see `genlab.evaluate`.
         against: the dataset that the images should look like.
-        losses: a CSV file with the losses of the training that made them: a column `step`, and loss_d and loss_g, or
-            loss, or the names that are usual elsewhere.
+        losses: a CSV file with the losses of the training that made the images: a column `step`, and loss_d and loss_g,
+            or loss, or the names that are usual elsewhere.
         resize, runs, progress: see `genlab.evaluate`.
 
     Raises:
-        UsageError, DataError: see `genlab.evaluate`; or a file without a loss.
+        UsageError, DataError: see `genlab.evaluate`; or the CSV file has no losses.
     """
     root = Path(runs) if runs else default_root()
     if isinstance(source, Run) or (isinstance(source, str | Path) and is_a_run(source, root)):
@@ -82,7 +82,7 @@ def _of_images(record: dict[str, Any], rows: Sequence[Row], images: int) -> Diag
         failure=_failure(rows),
     )
     found = judged(Evidence(step, None, curves, (measured,), known))
-    # When it began is not known of images that were looked at once.
+    # Images that were evaluated once do not tell when a finding began.
     told = [
         replace(
             each,
@@ -95,10 +95,10 @@ def _of_images(record: dict[str, Any], rows: Sequence[Row], images: int) -> Diag
 
 
 def read_losses(path: Path) -> list[Row]:
-    """A CSV file's losses, as metric rows; unknown columns are left out, missing steps are counted.
+    """Losses of a CSV file, as metric rows. Unknown columns are left out; without a step column, rows are counted.
 
     Raises:
-        DataError: it cannot be read, or has no loss.
+        DataError: the file cannot be read, has no losses, or has a value that is not a number.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -123,13 +123,13 @@ def read_losses(path: Path) -> list[Row]:
 
 
 def _failure(rows: Sequence[Row]) -> str:
-    """The first value that is not finite, in words; empty where there is none."""
+    """Message about the first value that is not finite; empty if there is none."""
     bad = ((row["step"], name) for row in rows for name, value in row.items() if not np.isfinite(value))
     return next((f"step {step}: {name} is not finite" for step, name in bad), "")
 
 
 def _column(key: str) -> str | None:
-    """The column that a name of elsewhere means."""
+    """Column that a name from elsewhere means, or None."""
     plain = key.strip().lower().replace(" ", "_").replace("-", "_").replace("/", "_")
     known = {column.name for column in FAMILY.columns}
     return plain if plain in known else next((name for name, also in OTHER_NAMES.items() if plain in also), None)

@@ -1,7 +1,7 @@
-"""What a bug report needs to say of a machine: versions, processor, plan, caches, disk, data, fonts, terminal.
+"""What a bug report needs to say about a machine: versions, processor, plan, caches, disk, data, fonts, terminal.
 
-Nothing is measured and nothing is written. What cannot be had says why, and never ends the others: each section imports
-what it needs by itself, since an import may be what is broken.
+Nothing is measured and nothing is written. A fact that cannot be found says why, and never stops the others: each
+section imports what it needs by itself, since an import may be what is broken.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from genlab.errors import first_line
 LIBRARIES = ["torch", "numpy", "pillow", "pydantic", "cyclopts", "pyyaml", "rich", "safetensors", "jinja2"]
 LIBRARIES += ["matplotlib", "tensorboard"]
 ROOM_GB = 1.0
-"""Disk that some runs of the slower recipes need."""
+"""Disk space that some runs of the slower recipes need."""
 
 Facts = dict[str, Any]
 
 
 def doctor() -> dict[str, Any]:
-    """Facts by section, and `problems`: what is wrong, each with what to do next.
+    """Facts by section, and `problems`: a list of what is wrong, each with what to do next.
 
-    A fact that cannot be had is {"unknown": why}.
+    A fact that cannot be found is {"unknown": why}.
     """
     found: dict[str, Any] = {name: _told(section) for name, section in SECTIONS.items()}
     problems = _told(lambda: [{"what": what, "next": step} for what, step in _problems(found)])
@@ -46,7 +46,7 @@ def _versions() -> Facts:
 
 
 def _torch_version() -> str:
-    """With the kind of build (cpu, cu130), which the package's own number may lack."""
+    """Version of torch with the kind of build (cpu, cu130), which the package's version may lack."""
     import torch
 
     return str(torch.__version__)
@@ -62,7 +62,7 @@ def _system() -> Facts:
 
 
 def _notebook() -> str | None:
-    """Colab, or Jupyter, where this process runs in one."""
+    """Colab or Jupyter, if this process runs in one."""
     if "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in os.environ:
         return "Colab"
     return "Jupyter" if "ipykernel" in sys.modules or "JPY_PARENT_PID" in os.environ else None
@@ -93,7 +93,7 @@ SETTINGS = (
     "ONEDNN_MAX_CPU_ISA",
     "MKL_ENABLE_INSTRUCTIONS",
 )
-"""Variables that change what a processor does; their values tell nothing of a person."""
+"""Environment variables that change what a processor does; their values reveal nothing about a person."""
 
 
 def _plan() -> Facts:
@@ -131,7 +131,7 @@ def _runs() -> Facts:
 
 
 def _package() -> Facts:
-    """Each file of data and each judge: "whole", or what is wrong with it."""
+    """State of each data file and each judge: "whole", or what is wrong with it."""
     from genlab.data import BUILTIN
     from genlab.evaluation import judge
 
@@ -188,7 +188,7 @@ REPORT = "please report it"
 
 
 def _told(ask: Callable[[], Any]) -> Any:
-    """What `ask` answers, or why it does not."""
+    """What `ask` returns, or why it fails."""
     try:
         return ask()
     except Exception as error:  # This is for machines on which anything may be broken.
@@ -196,7 +196,7 @@ def _told(ask: Callable[[], Any]) -> Any:
 
 
 def _problems(found: Facts) -> Iterator[tuple[str, str]]:
-    """What is wrong, and what to do next."""
+    """Problems as (what is wrong, what to do next)."""
     without = [(name, facts["unknown"]) for name, facts in found.items() if "unknown" in facts]
     for why in sorted({why for _, why in without}):
         yield f"{', '.join(name for name, other in without if other == why)}: {why}", REINSTALL
@@ -230,7 +230,7 @@ def _problems(found: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_versions() -> list[str]:
-    """Libraries that are not those that genlab was written for."""
+    """Libraries whose version does not meet genlab's requirements."""
     from packaging.requirements import Requirement
 
     wrong = []

@@ -1,4 +1,4 @@
-"""The public functions that measure: evaluate, compare, train a judge, try one."""
+"""Public functions that measure: evaluate images, extract their features, use a run as a judge."""
 
 from __future__ import annotations
 
@@ -48,28 +48,28 @@ def evaluate(
     progress: bool = True,
     **how: Unpack[SamplingKeywords],
 ) -> Evaluation:
-    """Measure images against a dataset's test split: those of a run, of a folder of pictures, of a file, in memory.
+    """Measure images of a run, in a folder, in a file or in memory against a dataset's test split.
 
     The record is written into the run (see `Run.evaluate`), into the folder, beside the file as FILE.evaluation.json,
     or to `output`. Beside images, too, a record of another protocol is never replaced (`evaluation.kept`).
 
     Args:
-        source: a run (itself, its path or its name); a folder or file, see `data.folder.read_images`; or images in
-            memory, see `train`, whose record is kept nowhere.
+        source: a run (as a `Run`, by path or by name); a folder or file, see `data.folder.read_images`; or images in
+            memory, see `train`, whose record is kept only in `output`.
         against: the dataset, by name or path, or images in memory (default: the run's own).
-        n: images to draw from a run; of a folder or file all are taken.
-        resize: how images from a folder or file got their size from the dataset's, if it is another one.
-        judge: a run of a classifier to judge instead of the dataset's own judge.
-        accuracy_score: whether a classifier is trained on the images, which takes minutes.
-        output: the .json file for the record, instead of the place beside what was measured.
-        progress: whether a terminal, a notebook or standard error shows how far it is.
+        n: number of images to draw from a run; of a folder or file, all are measured.
+        resize: how images from a folder or file got their size from the dataset's, if it differs.
+        judge: run of a classifier that judges instead of the dataset's own judge.
+        accuracy_score: whether to train a classifier on the images, which takes minutes.
+        output: .json file for the record, instead of the place beside what was measured.
+        progress: whether to show progress in a terminal, in a notebook or on standard error.
         how: how a run's images are drawn; see `SamplingOptions`.
 
     Raises:
-        UsageError: no such thing, or one that cannot be measured in this way.
-        DataError: images or a dataset that cannot be read.
-        StorageError: `output` cannot be written; known before anything is measured.
-        NotStored: measured, but the record could not be written; has the evaluation.
+        UsageError: the source does not exist or cannot be measured in this way.
+        DataError: the images or the dataset cannot be read.
+        StorageError: `output` cannot be written; checked before anything is measured.
+        NotStored: the images were measured, but the record could not be written; holds the evaluation.
     """
     root = Path(runs) if runs else default_root()
     place = None if output is None else Path(output)
@@ -151,7 +151,7 @@ def _evaluate_images(
 
 
 def is_a_run(source: str | Path, root: Path) -> bool:
-    """Whether this names a run, or at least nothing else that is there."""
+    """Whether `source` names a run, or at least nothing else that exists."""
     there = expanded(source).exists()
     if is_run(Path(source)):
         return True
@@ -166,7 +166,7 @@ def is_a_run(source: str | Path, root: Path) -> bool:
 
 
 def _check_accuracy_score(run: Run) -> None:
-    """See before any work whether a classifier can learn from a run."""
+    """Check before any work that a classifier can learn from a run."""
     if not run.recipe.conditional:
         raise UsageError(
             f"{run.path.name} is unconditional: no class was asked for, so no classifier can learn from it"
@@ -177,7 +177,7 @@ def _check_accuracy_score(run: Run) -> None:
 
 
 def _check_score(dataset: str, train: Dataset, images: int) -> None:
-    """See before any work whether a classifier can be trained on so many images, and tested."""
+    """Check before any work that a classifier can be trained on this many images, and tested."""
     test = data.load_test(dataset)
     if test is None or test.labels is None:
         raise UsageError(f"{dataset} has no test split with labels: no classifier can be tested")
@@ -201,7 +201,7 @@ def _add_accuracy_score(run: Run, found: Evaluation, store: bool, **how: Unpack[
 
 
 def _with_score(found: Evaluation, images: Any, labels: Any) -> None:
-    """Add the classification accuracy score, and that of as many real images as its floor."""
+    """Add the classification accuracy score, and as its floor that of equally many real images."""
     test = data.load_test(found.against.dataset)
     assert test is not None, "was checked before"
     real = found.against.training_images(len(images))
@@ -220,16 +220,16 @@ def _with_score(found: Evaluation, images: Any, labels: Any) -> None:
 def features(
     images: NDArray[Any] | Tensor, dataset: str, *, resize: Resize | None = None, judge: str | Path | None = None
 ) -> NDArray[np.float32]:
-    """Features (N, d) of images in a judge's sense, for the functions of `genlab.metrics`; 64 for each image of MNIST.
+    """Features (N, d) that a judge extracts from images, for the functions of `genlab.metrics`; d is 64 for MNIST.
 
     Args:
         images: uint8, or float in [0, 1] as `Run.sample` gives them; N x H x W, N x C x H x W or N x H x W x C.
-        dataset: the one whose judge reads them, such as "mnist"; images of another size are brought to its own.
-        resize: how the images got their size from the dataset's (default: told from them).
-        judge: a run of a classifier to read them instead of the dataset's own judge.
+        dataset: dataset whose judge reads the images, such as "mnist"; images of another size are brought to its size.
+        resize: how the images got their size from the dataset's (default: inferred from the images).
+        judge: run of a classifier that reads the images instead of the dataset's own judge.
 
     Raises:
-        UsageError: the dataset has no judge, or the size cannot be understood.
+        UsageError: the dataset has no judge, or it is unclear how the images got their size.
         DataError: the images are not such an array.
     """
     x = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
@@ -243,11 +243,11 @@ def features(
 
 
 def judge_of(run: str | Path, root: Path | None = None) -> Judge:
-    """A run of a classifier as a judge, with what must be said of it.
+    """Run of a classifier as a judge, with remarks on its quality.
 
     Raises:
-        UsageError: the run is no classifier.
-        CheckpointError: it never saved anything.
+        UsageError: the run is not a classifier.
+        CheckpointError: the run never saved anything.
     """
     found = Run(RunDirectory.open(run, root).path)
     made = judge.from_bytes(judge_bytes(found), found.path.name)
@@ -256,7 +256,7 @@ def judge_of(run: str | Path, root: Path | None = None) -> Judge:
 
 
 def _remarks(run: Run) -> tuple[str, ...]:
-    """How well a judge's run names classes, and whether it came to its end."""
+    """Remarks on how well a judge's run names classes, and on whether it is finished."""
     name, classes, status = run.path.name, run.provenance["data"]["class_names"], run.status
     said = []
     if status["state"] != "finished":
@@ -273,10 +273,10 @@ def _remarks(run: Run) -> tuple[str, ...]:
 
 
 def judge_bytes(run: Run) -> bytes:
-    """A classifier's run as a judge's file; see `judge.to_bytes`. Only the files in the package lack a fingerprint.
+    """Content of a judge file, from a classifier's run; see `judge.to_bytes`. Only packaged judges lack a fingerprint.
 
     Raises:
-        UsageError: the run is no classifier.
+        UsageError: the run is not a classifier.
     """
     recipe = run.recipe
     if FAMILIES[recipe.family].naming is None:

@@ -1,4 +1,4 @@
-"""The public functions about judges: train one, try one."""
+"""Public functions for judges: train one, try one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from genlab.runs.earlier import earlier
 from genlab.training.assemble import settle
 
 STEPS, BATCH, EPOCHS = 1500, 128, 5
-"""A judge of few images is trained for at least so many steps, of at most so many images, and for so many epochs."""
+"""A judge of few images is trained for `STEPS` steps and `EPOCHS` epochs or more, with batches of at most `BATCH`."""
 FEW = 1000
 
 
@@ -39,17 +39,17 @@ def train_judge(
     observers: Sequence[object] = (),
     progress: bool = True,
 ) -> tuple[Run, Judge, Path | None]:
-    """Train the judge of a dataset by its recipe; returns its run, the judge, and where it is kept.
+    """Train the judge of a dataset with its recipe; returns its run, the judge, and where it is kept.
 
-    An own dataset gets the recipe of MNIST's judge, in its own size and channels. The file is judge.safetensors in the
-    run and, for any dataset without a judge in the package, one beside the dataset (see `evaluation.judge_search`),
-    where every later evaluation finds it.
+    Your own dataset gets the recipe of MNIST's judge, with its own size and channels. The judge is written to
+    judge.safetensors in the run and, if the package has no judge for the dataset, also beside the dataset (see
+    `evaluation.judge_search`), where every later evaluation finds it.
 
     Args:
         dataset: a name or path, or images in memory (see `train`).
 
     Raises:
-        UsageError: a dataset without classes, or one that is judged by another one's judge.
+        UsageError: the dataset has no classes, or is judged by another dataset's judge.
     """
     place = name_of(dataset)
     if place in judge.EACH_CHANNEL:
@@ -78,7 +78,7 @@ def train_judge(
 
 
 def _fitting(place: str, train: Dataset) -> dict[str, Any]:
-    """What the recipe of MNIST's judge needs to be changed in for another dataset."""
+    """Overrides that fit the recipe of MNIST's judge to another dataset."""
     batch = min(BATCH, max(2, len(train) // 2))
     epochs = max(EPOCHS, -(-STEPS // (len(train) // batch)))
     form = {"data.name": place, "data.size": train.side, "data.channels": train.channels}
@@ -86,7 +86,7 @@ def _fitting(place: str, train: Dataset) -> dict[str, Any]:
 
 
 def _check_judgeable(dataset: str, train: Dataset) -> None:
-    """See whether a classifier can learn anything from a dataset, and say where it will learn little."""
+    """Check that a classifier can learn anything from a dataset, and warn if it will learn little."""
     if train.labels is None or len(train.class_names) < 2:
         what = "has no labels" if train.labels is None else "has one class"
         raise UsageError(
@@ -107,7 +107,7 @@ def try_judge(
     runs: str | Path | None = None,
     progress: bool = True,
 ) -> judge_trial.Response:
-    """What the judge of a dataset (or a classifier's run in its place) makes of the test split and of disturbed images.
+    """Response of a dataset's judge (or of a classifier's run in its place) to the test split and to disturbed images.
 
     Raises:
         UsageError: the dataset has no judge of its own, or no test split with labels.

@@ -1,4 +1,4 @@
-"""A network's description as a table or as JSON."""
+"""Description of a recipe's networks as JSON."""
 
 from __future__ import annotations
 

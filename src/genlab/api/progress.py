@@ -36,9 +36,9 @@ _shown = False
 
 @contextmanager
 def shown(wanted: bool = True) -> Iterator[list[Observer]]:
-    """Inside, a person is told what is going on; what this gives is the observer that shows a training.
+    """Context in which progress is displayed; yields a list with the observer that displays a training.
 
-    Nothing more is shown where it is not `wanted`, or where a function that called this one shows it already.
+    The list is empty, and nothing more is displayed, if no display is `wanted` or a calling function already has one.
     """
     global _shown
     if not wanted or _shown:
@@ -57,13 +57,13 @@ def shown(wanted: bool = True) -> Iterator[list[Observer]]:
 
 
 def progress(stream: TextIO | None = None) -> Observer:
-    """The display that suits the stream (standard error unless given)."""
+    """Display that suits the stream (default: standard error)."""
     heard = cast(TextIO, _Heard(stream or sys.stderr or io.StringIO()))
     return Live(Console(file=heard)) if heard.isatty() else Lines(heard)
 
 
 class _Heard(io.TextIOBase):
-    """A stream whose reader may leave (`| head`, a closed terminal): from then on it is silent, and nothing ends."""
+    """Stream whose reader may go away (`| head`, a closed terminal): it is then silent instead of raising errors."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._reader = stream, True
@@ -73,7 +73,7 @@ class _Heard(io.TextIOBase):
             try:
                 self._stream.write(text)
                 self._stream.flush()
-            except UnicodeEncodeError:  # No command line has prepared this stream.
+            except UnicodeEncodeError:  # The command line did not prepare this stream.
                 known = self._stream.encoding or "ascii"
                 self._stream.write(text.encode(known, "backslashreplace").decode(known))
             except OSError:
@@ -93,7 +93,7 @@ class _Heard(io.TextIOBase):
 
 
 class _Speed:
-    """Images per second since the training began or was resumed, without the first steps, which warm up."""
+    """Images per second since the training began or was resumed, excluding the first steps, which warm up."""
 
     WARM_UP = 3
 
@@ -111,7 +111,7 @@ class _Speed:
 
 
 class Live(Observer):
-    """A bar with step, images/s, time left, and under it the losses, or what is going on instead of a step."""
+    """Bar with step, images/s and time left; under it the losses, or the current stage if it is not a step."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -155,7 +155,7 @@ class Live(Observer):
 
 
 class _Bar(Progress):
-    """Two lines: the bar, and what stands under it."""
+    """Two lines: the bar, and the text under it."""
 
     losses = ""
 
@@ -198,7 +198,7 @@ class Lines(Observer):
 
 
 class Notebook(Observer):
-    """One output of a notebook, replaced as a training or another stage goes on: text, at most twice a second."""
+    """Text in one output of a notebook, updated at most twice per second while a training or another stage goes on."""
 
     EVERY = 0.5
 
@@ -252,7 +252,7 @@ class Notebook(Observer):
 
 
 def _notebook() -> Notebook | None:
-    """A display for the notebook that this runs in; None where it runs in none."""
+    """Display for the notebook that this process runs in, or None if there is none."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None or not hasattr(shell, "kernel"):
         return None
@@ -262,12 +262,12 @@ def _notebook() -> Notebook | None:
 
 
 def _beginning(schedule: Schedule, run: RunDirectory, done: int) -> list[str]:
-    """Which run it is, and about how long it will take, if that is long and something was measured."""
+    """Lines that name the run and say about how long it will take, if that is long and something was measured."""
     provenance, lines = run.provenance, [f"run {run.path}"]
     seconds = expected_seconds(run.recipe, provenance["networks"], schedule.images)
     if seconds is not None:
         seconds *= (schedule.total_steps - done) / schedule.total_steps
-    told = not done and is_foretold(run.recipe)  # By steps that were timed, which is nearer.
+    told = not done and is_foretold(run.recipe)  # From timed steps, which is more accurate.
     if seconds is not None and seconds >= 10 and not told:
         what = provenance["recipe"]["name"]
         lines.append(f"training {what} takes {about(seconds)} on this machine, if nothing else runs")
@@ -275,7 +275,7 @@ def _beginning(schedule: Schedule, run: RunDirectory, done: int) -> list[str]:
 
 
 def _columns(run: RunDirectory) -> list[Column]:
-    """What a run's rows may hold: of its family, and of the evaluation during training."""
+    """Columns that a run's rows may have: those of its family and of the evaluation during training."""
     return [*FAMILIES[run.recipe.family].columns, *live.COLUMNS]
 
 
@@ -289,7 +289,7 @@ def _number(value: float) -> str:
 
 
 def _folded(line: str, width: int) -> str:
-    """A line whose parts are set off by two spaces, broken between them where the next does not fit."""
+    """Line of parts separated by two spaces, broken before each part that does not fit."""
     lines = [""]
     for part in line.split("  "):
         if lines[-1] and len(lines[-1]) + 2 + len(part) > width:
@@ -300,7 +300,7 @@ def _folded(line: str, width: int) -> str:
 
 
 def epoch_line(row: Row, epochs: int, columns: Sequence[Column]) -> str | None:
-    """What is said of an epoch that a row ends, or of a sample that was measured; None for any other row."""
+    """Line about the epoch that a row ends, or about samples that were measured; None for any other row."""
     ending = [column for column in columns if column.epoch and column.name in row]
     if not ending:
         return None

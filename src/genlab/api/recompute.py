@@ -1,8 +1,8 @@
-"""Whether a run's pictures and numbers are what its weights give: drawn and measured anew, and compared.
+"""Check that a run's pictures and numbers are what its weights give, by drawing and measuring them again.
 
-On the machine that drew them every pixel and every number must be the same, bit for bit. Elsewhere floating-point
+On the machine that made them every pixel and every number must be the same, bit for bit. Elsewhere floating-point
 arithmetic rounds differently: a pixel may differ by `PIXELS` of 255 levels, and a number by `NUMBERS` of itself, or by
-`IMAGES` images where it counts images.
+`IMAGES` images if it counts images.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from genlab.training import fit
 
 PIXELS, NUMBERS, IMAGES = 2, 0.002, 5
 SHOWN = 3
-"""Differences of one record that are listed; the rest is counted."""
+"""Number of differences that are listed per record; the rest are counted."""
 SECTIONS = ("metrics", "classes", "discriminator", "vae", "interpolation", "style", "modes")
-"""What of an evaluation's record is numbers."""
+"""Sections of an evaluation's record that hold numbers."""
 LATER = ("style",)
-"""Of these, what records of older versions do not have."""
+"""Sections that records of older versions lack."""
 
 
 @dataclass(frozen=True)
 class Recomputed:
-    """What drawing and measuring again has found.
+    """Result of drawing and measuring again.
 
     Attributes:
         said: (what, how it compares), in words.
-        damages: a line for each that differs by more than it may.
+        damages: one line for each picture or number that differs by more than is allowed.
     """
 
     said: list[tuple[str, str]]
@@ -73,14 +73,14 @@ def recompute(run: Run) -> Recomputed:
 
 
 def _elsewhere(then: Mapping[str, Any] | None, run: Run) -> list[str]:
-    """What of the machine that matters for rounding has changed."""
+    """Changes since then in what affects rounding, such as the machine."""
     if then is None:
         return ["an older version, which did not record where"]
     return differences(then, {"versions": versions(), "machine": machine_of(run.directory.trained_by())})
 
 
 def _samples(run: Run, damages: list[str]) -> Iterator[str]:
-    """The sample grids, each from its snapshot."""
+    """Compare the sample grids, each drawn again from its snapshot."""
     recipe, provenance = run.directory.trained_by(), run.provenance
     z, labels, columns = fit.previews(recipe, Keyed(provenance["seed"]), len(provenance["data"]["class_names"]))
     resumed = provenance.get("resumed", [])
@@ -115,7 +115,7 @@ def _picture(run: Run, file: Any) -> Any:
 
 
 def _evaluations(run: Run, damages: list[str]) -> Iterator[str]:
-    """Every evaluation that the run keeps, of the weights that it still has."""
+    """Compare every evaluation that the run keeps, if it is of weights that the run still has."""
     own = judge_search.reader(run.directory.trained_by().data.name)
     for name in kept.names(run.directory):
         try:
@@ -155,7 +155,7 @@ def _evaluations(run: Run, damages: list[str]) -> Iterator[str]:
 
 
 def _accuracy(run: Run, damages: list[str]) -> Iterator[str]:
-    """The last test accuracy in the metric rows of a classifier."""
+    """Compare the test accuracy in the last metric row of a classifier."""
     row = run.metrics()[-1] if run.metrics() else {}
     if "test_accuracy" not in row:
         yield "none was recorded"
@@ -184,7 +184,7 @@ def _agreement(same: bool, elsewhere: list[str], tolerance: str) -> str:
 
 
 def _pairs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """(path, old, new) of every number of two records; the accuracy score is left out."""
+    """(path, old, new) for every number of two records; the accuracy score is left out."""
 
     def walk(path: str, a: Any, b: Any) -> Iterator[tuple[str, Any, Any]]:
         if isinstance(a, dict) and isinstance(b, dict):

@@ -1,4 +1,4 @@
-"""What a diagnosis proposes, tried: the run once more with the changes, and both side by side."""
+"""Try what a diagnosis proposes: train the run once more with the changes, and show both runs side by side."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from genlab.runs.directory import default_root
 
 @dataclass(frozen=True)
 class Tried:
-    """A remedy, tried once.
+    """Result of trying a remedy once.
 
     Attributes:
         run: the new run.
-        finding: what was to be mended.
+        finding: finding that the remedy is for.
         changes: dotted path -> value.
-        gone: whether the new run does not have that finding at its end.
-        distances: to real images over that of real images, at the last evaluations of the old and of the new run; None
-            where there are none.
-        page: both runs side by side; None where they cannot be compared.
+        gone: whether the finding is absent at the end of the new run.
+        distances: Frechet distances over that of real images, at the last evaluations of the old and of the new run;
+            None if either has none.
+        page: page with both runs side by side; None if they cannot be compared.
     """
 
     run: Run
@@ -48,7 +48,7 @@ class Tried:
         return self.gone and (self.distances is None or self.distances[1] <= self.distances[0])
 
     def as_json(self) -> dict[str, Any]:
-        """For tried.json of the old run; the new one is named, since both may be moved together."""
+        """Content of the old run's tried.json, with only the name of the new run, since both may be moved together."""
         return {
             "schema": 1,
             "run": self.run.path.name,
@@ -60,7 +60,7 @@ class Tried:
 
     @property
     def words(self) -> str:
-        """The outcome in a sentence, with how little a single seed says."""
+        """Outcome in one sentence, which says that it rests on a single seed."""
         told = f"{self.finding.name} is {'gone' if self.gone else 'still there'}"
         if self.distances:
             told += f", distance to real images {self.distances[0]:.3g} x -> {self.distances[1]:.3g} x"
@@ -68,14 +68,14 @@ class Tried:
 
 
 def attempt(run: str | Path | Run, *, runs: str | Path | None = None, progress: bool = True) -> Tried:
-    """Train a run once more with what its diagnosis proposes for the worst finding, and the same seed.
+    """Train a run once more, with the same seed and what its diagnosis proposes for the worst finding.
 
     Args:
-        run: the run, by path or name, or itself.
+        run: the run, by path or name or as a `Run`.
         runs, progress: see `genlab.train`.
 
     Raises:
-        UsageError: nothing is proposed for it.
+        UsageError: the diagnosis proposes nothing, or the run has custom parts.
         GenlabError: see `genlab.train`.
     """
     root = Path(runs) if runs else default_root()
@@ -108,6 +108,6 @@ def attempt(run: str | Path | Run, *, runs: str | Path | None = None, progress: 
         (float(ends[0][-1]), float(ends[1][-1])) if all(map(len, ends)) else None,
         page,
     )
-    with suppress(StorageError):  # The old run's report shows it from then on; without it nothing is lost.
+    with suppress(StorageError):  # The old run's report shows this file from then on; nothing is lost without it.
         write_json(old.path / TRIED, seals.seal(tried.as_json()))
     return tried

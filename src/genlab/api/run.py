@@ -1,4 +1,4 @@
-"""A run and what can be asked of it: images, figures, likelihood, the report."""
+"""A run and what it can give: images, figures, likelihood, the report."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ from genlab.runs.sampling import Sampler
 
 
 class Run(OpenRun):
-    """A run and what can be asked of it: images, figures, numbers, its report.
+    """A run and what it can give: images, figures, numbers, its report.
 
     Attributes:
-        path: its directory; see `genlab.runs.directory`.
-        custom: networks of the caller's own that it was trained with, by name.
+        path: directory of the run; see `genlab.runs.directory`.
+        custom: custom networks that the run was trained with, by name.
     """
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of it."""
+        """Card that a notebook shows for the run."""
         from genlab.report.html import card
         from genlab.report.page import run_card
 
@@ -59,12 +59,12 @@ class Run(OpenRun):
 
     @property
     def seconds(self) -> float:
-        """Of training, samples and checkpoints included."""
+        """Seconds of training, samples and checkpoints included."""
         return float(self.status.get("seconds", 0.0))
 
     @property
     def images_per_second(self) -> float:
-        """Training images by seconds of training; 0 before the first step."""
+        """Training images per second of training; 0 before the first step."""
         rows = self.metrics()
         return float(rows[-1]["images"] / rows[-1]["seconds"]) if rows and rows[-1]["seconds"] else 0.0
 
@@ -77,16 +77,16 @@ class Run(OpenRun):
     ) -> Tensor:
         """n new images: float32, shape (n, C, H, W), in [0, 1].
 
-        Drawn with the averaged (EMA) weights where the run keeps them and with running BatchNorm statistics, unless
-        told otherwise. The same arguments give the same images.
+        Drawn with the averaged (EMA) weights if the run keeps them, and with running BatchNorm statistics, unless
+        specified otherwise. The same arguments give the same images.
 
         Args:
-            label: a class, by number or name; without it a conditional run goes through its classes in turn.
+            label: class, by number or name; without it a conditional run goes through its classes in turn.
             how: see `SamplingOptions`: seed (0), step of a snapshot, ema (True), batch_statistics (False), truncation.
 
         Raises:
-            UsageError: an argument does not fit this run; says what would.
-            CheckpointError: nothing was saved yet, or it is damaged.
+            UsageError: an argument does not fit this run; the message says what would.
+            CheckpointError: no weights were saved yet, or they are damaged.
         """
         if not 1 <= n <= 100_000:
             raise UsageError(f"n is {n}; allowed: 1 .. 100,000")
@@ -104,20 +104,20 @@ class Run(OpenRun):
         **how: Unpack[SamplingKeywords],
     ) -> None:
         """Save images of `sample` as a grid (.png), as arrays (.npz: images uint8 (N, C, H, W), labels int64), or,
-        where `path` has no ending, as a folder of PNG files.
+        if `path` has no extension, as a folder of PNG files.
 
         Args:
-            label, how: as they were given to `sample`; a PNG says how it was drawn.
-            columns: of a grid (default: one per class, or as many as rows).
-            scale: pixels of a PNG for each pixel of an image, 1 .. 32 (default: 2 in a grid, 1 in a folder of files).
+            label, how: the values that were given to `sample`; a PNG says how it was drawn.
+            columns: columns of a grid (default: one per class, or as many as rows).
+            scale: PNG pixels per image pixel, 1 .. 32 (default: 2 in a grid, 1 in a folder of files).
 
         Raises:
-            UsageError: another ending, an argument out of range, or a folder that holds something.
+            UsageError: an unknown extension, an argument out of range, or a folder that is not empty.
         """
         sampling.save_images(images, Path(path), self, label, SamplingOptions(**how), columns, scale)
 
     def sample_classes(self, labels: Labels, **how: Unpack[SamplingKeywords]) -> Images:
-        """An image of each of these classes: labels (n,) -> uint8 (n, C, H, W); the z are others than `sample`'s.
+        """One image for each of these classes: labels (n,) -> uint8 (n, C, H, W); z differs from that of `sample`.
 
         Raises:
             UsageError: the run is unconditional.
@@ -157,15 +157,15 @@ class Run(OpenRun):
         label: int | str | None = None,
         **how: Unpack[SamplingKeywords],
     ) -> Look:
-        """One z with one unit after the other moved from -span to span; see `looks.traverse`."""
+        """One z with its units moved one after the other from -span to span; see `looks.traverse`."""
         return looks.traverse(self, SamplingOptions(**how), units, steps, span, label)
 
     def latent_map(self, *, steps: int = 20, label: int | str | None = None, **how: Unpack[SamplingKeywords]) -> Look:
-        """A z of two dimensions, decoded all over, and the test images in it; see `looks.latent_map`."""
+        """Two-dimensional latent space, decoded all over, with the test images in it; see `looks.latent_map`."""
         return looks.latent_map(self, SamplingOptions(**how), self.held_out(), steps, label)
 
     def reconstruct(self, *, n: int = 20, **how: Unpack[SamplingKeywords]) -> Look:
-        """Test images over what the decoder makes of their posterior mean; see `looks.reconstruct`."""
+        """Test images above what the decoder makes of their posterior mean; see `looks.reconstruct`."""
         return looks.reconstruct(self, SamplingOptions(**how), self.held_out(), n)
 
     def timeline(
@@ -176,7 +176,7 @@ class Run(OpenRun):
         columns: int | None = None,
         **how: Unpack[SamplingKeywords],
     ) -> Look:
-        """The same z after several epochs, one epoch per row, or per block of so many columns; see `looks.timeline`."""
+        """The same z after several epochs, one epoch per row, or per block of `columns`; see `looks.timeline`."""
         return looks.timeline(self, SamplingOptions(**how), epochs, n, columns)
 
     def judged(
@@ -193,16 +193,16 @@ class Run(OpenRun):
         return looks.judged(self, SamplingOptions(**how), reader, n, columns, label)
 
     def confusion(self) -> Look:
-        """How often each class was taken for each other one; see `looks.confusion`."""
+        """How often each class was taken for each other class; see `looks.confusion`."""
         return looks.confusion(self, self.held_out())
 
     def log_likelihood(self, *, samples: int = 64, images: int = 1000, seed: int = 0, progress: bool = True) -> Tensor:
-        """log p(x) of the first test images, in nats, from below; see `families.vae.model`. Shape (images,).
+        """Lower bound on log p(x) of the first test images, in nats, shape (images,); see `families.vae.model`.
 
-        Of a conditional VAE: log p(x | class).
+        For a conditional VAE: log p(x | class).
 
         Raises:
-            UsageError: the run is no VAE, or an argument is out of range.
+            UsageError: the run is not a VAE, or an argument is out of range.
         """
         recipe = self.recipe
         bounding = FAMILIES[recipe.family].bounding
@@ -224,8 +224,8 @@ class Run(OpenRun):
     def likelihood(
         self, *, samples: int = 64, images: int = 1000, seed: int = 0, progress: bool = True
     ) -> dict[str, Any]:
-        """`log_likelihood` as a mean with its standard error over images, and its protocol; of a discrete likelihood
-        the bits per number of an image too, -log2 p(x) / numbers."""
+        """Mean of `log_likelihood` with its standard error over images, and its protocol; for a discrete likelihood
+        also the bits per number of an image, -log2 p(x) / numbers."""
         found = self.log_likelihood(samples=samples, images=images, seed=seed, progress=progress).double()
         bounding = FAMILIES[self.recipe.family].bounding
         assert bounding is not None
@@ -254,19 +254,19 @@ class Run(OpenRun):
     ) -> Evaluation:
         """Every metric of n images, with interval and floor; see `genlab.evaluation`.
 
-        The full evaluation (10,000 images, drawn as the run samples by default, the dataset's own judge) is kept as
-        evaluations/evaluation.json, with its figures, and stands in the report. Any other is kept beside it under its
-        protocol (`evaluation.kept`).
+        The full evaluation (10,000 images, default sampling options, the dataset's own judge) is kept as
+        evaluations/evaluation.json, with its figures, and appears in the report. Any other is kept beside it, named by
+        its protocol (`evaluation.kept`).
 
         Args:
-            judge: another judge than the dataset's own.
-            keep: False only returns it.
-            progress: whether a terminal, a notebook or standard error shows how far it is.
+            judge: judge to use instead of the dataset's own.
+            keep: whether to keep the evaluation in the run, or only return it.
+            progress: whether to show progress in a terminal, in a notebook or on standard error.
 
         Raises:
-            UsageError: the run makes no images, or not in that way.
+            UsageError: the run makes no images, or none with these options.
             DataError: the dataset is not the one that the run began with.
-            NotStored: measured, but the run cannot be written; has the evaluation.
+            NotStored: the images were measured, but the run cannot be written; holds the evaluation.
         """
         if not 1 <= n <= 1_000_000:
             raise UsageError(f"n is {n}; allowed: 1 .. 1,000,000")
@@ -284,45 +284,44 @@ class Run(OpenRun):
 
     @property
     def evaluation(self) -> dict[str, Any] | None:
-        """The record of the full evaluation; None before there was one.
+        """Record of the full evaluation, or None if there is none.
 
         Raises:
-            DataError: it is damaged or was edited.
+            DataError: the record is damaged or was edited.
         """
         return kept.load(self.directory, kept.FULL_FILE)
 
     def is_measured(self) -> bool:
-        """Whether there is a full evaluation of the weights that the run has now.
+        """Whether there is a full evaluation of the run's current weights.
 
         Raises:
-            DataError: it, or the run's status, is damaged or was edited.
+            DataError: the evaluation, or the run's status, is damaged or was edited.
         """
         return self.measured() is not None
 
     def measured(self, n: int = FULL) -> dict[str, Any] | None:
-        """The record of n images, drawn as the run samples by default, of the weights that it has now; None where
-        there is none.
+        """Record of the evaluation of n images, drawn with default options and the run's current weights, or None.
 
         Raises:
-            DataError: it, or the run's status, is damaged or was edited.
+            DataError: the evaluation, or the run's status, is damaged or was edited.
         """
         record = kept.load(self.directory, kept.file_of(n, SamplingOptions(), None))
         return record if record is not None and record["protocol"].get("step") == self.status["step"] else None
 
     def check_samples(self) -> None:
-        """See whether this run can make images here.
+        """Check that this run can make images here.
 
         Raises:
-            UsageError: it makes none, or needs a network of the caller's own that was not given.
-            CheckpointError: nothing was saved yet, or it is damaged.
+            UsageError: the run makes none, or needs a custom network that was not given.
+            CheckpointError: no weights were saved yet, or they are damaged.
         """
         self._sampler(SamplingOptions())
 
     def relocate(self, dataset: str | Path) -> None:
-        """Tell the run where its dataset lies now; it is recognised by its fingerprint.
+        """Tell the run where its dataset is now; the dataset is recognised by its fingerprint.
 
         Raises:
-            DataError: no dataset there, or not the one that the run began with.
+            DataError: there is no dataset, or not the one that the run began with.
             BusyError: another process writes to the run.
         """
         place = data.settled(str(dataset), None)
@@ -346,7 +345,7 @@ class Run(OpenRun):
         return Sampler(self, how)
 
     def held_out(self) -> data.Dataset:
-        """The test images as the networks see them; where the dataset has none, the training images.
+        """Test images as the networks see them, or the training images if the dataset has none.
 
         Raises:
             DataError: the dataset is not the one that the run began with.
@@ -360,10 +359,10 @@ class Run(OpenRun):
         return fitted(train, recipe)
 
     def diagnose(self, *, keep: bool = True) -> Diagnosis:
-        """What is wrong with this run, since when, by which evidence, and what may help; see `evaluation.diagnosis`.
+        """Diagnose this run: what is wrong, since when, by which evidence, what may help; see `evaluation.diagnosis`.
 
         Args:
-            keep: whether diagnosis.json is written into the run.
+            keep: whether to write diagnosis.json into the run.
 
         Raises:
             DataError: its status or provenance is damaged.
@@ -371,18 +370,18 @@ class Run(OpenRun):
         return diagnosis_of(self.directory, keep)
 
     def look(self) -> list[Path]:
-        """Make the figures that a finished run of this family gets, in figures/, for the report; their paths."""
+        """Make the figures of a finished run of this family, in figures/, for the report; returns their paths."""
         held_out = self.held_out() if self.recipe.validates else None
         return [look.keep(self) for look in looks.standard(self, held_out)]
 
     def report(self) -> Path:
-        """Write report.html (and figures/) anew and return its path; warns of damaged files that it is made from."""
+        """Write report.html (and figures/) again and return its path; warns of damaged files that it is made from."""
         from genlab.report.html import render
         from genlab.report.page import run_page
 
         page = run_page(self.directory)
         for said in page.notes:
-            if not said.startswith("recipe.yaml"):  # Of which whoever reads the recipe is warned.
+            if not said.startswith("recipe.yaml"):  # Reading the recipe warns of this already.
                 warnings.warn(f"{self.path.name}: {said}", stacklevel=2)
         for figure in page.figures:
             name = self.directory.folder("figures") / figure.plot.name

@@ -1,4 +1,4 @@
-"""The public functions: they compose the parts, and the command line only calls them."""
+"""Public functions that compose the parts; the command line only calls them."""
 
 from __future__ import annotations
 
@@ -60,32 +60,32 @@ def train(
     report: bool = True,
     progress: bool = True,
 ) -> Run:
-    """Train a recipe into a new run, or go on with one.
+    """Train a recipe in a new run, or resume a run.
 
     Args:
         recipe: a built-in name (`genlab recipes`), a YAML file, a mapping or a recipe.
-        data: the images: a dataset's name or path, or arrays, tensors, Pillow images, a torch dataset (see
-            `data.memory.keep`); short for overrides={"data.name": ...}. A run that is resumed asks for those that
-            were given from Python again.
+        data: training images: a dataset's name or path, or arrays, tensors, Pillow images, a torch dataset (see
+            `data.memory.keep`); short for overrides={"data.name": ...}. To resume a run whose images were given from
+            Python, give them again.
         epochs: short for overrides={"budget.epochs": ...}.
         minutes: short for overrides={"budget.minutes": ...}: as many steps as this machine makes in that time, and
             the settings that suit them, found by timing a few steps.
         seed: random seed, 0 .. 2^63 - 1 (default 0).
         overrides: dotted schema path -> value.
-        name: of the run (default: recipe, what was changed in it, seed and a number).
-        runs: the folder of the runs (default: GENLAB_RUNS or ./runs).
-        resume: a run to go on with, instead of `recipe`; it keeps its seed and recipe, but for more `epochs` and
+        name: name of the run (default: recipe, what was changed in it, seed and a number).
+        runs: folder of the runs (default: GENLAB_RUNS or ./runs).
+        resume: run to continue, instead of `recipe`; it keeps its seed and recipe, except for more `epochs` and
             overrides of its `engine` section (which end exactness; see `training.resume`).
-        strict: a resume refuses where the newest checkpoint is damaged, instead of going on from the one before.
+        strict: whether a resume refuses a damaged newest checkpoint, instead of continuing from the one before.
         generator, discriminator: your own networks with their weights, called as `genlab.families.nets` says.
         objective: your own pair of losses.
-        observers: watch the training; objects with one or more of the methods of `genlab.Observer`.
-        stop_on: "collapse" ends a training whose images have become one and the same; it can be resumed.
-        report: whether figures, the full evaluation (`logging.evaluation`) and report.html are made at the end.
-        progress: whether a terminal, a notebook or standard error shows how far it is.
+        observers: objects that watch the training, with one or more of the methods of `genlab.Observer`.
+        stop_on: "collapse" stops a training whose images have all become alike; it can be resumed.
+        report: whether to make figures, the full evaluation (`logging.evaluation`) and report.html at the end.
+        progress: whether to show progress in a terminal, in a notebook or on standard error.
 
     Raises:
-        RecipeError: every problem of the recipe at once.
+        RecipeError: the recipe is invalid; the message names every problem at once.
         Stopped: interrupted; the run was saved and can be resumed.
         Collapsed: stopped by `stop_on`.
         BusyError: another process writes to the run.
@@ -123,7 +123,7 @@ def train(
 
 
 def _check_resumed(given: Sequence[object], place: str | None) -> None:
-    """Refuse what a resumed run keeps, and a dataset other than images in memory."""
+    """Refuse arguments for what a resumed run keeps, and a dataset other than images in memory."""
     if any(each is not None for each in given) or (place and not place.startswith(PREFIX)):
         raise UsageError("a resumed run keeps its recipe, seed, name and minutes; leave out what would change them")
 
@@ -139,21 +139,21 @@ def fork(
     report: bool = True,
     progress: bool = True,
 ) -> Run:
-    """Begin a new run at a step of another one, with its weights and optimisers, and go on with other settings.
+    """Begin a new run at a step of another run, with its weights and optimisers, and continue with other settings.
 
-    It starts from the newest checkpoint at or before that step that is still kept, or from the beginning; the steps in
-    between are made again, exactly where a resume would be exact.
+    It starts from the newest remaining checkpoint at or before that step, or from the beginning; the steps in between
+    are repeated, exactly if a resume would be exact.
 
     Args:
-        run: the run to begin at: its path or name, or the run itself.
-        at: the step after which the settings change.
-        overrides: dotted schema path -> value: of the objective, learning rates, betas, weight decay, ema,
+        run: run to fork, by path or name or as a `Run`.
+        at: step after which the settings change.
+        overrides: dotted schema path -> value, for the objective, learning rates, betas, weight decay, ema,
             augmentation, length (budget.epochs, budget.max_steps), engine and logging.
         name, runs, observers, report, progress: see `train`.
 
     Raises:
-        UsageError: no such step; nothing is changed, or something else than these.
-        DataError: the dataset is not the one of the run.
+        UsageError: the step does not exist, nothing is changed, or something other than these is.
+        DataError: the dataset is not the one that the run was trained on.
         GenlabError: see `genlab.errors`.
     """
     check_observers(observers)
@@ -171,7 +171,7 @@ def fork(
 
 @contextmanager
 def _told_of_collapse(report: bool) -> Iterator[None]:
-    """A training that is stopped inside because it has collapsed gets its diagnosis, and its report where wanted."""
+    """Context in which a training that is stopped as collapsed gets its diagnosis and, if wanted, its report."""
     try:
         yield
     except Collapsed as error:
@@ -187,10 +187,10 @@ SHORT = {"epochs": "budget.epochs", "minutes": "budget.minutes", "data": "data.n
 
 
 def _changes(overrides: Mapping[str, Any] | None, **short: Any) -> dict[str, Any]:
-    """The overrides, with the fields that have an argument of their own.
+    """Overrides, including those of the fields that have their own argument.
 
     Raises:
-        UsageError: a field is given twice, with two values.
+        UsageError: a field is given twice, with different values.
     """
     changes = dict(overrides or {})
     for word, value in short.items():
@@ -201,7 +201,7 @@ def _changes(overrides: Mapping[str, Any] | None, **short: Any) -> dict[str, Any
 
 
 def finish(run: Run) -> None:
-    """Figures, the full evaluation and the report of a run; figures and evaluation only once it is trained."""
+    """Make figures, full evaluation, diagnosis and report of a run; the first two only if it is finished."""
     words = (
         f"stopped after the training, which is finished and saved; for figures, evaluation and report: "
         f"genlab train --resume {run.path}"
@@ -218,7 +218,7 @@ def finish(run: Run) -> None:
 
 
 def is_complete(run: Run) -> bool:
-    """Whether `finish` has come to its end since the last step was made."""
+    """Whether `finish` has completed since the last step was made."""
     try:
         measured = run.is_measured()
     except DataError:  # A damaged evaluation is measured again.
@@ -231,7 +231,7 @@ def _evaluates(recipe: Recipe) -> bool:
 
 
 def evaluator_of(run: OpenRun) -> Evaluator | None:
-    """The cheap evaluation during training, where the recipe asks for it."""
+    """Cheap evaluation during training, or None if the recipe does not ask for one."""
     recipe = run.recipe
     if not isinstance(recipe.logging, SampleLogging) or recipe.logging.evaluation == "none":
         return None
@@ -240,12 +240,12 @@ def evaluator_of(run: OpenRun) -> Evaluator | None:
 
 @dataclass(frozen=True)
 class Shown:
-    """A recipe, looked at before it is trained.
+    """A recipe as shown before it is trained.
 
     Attributes:
-        networks: layer by layer.
-        equations: the objective, a line each.
-        cost: of an epoch.
+        networks: networks, layer by layer.
+        equations: equations of the objective, one line each.
+        cost: cost of an epoch.
     """
 
     recipe: Recipe
@@ -257,12 +257,12 @@ class Shown:
         return f"Shown({self.recipe.name!r}: {self.cost.words})"
 
     def _repr_svg_(self) -> str:
-        """What a notebook shows of it."""
+        """Drawing that a notebook shows for the recipe."""
         return self.drawing
 
     @property
     def images(self) -> str:
-        """What its networks take and make, in a line; empty for a family that makes no images."""
+        """One line on what the networks take and make; empty for a family that makes no images."""
         sampling, data = FAMILIES[self.recipe.family].sampling, self.recipe.data
         if sampling is None:
             return ""
@@ -272,7 +272,7 @@ class Shown:
 
     @property
     def drawing(self) -> str:
-        """The system with its passes, and the networks, as SVG."""
+        """SVG of the system with its passes, and of the networks."""
         from genlab.report.diagram import drawing
 
         return drawing(self.recipe, self.networks)
@@ -288,13 +288,13 @@ def show(recipe: RecipeSource, overrides: Mapping[str, Any] | None = None) -> Sh
 
 
 def in_minutes(recipe: RecipeSource, minutes: float, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The overrides that make a recipe train for so many minutes on this machine, as plain numbers; see `train`."""
+    """Overrides, as plain numbers, that make a recipe train for this many minutes on this machine; see `train`."""
     changes = {**(overrides or {}), "budget.minutes": minutes}
     return resolved(recipe, changes, *settle(recipe, changes)).overrides
 
 
 def place_of(run: str | Path | Run) -> str | Path:
-    """Where a run lies, or its name as it was given."""
+    """Path of a `Run`, or the path or name as given."""
     return run.path if isinstance(run, Run) else run
 
 
@@ -306,13 +306,13 @@ def open_run(
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
 ) -> Run:
-    """A run by path or name; one that was trained with networks or images of your own needs those again.
+    """Open a run by path or name; if it was trained with your own networks or images, give those again.
 
     Args:
-        data: the images that it was trained on, if they were given from Python; see `train`.
+        data: images that it was trained on, if they were given from Python; see `train`.
 
     Raises:
-        UsageError: no such run; names the nearest.
+        UsageError: the run does not exist; the message names the nearest.
     """
     if data is not None:
         name_of(data)
@@ -330,8 +330,8 @@ def _custom(generator: nn.Module | None, discriminator: nn.Module | None) -> dic
 
 
 def list_runs(runs: str | Path | None = None) -> list[Run]:
-    """The runs in a folder (default: GENLAB_RUNS or ./runs) and in folders below it, in order of their names.
+    """Runs in a folder (default: GENLAB_RUNS or ./runs) and its subfolders, sorted by name.
 
-    One that is damaged is listed too: it says so when what is damaged is asked for.
+    Damaged runs are listed too: reading what is damaged raises an error.
     """
     return [Run(found) for found in directory.list_runs(Path(runs) if runs else None, deep=True)]

@@ -1,4 +1,4 @@
-"""The classifier that a VAE's encoder starts from (report S4): a run that is there, or one that is trained first."""
+"""The classifier that a VAE's encoder starts from (report S4): an existing run, or one that is trained first."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Train = Callable[..., OpenRun]
 
 
 def classifier_of(given: str, check: Check, seed: int, root: Path, train: Train) -> OpenRun:
-    """The run that an encoder starts from: the one of that path or name, else the newest finished one of that built-in
-    recipe, unchanged, with that seed; one is trained where there is none, after its layers were found to fit.
+    """Run that an encoder starts from: the one with this path or name, else the newest finished run of the built-in
+    recipe of this name, unchanged and with this seed. If there is none, one is trained, provided that its layers fit.
 
     Args:
-        check: holds a classifier's layers against the encoder's.
+        check: function that compares a classifier's layers with the encoder's.
 
     Raises:
-        UsageError: neither a run nor a recipe of a classifier, or one whose layers do not fit.
+        UsageError: `given` is neither a run nor a recipe of a classifier, or its layers do not fit.
     """
     try:
         run = OpenRun(RunDirectory.open(given, root).path)
@@ -46,7 +46,7 @@ def classifier_of(given: str, check: Check, seed: int, root: Path, train: Train)
 
 
 def _names(recipe: Recipe) -> bool:
-    """Whether it is of a classifier."""
+    """Whether a recipe is of a classifier."""
     return FAMILIES[recipe.family].naming is not None
 
 

@@ -1,4 +1,4 @@
-"""Watching a PyTorch training loop of one's own: rows, grids, evaluations and a diagnosis, as of a run of genlab's."""
+"""Watch your own PyTorch training loop: rows, grids, evaluations and a diagnosis, as for a run of genlab's."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ from genlab.training.loop.recipe import recipe_of
 from genlab.training.loop.samples import LoopSamples, Made, Maker, by_class
 
 LEAST = 500
-"""Samples below which nothing is measured."""
+"""Number of samples below which nothing is measured."""
 STATUS_SECONDS = 10.0
 
 
 class Watch:
-    """Watches a training loop, and changes nothing in it.
+    """Watches a training loop without changing it.
 
     ::
 
@@ -57,29 +57,29 @@ class Watch:
                 watch.step(loss_d=loss_d, loss_g=loss_g, samples=fake, G=G, D=D)
 
     It writes a run like any other: `genlab runs`, `report`, `compare` and `diagnose` show it. A row is written every
-    `rows` steps, and every `every` steps 2,000 samples are measured against the dataset's test split; what goes wrong
-    is said when it begins.
+    `rows` steps, and every `every` steps 2,000 samples are measured against the dataset's test split. Faults are
+    reported when they begin.
 
     Args:
-        dataset: what the loop learns, by name or path, or as images in memory (see `genlab.train`).
-        steps: how many the loop is going to make, if that is known.
+        dataset: dataset that the loop learns, by name or path, or images in memory (see `genlab.train`).
+        steps: number of steps that the loop is going to make, if known.
         every: steps from one measurement to the next (default: a twelfth of `steps`, or 500).
         rows: steps from one row to the next.
-        batch: images of a step, by which epochs are counted (default: the length of the first `samples`, or 64).
-        loss: which adversarial loss it is: non-saturating (binary cross-entropy), saturating, least-squares, hinge or
-            wasserstein; then the level is known at which D cannot tell.
-        values_in: the values of black and of white in `samples` (default: told from the first ones).
+        batch: images per step, by which epochs are counted (default: the length of the first `samples`, or 64).
+        loss: adversarial loss: non-saturating (binary cross-entropy), saturating, least-squares, hinge or wasserstein;
+            it sets the level of the losses at which D cannot tell real from generated images.
+        values_in: values of black and white in `samples` (default: inferred from the first samples).
         resize: how images of another size were made from the dataset's: "pad", "bilinear", ...; see
             `genlab.evaluate`.
-        seed: of the loop, as your script set it; kept for comparisons.
-        evaluation: "cheap": 2,000 samples are measured every so often; "full": and 10,000 at the end, if a function
-            makes them; "none": samples are only drawn.
-        name, runs: of the run, and the folder of the runs.
+        seed: seed that your script set for the loop; kept for comparisons.
+        evaluation: "cheap" measures 2,000 samples every `every` steps; "full" also measures 10,000 at the end, if a
+            function makes them; "none" only draws samples.
+        name, runs: name of the run, and folder of the runs.
         progress: whether findings are printed.
 
     Raises:
-        DataError: no such dataset, or one that cannot be read.
-        UsageError: an argument that is out of range.
+        DataError: the dataset does not exist or cannot be read.
+        UsageError: an argument is out of range.
     """
 
     def __init__(
@@ -137,23 +137,23 @@ class Watch:
         D: nn.Module | None = None,
         model: nn.Module | None = None,
     ) -> None:
-        """Tell of a step, once it was made. What is left out is not known, and nothing is said of it.
+        """Report a step after it was made. Quantities left out are unknown, and nothing is said about them.
 
         Args:
-            loss, loss_d, loss_g: what was minimised: by the one network, by D, by G.
-            d_real, d_fake: what D made of the real and of the generated images: logits, or probabilities.
-            reconstruction, kl: the terms of a VAE, in nats per image: summed over pixels and units, mean over images.
+            loss, loss_d, loss_g: loss that was minimised by the only network, by D and by G.
+            d_real, d_fake: outputs of D for the real and the generated images: logits or probabilities.
+            reconstruction, kl: terms of a VAE's loss in nats per image, summed over pixels and units, mean over images.
             accuracy: share of the training images that were classified correctly.
-            test_loss, test_accuracy: on the test split, whenever you measure them.
+            test_loss, test_accuracy: results on the test split, whenever you measure them.
             samples: generated images, N x pixels, N x H x W or N x C x H x W, in [0, 1], [-1, 1] or 0 .. 255: those of
                 this step, of which the last 2,000 are measured; or a function that makes them, called with their
                 number without gradients and with the same random numbers each time: lambda n: G(torch.randn(n, 100)).
-            labels: the classes that `samples` were asked for, int64 (N,); a function returns (images, labels).
-            G, D, model: the networks that learn, the same in each step.
+            labels: classes requested for `samples`, int64 (N,); a function returns (images, labels) instead.
+            G, D, model: networks that learn, the same in each step.
 
         Raises:
-            UsageError: the first samples are of another size than the dataset's images, and `resize` does not say why.
-            DataError: samples that are no images.
+            UsageError: the first samples have another size than the dataset's images, and `resize` does not say why.
+            DataError: the samples are not images.
         """
         if self._ended:
             raise UsageError("this watch has ended; a new training needs a new genlab.Watch")
@@ -183,13 +183,13 @@ class Watch:
             self._look.begin()
 
     def end(self) -> Run:
-        """End the watch: the last row, the diagnosis, the report. Ends by itself as a context.
+        """End the watch with the last row, the diagnosis and the report. A `with` block does so by itself.
 
         Returns:
-            the run.
+            The run.
 
         Raises:
-            UsageError: no step was told of.
+            UsageError: no step was reported.
         """
         if self._run is None:
             raise UsageError("no step was told of: call watch.step(...) in the loop")
@@ -222,10 +222,10 @@ class Watch:
 
     @property
     def run(self) -> Run:
-        """The run that is written.
+        """The run that is being written.
 
         Raises:
-            UsageError: before the first step.
+            UsageError: no step was reported yet.
         """
         if self._run is None:
             raise UsageError("the run begins with the first watch.step(...)")
@@ -233,11 +233,11 @@ class Watch:
 
     @property
     def diagnosis(self) -> Diagnosis:
-        """What is wrong as far as it is known now; see `Run.diagnose`."""
+        """Diagnosis so far; see `Run.diagnose`."""
         return self.run.diagnose(keep=False)
 
     def _begin(self, samples: Any, labels: Tensor | None, networks: Mapping[str, nn.Module]) -> Run:
-        """The run, made by what the first step tells."""
+        """Create the run from what the first step reports."""
         side, channels, conditional = self._train.side, self._train.channels, labels is not None
         if samples is not None:
             made = self._made(samples, networks, 2)
@@ -276,7 +276,7 @@ class Watch:
         return step % self._rows == 0 or step % self._every == 0 or step == self._steps
 
     def _write_row(self, found: Mapping[str, float]) -> None:
-        """The row of this step, with what is pending."""
+        """Write the row of this step, with the pending quantities."""
         before = self._numbers.failure
         values = self._numbers.row()
         if self._numbers.failure and not before:
@@ -294,7 +294,7 @@ class Watch:
             self._status(self.run)
 
     def _measure(self, samples: Tensor | Maker, networks: Mapping[str, nn.Module]) -> dict[str, float]:
-        """Measure the samples there are, and draw some; what is to be logged."""
+        """Measure the available samples and draw some; returns the values to log."""
         made = self._made(samples, networks, CHEAP)
         directory = self.run.directory
         picture, columns = made.images[:UNCONDITIONAL_SAMPLES], UNCONDITIONAL_COLUMNS
@@ -324,7 +324,7 @@ class Watch:
             )
 
     def _measure_fully(self, maker: Maker) -> None:
-        """The full evaluation, with its figures."""
+        """Make the full evaluation, with its figures."""
         made, directory = self._made(maker, self._networks, FULL), self.run.directory
         against = Reference(self._name, self._way, judge_search.load(self._name))
         words: dict[str, object] = {"of": directory.path.name, "step": self._step, "drawn_with": made.words}
@@ -341,14 +341,14 @@ class Watch:
 
     @contextmanager
     def _counted_out(self) -> Iterator[None]:
-        """Time inside is no time of the training."""
+        """Context whose time does not count as training time."""
         before = time.monotonic()
         yield
         self._began += time.monotonic() - before
 
     @contextmanager
     def _spared(self) -> Iterator[None]:
-        """A disk that refuses does not end the loop."""
+        """Context in which a failed write gives a warning instead of ending the loop."""
         try:
             yield
         except StorageError as error:
@@ -365,7 +365,7 @@ class Watch:
         )
 
     def _close(self, **state: Any) -> None:
-        """Let go of the run."""
+        """Write the final status and release the run."""
         with suppress(StorageError):
             self._log.sync()
             total = self._step if state["state"] == "finished" else self._steps
@@ -375,13 +375,13 @@ class Watch:
 
 
 def _device(networks: Mapping[str, nn.Module]) -> str:
-    """Where the networks are."""
+    """Device of the networks."""
     weights = (w for network in networks.values() for w in network.parameters())
     return next((w.device.type for w in weights), "cpu")
 
 
 def _said(found: Diagnosis, run: Run) -> Iterator[str]:
-    """The end of a training in words."""
+    """Lines about the end of a training."""
     for finding in found.lasting:
         for label, words in findings.lines(finding, run.path.name):
             yield f"{label}  {words}" if label == finding.level.upper() else f"  {label:6} {words}"

@@ -1,7 +1,7 @@
-"""Checkpoints: written so that a kill at any moment leaves the last one whole, and verified before they are read.
+"""Checkpoints: written so that a kill at any moment leaves the last one intact, and verified before they are used.
 
-Layout of one: ``step-000123/{model.safetensors, training_state.safetensors, manifest.json}``. It is built in
-``step-000123.tmp-<pid>``, every file synced, the manifest (sizes and sha256) last, and then renamed.
+Layout: ``step-000123/{model.safetensors, training_state.safetensors, manifest.json}``. The files are written to
+``step-000123.tmp-<pid>`` and synced, the manifest (sizes and sha256) last; then that folder is renamed.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _NAME = re.compile(r"step-(\d{6,})$")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds.
+    """Content of a checkpoint.
 
     Attributes:
-        tensors: every network's, under "network.path".
-        state: of the training: a nest of dicts, lists, numbers, texts and tensors.
+        tensors: tensors of every network, under "network.path".
+        state: state of the training: nested dicts, lists, numbers, strings and tensors.
     """
 
     step: int
@@ -47,7 +47,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint into `folder`, read it back, then remove all but the newest two.
 
     Raises:
-        StorageError: the disk refused; older checkpoints are untouched.
+        StorageError: the disk refuses; older checkpoints are untouched.
     """
     path = folder / f"step-{checkpoint.step:06d}"
     building = folder / f"{path.name}.tmp-{os.getpid()}"
@@ -76,10 +76,10 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint after every byte of it was verified.
+    """Verify every byte of a checkpoint, then read it.
 
     Raises:
-        CheckpointError: missing, incomplete, changed, not finite, or not written by genlab.
+        CheckpointError: the checkpoint is missing, incomplete, changed, not finite, or not written by genlab.
     """
     step, contents = _verified(path)
     tensors, _ = sealed.unpack(contents[MODEL], path / MODEL)
@@ -94,10 +94,10 @@ def load(path: Path) -> Checkpoint:
 
 
 def newest(folder: Path) -> tuple[Checkpoint, list[str]]:
-    """The newest checkpoint that verifies, and one warning for each newer one that does not.
+    """Newest checkpoint that verifies, and one warning for each newer one that does not.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: no checkpoint verifies.
     """
     warnings: list[str] = []
     for path in reversed(found(folder)):
@@ -111,7 +111,7 @@ def newest(folder: Path) -> tuple[Checkpoint, list[str]]:
 
 
 def found(folder: Path) -> list[Path]:
-    """The checkpoints in `folder`, oldest first, verified or not."""
+    """Paths of the checkpoints in `folder`, oldest first, intact or not."""
     if not folder.is_dir():
         return []
     steps = {int(match[1]): path for path in folder.iterdir() if (match := _NAME.match(path.name))}
@@ -119,16 +119,16 @@ def found(folder: Path) -> list[Path]:
 
 
 def verify(path: Path) -> None:
-    """Read every byte of a checkpoint again.
+    """Check every byte of a checkpoint on disk.
 
     Raises:
-        CheckpointError: a byte is not what was written; names the file.
+        CheckpointError: a byte is not what was written; the message names the file.
     """
     _verified(path)
 
 
 def not_finite(tensors: dict[str, Tensor]) -> str | None:
-    """The name of the first tensor that holds NaN or infinity."""
+    """Name of the first tensor that holds NaN or infinity, or None."""
     floats = {name: value for name, value in tensors.items() if value.is_floating_point()}
     if not floats or torch.isfinite(torch.nn.utils.get_total_norm(list(floats.values()))):
         return None
@@ -136,7 +136,7 @@ def not_finite(tensors: dict[str, Tensor]) -> str | None:
 
 
 def _verified(path: Path) -> tuple[int, dict[str, bytes]]:
-    """Hold every byte of a checkpoint against its manifest, which is the only one that its files allow."""
+    """Step and file contents of a checkpoint, after comparing its manifest with the only one that its files allow."""
     name = _NAME.match(path.name)
     if not name:
         raise CheckpointError(f"{path}: not a checkpoint (step-000123)")
@@ -156,7 +156,7 @@ def _manifest(step: int, contents: dict[str, bytes]) -> bytes:
 
 
 def _difference(path: Path, written: bytes, contents: dict[str, bytes]) -> str:
-    """What is wrong between a manifest and the files beside it."""
+    """Description of how a manifest and the files beside it disagree."""
     try:
         manifest = json.loads(written)
         if manifest["schema"] != SCHEMA:
@@ -174,11 +174,11 @@ def _difference(path: Path, written: bytes, contents: dict[str, bytes]) -> str:
 
 
 def _prune(folder: Path) -> None:
-    """Remove what is older than the newest two that verify; a damaged one does not count."""
+    """Remove checkpoints older than the newest two that verify; damaged ones do not count."""
     whole = 0
     for path in reversed(found(folder)):
         if whole >= KEEP:
-            with suppress(OSError):  # An old one too many loses nothing.
+            with suppress(OSError):  # One old checkpoint too many does no harm.
                 _discard(path)
             continue
         with suppress(CheckpointError):
@@ -187,7 +187,7 @@ def _prune(folder: Path) -> None:
 
 
 def _discard(path: Path) -> None:
-    """Take a checkpoint away at one instant: a kill in the middle leaves something to clean, never half of one."""
+    """Remove a checkpoint atomically: a kill midway leaves something to clean up, never half a checkpoint."""
     away = path.with_name(f"{path.name}.tmp-{os.getpid()}-old")
     patiently(path.rename, away)
     shutil.rmtree(away, ignore_errors=True)

@@ -10,8 +10,8 @@
       figures/          PNG, and CSV or npz                 tensorboard/     event files
       report.html       run.lock
 
-Everything that reads a run reads only this. Any of its files may be missing, damaged, edited or unreadable: reading one
-then raises a `DataError` that names it, and hides nothing else.
+Everything that reads a run reads only this. Any file may be missing, damaged, edited or unreadable: reading it then
+raises a `DataError` that names it, and the other files can still be read.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from genlab.runs.search import DEEPEST, found, is_run, refusal, unknown_run
 
 FOLDERS = ("samples", "checkpoints", "snapshots", "evaluations", "figures")
 TAIL = 20_000
-"""Bytes of metrics.jsonl that hold more than two rows."""
+"""Bytes at the end of metrics.jsonl that hold more than two rows."""
 STATES = ("created", "running", "finished", "interrupted", "failed")
 
 
 def default_root() -> Path:
-    """Where runs live: GENLAB_RUNS, or ./runs."""
+    """Default folder for runs: GENLAB_RUNS, or ./runs."""
     return Path(os.environ.get("GENLAB_RUNS") or "runs")
 
 
@@ -50,7 +50,7 @@ class RunDirectory:
     """One run on disk.
 
     Attributes:
-        path: its directory.
+        path: directory of the run.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -61,11 +61,11 @@ class RunDirectory:
 
     @classmethod
     def create(cls, root: Path, recipe: Recipe, seed: int, provenance: Provenance, name: str | None) -> RunDirectory:
-        """A new directory with its recipe and provenance; named after recipe, changes and seed unless `name` is given.
+        """Create a run with its recipe and provenance, named after recipe, changes and seed unless `name` is given.
 
         Raises:
-            UsageError: `name` exists already, or cannot be the name of a directory everywhere; or `root` lies so deep
-                that the paths of a run's files would be too long for this system.
+            UsageError: `name` already exists or is not valid on every system, or `root` is nested so deeply that the
+                paths of a run's files would be too long for this system.
             StorageError: `root` cannot be written.
         """
         check_name(name, root, recipe)
@@ -83,15 +83,15 @@ class RunDirectory:
 
     @classmethod
     def open(cls, given: str | Path, root: str | Path | None = None) -> RunDirectory:
-        """The run of that path, or of that name under `root`.
+        """The run at a path, or with a name under `root`.
 
         Raises:
-            UsageError: no such run; names the nearest.
-            StorageError: its directory may not be read.
+            UsageError: the run does not exist; the message names the nearest.
+            StorageError: its directory cannot be read.
         """
         root = Path(root or default_root())
         for path in (Path(given), root / given):
-            with suppress(OSError, ValueError):  # A name too long for the disk, or with a NUL, is no run's.
+            with suppress(OSError, ValueError):  # No run has a name too long for the disk or with a NUL.
                 if is_run(path):
                     return cls(path)
                 if path.is_dir() and (refused := refusal(path)):
@@ -100,9 +100,9 @@ class RunDirectory:
 
     @property
     def recipe(self) -> Recipe:
-        """The complete recipe that the run was trained by, every `auto` resolved.
+        """Complete recipe that the run was trained with, every `auto` resolved.
 
-        It is the one in provenance.json, under its crc; a warning says where recipe.yaml does not agree.
+        It is read from provenance.json, which its crc protects; a warning says if recipe.yaml differs.
 
         Raises:
             DataError: provenance.json is missing or damaged.
@@ -117,14 +117,14 @@ class RunDirectory:
         return recipe
 
     def trained_by(self) -> Recipe:
-        """`recipe`, whatever recipe.yaml says."""
+        """`recipe`, without comparing it with recipe.yaml."""
         provenance = self.provenance
         if "recipe" not in provenance:
             return files.load(self.path / "recipe.yaml")
         return _recipe_of(json.dumps(provenance["recipe"]))
 
     def recipe_changes(self) -> str | None:
-        """How recipe.yaml differs from the recipe that the run was trained by, in a line; None where it does not.
+        """One line on how recipe.yaml differs from the recipe that the run was trained with; None if it does not.
 
         Raises:
             GenlabError: recipe.yaml is missing or damaged.
@@ -143,10 +143,10 @@ class RunDirectory:
 
     @property
     def provenance(self) -> Provenance:
-        """What made this run: versions, device, threads, seed, data fingerprint; each time that it was resumed.
+        """What made this run: versions, device, threads, seed, data fingerprint, and each resumption.
 
         Raises:
-            DataError: missing or damaged: its crc does not match.
+            DataError: provenance.json is missing or damaged (its crc does not match).
         """
         provenance, seal = self._document("provenance.json")
         if seal != "whole":
@@ -162,7 +162,7 @@ class RunDirectory:
         """`state` (created, running, finished, interrupted, failed, killed), `step`, and what the state adds.
 
         Raises:
-            DataError: missing, damaged, or not a status.
+            DataError: status.json is missing, damaged, or not a status.
         """
         status = self.read_json("status.json")
         wrong = [name for name, fits in _STATUS.items() if not fits(status.get(name))]
@@ -184,26 +184,26 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     def folder(self, name: str) -> Path:
-        """One of the run's folders, made where it is missing: an empty one gets lost in many kinds of copies."""
+        """One of the run's folders, created if missing, since many kinds of copies lose an empty folder."""
         with refusals(self.path):
             make_folder(self.path / name)
         return self.path / name
 
     def file(self, folder: str, step: int, suffix: str) -> Path:
-        """The file of a step, as in ``samples/step-000938.png``."""
+        """Path of a step's file, as in ``samples/step-000938.png``."""
         return self.path / folder / f"step-{step:06d}{suffix}"
 
     def steps(self, folder: str, suffix: str) -> list[int]:
-        """The steps that have a file in a folder, in order."""
+        """Steps that have a file in a folder, ascending."""
         return sorted(
             int(path.stem[5:]) for path in (self.path / folder).glob(f"step-*{suffix}") if _is_step(path.stem[5:])
         )
 
     def metrics(self) -> list[Row]:
-        """All metric rows. A torn last line, as a kill leaves it, is passed over.
+        """All metric rows. A torn last line, as a kill leaves it, is skipped.
 
         Raises:
-            DataError: a line before the last is damaged; gives its number.
+            DataError: a line before the last is damaged; the message gives its number.
         """
         lines = list(self._lines())
         for number, _, row in lines[:-1]:
@@ -215,7 +215,7 @@ class RunDirectory:
         return [row for _, _, row in lines if row is not None]
 
     def last_row(self) -> Row | None:
-        """The last sound metric row, found without reading all of them; None where there is none."""
+        """Last undamaged metric row, found without reading all of them; None if there is none."""
         with suppress(OSError), (self.path / "metrics.jsonl").open("rb") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(0, end - TAIL))
@@ -224,18 +224,18 @@ class RunDirectory:
         return None
 
     def sound_rows(self) -> list[Row]:
-        """The metric rows that are not damaged."""
+        """Metric rows that are not damaged."""
         return [row for _, _, row in self._lines() if row is not None]
 
     def damaged_rows(self) -> list[int]:
-        """The numbers of the lines of metrics.jsonl that are damaged, a torn last one included."""
+        """Numbers of the damaged lines of metrics.jsonl, a torn last one included."""
         return [number for number, _, row in self._lines() if row is None]
 
     @contextmanager
     def appending(self, after: int) -> Iterator[MetricLog]:
-        """The metric log, cut to the sound rows up to step `after`, open for more.
+        """Metric log, cut to the undamaged rows up to step `after` and open for more.
 
-        What is cut off is kept in metrics.torn; a damaged line in the middle is said.
+        The lines cut off are kept in metrics.torn; a warning says if one before the last was damaged.
         """
         path = self.path / "metrics.jsonl"
         lines = list(self._lines())
@@ -255,10 +255,10 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Inside: this process alone writes to the run. The kernel lets go of the lock when the process ends, however.
+        """Context in which only this process writes to the run. The kernel frees the lock however the process ends.
 
         Raises:
-            BusyError: another process has it; names its pid and host.
+            BusyError: another process has the lock; the message names its pid and host.
         """
         with held(self.path / "run.lock", "writes to this run"):
             for folder in (self.path, *map(self.folder, FOLDERS)):
@@ -266,7 +266,7 @@ class RunDirectory:
             yield
 
     def _lines(self) -> Iterator[tuple[int, bytes, Row | None]]:
-        """(number from 1, line, row) of metrics.jsonl; None for a damaged line."""
+        """(number from 1, line, row) for each line of metrics.jsonl; the row of a damaged line is None."""
         path = self.path / "metrics.jsonl"
         if not os.path.lexists(path):
             return
@@ -276,17 +276,17 @@ class RunDirectory:
             yield number, line, checked(line)
 
     def carries_seals(self) -> bool:
-        """Whether each document and picture of this run must carry a seal; those of older versions do not."""
+        """Whether each document and picture of this run must carry a seal; those of older versions need not."""
         try:
             return bool(self.provenance.get("seals"))
         except DataError:
             return False
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON document of the run, by its path in it, without its seal.
+        """JSON document at a path inside the run, without its seal.
 
         Raises:
-            DataError: missing, unreadable, damaged, or edited.
+            DataError: the document is missing, unreadable, damaged or edited.
         """
         value, seal = self._document(name)
         if seal == "damaged":
@@ -317,14 +317,14 @@ class RunDirectory:
 
 
 def list_runs(root: Path | None = None, deep: bool = False) -> list[RunDirectory]:
-    """The runs in `root`, in order of their names: damaged ones, and directories that may not be read, too.
+    """Runs in `root`, sorted by name, including damaged ones and directories that cannot be read.
 
     Args:
-        deep: those in folders of `root`, at most `DEEPEST` of them in one another, as well. Links and hidden folders
-            are not followed.
+        deep: whether to search subfolders of `root` too, at most `DEEPEST` levels deep. Links and hidden folders are
+            not followed.
 
     Raises:
-        StorageError: `root` itself may not be read.
+        StorageError: `root` itself cannot be read.
     """
     root = root or default_root()
     if not root.is_dir():
@@ -335,7 +335,7 @@ def list_runs(root: Path | None = None, deep: bool = False) -> list[RunDirectory
 
 
 def newest(root: Path | None = None) -> RunDirectory | None:
-    """The run under `root` that was written to last; None where there is none."""
+    """Run under `root` that was written to last, or None if there is none."""
 
     def written(run: RunDirectory) -> float:
         with suppress(OSError):
@@ -347,19 +347,19 @@ def newest(root: Path | None = None) -> RunDirectory | None:
 
 @lru_cache(maxsize=256)
 def _recipe_of(told: str) -> Recipe:
-    """A recipe of its JSON: runs of one recipe are many, and recipes do not change."""
+    """Recipe from its JSON, cached: many runs share a recipe, and recipes do not change."""
     return files.load(json.loads(told))
 
 
 @lru_cache(maxsize=256)
 def _text_of(told: str) -> bytes:
-    """recipe.yaml of a recipe's JSON."""
+    """Content of recipe.yaml, from a recipe's JSON."""
     return files.dump(_recipe_of(told)).encode()
 
 
 @contextmanager
 def _unreadable(path: Path) -> Iterator[None]:
-    """Inside: a file that cannot be read becomes one line that names it."""
+    """Context in which a file that cannot be read raises a one-line `DataError` that names it."""
     try:
         yield
     except OSError as error:
@@ -367,11 +367,11 @@ def _unreadable(path: Path) -> Iterator[None]:
 
 
 LARGEST = 1e15
-"""Steps or seconds beyond which a status is none: longer than anybody trains."""
+"""Steps or seconds above which a status is invalid: longer than anybody trains."""
 
 
 def _is_step(text: str) -> bool:
-    """Whether it is how a file's name tells a step."""
+    """Whether a text is a step number as in file names."""
     return text.isascii() and text.isdecimal()
 
 
@@ -386,4 +386,4 @@ _STATUS: dict[str, Callable[[Any], bool]] = {
     "seconds": lambda value: value is None or _is_number(value),
     "reason": lambda value: value is None or isinstance(value, str),
 }
-"""What each entry of status.json must be."""
+"""Test that each entry of status.json must pass."""

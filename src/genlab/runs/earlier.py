@@ -1,4 +1,4 @@
-"""Runs that are there already: an earlier training of a recipe, to take in place of a new one or to go on with."""
+"""Existing runs: an earlier training of a recipe, to use instead of a new one or to resume."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WITHOUT_EFFECT = ("engine", "logging")
 
 
 def readable(root: Path) -> list[RunDirectory]:
-    """The runs in a folder whose recipe, provenance and status can be read, oldest first."""
+    """Runs in a folder whose recipe, provenance and status can be read, oldest first."""
     found = []
     for run in list_runs(root):
         with suppress(GenlabError):
@@ -25,8 +25,8 @@ def readable(root: Path) -> list[RunDirectory]:
 
 
 def earlier(recipe: Recipe, seed: int, states: Collection[str], root: Path) -> RunDirectory | None:
-    """The newest run of a complete recipe with a seed that is in one of these states; it may have been computed or
-    logged in another way."""
+    """Newest run with this complete recipe and seed in one of these states, or None; its `engine` and `logging` may
+    differ."""
     for run in reversed(readable(root)):
         changed = {path.split(".")[0] for path in files.diff(recipe, run.trained_by())}
         if changed <= set(WITHOUT_EFFECT) and run.provenance["seed"] == seed and run.status["state"] in states:

@@ -1,4 +1,4 @@
-"""Making room: a run taken away as a whole, or made smaller by what only further training needs."""
+"""Free disk space: remove a whole run, or the parts of it that only further training needs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from genlab.runs.directory import RunDirectory
 from genlab.runs.listing import size
 
 PRUNED = "pruned"
-"""The key, in the state of a checkpoint and in the provenance, that says that a run cannot be trained on."""
+"""Key in a checkpoint's state and in the provenance that marks a run that cannot be trained further."""
 
 
 def remove(run: RunDirectory) -> int:
-    """Remove a run; returns the bytes that are free now. A kill in the middle leaves no half of one that looks whole.
+    """Remove a run and return the number of bytes freed. A kill midway leaves no partial run that looks whole.
 
     Raises:
-        BusyError: it is being trained.
-        StorageError: the disk refuses.
+        BusyError: the run is being trained.
+        StorageError: the run cannot be removed from the disk.
     """
     freed = size(run.path)
     away = run.path.with_name(f".{run.path.name}.tmp-{os.getpid()}-removed")
@@ -35,10 +35,10 @@ def remove(run: RunDirectory) -> int:
 
 
 def check_finished(run: RunDirectory) -> None:
-    """See whether a run has come to its end, so that nothing is lost by pruning it.
+    """Check that a run is finished, so that pruning it loses nothing.
 
     Raises:
-        UsageError: it may still be resumed.
+        UsageError: the run may still be resumed.
         DataError: its status is damaged.
     """
     state = run.status["state"]
@@ -47,12 +47,12 @@ def check_finished(run: RunDirectory) -> None:
 
 
 def prune(run: RunDirectory) -> int:
-    """Take from a run what only further training needs: older checkpoints, the optimisers' state, snapshots and event
-    files; returns the bytes that are free now. It can still be sampled, explored, measured, compared and reported.
+    """Remove what only further training needs: older checkpoints, the optimisers' state, snapshots and event files.
+    Returns the number of bytes freed. The run can still be sampled, explored, measured, compared and reported.
 
     Raises:
-        UsageError: it is not finished.
-        CheckpointError: there is no whole checkpoint to keep.
+        UsageError: the run is not finished.
+        CheckpointError: there is no intact checkpoint to keep.
         StorageError: the disk refuses.
     """
     check_finished(run)
@@ -72,7 +72,7 @@ def prune(run: RunDirectory) -> int:
 
 
 def check_trainable(saved: checkpoint.Checkpoint, run: RunDirectory) -> None:
-    """See whether a checkpoint still holds what training goes on from.
+    """Check that a checkpoint still holds the state that further training needs.
 
     Raises:
         CheckpointError: the run was pruned.

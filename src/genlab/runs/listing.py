@@ -1,4 +1,4 @@
-"""Runs at a glance: what each is, how it stands, how good it is, which are copies of others. Loads no torch."""
+"""Runs at a glance: what each one is, its state and quality, and which are copies of others. Loads no torch."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ ORDERS = ("name", "date", "quality", "state", "size")
 
 
 def overview(root: Path | None = None, order: str = "name") -> list[dict[str, Any]]:
-    """`state_of` of each run in a folder and the folders below it, copies marked.
+    """`state_of` of each run in a folder and its subfolders, with copies marked.
 
     Args:
-        order: one of `ORDERS`; `date` and `size` with the largest first, `quality` with the best first and runs that
-            were not measured last.
+        order: one of `ORDERS`; `date` and `size` are descending, `quality` has the best first and unmeasured runs last.
 
     Raises:
-        UsageError: no such order.
-        StorageError: the folder may not be read.
+        UsageError: the order is unknown.
+        StorageError: the folder cannot be read.
     """
     if order not in ORDERS:
         raise UsageError(f"sort is {order!r}; allowed: {', '.join(ORDERS)}")
@@ -49,13 +48,13 @@ def overview(root: Path | None = None, order: str = "name") -> list[dict[str, An
 
 
 def state_of(run: RunDirectory, root: Path | None = None) -> dict[str, Any]:
-    """How a run stands, at a glance.
+    """Facts about a run at a glance.
 
-    `state` as in `RunDirectory.status`, or `damaged`, or `unreadable` where permission is missing; `run`, its name
+    `state` as in `RunDirectory.status`, or `damaged`, or `unreadable` if permission is missing; `run`, its name
     (with the folders under `root`); `step`, `total_steps`, `seconds`, `reason`; `id`, `recipe`, `family`, `changed`,
-    `started`; `times_real` (Frechet distance over that of real images), `measured` (of so many images), `accuracy` (of
-    a classifier); `finding`, the name of the worst one that its diagnosis has; `bytes`, and `weights`, the sha256 of
-    its newest weights. What cannot be known is None.
+    `started`; `times_real` (Frechet distance over that of real images), `measured` (number of images measured),
+    `accuracy` (of a classifier); `finding`, the name of the worst finding of its diagnosis; `bytes`, and `weights`, the
+    sha256 of its newest weights. Unknown facts are None.
     """
     facts: dict[str, Any] = {"run": _name(run.path, root), "state": "damaged", **dict.fromkeys(FACTS)}
     try:
@@ -82,7 +81,7 @@ def state_of(run: RunDirectory, root: Path | None = None) -> dict[str, Any]:
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files in a folder, links not followed."""
+    """Total bytes of all files in a folder; links are not followed."""
     total = 0
     for place, _, files in os.walk(folder):
         for name in files:
@@ -92,14 +91,14 @@ def size(folder: Path) -> int:
 
 
 def _name(path: Path, root: Path | None) -> str:
-    """Of a run, with the folders between it and the root."""
+    """Name of a run, with the folders between it and the root."""
     if root is not None and path.is_relative_to(root) and path != root:
         return path.relative_to(root).as_posix()
     return path.name
 
 
 def _quality(run: RunDirectory) -> dict[str, Any]:
-    """The distance over that of real images, of the evaluation of most images; or the last accuracy of a classifier."""
+    """Distance over that of real images, from the full or else largest evaluation; or a classifier's last accuracy."""
     for name in ("evaluation.json", *_smaller(run.path / "evaluations")):
         with suppress(DataError, KeyError, TypeError, ZeroDivisionError):
             record = run.read_json(f"evaluations/{name}")
@@ -110,7 +109,7 @@ def _quality(run: RunDirectory) -> dict[str, Any]:
 
 
 def _finding(run: RunDirectory) -> str | None:
-    """The worst fault or warning that lasts, by name, if a diagnosis was made; they stand in that order."""
+    """Name of the worst lasting fault or warning, if a diagnosis was made; it lists findings from worst to mildest."""
     with suppress(DataError, KeyError, TypeError):
         for each in run.read_json("diagnosis.json")["findings"]:
             if each["level"] in ("fault", "warning") and each["until_step"] is None:
@@ -119,7 +118,7 @@ def _finding(run: RunDirectory) -> str | None:
 
 
 def _smaller(folder: Path) -> list[str]:
-    """The evaluations of fewer images than a full one, the largest first."""
+    """File names of the evaluations other than the full one, those of most images first."""
     with suppress(OSError):
         found = [match for name in os.listdir(folder) if (match := re.fullmatch(r"n(\d+)\.json", name))]
         return [match[0] for match in sorted(found, key=lambda match: int(match[1]), reverse=True)]
@@ -127,7 +126,7 @@ def _smaller(folder: Path) -> list[str]:
 
 
 def weights_of(path: Path) -> str | None:
-    """The sha256 of the newest checkpoint's weights, as its manifest has it."""
+    """sha256 of the newest checkpoint's weights, according to its manifest."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         newest = max(p for p in (path / "checkpoints").iterdir() if p.name[5:].isdigit())
         return str(json.loads((newest / "manifest.json").read_bytes())["files"]["model.safetensors"]["sha256"])
@@ -135,7 +134,7 @@ def weights_of(path: Path) -> str | None:
 
 
 def _mark(found: Iterable[dict[str, Any]], key: str, mark: str) -> None:
-    """Name, in each that has the same `key` as an earlier one, that earlier one; the oldest stands first."""
+    """If a run has the same `key` as an older one, set its `mark` to the name of the oldest such run."""
     first: dict[Any, str] = {}
     for facts in sorted(found, key=lambda facts: (facts["started"] or "", facts["run"])):
         if facts[key] is not None:

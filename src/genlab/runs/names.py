@@ -1,4 +1,4 @@
-"""Names of runs: what may be one on every system, and the next free one."""
+"""Names of runs: which are valid on every system, and the next free one."""
 
 from __future__ import annotations
 
@@ -18,25 +18,24 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-"""Names of devices on Windows, with any extension: no file may be called so."""
+"""Names of Windows devices, which no file may have, whatever its extension."""
 
 
 LONGEST = 90
-"""Characters of the longest path in a run: an event file of TensorBoard with the name of its machine."""
+"""Characters of the longest path in a run: a TensorBoard event file, whose name includes the machine's."""
 
 
 def stem_of(recipe: Recipe, seed: int, own: Iterable[str] = ()) -> str:
-    """What a run is called, but for its number: the recipe, what was changed in it, which parts are the caller's own,
-    the seed."""
+    """Name of a run without its number: the recipe, what was changed in it, the custom parts and the seed."""
     parts = (recipe.name, short(changes(recipe)), *(f"own-{part}" for part in own), f"seed{seed}")
     return "-".join(filter(None, parts))
 
 
 def check_name(name: str | None, root: Path, recipe: Recipe | None = None) -> None:
-    """See whether a run under `root` may be called so on every system; None: it is called after its recipe.
+    """Check that a run under `root` may have this name on every system; None names it after its recipe.
 
     Raises:
-        UsageError: not the name of a directory everywhere, taken (in capitals or not), or under an unusable root.
+        UsageError: the name is not valid on every system or is taken (whatever its case), or `root` is unusable.
     """
     check_text(root, "runs folder")
     if name is None and recipe is not None and _is_reserved(f"{recipe.name}-seed0-001"):
@@ -68,7 +67,7 @@ def _exists(root: Path, name: str) -> UsageError:
 
 
 def _claim(root: Path, name: str | None, stem: str) -> Path:
-    """Make the directory; two processes that ask at once get different ones."""
+    """Create the run's directory; two processes that do so at the same time get different ones."""
     if name is not None:
         try:
             (root / name).mkdir()
@@ -86,7 +85,7 @@ def _claim(root: Path, name: str | None, stem: str) -> Path:
 
 
 def _check_depth(path: Path) -> None:
-    """See whether the longest path in a new run is possible, as on Windows beyond 259 characters it may not be."""
+    """Check that the longest path in a new run is possible; Windows may refuse one of more than 259 characters."""
     probe = path / ("x" * LONGEST)
     try:
         probe.touch()

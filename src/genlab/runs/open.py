@@ -1,4 +1,4 @@
-"""A run in the hand: its directory, with the networks of the caller's own that it was trained with."""
+"""An open run: its directory, with the custom networks that it was trained with."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class OpenRun:
     """A run: its directory, and the custom networks that its weights belong to. Recipe and provenance are read once.
 
     Attributes:
-        directory: its files; see `genlab.runs.directory`.
-        custom: networks of the caller's own that it was trained with, by name.
+        directory: files of the run; see `genlab.runs.directory`.
+        custom: custom networks that the run was trained with, by name.
 
     Raises:
-        UsageError: no such run; names the nearest.
+        UsageError: the run does not exist; the message names the nearest.
     """
 
     def __init__(self, directory: RunDirectory | str | Path, custom: CustomNetworks | None = None) -> None:
@@ -33,32 +33,32 @@ class OpenRun:
 
     @classmethod
     def at(cls, given: str | Path, root: str | Path | None = None, custom: CustomNetworks | None = None) -> Self:
-        """The run of that path, or of that name under `root`; see `RunDirectory.open`."""
+        """The run at a path, or with a name under `root`; see `RunDirectory.open`."""
         return cls(RunDirectory.open(given, root), custom)
 
     @property
     def path(self) -> Path:
-        """Its directory."""
+        """Directory of the run."""
         return self.directory.path
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The complete recipe that it was trained by, every `auto` resolved; see `RunDirectory.recipe`."""
+        """Complete recipe that the run was trained with, every `auto` resolved; see `RunDirectory.recipe`."""
         return self.directory.recipe
 
     @cached_property
     def provenance(self) -> Provenance:
-        """What made it: versions, machine, seed, data, networks; see `RunDirectory.provenance`."""
+        """What made the run: versions, machine, seed, data, networks; see `RunDirectory.provenance`."""
         return self.directory.provenance
 
     def reread(self) -> None:
-        """Forget recipe and provenance, which were replaced on disk."""
+        """Forget the recipe and provenance that were read, since those on disk were replaced."""
         for known in ("recipe", "provenance"):
             self.__dict__.pop(known, None)
 
     @property
     def status(self) -> dict[str, Any]:
-        """Where it stands; see `RunDirectory.status`."""
+        """State and progress of the run; see `RunDirectory.status`."""
         return self.directory.status
 
     def metrics(self) -> list[Row]:
@@ -66,11 +66,11 @@ class OpenRun:
         return self.directory.metrics()
 
     def steps(self, folder: str, suffix: str) -> list[int]:
-        """The steps that have a file in a folder, in order."""
+        """Steps that have a file in a folder, ascending."""
         return self.directory.steps(folder, suffix)
 
     def file(self, folder: str, step: int, suffix: str) -> Path:
-        """The file of a step, as in ``samples/step-000938.png``."""
+        """Path of a step's file, as in ``samples/step-000938.png``."""
         return self.directory.file(folder, step, suffix)
 
     @property

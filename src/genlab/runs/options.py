@@ -1,4 +1,4 @@
-"""How images of a run are drawn: every option, with what it means and what it is without being asked for."""
+"""Options for drawing images of a run, with their meanings and defaults."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ HELP = {
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How images of a run are drawn; said in every caption. `HELP` says what each option means; `ema` is
-    the opposite of `raw_weights`."""
+    """How images of a run are drawn, as every caption states. `HELP` explains each option; `ema` is the opposite of
+    `raw_weights`."""
 
     seed: int = 0
     step: int | None = None

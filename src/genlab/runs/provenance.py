@@ -1,6 +1,6 @@
-"""What made a run: versions, machine, seed, data, and the networks' layers; known when it begins, kept with it.
+"""What made a run: versions, machine, seed, data and the networks' layers, recorded with the run when it begins.
 
-`split_of` gives a run its data back, and refuses what is not the data that it began with.
+`split_of` loads a run's data again and refuses data other than what the run began with.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def provenance_of(
     described: list[Description],
     own: dict[str, str],
 ) -> Provenance:
-    """What made this run, as far as it can be known when it begins."""
+    """What made a run, as far as it is known when the run begins."""
     facts: DataFacts = {
         "name": recipe.data.name,
         "split": dataset.split,
@@ -69,7 +69,7 @@ def provenance_of(
 
 
 def unseen_classes(dataset: Dataset) -> list[str]:
-    """The classes without an image, as when a recipe takes a subset."""
+    """Names of the classes without an image, as when a recipe takes a subset."""
     if dataset.labels is None:
         return []
     seen = set(dataset.labels.tolist())
@@ -77,17 +77,17 @@ def unseen_classes(dataset: Dataset) -> list[str]:
 
 
 def split_facts(test: Dataset | None) -> SplitFacts | None:
-    """What is recorded of a test split; None where the dataset has none."""
+    """Facts to record about a test split, or None if the dataset has none."""
     return None if test is None else {"images": len(test), "fingerprint": test.fingerprint}
 
 
 def split_of(run: OpenRun, split: Split) -> Dataset | None:
-    """A split of the run's dataset, as it was when the run began; None for a test split that there is not.
+    """Split of the run's dataset, as it was when the run began; None if it has no test split.
 
-    A test split of which nothing was recorded (`test_is_recorded`) is taken as it is.
+    A test split that was not recorded (`test_is_recorded`) is taken as it is now.
 
     Raises:
-        DataError: the dataset is not where it was, or it was changed.
+        DataError: the dataset is not where it was, or was changed.
     """
     name = run.directory.trained_by().data.name
     try:
@@ -103,17 +103,17 @@ def split_of(run: OpenRun, split: Split) -> Dataset | None:
 
 
 def data_is_there(run: OpenRun) -> bool:
-    """Whether something lies where the run's dataset was; it may be another one."""
+    """Whether anything exists where the run's dataset was; it may be another dataset."""
     name = run.directory.trained_by().data.name
     place = data.place_of(name)
     return place is None or place.exists()
 
 
 def check_split(run: OpenRun, found: Dataset | None, split: Split) -> None:
-    """Hold a split against the one that the run began with.
+    """Check that a split is the one that the run began with.
 
     Raises:
-        DataError: it is another one.
+        DataError: it is a different one.
     """
     told = run.provenance["data"]
     if split == "test" and "test" not in told:
@@ -128,12 +128,12 @@ def check_split(run: OpenRun, found: Dataset | None, split: Split) -> None:
 
 
 def test_is_recorded(run: OpenRun) -> bool:
-    """Whether the run knows the test split that it began with; runs of older versions do not."""
+    """Whether the run recorded the test split that it began with; older versions did not."""
     return "test" in run.provenance["data"]
 
 
 def versions() -> dict[str, str]:
-    """Of Python, genlab and what it computes with."""
+    """Versions of Python, genlab and the libraries that it computes with."""
     return {
         "python": platform.python_version(),
         "genlab": VERSION,
@@ -142,7 +142,7 @@ def versions() -> dict[str, str]:
 
 
 def machine_of(recipe: Recipe) -> dict[str, Any]:
-    """This machine, and what of it the recipe uses."""
+    """Facts about this machine, and what the recipe uses of it."""
     settings = recipe.engine
     return {
         "processor": threads.processor(),
@@ -167,16 +167,16 @@ MATTERS = (
     "threads",
     "precision",
 )
-"""Of versions and machine what can move a bit; Python itself and the number of cores cannot."""
+"""Versions and machine facts that can change a bit of a result; Python itself and the number of cores cannot."""
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Which of the facts that can move a bit differ, each as "name old -> new".
+    """Differences in the facts that can change a bit of a result, each as "name old -> new".
 
     Args:
         then: a run's provenance, or its `versions` and `machine`. Runs of older versions lack some facts; these are
             not compared.
-        now: the same of here: {"versions": versions(), "machine": machine_of(recipe)}.
+        now: the same facts for this machine: {"versions": versions(), "machine": machine_of(recipe)}.
     """
     before, after = ({**facts.get("versions", {}), **facts.get("machine", {})} for facts in (then, now))
     return [
@@ -187,10 +187,10 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def describe_networks(examples: Examples, made: Mapping[str, nn.Module]) -> list[Description]:
-    """The layer tables, from running each network on an example.
+    """Layer tables of the networks, from running each on an example.
 
     Raises:
-        UsageError: a network of the caller's cannot be called as `genlab.families.nets` says.
+        UsageError: a custom network cannot be called as `genlab.families.nets` says.
     """
     described = []
     for name, (inputs, expected) in examples.items():
@@ -209,7 +209,7 @@ def describe_networks(examples: Examples, made: Mapping[str, nn.Module]) -> list
 
 
 def _shapes(inputs: Sequence[Tensor]) -> str:
-    """What a network is called with, in words."""
+    """Arguments of a network, in words."""
     first = f"{'x' if inputs[0].dim() > 2 else 'z'} (N, {', '.join(map(str, inputs[0].shape[1:]))})"
     latent = "" if inputs[0].dim() > 2 else " (networks.latent sets its length)"
     return f"{first}{latent}" + (" and labels (N,), int64: it is conditional" if len(inputs) > 1 else "")
@@ -217,7 +217,7 @@ def _shapes(inputs: Sequence[Tensor]) -> str:
 
 @torch.no_grad()
 def _output(network: nn.Module, *arguments: Tensor) -> Tensor:
-    """What a network in evaluation mode makes of its arguments, the first of several; it stays as it was."""
+    """Output of a network in evaluation mode, or the first of several; the network's mode is restored."""
     training = network.training
     try:
         output = network.eval()(*arguments)
@@ -228,5 +228,5 @@ def _output(network: nn.Module, *arguments: Tensor) -> Tensor:
 
 
 def now() -> str:
-    """The time as a label for people; nothing is computed from it."""
+    """Current time as a label for people; nothing is computed from it."""
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

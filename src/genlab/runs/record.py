@@ -13,8 +13,8 @@ class SplitFacts(TypedDict):
 
 
 class DataFacts(TypedDict):
-    """The run's dataset. `test` is None where there is no test split; runs of older versions do not have it. `unseen`
-    are classes without a training image."""
+    """The run's dataset. `test` is None if there is no test split; runs of older versions lack the key. `unseen` lists
+    the classes without a training image."""
 
     name: str
     split: str
@@ -26,7 +26,7 @@ class DataFacts(TypedDict):
 
 
 class Resumed(TypedDict):
-    """That a run went on: where, whether bit for bit as if never interrupted, and with which changes of its recipe."""
+    """One resumption of a run: where, whether bit for bit as if never interrupted, and with which recipe changes."""
 
     at: str
     step: int
@@ -36,13 +36,13 @@ class Resumed(TypedDict):
 
 
 class Provenance(TypedDict):
-    """What made a run, as far as it could be known when it began.
+    """What made a run, as far as it was known when it began.
 
-    `own` has the custom parts and their types, `networks` the layer tables, `recipe` the recipe with every `auto`
-    resolved, `seals` that all files of the run carry one, `id` what a copy of the run has alike, `pruned` that what
-    only further training needs was taken away, `minutes` what a time became (`training.minutes`), `base` the sha256 of
-    the built-in recipe of that name, `forked_from` the run and step that this one began at (`training.fork`). A moved
-    dataset and a warm start are recorded, too.
+    `own` holds the custom parts and their types, `networks` the layer tables, `recipe` the recipe with every `auto`
+    resolved. `seals` says that all files of the run carry a seal, `pruned` that what only further training needs was
+    removed. `id` is shared by all copies of the run, `minutes` says what a time became (`training.minutes`), `base` is
+    the sha256 of the built-in recipe of the same name, `forked_from` gives the run and step that this one began at
+    (`training.fork`). A moved dataset and a warm start are recorded, too.
     """
 
     seed: int

@@ -1,4 +1,4 @@
-"""The metric log: rows of JSON, each with its CRC-32, that are only ever appended."""
+"""The metric log: append-only rows of JSON, each with its CRC-32."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MetricLog:
         self._path, self._file = path, file
 
     def append(self, row: Row) -> None:
-        """Add a row; a value that is not finite becomes null, since JSON has no other word for it."""
+        """Add a row; a value that is not finite becomes null, since JSON cannot express it."""
         plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
         line = _sealed(plain).encode()
         with refusals(self._path, len(line)):
@@ -31,7 +31,7 @@ class MetricLog:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def sync(self) -> None:
-        """Wait until the disk has all rows."""
+        """Wait until all rows are on disk."""
         with refusals(self._path):
             os.fsync(self._file.fileno())
 
@@ -45,18 +45,18 @@ _END = len(_CRC) + 8 + len(b'"}\n')
 
 
 def body_of(line: bytes) -> bytes | None:
-    """The JSON of a line of metrics.jsonl, without its crc; None of a damaged one, or one that is not whole yet."""
+    """JSON of a line of metrics.jsonl, without its crc; None if the line is damaged or incomplete."""
     body, end = line[:-_END] + b"}", line[-_END:]
     return body if end.startswith(_CRC) and end == _CRC + b'%08x"}\n' % zlib.crc32(body) else None
 
 
 def no_constant(word: str) -> Any:
-    """For `json.loads`: NaN and Infinity are no JSON."""
+    """Hook for `json.loads` that refuses NaN and Infinity, which are not JSON."""
     raise ValueError(f"{word} is no JSON")
 
 
 def checked(line: bytes) -> Row | None:
-    """The row of a line of metrics.jsonl, without its crc; None of a damaged one, or one that is not whole yet."""
+    """Row of a line of metrics.jsonl, without its crc; None if the line is damaged or incomplete."""
     try:
         row: Row = json.loads(body_of(line) or b"", parse_constant=no_constant)
         return row if isinstance(row["step"], int) else None

@@ -29,21 +29,21 @@ from genlab.runs.options import SamplingOptions
 
 AS_THE_RUN_DOES = SamplingOptions()
 LARGEST = 32
-"""Pixels of a PNG for a pixel of an image."""
+"""PNG pixels per image pixel, at most."""
 BLOCK = 1000
 """How many z are drawn from one key; see `Sampler.z`."""
 
 
 class Sampler:
-    """What makes images in a run: its generator or decoder, and the z and labels to give it.
+    """Generator or decoder of a run, and the z to feed it.
 
     Attributes:
-        size: numbers in the noise of one image; z are flat, whatever the shape of that noise.
-        words: how its images are drawn, for captions.
+        size: numbers in the noise of one image; z is flat, whatever the shape of that noise.
+        words: how the images are drawn, for captions.
 
     Raises:
-        UsageError: the run makes no images, or not in that way.
-        CheckpointError: nothing was saved yet, or it is damaged.
+        UsageError: the run makes no images, or none with these options.
+        CheckpointError: no weights were saved yet, or they are damaged.
     """
 
     def __init__(self, run: OpenRun, how: SamplingOptions) -> None:
@@ -73,10 +73,10 @@ class Sampler:
         return self._to_images(self.recipe, output)
 
     def z(self, purpose: str, *shape: int) -> Tensor:
-        """Latent points of the seed, (*shape, size), truncated where asked for.
+        """Latent vectors z of the seed, (*shape, size), truncated if the options say so.
 
-        The last of `shape` is the number of images (or of pairs): z of image k is the same whatever that number is.
-        torch fills an array in steps that depend on its size, so z are drawn in blocks of one size, each from its key.
+        The last entry of `shape` is the number of images (or of pairs); z of image k does not depend on it. torch
+        fills an array in steps that depend on its size, so z is drawn in blocks of a fixed size, each from its own key.
         """
         *lead, n = shape
         blocks = [
@@ -86,7 +86,7 @@ class Sampler:
         return torch.cat(blocks, dim=-2)[..., :n, :].contiguous()
 
     def one(self, purpose: str, number: int) -> Tensor:
-        """z of that image alone, (1, size): row `number` of `z`."""
+        """z of a single image, (1, size): row `number` of `z`."""
         block = self._keyed.normal(purpose, number // BLOCK, BLOCK, self.size)
         return self._truncated(block[number % BLOCK][None])
 
@@ -95,11 +95,11 @@ class Sampler:
 
 
 def load_network(run: OpenRun, name: str, step: int | None = None, ema: bool = True) -> nn.Module:
-    """A network of a run with the weights of a snapshot (`step`) or of the newest checkpoint, averaged or not.
+    """Network of a run with the weights of a snapshot (`step`) or of the newest checkpoint, averaged or not.
 
     Raises:
-        UsageError: no such snapshot, or one without those weights.
-        CheckpointError: damaged, or weights of another network.
+        UsageError: the snapshot does not exist or lacks these weights.
+        CheckpointError: the file is damaged or holds the weights of another network.
     """
     recipe, provenance = run.recipe, run.provenance
     averaged = recipe.ema_decay is not None and name == _sampler_of(recipe)
@@ -132,7 +132,7 @@ def load_network(run: OpenRun, name: str, step: int | None = None, ema: bool = T
 
 
 def _sampler_of(recipe: Recipe) -> str | None:
-    """The network that makes images."""
+    """Name of the network that makes images, or None if there is none."""
     sampling = FAMILIES[recipe.family].sampling
     return sampling.network if sampling else None
 
@@ -149,9 +149,9 @@ def save_images(
     """Save images of `Run.sample`; see `Run.save`.
 
     Raises:
-        UsageError: another ending, an argument out of range, or a folder that holds something.
+        UsageError: an unknown extension, an argument out of range, or a folder that is not empty.
     """
-    if scale is None:  # Files may be measured, and enlarged ones would be other images.
+    if scale is None:  # A folder's files may be measured, and enlarging would change the images.
         scale = pictures.SCALE if path.suffix else 1
     if not 1 <= scale <= LARGEST:
         raise UsageError(f"scale is {scale}; allowed: 1 .. {LARGEST}")
@@ -178,7 +178,7 @@ def _save_files(
     text: Mapping[str, str],
     scale: int,
 ) -> None:
-    """A PNG file for each image; those of a conditional run in folders by class, as `genlab evaluate` reads them."""
+    """Write one PNG file per image, in one folder per class if conditional, as `genlab evaluate` reads them."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: exists; give a new folder, so that nothing in it is mixed with these images")
     plain = all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _-]*", name) for name in class_names)
@@ -197,11 +197,11 @@ def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def sample_labels(run: OpenRun, n: int, label: int | str | None) -> Tensor | None:
-    """The classes of n samples, int64 (n,): the one asked for, or all that were learned in turn; None for an
-    unconditional run.
+    """Classes of n samples, int64 (n,): the requested class, or all learned classes in turn; None if the run is
+    unconditional.
 
     Raises:
-        UsageError: no such class, one that was never seen in training, or a class asked of an unconditional run.
+        UsageError: the class does not exist, had no training image, or was requested from an unconditional run.
     """
     if not run.recipe.conditional:
         if label is not None:
@@ -221,7 +221,7 @@ def sample_labels(run: OpenRun, n: int, label: int | str | None) -> Tensor | Non
 
 
 def sampling_words(run: OpenRun, how: SamplingOptions = AS_THE_RUN_DOES) -> str:
-    """How images of a run are drawn, for captions and messages."""
+    """Description of how images of a run are drawn, for captions and messages."""
     layers = {network["name"]: network["layers"] for network in run.provenance["networks"]}
     sampler = layers.get(_sampler_of(run.recipe) or "", [])
     batchnorm = any(layer["type"].startswith("BatchNorm") for layer in sampler)
@@ -230,7 +230,7 @@ def sampling_words(run: OpenRun, how: SamplingOptions = AS_THE_RUN_DOES) -> str:
 
 
 def drawn_with(recipe: Recipe, batchnorm: bool, averaged: bool = True, batch_statistics: bool = False) -> str:
-    """How samples are drawn, for captions: with which weights, which BatchNorm statistics, which precision.
+    """Description of how samples are drawn, for captions: weights, BatchNorm statistics and precision.
 
     Args:
         batchnorm: whether the network has batch normalisation at all.
@@ -242,10 +242,10 @@ def drawn_with(recipe: Recipe, batchnorm: bool, averaged: bool = True, batch_sta
 
 
 def class_index(label: int | str, class_names: Sequence[str]) -> int:
-    """The number of a class given by number or name.
+    """Index of a class given by index or name.
 
     Raises:
-        UsageError: no such class; names them all.
+        UsageError: the class does not exist; the message names all classes.
     """
     text = str(label)
     if isinstance(label, str) and text in class_names:

@@ -1,4 +1,4 @@
-"""Which directories are runs, in a folder and in the folders below it."""
+"""Find the directories that are runs, in a folder and its subfolders."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from genlab.errors import unknown
 
 MARKS = ("recipe.yaml", "provenance.json", "status.json", "metrics.jsonl")
-"""A directory that has one of these is a run."""
+"""Files that make a directory a run; one of them is enough."""
 DEEPEST = 6
-"""Folders in one another that are looked through for runs."""
+"""Levels of nested folders that are searched for runs."""
 
 
 def is_run(path: Path) -> bool:
@@ -22,7 +22,7 @@ def is_run(path: Path) -> bool:
 
 
 def found(folder: Path, depth: int) -> Iterator[Path]:
-    """Directories in a folder that are runs, or may not be read."""
+    """Directories in a folder that are runs or cannot be read."""
     for path in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         if is_run(path) or refusal(path):
             yield path
@@ -31,7 +31,7 @@ def found(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def unknown_run(given: str | Path, root: Path) -> str:
-    """What to say where there is no such run: those in the folder that was meant, or that there is no such folder."""
+    """Message for a run that does not exist: names the runs in the intended folder, or says that it is missing."""
     told, path = str(given)[:100], Path(given)
     meant = root
     with suppress(OSError, ValueError):
@@ -53,7 +53,7 @@ def _few(names: list[str]) -> str:
 
 
 def refusal(folder: Path) -> str | None:
-    """Why a folder may not be read; None where it may."""
+    """Reason why a folder cannot be read, or None if it can."""
     try:
         with os.scandir(folder):
             return None if os.access(folder, os.X_OK) else os.strerror(errno.EACCES)

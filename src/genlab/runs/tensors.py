@@ -1,7 +1,7 @@
-"""Tensors and plain values as one file in which no changed bit goes unnoticed, and which can hold no code.
+"""Tensors and plain values in one file that reveals every changed bit and cannot hold code.
 
-A safetensors file whose header carries the sha256 of the whole (safetensors itself has no checksum: of its single-bit
-flips nearly all load silently). Any reader of safetensors can open it.
+The format is safetensors, with a sha256 of the whole in the header (safetensors itself has no checksum: nearly every
+file with one flipped bit loads silently). Any reader of safetensors can open the file.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from torch import Tensor
 from genlab.errors import CheckpointError
 
 LARGEST = 1 << 31
-"""Bytes that are read at most: far above any model of this house, and far below what fills a machine."""
+"""Largest file that is read, in bytes: far larger than any genlab model, far smaller than a machine's memory."""
 _KEY = "genlab"
 
 
 def pack(tensors: Mapping[str, Tensor], values: Any = None) -> bytes:
-    """Tensors by name and plain values (what JSON holds, no NaN) as the bytes of a file; equal content, equal bytes."""
-    # Contiguous copies: tensors that share memory are written each by itself.
+    """File content that holds named tensors and plain values (JSON types, no NaN); equal inputs give equal bytes."""
+    # Contiguous copies, so that tensors that share memory are written separately.
     plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
 
     def written(sha256: str) -> bytes:
-        # A single entry, since safetensors writes several in an order of its own.
+        # A single entry, since safetensors itself chooses the order of several.
         said = json.dumps({"sha256": sha256, "values": values}, allow_nan=False)
         return bytes(safetensors.torch.save(plain, {_KEY: said}))
 
@@ -37,13 +37,13 @@ def pack(tensors: Mapping[str, Tensor], values: Any = None) -> bytes:
 
 
 def unpack(content: bytes, where: Path) -> tuple[dict[str, Tensor], Any]:
-    """What `pack` was given.
+    """The tensors and values that `pack` was given.
 
     Args:
-        where: what messages call it.
+        where: path to name in messages.
 
     Raises:
-        CheckpointError: changed, truncated, or not such a file.
+        CheckpointError: the content was changed or truncated, or does not come from `pack`.
     """
     try:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
@@ -58,17 +58,17 @@ def unpack(content: bytes, where: Path) -> tuple[dict[str, Tensor], Any]:
 
 
 def damage(content: bytes) -> str:
-    """Why bytes are no such file, in words."""
+    """Reason, in words, why bytes do not come from `pack`."""
     if content[:2] == b"PK" or content[:1] == b"\x80":
         return "refused: a pickle, which could run code; genlab reads safetensors only"
     return "damaged or truncated, or not written by genlab"
 
 
 def read(path: Path) -> bytes:
-    """A file's bytes, at most `LARGEST`.
+    """Bytes of a file, which may have at most `LARGEST`.
 
     Raises:
-        CheckpointError: not there, not readable, or too large.
+        CheckpointError: the file is missing, unreadable or too large.
     """
     try:
         if (size := path.stat().st_size) > LARGEST:
@@ -79,10 +79,10 @@ def read(path: Path) -> bytes:
 
 
 def to_values(state: Any, tensors: dict[str, Tensor], name: str = "state") -> Any:
-    """A nest of dicts, lists, numbers, texts and tensors as plain values; its tensors go into `tensors` by their place.
+    """Nested dicts, lists, numbers, strings and tensors as plain values; the tensors go into `tensors`, by their path.
 
     Raises:
-        TypeError: something else is in it.
+        TypeError: `state` contains any other type.
     """
     if isinstance(state, Tensor):
         tensors[name] = state
@@ -97,10 +97,10 @@ def to_values(state: Any, tensors: dict[str, Tensor], name: str = "state") -> An
 
 
 def from_values(values: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """What `to_values` was given, tuples as lists.
+    """The state that `to_values` was given, with tuples as lists.
 
     Raises:
-        KeyError, TypeError, ValueError: it gave no such values.
+        KeyError, TypeError, ValueError: the values do not come from `to_values`.
     """
     if isinstance(values, list):
         return [from_values(value, tensors) for value in values]

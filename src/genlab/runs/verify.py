@@ -1,4 +1,4 @@
-"""Whether the files of a run are what was written."""
+"""Check that the files of a run are what was written."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from genlab.runs.directory import RunDirectory
 
 @dataclass(frozen=True)
 class Verification:
-    """What reading a run again has found.
+    """Result of checking the files of a run.
 
     Attributes:
-        files: how many were read.
-        damages: a line for each that is not what was written, naming it.
-        unsealed: those that nothing can be held against, since an older version wrote them.
+        files: number of files that were read.
+        damages: one line per file that is not what was written, with its name.
+        unsealed: files that cannot be checked, since an older version wrote them without a seal.
     """
 
     run: RunDirectory
@@ -56,10 +56,10 @@ class Verification:
 
 
 def verify(run: RunDirectory) -> Verification:
-    """Read every file of a run that others are made from, against the hash or seal that it carries.
+    """Check every file of a run that others are made from against the hash or seal that it carries.
 
-    Checkpoints and snapshots carry a sha256, metric rows, documents and pictures a CRC-32; no row may be missing;
-    recipe.yaml must be the one in the provenance. Nothing that is found in one file keeps the others from being read.
+    Checkpoints and snapshots carry a sha256, metric rows, documents and pictures a CRC-32. No row may be missing, and
+    recipe.yaml must be the recipe in the provenance. A damaged file does not keep the others from being read.
     """
     damages, unsealed, files = [], [], 0
     for path, read in _readers(run):
@@ -68,7 +68,7 @@ def verify(run: RunDirectory) -> Verification:
             if read(path) == "unsealed":
                 unsealed.append(str(path.relative_to(run.path)))
         except GenlabError as error:
-            if str(error) not in damages:  # A file that is read to check another one is named once.
+            if str(error) not in damages:  # A damaged file that several checks read is named once.
                 damages.append(str(error))
         except OSError as error:
             damages.append(f"{path}: {error.strerror or error}")
@@ -78,11 +78,11 @@ def verify(run: RunDirectory) -> Verification:
 
 
 Reader = Callable[[Path], object]
-"""Raises an error where a file is damaged or missing; returns "unsealed" where nothing tells."""
+"""Function that raises an error if a file is damaged or missing, and returns "unsealed" if it has no seal."""
 
 
 def _readers(run: RunDirectory) -> Iterator[tuple[Path, Reader]]:
-    """Each file of a run, and what reads it."""
+    """Each file of a run, with its reader."""
     path = run.path
 
     def document(file: Path) -> object:
@@ -112,10 +112,10 @@ def _readers(run: RunDirectory) -> Iterator[tuple[Path, Reader]]:
     for folder, (pattern, read) in readers.items():
         names = checkpoint.found if folder == "checkpoints" else lambda place, pattern=pattern: place.glob(pattern)
         try:
-            os.listdir(path / folder)  # Path.glob passes over a folder that may not be read.
+            os.listdir(path / folder)  # Path.glob silently skips a folder that cannot be read.
             files = sorted(names(path / folder))
         except FileNotFoundError:
-            continue  # An empty folder gets lost in a copy; `_check_there` says which files are missing.
+            continue  # A copy may lose an empty folder; `_check_there` says which files are missing.
         except OSError:
             yield path / folder, os.listdir
         else:
@@ -134,14 +134,14 @@ def _check_recipe(run: RunDirectory) -> None:
 
 def _check_rows(run: RunDirectory, file: Path) -> None:
     lost, damaged = missing_rows(run, _saved_step(run)), run.damaged_rows()
-    if damaged and (lost or len(damaged) > 1):  # A kill leaves one torn line, behind the last checkpoint.
+    if damaged and (lost or len(damaged) > 1):  # A kill leaves one torn line, after the last checkpoint.
         raise DataError(f"{file} line {damaged[0]}: damaged (its crc does not match)")
     if lost:
         raise DataError(f"{file}: {len(lost)} rows are missing, the first of step {lost[0]}")
 
 
 def _check_there(run: RunDirectory, folder: Path) -> None:
-    """Whether a run that says that it was saved has a checkpoint, and every snapshot and grid up to it."""
+    """Check that a finished run has a checkpoint, and that no snapshot or sample grid up to it is missing."""
     step, recipe = _saved_step(run), run.trained_by()
     if FAMILIES[recipe.family].own_loop:
         return
@@ -158,7 +158,7 @@ def _check_there(run: RunDirectory, folder: Path) -> None:
 
 
 def is_whole(run: RunDirectory, picture: Path) -> bool:
-    """Whether a picture of a run is there, and the one that was drawn."""
+    """Whether a picture of a run exists and is the one that was drawn."""
     try:
         check_picture(run, picture)
     except DataError:
@@ -167,10 +167,10 @@ def is_whole(run: RunDirectory, picture: Path) -> bool:
 
 
 def check_picture(run: RunDirectory, file: Path) -> seals.Seal:
-    """Whether a picture of a run is the one that was drawn.
+    """Check that a picture of a run is the one that was drawn, and return the state of its seal.
 
     Raises:
-        DataError: missing, damaged or edited.
+        DataError: the picture is missing, damaged or edited.
     """
     try:
         content = file.read_bytes()
@@ -187,7 +187,7 @@ def check_picture(run: RunDirectory, file: Path) -> seals.Seal:
 
 
 def missing_rows(run: RunDirectory, upto: int) -> list[int]:
-    """The steps up to `upto` (that of a checkpoint) whose metric row is missing or damaged."""
+    """Steps up to `upto` (the step of a checkpoint) whose metric row is missing or damaged."""
     recipe = run.trained_by()
     schedule = Schedule.of(recipe, run.provenance["data"]["images"])
     there = {row["step"] for row in run.sound_rows()}

@@ -35,13 +35,13 @@ from genlab.training.choose import CHOOSERS, choose
 
 @dataclass(frozen=True)
 class Assembly:
-    """All that a training needs, before it is placed on a device.
+    """Everything that a training needs, before it is placed on a device.
 
     Attributes:
-        recipe: with every `auto` of its engine resolved for this machine.
-        dataset: in the recipe's size.
-        networks: by name, with their initial weights.
-        keyed: the run's random streams.
+        recipe: recipe with every `auto` of its engine resolved for this machine.
+        dataset: training images in the recipe's size.
+        networks: networks by name, with their initial weights.
+        keyed: random streams of the run.
     """
 
     recipe: Recipe
@@ -69,23 +69,23 @@ class Assembly:
 
 
 def prepare(source: RecipeSource, overrides: Mapping[str, Any]) -> tuple[Recipe, Dataset]:
-    """The recipe and its dataset in the recipe's size, every problem of both named at once."""
+    """Settled recipe and its dataset in the recipe's size; all problems of both are reported at once."""
     settled, dataset = settle(source, overrides)
     return settled, used_by(settled, dataset)
 
 
 def used_by(recipe: Recipe, dataset: Dataset) -> Dataset:
-    """The images of a dataset that a recipe trains on, in its size."""
+    """Images of a dataset that a recipe trains on, in the recipe's size."""
     return fitted(first_images(dataset, recipe.data.subset), recipe)
 
 
 def settle(
     source: RecipeSource, overrides: Mapping[str, Any], given: Callable[[str], Dataset] | None = None
 ) -> tuple[Recipe, Dataset]:
-    """The recipe and its dataset as it is, every problem of both named at once.
+    """Settled recipe and its dataset in its original size; all problems of both are reported at once.
 
     Args:
-        given: finds the training split of a dataset by its name (default: `data.load`).
+        given: function that loads the training split of a dataset by name (default: `data.load`).
     """
     load = given or load_data
     if str(source) in CHOOSERS:
@@ -104,7 +104,7 @@ def settle(
             draft.against(len(dataset), dataset.side, dataset.channels, len(dataset.class_names))
     settled = draft.settle()
     assert dataset is not None
-    # The run must find its data again from anywhere.
+    # The run must find its data again from any folder.
     name = settled_name(settled.data.name, settled.data.classes)
     check_text(name, "dataset")
     data = settled.data.model_copy(update={"name": name, "classes": None})
@@ -112,13 +112,13 @@ def settle(
 
 
 def chosen(source: str, overrides: Mapping[str, Any], load: Callable[[str], Dataset], say: bool) -> dict[str, Any]:
-    """The overrides of a recipe that is chosen for its dataset; those of the caller come last.
+    """Overrides of a recipe that is chosen for its dataset; those of the caller take precedence.
 
     Args:
-        say: whether a person is told what was chosen.
+        say: whether to print what was chosen.
 
     Raises:
-        DataError: the dataset cannot be read, or is not one for such a recipe.
+        DataError: the dataset cannot be read or does not suit the recipe.
     """
     name = str(overrides.get("data.name", recipes.load(source).data.name))
     if (classes := overrides.get("data.classes")) is not None:
@@ -142,13 +142,13 @@ def assemble(
     """Networks for a recipe and its dataset (in the recipe's size), and the engine as this machine resolves it.
 
     Args:
-        seed: random seed, of the initial weights too.
-        custom: networks of the caller's own that take the place of the recipe's.
-        needed: names of networks that must be among them.
+        seed: random seed, also for the initial weights.
+        custom: custom networks that replace the recipe's.
+        needed: names of networks that must be among `custom`.
 
     Raises:
-        UsageError: a custom network is missing or unknown, the engine section asks for what is not there, or minutes
-            were not turned into steps (`minutes.resolved`).
+        UsageError: a custom network is missing or unknown, the engine section asks for something unavailable, or
+            minutes were not turned into steps (`minutes.resolved`).
     """
     if recipe.budget.minutes is not None:
         raise UsageError(
@@ -162,11 +162,11 @@ def assemble(
 
 
 def expected_seconds(recipe: Recipe, dataset: Dataset) -> float | None:
-    """About how long a training takes on this machine that has not begun; None where nothing can be measured.
+    """Approximate duration of a future training on this machine, in seconds; None if nothing can be measured.
 
     Args:
-        recipe: settled.
-        dataset: its training images as they are.
+        recipe: settled recipe.
+        dataset: its training images in their original size.
     """
     family, classes = FAMILIES[recipe.family], len(dataset.class_names)
     networks = family.build(recipe, classes, Keyed(0))

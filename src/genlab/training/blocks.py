@@ -1,4 +1,4 @@
-"""What a quantity did between two metric rows: its mean and quantiles over every step, not the last step's value alone.
+"""Summary of a quantity between two metric rows: mean and quantiles over every step, not only the last step's value.
 
 >>> block = Block(["loss_d"])
 >>> for value in (3.0, 1.0, 2.0):
@@ -19,25 +19,24 @@ from genlab.families.base import BLOCK
 
 
 class Block:
-    """The steps since the last metric row.
+    """Values of the steps since the last metric row.
 
     Args:
-        columns: the quantities to keep; one that a step lacks has no value for it.
-        state: of a block that a checkpoint kept open.
+        columns: names of the quantities to keep; a step may lack some of them.
+        state: state of an open block, from a checkpoint.
     """
 
     def __init__(self, columns: Iterable[str], state: Mapping[str, list[float]] | None = None) -> None:
         self._values: dict[str, list[float]] = {column: list((state or {}).get(column, ())) for column in columns}
 
     def add(self, losses: Mapping[str, float]) -> None:
-        """One more step."""
+        """Add the quantities of one step."""
         for column, values in self._values.items():
             if column in losses:
                 values.append(losses[column])
 
     def close(self) -> dict[str, float]:
-        """Mean, 10 % and 90 % quantile (between two steps, linearly) of each quantity that there was; then it is
-        empty."""
+        """Mean, 10 % and 90 % quantile (linearly interpolated) of each quantity that has values; empties the block."""
         found: dict[str, float] = {}
         for column, values in self._values.items():
             if values:
@@ -48,5 +47,5 @@ class Block:
 
     @property
     def state(self) -> dict[str, list[float]]:
-        """What a checkpoint keeps of an open block."""
+        """State of an open block, for a checkpoint."""
         return {column: list(values) for column, values in self._values.items() if values}

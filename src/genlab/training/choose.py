@@ -1,4 +1,4 @@
-"""What the recipe `quick` becomes for a dataset: settings from its facts, each with the reason why."""
+"""Settings of the recipe `quick` for a dataset, chosen from its facts, each with a reason."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from genlab.data.checking import light_ground
 from genlab.errors import DataError
 
 CHOOSERS = {"quick": 1, "quick-color": 3}
-"""The recipes that are chosen for their dataset, and the channels of their files."""
+"""Recipes that are chosen for their dataset, and the channels in their recipe files."""
 SIZES = (16, 32, 64)
-"""Sides that the networks make, pixels."""
+"""Image sides that the networks can make, in pixels."""
 STEPS = 1600
-"""Updates of each network, about."""
+"""Approximate number of updates of each network."""
 BATCH = 64
 COPIED = 5000
 """Training images below which copies are likely."""
 MOST_CLASSES, LEAST_OF_A_CLASS = 100, 5
-"""A conditional GAN needs that few classes, and so many images of the smallest one."""
+"""A conditional GAN needs at most this many classes, and at least this many images of the smallest class."""
 BORDER = 0.75
 """An image that fills less of the networks' side than this is enlarged; any other gets a border."""
 UNCONDITIONAL = {
@@ -44,7 +44,7 @@ class Choice:
 
     Attributes:
         overrides: dotted path -> value.
-        words: what was chosen and why, a line each.
+        words: what was chosen and why, one line per choice.
     """
 
     overrides: dict[str, Any] = field(default_factory=dict)
@@ -59,11 +59,11 @@ def choose(dataset: Dataset, channels: int, length_is_given: bool = False) -> Ch
     """Settings for a dataset's training images.
 
     Args:
-        channels: of the images that the networks make, at least.
-        length_is_given: the caller says how long is trained, so that no word is lost about it.
+        channels: minimum number of channels of the images that the networks make.
+        length_is_given: whether the caller sets the length of the training, so that the words leave it out.
 
     Raises:
-        DataError: images that are larger than the networks make.
+        DataError: the images are larger than the networks can make.
     """
     made = Choice()
     _form(made, dataset, max(channels, dataset.channels))
@@ -76,7 +76,7 @@ def choose(dataset: Dataset, channels: int, length_is_given: bool = False) -> Ch
 
 
 def called(dataset: str) -> str:
-    """A dataset's name as a part of a recipe's: ``photos`` of ``/data/photos.npz``.
+    """Name of a dataset as part of a recipe's name: ``photos`` for ``/data/photos.npz``.
 
     >>> called("data/My photos.npz"), called("memory:0123456789ab"), called("mnist[0,1]")
     ('My-photos', 'images', 'mnist-0-1')
@@ -89,7 +89,7 @@ def called(dataset: str) -> str:
 
 
 def _form(made: Choice, dataset: Dataset, channels: int) -> None:
-    """Size, border and channels."""
+    """Choose size, border and channels."""
     side = dataset.side
     size = next((each for each in SIZES if each >= side), None)
     if size is None:
@@ -105,7 +105,7 @@ def _form(made: Choice, dataset: Dataset, channels: int) -> None:
 
 
 def _classes(made: Choice, dataset: Dataset) -> bool:
-    """Conditional where there are classes that can be learned."""
+    """Choose a conditional GAN if there are classes that can be learned; returns whether it is one."""
     classes = len(dataset.class_names)
     least = 0 if dataset.labels is None else int(np.bincount(dataset.labels, minlength=classes).min())
     if 2 <= classes <= MOST_CLASSES and least >= LEAST_OF_A_CLASS:
@@ -123,7 +123,7 @@ def _classes(made: Choice, dataset: Dataset) -> bool:
 
 
 def _budget(made: Choice, images: int, length_is_given: bool) -> None:
-    """Batch, epochs and augmentation by the number of images."""
+    """Choose batch size and epochs by the number of images."""
     batch = min(BATCH, 1 << (images.bit_length() - 1))
     per_epoch = max(1, images // batch)
     epochs = math.ceil(STEPS / per_epoch)
@@ -134,7 +134,7 @@ def _budget(made: Choice, images: int, length_is_given: bool) -> None:
         f"batches of {batch} images" if length_is_given else f"{epochs_word}, {steps:,} steps of {batch} images",
         {"budget.batch": batch, "budget.epochs": epochs, "budget.max_steps": cut},
     )
-    # Differentiable augmentation is left out even of few images: within this budget it costs much and prevents nothing
+    # Differentiable augmentation is left out even for few images: within this budget it costs much and prevents nothing
     # (docs/data.md has the measurement).
     if images < COPIED:
         made.words.append(

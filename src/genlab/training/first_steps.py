@@ -1,4 +1,4 @@
-"""Whether the engine's plan holds, looked at in the first steps of a training; it is said where it does not."""
+"""Check in the first steps of a training whether the engine's plan holds, and warn if it does not."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from genlab.engine import calibrate
 from genlab.recipe import Engine
 
 AFTER = 3
-"""Steps; the ones before warm up."""
+"""Step at which the plan is checked; earlier steps are warm-up."""
 
 
 class FirstSteps:
-    """An observer: what the plan has chosen is timed once more beside what it has left for it.
+    """Observer that times the plan's choice once more, against the default form that it replaced.
 
-    Where that takes clearly longer, the plan was measured on another machine or in a bad moment: it is forgotten, so
-    that the next run measures again. This run keeps it, since another one would give other bits.
+    If the choice takes clearly longer, the plan was measured on another machine or at a bad moment: it is forgotten, so
+    that the next run measures again. This run keeps its settings, since others would give other bits.
 
     Args:
-        given: the engine section as the recipe has it.
-        resolved: as it became.
-        convolutional: whether there are convolutions.
+        given: engine section as the recipe has it.
+        resolved: engine section with every `auto` resolved.
+        convolutional: whether the networks have convolutions.
     """
 
     def __init__(self, given: Engine, resolved: Engine, convolutional: bool) -> None:
@@ -45,7 +45,7 @@ class FirstSteps:
 
 
 def note_precision(settings: Engine) -> None:
-    """Say that a run's precision is one that this machine has no instructions for."""
+    """Warn if this machine has no instructions for a run's precision."""
     reason = calibrate.impossible(settings.device).get(settings.precision)
     if reason:
         warnings.warn(

@@ -1,4 +1,4 @@
-"""The one training loop: order of the data, logging, samples, checkpoints, resume, stop."""
+"""The one training loop: data order, logging, samples, checkpoints, resume, stop."""
 
 from __future__ import annotations
 
@@ -36,35 +36,35 @@ UNCONDITIONAL_SAMPLES, UNCONDITIONAL_COLUMNS = 64, 8
 
 
 class Observer:
-    """Watches a training, and cannot change it: it is given copies. Override the methods that you want.
+    """Watches a training, and cannot change it, since it gets copies. Override the methods that you need.
 
-    It need not be a subclass: any object with one of these methods or more will do.
+    Subclassing is optional: any object with at least one of these methods will do.
     """
 
     def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
-        """Before the first step; `done` steps were made before, in a resumed run."""
+        """Called before the first step; in a resumed run, `done` steps were made before."""
 
     def stepped(self, step: int, seconds: float) -> None:
-        """After each step; seconds of training so far."""
+        """Called after each step, with the seconds of training so far."""
 
     def logged(self, row: Row) -> None:
-        """After each metric row."""
+        """Called after each metric row."""
 
     def sampled(self, step: int, picture: NDArray[np.uint8]) -> None:
-        """After each sample grid (height, width, C)."""
+        """Called after each sample grid (height, width, C)."""
 
     def ended(self) -> None:
-        """After the last step, or after an error."""
+        """Called after the last step, or after an error."""
 
 
 EVENTS = ("started", "stepped", "logged", "sampled", "ended")
 
 
 def check_observers(observers: Sequence[object]) -> None:
-    """See whether each observer can be told anything.
+    """Check that each observer has a method to call.
 
     Raises:
-        UsageError: it has none of the methods of `Observer`, or is a class instead of an object.
+        UsageError: an observer has none of the methods of `Observer`, or is a class instead of an object.
     """
     if not isinstance(observers, Sequence):
         raise UsageError(f"observers is a {type(observers).__name__}; give a list, as in observers=[watch]")
@@ -79,7 +79,7 @@ def check_observers(observers: Sequence[object]) -> None:
 
 
 def _tell(observers: Sequence[object], event: str, *facts: Any) -> None:
-    """Tell those that want to know."""
+    """Call the method `event` of each observer that has it."""
     for observer in observers:
         hear = getattr(observer, event, None)
         if hear is not None:
@@ -91,14 +91,14 @@ class Evaluator(Protocol):
 
     @property
     def columns(self) -> Sequence[Column]:
-        """What it adds to a metric row."""
+        """Columns that it adds to a metric row."""
 
     def __call__(self, step: int, model: Generates) -> dict[str, float]:
-        """What is to be logged of the model after a step; the model is left as it was."""
+        """Values to log about the model after a step; the model is left unchanged."""
 
 
 def batches(schedule: Schedule, keyed: Keyed, after: int) -> Iterator[tuple[int, Tensor]]:
-    """(step, indices of its images) for every step behind `after`; each epoch has an order of its own."""
+    """(step, indices of its images) for every step after `after`; each epoch has its own order."""
     for epoch in range(after // schedule.steps_per_epoch, schedule.epochs):
         order = keyed.permutation("order", epoch, schedule.images)
         for k in range(schedule.steps_per_epoch):
@@ -118,16 +118,16 @@ def fit(
     test: Dataset | None = None,
     evaluator: Evaluator | None = None,
 ) -> None:
-    """Train `model` on `dataset` (already in the recipe's size) by `recipe`, writing everything into `run`.
+    """Train `model` on `dataset` (already in the recipe's size) as `recipe` says, writing everything into `run`.
 
-    A family that evaluates is asked after each epoch how it does on `test`, if there is one; `evaluator` measures the
-    images of one that samples, whenever it does, and the time that this takes is not counted as training.
+    A family that evaluates is tested on `test`, if there is one, after each epoch. For a family that samples,
+    `evaluator` measures images whenever samples are drawn; the time that this takes does not count as training.
 
-    A first Ctrl-C or SIGTERM ends the step, saves and raises `Stopped`; a second one stops at once.
+    A first Ctrl-C or SIGTERM finishes the step, saves and raises `Stopped`; a second one stops at once.
 
     Raises:
-        Stopped: asked to stop; the run can be resumed.
-        NonFiniteError: a loss or gradient was not finite; the last checkpoint is from before.
+        Stopped: training was asked to stop; the run can be resumed.
+        NonFiniteError: a loss, gradient or weight was not finite; the last checkpoint is from before.
         StorageError: the disk refused.
     """
     schedule = Schedule.of(recipe, len(dataset))
@@ -185,7 +185,7 @@ class _Bookkeeping:
 
     @property
     def seconds(self) -> float:
-        """Of training, with samples and checkpoints, parts before a resume included."""
+        """Seconds of training, including samples, checkpoints and the time before a resume."""
         return time.monotonic() - self.start
 
     @contextmanager
@@ -199,7 +199,7 @@ class _Bookkeeping:
             self._note("interrupted")
             raise
         except Exception as error:
-            with suppress(StorageError):  # A full disk has said so already.
+            with suppress(StorageError):  # A full disk was reported already.
                 self._note("failed", reason=reason(error))
             raise
         finally:
@@ -207,7 +207,7 @@ class _Bookkeeping:
 
     @contextmanager
     def watching(self, step: int) -> Iterator[Mapping[str, float]]:
-        """Inside, a step is made; this gives what its row has beside the losses, if one is due, filled at the end."""
+        """Context for one step; yields what its row adds to the losses, if a row is due, filled at the end."""
         if not self.schedule.row_at(step, self.recipe):
             yield {}
             return
@@ -231,7 +231,7 @@ class _Bookkeeping:
         if self.schedule.row_at(step, self.recipe):
             self._log(step, losses, log)
         overdue = time.monotonic() - self.saved_at >= self.recipe.logging.checkpoint_seconds
-        # Read the request once and last: a step that ends in a stop must be a step that was saved.
+        # Read the request once, and last: a step after which training stops must have been saved.
         stop.heard = bool(stop.signal)
         if last or sampling or overdue or stop.heard:
             self._check(step)
@@ -292,11 +292,11 @@ class _Bookkeeping:
 
 
 def saved_state(model: Trains, step: int, seconds: float, block: dict[str, Any] | None = None) -> checkpoint.Checkpoint:
-    """All that a training goes on from after a step.
+    """Checkpoint of everything that is needed to continue a training after a step.
 
     Args:
-        seconds: of training so far.
-        block: of the quantities since the last metric row; see `blocks`.
+        seconds: seconds of training so far.
+        block: quantities since the last metric row; see `blocks`.
     """
     state: dict[str, Any] = {"model": model.training_state(), "seconds": seconds, "block": block}
     return checkpoint.Checkpoint(step, _all_tensors(model), state)
@@ -307,7 +307,8 @@ def restore(model: Trains, saved: checkpoint.Checkpoint, run: RunDirectory) -> N
     """Put a checkpoint's tensors and state into `model`.
 
     Raises:
-        CheckpointError: tensors are missing, too many, or of another shape; names the first five.
+        CheckpointError: tensors are missing, superfluous, or of another shape or type (the message names the first
+            five); or the training state is of another model.
     """
     mine = _all_tensors(model)
     differences = [
@@ -330,7 +331,7 @@ def restore(model: Trains, saved: checkpoint.Checkpoint, run: RunDirectory) -> N
 
 
 def _all_tensors(model: Trains) -> dict[str, Tensor]:
-    """Every network's tensors, under "network.path"."""
+    """Tensors of every network, under "network.path"."""
     return {k: v for name, network in model.networks.items() for k, v in _tensors(f"{name}.", network).items()}
 
 
@@ -347,7 +348,7 @@ def _tensor(array: NDArray[np.int64] | None) -> Tensor | None:
 
 
 def previews(recipe: Recipe, keyed: Keyed, classes: int) -> tuple[Tensor, Tensor | None, int]:
-    """The fixed z of a run, their labels, and the columns of the grid.
+    """Fixed z of a run, their labels, and the number of columns of the grid.
 
     Conditional: one class per row, one z per column. Unconditional: 64 different z.
     """
@@ -361,7 +362,7 @@ def previews(recipe: Recipe, keyed: Keyed, classes: int) -> tuple[Tensor, Tensor
 
 
 def real_picture(dataset: Dataset, recipe: Recipe, run: RunDirectory) -> None:
-    """Real images in the layout of the sample grids, each the first of its kind in the training set."""
+    """Write real images in the layout of the sample grids: the first of each class, or of the whole training set."""
     if recipe.conditional and dataset.labels is not None:
         rows = np.zeros((len(dataset.class_names), CONDITIONAL_COLUMNS, *dataset.images.shape[1:]), np.uint8)
         for k, row in enumerate(rows):

@@ -1,5 +1,4 @@
-"""A run that begins at a step of another one, with the weights and optimisers of that step, and other settings from
-there on."""
+"""Fork a run: begin a new run at one of its steps, with the weights and optimisers of that step and other settings."""
 
 from __future__ import annotations
 
@@ -42,10 +41,10 @@ from genlab.training.start import MakeEvaluator, start_warm, train_in
 SECTIONS = ("objective", "ema", "augmentation", "engine", "logging", "budget.epochs", "budget.max_steps")
 OPTIMISERS = ("optimisers", "optimiser")
 FIELDS = ("lr", "betas", "momentum", "weight_decay", "schedule", "warmup_steps")
-"""What may change: these sections and fields, and these of the optimisers."""
+"""What may change: `SECTIONS`, and these fields of the `OPTIMISERS`."""
 ALLOWED = "objective, learning rates, betas, weight decay, ema, augmentation, the length, engine, logging"
 FOLDERS = {"samples": ".png", "snapshots": ".safetensors", "evaluations": ".json"}
-"""Where the files of single steps lie, which the new run has from the old one."""
+"""Folders of files of single steps, and their extensions, which are copied from the old run."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,10 @@ class Begun:
     """The step that a fork begins at.
 
     Attributes:
-        state: the checkpoint of it.
-        replayed: steps that were made again to get there.
-        exact: whether the old run had these very bits at that step.
-        differences: why not.
+        state: checkpoint of that step.
+        replayed: number of steps that were repeated to reach it.
+        exact: whether the old run had exactly these bits at that step.
+        differences: reasons why not, if any.
     """
 
     state: checkpoint.Checkpoint
@@ -74,14 +73,14 @@ def fork(
     observers: Sequence[object],
     evaluator: MakeEvaluator,
 ) -> OpenRun:
-    """A new run that is `source` up to step `at`, and goes on with other settings.
+    """New run that equals `source` up to step `at` and continues with other settings.
 
-    It starts from the newest checkpoint at or before that step that is still there. The steps in between, or all of
-    them where there is none, are made again, which is exact where a resume would be.
+    It starts from the newest remaining checkpoint at or before that step. The steps in between, or all of them if there
+    is no such checkpoint, are repeated, which is exact if a resume would be.
 
     Raises:
-        UsageError: no such step; nothing is changed, or something that the state of the old run cannot go on with.
-        DataError: the dataset is not the one of the run.
+        UsageError: the step does not exist, nothing is changed, or a change does not fit the state of the old run.
+        DataError: the dataset is not the one that the run was trained on.
     """
     began, provenance = source.directory.trained_by(), source.provenance
     wanted = _changed(began, overrides)
@@ -125,10 +124,10 @@ def fork(
 
 
 def _changed(began: Recipe, overrides: Mapping[str, Any]) -> Recipe:
-    """The recipe from the step on.
+    """Recipe from the step on.
 
     Raises:
-        UsageError: a field that may not change, or no change.
+        UsageError: a field may not change, or nothing changes.
     """
     wanted = files.load(files.to_dict(began), overrides)
     changes = files.diff(began, wanted)
@@ -148,10 +147,10 @@ def _is_free(path: str) -> bool:
 
 
 def _check_networks(before: Assembly, new: Assembly) -> None:
-    """See whether the networks stay as they were.
+    """Check that the networks keep the names and shapes of their tensors.
 
     Raises:
-        UsageError: names the first tensor that would be another one.
+        UsageError: a tensor would differ; the message names the first.
     """
     for name, network in new.networks.items():
         old = {key: tuple(value.shape) for key, value in before.networks[name].state_dict().items()}
@@ -164,7 +163,7 @@ def _check_networks(before: Assembly, new: Assembly) -> None:
 
 
 def _state_at(source: OpenRun, before: Assembly, dataset: Dataset, at: int) -> Begun:
-    """The state of a run after a step, from a checkpoint or made again."""
+    """State of a run after a step, from a checkpoint or by repeating steps."""
     saved = _before(source, at)
     first = saved.step if saved else 0
     moved = differences(source.provenance, {"versions": versions(), "machine": machine_of(before.recipe)})
@@ -198,7 +197,7 @@ def _state_at(source: OpenRun, before: Assembly, dataset: Dataset, at: int) -> B
 
 
 def _before(source: OpenRun, at: int) -> checkpoint.Checkpoint | None:
-    """The newest sound checkpoint at or before a step; None where there is none."""
+    """Newest usable checkpoint at or before a step, or None."""
     for path in reversed(checkpoint.found(source.checkpoints)):
         with suppress(CheckpointError):
             if int(path.name[5:]) <= at:
@@ -214,7 +213,7 @@ def _seconds_a_step(source: OpenRun) -> float:
 
 
 def _averaged(begun: checkpoint.Checkpoint, new: Assembly) -> checkpoint.Checkpoint:
-    """The state as the new recipe needs it: an average of the weights begins at them, or is left out."""
+    """State as the new recipe needs it: an average of the weights starts at the current weights, or is removed."""
     of = f"{new.family.sampling.network}." if new.family.sampling else ""
     averages = {f"ema.{key.removeprefix(of)}": value for key, value in begun.tensors.items() if key.startswith(of)}
     there = any(key.startswith("ema.") for key in begun.tensors)
@@ -227,7 +226,7 @@ def _averaged(begun: checkpoint.Checkpoint, new: Assembly) -> checkpoint.Checkpo
 
 
 def _copy(source: OpenRun, run: OpenRun, at: int) -> None:
-    """What the old run had logged, drawn and measured up to the step."""
+    """Copy what the old run had logged, drawn and measured up to the step."""
     with run.directory.appending(after=0) as log:
         for row in source.directory.sound_rows():
             if row["step"] <= at:

@@ -1,8 +1,8 @@
-"""How long a training may take, as plain numbers: `budget.minutes` becomes steps, and the settings that suit them.
+"""Resolve `budget.minutes` to plain numbers: a number of steps, and the settings that suit it.
 
-A few steps are timed on this machine, of networks of several widths (`WIDTHS`); the width that learns most in the time
-is taken. The steps are the nearest rung of a ladder of 8 %, so that the same command on
-the same machine resolves to the same numbers although no two timings agree.
+A few steps are timed on this machine with networks of several widths (`WIDTHS`), and the width that learns most in the
+given time is chosen. The number of steps is rounded to a ladder with rungs 8 % apart, so that the same command on the
+same machine resolves to the same numbers although no two timings agree.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from genlab.training.assemble import Assembly, assemble, settle, used_by
 from genlab.training.fit import batches
 
 LADDER = 1.08
-"""Two neighbouring numbers of steps differ by this factor."""
+"""Factor between two neighbouring numbers of steps."""
 WARM, LEAST, SECONDS = 4, 5, 3.0
-"""Steps that are not timed; steps that are, at least; and for how long."""
+"""Number of untimed warm-up steps, minimum number of timed steps, and minimum seconds of timing."""
 OVERRUN = 1.1
-"""How many times longer than planned a step must take for that to be said."""
+"""Ratio of a step's time to the planned time above which a warning is given."""
 
 
 WIDTHS: dict[str, tuple[int, ...]] = {
@@ -49,26 +49,27 @@ WIDTHS: dict[str, tuple[int, ...]] = {
     "quick-fashion": (32, 24, 16, 12),
     "quick-mnist-unconditional": (16, 12),
 }
-"""By recipe: the channels ngf and ndf that come into question, the most first. What such a GAN reaches goes with its
-channels times its steps, in a short training with its steps alone (`FEW`), and how much longer a step of more channels
-takes is a matter of the machine. Digits need no more than 16: with twice as many and half the steps they come out worse
-(docs/performance.md). A recipe that is not here keeps its own."""
+"""By recipe: candidate numbers of channels (ngf and ndf), descending. The quality that such a GAN reaches depends on
+channels times steps, in a short training on the steps alone (`FEW`); how much longer a step takes with more channels
+depends on the machine. Digits need no more than 16 channels: twice as many and half the steps give worse results
+(docs/performance.md). A recipe that is not listed keeps its own channels."""
 FEW, ENOUGH = 1500, 16
-"""Where a network makes fewer steps than this, one of fewer channels, yet as many as these, is worse by next to nothing
-after as many steps."""
+"""If a network makes fewer than `FEW` steps, one with fewer channels, but at least `ENOUGH`, is hardly worse after the
+same number of steps."""
 RATES: dict[str, tuple[float, float]] = {"quick-fashion": (40, 0.0045), "quick-mnist-unconditional": (100, 0.003)}
-"""By recipe: below so many channels times thousand steps this learning rate is better than its own, or steadier."""
+"""By recipe: (limit, learning rate). Below that limit of channels times thousand steps, this rate is better or steadier
+than the recipe's own."""
 BETTER = 1.1
-"""How many times more fewer channels must give of what counts: two timings of one machine differ, too."""
+"""Factor by which fewer channels must win to be chosen, since two timings on one machine differ, too."""
 
 
 @dataclass(frozen=True)
 class Reached:
-    """What a recipe was seen to reach: Frechet distances over that of real images.
+    """Measured results of a recipe: Frechet distances over that of real images.
 
     Attributes:
-        itself: the recipe as it stands.
-        learned: (channels times thousand steps, distance), with rising channels times steps.
+        itself: distance of the recipe as it stands.
+        learned: (channels times thousand steps, distance), sorted by the former.
     """
 
     itself: float
@@ -84,11 +85,11 @@ REACHED = {
 
 @dataclass(frozen=True)
 class Timed:
-    """A step of a recipe on this machine.
+    """Cost of a step of a recipe on this machine.
 
     Attributes:
-        seconds: of one, the mean: now and then one takes longer, in a training too.
-        multiply_adds: of one.
+        seconds: mean seconds per step: now and then a step takes longer, in a training too.
+        multiply_adds: multiply-adds per step.
     """
 
     seconds: float
@@ -96,7 +97,7 @@ class Timed:
 
 
 def rung(steps: float) -> int:
-    """The whole number of steps that is nearest on the ladder.
+    """Nearest number of steps on the ladder.
 
     >>> [rung(n) for n in (0.2, 1, 99, 101, 1874)]
     [1, 1, 101, 101, 1886]
@@ -105,12 +106,12 @@ def rung(steps: float) -> int:
 
 
 def width(n: int) -> dict[str, Any]:
-    """The overrides for n channels in both networks."""
+    """Overrides for n channels in both networks."""
     return {"networks.generator.ngf": n, "networks.discriminator.ndf": n}
 
 
 def rate(recipe: str, channels: int, steps: int) -> dict[str, Any]:
-    """The overrides of a recipe's learning rates for so many channels and steps; none where its own suit."""
+    """Overrides of a recipe's learning rates for these channels and steps; empty if its own rates suit."""
     least, lr = RATES.get(recipe, (0.0, 0.0))
     if channels * steps / 1000 >= least:
         return {}
@@ -118,11 +119,11 @@ def rate(recipe: str, channels: int, steps: int) -> dict[str, Any]:
 
 
 def widest(seconds: Mapping[int, float], within: float) -> int:
-    """The channels with which most is learned in a given time.
+    """Number of channels that learns most in a given time.
 
     Args:
-        seconds: channels -> of a step.
-        within: how long, in seconds.
+        seconds: channels -> seconds per step.
+        within: given time in seconds.
 
     >>> step = {32: 0.026, 24: 0.023, 16: 0.015}
     >>> widest(step, 60), widest(step, 20), widest({32: 0.12, 24: 0.08, 16: 0.045}, 600)
@@ -137,9 +138,8 @@ def widest(seconds: Mapping[int, float], within: float) -> int:
 
 
 def expected(recipe: str, channels: int, steps: int) -> float | None:
-    """The Frechet distance, over that of real images, that a recipe reaches with so many channels and steps: between
-    two that are known a power of their product, and up to a fifth beyond the ends what is known there; None farther
-    out."""
+    """Frechet distance, over that of real images, that a recipe reaches with these channels and steps: a power law in
+    their product between two known results, the nearest result up to a fifth beyond them, and None farther out."""
     known, learned = REACHED[recipe].learned if recipe in REACHED else (), channels * steps / 1000
     if not known or not known[0][0] / 1.2 <= learned <= known[-1][0] * 1.2:
         return None
@@ -148,17 +148,17 @@ def expected(recipe: str, channels: int, steps: int) -> float | None:
 
 
 def is_foretold(recipe: Recipe) -> bool:
-    """Whether it is a built-in recipe of which it is known what it reaches, as it stands but for its engine and log."""
+    """Whether a recipe is a built-in one with known results, unchanged except for its engine and logging."""
     if recipe.name not in REACHED:
         return False
     return files.load(recipe.name).model_copy(update={"engine": recipe.engine, "logging": recipe.logging}) == recipe
 
 
 def foretold(recipe: Recipe, whole: Dataset) -> str:
-    """What such a recipe takes on this machine, what it reaches, and what a minute would.
+    """Message on how long such a recipe takes on this machine, what it reaches, and what it reaches in a minute.
 
     Args:
-        whole: the training images as they are.
+        whole: training images in their original size.
     """
     seconds = _of_a_step(recipe, {}, whole)
     best, own = widest(seconds, 60), channels_of(recipe)
@@ -170,13 +170,13 @@ def foretold(recipe: Recipe, whole: Dataset) -> str:
 
 
 def channels_of(recipe: Recipe) -> int:
-    """The channels ngf of a recipe of `WIDTHS`."""
+    """Channels (ngf) of a recipe of `WIDTHS`."""
     found: int = recipe.networks.generator.ngf  # type: ignore[union-attr]
     return found
 
 
 def _of_a_step(source: RecipeSource, overrides: Mapping[str, Any], whole: Dataset) -> dict[int, float]:
-    """The seconds of a step of a recipe of `WIDTHS`, by its channels."""
+    """Seconds per step of a recipe of `WIDTHS`, by number of channels."""
     seconds = {}
     for n in WIDTHS[files.load(source, overrides).name]:
         recipe = settle(source, {**overrides, **width(n)}, lambda name: whole)[0]
@@ -185,7 +185,7 @@ def _of_a_step(source: RecipeSource, overrides: Mapping[str, Any], whole: Datase
 
 
 def _differs_in_size_alone(recipe: Recipe) -> bool:
-    """Whether a recipe is a built-in one of which it is known what it reaches, but for channels and length."""
+    """Whether a recipe is a built-in one with known results, apart from channels, length, engine and logging."""
     if recipe.name not in REACHED:
         return False
     plain = files.load(recipe.name, {**width(channels_of(recipe)), "budget.batch": recipe.budget.batch})
@@ -194,10 +194,10 @@ def _differs_in_size_alone(recipe: Recipe) -> bool:
 
 
 def length(minutes: float, step: Timed, schedule: Schedule) -> dict[str, Any]:
-    """The budget's fields for a time.
+    """Budget fields for a training time.
 
     Args:
-        schedule: of the recipe with any number of epochs.
+        schedule: schedule of the recipe, with any number of epochs.
     """
     steps = rung(60 * minutes / step.seconds)
     epochs = -(-steps // schedule.steps_per_epoch)
@@ -207,11 +207,11 @@ def length(minutes: float, step: Timed, schedule: Schedule) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a recipe with `budget.minutes` becomes here.
+    """What a recipe with `budget.minutes` is resolved to on this machine.
 
     Attributes:
-        overrides: the caller's, and all that was chosen, as plain numbers.
-        facts: for the provenance: what was asked for, the time of a step, the recipe that it began with.
+        overrides: the caller's overrides and all that was chosen, as plain numbers.
+        facts: facts for the provenance: the requested minutes, the time per step, the recipe that it began with.
         words: the same for a person.
     """
 
@@ -228,15 +228,15 @@ def resolved(
     custom: CustomNetworks | None = None,
     objective: AdversarialLoss | None = None,
 ) -> Resolved:
-    """The plain numbers for a recipe's minutes on this machine.
+    """Resolve a recipe's minutes to plain numbers on this machine.
 
     Args:
-        source, overrides: what the recipe was made of; settings of the caller's come before those of the table.
-        whole: the training images as they are.
-        custom, objective: the caller's own parts, which are timed as copies.
+        source, overrides: what the recipe was made from; the caller's settings take precedence over the tables above.
+        whole: training images in their original size.
+        custom, objective: custom parts, of which the networks are copied to be timed.
 
     Raises:
-        UsageError: a length is given as well.
+        UsageError: the overrides set a length as well.
     """
     minutes = recipe.budget.minutes
     assert minutes is not None
@@ -272,12 +272,12 @@ def timed(
     objective: AdversarialLoss | None = None,
     least: float = SECONDS,
 ) -> Timed:
-    """Time steps of a recipe, on real images; nothing of them stays.
+    """Time steps of a recipe on real images; their effects are discarded.
 
     Args:
-        dataset: what is trained on, in the recipe's size.
-        custom, objective: the caller's own parts.
-        least: seconds that are timed.
+        dataset: training images in the recipe's size.
+        custom, objective: custom parts.
+        least: minimum seconds of timing.
     """
     assembly = _assembled(recipe, dataset, custom)
     model, spent = assembly.model(objective), list[float]()
@@ -287,7 +287,7 @@ def timed(
     with stage("timing a few steps", least), threads.pinned():
         for step, rows in batches(endless, assembly.keyed, after=0):
             began = time.perf_counter()
-            with assembly.keyed.scope("networks", step), suppress(NonFiniteError):  # The training will say so.
+            with assembly.keyed.scope("networks", step), suppress(NonFiniteError):  # The training will report it.
                 model.step(x[rows], None if y is None else y[rows], step)
             spent.append(time.perf_counter() - began)
             if len(spent) >= WARM + LEAST and sum(spent[WARM:]) >= least:
@@ -296,10 +296,10 @@ def timed(
 
 
 def multiply_adds(recipe: Recipe, dataset: Dataset) -> float:
-    """Of a step, forward and backward.
+    """Multiply-adds of a step, forward and backward.
 
     Args:
-        dataset: what is trained on, in the recipe's size.
+        dataset: training images in the recipe's size.
     """
     return _of_one(_assembled(recipe, dataset), recipe, dataset)
 
@@ -310,19 +310,19 @@ def _assembled(recipe: Recipe, dataset: Dataset, custom: CustomNetworks | None =
 
 
 def _of_one(assembly: Assembly, recipe: Recipe, dataset: Dataset) -> float:
-    """The multiply-adds of a step."""
+    """Multiply-adds of a step."""
     described = describe_networks(assembly.family.examples(recipe, len(dataset.class_names)), assembly.networks)
     adds = {each.name: float(each.multiply_adds) for each in described}
     return FAMILIES[recipe.family].multiply_adds(recipe, adds) * recipe.budget.batch
 
 
 class Pace:
-    """An observer: says within the first tenth of a training that it takes longer than was asked for, and until when.
+    """Observer that warns within the first tenth of a training if it takes longer than requested, and how long.
 
-    The plan stays as it is: other steps would be another training.
+    The plan stays as it is: another number of steps would be another training.
 
     Args:
-        facts: of `Resolved`.
+        facts: facts of `Resolved`.
     """
 
     def __init__(self, facts: Mapping[str, Any]) -> None:

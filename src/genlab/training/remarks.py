@@ -1,4 +1,4 @@
-"""What must be said of a recipe and its dataset before they are trained together."""
+"""Warnings about a recipe and its dataset, given before they are trained together."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from genlab.recipe import Recipe, files
 from genlab.recipe.schedule import Schedule
 
 FEW_STEPS = 300
-"""Updates after which no built-in recipe draws anything."""
+"""Number of updates below which no built-in recipe draws anything."""
 
 
 def remarks(recipe: Recipe, whole: Dataset, used: Dataset) -> Iterator[str]:
-    """A line for each thing.
+    """Warnings, one line each.
 
     Args:
-        whole: the training images as they are.
-        used: those that are trained on, in the recipe's size.
+        whole: all training images, in their original size.
+        used: images that are trained on, in the recipe's size.
     """
     yield from (note for note in whole.notes if note.startswith("labels are"))
     yield from _budget(recipe, used)
@@ -36,7 +36,7 @@ def remarks(recipe: Recipe, whole: Dataset, used: Dataset) -> Iterator[str]:
 
 
 def _budget(recipe: Recipe, used: Dataset) -> Iterator[str]:
-    """Where a built-in recipe's epochs were meant for another dataset, and are too few for this one."""
+    """Warn if a built-in recipe's epochs were meant for another dataset and are too few for this one."""
     steps = Schedule.of(recipe, len(used)).total_steps
     if steps >= FEW_STEPS or FAMILIES[recipe.family].sampling is None or recipe.name not in files.names():
         return
@@ -51,7 +51,7 @@ def _budget(recipe: Recipe, used: Dataset) -> Iterator[str]:
 
 
 def _classes(used: Dataset) -> Iterator[str]:
-    """Where a part of a sorted dataset holds a part of its classes."""
+    """Warn if the part of a sorted dataset that is used holds only some of its classes."""
     if used.labels is None:
         return
     there, kinds = len(np.unique(used.labels)), len(used.class_names)

@@ -1,8 +1,8 @@
-"""When a run may go on, from which checkpoint, and whether what comes of it is exact.
+"""Resume a run: when that is allowed, from which checkpoint, and whether the result is exact.
 
-Exact means: the run ends with the very bits that it would have ended with, had it never been stopped. It is promised
-for the same machine, PyTorch and thread count. More epochs are exact where every learning rate is constant, and refused
-elsewhere: a falling schedule is laid out over the whole length, so a longer training has other rates from its start.
+Exact means that the run ends with the same bits as if it had never been stopped. It is promised for the same machine,
+PyTorch and thread count. More epochs are exact if every learning rate is constant, and refused otherwise: a decaying
+schedule spans the whole length, so a longer training has other rates from its start.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ def resume(
     overrides: Mapping[str, Any],
     strict: bool,
 ) -> bool:
-    """Go on from the newest checkpoint that verifies; from the start, if none was written yet.
+    """Continue from the newest checkpoint that verifies, or from the start if none was written yet.
 
     Args:
-        epochs: a longer training than the recipe's; None: as long as it.
-        overrides: of the recipe's `engine` section; no other is allowed.
-        strict: refuse where the newest checkpoint is damaged.
+        epochs: number of epochs, if more than the recipe's; None keeps the recipe's.
+        overrides: overrides of the recipe's `engine` section; no others are allowed.
+        strict: whether to refuse if the newest checkpoint is damaged.
 
     Returns:
         Whether anything was left to train.
 
     Raises:
-        UsageError: recipe or parts are not those of the run, or may not be changed.
-        DataError: the dataset is not the one of the run.
-        CheckpointError: no checkpoint is usable, or (`strict`) not the newest.
+        UsageError: the recipe or custom parts are not those of the run, or may not be changed.
+        DataError: the dataset is not the one that the run was trained on.
+        CheckpointError: no checkpoint is usable, or (`strict`) the newest is not.
         BusyError: another process writes to the run.
     """
     check_text(run.path, "run")
@@ -107,7 +107,7 @@ def resume(
 
 
 def _heal_status(run: OpenRun, step: int, schedule: Schedule) -> None:
-    """Write down that the run is finished, with what the old status knew, if it can be read."""
+    """Record that the run is finished, with the facts of the old status if it can be read."""
     known: dict[str, Any] = {"total_steps": schedule.total_steps}
     try:
         known |= run.status
@@ -135,7 +135,7 @@ def _check_parts(run: OpenRun, own: Mapping[str, str], objective: AdversarialLos
 
 
 def _changed(began: Recipe, epochs: int | None, overrides: Mapping[str, Any]) -> Recipe:
-    """The run's recipe with what may be changed: more epochs, and its engine."""
+    """The run's recipe with the changes that are allowed: more epochs, and its engine."""
     fixed = [path for path in overrides if not path.startswith("engine.")]
     if fixed:
         raise UsageError(
@@ -149,7 +149,7 @@ def _changed(began: Recipe, epochs: int | None, overrides: Mapping[str, Any]) ->
 
 
 def _check_longer(began: Recipe, epochs: int) -> None:
-    """Whether a training can be made longer as if it had been so from its start."""
+    """Check that a training can be made longer as if it had been longer from its start."""
     if epochs < began.budget.epochs:
         raise UsageError(f"the run has {began.budget.epochs} epochs; resuming can only make it longer")
     if began.budget.max_steps is not None:
@@ -169,7 +169,7 @@ def _check_longer(began: Recipe, epochs: int) -> None:
 
 
 def _check_recipe(run: OpenRun, began: Recipe, wanted: Recipe) -> None:
-    """Whether recipe.yaml is what the run began with; or what is wanted, as a kill while it is changed leaves it."""
+    """Check that recipe.yaml is what the run began with, or the wanted one, as a kill during that change leaves it."""
     file = run.path / "recipe.yaml"
     try:
         there = files.load(file)
@@ -202,7 +202,7 @@ def _saved(run: OpenRun, strict: bool) -> checkpoint.Checkpoint | None:
 
 
 def _note(run: OpenRun, provenance: Provenance, began: Recipe, recipe: Recipe, step: int) -> None:
-    """Write down that, where and with which changes the run goes on, and say so where it is no longer exact."""
+    """Record where and with which changes the run continues, and warn if it is no longer exact."""
     changes = {path: [old, new] for path, (old, new) in files.diff(began, recipe).items()}
     moved = differences(provenance, {"versions": versions(), "machine": machine_of(recipe)})
     moved += [

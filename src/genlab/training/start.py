@@ -35,11 +35,11 @@ from genlab.training.minutes import Pace, Resolved, foretold, is_foretold, resol
 from genlab.training.remarks import remarks
 
 MakeEvaluator = Callable[[OpenRun], Evaluator | None]
-"""What measures a run's images during training; None where its recipe asks for nothing."""
+"""(run) -> evaluator of its images during training, or None if its recipe asks for none."""
 Check = Callable[[Mapping[str, Tensor], str], None]
-"""(a classifier's tensors, its name): raises a UsageError where a network cannot start from them."""
+"""(a classifier's tensors, its name): raises a UsageError if a network cannot start from them."""
 FindClassifier = Callable[[str, Check], OpenRun]
-"""(the run or recipe asked for, the check) -> the run of a classifier that a network starts from."""
+"""(requested run or recipe, check) -> the run of the classifier that a network starts from."""
 
 
 def start(
@@ -55,12 +55,12 @@ def start(
     classifier: FindClassifier,
     foretell: bool,
 ) -> OpenRun:
-    """Make a run and train it to its end; nothing is written before all of it was found to be in order.
+    """Create a run and train it to its end; nothing is written before everything has been checked.
 
     Args:
-        evaluator: makes what measures the run's images during training.
-        classifier: finds, or trains, the classifier that an encoder starts from.
-        foretell: whether a few steps of a recipe of which it is known what it reaches are timed, to say so.
+        evaluator: function that makes the evaluator of the run's images during training.
+        classifier: function that finds, or trains, the classifier that an encoder starts from.
+        foretell: whether to time a few steps of a recipe with known results and announce what it will reach.
     """
     check_seed(seed)
     settled, whole, budget = _settled(recipe, overrides, custom, objective)
@@ -102,7 +102,7 @@ def start(
 def _settled(
     source: RecipeSource, overrides: Mapping[str, Any], custom: CustomNetworks, objective: AdversarialLoss | None
 ) -> tuple[Recipe, Dataset, Resolved | None]:
-    """The recipe, its dataset, and what its minutes became, where it has such."""
+    """Recipe, its dataset, and what its minutes were resolved to, or None if it sets none."""
     recipe, whole = settle(source, overrides)
     if recipe.budget.minutes is None:
         return recipe, whole, None
@@ -123,7 +123,7 @@ def train_in(
     """Train in `run`, from the start or from a checkpoint."""
     recipe = assembly.recipe
     note_precision(recipe.engine)
-    (run.path / "report.html").unlink(missing_ok=True)  # It tells of an earlier end, and is written last.
+    (run.path / "report.html").unlink(missing_ok=True)  # It describes an earlier end, and is written last.
     model = assembly.model(objective)
     measured = evaluator(run)
     if recipe.logging.tensorboard:
@@ -138,7 +138,7 @@ def train_in(
 
 
 def start_warm(warm: WarmStart, assembly: Assembly, source: OpenRun) -> None:
-    """Give a network the weights of a classifier's run."""
+    """Load the weights of a classifier's run into a network."""
     network = sampling.load_network(source, "classifier")
     warm.start(assembly.networks[warm.network], network.state_dict(), source.path.name)
     theirs, ours = source.recipe.data.name, assembly.recipe.data.name
@@ -151,7 +151,7 @@ def start_warm(warm: WarmStart, assembly: Assembly, source: OpenRun) -> None:
 
 @torch.no_grad()
 def _check_range(assembly: Assembly, custom: CustomNetworks, classes: int) -> None:
-    """Warn where a network of the caller's makes images that are out of range at once."""
+    """Warn if a custom network makes images that are out of range from the start."""
     sampling = assembly.family.sampling
     if sampling is None or sampling.network not in custom:
         return

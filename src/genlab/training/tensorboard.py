@@ -17,10 +17,10 @@ from genlab.runs.rows import Row
 
 
 class TensorBoard:
-    """Writes runs/<name>/tensorboard; look with ``tensorboard --logdir runs``.
+    """Writes runs/<name>/tensorboard; view it with ``tensorboard --logdir runs``.
 
     Args:
-        columns: what a row may hold beside the columns of the family.
+        columns: columns that a row may have besides those of the family.
     """
 
     def __init__(self, columns: Sequence[Column] = ()) -> None:
@@ -29,7 +29,7 @@ class TensorBoard:
     def started(self, schedule: Schedule, run: RunDirectory, done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        # Events behind a resumed step are hidden by TensorBoard's own rule.
+        # TensorBoard itself hides events from `purge_step` on that were written before the resume.
         self.path = run.path / "tensorboard"
         self.columns = [*FAMILIES[run.recipe.family].columns, *self.columns]
         with refusals(self.path):
@@ -47,5 +47,5 @@ class TensorBoard:
 
     def ended(self) -> None:
         if hasattr(self, "writer"):
-            with suppress(OSError):  # The training is over; a full disk has been said, or is said at the next write.
+            with suppress(OSError):  # The training is over; a full disk was reported, or will be at the next write.
                 self.writer.close()

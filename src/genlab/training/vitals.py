@@ -10,23 +10,23 @@ import torch
 from torch import Tensor, nn
 
 MOST = 2**16
-"""Numbers of each tensor that are looked at, the first ones: of the large ones a part says as much."""
+"""Number of leading elements of each tensor that are looked at: a part of a large tensor says as much."""
 
 
 class Vitals:
-    """Looks at single steps of a training, and changes nothing.
+    """Observes single steps of a training without changing anything.
 
-    Of each player, w being its weights (the first `MOST` of each tensor) before the step and w' after it:
+    For each player, with weights w (the first `MOST` of each tensor) before the step and w' after it:
 
-    - update: |w' - w| / |w|, Euclidean norms; about 0.001 where a training goes well, above 0.1 where steps overshoot,
-      0 where nothing was updated;
-    - dead units: the share of all units (channels, of maps) behind a ReLU that are 0 for every image of the step, so
-      that no gradient reaches their weights (Lu et al. 2019); left out without a ReLU. A leaky one cannot die.
+    - update: |w' - w| / |w|, Euclidean norms; about 0.001 if a training goes well, above 0.1 if steps overshoot, 0 if
+      nothing was updated;
+    - dead units: share of all units (channels, for feature maps) after a ReLU that are 0 for every image of the step,
+      so that no gradient reaches their weights (Lu et al. 2019); omitted without a ReLU. A leaky ReLU cannot die.
 
     Args:
-        networks: by name.
-        players: network -> what ends the names of its quantities; networks with the same ending are taken together.
-        compiled: whether the networks are compiled, so that nobody may listen to their layers.
+        networks: networks by name.
+        players: network -> suffix of the names of its quantities; networks with the same suffix are taken together.
+        compiled: whether the networks are compiled, so that their layers cannot have hooks.
     """
 
     def __init__(self, networks: Mapping[str, nn.Module], players: Mapping[str, str], compiled: bool = False) -> None:
@@ -39,7 +39,7 @@ class Vitals:
 
     @contextmanager
     def of_a_step(self) -> Iterator[dict[str, float]]:
-        """Inside, a step is made; what this gives is filled at its end."""
+        """Context for one step; yields a dict of the quantities, which is filled at the end."""
         found: dict[str, float] = {}
         before = {ending: _taken(weights) for ending, weights in self._weights.items()}
         alive: dict[nn.Module, Tensor] = {}
@@ -59,7 +59,7 @@ class Vitals:
 
 
 def _taken(weights: list[nn.Parameter]) -> list[Tensor]:
-    # In the order in which they lie in memory, where each is in one piece (`Engine.place`).
+    # In memory order; each weight lies in one piece (`Engine.place`).
     return [weight.detach().as_strided((min(weight.numel(), MOST),), (1,)).clone() for weight in weights]
 
 
@@ -69,7 +69,7 @@ def _norm(tensors: list[Tensor]) -> float:
 
 def _listener(alive: dict[nn.Module, Tensor]) -> Any:
     def listen(layer: nn.Module, args: Any, output: Tensor) -> None:
-        """Output (N, units, ...): a unit that is positive anywhere is alive, in any pass of the step."""
+        """Output (N, units, ...): a unit that is positive anywhere, in any pass of the step, is alive."""
         here = (output.detach() > 0).transpose(0, 1).flatten(1).any(1)
         alive[layer] = here if layer not in alive else alive[layer] | here
 

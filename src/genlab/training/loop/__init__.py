@@ -1,1 +1,1 @@
-"""What can be seen of a training loop that is not genlab's own: its numbers, its networks' steps, its samples."""
+"""What can be observed of a training loop other than genlab's: its numbers, its networks' steps, its samples."""

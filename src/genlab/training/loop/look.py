@@ -1,4 +1,4 @@
-"""Single steps of a loop, looked at: how far its networks moved, by which optimiser, and which units are dead."""
+"""Observe single steps of a loop: how far its networks moved, by which optimiser, and how many units are dead."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from genlab.training.loop.steps import OptimiserSteps
 from genlab.training.vitals import Vitals
 
 ENDINGS = {"G": "_g", "D": "_d", "model": ""}
-"""What ends the names of a network's columns."""
+"""Suffix of the names of a network's columns."""
 OTHER = {"G": "update_g_by_d", "D": "update_d_by_g"}
 
 
 class Look:
-    """Looks at a step from `begin` to `found`.
+    """Observes a step from `begin` to `found`.
 
     Args:
         networks: G and D, or model.
@@ -28,13 +28,13 @@ class Look:
         self._open: tuple[AbstractContextManager[dict[str, float]], dict[str, float]] | None = None
 
     def begin(self) -> None:
-        """A step that is to be looked at begins."""
+        """Start to observe a step."""
         context = self._vitals.of_a_step()
         self._open = context, context.__enter__()
         self._steps.begin()
 
     def found(self) -> dict[str, float]:
-        """What was seen, as columns of a row; nothing where no look was begun."""
+        """What was observed, as columns of a row; empty if no observation was started."""
         if self._open is None:
             return {}
         (context, row), self._open = self._open, None
@@ -44,6 +44,6 @@ class Look:
         return row | {OTHER[name]: moved for name, moved in heard.by_others.items() if name in OTHER}
 
     def close(self) -> None:
-        """Take all hooks away."""
+        """Remove all hooks."""
         self.found()
         self._steps.close()

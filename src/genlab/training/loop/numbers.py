@@ -1,4 +1,4 @@
-"""The quantities that a loop tells of its steps, as those of metric rows."""
+"""Quantities that a loop reports about its steps, as columns of metric rows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from genlab.training.blocks import Block
 
 Scalar = Tensor | float
 SCORES = ("logit_real", "logit_fake")
-"""What D said of images: of probabilities p, their logits are logged."""
+"""Outputs of D for images; probabilities are logged as their logits."""
 
 
 class Numbers:
-    """Quantities of steps, read when a row is due: until then no step waits for a device.
+    """Quantities of steps, read only when a row is due, so that until then no step waits for a device.
 
     Attributes:
-        failure: the first value that was not finite, and its step; empty where there was none.
+        failure: message about the first value that was not finite, and its step; empty if there was none.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
@@ -32,17 +32,17 @@ class Numbers:
         self.failure = ""
 
     def __bool__(self) -> bool:
-        """Whether something was told since the last row."""
+        """Whether anything was reported since the last row."""
         return bool(self._told)
 
     def tell(self, step: int, **given: Scalar | None) -> None:
-        """The quantities of a step; those that are None are not known."""
+        """Record the quantities of a step; None means unknown."""
         values = {k: v.detach() if isinstance(v, Tensor) else float(v) for k, v in given.items() if v is not None}
         self._told.append((step, values))
 
     def row(self) -> dict[str, float]:
-        """The last value of each quantity since the last row, and the mean and quantiles of those of each step; finite
-        ones only."""
+        """Last value of each quantity since the last row, with mean and quantiles for `block` columns; only finite
+        values count."""
         last: dict[str, float] = {}
         for step, told in self._told:
             for name, given in told.items():
@@ -56,7 +56,7 @@ class Numbers:
         return last | self._block.close()
 
     def _logit(self, scores: Any) -> float:
-        """The mean logit of what D said: scores that have always been in [0, 1] are probabilities."""
+        """Mean logit of D's outputs; outputs that have always been in [0, 1] are probabilities."""
         p = torch.as_tensor(scores).float()
         self._probabilities &= bool(((p >= 0) & (p <= 1)).all())
         return float(torch.logit(p, 1e-7).mean() if self._probabilities else p.mean())

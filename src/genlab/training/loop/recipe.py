@@ -1,4 +1,4 @@
-"""What is known of a loop as a recipe, so that all that reads runs finds its data and its length."""
+"""What is known of a loop, as a recipe, so that everything that reads runs finds its data and its length."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genlab.data.preprocessing import Preprocessing
 from genlab.recipe import REFERENCE, Recipe, files
 
 KNOWN = ("none", "pad", "edge", "bilinear")
-"""Ways of resizing that recipes have a word for."""
+"""Resizing methods that a recipe can name."""
 
 
 def recipe_of(
@@ -27,20 +27,20 @@ def recipe_of(
     evaluation: str,
     device: str,
 ) -> Recipe:
-    """The recipe of a loop.
+    """Recipe of a loop.
 
     Args:
         way: how its samples got their size from the dataset's images.
-        conditional: whether they are asked for by class.
-        loss: its adversarial loss, where that is known.
-        steps: how many it is going to make, where that is known.
-        batch: images of a step.
+        conditional: whether samples are requested by class.
+        loss: its adversarial loss, if known.
+        steps: number of steps that it is going to make, if known.
+        batch: images per step.
         rows, every: steps from one row, and from one measurement, to the next.
         evaluation: see `recipe.sections.SampleLogging`.
-        device: where its networks are.
+        device: device of its networks.
 
     Raises:
-        RecipeError: no such loss, or a number that is out of range.
+        RecipeError: the loss is unknown, or a number is out of range.
     """
     batch = min(batch, len(dataset))
     return files.load(

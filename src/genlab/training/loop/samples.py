@@ -1,4 +1,4 @@
-"""The images that a loop generates: gathered over its last steps, or made by a function of its own."""
+"""Images that a loop generates: gathered over its last steps, or made by the loop's own function."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from genlab.data.given import Range, as_bytes, range_of
 from genlab.errors import UsageError
 
 Maker = Callable[[int], Tensor | tuple[Tensor, Tensor]]
-"""(how many) -> so many images, or images and the class of each."""
+"""(n) -> n images, or n images and their classes."""
 CHUNK = 500
 
 
@@ -27,8 +27,8 @@ class Made:
 
     Attributes:
         images: uint8, (N, C, H, W).
-        labels: the class that each was asked for, int64 (N,); None where none was.
-        words: where they come from.
+        labels: class requested for each image, int64 (N,); None if none was.
+        words: origin of the images.
     """
 
     images: Images
@@ -40,9 +40,9 @@ class LoopSamples:
     """Samples of a loop.
 
     Args:
-        most: images that are wanted together.
-        within: steps beyond which they are too old to be of the same generator.
-        values_in: what is black and what is white; None: told from the first ones.
+        most: number of images that are needed together.
+        within: age in steps at which samples no longer count as those of the same generator.
+        values_in: values of black and white; None infers them from the first samples.
     """
 
     def __init__(self, most: int, within: int, values_in: Range | None) -> None:
@@ -51,24 +51,24 @@ class LoopSamples:
         self._images = 0
 
     def keep(self, step: int, samples: Tensor, labels: Tensor | None) -> None:
-        """Samples of a step; older ones that are not needed any more are dropped."""
+        """Keep the samples of a step; older ones that are no longer needed are dropped."""
         self._kept.append((step, samples.detach().clone(), None if labels is None else labels.detach().clone()))
         self._images += len(samples)
         while self._kept[0][0] <= step - self._within or self._images - len(self._kept[0][1]) >= self._most:
             self._images -= len(self._kept.popleft()[1])
 
     def gathered(self) -> Made:
-        """Those that were kept, the newest last."""
+        """The samples that were kept, newest last."""
         x = np.concatenate([array(each) for _, each, _ in self._kept])
         told = [array(y) for _, _, y in self._kept if y is not None]
         labels = np.concatenate(told) if len(told) == len(self._kept) else None
         return self._read(x, labels, f"by the loop at steps {self._kept[0][0]} to {self._kept[-1][0]}")
 
     def made(self, make: Maker, n: int, buffers: Iterable[Tensor]) -> Made:
-        """n images of the loop's own function, without gradients.
+        """n images from the loop's own function, without gradients.
 
         Args:
-            buffers: of the networks; they, and the random numbers of the process, are left as they were.
+            buffers: buffers of the networks; these and the process's random state are left as they were.
         """
         before = [(buffer, buffer.clone()) for buffer in buffers]
         parts: list[NDArray[Any]] = []
@@ -97,7 +97,7 @@ class LoopSamples:
 
 
 def by_class(made: Made, classes: int, columns: int) -> Images:
-    """Images in rows, one row for each class, filled up with black where there are fewer than `columns`."""
+    """Images in rows, one class per row, filled up with black if there are fewer than `columns`."""
     rows = np.zeros((classes, columns, *made.images.shape[1:]), np.uint8)
     for k, row in enumerate(rows):
         found = made.images[np.flatnonzero(made.labels == k)[:columns]]
@@ -106,7 +106,7 @@ def by_class(made: Made, classes: int, columns: int) -> Images:
 
 
 def array(x: Any) -> NDArray[Any]:
-    """An array of a tensor, on the CPU."""
+    """Tensor as an array on the CPU."""
     if isinstance(x, Tensor):
         x = x.detach().cpu()
         return np.asarray((x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).numpy())

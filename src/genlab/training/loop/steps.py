@@ -1,4 +1,4 @@
-"""Which optimiser of a loop moved whose weights, and by which gradient: told by torch's hooks on optimisers."""
+"""Which optimiser of a loop moved which network, and by which gradient, found by torch's optimiser hooks."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from torch.optim.optimizer import (
 
 @dataclass(frozen=True)
 class Heard:
-    """Of each network that an optimiser moved.
+    """What was observed of each network that an optimiser moved.
 
     Attributes:
-        norms: the Euclidean norm of the gradient by which.
-        by_others: how far an optimiser that holds other networks' weights too moved it, over the size of its weights;
-            of networks that have an optimiser of their own.
+        norms: Euclidean norm of the gradient that moved it.
+        by_others: how far optimisers that also hold other networks' weights moved it, over the norm of its weights;
+            only for networks that have an optimiser of their own.
     """
 
     norms: dict[str, float]
@@ -30,11 +30,11 @@ class Heard:
 
 
 class OptimiserSteps:
-    """Listens to the steps of all optimisers of this process that hold weights of these networks, between `begin` and
-    `taken`; changes nothing.
+    """Observes the steps, between `begin` and `taken`, of all optimisers of this process that hold weights of these
+    networks; changes nothing.
 
     Args:
-        networks: by name.
+        networks: networks by name.
     """
 
     def __init__(self, networks: Mapping[str, nn.Module]) -> None:
@@ -51,11 +51,11 @@ class OptimiserSteps:
         ]
 
     def begin(self) -> None:
-        """Listen, from now on."""
+        """Start to observe."""
         self._listening, self._norms, self._moved = True, {}, {}
 
     def taken(self) -> Heard:
-        """What was heard since `begin`."""
+        """Stop, and return what was observed since `begin`."""
         self._listening = False
         by_others: dict[str, float] = {}
         for name, moved in self._moved.items():
@@ -65,13 +65,13 @@ class OptimiserSteps:
         return Heard(self._norms, by_others)
 
     def close(self) -> None:
-        """Hear nothing any more."""
+        """Remove the hooks."""
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
 
     def _of(self, optimiser: Optimizer) -> dict[str, list[nn.Parameter]]:
-        """The weights of the networks that an optimiser holds."""
+        """Weights that an optimiser holds, by network."""
         found: dict[str, list[nn.Parameter]] = {}
         for group in optimiser.param_groups:
             for weight in group["params"]:
