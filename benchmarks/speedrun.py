@@ -288,38 +288,37 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 {section(first)}
 
-Training only: mean over the seeds with 95 % intervals (Student's t). Distance: the Frechet distance of 10,000 images
-to the 10,000 test images, by genlab's judges, over that of 10,000 training images. The clock runs from the first batch
-to the last step and stands still during scoring.
+Training only: mean over the seeds with 95 % intervals (Student's t). Distance: the Frechet distance of 10,000 images to
+the 10,000 test images, by genlab's judges, over that of 10,000 training images. The clock runs from the first batch to
+the last step and pauses during scoring.
 
-The reference "report S2" is that report's loop, written as it stands there (`genlab.bench.loops`), on its system for
-its 5 epochs: its mean quality is the target. "Report S4" is that report's DCGAN after 10 epochs, trained by genlab's
-loop, one seed; its seconds are its steps at the speed of the report's loop, timed in the run that made the row, and the
-interval of the ratio knows only the entry's seeds. Teraops are 10^12 multiply-adds, forward and backward; report S2's
-training is {teraops("s2-dcgan", {}, 2345):.1f}, report S4's ten epochs are {teraops("s4-dcgan", {}, 4690):.0f}. A round
-number is a target by itself and has no reference.
-Conditional entries use labels, which the reports' systems do not. Networks, batch and settings of an entry: its recipe,
-with the overrides in records.json.
+The reference "report S2" is that report's loop, as written there (`genlab.bench.loops`), on its system for its 5
+epochs: its mean quality is the target. "Report S4" is that report's DCGAN after 10 epochs, trained by genlab's loop,
+one seed; its time is its number of steps at the speed of the report's loop, timed in the run that made the row, and the
+interval of the ratio covers only the entry's seeds. Teraops are 10^12 multiply-adds, forward and backward; report S2's
+training takes {teraops("s2-dcgan", {}, 2345):.1f}, report S4's ten epochs take {teraops("s4-dcgan", {}, 4690):.0f}.
+A round number is a target by itself and has no reference. Conditional entries use labels, which the reports' systems
+do not. Networks, batch and settings of an entry are those of its recipe, with the overrides in records.json.
 
-How the entries came about: settings were searched for with seed 0 or 1, and the number of steps was raised until the
-mean over the seeds was at the target (MNIST to report S2's quality, without labels: 680, 800; with: 290, 320;
-Fashion-MNIST to report S4's, without: 1,250, 3,000, 3,600; with: 540, 1,250, and 1,100 in vain), on MNIST within
-half an hour of the reference, whose curves are those beside the first try. The intervals know nothing of that choice.
-Each row has its own date in records.json: those of 2026-11-25 are of the quick recipes of that day, which were 32 wide
-and are others now.
+How the entries were chosen: settings were searched for with seed 0 or 1, and the number of steps was raised until the
+mean over the seeds reached the target (MNIST to report S2's quality, without labels: 680, 800; with: 290, 320;
+Fashion-MNIST to report S4's, without: 1,250, 3,000, 3,600; with: 540, 1,250, and 1,100 in vain), on MNIST within half
+an hour of the reference, whose curves are those of the first try. The intervals do not account for that choice. Each
+row has its own date in records.json: those of 2026-11-25 use the quick recipes of that day, which were 32 wide and have
+changed since.
 
 ![Frechet distance over that of real images against seconds of training, both axes logarithmic](records.png)
 
-*Every seed of every run. A schedule that falls to 0 at the end is better at its end than on its way.*
+*Every seed of every run. A run whose schedule falls to 0 is better at its end than on the way.*
 
 ## Other classes of machine
 
-The same entries where the processor has no bfloat16 instructions. The targets are those above; the seconds of report
-S2's loop are its steps at its speed there, timed beside each seed.
+The same entries on processors without bfloat16 instructions. The targets are those above; the time of report S2's loop
+is its number of steps at its speed there, timed with each seed.
 
 {(chr(10) * 2).join(section(each) for each in others)}
 
-A new record: change `ENTRIES` in speedrun.py, then `make speedrun`. How to read this:
+To add a record, change `ENTRIES` in speedrun.py, then run `make speedrun`. How to read this page:
 [docs/performance.md](../docs/performance.md).
 """
 
