@@ -152,7 +152,7 @@ def in_words(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, MemoryError) or (
         library in ("torch", "builtins") and ("allocate memory" in said or "out of memory" in said)
     ):
-        return "not enough memory; take a smaller --budget.batch or narrower networks, or end other programs", 5
+        return "not enough memory; use a smaller --budget.batch or narrower networks, or close other programs", 5
     if type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
         return f"engine.compile: PyTorch's compiler fails on this machine ({first_line(error)}); leave it false", 2
     return None

@@ -110,7 +110,7 @@ def _records(opened: dict[str, Run], n: int, progress: bool) -> dict[str, dict[s
         said = {name: record["protocol"][key] for name, record in found.items() if key in record["protocol"]}
         if len({str(value) for value in said.values()}) > 1:
             words = "; ".join(f"{name}: {value}" for name, value in said.items())
-            raise UsageError(f"these runs cannot be compared, their {key} differs: {words}")
+            raise UsageError(f"these runs cannot be compared, since they differ in {key}: {words}")
     return found
 
 

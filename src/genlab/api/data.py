@@ -105,7 +105,7 @@ class Check:
     def takes(self) -> str:
         """How long a training takes, in words."""
         if self.seconds is None:
-            return "How long that takes here is not known."
+            return "How long that takes on this machine is unknown."
         return f"That takes {about(self.seconds)} on this machine, if nothing else runs."
 
     def save(self, path: str | Path) -> None:
@@ -145,7 +145,7 @@ def check(dataset: Images, *, progress: bool = True) -> Check:
             return Check(found, f"{first}\ngenlab train quick --data {output}", None)
         if name.startswith(memory.PREFIX):
             train = 'genlab.train("quick", data=images)'
-        with stage("measuring what a training takes"):
+        with stage("measuring how long a training takes"):
             return Check(found, train, _seconds(found.train))
 
 

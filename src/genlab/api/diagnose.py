@@ -62,7 +62,7 @@ def diagnose(
     if isinstance(source, Run) or (isinstance(source, str | Path) and is_a_run(source, root)):
         run = source if isinstance(source, Run) else Run.at(source, root)
         if against is not None or losses is not None:
-            raise UsageError(f"{run.path.name} is a run, with a dataset and losses of its own; leave those out")
+            raise UsageError(f"{run.path.name} is a run and already has a dataset and losses; leave those out")
         return run.diagnose()
     found = evaluate(source, against=against, resize=resize, runs=runs, progress=progress)
     rows = [] if losses is None else read_losses(Path(losses))
@@ -108,7 +108,7 @@ def read_losses(path: Path) -> list[Row]:
     names = {key: name for key in (table[0] if table else ()) if key and (name := _column(key))}
     if not names:
         there = ", ".join(filter(None, table[0])) if table else "none"
-        raise DataError(f"{path}: no column of a loss; expected step, loss_d and loss_g, or loss (there: {there})")
+        raise DataError(f"{path}: no loss column; expected step, loss_d and loss_g, or loss (found: {there})")
     at = next((key for key in table[0] if key and key.strip().lower() in STEPS), None)
     rows: list[Row] = []
     for number, line in enumerate(table, start=1):

@@ -152,7 +152,7 @@ def _judge(name: str) -> str:
     from genlab.evaluation import judge
 
     same = hashlib.sha256(judge.file_of(name).read_bytes()).hexdigest() == judge.PINNED[name]
-    return "whole" if same else "changed: its sha256 is not the pinned one"
+    return "whole" if same else "changed: its sha256 differs from the pinned one"
 
 
 def _fonts() -> Facts:
@@ -214,17 +214,17 @@ def _problems(found: Facts) -> Iterator[tuple[str, str]]:
     if not waiting.IS_SET:
         yield "torch was imported before genlab: threads wait actively", "import genlab first"
     if caches.get("writable") is False:
-        yield "the cache cannot be written: each training measures again", "set XDG_CACHE_HOME to a folder of yours"
+        yield "the cache cannot be written: each training calibrates again", "set XDG_CACHE_HOME to a writable folder"
     if runs.get("writable") is False:
-        yield f"{runs['folder']} cannot be written", "take another folder: --runs, or GENLAB_RUNS"
+        yield f"{runs['folder']} cannot be written", "choose another folder: --runs, or GENLAB_RUNS"
     if isinstance(runs.get("free GB"), float) and runs["free GB"] < ROOM_GB:
-        yield f"{runs['free GB']} GB free for runs", "remove old runs, or take another disk: --runs"
+        yield f"{runs['free GB']} GB free for runs", "remove old runs, or use another disk: --runs"
     allowed, threads = processor.get("cores allowed"), processor.get("threads")
     if isinstance(allowed, int) and isinstance(threads, int) and threads > allowed:
         yield f"{threads} threads on {allowed} cores", f"set OMP_NUM_THREADS={allowed}"
     if not str(found["terminal"].get("encoding", "utf-8")).lower().startswith("utf"):
         yield (
-            "this terminal has no UTF-8: names are shown as escapes",
+            "this terminal does not use UTF-8: names are shown as escapes",
             "set PYTHONIOENCODING=utf-8",
         )
 

@@ -159,7 +159,8 @@ def is_a_run(source: str | Path, root: Path) -> bool:
         is_path = there and str(source).startswith(".")  # ./photos is a folder, photos the run of that name.
         if there and not is_path:
             warnings.warn(
-                f"{source} is a run, and a file or folder: the run is measured; ./{source} is the other", stacklevel=4
+                f"{source} is both a run and a file or folder: the run is measured; for the other give ./{source}",
+                stacklevel=4,
             )
         return not is_path
     return not there and not str(source).endswith(".npz")
@@ -169,7 +170,7 @@ def _check_accuracy_score(run: Run) -> None:
     """Check before any work that a classifier can learn from a run."""
     if not run.recipe.conditional:
         raise UsageError(
-            f"{run.path.name} is unconditional: no class was asked for, so no classifier can learn from it"
+            f"{run.path.name} is unconditional: its images have no classes, so no classifier can learn from them"
         )
     name = run.recipe.data.name
     train = data.load(name)
@@ -183,8 +184,8 @@ def _check_score(dataset: str, train: Dataset, images: int) -> None:
         raise UsageError(f"{dataset} has no test split with labels: no classifier can be tested")
     if min(images, len(train)) < cas.LEAST:
         raise UsageError(
-            f"the accuracy score needs {cas.LEAST} images or more, generated and real: here are {images:,} and "
-            f"{len(train):,}"
+            f"the accuracy score needs {cas.LEAST} images or more, generated and real: there are {images:,} "
+            f"and {len(train):,}"
         )
     cas.recipe_of(train)
 
@@ -262,13 +263,15 @@ def _remarks(run: Run) -> tuple[str, ...]:
     if status["state"] != "finished":
         total = status.get("total_steps")
         of = f" of {total:,}" if total else ""
-        said.append(f"judge {name} is not trained to its end: {status['state']}, step {status['step']:,}{of}")
+        said.append(f"judge {name} was not trained to its end: {status['state']}, step {status['step']:,}{of}")
     accuracy = next((row["test_accuracy"] for row in reversed(run.metrics()) if row.get("test_accuracy")), None)
     if accuracy is None:
         said.append(f"judge {name} was never tested: no accuracy on a test split with labels is recorded")
     else:
-        chance = "; that is near guessing, so what it says means little" if accuracy < 2 / len(classes) else ""
-        said.append(f"judge {name} names {accuracy:.2%} of the test images of {run.recipe.data.name} rightly{chance}")
+        chance = "; that is close to chance, so its results mean little" if accuracy < 2 / len(classes) else ""
+        said.append(
+            f"judge {name} classifies {accuracy:.2%} of the test images of {run.recipe.data.name} correctly{chance}"
+        )
     return tuple(said)
 
 

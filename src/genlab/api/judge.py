@@ -66,10 +66,10 @@ def train_judge(
         if stopped is None:
             run = trained(name, seed=seed, overrides=changes)
         else:
-            note(f"going on with {stopped.path.name}, which was stopped at step {stopped.status['step']:,}")
+            note(f"resuming {stopped.path.name}, which was stopped at step {stopped.status['step']:,}")
             run = trained(resume=stopped.path)
     except Stopped as error:
-        words = f"{str(error).partition(';')[0]}; the same command goes on with it"
+        words = f"{str(error).partition(';')[0]}; the same command resumes it"
         raise Stopped(words, error.exit_code) from None
     content = judge_bytes(run)
     write(run.path / "judge.safetensors", content)
@@ -94,8 +94,8 @@ def _check_judgeable(dataset: str, train: Dataset) -> None:
         )
     if len(train) < FEW:
         warnings.warn(
-            f"{len(train):,} training images are few for a judge: look at its accuracy on the test split before "
-            "trusting what it says, and compare numbers by this same judge only",
+            f"{len(train):,} training images are few for a judge: check its accuracy on the test split before trusting "
+            "it, and compare only numbers from this judge",
             stacklevel=3,
         )
 

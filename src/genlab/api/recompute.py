@@ -75,7 +75,7 @@ def recompute(run: Run) -> Recomputed:
 def _elsewhere(then: Mapping[str, Any] | None, run: Run) -> list[str]:
     """Changes since then in what affects rounding, such as the machine."""
     if then is None:
-        return ["an older version, which did not record where"]
+        return ["by an older version, which did not record where"]
     return differences(then, {"versions": versions(), "machine": machine_of(run.directory.trained_by())})
 
 
@@ -129,9 +129,9 @@ def _evaluations(run: Run, damages: list[str]) -> Iterator[str]:
         if how is None:
             reason = "an older version did not record how its images were drawn"
         elif (protocol["judge"] or {}).get("sha256") != own.sha256:
-            reason = "it was read by another judge"
+            reason = "another judge was used"
         elif how.step is None and protocol.get("step") != run.status["step"]:
-            reason = "it is of weights before the run was trained for longer"
+            reason = "it measured the weights from before the run was trained further"
         if how is None or reason:
             yield f"{name}: not compared: {reason}"
             continue
@@ -139,7 +139,7 @@ def _evaluations(run: Run, damages: list[str]) -> Iterator[str]:
         elsewhere = _elsewhere(protocol.get("measured_on"), run)
         numbers = list(_pairs(record, again))
         wrong = [
-            f"{run.path / 'evaluations' / name}: {path} is {_short(old)} there, {_short(new)} measured again"
+            f"{run.path / 'evaluations' / name}: {path}: {_short(old)} recorded, {_short(new)} measured again"
             for path, old, new in numbers
             if not _agree(old, new, protocol["samples"], bool(elsewhere))
         ]
@@ -165,7 +165,8 @@ def _accuracy(run: Run, damages: list[str]) -> Iterator[str]:
     off = round(abs(again - row["test_accuracy"]) * counts.sum())
     if off > (IMAGES if elsewhere else 0):
         damages.append(
-            f"{run.path / 'metrics.jsonl'}: test accuracy {row['test_accuracy']:.4f} there, {again:.4f} measured again"
+            f"{run.path / 'metrics.jsonl'}: test accuracy {row['test_accuracy']:.4f} recorded, {again:.4f} measured "
+            "again"
         )
     yield f"{again:.2%} of {counts.sum():,} test images: " + _agreement(off == 0, elsewhere, f"{off} images differ")
 

@@ -83,7 +83,7 @@ def attempt(run: str | Path | Run, *, runs: str | Path | None = None, progress: 
     recipe, provenance = old.directory.trained_by(), old.provenance
     if FAMILIES[recipe.family].own_loop or provenance["own"]:
         raise UsageError(
-            f"{old.path.name} was trained from Python with parts of its own: change the script that has them"
+            f"{old.path.name} was trained from Python with custom parts: change the script that defines them"
         )
     finding = next((each for each in old.diagnose().lasting if each.changes), None)
     if finding is None:

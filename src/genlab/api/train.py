@@ -323,7 +323,7 @@ def _custom(generator: nn.Module | None, discriminator: nn.Module | None) -> dic
     given = {"generator": generator, "discriminator": discriminator}
     for name, network in given.items():
         if isinstance(network, type):
-            raise UsageError(f"{name} is the class {network.__name__}; give a network of it: {network.__name__}(...)")
+            raise UsageError(f"{name} is the class {network.__name__}; give an instance: {network.__name__}(...)")
         if network is not None and not isinstance(network, nn.Module):
             raise UsageError(f"{name} is a {type(network).__name__}; expected a torch.nn.Module")
     return {name: network for name, network in given.items() if network is not None}

@@ -192,7 +192,7 @@ class Watch:
             UsageError: no step was reported.
         """
         if self._run is None:
-            raise UsageError("no step was told of: call watch.step(...) in the loop")
+            raise UsageError("no step has been reported: call watch.step(...) in the loop")
         if not self._ended:
             self._ended = True
             if self._numbers:
@@ -248,7 +248,7 @@ class Watch:
             self._say(f"samples read as images from {low:g} (black) to {high:g} (white)")
         if side != self._train.side and self._resize is None:
             raise UsageError(
-                f"samples have {side} pixels a side, the images of {self._name} {self._train.side}: say how those were "
+                f"samples are {side} pixels wide, the images of {self._name} {self._train.side}: say how they were "
                 "resized, as in resize='pad' or resize='bilinear'"
             )
         self._way = Preprocessing(side, channels, "none" if side == self._train.side else self._resize or "none")
@@ -280,7 +280,7 @@ class Watch:
         before = self._numbers.failure
         values = self._numbers.row()
         if self._numbers.failure and not before:
-            self._say(f"{self._numbers.failure}; what comes after it says nothing")
+            self._say(f"{self._numbers.failure}; later values are meaningless")
         per_epoch = max(1, len(self._train) // self.run.recipe.budget.batch)
         seconds = round(time.monotonic() - self._began, 3)
         row = {"step": self._step, "epoch": round(self._step / per_epoch, 6), "seconds": seconds}
@@ -352,7 +352,7 @@ class Watch:
         try:
             yield
         except StorageError as error:
-            warnings.warn(f"{error}; the training goes on, but not all of it is kept", stacklevel=4)
+            warnings.warn(f"{error}; training continues, but not everything is saved", stacklevel=4)
 
     def _say(self, line: str) -> None:
         if self._progress:

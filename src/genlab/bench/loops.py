@@ -179,7 +179,7 @@ def _gan_steps(
     cross_entropies = objective.loss in ("non-saturating", "bce-on-probabilities")
     more = objective.penalty != "none" or recipe.ema or objective.packing > 1 or recipe.augmentation
     if not cross_entropies or more:
-        raise NotImplementedError("the reports' GANs have binary cross-entropies, no penalty, average, augmentation")
+        raise NotImplementedError("the reports' GANs use binary cross-entropy, no penalty, average or augmentation")
     G, D, loss = networks["generator"], networks["discriminator"], nn.BCELoss()
     optimiser_g, optimiser_d = (
         _adam(network, getattr(recipe.optimisers, name)) for name, network in (("generator", G), ("discriminator", D))
@@ -221,7 +221,7 @@ def _vae_steps(
 ) -> Iterator[tuple[float, ...]]:
     objective = recipe.objective
     if (objective.likelihood, objective.reconstruction) != ("gaussian", "mean") or recipe.conditional:
-        raise NotImplementedError("the report's VAE has a mean squared error and no classes")
+        raise NotImplementedError("the report's VAE uses the mean squared error and no classes")
     encoder, decoder = networks["encoder"], networks["decoder"]
     optimiser = _adam(nn.ModuleList([encoder, decoder]), recipe.optimiser)
     for x, _ in _epochs(loader):

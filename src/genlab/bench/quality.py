@@ -50,7 +50,7 @@ def curve(
         check=False,
     )
     if done.returncode:
-        raise GenlabError("a benchmark's training ended before its time; its error stands above")
+        raise GenlabError("a benchmark's training process ended early; see its error above")
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
 

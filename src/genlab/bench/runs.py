@@ -29,5 +29,5 @@ def taken(name: str, recipe: str, root: Path, seed: int = 0, changes: Mapping[st
         return train(recipe, seed=seed, overrides=changes, runs=root, name=name, report=False)
     asked = files.load(recipe, changes).model_copy(update={"engine": run.recipe.engine})
     if (asked, seed) != (run.recipe, run.provenance["seed"]):
-        raise UsageError(f"{run.path} has other settings or another seed than {recipe} here; move it away")
+        raise UsageError(f"{run.path} differs from {recipe} here in settings or seed; move it away")
     return run if run.status["state"] == "finished" else train(resume=run.path, report=False)

@@ -30,13 +30,13 @@ def short() -> dict[str, Any]:
         `seconds` are estimated from `milliseconds`, the time per step).
     """
     start, known = time.monotonic(), records.load()
-    with stage("what this machine is good at"):
+    with stage("measuring what this machine is good at"):
         measured = calibrate.measured("cpu")
     found: dict[str, Any] = {"plan": measured.choice(convolutional=True), "left_out": measured.left_out()}
-    with stage("its peak"):
+    with stage("measuring its peak"):
         found |= {"peak_gflops": peak_gflops(), "systems": []}
     for name in SYSTEMS:
-        with stage(f"{name}: steps in turns"):
+        with stage(f"{name}: timing steps in turns"):
             pairs = paired(name, [REPORT, *measured.precisions()], ROUNDS, BLOCK_SECONDS, SYSTEM_SECONDS)
         way = min(measured.precisions(), key=pairs.median)
         ratio, interval = pairs.ratio(way)
@@ -63,7 +63,7 @@ def _race(known: dict[str, Any], seconds_left: float) -> dict[str, Any]:
     record = next(row for row in known["speedrun"] if all(row[key] == value for key, value in TRACK.items()))
     recipe, steps = record["recipe"], record["steps"]
     overrides = {**record["overrides"], "budget.max_steps": steps, "budget.epochs": 1000}
-    with stage(f"{recipe}: what a step takes"), Stepper(recipe, "auto", overrides) as stepper:
+    with stage(f"{recipe}: timing a step"), Stepper(recipe, "auto", overrides) as stepper:
         a_step = stepper.seconds(5) / 5
     row = {
         **TRACK,

@@ -93,7 +93,7 @@ class Stepper(AbstractContextManager["Stepper"]):
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise GenlabError("a benchmark's training ended before its time; its error stands above")
+            raise GenlabError("a benchmark's training process ended early; see its error above")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

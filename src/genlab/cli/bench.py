@@ -14,7 +14,7 @@ app = App(name="bench", help="Benchmark this machine in two minutes; show its ca
 
 @app.default
 def bench(*, json: Json = False) -> None:
-    """Time some of the reports' systems against the reports' own way, and a race to a quality; takes two minutes."""
+    """Time some of the reports' systems against the reports' own code, and a race to a given quality: two minutes."""
     from genlab.bench.short import short
     from genlab.cli import terminal
     from genlab.report import tables

@@ -11,7 +11,7 @@ from genlab.cli.options import Json, RunName, Runs, whole
 from genlab.engine.console import say
 from genlab.errors import UsageError
 
-Against = Annotated[str, Parameter(help="What curves are drawn over: step, epoch, half-epoch, images or seconds.")]
+Against = Annotated[str, Parameter(help="Horizontal axis of the curves: step, epoch, half-epoch, images or seconds.")]
 
 
 def compare(
@@ -19,7 +19,7 @@ def compare(
     second: RunName,
     /,
     *others: Annotated[str, Parameter(help="Further runs.")],
-    output: Annotated[Path | None, Parameter(name=["-o", "--output"], help="Write a page: this .html file.")] = None,
+    output: Annotated[Path | None, Parameter(name=["-o", "--output"], help="Write a page to this .html file.")] = None,
     n: Annotated[
         int | None,
         Parameter(converter=whole, name=["-n", "--number"], help="Images to draw from each run (default: 10,000)."),
@@ -46,7 +46,7 @@ def compare(
             terminal.show_table(table)
             say()
         if found.page.quality:
-            words = "Intervals are of one run's images; they do not say what another seed would give."
+            words = "Intervals reflect one run's images; they say nothing about other seeds."
             say(terminal.wrapped(words))
         if found.page.verdict:
             say(terminal.wrapped(found.page.verdict))
@@ -61,7 +61,7 @@ def plot(
     of: Annotated[str | None, Parameter(help="Column of the metric rows, such as loss_g or frechet_distance.")] = None,
     against: Against = "step",
     block: Annotated[
-        int | None, Parameter(converter=whole, help="Steps of a point, which is their mean (default: as many as fit).")
+        int | None, Parameter(converter=whole, help="Steps averaged per point (default: as many as fit).")
     ] = None,
     output: Annotated[
         Path | None,

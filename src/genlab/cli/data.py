@@ -43,7 +43,7 @@ def data_check(
     output: Annotated[
         Path | None,
         Parameter(
-            name=["-o", "--output"], help="Write a page (.html) or ten images of each class (.png) into this file."
+            name=["-o", "--output"], help="Write a page (.html) or ten images of each class (.png) to this file."
         ),
     ] = None,
     json: Json = False,
@@ -71,7 +71,7 @@ def data_check(
             terminal.show_table(by_class)
         if checked.found.refusal is not None:
             say()
-            say(terminal.wrapped(f"As it is, a training would refuse it: {checked.found.why}"))
+            say(terminal.wrapped(f"Training would refuse it as it is: {checked.found.why}"))
         say(f"\ntrain on it with\n  {checked.command.replace(chr(10), f'{chr(10)}  ')}")
         if checked.found.refusal is None:
             say(terminal.wrapped(checked.takes))
@@ -84,17 +84,17 @@ class Wanted:
     """How to bring images into one form."""
 
     size: Annotated[
-        int | None, Parameter(converter=whole, help="Side of the images, pixels (default: as they are, if all agree).")
+        int | None, Parameter(converter=whole, help="Side of the images in pixels (default: unchanged, if all agree).")
     ] = None
     fit: Annotated[
-        str | None, Parameter(help="How other sizes become that: pad, crop or stretch (default: refused).")
+        str | None, Parameter(help="How to fit images of other sizes: pad, crop or stretch (default: refuse).")
     ] = None
     color: Annotated[str | None, Parameter(help="gray or rgb (default: gray if no pixel has a colour).")] = None
     range: Annotated[
         str | None,
         Parameter(
             allow_leading_hyphen=True,
-            help="Values that are black and white, as in 0..1 or -1..1 (default: 0..255; 16 bits: 0..65535).",
+            help="Values of black and white, as in 0..1 or -1..1 (default: 0..255; 16 bits: 0..65535).",
         ),
     ] = None
     ground: Annotated[
@@ -107,7 +107,7 @@ class Wanted:
     classes: Annotated[
         list[str] | None, Parameter(consume_multiple=True, negative="", help="Only these classes, by name or number.")
     ] = None
-    per_class: Annotated[int | None, Parameter(converter=whole, help="At most so many images of each class.")] = None
+    per_class: Annotated[int | None, Parameter(converter=whole, help="Most images to keep per class.")] = None
     skip_bad: Annotated[bool, Parameter(negative="", help="Leave out pictures that cannot be read.")] = False
 
 
@@ -136,7 +136,7 @@ def data_import(
         terminal.show_json({"path": str(found.path), "already": found.already, **found.record})
         return
     if found.already:
-        note(f"genlab: note: {found.path} was there already, made of the same images in the same way")
+        note(f"genlab: note: {found.path} already exists, made from the same images in the same way")
     terminal.show_table(tables.Table("", ("decided", "value"), rows_of(found.record)))
     say(f"images    {found.path}")
 

@@ -17,9 +17,9 @@ def diagnose(
     /,
     *,
     against: Annotated[str | None, Parameter(help="Dataset that images from elsewhere should look like.")] = None,
-    losses: Annotated[Path | None, Parameter(help="CSV file with the losses of their training.")] = None,
+    losses: Annotated[Path | None, Parameter(help="CSV file with their training losses.")] = None,
     attempt: Annotated[
-        bool, Parameter(name="--try", negative="", help="Train the run once more with what is proposed.")
+        bool, Parameter(name="--try", negative="", help="Train the run again with the proposed changes.")
     ] = False,
     runs: Runs = None,
     json: Json = False,

@@ -34,7 +34,7 @@ def sample(
         Path | None,
         Parameter(name=["-o", "--output"], help="File: .png (a grid) or .npz (arrays) (default: samples.png)."),
     ] = None,
-    as_files: Annotated[Path | None, Parameter(help="New folder for a PNG file of each image, instead.")] = None,
+    as_files: Annotated[Path | None, Parameter(help="Instead: a new folder with one PNG file per image.")] = None,
     columns: Annotated[
         int | None, Parameter(converter=whole, help="Columns of the grid (default: one per class, or a square).")
     ] = None,
@@ -55,7 +55,7 @@ def sample(
     from genlab.runs import sampling
 
     if output is not None and as_files is not None:
-        raise UsageError("-o and --as-files are two places for the same images; give one of them")
+        raise UsageError("-o and --as-files are two places for the same images; give only one of them")
     place = as_files or output or Path("samples.png")
     if as_files is None:
         files.destination(place, ".png (a grid)", ".npz (arrays)")
@@ -168,7 +168,7 @@ def timeline(
     n: Annotated[int, Parameter(converter=whole, name=["-n", "--number"], help="Number of z.")] = 12,
     columns: Annotated[
         int | None,
-        Parameter(converter=whole, help="Draw each epoch as a block of so many columns, with its quality above."),
+        Parameter(converter=whole, help="Draw each epoch as a block with this many columns, with its quality above."),
     ] = None,
     how: Draw = AS_THE_RUN_DOES,
     output: Output = None,

@@ -49,7 +49,7 @@ def judge_train(
             if pinned == made.sha256
             else "differs from the pinned judge (floating-point rounding varies between machines)"
         )
-        say(f"pinned  {pinned}\n        {same}; the metrics go on with the pinned one")
+        say(f"pinned  {pinned}\n        {same}; the metrics still use the pinned one")
     else:
         say(f"kept    {kept}, where every evaluation against {dataset} finds it")
 
@@ -61,7 +61,7 @@ def judge_test(
     *,
     judge: Judge = None,
     output: Annotated[
-        Path | None, Parameter(name=["-o", "--output"], help="Draw the responses into this .png file.")
+        Path | None, Parameter(name=["-o", "--output"], help="Draw the responses to this .png file.")
     ] = None,
     runs: Runs = None,
     json: Json = False,

@@ -110,8 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if known:
             _fail(*known)
         _fail(
-            f"a bug in genlab: {type(error).__name__}: {first_line(error)} (--debug shows where; please report it, "
-            "with what genlab doctor prints)",
+            f"a bug in genlab: {type(error).__name__}: {first_line(error)} (--debug shows where; report it "
+            "with the output of genlab doctor)",
             1,
         )
 
@@ -129,7 +129,7 @@ def _in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
         known = [name for name in group if not name.startswith("-")]
         if known:
             return unknown("command", (error.unused_tokens or [""])[0], known, cutoff=0.7)
-        return f"{command} got more than it takes: {' '.join(error.unused_tokens or [])}; see genlab {command} --help"
+        return f"{command} got too many arguments: {' '.join(error.unused_tokens or [])}; see genlab {command} --help"
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         others = [token for token in error.unused_tokens or () if token.startswith("--")]
         if others and error.app is not None:  # An unknown option is more likely the mistake.

@@ -23,7 +23,7 @@ def wholes(_: object, tokens: Sequence[Token]) -> list[int]:
         return [int(token.value) for token in tokens]
     except ValueError:
         given = " ".join(token.value for token in tokens)
-        raise ValueError(f"{given!r} is given; a whole number is needed") from None
+        raise ValueError(f"{given!r}: a whole number is needed") from None
 
 
 def several(help: str) -> Parameter:
@@ -88,7 +88,7 @@ Data = Annotated[
 
 Minutes = Annotated[
     float | None,
-    Parameter(help="Minutes to train: steps, and settings that suit them, are chosen by timing a few steps here."),
+    Parameter(help="Minutes to train: timing a few steps here decides the number of steps, and settings that suit it."),
 ]
 
 

@@ -51,8 +51,8 @@ def show(
         terminal.show_table(tables.of_runs(found))
         if sys.stdout.isatty():
             words = (
-                "quality: Frechet distance over that of real images (x; of so many images, where fewer than 10,000), "
-                "or accuracy"
+                "quality: Frechet distance over that of real images (x; with the number of images, if fewer than "
+                "10,000), or accuracy"
             )
             say(terminal.wrapped(words))
     else:
@@ -78,7 +78,7 @@ def prune(names: Names, /, *, yes: Yes = False, runs: Runs = None) -> None:
     chosen = _chosen(names, runs)
     for run in chosen:
         housekeeping.check_finished(run)
-    _confirm(f"remove what only further training needs from {_counted(chosen)}?", yes)
+    _confirm(f"remove from {_counted(chosen)} what only further training needs?", yes)
     for run in chosen:
         freed = housekeeping.prune(run)
         say(f"{run.path}: {freed / 1e6:.1f} MB removed")
@@ -102,7 +102,7 @@ def _confirm(question: str, yes: bool) -> None:
         return
     answer = ask(question)
     if answer is None:
-        raise UsageError("nobody can be asked here; add --yes")
+        raise UsageError("cannot ask for confirmation here; add --yes")
     if not answer:
         raise UsageError("nothing was removed")
 
@@ -159,7 +159,7 @@ def _recompute(path: Path, facts: dict[str, Any], json: bool) -> list[str]:
 @app.command
 def relocate(
     run: RunName,
-    dataset: Annotated[str, Parameter(help="Where the images lie now: a folder or file.")],
+    dataset: Annotated[str, Parameter(help="Where the images are now: a folder or file.")],
     /,
     *,
     runs: Runs = None,

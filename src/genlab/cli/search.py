@@ -22,7 +22,7 @@ def search(
         list[str], Parameter(negative="", help="FIELD=LOW..HIGH or FIELD=VALUE,VALUE,...; may be repeated.")
     ],
     teraops: Annotated[float, Parameter(help="10^12 multiply-adds that each run may spend (genlab show counts them).")],
-    trials: Annotated[int, Parameter(converter=whole, help="Settings to try, beside the recipe itself.")] = 20,
+    trials: Annotated[int, Parameter(converter=whole, help="Settings to try, besides the recipe itself.")] = 20,
     seeds: Annotated[int, Parameter(converter=whole, help="Seeds of each.")] = 1,
     workers: Annotated[int, Parameter(converter=whole, help="Runs at once.")] = 1,
     output: Annotated[

@@ -21,7 +21,7 @@ NEEDED = ("orjson", "starlette", "uvicorn", "websockets")
 
 def studio(
     *,
-    port: Annotated[int, Parameter(converter=whole, help="Port on 127.0.0.1; 0: any that is free.")] = 7860,
+    port: Annotated[int, Parameter(converter=whole, help="Port on 127.0.0.1; 0: any free port.")] = 7860,
     browser: Annotated[bool, Parameter(help="Open it in the browser.")] = True,
     present: Annotated[bool, Parameter(negative="", help="For a projector: large type, thick lines.")] = False,
     runs: Runs = None,
@@ -47,7 +47,7 @@ def studio(
     say(f"studio: {address}")
     if os.environ.get("SSH_CONNECTION"):
         say(f"from your own machine: ssh -L {number}:127.0.0.1:{number} THIS_MACHINE, then open that address there")
-    note("Ctrl-C ends the studio; trainings go on.")
+    note("Ctrl-C ends the studio; training continues.")
     if browser and sys.stdout.isatty() and not os.environ.get("SSH_CONNECTION"):
         with suppress(webbrowser.Error):
             webbrowser.open(address)
@@ -58,6 +58,6 @@ def studio(
     going, waiting = made.jobs.left()
     note("The studio has ended.")
     if going:
-        note(f"Training goes on: {', '.join(going)}. The next studio finds it again.")
+        note(f"Training continues: {', '.join(going)}. The next studio finds it again.")
     if waiting:
-        note(f"Not begun: {', '.join(waiting)}.")
+        note(f"Not started: {', '.join(waiting)}.")

@@ -26,7 +26,7 @@ app = App(
     help_format="plaintext",
 )
 File = Annotated[Path, Parameter(help="Study file (.yaml).")]
-Profile = Annotated[str | None, Parameter(help="One of the file's budgets (default: the whole).")]
+Profile = Annotated[str | None, Parameter(help="One of the file's budgets (default: the whole study).")]
 Code = Annotated[Path | None, Parameter(help="Python file with arms of your own (see docs/studies.md).")]
 Results = Annotated[Path | None, Parameter(help="Folder of the results (default: results/NAME beside the file).")]
 Workers = Annotated[int, Parameter(converter=whole, help="Runs at once.")]
@@ -39,14 +39,14 @@ def new(
     *,
     vary: Annotated[
         list[str],
-        Parameter(negative="", help="FIELD=VALUE,VALUE,...: one arm per value; several make every combination."),
+        Parameter(negative="", help="FIELD=VALUE,VALUE,...: one arm per value or, if repeated, per combination."),
     ],
     seeds: Annotated[int, Parameter(converter=whole, help="Seeds of each arm.")] = 8,
     epochs: Annotated[
         int | None, Parameter(converter=whole, help="Epochs of every run; short for --budget.epochs.")
     ] = None,
     minutes: Annotated[
-        float | None, Parameter(help="Minutes of each run: becomes steps on this machine, the same for all.")
+        float | None, Parameter(help="Minutes per run, converted to steps on this machine, the same for all.")
     ] = None,
     of: Annotated[
         str | None, Parameter(help="What is compared: a metric or a logged column (default: the recipe's quality).")
@@ -92,17 +92,17 @@ def run(
     /,
     *,
     profile: Profile = None,
-    seed: Annotated[int | None, Parameter(converter=whole, help="Only this seed, all its arms.")] = None,
+    seed: Annotated[int | None, Parameter(converter=whole, help="Only this seed, with all arms.")] = None,
     workers: Workers = 1,
-    on: Annotated[str | None, Parameter(help="On a Ray cluster: ray for one of this machine, or HOST:PORT.")] = None,
+    on: Annotated[str | None, Parameter(help="Run on a Ray cluster: HOST:PORT, or ray to start one here.")] = None,
     dry_run: Annotated[
         bool, Parameter(negative="", help="Only say what the study can show, and how long it takes.")
     ] = False,
     patience: Annotated[float, Parameter(help="Minutes without progress after which a run is given up.")] = 10.0,
     keep_checkpoints: Annotated[bool, Parameter(negative="", help="Keep what only further training needs.")] = False,
-    anew: Annotated[bool, Parameter(negative="", help="Make stale records again.")] = False,
+    anew: Annotated[bool, Parameter(negative="", help="Redo stale records.")] = False,
     amend: Annotated[
-        bool, Parameter(negative="", help="Accept that the file was changed since the first run; the page tells of it.")
+        bool, Parameter(negative="", help="Accept that the file was changed since the first run; the page says so.")
     ] = False,
     code: Code = None,
     results: Results = None,
@@ -173,7 +173,7 @@ def collect(
         fits.append(looked.fits)
     _tell(study, study.report(), json)
     if not any(fits):
-        raise DataError(f"none of these fits {file}: nothing was taken; the lines above say why")
+        raise DataError(f"none of these fits {file}: nothing was collected; the lines above say why")
 
 
 @app.command
@@ -195,9 +195,9 @@ def table(
     arm: Annotated[str, Parameter(help="Column that names the arm.")],
     value: Annotated[str, Parameter(help="Column with the number.")],
     seed: Annotated[str | None, Parameter(help="Column with the seed.")] = None,
-    paired: Annotated[bool, Parameter(negative="", help="Arms share what a seed decides: test pairs.")] = False,
+    paired: Annotated[bool, Parameter(negative="", help="Arms share what a seed decides: test in pairs.")] = False,
     margin: Annotated[float | None, Parameter(help="A difference smaller than this does not matter.")] = None,
-    output: Annotated[Path | None, Parameter(name=["-o", "--output"], help="Write the page: this .html file.")] = None,
+    output: Annotated[Path | None, Parameter(name=["-o", "--output"], help="Write a page to this .html file.")] = None,
     json: Json = False,
 ) -> None:
     """Apply the same statistics to numbers from anywhere: every pair of arms in a CSV file."""

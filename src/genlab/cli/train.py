@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 StopOn = Annotated[
     Literal["collapse"] | None,
-    Parameter(help="End a training whose images have become one and the same (exit code 9)."),
+    Parameter(help="End training once all images have become the same (exit code 9)."),
 ]
 SHOWN = 5
 """Samples that are drawn on the terminal after training."""
@@ -101,8 +101,7 @@ def fork(
     The fields that may change are flags named after their path,
     such as --objective.loss hinge: those of the objective,
     learning rates, betas, weight decay, ema, augmentation, the
-    length. Steps since the last checkpoint before that step are
-    repeated.
+    length. Steps since the preceding checkpoint are repeated.
     """
     from genlab.api import train as api
 
@@ -163,7 +162,7 @@ def show(
     data: Data = None,
     minutes: Minutes = None,
     output: Annotated[
-        Path | None, Parameter(name=["-o", "--output"], help="Draw the system and its networks into this .svg file.")
+        Path | None, Parameter(name=["-o", "--output"], help="Draw the system and its networks to this .svg file.")
     ] = None,
     json: Json = False,
     overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,

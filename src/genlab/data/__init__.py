@@ -56,7 +56,7 @@ def _check_test(name: str, train: Dataset, test: Dataset) -> None:
     if test.images.shape[1:] != train.images.shape[1:]:
         (a, b, c), (d, e, f) = test.images.shape[1:], train.images.shape[1:]
         raise DataError(
-            f"{name}: the test images are of {a} x {b} x {c} (channels, pixels), the training images of {d} x {e} x {f}"
+            f"{name}: the test images are {a} x {b} x {c} (channels, pixels), the training images {d} x {e} x {f}"
         )
     if train.labels is not None and test.labels is not None and test.class_names != train.class_names:
         raise DataError(

@@ -44,7 +44,7 @@ def as_images(x: Array, where: str, notes: list[str], source: str | None = None)
             f"{import_hint(source, f'--size {max(images.shape[2:])} --fit pad')}"
         )
     if 0 < (highest := int(images.max())) <= DARK:
-        raise DataError(f"{where} has pixels of 0 .. {highest}, black to the eye{range_hint(images, source)}")
+        raise DataError(f"{where} has pixel values 0 .. {highest}, which look black{range_hint(images, source)}")
     return np.ascontiguousarray(images)
 
 
@@ -57,7 +57,7 @@ def planes(x: Array, where: str, notes: list[str]) -> Array:
     given = x.shape
     if x.ndim == 2 and (form := flat_form(x.shape[1])):
         x = x.reshape(len(x), *form)
-        notes.append(f"read as rows of {form[0]} x {form[1]} x {form[2]} pixels")
+        notes.append(f"each row read as {form[0]} x {form[1]} x {form[2]} pixels")
     elif x.ndim == 3:
         x = x[:, None]
     elif x.ndim == 4 and x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
@@ -138,7 +138,7 @@ def as_labels(y: Array, n: int, where: str) -> Array:
         bad = next((str(name) for name in np.unique(y) if not _is_name(str(name))), None)
         if bad is not None:
             at = int(np.flatnonzero(y == bad)[0])
-            raise DataError(f"{where}[{at}] is {bad!r}, which is not a name that can be printed")
+            raise DataError(f"{where}[{at}] is {bad!r}, which is not a printable name")
         return y
     if y.dtype.kind not in "iu":
         raise DataError(f"{where} is {y.dtype}; expected integers 0 .. K-1, or names")
@@ -182,7 +182,7 @@ def check_names(names: Sequence[str], where: str) -> None:
         raise DataError(f"{where}: {len(names):,} classes; at most {MOST_CLASSES:,} are allowed")
     bad = next((name for name in names if not _is_name(name)), None)
     if bad is not None:
-        raise DataError(f"{where}: {bad!r} is not a name that can be printed")
+        raise DataError(f"{where}: {bad!r} is not a printable name")
     if len(set(names)) < len(names):
         raise DataError(f"{where}: a name appears twice")
 

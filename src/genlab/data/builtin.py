@@ -71,7 +71,7 @@ BUILTIN = {
     ),
     "stacked-mnist": Builtin(
         description="three MNIST digits as channels, 28 x 28 colour, 1000 classes",
-        source="made of mnist (Metz et al. 2017)",
+        source="made from mnist (Metz et al. 2017)",
         class_names=names(tuple("0123456789")),
         sha256={
             "train": "aa707fc2a5c0840d75ebfd24586d2cfecb07a7533a868d8ed4f96597186cbe5c",
@@ -93,8 +93,9 @@ def load_builtin(name: str, split: Split = "train") -> Dataset:
         made = stack(load_builtin(builtin.stacks, split))
         if made.fingerprint != builtin.sha256[split]:
             raise DataError(
-                f"{name}, {split}: this numpy draws other triples than the pinned ones (sha256 "
-                f"{made.fingerprint[:12]}..., expected {builtin.sha256[split][:12]}...); take numpy of constraints.txt"
+                f"{name}, {split}: this numpy version draws different triples from the pinned ones (sha256 "
+                f"{made.fingerprint[:12]}..., expected {builtin.sha256[split][:12]}...); install the version in "
+                "constraints.txt"
             )
         return made
     path = file_of(name)

@@ -161,7 +161,7 @@ def _preview(found: Collection, refusal: DataError) -> tuple[dict[Split, Dataset
             images = np.stack([kept[row] for row in rows])
             labels = None if found.labels is None else found.labels[rows]
             notes = (*found.notes, f"shown as --size {made.conversion.size} --fit pad would make them")
-            notes += (f"looked at one in {every} pictures",) if every > 1 else ()
+            notes += (f"checked one in {every} pictures",) if every > 1 else ()
             splits[split] = Dataset(
                 found.where, split, images, labels, found.class_names, fingerprint(images, labels), notes
             )
@@ -191,9 +191,7 @@ def _findings(splits: dict[Split, Dataset]) -> Iterator[Finding]:
 def _of_numbers(splits: dict[Split, Dataset]) -> Iterator[Finding]:
     train = splits["train"]
     if len(train) < FEW:
-        yield Finding(
-            f"{len(train):,} training images are few: a model may copy them, which the memorisation metric tells"
-        )
+        yield Finding(f"only {len(train):,} training images: a model may memorise them; see the memorisation metric")
     if train.labels is not None:
         counts = np.bincount(train.labels, minlength=len(train.class_names))
         named = [f"{name} ({n:,})" for name, n in zip(train.class_names, counts.tolist(), strict=True)]
@@ -202,7 +200,7 @@ def _of_numbers(splits: dict[Split, Dataset]) -> Iterator[Finding]:
             yield Finding(f"classes with fewer than {FEW_OF_A_CLASS} training images: {_some(few)}")
         elif counts.max() > UNEVEN * counts.min():
             most, least = named[int(counts.argmax())], named[int(counts.argmin())]
-            yield Finding(f"uneven classes: {most} has over {UNEVEN} times the images of {least}")
+            yield Finding(f"uneven classes: {most} has over {UNEVEN} times as many images as {least}")
     if "test" not in splits:
         yield Finding("no test split: quality would be measured on training images (genlab data import makes one)")
 
@@ -216,12 +214,12 @@ def _of_duplicates(splits: dict[Split, Dataset]) -> Iterator[Finding]:
             labels, words = splits[split].labels, ""
             if labels is not None:
                 differ = int(np.count_nonzero(labels[again] != labels[first[inverse[again]]]))
-                words = f", {differ:,} of them with another label" if differ else ""
+                words = f", {differ:,} of them with a different label" if differ else ""
             yield Finding(f"{split} images that repeat an earlier one: {len(again):,}{words}", {split: again})
     if "test" in hashed and hashed["test"].dtype == hashed["train"].dtype:
         known = np.flatnonzero(np.isin(hashed["test"], hashed["train"]))
         if len(known):
-            yield Finding(f"test images that are training images too: {len(known):,}", {"test": known})
+            yield Finding(f"test images that are also training images: {len(known):,}", {"test": known})
 
 
 def _hashes(images: Images) -> NDArray[np.void]:
@@ -233,7 +231,7 @@ def _of_pixels(splits: dict[Split, Dataset]) -> Iterator[Finding]:
     flat = {split: data.images.reshape(len(data), -1) for split, data in splits.items()}
     constant = {split: np.flatnonzero(x.max(1) == x.min(1)) for split, x in flat.items()}
     if n := sum(map(len, constant.values())):
-        yield Finding(f"images of one single value: {n:,}", constant)
+        yield Finding(f"images with a single pixel value: {n:,}", constant)
     light = {split: _light(data.images) for split, data in splits.items()}
     sides = np.concatenate(list(light.values()))
     dark, bright = int((sides == 0).sum()), int((sides == 1).sum())

@@ -29,7 +29,7 @@ def collection(name: str | Path) -> Collection:
     path = expanded(name)
     if not path.exists():
         if str(name) in NAMES:
-            raise DataError(f"{name} is a built-in dataset, not a file; take it by its name, as in --data {name}")
+            raise DataError(f"{name} is a built-in dataset, not a file; use its name, as in --data {name}")
         there = [] if path.parent == path else [each.name for each in path.parent.glob("*")][:1000]
         guess = nearest(str(name), NAMES, LIKELY) or nearest(path.name, there, LIKELY)
         hint = f"; did you mean {guess!r}?" if guess else ""

@@ -57,7 +57,7 @@ def _meant(found: Collection, class_names: Sequence[str]) -> tuple[Labels | None
     strange = [name for name, place in zip(found.class_names, places, strict=True) if place is None]
     if strange:
         shown = ", ".join(strange[:5])
-        return None, (f"folders named {shown} are no classes of the dataset: what each image was meant as is unknown",)
+        return None, (f"folders {shown} match no class of the dataset, so the intended classes are unknown",)
     return np.array(places, np.int64)[found.labels], ()
 
 
@@ -96,7 +96,7 @@ def from_array(x: NDArray[Any], where: str) -> Images:
         bad = np.flatnonzero(~((x >= 0) & (x <= 1)).reshape(len(x), -1).all(1)) if x.size else np.array([], int)
         if len(bad):
             high = x[bad[0]][np.isfinite(x[bad[0]])].max(initial=0)
-            way = "from 0 .. 255 take x / 255" if high > 2 else "from [-1, 1] take (x + 1) / 2"
+            way = "for 0 .. 255 use x / 255" if high > 2 else "for [-1, 1] use (x + 1) / 2"
             raise DataError(f"{where}[{bad[0]}] has values outside of [0, 1] or NaN; {way}")
         x = np.rint(x.astype(np.float64) * 255).astype(np.uint8)
     return as_images(x, where, [])

@@ -63,7 +63,7 @@ class Options:
             if given is not None and given not in allowed:
                 raise UsageError(f"{name}: {unknown(name, str(given), allowed)}")
         self._check(self.size is None or 4 <= self.size <= LARGEST, "size", f"4 .. {LARGEST} pixels")
-        self._check(self.split is None or 0 <= self.split < 1, "split", "0 up to, not including, 1")
+        self._check(self.split is None or 0 <= self.split < 1, "split", "at least 0, below 1")
         self._check(self.per_class is None or self.per_class >= 1, "per_class", "1 or more")
         self._check(0 <= self.seed < 2**63, "seed", "0 .. 2^63 - 1")
         if self.range is not None:
@@ -168,7 +168,7 @@ def _split(
     own = collection.test[rows]
     if collection.test.any():
         if options.split is not None:
-            raise UsageError(f"{collection.where} has a test split of its own; leave --split out")
+            raise UsageError(f"{collection.where} has its own test split; omit --split")
         decisions["split"] = "the source's own"
         return own
     fraction = SPLIT if options.split is None else options.split
@@ -247,8 +247,8 @@ def _check_values(collection: Collection, rows: NDArray[np.int64], options: Opti
     if some and 0 < highest <= BITS_12:
         usual = 255 if highest <= 255 else BITS_12
         raise DataError(
-            f"{collection.where}: pictures of 16 bits with values up to {highest:,.0f} only, as of a camera with fewer"
-            f"{import_hint(collection.where, f'--range 0..{usual}')} (or --range 0..{BITS_16}: as dark as they are)"
+            f"{collection.where}: 16-bit pictures with values only up to {highest:,.0f}, as from a camera with fewer "
+            f"bits{import_hint(collection.where, f'--range 0..{usual}')} (--range 0..{BITS_16} keeps them this dark)"
         )
 
 
@@ -260,7 +260,7 @@ def _check_range(x: Array, between: tuple[float, float], where: str) -> None:
         finite = x[np.isfinite(x)] if x.dtype.kind == "f" and np.isfinite(x).any() else x
         strange = "" if len(finite) == x.size else ", and NaN or infinity"
         raise DataError(
-            f"{where}[{bad}] has values outside of --range {low:g}..{high:g}; those of all images are "
+            f"{where}[{bad}] has values outside of --range {low:g}..{high:g}; the values of all images are "
             f"{float(finite.min()):.6g} .. {float(finite.max()):.6g}{strange}"
         )
 

@@ -119,12 +119,10 @@ def import_images(source: Any, output: str | Path, options: Options | None = Non
             if not is_held(work / "lock"):
                 shutil.rmtree(work, ignore_errors=True)  # An earlier removal may have failed.
             return Imported(path, record, already=True)
-        raise UsageError(
-            f"{path}: a file is there already, of other images or made in another way; choose another name"
-        )
+        raise UsageError(f"{path}: the file already exists, with other images or options; choose another name")
     with refusals(path):
         work.mkdir(exist_ok=True)
-    words = f"stopped; what was read is kept in {work}, and the same command goes on with it"
+    words = f"stopped; what was read is kept in {work}, and the same command resumes the import"
     with held(work / "lock", "imports into it"), signals.at_once(words):
         try:
             record = _into(work, path, made, afresh=in_memory)
@@ -139,10 +137,10 @@ def _into(work: Path, path: Path, made: Plan, afresh: bool) -> dict[str, Any]:
     state = None if afresh else _State.read(work / "state", made.key, len(made.rows))
     if state is not None and _has_pixels(work / "pixels", made, state):
         done = np.count_nonzero(state.slots)
-        note(f"going on with a stopped import: {done:,} of {len(made.rows):,} pictures are there")
+        note(f"resuming a stopped import: {done:,} of {len(made.rows):,} pictures are done")
     else:
         if (work / "state").exists() and not afresh:
-            note("a stopped import was there, of other pictures or made in another way; this one begins anew")
+            note("found a stopped import of other pictures or with other options; starting over")
         (work / "pixels").unlink(missing_ok=True)
         state = _State(np.zeros(len(made.rows), np.uint8))
         place = {int(row): slot for slot, row in enumerate(made.rows)}
@@ -208,7 +206,7 @@ def _changes(picture: Picture, made: Plan) -> Iterator[str]:
     if made.conversion.color == "gray" and picture.colourful:
         yield "colour made gray"
     if picture.size != (made.conversion.size,) * 2:
-        yield "brought to another size"
+        yield "resized"
 
 
 def _save(pixels: IO[bytes], file: Path, made: Plan, state: _State) -> None:
@@ -224,7 +222,7 @@ def _check(made: Plan, state: _State) -> None:
         raise DataError(f"{where}: none of its {len(made.rows):,} pictures can be read")
     if made.conversion.range is None and 0 < state.highest <= DARK:
         hint = import_hint(where, f"--range 0..{state.highest}", f"if 0 is black and {state.highest} white: ")
-        raise DataError(f"{where}: pixels of 0 .. {state.highest}, black to the eye{hint}")
+        raise DataError(f"{where}: pixel values 0 .. {state.highest}, which look black{hint}")
     if not (state.slots[made.of("train")] == DONE).any():
         raise DataError(f"{where}: no training image can be read")
 
@@ -268,9 +266,9 @@ def _depth(made: Plan, state: _State) -> dict[str, str]:
     if conversion.range is not None:
         told["range"] = f"{conversion.range[0]:g} is black, {conversion.range[1]:g} white"
     elif state.remarks["16 bits"]:
-        told["range"] = "of 16 bits, 0 is black and 65535 white"
+        told["range"] = "16 bits: 0 is black, 65535 white"
     if state.remarks["transparent"]:
-        told["transparent"] = f"laid on {conversion.ground or 'white'}"
+        told["transparent"] = f"placed on {conversion.ground or 'white'}"
     if conversion.fit == "pad":
         told["padded with"] = conversion.ground or "a picture's own ground where its border is even, else black"
     return told

@@ -161,13 +161,13 @@ def _array(x: Any) -> Array:
         try:
             return np.asarray((x.float() if x.dtype == torch.bfloat16 else x).numpy())
         except (TypeError, RuntimeError):
-            raise DataError(f"a tensor of {x.dtype}, {x.layout}, is no array of images or labels") from None
+            raise DataError(f"a tensor of {x.dtype}, {x.layout}, cannot be used as images or labels") from None
     if isinstance(x, list | tuple) and any(isinstance(each, torch.Tensor) for each in x):
         x = [_array(each) for each in x]
     try:
         found = np.asarray(x)
     except ValueError:
-        raise DataError("images of several sizes cannot be one array; give a list of Pillow images") from None
+        raise DataError("images of several sizes cannot form one array; give a list of Pillow images") from None
     return found
 
 
@@ -181,7 +181,7 @@ def _as_bytes(x: Array, where: str, notes: list[str]) -> Array:
         ways = {(-1, 1): "(x + 1) / 2", (0, 255): "x / 255", (0, 65_535): "x / 65535"}
         way = f"; if {usual[0]} is black and {usual[1]} white, give {ways[usual]}" if usual in ways and usual else ""
         found = "NaN" if not np.isfinite(low + high) else f"values {low:.6g} .. {high:.6g}"
-        raise DataError(f"{where} has {found}; float images lie in [0, 1]{way}")
+        raise DataError(f"{where} has {found}; float images must lie in [0, 1]{way}")
     notes.append("float images in [0, 1], rounded to 0 .. 255")
     return np.rint(x.astype(np.float64) * 255).astype(np.uint8)
 
@@ -252,9 +252,9 @@ def load(name: str, split: Split) -> Dataset:
         DataError: it was not given in this process, or lacks the split.
     """
     if name not in _kept:
-        others = f"; those that were given here are others ({', '.join(_kept)})" if _kept else ""
+        others = f"; this process has only {', '.join(_kept)}" if _kept else ""
         raise DataError(
-            f"dataset {name}: its images were given from Python, and are not in this process; give them again with "
+            f"dataset {name}: its images were passed from Python, and are not in this process; pass them again with "
             f"data=, as in genlab.open_run(run, data=images){others}"
         )
     found = _kept[name]

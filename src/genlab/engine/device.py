@@ -99,7 +99,7 @@ def start(settings: schema.Engine) -> Engine:
         and device.type == "cpu"
         and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++")))
     ):
-        raise UsageError("engine.compile is true, which needs a C++ compiler on a CPU, and there is none; use auto")
+        raise UsageError("engine.compile is true, which on a CPU needs a C++ compiler, and none was found; use auto")
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
@@ -192,7 +192,7 @@ def _check(device: str) -> None:
     if not _present(device):
         present = ", ".join(name for name in ("cpu", "cuda", "mps") if _present(name))
         raise UsageError(
-            f"engine.device is {device!r}, which this machine or this PyTorch does not have; here: {present}"
+            f"engine.device is {device!r}, which this machine or this PyTorch does not have; available: {present}"
         )
 
 

@@ -63,7 +63,7 @@ def destination(path: Path, *endings: str) -> None:
     elif path.is_dir():
         reason = "is a folder; a file is needed"
     elif not os.access(path.parent, os.W_OK | os.X_OK):
-        reason = f"the folder {path.parent} may not be written"
+        reason = f"the folder {path.parent} is not writable"
     if reason:
         raise StorageError(f"{path}: {reason}")
 
@@ -103,7 +103,7 @@ def check_text(path: str | Path, what: str) -> None:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        raise UsageError(f"{what} {path}: a name with bytes that are not UTF-8; rename it, or take another") from None
+        raise UsageError(f"{what} {path}: a name with bytes that are not UTF-8; rename it, or use another") from None
 
 
 def sync_folder(folder: Path) -> None:

@@ -27,8 +27,8 @@ def check() -> None:
     """Warn once if torch was imported before genlab could choose how its threads wait."""
     if not IS_SET:
         warnings.warn(
-            "torch was imported before genlab, so its threads wait actively and a training slows down a lot beside "
-            "other work on the machine; import genlab first, or set OMP_WAIT_POLICY=PASSIVE",
+            "torch was imported before genlab, so its threads wait actively and training becomes much slower when "
+            "the machine has other work; import genlab first, or set OMP_WAIT_POLICY=PASSIVE",
             stacklevel=2,
         )
 
@@ -37,6 +37,6 @@ def words() -> str:
     """How torch's threads wait for each other, in words."""
     policy = os.environ.get("OMP_WAIT_POLICY", "").lower()
     if not IS_SET or not policy:
-        return "as PyTorch does by itself"
+        return "PyTorch's default"
     spins = os.environ.get("GOMP_SPINCOUNT")
-    return f"{policy}, after {int(spins):,} turns" if spins and spins.isdigit() else policy
+    return f"{policy}, after {int(spins):,} spins" if spins and spins.isdigit() else policy

@@ -17,8 +17,8 @@ from genlab.evaluation.image_set import ImageSet, Reference
 from genlab.evaluation.metrics import Estimate
 
 IN_FEATURES = (
-    "FID, KID and IS are computed in the features and classes of the dataset's own judge, not in Inception's, which "
-    "were trained on photographs and separate digits or clothes poorly: compare numbers by the same judge only."
+    "FID, KID and IS are computed with the features and classes of the dataset's own judge, not with Inception's, "
+    "which were trained on photographs and separate digits or clothes poorly: compare only numbers from the same judge."
 )
 """Caveat for the metrics that are usually computed with Inception-v3."""
 Estimates = dict[str, Estimate | None]
@@ -174,7 +174,7 @@ METRICS = {
             "Frechet distance",
             "How far the means and covariances of features lie from those of real images; missing classes, blur, wrong "
             "class proportions and malformed shapes all raise it.",
-            "Copies of training images, and anything beyond second moments; its bias is of order 1/N: compare equal N.",
+            "Copies of training images, and anything beyond second moments; bias of order 1/N: compare at equal N.",
             _frechet_distance,
             seconds=8,
             acronym="FID",
@@ -221,7 +221,7 @@ METRICS = {
         Metric(
             "density",
             "density",
-            "As precision, robust against single outliers; it may exceed 1.",
+            "Like precision, but robust to single outliers; it may exceed 1.",
             "Variety.",
             _neighbours("density"),
             best=math.inf,
@@ -268,7 +268,7 @@ METRICS = {
             "within_class_diversity",
             "diversity in a class",
             "How varied the images of one class are: below 1 they collapse, above 1 classes are unclear.",
-            "Whether the variety is the right one.",
+            "Whether it is the right variety.",
             _diversity,
             best=1.0,
             classes=True,
@@ -276,8 +276,8 @@ METRICS = {
         Metric(
             "spread_ratio",
             "spread",
-            "How far apart two images lie, of one class where classes were asked for: near 0 every z gives one image.",
-            "Whether they differ in the right way; noise spreads, too. Pixels are averaged over 2 x 2.",
+            "How far apart two images lie (of one class if asked for): near 0, every z gives the same image.",
+            "Whether they differ in the right way; noise raises it, too. Pixels are averaged over 2 x 2.",
             _spread,
             judged=False,
             live="",
@@ -328,7 +328,7 @@ METRICS = {
             "classification_accuracy_score",
             "accuracy score",
             "What a classifier learns from the samples: right classes, variety, realism.",
-            "What no classifier needs; and only conditional models have it.",
+            "Whatever a classifier does not need; available for conditional models only.",
             None,
             acronym="CAS",
             unit="share",

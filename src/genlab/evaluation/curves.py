@@ -209,7 +209,7 @@ def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
     """The rows that have both values."""
     x, y = np.asarray(a, np.float64).ravel(), np.asarray(b, np.float64).ravel()
     if len(x) != len(y):
-        raise ValueError(f"{len(x)} and {len(y)} numbers; both must be of the same rows")
+        raise ValueError(f"{len(x)} and {len(y)} numbers; both must come from the same rows")
     there = np.isfinite(x) & np.isfinite(y)
     return x[there], y[there]
 

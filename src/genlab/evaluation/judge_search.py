@@ -91,14 +91,17 @@ def find(dataset: str) -> Judge | None:
         try:
             content = place.read_bytes()
             if learned_from(content, str(place)) != fingerprint:
-                warnings.warn(f"{place}: a judge of other images than {dataset} has now; it is not used", stacklevel=2)
+                warnings.warn(
+                    f"{place}: this judge was trained on other images than {dataset} now has; it is ignored",
+                    stacklevel=2,
+                )
                 continue
             fitting.append((place.stat().st_mtime, place, read(place, place.name.removesuffix(ENDING))))
         except (OSError, DataError) as error:
-            warnings.warn(f"{error}; it is not used", stacklevel=2)
+            warnings.warn(f"{error}; it is ignored", stacklevel=2)
     if not fitting:
         return None
     _, place, found = max(fitting, key=lambda each: each[0])
     if len(fitting) > 1:
-        warnings.warn(f"of {len(fitting)} judges of {dataset} the newest is used: {place}", stacklevel=2)
+        warnings.warn(f"{dataset} has {len(fitting)} judges; the newest is used: {place}", stacklevel=2)
     return found

@@ -96,7 +96,7 @@ class LiveEvaluation:
             return {}
         if self._held_out is None:
             test = data.load_test(self.recipe.data.name)
-            assert test is not None, "the reference is of it"
+            assert test is not None, "the reference uses it"
             chosen = fitted(drawn(test, HELD_OUT), self.recipe)
             self._held_out = (
                 torch.from_numpy(chosen.images),

@@ -59,7 +59,7 @@ def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) ->
         }
         if not test_is_recorded(run):
             record["notes"].append(
-                "this run is of an older version, which did not record the test split: it may have been another one"
+                "this run was made by an older version, which did not record its test split: it may have differed"
             )
         family = FAMILIES[recipe.family]
         if family.scoring:
@@ -69,7 +69,7 @@ def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) ->
         if (ways := _smoothness(recipe, sampler, against)) is not None:
             record["interpolation"] = ways
         else:
-            record["notes"].append("real images do not differ: latent interpolation cannot be measured by them")
+            record["notes"].append("the real images do not differ: latent interpolation cannot be measured")
         classes = len(run.provenance["data"]["class_names"])
         if recipe.conditional and classes > 1:
             record["style"] = models.style(
@@ -125,19 +125,19 @@ def _discriminator(
     if how.step is not None or not scoring.is_trained(recipe):
         return {}
     if name in run.provenance["own"] and name not in run.custom:
-        notes.append(f"the run's own {name} was not given: nothing is said of it")
+        notes.append(f"the run's custom {name} was not given: it is not evaluated")
         return {}
     machine = device.start(device.here(recipe.engine))
     network = machine.place(load_network(run, name))
     if held_out is None:
-        notes.append(f"no test split: what the {name} says of images that it has not seen is unknown")
+        notes.append(f"no test split: how the {name} scores images that it has not seen is unknown")
         return {}
     if scoring.is_conditional(recipe) and held_out.labels is None:
-        notes.append(f"the test split has no labels, which the {name} needs: nothing is said of it")
+        notes.append(f"the test split has no labels, which the {name} needs: it is not evaluated")
         return {}
     packing = scoring.packing(recipe)
     if min(len(held_out), len(against.learned), len(made)) < packing:
-        notes.append(f"the {name} needs {packing} images of each kind: nothing is said of it")
+        notes.append(f"the {name} needs {packing} images of each kind: it is not evaluated")
         return {}
 
     def scores(images: Images, labels: Labels | None) -> NDArray[np.float64]:
@@ -162,7 +162,7 @@ def _bound(
         return {}
     if test is None or (recipe.conditional and test.labels is None):
         lacks = "no test split" if test is None else "no labels in the test split, which the encoder needs"
-        record["notes"].append(f"{lacks}: the bound of test images is unknown")
+        record["notes"].append(f"{lacks}: the bound on test images is unknown")
         return {}
     machine = device.start(device.here(recipe.engine))
     networks = {name: load_network(run, name) for name in bounding.networks}

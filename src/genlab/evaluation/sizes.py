@@ -63,8 +63,8 @@ def way_of(images: Images, real: Dataset, resize: Resize | None = None) -> Prepr
     if resize is None:
         return Preprocessing(size, channels, _guess(_some(images, REAL, size), real), guessed=True)
     if (resize in ("pad", "edge") and size < real.side) or (resize == "crop" and size > real.side):
-        done = "cut" if resize == "crop" else "padded"
-        raise UsageError(f"images of {size} pixels cannot be {done} ones of {real.side}; use --resize bilinear")
+        done = "cropped" if resize == "crop" else "padded"
+        raise UsageError(f"images of {size} pixels cannot have been {done} from {real.side}; use --resize bilinear")
     return Preprocessing(size, channels, resize)
 
 
@@ -80,7 +80,7 @@ def _guess(images: Images, real: Dataset) -> Resize:
     ratio = np.log((_apart(x, kept) + 1e-9) / (_apart(x, scaled) + 1e-9))
     lead = ratio.mean() * np.sqrt(len(ratio)) / max(float(ratio.std()), SPREAD)
     if abs(lead) < SURE and not (size > side and _agrees(lead, x, known)):
-        raise _untold(size, side, f"they may be {'padded' if size > side else 'cut out'} or interpolated")
+        raise _untold(size, side, f"they may have been {'padded' if size > side else 'cropped'} or interpolated")
     if lead < 0:
         return whole
     if size > side:
@@ -149,7 +149,7 @@ def _kernel(images: Images, known: Images) -> Resize:
     best = min(far, key=lambda kernel: far[kernel])
     rivals = [kernel for kernel in SHRINKING if _rms(under[kernel] - under[best]) > SAME]
     if far[best] > ALIKE or any(far[kernel] < APART * far[best] for kernel in rivals):
-        raise _untold(size, side, "they were interpolated, but by which kernel")
+        raise _untold(size, side, "they were interpolated, but with an unknown kernel")
     return best
 
 
@@ -173,5 +173,5 @@ def _some(images: Images, most: int, size: int) -> Images:
 def _untold(size: int, side: int, what: str) -> UsageError:
     ways = ("pad", "edge", "bilinear", "bicubic", "lanczos", "nearest") if size > side else ("crop", *SHRINKING)
     return UsageError(
-        f"how images of {side} pixels became {size} cannot be told: {what}; say it with --resize ({', '.join(ways)})"
+        f"cannot tell how images of {side} pixels became {size}: {what}; say how with --resize ({', '.join(ways)})"
     )

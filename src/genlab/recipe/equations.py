@@ -42,15 +42,15 @@ def gan(recipe: GanRecipe) -> list[str]:
     elif recipe.conditional:
         notes.append("G is told the class, D is not")
     if named:
-        notes.append("c are the shares that D gives each class, y the class")
+        notes.append("c are D's class probabilities, y is the class")
     if group := getattr(recipe.networks.discriminator, "minibatch_stddev", None):
-        notes.append(f"D sees the spread within {group} images")
+        notes.append(f"D sees the spread within groups of {group} images")
     if objective.packing > 1:
         notes.append(f"D judges {objective.packing} images at once")
     if objective.clip:
-        notes.append(f"D's weights are cut to +-{objective.clip:g}")
+        notes.append(f"D's weights are clipped to +-{objective.clip:g}")
     if objective.critic_steps > 1:
-        notes.append(f"{objective.critic_steps} steps of D for one of G")
+        notes.append(f"{objective.critic_steps} steps of D per step of G")
     if " e" in loss and objective.penalty != "none" and objective.sigma:
         notes.append("e is standard normal noise")
     lines += ["; ".join(notes)] if notes else []
@@ -88,9 +88,9 @@ def vae(recipe: VaeRecipe) -> list[str]:
     ]
     if objective.binarise != "none":
         anew = "in each step" if objective.binarise == "dynamic" else "once"
-        lines.append(f"a pixel of x is 1 with its gray as probability, or 0: drawn {anew}")
+        lines.append(f"each pixel of x is 1 with probability equal to its gray value, else 0: drawn {anew}")
     if objective.kl_warmup_steps:
         lines.append(f"the weight {objective.beta:g} is reached after {objective.kl_warmup_steps} steps")
     if objective.free_bits:
-        lines.append(f"the KL of each unit counts as {objective.free_bits:g} nats where it is less")
+        lines.append(f"the KL of each unit counts as at least {objective.free_bits:g} nats")
     return lines

@@ -230,21 +230,21 @@ class GanRecipe(BaseRecipe):
         if objective.penalty != "none" and "discriminator" in self.batch_normalised:
             yield (
                 ("objective.penalty", "networks.discriminator.normalisation"),
-                f"objective.penalty {objective.penalty} is about D at each single image, which batch normalisation "
-                "mixes with others; set networks.discriminator.normalisation to none or spectral",
+                f"objective.penalty {objective.penalty} acts on D at each single image, but batch normalisation "
+                "mixes images; set networks.discriminator.normalisation to none or spectral",
             )
         D = self.networks.discriminator
         if penalty and penalty.by == "difference":
             if D.normalisation == "spectral":
                 yield (
                     ("objective.penalty", "networks.discriminator.normalisation"),
-                    f"objective.penalty {objective.penalty} compares D at two points, and spectral normalisation moves "
-                    "D between two passes; use the exact penalty, or normalisation none",
+                    f"objective.penalty {objective.penalty} compares D at two points, but spectral normalisation "
+                    "changes D between two passes; use the exact penalty, or normalisation none",
                 )
             if D.kind == "mlp" and D.dropout:
                 yield (
                     ("objective.penalty", "networks.discriminator.dropout"),
-                    f"objective.penalty {objective.penalty} compares D at two points, and dropout {D.dropout:g} "
+                    f"objective.penalty {objective.penalty} compares D at two points, but dropout {D.dropout:g} "
                     "changes D from pass to pass; use the exact penalty, or dropout 0",
                 )
         if objective.clip is not None and D.normalisation == "spectral":
@@ -262,7 +262,7 @@ class GanRecipe(BaseRecipe):
             ("label_smoothing", objective.label_smoothing, no_discriminator_step, "D is not trained"),
             ("penalty", objective.penalty != "none", no_discriminator_step, "D is not trained"),
             ("classification", objective.classification, no_discriminator_step, "D is not trained"),
-            ("critic_steps", objective.critic_steps > 1, objective.players != "both", "one player is trained"),
+            ("critic_steps", objective.critic_steps > 1, objective.players != "both", "only one player is trained"),
             ("generator_batch", objective.generator_batch, objective.players == "discriminator", "G is not trained"),
         ):
             if value and idle:
@@ -273,7 +273,7 @@ class GanRecipe(BaseRecipe):
         if objective.generator_batch is not None and objective.generator_noise == "reuse":
             yield (
                 ("objective.generator_batch", "objective.generator_noise"),
-                f"objective.generator_batch is {objective.generator_batch}, but objective.generator_noise reuse takes "
+                f"objective.generator_batch is {objective.generator_batch}, but objective.generator_noise reuse uses "
                 "the discriminator's images; set generator_noise to fresh",
             )
         if objective.generator_batch is not None and LOSSES[objective.loss].pairs:
@@ -299,12 +299,12 @@ class GanRecipe(BaseRecipe):
         if "discriminator" in self.batch_normalised and 1 < objective.packing == batch:
             yield (
                 ("objective.packing", "budget.batch"),
-                f"objective.packing is {objective.packing}, which leaves one pack of budget.batch {batch}, but batch "
+                f"objective.packing is {objective.packing}, which makes budget.batch {batch} a single pack, but batch "
                 "normalisation needs 2 or more",
             )
         for path, value in (("budget.batch", batch), ("objective.generator_batch", objective.generator_batch)):
             if value is not None and value % self.together:
-                yield (path, *self._grouping), f"{path} is {value}, which {self._groups} does not divide"
+                yield (path, *self._grouping), f"{path} is {value}, which is not a multiple of {self._groups}"
 
     @property
     def _grouping(self) -> tuple[str, ...]:

@@ -56,8 +56,8 @@ class Doubling(Network):
         if doublings(self.base, size) is None:
             yield (
                 ("data.size", f"{path}.base"),
-                f"data.size is {size}, which doubling {path}.base = {self.base} cannot make "
-                f"(next: {_sizes(self.base, size)})",
+                f"data.size is {size}, which cannot be reached by doubling {path}.base = {self.base} "
+                f"(nearest: {_sizes(self.base, size)})",
             )
 
 
@@ -75,7 +75,7 @@ class Halving(Network):
         if halvings(size, self.base) is None:
             yield (
                 ("data.size", f"{path}.base"),
-                f"data.size is {size}, which halving cannot bring to {path}.base = {self.base}",
+                f"data.size is {size}, which halving cannot reduce to {path}.base = {self.base}",
             )
 
 
@@ -261,14 +261,14 @@ def _patches(D: DcganDiscriminator | ProjectionDcganDiscriminator, path: str, si
     if (D.stem == "patch" and (halvings(size, D.base) or 0) < 2) or (D.stem == "patch" and size % 4):
         yield (
             (f"{path}.stem", f"{path}.base", "data.size"),
-            f"{path}.stem is patch, which takes a quarter of the side at once, but data.size {size} is not 4 or more "
+            f"{path}.stem is patch, which quarters the side at once, but data.size {size} is not 4 or more "
             f"times {path}.base = {D.base}; use strided",
         )
 
 
 def _halves(path: str, width: int, of: str) -> Iterator[Problem]:
     if width % 2:
-        yield (path,), f"{path} is {width}; it must be even: {of} have half of the channels each"
+        yield (path,), f"{path} is {width}; it must be even: {of} get half of the channels each"
 
 
 def _sizes(base: int, near: int) -> str:

@@ -98,7 +98,7 @@ class Sgd(Optimiser):
         if self.nesterov and not self.momentum:
             yield (
                 (f"{path}.nesterov", f"{path}.momentum"),
-                f"{path}.nesterov has no effect with {path}.momentum 0; set one of them",
+                f"{path}.nesterov has no effect with {path}.momentum 0; change one of them",
             )
 
 
@@ -290,8 +290,8 @@ class BaseRecipe(Section):
         if self.batch_normalised and data.last_batch == "keep" and images % batch == 1:
             yield (
                 ("budget.batch", "data.last_batch"),
-                f"budget.batch is {batch}: the last batch of {images} images would be a single one, "
-                "which batch normalisation cannot take; use data.last_batch drop",
+                f"budget.batch is {batch}: with {images} images the last batch would be a single image, "
+                "which batch normalisation cannot handle; use data.last_batch drop",
             )
         if data.resize == "none" and data.size != side:
             yield (
@@ -301,7 +301,7 @@ class BaseRecipe(Section):
         if data.resize in ("pad", "edge") and data.size < side:
             yield (
                 ("data.size", "data.resize"),
-                f"data.size is {data.size}, but dataset {data.name} has {side} pixels; "
+                f"data.size is {data.size}, but dataset {data.name} has images of {side} pixels; "
                 "padding cannot shrink, use data.resize bilinear",
             )
         if data.channels < channels:
@@ -328,4 +328,4 @@ def merged_passes_of_a_gan(recipe: BaseRecipe) -> Iterator[Problem]:
 
 def no_labels(path: str, value: object, data: Data) -> Problem:
     """Problem for a recipe that needs classes when the dataset has none."""
-    return (path,), f"{path} is {spelled(value)}, but dataset {data.name} has no labels; take an unconditional recipe"
+    return (path,), f"{path} is {spelled(value)}, but dataset {data.name} has no labels; use an unconditional recipe"

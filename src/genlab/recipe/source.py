@@ -20,7 +20,7 @@ MAX_BYTES = 1_000_000
 
 
 def names() -> list[str]:
-    """Names of the built-in recipes, quick ones first."""
+    """Names of the built-in recipes, those called `quick-...` first."""
     found = [Path(entry.name).stem for entry in _folder().iterdir() if entry.name.endswith(".yaml")]
     return sorted(found, key=lambda name: (not name.startswith("quick-"), name))
 
@@ -58,7 +58,7 @@ def read(source: RecipeSource) -> tuple[str, dict[str, Any]]:
         return text, parse((_folder() / f"{text}.yaml").read_text("utf-8"), text)
     path = Path(text)
     if path.suffix not in (".yaml", ".yml") and len(path.parts) < 2:
-        raise UsageError(f"{unknown('recipe', text, names())}. Your own recipe: give the path of its .yaml file.")
+        raise UsageError(f"{unknown('recipe', text, names())}. For your own recipe, give the path of its .yaml file.")
     found = read_text(path, "recipe", f"Built-in recipes: {', '.join(names())}")
     return text, parse(found, text)
 
@@ -76,7 +76,7 @@ def read_text(path: Path, kind: str, instead: str) -> str:
         if path.exists() and not path.is_file():  # A device or pipe may never end.
             raise UsageError(f"{kind} {path}: not a file")
         if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"{kind} {path}: larger than {MAX_BYTES:,} bytes, which no {kind} is")
+            raise UsageError(f"{kind} {path}: larger than {MAX_BYTES:,} bytes, the limit for a {kind}")
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{kind} {path}: not UTF-8 text (byte {error.start})") from None

@@ -65,7 +65,7 @@ def _reason(error: Exception, text: str) -> tuple[str, str]:
 
 
 YAML_WORDS = (
-    ("'\\t' that cannot start", "a tab; YAML is indented by spaces"),
+    ("'\\t' that cannot start", "a tab; YAML is indented with spaces"),
     ("cannot start any token", "a text that begins with a special character; put it in quotes"),
     (
         "mapping values are not allowed",
@@ -74,8 +74,8 @@ YAML_WORDS = (
     ("found unexpected end of stream", "a quote that is never closed"),
     ("another document", "a second document (---); a file holds one"),
     ("could not find expected ':'", "a line without ':'"),
-    ("expected <block end>", "a line that is indented otherwise than those around it"),
-    ("expected ',' or", "a bracket that is never closed, or a comma is missing"),
+    ("expected <block end>", "a line indented differently from those around it"),
+    ("expected ',' or", "a bracket that is never closed, or a missing comma"),
     ("expected the node content", "a bracket that is never closed"),
 )
 """Parts of PyYAML's messages for the most common mistakes, and what they mean."""
@@ -103,9 +103,9 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: int) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
-            raise _RefusedError("aliases (*name) are not used here", event.start_mark)
+            raise _RefusedError("aliases (*name) are not allowed", event.start_mark)
         if getattr(event, "tag", None) is not None:
-            raise _RefusedError("tags (!name) are not used here", event.start_mark)
+            raise _RefusedError("tags (!name) are not allowed", event.start_mark)
         if self.depth >= DEEPEST:
             raise _RefusedError(f"lists or sections nested more than {DEEPEST} deep", event.start_mark)
         self.depth += 1

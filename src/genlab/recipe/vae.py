@@ -101,7 +101,7 @@ class VaeRecipe(BaseRecipe):
             yield (
                 ("objective.binarise", "objective.likelihood"),
                 f"objective.binarise is {objective.binarise}, but objective.likelihood is {objective.likelihood}; "
-                "black or white pixels are bernoulli",
+                "binarised pixels need bernoulli",
             )
         yield from self._sample_rules()
         if self.init_encoder_from and self.networks.conditional:

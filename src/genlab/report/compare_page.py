@@ -176,14 +176,14 @@ def said_of_settings(
     if min(len(a), len(b)) < 2:
         few = "One seed each" if len(a) == len(b) else f"Only one seed with {one if len(a) < 2 else other}"
         measured = _apart([each for each in intervals if each]) if len(a) == len(b) else ""
-        return f"{both}. {measured}{few}: whether another seed would say the same is not known."
+        return f"{both}. {measured}{few}: it is not known whether another seed would agree."
     found, least = difference(a, b), smallest_p(len(a), len(b))
     if least > LEVEL:
         return (
             f"{both}. {len(a)} and {len(b)} seeds cannot show a difference (exact permutation test: p is {least:.2f} "
             "at best; with 4 and 4 it can be 0.03)."
         )
-    verdict = "more than their seeds explain" if found.p <= LEVEL else "no more than seeds may explain"
+    verdict = "more than seeds can explain" if found.p <= LEVEL else "no more than seeds can explain"
     return f"{both}. They differ by {verdict} (exact permutation test, p = {found.p:.2g})."
 
 
@@ -200,7 +200,7 @@ def _of_one_setting(compared: Compared, scores: Sequence[float | None], title: s
     if len(set(compared.seeds)) == 1:
         return f"{title}: {shown}. These runs have the same recipe and the same seed."
     return (
-        f"{title}: {shown}. These runs differ in their seed alone: what lies between them is chance, and no reason to "
+        f"{title}: {shown}. These runs differ only in their seed: any difference between them is chance, no reason to "
         "call one of them better."
     )
 
@@ -211,8 +211,8 @@ def _apart(intervals: Sequence[tuple[float, float]]) -> str:
         return ""
     (low, high), (other_low, other_high) = intervals
     if low <= other_high and other_low <= high:
-        return "Their 95 % intervals of measurement overlap: these two runs cannot be told apart. "
-    return "Their 95 % intervals of measurement lie apart: these two runs do differ. "
+        return "Their 95 % measurement intervals overlap: these two runs cannot be told apart. "
+    return "Their 95 % measurement intervals do not overlap: these two runs do differ. "
 
 
 def _over_seeds(values: Sequence[float]) -> str:
@@ -247,7 +247,7 @@ def _runs(runs: Mapping[str, RunDirectory], compared: Compared) -> Table:
         except DataError:
             state = "damaged"
         rows.append((compared.labels[k], name, compared.recipes[k].name, str(compared.seeds[k]), state))
-    return Table("", ("here called", "run", "recipe", "seed", "state"), rows, numeric=("seed",))
+    return Table("", ("label", "run", "recipe", "seed", "state"), rows, numeric=("seed",))
 
 
 def _differences(compared: Compared) -> Table | None:
@@ -301,7 +301,7 @@ def _classes(records: Mapping[str, dict[str, Any]]) -> Table | None:
             return "-"
         return f"{100 * found[name].value:.1f} %" if asked else f"{found[name].value:.2f}"
 
-    title = "drawn as asked" if asked else "share of the samples over that in the data"
+    title = "drawn as asked" if asked else "share of the samples over share in the data"
     rows = [(name, *(cell(found, name) for found in ranked.values())) for name in sorted(names, key=mean)]
     return Table(f"{title}, worst first", ("class", *ranked), rows, numeric=tuple(ranked))
 
@@ -351,11 +351,11 @@ def _frames(runs: Mapping[str, RunDirectory], compared: Compared, labels: Mappin
 def _caption(frames: Sequence[Frame], runs: int, seeds: int, same: bool) -> str:
     """Which z the grids show, and of which runs."""
     shown = len(frames[0].grids) if frames else 0
-    few = f" Here are the first {shown} of {runs} runs." if 0 < shown < runs else ""
+    few = f" Shown are the first {shown} of {runs} runs." if 0 < shown < runs else ""
     if seeds > 1:
-        return f"The same z in every run, where they have the same seed; drawn as they were in training.{few}"
+        return f"Runs with the same seed show the same z; drawn as in training.{few}"
     own = "The same z in every run and at every step" if same else "Each run has its own z, the same at every step"
-    return f"{own}; drawn as they were in training.{few}"
+    return f"{own}; drawn as in training.{few}"
 
 
 def _that_fit(runs: Mapping[str, RunDirectory], steps: Mapping[str, list[int]]) -> dict[str, list[int]]:

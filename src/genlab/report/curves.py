@@ -51,14 +51,14 @@ def plots(recipe: Recipe, custom_objective: bool = False) -> list[Plot]:
 
 def _quality_plots(conditional: bool) -> list[Plot]:
     words = (
-        "2,000 new images against 2,000 test images after each sample epoch, same z throughout; so few images are good "
-        "for the course of a training only."
+        "2,000 new images against 2,000 test images after each sample epoch, same z throughout; so few images show "
+        "only the trend during training."
     )
     return [
         Plot(
             "distance",
             "Frechet distance",
-            f"In the judge's features. {words} Real images: what as many training images get.",
+            f"In the judge's features. {words} Real images: the distance of as many training images.",
             "distance",
             (Curve("frechet_distance", "generated"), Curve("frechet_floor", "real images")),
             log=True,
@@ -66,7 +66,7 @@ def _quality_plots(conditional: bool) -> list[Plot]:
         Plot(
             "support",
             "Precision, recall, coverage" + (", conditional accuracy" if conditional else ""),
-            f"Precision: are the images like real ones; recall and coverage: are all kinds there. {words}",
+            f"Precision: whether images look real; recall and coverage: whether all kinds are present. {words}",
             "share",
             (
                 Curve("precision", "precision"),

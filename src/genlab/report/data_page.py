@@ -143,7 +143,7 @@ def _in_colour(image: Images, scale: int) -> NDArray[np.uint8]:
 def _caption(checked: Checked, split: Split) -> str:
     data = checked.splits[split]
     if data.labels is None:
-        what = f"{COLUMNS} images per row, from all over the {split} split"
+        what = f"{COLUMNS} images per row, from across the {split} split"
     else:
         more = f", the first {ROWS} of {len(data.class_names):,}" if len(data.class_names) > ROWS else ""
         what = f"One class per row{more}: its first images"

@@ -10,7 +10,7 @@ from genlab.recipe import Recipe, files
 from genlab.report.origin import again
 from genlab.runs.record import Provenance
 
-HEALTHY = "HEALTHY  Nothing is wrong with what was looked at."
+HEALTHY = "HEALTHY  No problems found in what was checked."
 
 
 def headline(finding: Finding, total: int | None = None) -> str:

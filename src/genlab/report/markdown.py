@@ -32,7 +32,7 @@ def render(page: StudyPage, figures: str) -> str:
     for card in page.cards:
         parts += _claim(card, figures)
     parts += ["## Arms", _table(page.arms)]
-    parts += [f"The other quantities stand in [table.csv](table.csv), a row per run. {ELSEWHERE}"]
+    parts += [f"The other quantities are in [table.csv](table.csv), one row per run. {ELSEWHERE}"]
     if page.failures:
         parts += ["## Failures", _table(page.failures)]
     if page.cut:
@@ -63,17 +63,17 @@ def _claim(card: ClaimCard, figures: str) -> Iterator[str]:
     yield f'### <a id="{card.anchor}"></a>{plain(card.says)}'
     yield plain(card.source)
     yield f"{_verdict(card)}{f': {plain(card.why)}' if card.why else ''}"
-    yield f"Of the arms: {plain(card.arms)}." if card.arms else ""
+    yield f"About the arms: {plain(card.arms)}." if card.arms else ""
     yield f"> {plain(card.sentence)}"
     if card.figure:
         shown = escape(f"{card.figure.title}: {', '.join(card.figure.values)}")
         yield f'<img src="{figures}/{card.figure.name}.png" width="{WIDTH}" alt="{shown}">'
         yield f"*{plain(card.figure.caption)}*"
     yield _list(f"{label}: {value}" for label, value in card.facts)
-    yield f"Why it may look otherwise: {plain(card.looks)}" if card.looks else ""
+    yield f"Keep in mind: {plain(card.looks)}" if card.looks else ""
     if card.reason:
         says, anchor, answer = card.reason
-        yield f"The reason given is a claim of its own: [{plain(says)}](#{anchor}) {plain(answer)}."
+        yield f"The reason given is tested as a separate claim: [{plain(says)}](#{anchor}) {plain(answer)}."
 
 
 def _table(table: Table) -> str:

@@ -23,19 +23,19 @@ class Again:
 
 def again(recipe: Recipe, provenance: Provenance) -> Again:
     """The command that makes the run again, and what it gives."""
-    exact = "On the same kind of machine, with the same versions, it gives the same weights, bit for bit."
+    exact = "On the same kind of machine with the same versions, this gives the same weights, bit for bit."
     seed = f"--seed {provenance['seed']}"
     if script := provenance.get("loop"):
-        return Again("It is a training loop of one's own; the script that holds it makes it again.", f"python {script}")
+        return Again("This run is a custom training loop; run its script to reproduce it.", f"python {script}")
     if provenance["own"]:
         own = ", ".join(f"{part} {name}" for part, name in provenance["own"].items())
         return Again(
-            f"It was trained from Python with parts of one's own ({own}); the script that made them makes it again.",
+            f"It was trained from Python with custom parts ({own}); run the script that defines them to reproduce it.",
             f"genlab.train(RECIPE, seed={provenance['seed']}, ...)",
         )
     if origin := provenance.get("forked_from"):
         fields = [f"--{path} {_typed(new)}" for path, (_, new) in origin["changes"].items() if is_told(path)]
-        words = exact if origin["exact"] else "It gives a run of the same settings."
+        words = exact if origin["exact"] else "This gives a run with the same settings."
         return Again(words, " ".join([f"genlab fork {origin['run']} --at {origin['step']}", *fields]))
     base = provenance.get("base")
     if recipe.name not in files.names() or base not in (None, base_of(recipe.name)):
@@ -64,7 +64,7 @@ def provenance_lines(recipe: Recipe, provenance: Provenance, last: Row | None) -
         ("versions", versions),
         ("seed", str(provenance["seed"])),
         ("data", f"{data['name']}, {data['images']:,} images, sha256 {data['fingerprint'][:16]}..."),
-        ("own parts", ", ".join(f"{part}: {name}" for part, name in provenance["own"].items()) or "none"),
+        ("custom parts", ", ".join(f"{part}: {name}" for part, name in provenance["own"].items()) or "none"),
         *_encoder_from(provenance),
         *_forked_from(provenance),
         ("started", provenance["started"]),

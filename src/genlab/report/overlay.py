@@ -94,7 +94,7 @@ class Compared:
         names = [c.name for c in self.columns]
         if column not in names:
             quality = column in (c.name for c in live.COLUMNS)
-            hint = "; quality is measured in training where logging.evaluation is cheap or full" if quality else ""
+            hint = "; quality is measured during training if logging.evaluation is cheap or full" if quality else ""
             raise UsageError(unknown("column", column, names) + hint)
 
 
@@ -136,7 +136,7 @@ class Overlay:
         styles = (
             f" (seeds {', '.join(map(str, dict.fromkeys(seeds)))}: solid, dashed, ...)" if len(set(seeds)) > 1 else ""
         )
-        lines = f"A colour for each setting, a line for each seed{styles}." if several else "A line for each run."
+        lines = f"One colour per setting, one line per seed{styles}." if several else "One line per run."
         if self.column in live.METRICS:
             lines = f"{CHEAP:,} images at each point against as many test images. {lines}"
         return lines + (" Bands hold about 80 % of the steps that a point stands for." if self.is_banded else "")

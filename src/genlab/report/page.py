@@ -180,7 +180,7 @@ class RunPage:
             ("diagnosis", "Diagnosis", self.diagnosis is not None),
             ("looks", "A closer look", bool(self.looks)),
             ("curves", "Curves", bool(self.figures)),
-            ("again", "Make it again", True),
+            ("again", "Reproduce it", True),
             ("system", "System", True),
             ("provenance", "Provenance", True),
         ]
@@ -195,7 +195,7 @@ def run_page(run: RunDirectory) -> RunPage:
     record, real_file = kept.read(run, kept.FULL_FILE), run.path / "samples" / "real.png"
     classes = classes_of(record) if record else _classified(run, provenance)
     found = diagnosed(run)
-    drawn = "as the loop gave them" if family.own_loop else sampling_words(OpenRun(run))
+    drawn = "as the loop produced them" if family.own_loop else sampling_words(OpenRun(run))
     described = _described(provenance["networks"])
     return RunPage(
         title=run.path.name,
@@ -288,7 +288,7 @@ def _notes(run: RunDirectory) -> list[str]:
             f"{run.path / 'metrics.jsonl'} line {damaged[0]}: damaged; {words.counted(len(damaged), 'row')} left out"
         )
     elif lost := missing_rows(run, max(run.steps("checkpoints", ""), default=0)):
-        found.append(f"{run.path / 'metrics.jsonl'}: {len(lost)} rows are missing, the first of step {lost[0]}")
+        found.append(f"{run.path / 'metrics.jsonl'}: {len(lost)} rows are missing, the first at step {lost[0]}")
     return [line.replace(f"{run.path}{os.sep}", "") for line in found if line]
 
 
@@ -298,8 +298,8 @@ def _quality(record: dict[str, Any] | None, classes: Sequence[Class]) -> Quality
     return Quality(
         summary=words.summary(record),
         classes=classes_table(record, classes),
-        classes_caption=f"{record['protocol']['samples']:,} samples, read by the judge; in brackets what chance leaves "
-        "open (95 %); diversity: 1 is that of real images",
+        classes_caption=f"{record['protocol']['samples']:,} samples, read by the judge; in brackets, the 95 % "
+        "interval; diversity: 1 is that of real images",
         table=words.table(record),
         explained=words.explained(record),
         more=words.more(record),
@@ -349,9 +349,9 @@ def _state_words(status: dict[str, Any], resumes: bool) -> str:
         "created": "This run has not begun.",
         "running": f"This run is in progress: {at} at its last checkpoint.",
         "interrupted": f"This run was stopped at {at}" + (" and can be resumed." if resumes else "."),
-        "killed": f"This run was killed; its last checkpoint is of {at}; it can be resumed."
+        "killed": f"This run was killed; its last checkpoint is at {at}; it can be resumed."
         if resumes
-        else f"This run was never ended; it was at {at} when it last told.",
+        else f"This run did not finish; its last reported position is {at}.",
         "failed": f"This run failed after {at}: {status.get('reason', '')}",
     }
     return words.get(status["state"], "")

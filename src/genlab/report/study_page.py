@@ -22,7 +22,7 @@ class ClaimCard:
         sentence: sentence to quote.
         figure: figure of the numbers; None if there are none yet.
         facts: (label, value): n, interval, margin, corrected p.
-        looks: why the claim may look otherwise.
+        looks: remark on why the report may have come to another answer.
         reason: (claim, anchor, answer) of the claim that is given as this one's reason; None if there is none.
         command: command that reproduces the result.
     """

@@ -93,14 +93,14 @@ def summary(record: Record) -> list[tuple[str, str]]:
     asked, copied = found["requested_class_accuracy"], found["memorised_fraction"]
     if asked["value"] is not None:
         mine, real = (number("requested_class_accuracy", asked[key]) for key in ("value", "floor"))
-        lines.append(("conditional accuracy", f"{mine} drawn as the class that was asked for (real images: {real})"))
+        lines.append(("conditional accuracy", f"{mine} drawn as the requested class (real images: {real})"))
     if copied["value"] is not None:
         lines.append(("memorisation", _memorised(copied, record["protocol"]["real_images"])))
     if "vae" in record:
         v = record["vae"]
         words = f"-log p(x) at most {v['negative_log_likelihood']:.1f} nats per image, -ELBO {v['negative_elbo']:.1f}"
         lines.append(("likelihood", words))
-        collapsed = ": collapsed, every z gives one image" if v["active_units"] == 0 else ""
+        collapsed = ": collapsed, every z gives the same image" if v["active_units"] == 0 else ""
         lines.append(("latent units", f"{v['active_units']} of {v['latent']} active{collapsed}"))
     return lines
 
@@ -131,21 +131,21 @@ def _classes(record: Record) -> Iterator[tuple[str, str]]:
 GLOSSARY = [
     (
         "judge",
-        "a classifier of real images of this dataset; distances are measured in what it computes of an image before it "
-        "names the class, so they do not compare with a published FID, which uses the Inception network",
+        "a classifier of real images of this dataset; distances are measured between the features that it computes "
+        "before it assigns a class, so they cannot be compared with a published FID, which uses the Inception network",
     ),
     (
         "Frechet distance",
-        "how far the means and covariances of generated and real images lie apart in the judge's features, squared; it "
-        "shrinks with the number of images, so it is set beside that of as many other real images",
+        "how far apart the means and covariances of generated and real images lie in the judge's features, squared; it "
+        "shrinks as the number of images grows, so it is shown beside that of as many other real images",
     ),
-    ("recall, coverage", "whether all kinds of real images are there; precision, density: whether images look real"),
+    ("recall, coverage", "whether all kinds of real images are present; precision, density: whether images look real"),
     ("z", "the random numbers that an image is made from"),
     ("EMA weights", "an average of the weights over the last steps; usually smoother than the last weights"),
     ("step, epoch", "one update of the networks from one batch of images; one pass over all training images"),
     (
         "95 % interval",
-        "how far the number could be off because so many images were measured; not what another seed gives",
+        "uncertainty of the number from measuring a limited number of images; it says nothing about other seeds",
     ),
     ("nats", "the unit of information and of log-likelihoods with natural logarithms; 1 nat is 1.44 bits"),
 ]

@@ -71,7 +71,7 @@ def verdict(recipe: Recipe, rows: Sequence[Row], record: Mapping[str, Any] | Non
         said, numbers = _of_a_classifier(rows, classes)
     elif record is None:
         some = any(row.get("frechet_distance") is not None for row in rows)
-        few = "Only some images were measured, during the training" if some else "Its images were not measured yet"
+        few = "Only a few images were measured, during training" if some else "Its images have not been measured yet"
         said, numbers = [f"{few} (genlab evaluate measures 10,000)"], []
     else:
         said, numbers = _of_images(dict(record), rows, classes)
@@ -154,7 +154,7 @@ def _classes(record: dict[str, Any], classes: Sequence[Class]) -> Iterator[str]:
     if missing is None:
         return
     total = len(record["classes"]) or record.get("modes", {}).get("of", 0)
-    there = f"all {total} classes are there" if not missing else f"{missing:.0f} of {total} classes are missing"
+    there = f"all {total} classes are present" if not missing else f"{missing:.0f} of {total} classes are missing"
     yield there + (f", the weakest is {classes[0].name} ({classes[0].told})" if classes else "")
 
 
@@ -176,7 +176,7 @@ def _course(rows: Sequence[Row], column: str, same: float, lower: bool) -> Itera
     good = [value <= best * (1 + same) if lower else value >= best - same for value in values]
     first, end = there[good.index(True)][0], there[-1][0]
     if first > EARLY * end and good[-1]:
-        yield "they were getting better until the end" if lower else "it was getting better until the end"
+        yield "they were still improving at the end" if lower else "it was still improving at the end"
     else:
         worse = "" if good[-1] else ", and worse at the end"
         yield f"no better after epoch {first:.3g} of {end:.3g}{worse}"
@@ -185,7 +185,7 @@ def _course(rows: Sequence[Row], column: str, same: float, lower: bool) -> Itera
 def _of_a_classifier(rows: Sequence[Row], classes: Sequence[Class]) -> tuple[list[str], list[Number]]:
     tested = [row for row in rows if row.get("test_accuracy") is not None]
     if not tested:
-        return ["It was not tested yet"], []
+        return ["It has not been tested yet"], []
     last, best = tested[-1], max(tested, key=lambda row: row["test_accuracy"])
     train = last.get("train_accuracy")
     said = [f"It classifies {_share(last['test_accuracy'])} of the test images correctly"]
@@ -197,7 +197,7 @@ def _of_a_classifier(rows: Sequence[Row], classes: Sequence[Class]) -> tuple[lis
         said.append(f"the weakest class is {classes[0].name} ({classes[0].told})")
         numbers.append(Number("weakest class", classes[0].name, classes[0].told))
     said += _course(rows, "test_accuracy", SAME_ACCURACY, lower=False)
-    numbers.append(Number("best epoch", f"{best['epoch']:.3g}", f"{_share(best['test_accuracy'])}, by the test split"))
+    numbers.append(Number("best epoch", f"{best['epoch']:.3g}", f"{_share(best['test_accuracy'])}, on the test split"))
     return said, numbers
 
 
@@ -209,12 +209,12 @@ def classes_of(record: Mapping[str, Any]) -> list[Class]:
     for row in record["classes"]:
         asked, share, data = (row.get(key) for key in ("requested_class_accuracy", "share", "share_in_data"))
         if asked is not None:
-            found.append(Class(str(row["class"]), asked, asked, f"{_share(asked)} of those asked for are read as it"))
+            found.append(Class(str(row["class"]), asked, asked, f"{_share(asked)} of those requested are read as such"))
         elif share is not None and data:
             ratio = share / data
             rank = min(ratio, 1 / ratio) if ratio else 0.0
             low, high = statistics.proportion(share, n, level)
-            chance = ", no further from it than by chance" if low <= data <= high else ""
+            chance = ", within chance" if low <= data <= high else ""
             found.append(Class(str(row["class"]), rank, ratio, f"{ratio:.2f} times its share in the data{chance}"))
     return sorted(found, key=lambda each: each.rank)
 

@@ -87,9 +87,9 @@ def load(path: Path) -> Checkpoint:
     try:
         state: dict[str, Any] = sealed.from_values(values, parts)
     except (KeyError, TypeError, ValueError, RecursionError):
-        raise CheckpointError(f"{path / STATE}: not the state of a training") from None
+        raise CheckpointError(f"{path / STATE}: not a training state") from None
     if name := not_finite(tensors):
-        raise CheckpointError(f"{path / MODEL}: {name} is not finite; it is never used")
+        raise CheckpointError(f"{path / MODEL}: {name} is not finite; this checkpoint is never used")
     return Checkpoint(step, tensors, state)
 
 
@@ -104,7 +104,7 @@ def newest(folder: Path) -> tuple[Checkpoint, list[str]]:
         try:
             checkpoint = load(path)
         except CheckpointError as error:
-            warnings.append(f"damaged checkpoint left aside: {error}")
+            warnings.append(f"damaged checkpoint skipped: {error}")
         else:
             return checkpoint, [f"{warning}; using {path.name}" for warning in warnings]
     raise CheckpointError("\n".join([f"{folder}: no usable checkpoint", *warnings]))
@@ -139,7 +139,7 @@ def _verified(path: Path) -> tuple[int, dict[str, bytes]]:
     """Step and file contents of a checkpoint, after comparing its manifest with the only one that its files allow."""
     name = _NAME.match(path.name)
     if not name:
-        raise CheckpointError(f"{path}: not a checkpoint (step-000123)")
+        raise CheckpointError(f"{path}: not a checkpoint; expected a name like step-000123")
     written = sealed.read(path / MANIFEST)
     contents = {file: sealed.read(path / file) for file in (MODEL, STATE)}
     if written != _manifest(int(name[1]), contents):
@@ -161,16 +161,16 @@ def _difference(path: Path, written: bytes, contents: dict[str, bytes]) -> str:
         manifest = json.loads(written)
         if manifest["schema"] != SCHEMA:
             other = "a newer" if manifest["schema"] > SCHEMA else "an older"
-            return f"{path}: form {manifest['schema']!r}, of {other} genlab; this one reads form {SCHEMA}"
+            return f"{path}: format {manifest['schema']!r}, of {other} genlab; this one reads format {SCHEMA}"
         for name, data in contents.items():
             expected = manifest["files"][name]
             if len(data) < expected["bytes"]:
                 return f"{path / name}: truncated: {len(data):,} of {expected['bytes']:,} bytes"
             if hashlib.sha256(data).hexdigest() != expected["sha256"]:
-                return f"{path / name}: damaged: its sha256 is not the manifest's"
+                return f"{path / name}: damaged: its sha256 differs from the manifest's"
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
-    return f"{path / MANIFEST}: damaged, or of another checkpoint"
+    return f"{path / MANIFEST}: damaged, or from another checkpoint"
 
 
 def _prune(folder: Path) -> None:

@@ -95,7 +95,7 @@ class RunDirectory:
                 if is_run(path):
                     return cls(path)
                 if path.is_dir() and (refused := refusal(path)):
-                    raise StorageError(f"{path}: {refused}; let its owner change its permissions")
+                    raise StorageError(f"{path}: {refused}; ask its owner to change the permissions")
         raise UsageError(unknown_run(given, root))
 
     @property
@@ -135,7 +135,7 @@ class RunDirectory:
         if written == _text_of(json.dumps(files.to_dict(began))):
             return None
         changes = files.diff(began, files.load(file))
-        return f"{file} was changed since the run began: {files.in_words(changes)}" if changes else None
+        return f"{file} was changed after the run began: {files.in_words(changes)}" if changes else None
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Replace the recipe."""
@@ -260,7 +260,7 @@ class RunDirectory:
         Raises:
             BusyError: another process has the lock; the message names its pid and host.
         """
-        with held(self.path / "run.lock", "writes to this run"):
+        with held(self.path / "run.lock", "is writing to this run"):
             for folder in (self.path, *map(self.folder, FOLDERS)):
                 clean(folder)
             yield

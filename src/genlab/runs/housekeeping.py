@@ -43,7 +43,7 @@ def check_finished(run: RunDirectory) -> None:
     """
     state = run.status["state"]
     if state != "finished":
-        raise UsageError(f"{run.path} is {state}: pruned, it could never be resumed; finish it, or remove it with rm")
+        raise UsageError(f"{run.path} is {state}: once pruned, it cannot be resumed; finish it, or remove it with rm")
 
 
 def prune(run: RunDirectory) -> int:
@@ -78,4 +78,4 @@ def check_trainable(saved: checkpoint.Checkpoint, run: RunDirectory) -> None:
         CheckpointError: the run was pruned.
     """
     if saved.state.get(PRUNED):
-        raise CheckpointError(f"{run.path}: it was pruned, so it cannot be trained on; begin again: genlab train")
+        raise CheckpointError(f"{run.path}: pruned, so it cannot be trained further; start a new run: genlab train")

@@ -40,18 +40,18 @@ def check_name(name: str | None, root: Path, recipe: Recipe | None = None) -> No
     check_text(root, "runs folder")
     if name is None and recipe is not None and _is_reserved(f"{recipe.name}-seed0-001"):
         raise UsageError(
-            f"recipe name {recipe.name!r}: its runs would be called {recipe.name}-seed0-001, and Windows keeps such "
-            "names for devices; change `name` in the recipe, or give --name"
+            f"recipe name {recipe.name!r}: its runs would be called {recipe.name}-seed0-001, and Windows "
+            "reserves such names for devices; change `name` in the recipe, or give --name"
         )
     if name is None:
         return
     if not NAME.fullmatch(name) or name.endswith("."):
         raise UsageError(
-            f"run name {name[:100]!r}: use at most 100 letters, digits, '.', '_', '-', a letter or digit first, no "
-            "'.' last"
+            f"run name {name[:100]!r}: use at most 100 letters, digits, '.', '_', '-'; start with a letter or digit, "
+            "do not end with '.'"
         )
     if _is_reserved(name):
-        raise UsageError(f"run name {name!r}: Windows keeps such names for devices; take another")
+        raise UsageError(f"run name {name!r}: Windows reserves such names for devices; choose another")
     with suppress(OSError):
         for there in os.listdir(root):
             if there.lower() == name.lower():
@@ -63,7 +63,9 @@ def _is_reserved(name: str) -> bool:
 
 
 def _exists(root: Path, name: str) -> UsageError:
-    return UsageError(f"run {name!r} exists in {root}; choose another name, or: genlab train --resume {root / name}")
+    return UsageError(
+        f"run {name!r} already exists in {root}; choose another name, or: genlab train --resume {root / name}"
+    )
 
 
 def _claim(root: Path, name: str | None, stem: str) -> Path:
@@ -94,6 +96,6 @@ def _check_depth(path: Path) -> None:
         path.rmdir()
         if error.errno in (errno.ENAMETOOLONG, errno.ENOENT):
             raise UsageError(
-                f"{path.parent}: too deep for the paths of a run's files; take another with --runs"
+                f"{path.parent}: nested too deeply for the paths of a run's files; choose another folder with --runs"
             ) from None
         raise

@@ -10,8 +10,8 @@ from genlab.errors import check_seed
 HELP = {
     "seed": "Random seed of the noise.",
     "step": "Use the snapshot of this step (default: the newest checkpoint).",
-    "raw_weights": "Use the weights as trained, not their average (EMA); only at a checkpoint.",
-    "batch_statistics": "Normalise by the statistics of the images that are drawn, not by running ones.",
+    "raw_weights": "Use the weights as trained, not their average (EMA); not available for snapshots.",
+    "batch_statistics": "Normalise by the statistics of the images drawn, not by the running statistics.",
     "truncation": "Cut the distribution of z at plus and minus this value: less varied, more typical images.",
 }
 

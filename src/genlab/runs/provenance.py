@@ -96,7 +96,7 @@ def split_of(run: OpenRun, split: Split) -> Dataset | None:
         if data_is_there(run):
             raise
         raise DataError(
-            f"{str(error).partition(';')[0]}; if it lies elsewhere now: genlab runs relocate {run.path} FILE"
+            f"{str(error).partition(';')[0]}; if it was moved: genlab runs relocate {run.path} FILE"
         ) from None
     check_split(run, found, split)
     return found
@@ -204,7 +204,7 @@ def describe_networks(examples: Examples, made: Mapping[str, nn.Module]) -> list
             raise UsageError(f"the {name} cannot be run on {shape}: {first_line(error)}; {told}") from error
         if given != expected:
             hint = "; data.size sets the size of the images" if len(expected) > 2 else ""
-            raise UsageError(f"the {name} makes {given} of {shape}; expected {expected}{hint}")
+            raise UsageError(f"the {name} turns {shape} into {given}; expected {expected}{hint}")
     return described
 
 

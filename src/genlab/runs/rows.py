@@ -52,7 +52,7 @@ def body_of(line: bytes) -> bytes | None:
 
 def no_constant(word: str) -> Any:
     """Hook for `json.loads` that refuses NaN and Infinity, which are not JSON."""
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 def checked(line: bytes) -> Row | None:

@@ -51,7 +51,7 @@ class Sampler:
         family = FAMILIES[self.recipe.family]
         sampling = family.sampling
         if sampling is None:
-            what = "its networks are not here" if family.own_loop else "it makes no images"
+            what = "its networks are not stored with the run" if family.own_loop else "it makes no images"
             raise UsageError(f"{run.path.name} is a {family.called}: {what}")
         if how.truncation is not None and not 0 < how.truncation <= 100:
             raise UsageError(f"truncation is {how.truncation}; allowed: above 0, at most 100")
@@ -108,16 +108,16 @@ def load_network(run: OpenRun, name: str, step: int | None = None, ema: bool = T
             saved, _ = checkpoint.newest(run.checkpoints)
         except CheckpointError as error:
             if kept := run.steps("snapshots", ".safetensors"):
-                raise CheckpointError(f"{error}; snapshots can be drawn from, as with --step {kept[-1]}") from None
+                raise CheckpointError(f"{error}; snapshots can be sampled, as with --step {kept[-1]}") from None
             raise
         prefix = "ema." if ema and averaged else f"{name}."
         tensors = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
     else:
         if not ema and averaged:
-            raise UsageError("snapshots hold the averaged weights only; leave out the step, or take the average")
+            raise UsageError("snapshots hold only the averaged weights; leave out the step, or use the average")
         kept = run.steps("snapshots", ".safetensors")
         if step not in kept:
-            raise UsageError(f"no snapshot of step {step}; there are: {', '.join(map(str, kept)) or 'none'}")
+            raise UsageError(f"no snapshot of step {step}; available: {', '.join(map(str, kept)) or 'none'}")
         path = run.file("snapshots", step, ".safetensors")
         tensors, _ = sealed.unpack(sealed.read(path), path)
     needed = provenance.get("own", {}).keys() & {name}
@@ -127,7 +127,7 @@ def load_network(run: OpenRun, name: str, step: int | None = None, ema: bool = T
         network.load_state_dict(tensors)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"{run.path}: the weights are of another {name}: {reason}") from None
+        raise CheckpointError(f"{run.path}: the weights belong to another {name}: {reason}") from None
     return network
 
 
@@ -180,7 +180,7 @@ def _save_files(
 ) -> None:
     """Write one PNG file per image, in one folder per class if conditional, as `genlab evaluate` reads them."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: exists; give a new folder, so that nothing in it is mixed with these images")
+        raise UsageError(f"{folder}: already exists; give a new folder, so that it holds only these images")
     plain = all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _-]*", name) for name in class_names)
     for k, image in enumerate(images):
         kind = None if labels is None else int(labels[k])
@@ -214,7 +214,7 @@ def sample_labels(run: OpenRun, n: int, label: int | str | None) -> Tensor | Non
         return learned[torch.arange(n) % len(learned)]
     if classes[which := class_index(label, classes)] in unseen:
         raise UsageError(
-            f"{run.path.name} never saw class {classes[which]!r} in training: what it would draw means nothing; it saw "
+            f"{run.path.name} never saw class {classes[which]!r} in training: its images would mean nothing; it saw "
             + ", ".join(name for name in classes if name not in unseen)
         )
     return torch.full((n,), which)

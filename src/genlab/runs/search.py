@@ -37,10 +37,13 @@ def unknown_run(given: str | Path, root: Path) -> str:
     with suppress(OSError, ValueError):
         if path.is_dir():
             inside = _names(path)
-            return f"{told} is no run{f', but a folder of runs: {_few(inside)}' if inside else ''}; give a run's folder"
+            return (
+                f"{told} is {f'a folder of runs, not a run: {_few(inside)}' if inside else 'not a run'}; "
+                "give a run's folder"
+            )
         meant = path.parent if path.parent != Path() and path.parent.is_dir() else root
     if not meant.is_dir():
-        return f"unknown run {told!r}: there is no folder {meant}; --runs says where runs are"
+        return f"unknown run {told!r}: there is no folder {meant}; --runs sets the folder of runs"
     return f"{unknown('run', told if meant == root else path.name, _names(meant), most=8)} (in {meant})"
 
 

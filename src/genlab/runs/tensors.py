@@ -53,7 +53,7 @@ def unpack(content: bytes, where: Path) -> tuple[dict[str, Tensor], Any]:
     except Exception:  # Whatever a hostile or broken file makes its readers raise.
         raise CheckpointError(f"{where}: {damage(content)}") from None
     if not whole:
-        raise CheckpointError(f"{where}: damaged: its content is not what its sha256 says")
+        raise CheckpointError(f"{where}: damaged: its content does not match its sha256")
     return tensors, values
 
 

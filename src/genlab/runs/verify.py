@@ -39,11 +39,11 @@ class Verification:
         name = self.run.path.name
         if self.damages:
             return "\n".join([f"{name}: {len(self.damages)} of {self.files} files damaged", *self.damages])
-        whole = f"{name}: whole, {self.files} files"
+        whole = f"{name}: intact, {self.files} files"
         if not self.unsealed:
             return whole
         more = ", ..." if len(self.unsealed) > 1 else ""
-        return f"{whole}; {len(self.unsealed)} unsealed, of an older version: {self.unsealed[0]}{more}"
+        return f"{whole}; {len(self.unsealed)} without a seal, written by an older version: {self.unsealed[0]}{more}"
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _check_rows(run: RunDirectory, file: Path) -> None:
     if damaged and (lost or len(damaged) > 1):  # A kill leaves one torn line, after the last checkpoint.
         raise DataError(f"{file} line {damaged[0]}: damaged (its crc does not match)")
     if lost:
-        raise DataError(f"{file}: {len(lost)} rows are missing, the first of step {lost[0]}")
+        raise DataError(f"{file}: {len(lost)} rows are missing, the first at step {lost[0]}")
 
 
 def _check_there(run: RunDirectory, folder: Path) -> None:

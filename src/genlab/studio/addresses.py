@@ -119,7 +119,7 @@ def data(studio: Studio, query: QueryParams) -> Any:
     """What is in a dataset."""
     name = query.get("name")
     if name not in _datasets(studio):
-        raise NotThere("no run was trained on such a dataset")
+        raise NotThere("no run was trained on a dataset of that name")
     return documents.data_document(str(name))
 
 
@@ -132,7 +132,7 @@ def study(studio: Studio, query: QueryParams) -> Any:
     """The state of a study."""
     found = studio.studies.document(str(query.get("study")))
     if found is None:
-        raise NotThere("there is no such study (any more)")
+        raise NotThere("there is no such study, or it no longer exists")
     return found
 
 
@@ -266,7 +266,7 @@ def _place(query: QueryParams) -> Place:
 def _asked(studio: Studio, told: Mapping[str, Any]) -> tuple[str | Path, dict[str, Any], str, int]:
     name, seed = told.get("name", ""), told.get("seed", 0)
     if not isinstance(name, str) or type(seed) is not int or not 0 <= seed <= LARGEST_SEED:
-        raise UsageError("name is a text, seed a whole number, 0 .. 2^63 - 1")
+        raise UsageError("name must be text, seed a whole number, 0 .. 2^63 - 1")
     return new.source_of(told, studio.folder.find), new.read(told.get("overrides", {})), name, seed
 
 

@@ -56,7 +56,7 @@ def run_document(name: str, run: RunDirectory, rows: Follower) -> Document:
         **live(run),
         "plots": [plot for plot in there if plot["curves"]],
         "row_names": provenance["data"]["class_names"] if recipe.conditional else [],
-        "drawn": "as the loop gave them" if family.own_loop else sampling_words(OpenRun(run)),
+        "drawn": "as the loop produced them" if family.own_loop else sampling_words(OpenRun(run)),
         "verdict": said.sentence,
         "numbers": [asdict(number) for number in said.numbers],
         "quality": None if record is None else table_document(words.table(record)),
@@ -138,7 +138,7 @@ def evaluation_document(run: RunDirectory, step: int | None) -> Document:
     if step is not None and (full is None or step != full["protocol"]["step"]):
         record = None if at is None else kept.read(run, f"step-{at:06d}.json")
     if record is None:
-        raise DataError(f"{run.path.name} was not evaluated then")
+        raise DataError(f"{run.path.name} has no evaluation of that step")
     since, lost = _readable(run, there)
     rows = {str(row["class"]): row for row in record["classes"]}
     order = [each.name for each in classes_of(record)] or list(rows)

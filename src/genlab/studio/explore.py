@@ -117,7 +117,7 @@ class Explorer:
     @property
     def has_units(self) -> bool:
         """Whether each unit of z has a slider; else there are two directions."""
-        assert self.family.sampling is not None, "asked of what draws alone"
+        assert self.family.sampling is not None, "only for runs that draw"
         return self._draws.size <= MOST_UNITS and (self.family.sampling.axes or self._draws.size <= 2)
 
     def sliders(self) -> list[dict[str, Any]]:
@@ -143,7 +143,7 @@ class Explorer:
         """The same z as every class, (classes, C, H, W)."""
         kinds = len(self.run.provenance["data"]["class_names"])
         if not self.recipe.conditional:
-            raise UsageError(f"{self.run.path.name} is not asked for classes")
+            raise UsageError(f"{self.run.path.name} is unconditional: it has no classes")
         return self._draws(self._z(place).repeat(kinds, 1), torch.arange(kinds))
 
     def path(self, place: Place, steps: int) -> bytes:
@@ -166,7 +166,7 @@ class Explorer:
     def map(self, label: int) -> bytes:
         """A map of a two-dimensional latent space, at points of equal probability."""
         if self._draws.size != 2:
-            raise UsageError(f"a map needs z of 2; {self.run.path.name} has {self._draws.size}")
+            raise UsageError(f"a map needs a z of size 2; {self.run.path.name} has {self._draws.size}")
         z = latent.plane(MAP)
         return self._png(self._draws(z, self._labels(Place(label=label), len(z))), MAP)
 
@@ -192,7 +192,7 @@ class Explorer:
         """
         scoring = self.family.scoring
         if scoring is None or self.step is not None:
-            raise UsageError("the discriminator is kept in the newest checkpoint alone")
+            raise UsageError("only the newest checkpoint keeps the discriminator")
         image = torch.from_numpy(pictures.to_uint8(self.image(place)))
         labels = self._labels(place, 1) if scoring.is_conditional(self.recipe) else None
         others = scoring.together(self.recipe) - 1
@@ -212,7 +212,7 @@ class Explorer:
         """The code E[z|x] of an image, and the image decoded from it."""
         encoding = self.family.encoding
         if encoding is None or self.step is not None:
-            raise UsageError("the encoder is kept in the newest checkpoint alone")
+            raise UsageError("only the newest checkpoint keeps the encoder")
         network = self._engine.place(load_network(self.run, encoding.network))
         x = torch.from_numpy(self._as_learned(pixels))
         labels = self._labels(Place(label=label), 1)
@@ -223,7 +223,7 @@ class Explorer:
         """The probability that a classifier gives each class of an image."""
         naming = self.family.naming
         if naming is None:
-            raise UsageError(f"{self.run.path.name} is no classifier")
+            raise UsageError(f"{self.run.path.name} is not a classifier")
         network = self._engine.place(load_network(self.run, naming.network, self.step))
         logits = naming.classify(network, self._engine, torch.from_numpy(self._as_learned(pixels)))
         return {"probabilities": [round(value, 4) for value in logits.softmax(1)[0].tolist()]}
@@ -257,7 +257,7 @@ class Explorer:
     def _company(self) -> tuple[Tensor, Tensor]:
         """Generated images (uint8) of independent z, and their classes, which are taken from the data."""
         scoring = self.family.scoring
-        assert scoring is not None, "asked of what has a discriminator alone"
+        assert scoring is not None, "only for runs with a discriminator"
         n = COMPANIES * (scoring.together(self.recipe) - 1)
         known = self._learned[0].labels
         labels = (
@@ -274,18 +274,18 @@ class Explorer:
         images = torch.from_numpy(learned.images[:ASKED])
         labels = None if learned.labels is None else torch.from_numpy(learned.labels[:ASKED])
         scoring = self.family.scoring
-        assert scoring is not None, "asked of what has a discriminator alone"
+        assert scoring is not None, "only for runs with a discriminator"
         return self._scored(images, labels if scoring.is_conditional(self.recipe) else None)
 
     def _scored(self, images: Tensor, labels: Tensor | None) -> Tensor:
         scoring = self.family.scoring
-        assert scoring is not None, "asked of what has a discriminator alone"
+        assert scoring is not None, "only for runs with a discriminator"
         return scoring.scores(self.recipe, self._discriminator, self._engine, images, labels)
 
     @cached_property
     def _discriminator(self) -> torch.nn.Module:
         scoring = self.family.scoring
-        assert scoring is not None, "asked of what has a discriminator alone"
+        assert scoring is not None, "only for runs with a discriminator"
         return self._engine.place(load_network(self.run, scoring.network))
 
     def _z(self, place: Place) -> Tensor:

@@ -137,7 +137,7 @@ def _told(run: RunDirectory) -> dict[str, Any]:
 
 def unforeseen(error: Exception) -> str:
     """The message for a run whose files hold something unforeseen."""
-    return f"its files do not hold what a run's do ({type(error).__name__}: {error})"[:300]
+    return f"its files do not look like a run's ({type(error).__name__}: {error})"[:300]
 
 
 def _course(run: RunDirectory) -> dict[str, Any] | None:

@@ -72,7 +72,7 @@ class Guard:
         elif scope["type"] == "http" and self._brings_token(scope):
             await self._welcome(scope, send)
         elif not self._has_cookie(scope):
-            words = "open the address that genlab studio printed: it holds the token that this page asks for"
+            words = "open the address that genlab studio printed: it holds the token that this page needs"
             await _answer(scope, receive, send, 401, words)
         else:
             await self._pass(scope, receive, send)
@@ -94,7 +94,7 @@ class Guard:
                 return 415, "JSON is expected"
             lengths = _all(scope, "content-length")
             if any(not length.isdecimal() or int(length) > LARGEST_BODY for length in lengths):
-                return 413, f"at most {LARGEST_BODY:,} bytes are taken"
+                return 413, f"at most {LARGEST_BODY:,} bytes are accepted"
         return None
 
     def _has_cookie(self, scope: Message) -> bool:
@@ -128,12 +128,12 @@ class Guard:
             try:  # After the body, the next message says that the client is gone, which may take any time.
                 message = await (receive() if whole else asyncio.wait_for(receive(), PATIENCE))
             except TimeoutError:
-                refusal = 408, "the rest of it did not come"
+                refusal = 408, "the rest of the request did not arrive"
                 raise _Refused from None
             whole = whole or not message.get("more_body")
             taken += len(message.get("body", b"")) if message["type"] == "http.request" else 0
             if taken > LARGEST_BODY:
-                refusal = 413, f"at most {LARGEST_BODY:,} bytes are taken"
+                refusal = 413, f"at most {LARGEST_BODY:,} bytes are accepted"
                 raise _Refused
             return message
 

@@ -29,7 +29,7 @@ def handout(opened: Explorer) -> bytes:
     """
     sampler = opened.sampler
     if sampler is None or (sampler.size != 2 and not opened.recipe.conditional):
-        raise UsageError("a hand-out is made of a model with z of 2, or of one that is asked for classes")
+        raise UsageError("a hand-out needs a model with a two-dimensional z, or a conditional one")
     names = opened.run.provenance["data"]["class_names"][:MOST_CLASSES]
     if opened.recipe.conditional:
         stops = torch.cat([sampler.one("sample", k % STOPS) for k in range(STOPS + 1)])

@@ -65,9 +65,9 @@ class Jobs:
         with self._lock:
             waits = any(name == each for each, _ in self._waiting)
             if waits or (name in self._running() and name not in self._stopping):
-                raise UsageError(f"{name} {'waits' if waits else 'trains'} already")
+                raise UsageError(f"{name} is already {'waiting' if waits else 'training'}")
             if len(self._waiting) >= WAITING:
-                raise BusyError(f"{WAITING} trainings are waiting; stop one first")
+                raise BusyError(f"{WAITING} runs are waiting; stop one first")
             self._waiting.append((name, arguments))
         self.tend()
 
@@ -80,7 +80,7 @@ class Jobs:
                     stopped = name in self._stopping
                     self._stopping.discard(name)
                     if child.returncode and not stopped and not (self._root / name).exists():
-                        self._failed[name] = (self.log(name) or ["it ended before it began"])[-1]
+                        self._failed[name] = (self.log(name) or ["it ended before it started"])[-1]
             while self._waiting and len(self._running()) < self._at_once:
                 name, arguments = self._waiting.pop(0)
                 try:
@@ -126,7 +126,7 @@ class Jobs:
                 return
             pid = self._running().get(name)
             if pid is None:
-                raise UsageError(f"{name} was not started from the studio, or does not run any more")
+                raise UsageError(f"{name} was not started from the studio, or is no longer running")
             self._stopping.add(name)
             if name in self._children:
                 self._children[name].send_signal(INTERRUPT)

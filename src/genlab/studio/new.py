@@ -32,18 +32,18 @@ FAILURES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
         {"optimisers.both.lr": 0.4},
     ),
     "a discriminator that has won": (
-        "D learns ten times as fast, and G's loss has no slope left where D is sure: nothing reaches G any more.",
+        "D learns ten times as fast, and G's loss is flat where D is sure: no gradient reaches G.",
         "s2-dcgan",
         {"objective.loss": "saturating", "optimisers.discriminator.lr": 0.002, "budget.max_steps": 400},
     ),
     "a class that nobody asks for": (
-        "G is told a class, D is not: nothing asks G to draw what it was told.",
+        "G is given a class, D is not: nothing makes G draw the class that it is given.",
         "quick-mnist",
         {"networks.discriminator.kind": "dcgan", "networks.discriminator.normalise_first": False,
          "objective.classification": None},
     ),
     "a KL term that weighs too much": (
-        "The KL term of a VAE weighs 500 times as much as it should: the code says nothing, all images are one.",
+        "The KL term of a VAE weighs 500 times too much: the code carries no information, so all images are the same.",
         "s4-vae",
         {"objective.beta": 500.0, "objective.reconstruction": "sum", "objective.kl": "sum", "networks.latent": 8},
     ),
@@ -181,16 +181,16 @@ def examined(source: str | Path, overrides: Mapping[str, Any], name: str | None,
 def _expected(recipe: Recipe, dataset: Dataset) -> str:
     """How many steps a run has, how long they take here and, if known, how good the images become."""
     if recipe.budget.minutes is not None:
-        return f"{about(60 * recipe.budget.minutes).capitalize()}: as many steps as fit into them on this machine."
+        return f"{about(60 * recipe.budget.minutes).capitalize()}: as many steps as this machine can do in that time."
     steps = Schedule.of(recipe, len(first(dataset, recipe.data.subset))).total_steps
     seconds = expected_seconds(recipe, dataset)
     words = f"{steps:,} steps"
     if seconds is not None:
         words += f", {about(seconds)} on this machine if nothing else runs"
         if getattr(recipe.logging, "evaluation", None) == "full":
-            words += ", and then the time to measure 10,000 images"
+            words += ", plus the time to measure 10,000 images"
     if is_foretold(recipe):
-        words += f"; a Frechet distance of {REACHED[recipe.name].itself:.2g} x that of real images is to be expected"
+        words += f"; expect a Frechet distance of {REACHED[recipe.name].itself:.2g} x that of real images"
     return f"{words}."
 
 

@@ -140,9 +140,9 @@ async def _answered(work: Awaitable[Any]) -> Response:
     except GenlabError as error:
         return _refusal(error)
     except OSError as error:  # A run was moved or deleted while it was read.
-        return _refusal(NotThere(f"gone while it was read ({error.strerror})"))
+        return _refusal(NotThere(f"it was removed while being read ({error.strerror})"))
     except Exception as error:  # Whatever damaged files cause, the page is told.
-        logging.getLogger("genlab.studio").exception("this could not be answered")
+        logging.getLogger("genlab.studio").exception("a request could not be answered")
         return _json({"error": unforeseen(error)}, 500)
     if isinstance(found, Png):
         return Response(bytes(found), media_type="image/png")
@@ -213,7 +213,7 @@ def listening(port: int) -> socket.socket:
     except OSError as error:
         opened.close()
         raise StorageError(
-            f"port {port}: {error.strerror}; take another one, or --port 0 for any that is free"
+            f"port {port}: {error.strerror}; choose another one, or --port 0 for any free port"
         ) from None
     return opened
 

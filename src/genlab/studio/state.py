@@ -44,7 +44,7 @@ class Studio:
         """
         run = self.folder.find(name) if isinstance(name, str) else None
         if run is None:
-            raise NotThere("there is no such run (any more)")
+            raise NotThere("there is no such run, or it no longer exists")
         return run
 
     async def draw(self, work: Callable[..., Any], *given: Any) -> Any:

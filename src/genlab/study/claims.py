@@ -199,7 +199,7 @@ def _against(value: float, pair: tuple[str, ...], a: Floats) -> tuple[Tested, In
         found.p,
         difference=found.difference,
         effect=effect,
-        kind=f"signs flipped{_ways(found)}",
+        kind=f"sign flips{_ways(found)}",
     )
     return tested, lambda level: statistics.one_arm(a, value, level).interval
 
@@ -217,13 +217,13 @@ def _of_two(claim: Any, pair: tuple[str, ...], a: Floats, b: Floats, paired: boo
         effect=statistics.cohens_d(a, b),
         equivalent_p=None if margin is None else statistics.equivalence(a, b, margin, paired),
         shown=_smallest_margin(a, b, paired),
-        kind=("signs of the pairs flipped" if paired else "permutation of the seeds") + _ways(found),
+        kind=("sign flips of the pairs" if paired else "permutation of the seeds") + _ways(found),
     )
     return tested, lambda level: test(a, b, level).interval
 
 
 def _ways(found: statistics.Test) -> str:
-    return f", exact ({found.ways:,} ways)" if found.exact else f", {found.ways:,} random ways"
+    return f", exact ({found.ways:,} arrangements)" if found.exact else f", {found.ways:,} random arrangements"
 
 
 def _smallest_margin(a: Floats, b: Floats, paired: bool) -> float:
@@ -313,20 +313,20 @@ def _not_equivalent(claim: Any, test: Tested) -> tuple[Answer, str]:
     if low >= claim.margin or high <= -claim.margin:
         return "does not hold", ""
     if test.answer in ("higher", "lower"):
-        return "cannot be decided here", "the arms differ, but whether by more than the margin is open"
+        return "cannot be decided here", "the arms differ, but it is open whether by more than the margin"
     return "cannot be decided here", _why(claim, test)
 
 
 def _beside(claim: Any, tests: Sequence[Tested]) -> str:
     """What has to be known beside a claim that holds; empty if nothing."""
     if claim.kind == "equivalence" and any((test.corrected or 1) <= ALPHA for test in tests):
-        return "the arms differ, by less than the margin"
+        return "the arms differ, but by less than the margin"
     inside = [t for t in tests if t.equivalent_corrected is not None and t.equivalent_corrected <= ALPHA]
     if claim.kind == "difference" and claim.margin is not None and inside:
         return "the difference is smaller than the margin"
     margin, pair = getattr(claim, "margin", None), tests[0].interval
     if claim.kind == "difference" and margin is not None and pair and pair[0] < margin and pair[1] > -margin:
-        return "it is shown to be other than 0, not to be larger than the margin"
+        return "the difference is shown to be nonzero, but not shown to exceed the margin"
     return ""
 
 
@@ -334,9 +334,9 @@ def _why(claim: Any, test: Tested) -> str:
     """Reason why a claim stays open."""
     arms = " and ".join(test.arms) if len(test.arms) < 4 else f"{len(test.arms)} arms"
     seeds = " and ".join(dict.fromkeys(map(str, test.n)))
-    told = "told apart" if len(test.n) > 1 else f"told from {claim.value:g}"
+    told = "distinguished" if len(test.n) > 1 else f"distinguished from {claim.value:g}"
     if (least := _smallest_p(test)) > ALPHA:
-        return f"{seeds} seeds are too few for {arms} to be {told}: p is {least:.2g} at best"
+        return f"{seeds} seeds are too few for {arms} to be {told}: the smallest possible p is {least:.2g}"
     return f"{arms} cannot be {told} with {seeds} seeds" + (" each" if len(test.n) > 1 == len(set(test.n)) else "")
 
 
@@ -351,13 +351,13 @@ def _fact(claim: Any, values: Values, counted: bool) -> tuple[Answer, str, tuple
     """Whether a count or an identity holds in every run; a counted quantity is the same in all of them."""
     series = [values.get(arm, {}) for arm in claim.arms]
     if missing := [arm for arm, each in zip(claim.arms, series, strict=True) if not each]:
-        return "cannot be decided here", f"no number of {missing[0]}", ()
+        return "cannot be decided here", f"{missing[0]} has no number", ()
     if claim.value is not None:
         pairs = [(found, claim.value) for found in series[0].values()]
     else:
         pairs = [(series[0][seed], series[1][seed]) for seed in sorted(set(series[0]) & set(series[1]))]
     if not pairs:
-        return "cannot be decided here", f"no seed of both {' and '.join(claim.arms)}", ()
+        return "cannot be decided here", f"no seed has numbers for both {' and '.join(claim.arms)}", ()
     said = [_compared(a, b, claim.tolerance) for a, b in pairs]
     counts = tuple(len(pairs) for _ in claim.arms)
     means = tuple(float(np.mean(list(each.values()))) for each in series)
@@ -368,11 +368,11 @@ def _fact(claim: Any, values: Values, counted: bool) -> tuple[Answer, str, tuple
         return "cannot be decided here", _alone(claim.arms[0]), (test,)
     if so == len(said):
         return "holds", "", (test,)
-    return "does not hold", f"it is so in {so} of {len(said)} seeds" if so else "", (test,)
+    return "does not hold", f"true in {so} of {len(said)} seeds" if so else "", (test,)
 
 
 def _alone(arm: str) -> str:
-    return f"one seed of {arm}: whether another one would say the same is not known"
+    return f"one seed of {arm}: another one might say otherwise"
 
 
 def _compared(a: float, b: float, tolerance: float) -> Arms:

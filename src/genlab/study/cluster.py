@@ -68,7 +68,7 @@ def _check_answers(address: str) -> None:
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
-        raise UsageError(f"--on {address}: expected ray, for a cluster of this machine, or HOST:PORT of one")
+        raise UsageError(f"--on {address}: expected ray (a cluster on this machine) or the HOST:PORT of a cluster")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
     except OSError as error:
@@ -268,7 +268,7 @@ def _bring_home(files: Mapping[str, bytes], task: Mapping[str, Any]) -> None:
         if kind.startswith("runs/"):
             parts = kind.split("/")[1:]
             if any(part in ("", ".", "..") or os.sep in part for part in parts):
-                raise StorageError(f"a file that came home has the name {kind!r}; it was not written")
+                raise StorageError(f"a machine sent back a file named {kind!r}; it was not written")
             place = runs.joinpath(*parts)
         else:
             place = Path(task[kind])

@@ -63,10 +63,10 @@ def of_functions(functions: Mapping[str, Function]) -> Code:
         place = inspect.getsourcefile(function) if hasattr(function, "__code__") else None
         inner = getattr(function, "__qualname__", "<")
         if place is None or not Path(place).is_file() or "<" in inner:
-            raise UsageError(f"arm {name}: a study runs it in processes of its own, so put it into a .py file, by name")
+            raise UsageError(f"arm {name}: a study runs it in another process; make it a named function in a .py file")
         files[name] = Path(place).resolve()
     if len(set(files.values())) > 1:
-        raise UsageError(f"the arms {', '.join(files)} lie in several files; put them into one")
+        raise UsageError(f"the arms {', '.join(files)} are in several files; put them into one")
     path, sha256 = _read(next(iter(files.values())))
     return Code(path, sha256, {name: function.__qualname__ for name, function in functions.items()})
 

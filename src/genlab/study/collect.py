@@ -51,7 +51,7 @@ def collect(study: Study, sources: Sequence[str | Path]) -> Iterator[Looked]:
         UsageError: a source does not exist; nothing is taken then.
     """
     if missing := [source for source in sources if not Path(source).exists()]:
-        raise UsageError(f"{missing[0]}: no such file or folder; nothing was taken")
+        raise UsageError(f"{missing[0]}: no such file or folder; nothing was collected")
     with study.folder.locked():
         study.folder.begin(study.plan)
         study.folder.journal(mend=True)
@@ -63,7 +63,7 @@ def collect(study: Study, sources: Sequence[str | Path]) -> Iterator[Looked]:
                 found += 1
                 yield looked
             if not found:
-                yield Looked(f"{path}: no run and no record in it")
+                yield Looked(f"{path}: contains no run and no record")
 
 
 def _of(study: Study, path: Path, known: dict[Cell, Record]) -> Iterator[Looked]:
@@ -82,9 +82,11 @@ def _take(study: Study, known: dict[Cell, Record], path: Path, read: Read) -> Lo
         cell = _fits(study, record, known)
         if cell in known:
             same = "the same run" if known[cell].content == record.content else "another run of it"
-            return Looked(f"{path}: not taken again: {cell.arm}, seed {cell.seed} is there already ({same})", fits=True)
+            return Looked(
+                f"{path}: not collected again: {cell.arm}, seed {cell.seed} already exists ({same})", fits=True
+            )
         if (copy := _copy_of(record, known)) is not None:
-            return Looked(f"{path}: refused: a copy of {copy.arm}, seed {copy.seed}: equal weights from another seed")
+            return Looked(f"{path}: refused: a copy of {copy.arm}, seed {copy.seed}: same weights, another seed")
     except GenlabError as error:
         first = str(error).splitlines()[0]
         return Looked(f"{path}: refused: {first.removeprefix(f'{path}: ').removeprefix(f'{path}{os.sep}')}")
@@ -93,13 +95,13 @@ def _take(study: Study, known: dict[Cell, Record], path: Path, read: Read) -> Lo
         write(study.folder.sample_path(cell), picture)
     study.folder.note("collected", cell, source=path.name)
     known[cell] = record
-    return Looked(f"{path}: taken as {cell.arm}, seed {cell.seed}", fits=True)
+    return Looked(f"{path}: collected as {cell.arm}, seed {cell.seed}", fits=True)
 
 
 def _from_record(study: Study, path: Path) -> tuple[Record, bytes]:
     record = read_record(path)
     if not record.has(list(study.plan.study.quantities.values())):
-        raise DataError(f"{path}: it lacks a quantity of this study; give the run itself")
+        raise DataError(f"{path}: it lacks a quantity of this study; give the run itself instead")
     picture = path.parent.parent / "samples" / f"{path.stem}.png"
     return record, picture.read_bytes() if picture.is_file() else b""
 
@@ -113,11 +115,11 @@ def _from_run(study: Study, path: Path) -> tuple[Record, bytes]:
     if damages := verify.verify(run.directory).damages:
         raise DataError(damages[0])
     if own := run.provenance.get("own"):
-        raise UsageError(f"{path}: its {' and '.join(own)} is the trainer's own; only the study's own code makes such")
+        raise UsageError(f"{path}: custom {' and '.join(own)}; only the study's own code may supply that")
     found = identity(run.directory.trained_by())
     arms = [arm for arm in study.plan.arms if arm.identity == found and not arm.own_code]
     if not arms:
-        raise UsageError(f"{path}: its recipe is none of the study's; {_nearest(study, run)}")
+        raise UsageError(f"{path}: its recipe is not one of the study's; {_nearest(study, run)}")
     cell = Cell(arms[0].name, run.provenance["seed"])
     with tempfile.TemporaryDirectory() as folder:
         task = task_of(study.plan, cell, {}, Path(folder), study.folder, keep=True)
@@ -133,7 +135,7 @@ def _nearest(study: Study, run: Run) -> str:
     found = {arm.name: changes(trained(arm.recipe), mine) for arm in study.plan.arms}
     arm = min(found, key=lambda name: len(found[name]))
     more = f" and {len(found[arm]) - 3} more" if len(found[arm]) > 3 else ""
-    return f"nearest is {arm}, but {'; '.join(found[arm][:3])}{more}"
+    return f"the nearest is {arm}, but {'; '.join(found[arm][:3])}{more}"
 
 
 def _fits(study: Study, record: Record, known: dict[Cell, Record]) -> Cell:
@@ -144,7 +146,7 @@ def _fits(study: Study, record: Record, known: dict[Cell, Record]) -> Cell:
     """
     plan = study.plan
     if record.arm not in plan.names:
-        raise UsageError(f"{record.arm} is none of the study's arms ({', '.join(plan.names[:6])})")
+        raise UsageError(f"{record.arm} is not one of the study's arms ({', '.join(plan.names[:6])})")
     arm = plan.arm(record.arm)
     if arm.identity != record.identity:
         raise UsageError(f"its recipe is not that of the study's arm {record.arm}")
@@ -154,9 +156,9 @@ def _fits(study: Study, record: Record, known: dict[Cell, Record]) -> Cell:
     if not arm.own_code and record.images not in (0, plan.images):
         raise UsageError(f"measured with {record.images:,} images; the study measures {plan.images:,}")
     if any(other.arm == arm.name and r.data != record.data for other, r in known.items()):
-        raise UsageError(f"trained on other data than the runs of {arm.name} that are there")
+        raise UsageError(f"trained on different data from the existing runs of {arm.name}")
     if arm.own_code and (plan.code is None or record.code != plan.code.sha256):
-        raise UsageError("made with other code than the study's")
+        raise UsageError("made with different code from the study's")
     return Cell(record.arm, record.seed)
 
 

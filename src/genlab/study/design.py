@@ -76,7 +76,7 @@ class _OfTwo(BaseClaim):
 
     def problems(self, arms: tuple[str, ...]) -> Iterator[str]:
         if self.arms[0] == self.arms[1]:
-            yield f"arms are both {self.arms[0]}; two are compared"
+            yield f"arms are both {self.arms[0]}; name two different ones"
 
     def best_p(self, seeds: int) -> float:
         return smallest_p(seeds) if self.paired else smallest_p(seeds, seeds)
@@ -296,7 +296,7 @@ def _of_claims(study: Study) -> Iterator[str]:
         if claim.of not in study.quantities:
             yield f"{at}.of: {unknown('quantity', claim.of, study.quantities)}"
         elif claim.kind != "fact" and isinstance(study.quantities[claim.of], Weights):
-            yield f"{at}: weights are equal or not, which is a claim of the kind fact"
+            yield f"{at}: weights are equal or not, so the claim must be of the kind fact"
         if claim.reason is not None and (claim.reason not in study.claims or claim.reason == name):
             others = [other for other in study.claims if other != name]
             yield f"{at}.reason: {unknown('claim', claim.reason, others)}"
@@ -321,10 +321,10 @@ def too_many(study: Study, arms: tuple[str, ...], seeds: int) -> list[str]:
             claim = claims[max(hard, key=lambda name: claims[name].best_p(seeds))]
             needed = next(n for n in range(seeds, 10_000) if claim.best_p(n) * count <= ALPHA)
             found.append(
-                f"{seeds} seeds cannot decide {', '.join(hard)}: the smallest p is "
+                f"{seeds} seeds cannot decide {', '.join(hard)}: the smallest possible p, "
                 f"{claim.best_p(seeds):.2g}, times {count} tests"
                 + (f" of the question {question!r}" if question != study.question else "")
-                + f" is more than {ALPHA:g}; {needed} seeds could, or fewer claims"
+                + f" is more than {ALPHA:g}; {needed} seeds could, or use fewer claims"
             )
     return found
 

@@ -152,7 +152,7 @@ class _Driver:
                 self._set_aside(cell, "stale")
                 shutil.rmtree(self.runs / cell.name, ignore_errors=True)
             elif not record.has(quantities) and (self.runs / cell.name).is_dir():
-                self._set_aside(cell, "measured again: the study asks for more")
+                self._set_aside(cell, "measured again: the study asks for more quantities")
             else:
                 self.state.done[cell] = record
         self.queue.extend(cell for cell in cells if cell not in self.state.done)
@@ -211,7 +211,7 @@ class _Driver:
                 del self.state.done[cell]
             shutil.rmtree(self.runs / cell.name, ignore_errors=True)
         self.queue = deque([*mine, *(cell for cell in self.queue if cell.seed != seed)])
-        self._tell(f"seed {seed}: begun anew, {reason}")
+        self._tell(f"seed {seed}: started over: {reason}")
 
     def _take(self, event: Event) -> None:
         cell, facts = event.cell, event.facts
@@ -232,7 +232,7 @@ class _Driver:
                 self.folder.note("paused", cell, reason=str(facts["reason"]))
             raise StorageError(
                 f"{facts['reason']}; the study is paused with {len(self.state.done)} of {len(self.plan.cells)} runs "
-                "done: make room, and run it again"
+                "done: free some disk space and run it again"
             )
         elif facts.get("code") not in (130, 143):
             self._failed(cell, facts, final=facts.get("code") in FINAL or bool(facts.get("hung")))
@@ -253,7 +253,7 @@ class _Driver:
         if not final and tries < ATTEMPTS:
             self.folder.note("failed", cell, reason=reason)
             self.queue.appendleft(cell)
-            self._tell(f"{cell.arm}, seed {cell.seed}: {reason}; tried again, {tries + 1} of {ATTEMPTS}")
+            self._tell(f"{cell.arm}, seed {cell.seed}: {reason}; trying again, attempt {tries + 1} of {ATTEMPTS}")
             return
         self.state.failed[cell] = reason
         self.folder.note("gave up", cell, reason=reason, tail=str(facts.get("tail", ""))[-2000:])
@@ -271,7 +271,7 @@ class _Driver:
 
     def _stopped(self) -> str:
         done = len(self.folder.records(self.plan)[0])  # A run may have finished while it was being stopped.
-        return f"stopped with {done} of {len(self.plan.cells)} runs done; the same command goes on"
+        return f"stopped with {done} of {len(self.plan.cells)} runs done; the same command continues"
 
     def _tell(self, line: str) -> None:
         self.state.waiting = len(self.queue)

@@ -61,11 +61,11 @@ class Folder:
         path, arm = self.record_path(cell), plan.arm(cell.arm)
         record = read_record(path)
         if (record.arm, record.seed) != (cell.arm, cell.seed):
-            raise DataError(f"{path}: it is of {record.arm}, seed {record.seed}")
+            raise DataError(f"{path}: it belongs to {record.arm}, seed {record.seed}")
         if record.identity != arm.identity:
-            raise DataError(f"{path}: of another recipe than the plan's")
+            raise DataError(f"{path}: made with a different recipe from the plan's")
         if arm.own_code and plan.code and record.code != plan.code.sha256:
-            raise DataError(f"{path}: of other code (sha256 {str(record.code)[:12]})")
+            raise DataError(f"{path}: made with different code (sha256 {str(record.code)[:12]})")
         if not arm.own_code and record.images not in (0, plan.images):
             raise DataError(f"{path}: measured with {record.images:,} images; the plan says {plan.images:,}")
         return record
@@ -106,8 +106,8 @@ class Folder:
             plain, seal = {}, "damaged"
         if seal != "whole" or "facts" not in plain:
             raise DataError(
-                f"{path}: damaged or edited (its crc does not match); put a copy back, or delete it: then the next "
-                "run fixes the plan as the study file has it now"
+                f"{path}: damaged or edited (its crc does not match); restore a copy, or delete it: the next "
+                "run then takes the plan from the study file as it is now"
             )
         return plain
 
@@ -149,8 +149,8 @@ class Folder:
         told = [f"changed since its first run ({done} record{'s' * (done != 1)}): {line}" for line in found[:12]]
         told += [f"... and {len(found) - 12} more"] * (len(found) > 12)
         told[-1] += (
-            "; undo the change, give the study another name, or accept it with genlab study run --amend: then the "
-            "page tells of it"
+            "; undo the change, give the study another name, or accept it with genlab study run --amend: the page "
+            "will then mention it"
         )
         raise StudyError(plan.title, told)
 
@@ -181,12 +181,10 @@ class Folder:
         for number, event in enumerate(found[:-1], start=1):
             if event is None:
                 raise CheckpointError(
-                    f"{path} line {number}: damaged (its crc does not match); mend or delete the line"
+                    f"{path} line {number}: damaged (its crc does not match); repair or delete the line"
                 )
         if mend and found and found[-1] is None:
-            warnings.warn(
-                f"{path}: its last line was torn, as a kill leaves it; set aside in journal.torn", stacklevel=3
-            )
+            warnings.warn(f"{path}: its last line was incomplete, as after a kill; moved to journal.torn", stacklevel=3)
             write(path.with_suffix(".torn"), lines[-1])
             write(path, b"".join(lines[:-1]))
         return [event for event in found if event is not None]

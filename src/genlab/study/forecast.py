@@ -59,7 +59,7 @@ def forecast(plan: Plan, known: Outcome, workers: int) -> Forecast:
     claims = _claims(plan, known)
     arms = Table(
         f"{plan.title}: {len(plan.arms)} arms x {len(plan.seeds)} seeds",
-        ("arm", "steps", "of its own budget", "ms per step", "a run"),
+        ("arm", "steps", "of its own budget", "ms per step", "time per run"),
         [
             (arm.name, f"{arm.share.steps:,}", arm.share.words, f"{1000 * alone[arm.name]:.1f}", about(each[arm.name]))
             for arm in plan.arms
@@ -70,7 +70,7 @@ def forecast(plan: Plan, known: Outcome, workers: int) -> Forecast:
     lines = [
         f"{done}time with 1 worker: {about(one)}; with {many}: {about(together)} "
         f"(measured: a step takes {beside:.2f} times as long beside {many - 1} other{'s' if many > 2 else ''}, so "
-        + (f"{many / beside:.2f} times sooner)" if many > 1.05 * beside else "more workers would not help here)"),
+        + (f"{many / beside:.2f} times faster)" if many > 1.05 * beside else "more workers would not help here)"),
         f"disk: about {size / 1e6:,.0f} MB",
         *_remarks(plan),
     ]
@@ -152,7 +152,7 @@ def _claims(plan: Plan, known: Outcome) -> tuple[Table, list[dict[str, Any]]]:
                 }
             )
     columns = ("claim", "smallest p, corrected", "difference found", "equivalence shown", "seeds for its margin")
-    title = f"what {n} seeds can show, in 80 of 100 studies (SD: within an arm; of pairs: of their differences)"
+    title = f"what {n} seeds can show, in 80 of 100 studies (SD: within an arm; for pairs, of their differences)"
     return Table(title, columns, rows, numeric=columns[1:]), facts
 
 
@@ -168,7 +168,7 @@ def _seeds_for(claim: Any, known: Outcome, pairs: bool) -> str:
         return "-"
     spread = _spread(claim, known.values[claim.of], pairs)
     if spread is None:
-        return "unknown yet"
+        return "not known yet"
     for n in (2, 3, 4, 5, 6, 8, 10, 12, 16):
         if showable(n, ALPHA, pairs) * spread <= margin:
             return f"{n} (SD {number(spread)})"
@@ -191,7 +191,7 @@ def _remarks(plan: Plan) -> list[str]:
         said.append("one seed: no claim can be decided; a verdict needs two seeds or more")
     unused = [arm.name for arm in plan.arms if FAMILIES[arm.recipe.family].sampling is None]
     if unused and any(isinstance(quantity, Metric) for quantity in plan.study.quantities.values()):
-        said.append(f"{', '.join(unused)} make no images: metrics of images are not had of them")
+        said.append(f"arms that make no images get no image metrics: {', '.join(unused)}")
     if any(not arm.share.is_whole for arm in plan.arms):
         said.append("less than the recipe's own budget is trained: every verdict will be an indication")
     return said

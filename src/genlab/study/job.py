@@ -93,7 +93,7 @@ def _train(recipe: Recipe, seed: int, folder: Path, parts: dict[str, Any], obser
                 warnings.filterwarnings("ignore", message=".*already finished.*")
                 return train(resume=folder, **keywords, **parts)
         except (CheckpointError, DataError, UsageError) as error:
-            warnings.warn(f"{folder} cannot go on ({str(error).splitlines()[0]}); begun anew", stacklevel=2)
+            warnings.warn(f"{folder} cannot be resumed ({str(error).splitlines()[0]}); starting over", stacklevel=2)
             shutil.rmtree(folder)
     return train(recipe, seed=seed, name=folder.name, **keywords, **parts)
 
@@ -181,12 +181,12 @@ def _parts(task: Mapping[str, Any]) -> Any:
     if isinstance(parts, Mapping):
         allowed = ("generator", "discriminator", "objective")
         if unknown := sorted(set(parts) - set(allowed)):
-            raise UsageError(f"arm {task['arm']}: its function gives {unknown[0]!r}; allowed: {', '.join(allowed)}")
+            raise UsageError(f"arm {task['arm']}: its function returns {unknown[0]!r}; allowed: {', '.join(allowed)}")
     elif parts is None or hasattr(parts, "parameters"):  # Nothing, or a network by itself.
         what = "nothing" if parts is None else type(parts).__name__
         raise UsageError(
-            f"arm {task['arm']}: its function gives {what}; a dictionary such as {{'generator': network}} is needed, "
-            "or images (N, C, H, W)"
+            f"arm {task['arm']}: its function returns {what}; it must return a dictionary such as "
+            "{'generator': network}, or images (N, C, H, W)"
         )
     return parts
 

@@ -30,19 +30,19 @@ def methods(found: Outcome) -> str:
     }
     tests = ", ".join(str(n) for n in many.values() if n)
     if tests:
-        fixed = "Claims were named before the runs. "
+        fixed = "Claims were stated before the runs. "
         if found.reworded:
-            fixed = "Claims were named before the runs; the words of some were changed since. "
+            fixed = "Claims were stated before the runs; the wording of some has changed since. "
         elif found.amended:
             fixed = f"The plan was changed after its first run ({counted(len(found.amended), 'change')}). "
         margins = [name for name in study.claims if "margin: " in found.later(name)]
-        given = "given before the runs" + (f", but for {', '.join(margins)}, where it was changed" if margins else "")
+        given = "given before the runs" + (f", except in {', '.join(margins)}, where it was changed" if margins else "")
         said.append(
             f"{fixed}Differences of means were tested two-sided by permuting the seeds "
             "(exactly), paired ones by flipping signs; equivalence by two one-sided tests within a margin that was "
-            f"{given}. The p of all tests of a question ({tests}) were corrected by Holm's method at "
-            f"{ALPHA:.0%} for differences and likewise for equivalence; intervals are the values that the same test "
-            "does not reject at its own corrected level.".replace("%", " %")
+            f"{given}. The p-values of all tests of a question ({tests}) were corrected by Holm's method at "
+            f"{ALPHA:.0%} for differences and likewise for equivalence; intervals contain the values that the same "
+            "test does not reject at its own corrected level.".replace("%", " %")
         )
     if len(set(found.machines.values())) > 1:
         said.append("Seeds ran on several kinds of machine, so arms were compared within seeds.")

@@ -75,7 +75,7 @@ class Outcome:
                     if any(line.startswith("kind: none ->") for line in told)
                     else f"changed ({'; '.join(told)})"
                 )
-                said.append(f"{what} when {entry['records']} of {len(self.plan.cells)} runs were there")
+                said.append(f"{what} when {entry['records']} of {len(self.plan.cells)} runs were done")
         return f"The claim was {', then '.join(said)}." if said else ""
 
     @property

@@ -60,7 +60,7 @@ def study_page(found: Outcome, folder: Folder, command: str) -> StudyPage:
     plan, study = found.plan, found.plan.study
     cards = [_card(found, name, verdict, command) for name, verdict in found.verdicts.items()]
     missing = len(found.missing)
-    state = f"{missing} of {len(plan.cells)} runs are missing: verdicts are of those that are there." if missing else ""
+    state = f"{missing} of {len(plan.cells)} runs are missing: verdicts cover finished runs only." if missing else ""
     profile = f", profile {plan.profile}" if plan.profile else ""
     return StudyPage(
         title=study.name,
@@ -165,7 +165,7 @@ def _facts(claim: object, verdict: Verdict) -> list[tuple[str, str]]:
         if test.shown is not None:
             shown = "none" if math.isinf(test.shown) else sentences.number(test.shown)
             margin = sentences.number(verdict.margin) if verdict.margin is not None else "none given"
-            rows.append((f"margin{of}", f"{margin}; the smallest within which these numbers show equivalence: {shown}"))
+            rows.append((f"margin{of}", f"{margin}; smallest margin at which these numbers show equivalence: {shown}"))
     return rows
 
 
@@ -177,8 +177,9 @@ def _p_facts(test: Tested, verdict: Verdict, of: str) -> list[tuple[str, str]]:
     if test.equivalent_p is not None:
         rows.append(
             (
-                f"p of equivalence{of}",
-                f"{sentences.p_value(test.equivalent_p)}; corrected {sentences.p_value(test.equivalent_corrected)}",
+                f"p for equivalence{of}",
+                f"{sentences.p_value(test.equivalent_p)}; "
+                f"{sentences.p_value(test.equivalent_corrected)} after correction",
             )
         )
     return rows
@@ -214,7 +215,7 @@ def _arms(found: Outcome) -> Table:
         own = plan.study.arms.get(arm.name, {}).get("recipe")
         base = f"recipe {own}" if own else ""
         differs = ", ".join(filter(None, (base, settings(arm.overrides)))) or "the base"
-        differs = "code of the author's own" if arm.own_code else differs
+        differs = "the author's own code" if arm.own_code else differs
         rows.append((arm.name, differs, str(len(numbers)), mean, spread))
     columns = ("arm", "what is different", "n", f"{what}, mean" if what else "mean", "SD over seeds")
     return Table("the arms over their seeds", columns, rows, numeric=columns[2:])
@@ -276,7 +277,7 @@ def _off(value: float, quantity: Any) -> float:
 def _grids_caption(found: Outcome) -> str:
     name = _primary(found)
     what = sentences.title(name, found.plan.study.quantities[name]) if name else ""
-    return f"The last samples of the median and of the worst seed of each arm, by {what}."
+    return f"Final samples of each arm's median and worst seed, by {what}."
 
 
 def _failures(found: Outcome) -> Table | None:
@@ -297,24 +298,26 @@ def _failures(found: Outcome) -> Table | None:
 def _cut(found: Outcome) -> list[str]:
     plan, lines = found.plan, []
     shares = {arm.share.words for arm in plan.arms if not arm.share.is_whole}
-    lines += [f"budget: {share} of the recipe's own are trained" for share in sorted(shares)]
+    lines += [f"budget: trained for {share} of the recipe's own budget" for share in sorted(shares)]
     if len(plan.seeds) < len(plan.study.seeds):
         lines.append(f"seeds: {len(plan.seeds)} of {len(plan.study.seeds)}")
     if found.missing:
         lines.append(f"runs: {len(found.missing)} of {len(plan.cells)} are missing")
     if plan.images < 10_000 and any(isinstance(q, Metric) for q in plan.study.quantities.values()):
-        lines.append(f"images: {plan.images:,} of each run are measured, 10,000 in a full evaluation")
+        lines.append(f"images: {plan.images:,} per run are measured; a full evaluation measures 10,000")
     for entry in found.amended:
         what = "; ".join(entry["changes"][:6])
-        lines.append(f"the plan was changed on {entry['at']}, with {entry['records']} records there: {what}")
+        lines.append(f"the plan was changed on {entry['at']}, when {entry['records']} records existed: {what}")
     if found.mixed:
         listed = ", ".join(map(str, found.mixed[:6]))
-        lines.append(f"machines: the arms of seed {listed} ran on several kinds, so a difference may be the machines'")
+        lines.append(
+            f"machines: the arms of seed {listed} ran on several kinds of machine, which may explain a difference"
+        )
     if found.stale:
-        lines.append(f"stale: {len(found.stale)} records are of a version that computes other numbers")
+        lines.append(f"stale: {len(found.stale)} records come from a version that computes different numbers")
     inexact = [cell.name for cell, record in found.records.items() if not record.exact]
     if inexact:
-        lines.append(f"not bit for bit as if never interrupted: {', '.join(inexact[:6])}")
+        lines.append(f"not bit for bit equal to an uninterrupted run: {', '.join(inexact[:6])}")
     return lines
 
 
@@ -328,7 +331,7 @@ def _cost(found: Outcome) -> list[tuple[str, str]]:
         ("measuring", f"{duration(measuring)} in all"),
         *((f"machine{f' {k}' if len(machines) > 1 else ''}", machine) for k, machine in enumerate(machines, start=1)),
         ("versions", versions(found)),
-        ("table", f"sha256 {found.digest[:16]}, equal however the study was run"),
+        ("table", f"sha256 {found.digest[:16]}, the same however the study was run"),
     ]
 
 

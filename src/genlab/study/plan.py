@@ -162,7 +162,7 @@ def plan(study: Study, folder: Path, profile: str | None = None, code: Code | No
     budget, problems, arms, load = study.profile(profile), [], [], cache(data.load)
     names = [*_overrides(study), *(code.names if code else ())]
     if not names:
-        raise StudyError(study.name, ["arms and grid: 0 arms; give one or more, or code of your own with --code"])
+        raise StudyError(study.name, ["arms and grid: 0 arms; give one or more, or your own code with --code"])
     if double := {name for name in names if names.count(name) > 1}:
         raise StudyError(study.name, [f"two arms are called {sorted(double)[0]}"])
     for name in names:
@@ -192,7 +192,7 @@ def _arm(study: Study, folder: Path, profile: str | None, name: str, load: Load,
     images = min(len(dataset), recipe.data.subset or len(dataset))
     whole = {path: value for path, value in common.items() if path not in LENGTH}
     if recipe.budget.minutes is not None:
-        raise UsageError("budget.minutes: a study says how many steps its runs take; genlab study new --minutes M does")
+        raise UsageError("budget.minutes: a study needs a number of steps; genlab study new --minutes M works it out")
     own = Schedule.of(settle(base, {**whole, **mine}, load)[0], images)
     steps = Schedule.of(recipe, images).total_steps
     if budget.budget < 1:
@@ -229,7 +229,7 @@ def _of_quantities(study: Study, arms: Sequence[Arm], load: Load) -> Iterator[st
         if isinstance(quantity, Metric) and "." not in quantity.name and quantity.name not in NAMES:
             yield f"quantities.{name}: unknown metric {quantity.name!r}; known: {', '.join(NAMES)}"
         elif isinstance(quantity, Metric) and not draws:
-            yield f"quantities.{name}: a metric of images, but an arm makes none; take a column, as in test_accuracy"
+            yield f"quantities.{name}: an image metric, but an arm makes no images; use a column, such as test_accuracy"
         if isinstance(quantity, Classes):
             yield from _of_classes(name, quantity, arms, load)
         for column in columns_of(quantity):
@@ -237,7 +237,7 @@ def _of_quantities(study: Study, arms: Sequence[Arm], load: Load) -> Iterator[st
             if bare not in columns and column not in columns:
                 yield f"quantities.{name}: {unknown('column', column, sorted(columns - {*NAMES}))}"
         if isinstance(quantity, Weights) and any(arm.own_code for arm in arms):
-            yield f"quantities.{name}: an arm of your own code has no weights that are known here"
+            yield f"quantities.{name}: the weights of an arm with your own code are not known here"
 
 
 def _of_classes(name: str, quantity: Classes, arms: Sequence[Arm], load: Load) -> Iterator[str]:

@@ -207,7 +207,7 @@ class _Worker:
         if self._end:
             return "end", {**self._end, "tail": self.tail}
         code = self._gone["code"] if self._gone else self._popen.returncode
-        how = f"killed (signal {-code})" if code < 0 else f"ended without a word (exit code {code})"
+        how = f"killed (signal {-code})" if code < 0 else f"ended without a message (exit code {code})"
         if code == -9:
             how += "; the machine may have run out of memory"
         return "lost", {"reason": how, "tail": self.tail}

@@ -81,7 +81,7 @@ class Column(BaseQuantity):
         if self.window is None and self.take != "mean":
             yield f"take is {self.take}; it needs a window, as in window: [0.5, 1]"
         if self.window is not None and self.at is not None:
-            yield "at and window are both given; one of them is needed"
+            yield "at and window are both given; give only one of them"
         if self.window is not None and not self.window[0] < self.window[1]:
             yield f"window is {list(self.window)}; its start must be before its end, as in [0.5, 1]"
 
@@ -131,7 +131,7 @@ class Curve(BaseQuantity):
         if self.kind == "onset" and self.threshold is None:
             yield "threshold is missing; an onset needs one, as in threshold: 0.9"
         if self.kind != "onset" and (self.threshold is not None or self.below):
-            yield f"threshold and below are of an onset; {self.kind} takes neither"
+            yield f"threshold and below belong to an onset; {self.kind} takes neither"
 
     def value(self, source: Source) -> float | None:
         steps, values = _curve(source.rows, self.column)

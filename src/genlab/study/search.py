@@ -141,7 +141,7 @@ class Search:
         self.overrides, self.results, self.runs = dict(overrides or {}), Path(results), runs
         self.space = [Dimension.parse(each) for each in vary]
         if not self.space or trials < 1 or seeds < 1 or not (math.isfinite(teraops) and teraops > 0):
-            raise UsageError("a search needs a field to vary, one trial, one seed and more than 0 teraops")
+            raise UsageError("a search needs a field to vary, at least one trial and one seed, and more than 0 teraops")
         if len({each.path for each in self.space}) < len(self.space):
             raise UsageError("--vary names a field twice; give all its values at once")
         for each in self.space:
@@ -284,7 +284,7 @@ def lacking(values: Mapping[str, float], base: Mapping[str, float]) -> tuple[flo
         return 1.0 + lost, f"{lost:g} classes are missing"
     for name, slack in SLACK.items():
         if name in base and (lacks := base[name] - slack - values.get(name, 0.0)) > 0:
-            return lacks, f"{name.replace('_', ' ')} {values.get(name, 0.0):.3f}, below {base[name]:.3f} of the recipe"
+            return lacks, f"{name.replace('_', ' ')} {values.get(name, 0.0):.3f}, below the recipe's {base[name]:.3f}"
     return 0.0, ""
 
 

@@ -34,7 +34,7 @@ def title(name: str, quantity: Any) -> str:
         return f"{column(quantity.name)}{less} {_when(quantity)}"
     if isinstance(quantity, Classes):
         what = "share" if quantity.number == "share" else "judge confidence"
-        return f"{what} of {', '.join(quantity.of)} over that of other classes"
+        return f"{what} of {', '.join(quantity.of)} minus that of other classes"
     if isinstance(quantity, Curve):
         beyond = (
             f" {'below' if quantity.below else 'above'} {quantity.threshold:g}"
@@ -42,10 +42,10 @@ def title(name: str, quantity: Any) -> str:
             else ""
         )
         what = {
-            "change-point": "step at which {} changes its level (the last one: never)",
+            "change-point": "step at which {} changes its level (the last step: never)",
             "spikes": "spikes of {}",
-            "plateau": "step from which {} stays level (the last one: never)",
-            "onset": "first step with {} for good (the last one: never)",
+            "plateau": "step from which {} stays level (the last step: never)",
+            "onset": "first step with {} for good (the last step: never)",
         }[quantity.kind]
         return what.format(column(quantity.column) + beyond)
     if isinstance(quantity, Pair):
@@ -134,7 +134,7 @@ def sentence(claim: Any, verdict: Verdict, what: str) -> str:
     """Sentence to quote: the arms' numbers, their difference with its interval, test, p and correction."""
     budget = f" After {verdict.share}:" if verdict.is_indication else ""
     if not verdict.tests:
-        return f"Nothing can be said of the {_small(what)} yet: {verdict.why}."
+        return f"Nothing can be said about the {_small(what)} yet: {verdict.why}."
     told = " ".join(_told(claim, test, verdict, what) for test in verdict.tests)
     return f"{budget} {told}".strip()
 
@@ -155,12 +155,12 @@ def _told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
         listed = ", ".join(f"{arm} {number(mean)}" for arm, mean in zip(test.arms, test.means, strict=True))
         way = "shows no trend" if test.answer == "not distinguishable" else f"is {test.answer}"
         return (
-            f"Over {listed} the {what} {way} (direction {test.effect:+.2f} of -1 to 1, {seeds} each, {test.kind}; "
-            f"{_ps(test, verdict)})."
+            f"Over {listed} the {what} {way} (direction {test.effect:+.2f} on a scale of -1 to 1, {seeds} each, "
+            f"{test.kind}; {_ps(test, verdict)})."
         )
     if claim.kind == "one arm":
         than = f"than {number(claim.value)}" if test.answer in ("higher", "lower") else f"from {number(claim.value)}"
-        way = {"higher": "is higher", "lower": "is lower"}.get(test.answer, "cannot be told")
+        way = {"higher": "is higher", "lower": "is lower"}.get(test.answer, "cannot be distinguished")
         mean = f"{number(test.means[0])} on average"
         return f"The {what} of {test.arms[0]} {way} {than}: {mean}, {_difference(test, verdict, seeds)}."
     a, b = test.arms
@@ -169,7 +169,7 @@ def _told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
         "higher": f"{a} has a higher {what} than {b}",
         "lower": f"{a} has a lower {what} than {b}",
         "equivalent": f"{a} and {b} are equivalent in {what}, to within {number(verdict.margin)}",
-        "not distinguishable": f"{a} and {b} cannot be told apart in {what}",
+        "not distinguishable": f"{a} and {b} cannot be distinguished in {what}",
     }[test.answer]
     return f"{said}: {means}, {_difference(test, verdict, seeds)}."
 
@@ -194,17 +194,17 @@ def _effect(test: Tested) -> str:
 
 def _ps(test: Tested, verdict: Verdict) -> str:
     """The p that decides, with its correction."""
-    many = f", corrected for {verdict.correction} tests {p_value(test.corrected)}" if verdict.correction > 1 else ""
+    many = f", corrected for {verdict.correction} tests: {p_value(test.corrected)}" if verdict.correction > 1 else ""
     said = f"p = {p_value(test.p)}{many}"
     if test.equivalent_p is not None and test.answer in ("equivalent", "not distinguishable"):
-        said += f"; of equivalence p = {p_value(test.equivalent_corrected)}"
+        said += f"; for equivalence p = {p_value(test.equivalent_corrected)}"
     return said
 
 
 def _listed(values: Sequence[float]) -> str:
     """Each of a few numbers; of many, the smallest, the median and the largest."""
     if len(values) > MOST_LISTED:
-        return f"{number(values[0])} to {number(values[-1])}, half of them up to {number(median(values))}"
+        return f"{number(values[0])} to {number(values[-1])}, median {number(median(values))}"
     return " and ".join(filter(None, (", ".join(map(number, values[:-1])), number(values[-1]))))
 
 

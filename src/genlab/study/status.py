@@ -96,14 +96,16 @@ def remarks(found: Outcome) -> list[str]:
     if found.stale:
         names = ", ".join(cell.name for cell in found.stale[:6])
         lines.append(
-            f"stale: {names}{', ...' if len(found.stale) > 6 else ''}: recorded by a version that computes other "
-            "numbers; study run --anew makes them again"
+            f"stale: {names}{', ...' if len(found.stale) > 6 else ''}: recorded by a version that computes different "
+            "numbers; study run --anew redoes them"
         )
     if len(set(found.machines.values())) > 1:
         lines.append("seeds ran on several kinds of machine: arms are compared within seeds")
     if found.mixed:
         listed = ", ".join(map(str, found.mixed[:6]))
-        lines.append(f"arms of one seed ran on several kinds of machine (seed {listed}): a difference may be theirs")
+        lines.append(
+            f"arms of one seed ran on several kinds of machine (seed {listed}), which may explain a difference"
+        )
     return lines
 
 

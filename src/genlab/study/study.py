@@ -179,7 +179,7 @@ class Study:
             cell, reason = next(iter(state.failed.items()))
             raise RunsFailed(
                 f"{len(state.failed)} of {len(self.plan.cells)} runs failed, the first: {cell.arm}, seed {cell.seed}: "
-                f"{reason}; the others are kept, and the same command tries these again"
+                f"{reason}; the others are kept, and the same command retries the failed ones"
             )
         return found
 
@@ -198,7 +198,7 @@ class Study:
             f"{counted(n, 'run')} {f'of profile {profile} (--profile {profile})' if profile else 'of the whole budget'}"
             for profile, n in there.items()
         ]
-        return f"results of another budget are there: {', '.join(said)}" if said else ""
+        return f"another budget has results: {', '.join(said)}" if said else ""
 
     def report(self) -> Outcome:
         """Write table.csv, verdicts.json, figures, report.html and README.md into the folder of results.

@@ -78,8 +78,8 @@ class Comparison:
         tests = len(self.claims)
         methods = (
             "Differences of means were tested two-sided by permuting the seeds (or by flipping the signs of pairs), "
-            f"exactly; the p of all {tests} tests were corrected by Holm's method at {ALPHA:.0%}; intervals are the "
-            "values that the same test does not reject at its own corrected level."
+            f"exactly; the p-values of all {tests} tests were corrected by Holm's method at {ALPHA:.0%}; intervals "
+            "contain the values that the same test does not reject at its own corrected level."
         ).replace("%", " %")
         return StudyPage(
             title=self.title,
@@ -197,9 +197,9 @@ def _check(
         raise StudyError(
             title,
             [
-                f"{most} seed{'s' if most != 1 else ''} of an arm cannot show a difference in {tests} "
-                f"test{'s' if tests != 1 else ''}: the smallest p is {p:.2g}, corrected {min(1.0, p * tests):.2g}; "
-                f"{needed} seeds of each arm could"
+                f"{most} seed{'s' if most != 1 else ''} per arm cannot show a difference in {tests} "
+                f"test{'s' if tests != 1 else ''}: the smallest possible p is {p:.2g}, "
+                f"corrected {min(1.0, p * tests):.2g}; {needed} seeds per arm could"
             ],
         )
 
@@ -220,7 +220,7 @@ def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]
         reader.fieldnames = there
         for column in columns:
             if there.count(column) != 1:
-                twice = f"column {column!r} is there {there.count(column)} times; name each once"
+                twice = f"column {column!r} occurs {there.count(column)} times; each name may occur once"
                 raise DataError(f"{path}: {twice if column in there else unknown('column', column, there)}")
         return [(reader.line_num, {c: str(row[c] or "").strip() for c in columns}) for row in reader]
     except csv.Error as error:

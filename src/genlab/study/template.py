@@ -52,7 +52,7 @@ def template(
     draft = {
         "schema": 1,
         "name": title,
-        "question": f"Does {fields} change the {wanted.replace('_', ' ')}?",
+        "question": f"Does the {wanted.replace('_', ' ')} depend on {fields}?",
         "recipe": recipe,
         "overrides": dict(overrides),
         "grid": grid,

@@ -126,7 +126,7 @@ def chosen(source: str, overrides: Mapping[str, Any], load: Callable[[str], Data
     length = any(overrides.get(f"budget.{field}") is not None for field in ("epochs", "max_steps", "minutes"))
     choice = choose(load(name), CHOOSERS[source], length)
     if say and "data.name" not in overrides:
-        note(f"{source}: no --data is given, so it takes the built-in dataset {name}")
+        note(f"{source}: no --data given; using the built-in dataset {name}")
     for line in choice.words if say else ():
         note(f"{source}: {line}")
     return {**choice.overrides, **overrides}

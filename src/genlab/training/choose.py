@@ -100,7 +100,9 @@ def _form(made: Choice, dataset: Dataset, channels: int) -> None:
         resize = "edge" if light_ground(dataset.images) else "pad"
     how = {"none": "as they are", "pad": "with a black border", "edge": "with their edge repeated around them"}
     colour = "colour" if channels == 3 else "gray"
-    words = f"{size} x {size} pixels, {colour}: images of {side} are taken {how.get(resize, 'enlarged (bilinear)')}"
+    words = (
+        f"{size} x {size} pixels, {colour}: images of {side} pixels are used {how.get(resize, 'enlarged (bilinear)')}"
+    )
     made.take(words, {"data.size": size, "data.resize": resize, "data.channels": channels})
 
 
@@ -113,9 +115,9 @@ def _classes(made: Choice, dataset: Dataset) -> bool:
         return True
     why = "there are no labels"
     if classes == 1:
-        why = "there is one class only"
+        why = "there is only one class"
     elif classes > MOST_CLASSES:
-        why = f"{classes:,} classes are more than {MOST_CLASSES}"
+        why = f"there are {classes:,} classes, more than {MOST_CLASSES}"
     elif classes:
         why = f"the smallest class has {least:,} images, fewer than {LEAST_OF_A_CLASS}"
     made.take(f"unconditional: {why}", UNCONDITIONAL)
@@ -129,7 +131,7 @@ def _budget(made: Choice, images: int, length_is_given: bool) -> None:
     epochs = math.ceil(STEPS / per_epoch)
     steps = min(epochs * per_epoch, 2 * STEPS)
     cut = steps if steps < per_epoch else None
-    epochs_word = f"{epochs:,} epochs" if epochs > 1 else "1 epoch" if cut is None else "a part of an epoch"
+    epochs_word = f"{epochs:,} epochs" if epochs > 1 else "1 epoch" if cut is None else "part of an epoch"
     made.take(
         f"batches of {batch} images" if length_is_given else f"{epochs_word}, {steps:,} steps of {batch} images",
         {"budget.batch": batch, "budget.epochs": epochs, "budget.max_steps": cut},
@@ -138,6 +140,6 @@ def _budget(made: Choice, images: int, length_is_given: bool) -> None:
     # (docs/data.md has the measurement).
     if images < COPIED:
         made.words.append(
-            f"a model may copy {images:,} images: see `memorised` while it trains, and the nearest training images in "
-            "its report"
+            f"a model may copy so few images ({images:,}): see `memorised` while it trains, and the nearest training "
+            "images in its report"
         )

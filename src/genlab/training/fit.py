@@ -70,10 +70,10 @@ def check_observers(observers: Sequence[object]) -> None:
         raise UsageError(f"observers is a {type(observers).__name__}; give a list, as in observers=[watch]")
     for observer in observers:
         if isinstance(observer, type):
-            raise UsageError(f"observer {observer.__name__} is a class; give an object of it: {observer.__name__}()")
+            raise UsageError(f"observer {observer.__name__} is a class; give an instance: {observer.__name__}()")
         if not any(callable(getattr(observer, event, None)) for event in EVENTS):
             raise UsageError(
-                f"observer {type(observer).__name__} would hear nothing; it needs one or more of the methods "
+                f"observer {type(observer).__name__} would never be called; it needs at least one of the methods "
                 f"{', '.join(EVENTS)} (see genlab.Observer)"
             )
 
@@ -151,7 +151,7 @@ def fit(
                 if recipe.data.name.startswith(PREFIX):
                     again = f"genlab.train(resume={str(run.path)!r}, data=...), from Python with the same images"
                 raise Stopped(
-                    f"stopped at step {step} of {schedule.total_steps}; go on with: {again}", 128 + stop.signal
+                    f"stopped at step {step} of {schedule.total_steps}; resume with: {again}", 128 + stop.signal
                 )
 
 
@@ -277,7 +277,7 @@ class _Bookkeeping:
         name = checkpoint.not_finite(_all_tensors(self.model))
         if name:
             raise NonFiniteError(
-                f"step {step}: {name} is not finite, and was not saved; a smaller learning rate may help"
+                f"step {step}: {name} is not finite and was not saved; a smaller learning rate may help"
             )
 
     def _save(self, step: int) -> None:
@@ -319,7 +319,10 @@ def restore(model: Trains, saved: checkpoint.Checkpoint, run: RunDirectory) -> N
     if differences:
         raise CheckpointError(
             "\n  ".join(
-                [f"{run.path}: the checkpoint is of another model ({len(differences)} differences):", *differences[:5]]
+                [
+                    f"{run.path}: the checkpoint belongs to another model ({len(differences)} differences):",
+                    *differences[:5],
+                ]
             )
         )
     for key, value in mine.items():
@@ -327,7 +330,9 @@ def restore(model: Trains, saved: checkpoint.Checkpoint, run: RunDirectory) -> N
     try:
         model.load_training_state(saved.state["model"])
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise CheckpointError(f"{run.path}: the checkpoint's training state is of another model ({error})") from None
+        raise CheckpointError(
+            f"{run.path}: the checkpoint's training state belongs to another model ({error})"
+        ) from None
 
 
 def _all_tensors(model: Trains) -> dict[str, Tensor]:

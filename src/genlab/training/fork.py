@@ -89,7 +89,7 @@ def fork(
         raise UsageError(f"step {at:,}: {source.path.name} has steps 1 .. {length:,}")
     if provenance["own"]:
         own = ", ".join(sorted(provenance["own"]))
-        raise UsageError(f"{source.path.name} was trained from Python with parts of its own ({own}): it has no forks")
+        raise UsageError(f"{source.path.name} was trained from Python with custom parts ({own}) and cannot be forked")
     check_text(source.path, "run")
     check_name(name, root, wanted)
     old, dataset = prepare(began, {})
@@ -133,7 +133,8 @@ def _changed(began: Recipe, overrides: Mapping[str, Any]) -> Recipe:
     changes = files.diff(began, wanted)
     if refused := [path for path in changes if not _is_free(path)]:
         raise UsageError(
-            f"{', '.join(refused)}: a fork cannot change this; allowed: {ALLOWED}; else begin anew: genlab train"
+            f"{', '.join(refused)}: a fork cannot change this; allowed: {ALLOWED}; otherwise start a new run: "
+            "genlab train"
         )
     if not changes:
         raise UsageError("a fork without a change would be the same run; change a field, as in --objective.loss hinge")
@@ -158,7 +159,8 @@ def _check_networks(before: Assembly, new: Assembly) -> None:
         if differ := [key for key in {**old, **now} if old.get(key) != now.get(key)]:
             told = ", ".join(path for path in files.diff(before.recipe, new.recipe) if path.startswith("objective."))
             raise UsageError(
-                f"{told}: it changes the {name} ({differ[0]}), and a fork keeps its networks; begin anew: genlab train"
+                f"{told}: it changes the {name} ({differ[0]}), and a fork keeps its networks; start a new run: "
+                "genlab train"
             )
 
 
@@ -171,12 +173,12 @@ def _state_at(source: OpenRun, before: Assembly, dataset: Dataset, at: int) -> B
     resumed = source.provenance.get("resumed", [])
     moved += [line for entry in resumed if not entry["exact"] for line in entry["differences"]]
     if first < at:
-        where = f"the newest checkpoint before it is of step {first:,}" if saved else "no earlier checkpoint is kept"
+        where = f"the newest checkpoint before it is from step {first:,}" if saved else "there is no earlier checkpoint"
         seconds = (at - first) * _seconds_a_step(source)
         about = f", about {max(1, round(seconds))} s" if seconds else ""
-        note(f"step {at:,} of {source.path.name}: {where}; {at - first:,} steps are made again{about}")
+        note(f"step {at:,} of {source.path.name}: {where}; {at - first:,} steps are repeated{about}")
     if moved:
-        note(f"not bit for bit what {source.path.name} was at step {at:,}: {'; '.join(moved)}")
+        note(f"not bit for bit the same as {source.path.name} at step {at:,}: {'; '.join(moved)}")
     warm = before.family.warm_start
     if saved is None and warm and (asked := warm.asked(before.recipe)):
         start_warm(warm, before, OpenRun(RunDirectory.open(asked).path))
@@ -186,7 +188,7 @@ def _state_at(source: OpenRun, before: Assembly, dataset: Dataset, at: int) -> B
     x = torch.from_numpy(dataset.images)
     y = None if dataset.labels is None else torch.from_numpy(dataset.labels)
     schedule = replace(before.schedule, total_steps=at)
-    with stage(f"making {at - first:,} steps again", at - first), threads.pinned():
+    with stage(f"repeating {at - first:,} steps", at - first), threads.pinned():
         for step, rows in batches(schedule, before.keyed, after=first):
             with before.keyed.scope("networks", step):
                 model.step(x[rows], None if y is None else y[rows], step)

@@ -164,7 +164,7 @@ def foretold(recipe: Recipe, whole: Dataset) -> str:
     best, own = widest(seconds, 60), channels_of(recipe)
     steps, a_minute = Schedule.of(recipe, len(whole)).total_steps, rung(60 / seconds[best])
     words = f"{recipe.name}: {steps:,} steps of {1000 * seconds[own]:.1f} ms, {steps * seconds[own] / 60:.2g} min here"
-    words += f"; expect a distance of {REACHED[recipe.name].itself:.2g} x real images'"
+    words += f"; expect a distance of {REACHED[recipe.name].itself:.2g} x that of real images"
     distance = expected(recipe.name, best, a_minute)
     return words if distance is None else f"{words}; with --minutes 1 about {distance:.2g} x"
 
@@ -261,7 +261,7 @@ def resolved(
     }
     words = f"{minutes:g} min: {steps:,} steps of {1000 * step.seconds:.1f} ms, {facts['teraops']:.2g} teraops"
     if _differs_in_size_alone(recipe) and (distance := expected(recipe.name, channels_of(recipe), steps)):
-        words += f"; expect a distance of {distance:.2g} x real images'"
+        words += f"; expect a distance of {distance:.2g} x that of real images"
     return Resolved(plain, facts, words)
 
 
@@ -346,7 +346,7 @@ class Pace:
             left = (self._steps - step) * spent / counted
             warnings.warn(
                 f"steps take {slower:.2g} times as long as when they were timed (other work on this machine?): the "
-                f"training will take about {(seconds + left) / 60:.2g} minutes instead of {self.minutes:g}; it keeps "
-                "its steps",
+                f"training will take about {(seconds + left) / 60:.2g} minutes instead of {self.minutes:g}; the "
+                "number of steps stays the same",
                 stacklevel=2,
             )

@@ -28,11 +28,11 @@ def remarks(recipe: Recipe, whole: Dataset, used: Dataset) -> Iterator[str]:
     yield from _classes(used)
     if recipe.data.resize == "pad" and recipe.data.size > whole.side and light_ground(whole.images):
         yield (
-            "data.resize pad puts a black frame around images on a light ground; --data.resize edge repeats their own "
-            "edge instead"
+            "data.resize pad puts a black frame around images on a light background; --data.resize edge repeats "
+            "their edges instead"
         )
     if used.images.max() == used.images.min():
-        yield "all training images have one and the same value: there is nothing to learn"
+        yield "all pixels of the training images have the same value: there is nothing to learn"
 
 
 def _budget(recipe: Recipe, used: Dataset) -> Iterator[str]:
@@ -45,8 +45,8 @@ def _budget(recipe: Recipe, used: Dataset) -> Iterator[str]:
         return
     wanted = -(-recipe.budget.epochs * 2 * FEW_STEPS // max(1, steps))
     yield (
-        f"{len(used):,} images make {steps:,} steps in {recipe.budget.epochs} epochs, too few to draw anything: "
-        f"--epochs {wanted}, or the recipe quick, which chooses that by itself"
+        f"{len(used):,} images give {steps:,} steps in {recipe.budget.epochs} epochs, too few to draw anything: "
+        f"--epochs {wanted}, or the recipe quick, which chooses the length itself"
     )
 
 
@@ -57,6 +57,6 @@ def _classes(used: Dataset) -> Iterator[str]:
     there, kinds = len(np.unique(used.labels)), len(used.class_names)
     if there < min(kinds, len(used)) / 2:
         yield (
-            f"the {len(used):,} training images are of {there} of {kinds} classes: data.subset takes the first ones, "
-            "and they are sorted (genlab data import --per-class N takes some of each)"
+            f"the {len(used):,} training images are from {there} of {kinds} classes: data.subset takes the first "
+            "images, and they are sorted by class (genlab data import --per-class N takes some of each)"
         )

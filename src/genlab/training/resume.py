@@ -78,7 +78,7 @@ def resume(
             for split in SPLITS if data_is_there(run) else ():
                 split_of(run, split)
             steps = wanted.budget.max_steps
-            end = f"budget.max_steps {steps:,} ends it" if steps else f"more --epochs than {wanted.budget.epochs} go on"
+            end = f"budget.max_steps is {steps:,}" if steps else f"--epochs above {wanted.budget.epochs} continues it"
             warnings.warn(f"run {run.path.name} is already finished; nothing was trained ({end})", stacklevel=4)
             _heal_status(run, step, schedule)
             return False
@@ -89,8 +89,8 @@ def resume(
         check_split(run, dataset, "train")
         if not test_is_recorded(run):
             warnings.warn(
-                f"run {run.path.name}: the test split was not recorded by the older version that began it; the one "
-                "that is there now is taken and recorded",
+                f"run {run.path.name}: the older version that began it did not record the test split; the present one "
+                "is used and recorded",
                 stacklevel=4,
             )
             provenance["data"]["test"] = split_facts(test)
@@ -112,7 +112,7 @@ def _heal_status(run: OpenRun, step: int, schedule: Schedule) -> None:
     try:
         known |= run.status
     except DataError as error:
-        warnings.warn(f"{str(error).partition(';')[0]}; written again", stacklevel=5)
+        warnings.warn(f"{str(error).partition(';')[0]}; rewritten", stacklevel=5)
         with suppress(DataError, IndexError):
             known["seconds"] = run.metrics()[-1]["seconds"]
     run.directory.set_status(**{**known, "state": "finished", "step": step})
@@ -121,7 +121,9 @@ def _heal_status(run: OpenRun, step: int, schedule: Schedule) -> None:
 def _say_lost_rows(run: OpenRun, step: int) -> None:
     lost = missing_rows(run.directory, step)
     if lost:
-        warnings.warn(f"{run.path / 'metrics.jsonl'}: {len(lost)} rows are missing, from step {lost[0]}", stacklevel=5)
+        warnings.warn(
+            f"{run.path / 'metrics.jsonl'}: {len(lost)} rows are missing, the first at step {lost[0]}", stacklevel=5
+        )
 
 
 def _check_parts(run: OpenRun, own: Mapping[str, str], objective: AdversarialLoss | None) -> None:
@@ -154,7 +156,7 @@ def _check_longer(began: Recipe, epochs: int) -> None:
         raise UsageError(f"the run has {began.budget.epochs} epochs; resuming can only make it longer")
     if began.budget.max_steps is not None:
         raise UsageError(
-            f"the run ends at budget.max_steps {began.budget.max_steps}, however many epochs; start a new run"
+            f"the run ends at budget.max_steps {began.budget.max_steps}, whatever the number of epochs; start a new run"
         )
     plain = files.to_dict(began)
     sections = {f"optimisers.{name}": section for name, section in plain.get("optimisers", {}).items()}
@@ -162,9 +164,9 @@ def _check_longer(began: Recipe, epochs: int) -> None:
     for path, section in sections.items():
         if section["schedule"] != "constant":
             raise UsageError(
-                f"{path}.schedule is {section['schedule']}: a training of {epochs} epochs would have had other "
-                f"learning rates from its first step; start a new run with --epochs {epochs} (only constant rates can "
-                "go on)"
+                f"{path}.schedule is {section['schedule']}: a training of {epochs} epochs would have had "
+                f"different learning rates from its first step; start a new run with --epochs {epochs} (only a run "
+                "with constant rates can be extended)"
             )
 
 
@@ -174,14 +176,14 @@ def _check_recipe(run: OpenRun, began: Recipe, wanted: Recipe) -> None:
     try:
         there = files.load(file)
     except GenlabError as error:
-        warnings.warn(f"{str(error).splitlines()[0]}; written again, as the run began", stacklevel=5)
+        warnings.warn(f"{str(error).splitlines()[0]}; rewritten with the run's original recipe", stacklevel=5)
         run.directory.set_recipe(began)
         return
     changed = files.diff(began, there)
     if changed and files.diff(wanted, there):
         words = files.in_words(changed)
         raise UsageError(
-            f"{file} was changed since the run began: {words}; put it back, or delete it: it is then written again"
+            f"{file} was changed after the run began: {words}; restore it, or delete it to have it rewritten"
         )
 
 
@@ -195,7 +197,9 @@ def _saved(run: OpenRun, strict: bool) -> checkpoint.Checkpoint | None:
         return None
     saved, damaged = checkpoint.newest(run.checkpoints)
     if damaged and strict:
-        raise CheckpointError(f"{damaged[0].partition('; using ')[0]}; without --strict: step {saved.step}")
+        raise CheckpointError(
+            f"{damaged[0].partition('; using ')[0]}; without --strict the run resumes at step {saved.step}"
+        )
     for line in damaged:
         warnings.warn(line, stacklevel=5)
     return saved
@@ -211,7 +215,7 @@ def _note(run: OpenRun, provenance: Provenance, began: Recipe, recipe: Recipe, s
         if path.startswith("engine.") and path.rpartition(".")[2] not in ("device", "threads", "precision")
     ]
     if moved:
-        warnings.warn(f"going on, but not bit for bit as if never interrupted: {'; '.join(moved)}", stacklevel=5)
+        warnings.warn(f"resuming, but not bit for bit as if never interrupted: {'; '.join(moved)}", stacklevel=5)
     entry: Resumed = {"at": now(), "step": step, "exact": not moved, "differences": moved, "changes": changes}
     if changes:
         run.directory.set_recipe(recipe)

@@ -166,8 +166,8 @@ def _check_range(assembly: Assembly, custom: CustomNetworks, classes: int) -> No
     low, high = made.min().item(), made.max().item()
     if low < -1.01 or high > 1.01:
         warnings.warn(
-            f"the {sampling.network} makes values from {low:.3g} to {high:.3g}; images lie in [-1, 1], and what lies "
-            "outside is cut off when it is sampled (end with torch.nn.Tanh)",
+            f"the {sampling.network} makes values from {low:.3g} to {high:.3g}; images lie in [-1, 1], and values "
+            "outside are clipped when it is sampled (end with torch.nn.Tanh)",
             stacklevel=5,
         )
 

@@ -80,5 +80,5 @@ def _labels(records: Callable[[], Array], labels: int) -> Array:
 def _records(tree: Tree, name: str, labels: int) -> Array:
     content = content_of(tree, name)
     if not content or len(content) % (PIXELS + labels):
-        raise DataError(f"{tree.where}/{name}: {len(content):,} bytes are not whole records of {PIXELS + labels}")
+        raise DataError(f"{tree.where}/{name}: {len(content):,} bytes do not divide into records of {PIXELS + labels}")
     return np.frombuffer(content, np.uint8).reshape(-1, PIXELS + labels)

@@ -102,7 +102,7 @@ def of_classes(labels: Labels | None, class_names: Sequence[str], split: Split) 
         kind = "training" if split == "train" else "test"
         yield f"classes without a {kind} image: {', '.join(class_names[k] for k in empty[:10])}"
     if len(class_names) == 1:
-        yield "a single class: metrics of classes say nothing"
+        yield "a single class: class metrics are meaningless"
 
 
 class PictureCollection(Collection):
@@ -163,12 +163,12 @@ class PictureCollection(Collection):
             raise DataError(f"{where}: {picture}{import_hint(self.where, '--skip-bad', 'to leave such files out: ')}")
         if picture.pixels.dtype != np.uint8:
             said = ", ".join(picture.remarks)
-            raise DataError(f"{where}: {said}, more than 8{import_hint(self.where, '')}")
+            raise DataError(f"{where}: {said}, expected 8 bits{import_hint(self.where, '')}")
         if CUT in picture.remarks:
-            raise DataError(f"{where}: {CUT}{import_hint(self.where, '--color rgb', 'to have that: ')}")
+            raise DataError(f"{where}: {CUT}{import_hint(self.where, '--color rgb', 'to accept that: ')}")
         if picture.alpha is not None:
             hint = import_hint(self.where, "--ground white")
-            raise DataError(f"{where}: transparent pixels have no value until they lie on a ground{hint}")
+            raise DataError(f"{where}: transparent pixels need a ground to get a value{hint}")
         return picture.pixels if picture.colourful else picture.pixels[:1]
 
     def _check_sizes(self, rows: Sequence[int]) -> None:
@@ -201,8 +201,8 @@ class MixedSizes(DrawnError):
         hint = import_hint(collection.where, f"--size {self.side} --fit pad")
         what = "pictures of several sizes"
         if len(found) == 1:
-            what = "pictures of one size, but no squares" if side is None else f"pictures of another size than {side}"
-        example = f"; {odd} is of the rarest" if odd and len(found) > 1 else ""
+            what = "pictures of one size, but not square" if side is None else f"pictures of a size other than {side}"
+        example = f"; {odd} has the rarest" if odd and len(found) > 1 else ""
         super().__init__(f"{collection.where}: {what} ({size_words(found)}{example}){hint} (or --fit crop, or stretch)")
 
     def pictures(self) -> Images:
@@ -360,7 +360,7 @@ class ArrayCollection(Collection):
         found = [self._whole(split)[[k for s, k in map(self._place, rows) if s == split]] for split in asked]
         if len({images.shape[1:] for images in found}) > 1:
             forms = " and ".join(" x ".join(map(str, images.shape[1:])) for images in found)
-            raise DataError(f"{self.where}: training and test images of {forms} (channels, pixels) cannot be one set")
+            raise DataError(f"{self.where}: training and test images of {forms} (channels, pixels) cannot form one set")
         return np.concatenate(found)
 
     def _whole(self, split: Split) -> Images:

@@ -80,7 +80,7 @@ def in_bytes(x: NDArray[Any], between: tuple[float, float] | None) -> Images:
         kind = Unreadable if x.dtype.kind == "f" and not np.isfinite(x).all() else OutOfRange
         raise kind(f"values {_extent(x)}, outside of --range {low:g}..{high:g}")
     if between is not None and x.dtype == np.uint8 and high > 255:
-        raise OutOfRange(f"8 bits, which --range {low:g}..{high:g} would make black; without --range both depths fit")
+        raise OutOfRange(f"8 bits, which --range {low:g}..{high:g} would make black; without --range both depths work")
     return np.rint((x.astype(np.float64) - low) * (255 / (high - low))).astype(np.uint8)
 
 

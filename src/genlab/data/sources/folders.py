@@ -32,7 +32,7 @@ def pictures_in(tree: Tree, where: str) -> PictureCollection:
     """
     names = [name for name in tree.entries if is_picture(name)]
     if not names:
-        raise DataError(f"{where}: no pictures in it ({_what_is_there(tree)}); read are {', '.join(ENDINGS[:8])} ...")
+        raise DataError(f"{where}: no pictures in it ({_what_is_there(tree)}); supported: {', '.join(ENDINGS[:8])} ...")
     notes = [*_left_out(tree, names)]
     base, split_of = _splits(names, notes, where)
     chosen: list[tuple[str, bool, str | None]] = []  # name, whether it is a test image, class
@@ -42,7 +42,7 @@ def pictures_in(tree: Tree, where: str) -> PictureCollection:
     labels = _labels(chosen, kinds, where)
     if labels is None:
         if kinds:
-            notes.append("not all pictures lie in folders of classes, so there are no classes")
+            notes.append("not all pictures are in class folders, so there are no classes")
         kinds = []
     check_names(kinds, where)
     files = [name for name, _, _ in chosen]
@@ -62,7 +62,7 @@ def decoded_from(
         if isinstance(content, Unreadable):
             yield place[name], content
         elif PurePosixPath(name).suffix.lower() in REFUSED:
-            yield place[name], Unreadable("a kind of picture that is not read; save it as PNG")
+            yield place[name], Unreadable("unsupported picture format; save it as PNG")
         else:
             try:
                 found: Head | Picture | Unreadable = (head if heads else decode)(content)
@@ -108,21 +108,19 @@ def _classes(
     if not folders:
         return [(name, None) for name in mine]
     if len(folders) == 1 and not prefix and not strays:
-        notes.append(f"all pictures lie in one folder ({next(iter(folders))}), so there are no classes")
+        notes.append(f"all pictures are in one folder ({next(iter(folders))}), so there are no classes")
         return [(name, None) for name in mine]
     if len(strays) > STRAYS * len(mine):
         raise DataError(
-            f"{where}: {len(strays):,} of {len(mine):,} pictures lie beside the folders {_some(folders)}; move them "
-            "into a folder each per class, or all of them into one"
+            f"{where}: {len(strays):,} of {len(mine):,} pictures are next to the folders {_some(folders)}; move them "
+            "into one folder per class, or all pictures into a single folder"
         )
     if strays:
-        are = "1 picture lies" if len(strays) == 1 else f"{len(strays):,} pictures lie"
-        notes.append(f"left out: {are} in no folder of a class ({_some(strays)})")
+        are = "1 picture" if len(strays) == 1 else f"{len(strays):,} pictures"
+        notes.append(f"left out: {are} outside of the class folders ({_some(strays)})")
     if deeper := {"/".join(rest.split("/")[:2]) for rest in inside if rest.count("/") > 1}:
         kinds = {each.split("/")[0] for each in deeper}
-        notes.append(
-            f"a class is the outermost folder ({_some(kinds)}), with all in the folders inside ({_some(deeper)})"
-        )
+        notes.append(f"the outermost folder is the class ({_some(kinds)}), including its subfolders ({_some(deeper)})")
     return [(name, rest.split("/")[0]) for name, rest in zip(mine, inside, strict=True) if "/" in rest]
 
 
@@ -142,11 +140,11 @@ def _labels(
 def _left_out(tree: Tree, pictures: Sequence[str]) -> Iterator[str]:
     other = sorted(set(tree.entries) - set(pictures), key=natural)
     if other:
-        are = "1 file that is no picture" if len(other) == 1 else f"{len(other):,} files that are no pictures"
+        are = "1 file that is not a picture" if len(other) == 1 else f"{len(other):,} files that are not pictures"
         yield f"left out: {are} ({_some(other)})"
     if tree.junk:
-        are = "1 hidden file" if tree.junk == 1 else f"{tree.junk:,} hidden files"
-        yield f"left out: {are} or folders of the system"
+        are = "1 hidden file or system folder" if tree.junk == 1 else f"{tree.junk:,} hidden files or system folders"
+        yield f"left out: {are}"
 
 
 def _what_is_there(tree: Tree) -> str:

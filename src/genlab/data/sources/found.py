@@ -124,13 +124,13 @@ def _is_tar(path: Path, beginning: bytes, packed: bool) -> bool:
 def _what(path: Path, beginning: bytes) -> str:
     suffix = path.suffix.lower()
     if suffix in ENDINGS + REFUSED:
-        return "a single picture; give the folder that it lies in"
+        return "a single picture; give the folder it is in"
     if beginning.startswith(b"\x80") or suffix in (".pkl", ".pickle"):
         return "a Python pickle, which could run any program and is never loaded"
     if suffix == ".npz":
         return "damaged, or not an npz file"
     if suffix in (".mat", ".h5", ".hdf5", ".pt", ".pth", ".tfrecord"):
-        return f"{suffix} files are not read; load it in Python, and give genlab its arrays"
+        return f"{suffix} files are not supported; load it in Python, and pass its arrays to genlab"
     if not beginning:
         return "damaged, or cut off" if path.stat().st_size else "empty"
-    return "no kind of file that is known"
+    return "unknown kind of file"

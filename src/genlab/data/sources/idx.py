@@ -38,7 +38,7 @@ def parse(content: bytes, where: str) -> Array:
         DataError: not an IDX file, damaged, or cut off.
     """
     if not is_idx(content):
-        raise DataError(f"{where}: no IDX file")
+        raise DataError(f"{where}: not an IDX file")
     dimensions = content[3]
     begin = 4 + 4 * dimensions
     shape = [int(n) for n in np.frombuffer(content[4:begin], ">u4")] if len(content) >= begin else []
@@ -66,7 +66,7 @@ def collect(tree: Tree, where: str, path: str) -> ArrayCollection | None:
     files = [name for name in called if is_idx(beginning_of(tree, name))]
     bad = next((name for name in called if name not in files and CALLED.search(name)), None)
     if bad is not None:
-        raise DataError(f"{where}: {bad} is no IDX file; damaged, or cut off")
+        raise DataError(f"{where}: {bad} is not an IDX file; damaged, or cut off")
     images = [name for name in files if beginning_of(tree, name)[3] >= 3]
     found: dict[Split, str] = {}
     for split, words in (("train", TRAIN), ("test", TEST)):
@@ -94,7 +94,7 @@ def collect_file(path: Path, where: str) -> ArrayCollection | None:
 def _part(tree: Tree, name: str, files: list[str], notes: list[str]) -> Part:
     label_file = next((each for each in _labels_of(name) if each in files), None)
     emnist = "emnist" in name.lower()
-    note = "EMNIST's files hold rows and columns swapped; they were swapped back"
+    note = "EMNIST's files store rows and columns swapped; they were swapped back"
     notes += [note] if emnist and note not in notes else []
 
     def images() -> Array:
@@ -139,6 +139,6 @@ def _named(tree: Tree, name: str, y: Array) -> Array:
         characters = {int(label): chr(int(code)) for label, code, *_ in lines}
         return np.array([characters[label] for label in y.tolist()])
     except (ValueError, OverflowError):
-        raise DataError(f"{tree.where}/{file}: expected lines of a label and the code of its character") from None
+        raise DataError(f"{tree.where}/{file}: expected lines with a label and the code of its character") from None
     except KeyError as error:
-        raise DataError(f"{tree.where}/{file}: label {error} is not in it") from None
+        raise DataError(f"{tree.where}/{file}: label {error} is missing") from None

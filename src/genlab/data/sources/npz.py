@@ -93,7 +93,7 @@ def _array(path: Path, key: str) -> Array:
 
 
 def _there(heads: Mapping[str, str]) -> str:
-    return f"there are {', '.join(f'{key} ({form})' for key, form in list(heads.items())[:8])}; " if heads else ""
+    return f"found {', '.join(f'{key} ({form})' for key, form in list(heads.items())[:8])}; " if heads else ""
 
 
 def collect_npy(path: Path, where: str) -> ArrayCollection:
@@ -162,11 +162,11 @@ def _reason(error: Exception) -> str:
     """Why a file cannot be read as npz, in genlab's words."""
     if isinstance(error, zipfile.BadZipFile):
         whole = "CRC" not in str(error)
-        return "damaged, or not an npz file" if whole else "damaged: its checksum is not that of its content"
+        return "damaged, or not an npz file" if whole else "damaged: its checksum does not match its content"
     if isinstance(error, EOFError | zlib.error | lzma.LZMAError):
         return "damaged: an array in it cannot be unpacked"
     if isinstance(error, NotImplementedError):
-        return "packed in a way that is not read; save it with numpy.savez"
+        return "compressed in an unsupported way; save it with numpy.savez"
     if "password" in str(error) or "encrypted" in str(error):
         return "locked with a password"
     if isinstance(error, MemoryError):
@@ -189,4 +189,4 @@ def _check_header(member: Any, size: int, where: str) -> None:
     if declared > MAX_BYTES:
         raise DataError(f"{where} declares {declared:,} bytes; the limit is {MAX_BYTES:,}")
     if declared > size:
-        raise DataError(f"{where} declares {declared:,} bytes, but only {size:,} are there")
+        raise DataError(f"{where} declares {declared:,} bytes, but has only {size:,}")

@@ -53,7 +53,7 @@ def content_of(tree: Tree, name: str) -> bytes:
         except (OSError, EOFError, zlib.error):
             raise DataError(f"{where}: damaged, or cut off") from None
         return bytes(found)
-    raise DataError(f"{where}: it is not there any more")
+    raise DataError(f"{where}: it no longer exists")
 
 
 def beginning_of(tree: Tree, name: str) -> bytes:

@@ -98,12 +98,12 @@ class _File:
             self.rows: int = self.file.metadata.num_rows
             columns = {field.name: str(field.type) for field in self.file.schema_arrow}
         except (ArrowException, OSError, ValueError) as error:
-            raise DataError(f"{path}: damaged, or no Parquet file ({first_line(error)[:80]})") from None
+            raise DataError(f"{path}: damaged, or not a Parquet file ({first_line(error)[:80]})") from None
         self.picture = _column(columns, PICTURES, lambda kind: "bytes" in kind or "binary" in kind)
         self.label = _column(columns, LABELS, lambda kind: kind.startswith(("int", "uint", "string", "dictionary")))
         if self.picture is None:
             found = ", ".join(f"{name}: {kind[:40]}" for name, kind in columns.items())
-            raise DataError(f"{path}: no column of encoded pictures (bytes); there are {found}")
+            raise DataError(f"{path}: no column of encoded pictures (bytes); columns: {found}")
 
     def class_names(self) -> list[str] | None:
         """Class names in the schema's metadata, or None."""
@@ -175,7 +175,7 @@ def _decoded(
             found: Head | Picture | Unreadable
             try:
                 if not content:
-                    raise Unreadable("no bytes; a file that lies elsewhere is not fetched")
+                    raise Unreadable("no bytes; a file stored elsewhere is not fetched")
                 found = (head if heads else decode)(io.BytesIO(content))
             except Unreadable as error:
                 found = error

@@ -157,7 +157,7 @@ def of_image(image: Image.Image, remarks: list[str] | None = None) -> Picture:
     try:
         array = np.asarray(image.convert(wanted), np.uint8)
     except ValueError:
-        raise Unreadable(f"pixels of a kind that is not read ({mode})") from None
+        raise Unreadable(f"unsupported pixel format ({mode})") from None
     except (OSError, SyntaxError):  # The image was opened, but not loaded yet.
         raise Unreadable("damaged, or cut off") from None
     array = array[:, :, None] if array.ndim == 2 else array
@@ -223,7 +223,7 @@ class _Opened:
         if isinstance(error, Image.DecompressionBombError):
             return Unreadable(f"more than {MOST_PIXELS:,} pixels: it is not decoded")
         if isinstance(error, UnidentifiedImageError):
-            return Unreadable("empty" if self._is_empty() else "damaged, or no picture")
+            return Unreadable("empty" if self._is_empty() else "damaged, or not a picture")
         return Unreadable(getattr(error, "strerror", None) or "damaged, or cut off")
 
     def _is_empty(self) -> bool:

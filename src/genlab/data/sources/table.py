@@ -113,7 +113,7 @@ def _lines(tree: Tree, name: str) -> Generator[tuple[int, str], None, None]:
                 for number, line in enumerate(iter(lambda: text.readline(MOST_LINE), ""), 1):
                     seen += len(line)
                     if len(line) == MOST_LINE or seen > most:
-                        raise DataError(f"{where}: line {number} goes on and on; it is not read")
+                        raise DataError(f"{where}: too long at line {number}; it is not read")
                     if line.strip(" \t\r\n,;"):
                         yield number, line.rstrip("\r\n")
         except UnicodeDecodeError:
@@ -133,13 +133,13 @@ def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
         first = [line for _, line in islice(lines, 200)]
     delimiter = _delimiter(first[0]) if first else None
     if delimiter is None:
-        raise DataError(f"{where}: no table; expected one image per line, its pixels separated by commas")
+        raise DataError(f"{where}: not a table; expected one image per line, its pixels separated by commas")
     rows = [_cells(line, delimiter) for line in first]
     names = [cell.lower() for cell in rows[0]]
     header = _is_header(rows[0])
     body = rows[1:] if header else rows
     if not body:
-        raise DataError(f"{where}: no images, only a line of names")
+        raise DataError(f"{where}: no images, only a header line")
     columns = range(len(names))
     label = next((k for k in columns if names[k] in LABELS), None) if header else None
     if header and label is None:
@@ -153,7 +153,7 @@ def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
         notes.append(f"{name}: column {label + 1} of {len(names)} is taken as the label")
     if flat_form(len(rest)) is None:
         raise DataError(
-            f"{where}: {len(rest):,} columns of pixels{'' if label is None else ' beside the label'}, which is no "
+            f"{where}: {len(rest):,} columns of pixels{'' if label is None else ' besides the label'}, which is not a "
             "square image; expected side x side, or 3 x side x side"
         )
     return _Form(delimiter, header, len(names), label, tuple(rest))
@@ -223,7 +223,7 @@ def _plain(line: str, number: int, form: _Form, where: str) -> tuple[str | None,
     quoted = '"' in line
     cells = _cells(line, form.delimiter) if quoted else line.split(form.delimiter)
     if len(cells) != form.columns:
-        raise DataError(f"{where}: line {number} has {len(cells):,} values, others {form.columns:,}")
+        raise DataError(f"{where}: line {number} has {len(cells):,} values, the others {form.columns:,}")
     label = None if form.label is None else cells[form.label].strip()
     if quoted:
         line = form.delimiter.join("" if form.delimiter in cell else cell for cell in cells)

@@ -97,9 +97,9 @@ class Folder(Tree):
                 with (self.where / name).open("rb") as file:
                     now = os.fstat(file.fileno())
                     same = self.entries[name] == Entry(now.st_size, str(now.st_mtime_ns))
-                    yield name, file if same else Unreadable("it was changed meanwhile")
+                    yield name, file if same else Unreadable("it has changed since it was listed")
             except FileNotFoundError:
-                yield name, Unreadable("it is not there any more")
+                yield name, Unreadable("it no longer exists")
             except OSError as error:
                 yield name, Unreadable(error.strerror or str(error))
 
@@ -187,7 +187,7 @@ class Zip(Tree):
         try:
             archive = zipfile.ZipFile(self.where)
         except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, OSError):
-            raise DataError(f"{self.where}: it was changed while it was read, or is gone") from None
+            raise DataError(f"{self.where}: it changed while it was being read, or no longer exists") from None
         with archive:
             given = {name: info for info in archive.infolist() if (name := _safe(info.filename, self.where))}
             for name in names:
@@ -195,9 +195,9 @@ class Zip(Tree):
 
     def _content(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo | None, known: Entry) -> IO[bytes] | Unreadable:
         if info is None or Entry(info.file_size, f"{info.CRC:08x}") != known:
-            return Unreadable("it was changed meanwhile")
+            return Unreadable("it has changed since it was listed")
         if known.size > MOST_BYTES:
-            return Unreadable(f"{known.size:,} bytes, too many for a file in an archive; unpack it")
+            return Unreadable(f"{known.size:,} bytes, too many for a file in an archive; unpack the archive")
         try:
             with archive.open(info) as member:
                 return io.BytesIO(_all_of(member, known.size))
@@ -276,7 +276,7 @@ class Tar(Tree):
                 yield name, self._content(self.where, archive, member, self.entries[name])
                 if not left:
                     break
-        yield from ((name, Unreadable("it is not there any more")) for name in sorted(left))
+        yield from ((name, Unreadable("it no longer exists")) for name in sorted(left))
 
     @staticmethod
     def _entry(member: tarfile.TarInfo, where: Path) -> Entry:
@@ -288,9 +288,9 @@ class Tar(Tree):
         cls, where: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, known: Entry
     ) -> IO[bytes] | Unreadable:
         if not member.isreg() or cls._entry(member, where) != known:
-            return Unreadable("it was changed meanwhile")
+            return Unreadable("it has changed since it was listed")
         if known.size > MOST_BYTES:
-            return Unreadable(f"{known.size:,} bytes, too many for a file in an archive; unpack it")
+            return Unreadable(f"{known.size:,} bytes, too many for a file in an archive; unpack the archive")
         file = archive.extractfile(member)
         assert file is not None
         return io.BytesIO(_all_of(file, known.size))
@@ -326,7 +326,7 @@ def _all_of(file: IO[bytes], declared: int) -> bytes:
 def _safe(name: str, where: Path) -> str:
     """A member's name; refused if it leads out of the archive."""
     if "\\" in name or "\0" in name or name.startswith("/") or ":" in name.split("/")[0]:
-        raise DataError(f"{where}: {name!r} is not a name that an archive of images has")
+        raise DataError(f"{where}: {name!r} is not a valid name in an archive of images")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise DataError(f"{where}: {name!r} leads out of the archive")

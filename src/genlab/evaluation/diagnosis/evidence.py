@@ -138,7 +138,7 @@ class Known:
     @property
     def few(self) -> str:
         """Statement that there are few training images, as a cause; empty if there are not."""
-        return f"{self.images:,} training images are few" if self.images and self.images < FEW else ""
+        return f"only {self.images:,} training images" if self.images and self.images < FEW else ""
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,11 @@ def discriminator_won(e: Evidence) -> Iterator[Finding | CannotTell]:
     since = last[-1][0] if last and last[-1][1] is None else (0, int(gap.steps[-1]))
     norm, a, b = e.curve("gradient of generator"), np.median(real.last()), np.median(fake.last())
     early, late = (float(np.mean(part)) if len(part) else 0.0 for part in (norm.values[:5], norm.last()))
-    heard = f"the gradient that reaches G has norm {late:.2g}, at first {early:.2g}"
+    heard = f"the gradient that reaches G has norm {late:.2g}; at first it had {early:.2g}"
     yield Finding(
         name,
         "fault",
-        "D has won: it tells all images apart, and G does not get better",
+        "D has won: it is sure of all images, and G does not improve",
         since=since,
         seen=(
             f"logits of real images {a:.3g}, of generated ones {b:.3g}",
@@ -79,9 +79,9 @@ def discriminator_weak(e: Evidence) -> Iterator[Finding | CannotTell]:
         yield Finding(
             "discriminator-weak",
             "fault",
-            "D is too weak: it cannot tell images apart that are plainly not real",
+            "D is too weak: it cannot recognise images that are plainly not real",
             since=(0, int(loss.steps[-1])),
-            seen=(f"D's loss {np.median(loss.last()):.3g}; {e.known.rest_discriminator:.3g} is where D cannot tell",
+            seen=(f"D's loss {np.median(loss.last()):.3g}; a D that cannot tell has {e.known.rest_discriminator:.3g}",
                   f"coverage {covered.values[-1]:.3g} (real images: about 0.95)"),
         )  # fmt: skip
 
@@ -102,7 +102,7 @@ def discriminator_overfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
         yield Finding(
             "discriminator-overfitting",
             "fault",
-            "D overfits: it knows its training images by heart",
+            "D overfits: it has memorised its training images",
             since=found[-1][0],
             seen=(f"D's loss on held-out images {held.values[-1]:.3g}, in training {training[-1]:.3g}",),
             cause=e.known.few,
@@ -125,7 +125,7 @@ def oscillation(e: Evidence) -> Iterator[Finding | CannotTell]:
             "warning",
             "Oscillation: G runs from class to class instead of drawing all of them",
             since=found[-1][0],
-            seen=(f"{turned[-1]:.0%} of the samples changed their class since the last evaluation; usual is 5 %",),
+            seen=(f"{turned[-1]:.0%} of the samples changed class since the last evaluation; 5 % is usual",),
         )
 
 

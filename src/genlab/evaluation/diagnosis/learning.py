@@ -34,10 +34,10 @@ def posterior_collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
     yield Finding(
         "posterior-collapse",
         "fault",
-        "Posterior collapse: z says nothing of the image, and every z gives one image",
+        "Posterior collapse: z says nothing about the image, and every z gives the same image",
         since=found[-1][0],
-        seen=(f"KL {kl.values[-1]:.2g} nats per image{active}; a code in use has several nats",),
-        cause="the KL term weighs too much beside the reconstruction",
+        seen=(f"KL {kl.values[-1]:.2g} nats per image{active}; a code in use carries several nats",),
+        cause="the KL term weighs too much compared with the reconstruction",
     )
 
 
@@ -52,8 +52,8 @@ def kl_rises(e: Evidence) -> Iterator[Finding | CannotTell]:
         yield Finding(
             "kl-rises",
             "note",
-            f"The KL rises, to {np.median(kl.last()):.3g} nats, while the reconstruction gets better: z learns",
-            no="a rising KL is no alarm",
+            f"The KL rises to {np.median(kl.last()):.3g} nats while the reconstruction gets better: z learns",
+            no="a rising KL is no cause for alarm",
         )
 
 
@@ -96,7 +96,7 @@ def _overfits(e: Evidence, since: tuple[int, int], seen: str, test: Curve) -> Fi
     return Finding(
         "overfitting",
         "fault",
-        "Overfitting: it gets better on its training images and worse on others",
+        "Overfitting: the model gets better on its training images and worse on others",
         since=since,
         seen=(seen,),
         cause=e.known.few,
@@ -115,7 +115,7 @@ def nothing_named(e: Evidence) -> Iterator[Finding | CannotTell]:
             "fault",
             "Nothing was learned: the classes are guessed",
             since=(0, int(train.steps[-1])),
-            seen=(f"training accuracy {train.values[-1]:.1%}; by chance {1 / e.known.classes:.1%}",),
+            seen=(f"training accuracy {train.values[-1]:.1%}; chance: {1 / e.known.classes:.1%}",),
         )
 
 
@@ -129,7 +129,7 @@ def underfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
         yield Finding(
             "underfitting",
             "warning",
-            f"Underfitting: it names {a.values[-1]:.0%} of its own training images rightly",
+            f"Underfitting: it classifies only {a.values[-1]:.0%} of its training images correctly",
             since=(0, int(a.steps[-1])),
             seen=(f"accuracy {a.values[-1]:.1%} in training, {b.values[-1]:.1%} on the test split",),
             cause="too few steps, too small steps, or too small a network",

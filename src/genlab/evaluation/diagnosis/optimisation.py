@@ -47,7 +47,7 @@ def learning_rate_too_large(e: Evidence) -> Iterator[Finding | CannotTell]:
             "fault",
             f"The learning rate is far too large: each step changes {words} by {medians[-1]:.0%} of their size",
             since=(int(began[1]) if first else 0, int(began[0])),
-            seen=(f"update over weights {medians[-1]:.2g}; usual is about 0.001, above 0.1 nothing learned is kept",),
+            seen=(f"update over weights {medians[-1]:.2g}; about 0.001 is usual; above 0.1, nothing learned is kept",),
             cause=f"the learning rate{player}",
         )
         return
@@ -68,7 +68,7 @@ def _thrown_away(e: Evidence) -> Iterator[Finding]:
             "fault",
             f"The learning rate is far too large: a step changed {words} by {values[k]:.0%} of their size",
             since=(int(curve.steps[k - 1]) if k else 0, int(curve.steps[k])),
-            seen=(f"update over weights {values[k]:.2g}; usual is about 0.001, and what was learned is lost",),
+            seen=(f"update over weights {values[k]:.2g}; about 0.001 is usual; what was learned is lost",),
             cause=f"the learning rate{player}",
         )
 
@@ -89,7 +89,7 @@ def learning_rate_too_small(e: Evidence) -> Iterator[Finding | CannotTell]:
             "fault",
             f"The learning rate is far too small: no step changes {words} by more than {largest:.1g} of their size",
             since=(0, int(curve.steps[ROWS - 1])),
-            seen=(f"largest update over weights {largest:.1g}; usual is about 0.001",),
+            seen=(f"largest update over weights {largest:.1g}; about 0.001 is usual",),
             cause=f"the learning rate{player}",
         )
         return
@@ -125,7 +125,7 @@ def divergence(e: Evidence) -> Iterator[Finding | CannotTell]:
                 "fault",
                 f"Divergence: the {role} grows without bound",
                 since=(int(curve.steps[first - 1]), int(curve.steps[first])),
-                seen=(f"{role} {medians[-1]:.3g}; in the first fifth of the training at most {early.max():.3g}",),
+                seen=(f"{role} {medians[-1]:.3g}; at most {early.max():.3g} in the first fifth of the training",),
             )
             return
 
@@ -148,7 +148,7 @@ def not_learning(e: Evidence) -> Iterator[Finding | CannotTell]:
             "fault",
             f"{letter}'s weights do not change: the {who} does not learn",
             since=(before, int(mine.steps[first])),
-            seen=(f"update of {letter} over its weights 0 in every row since; of {other[0].upper()} it is "
+            seen=(f"update of {letter} over its weights: 0 in every row since; that of {other[0].upper()} is "
                   f"{float(np.median(theirs.last())):.1g}",),
             cause="the recipe or the loop never updates it, or its optimiser holds other parameters",
         )  # fmt: skip
@@ -167,7 +167,7 @@ def dead_units(e: Evidence) -> Iterator[Finding | CannotTell]:
             "fault",
             f"Dead units: {curve.values[-1]:.0%} of the units are 0 for every image, so no gradient reaches {words}",
             since=(int(curve.steps[first - 1]) if first else 0, int(curve.steps[first])),
-            seen=(f"dead units {curve.values[-1]:.0%}; usual is below 10 %",),
+            seen=(f"dead units {curve.values[-1]:.0%}; below 10 % is usual",),
             cause="a few huge steps pushed their biases far below 0: the learning rate, or inputs out of range",
         )
 
@@ -190,7 +190,7 @@ def moved_by_the_others(e: Evidence) -> Iterator[Finding | CannotTell]:
             seen=(
                 f"each of its steps moves {letter} by {float(np.median(curve.last())):.1g} of its size; it should be 0",
             ),
-            cause=f"the optimiser that was made for {others} was given {letter}'s parameters as well",
+            cause=f"the optimiser made for {others} was given {letter}'s parameters as well",
         )
 
 

@@ -23,7 +23,7 @@ APART = 3.0
 Changes = Mapping[str, Any]
 Candidates = Callable[[BaseRecipe, Evidence], Iterator[tuple[Changes, str]]]
 """(recipe, evidence) -> changes and what to expect of them, the most promising first."""
-FAIRER = "D learns to hold its slope down, so that G hears of it early on"
+FAIRER = "D learns to keep its gradient small, so that G gets a signal early on"
 
 
 def proposed(finding: Finding, recipe: BaseRecipe, evidence: Evidence) -> tuple[Changes, str]:
@@ -50,7 +50,7 @@ def _own_rates(recipe: BaseRecipe, is_so: Callable[[float, float], bool]) -> Ite
     changed = {path: values for path, values in recipe_changes(recipe).items() if path.endswith(".lr")}
     own = {path: rate for path, (rate, now) in changed.items() if rate and now and is_so(rate, now)}
     if own:
-        yield own, "the learning rates of the recipe as it comes, with which it learns"
+        yield own, "the recipe's original learning rates, with which it learns"
 
 
 def _slower(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
@@ -100,7 +100,7 @@ def _bounded(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, 
             {"objective.penalty": "gradient-penalty", "objective.lambda": 10.0},
             "a critic whose slope is about 1, as a Wasserstein loss needs",
         )
-        yield {"objective.clip": 0.01}, "a critic with a bound, as a Wasserstein loss needs"
+        yield {"objective.clip": 0.01}, "a bounded critic, as a Wasserstein loss needs"
     yield from _slower(recipe, evidence)
 
 
@@ -113,7 +113,7 @@ def _fair_game(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes
     if normalised and "torch-default" in (plain.get(inits[0]), plain.get(inits[1])):
         yield (
             dict.fromkeys(inits, "normal-0.02"),
-            "small initial weights, from which D of such networks learns more slowly",
+            "small initial weights, with which D learns more slowly in such networks",
         )
     yield (
         {"objective.penalty": "r1-r2-finite-difference", "objective.lambda": 0.2, "objective.sigma": 0.05},
@@ -139,14 +139,14 @@ def _several(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, 
     group = 4 if recipe.budget.batch % 4 == 0 else 2
     yield (
         {"networks.discriminator.minibatch_stddev": group},
-        "D sees how much images of a group differ, and can tell that they are alike",
+        "D sees how much the images of a group differ, and can tell that they are alike",
     )
     yield from _fair_game(recipe, evidence)
 
 
 def _told(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
-    yield {"networks.discriminator.kind": "projection-dcgan"}, "a D that is told the class, and asks for it"
-    yield {"objective.classification": 0.3}, "a D that names classes, and a G that must be named rightly"
+    yield {"networks.discriminator.kind": "projection-dcgan"}, "a D that is told the class, so that G must draw it"
+    yield {"objective.classification": 0.3}, "a D that classifies, and a G whose images must be classified correctly"
 
 
 def _more_images(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
@@ -160,13 +160,13 @@ def _more_images(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Chang
 def _flatter(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
     """Few images call for a larger penalty weight (Karras et al. 2020 scale it by the size of the data)."""
     if weight := files.leaves(recipe).get("objective.lambda"):
-        yield {"objective.lambda": _round(25 * weight)}, "a D whose slope is held down cannot single out each image"
+        yield {"objective.lambda": _round(25 * weight)}, "a D whose gradient is kept small cannot single out each image"
     yield from _more_images(recipe, evidence)
 
 
 def _calmer(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:
-    yield {"ema": {"decay": 0.999}}, "an average of G's weights, which draws better than the last ones"
-    yield {f"{path}.schedule": "linear" for path in _players(recipe)}, "steps that end at 0"
+    yield {"ema": {"decay": 0.999}}, "an average of G's weights, which draws better than the last weights"
+    yield {f"{path}.schedule": "linear" for path in _players(recipe)}, "steps that shrink to 0"
     yield from _rates(recipe, evidence)
 
 
@@ -174,8 +174,8 @@ def _heard(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, st
     plain = files.leaves(recipe)
     if (beta := plain.get("objective.beta")) and beta > 1:
         yield {"objective.beta": 1.0}, "the bound itself"
-    yield {"objective.reconstruction": "sum", "objective.kl": "sum"}, "both terms in nats, as the bound has them"
-    yield {"objective.free_bits": 0.5}, "some nats for each unit at no cost"
+    yield {"objective.reconstruction": "sum", "objective.kl": "sum"}, "both terms in nats, as in the bound"
+    yield {"objective.free_bits": 0.5}, "some nats per unit at no cost"
 
 
 def _both(recipe: BaseRecipe, evidence: Evidence) -> Iterator[tuple[Changes, str]]:

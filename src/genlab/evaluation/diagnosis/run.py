@@ -124,7 +124,7 @@ class Attentive:
         if self._collapse is not None:
             raise Collapsed(
                 f"stopped after step {step - 1:,} of {self._total or 0:,}: {self._collapse.title}, "
-                f"{when(self._collapse)}; to go on all the same: genlab train --resume {self._run.path}",
+                f"{when(self._collapse)}; to continue anyway: genlab train --resume {self._run.path}",
                 self._run.path,
             )
 
@@ -154,7 +154,7 @@ class Attentive:
                 note(_line(finding, self._total))
         for name, finding in self._there.items():
             if name not in now:
-                note(f"step {step:,}: over: {finding.title}")
+                note(f"step {step:,}: resolved: {finding.title}")
 
 
 def _line(finding: Finding, total: int | None) -> str:

@@ -49,7 +49,7 @@ def collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
         varied = best is not None and best.values["spread_ratio"] > ALIKE
         earlier = f"; at step {best.step:,} it was {best.values['spread_ratio']:.2g}" if best else ""
         title = (
-            "z is ignored: of each class every z gives nearly the same picture"
+            "z is ignored: within a class, every z gives nearly the same image"
             if e.known.conditional
             else "Mode collapse: every z gives nearly the same image"
         )
@@ -70,7 +70,7 @@ def _alike(e: Evidence, name: str) -> Iterator[Finding | CannotTell]:
         yield Finding(
             name,
             "warning",
-            "The images are much alike: different z give similar ones",
+            "The images vary little: different z give similar images",
             since=found[-1][0],
             seen=(f"the spread between samples is {there[-1].values['spread_ratio']:.2g} of that of real images",),
         )
@@ -105,9 +105,9 @@ def narrow_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
     yield Finding(
         "z-ignored" if e.known.conditional else "low-diversity",
         "fault" if e.known.conditional and least < COLLAPSED and not e.improves() else "warning",
-        f"{'z changes hardly anything' if e.known.conditional else 'Little variety'} within {of}",
+        f"{'z has little effect' if e.known.conditional else 'Little variety'} within {of}",
         since=found[-1][0],
-        seen=(f"the spread between samples of {worst} is {least:.2g} of that between real images of it",),
+        seen=(f"the spread between samples of {worst} is {least:.2g} of that between its real images",),
     )
 
 
@@ -116,7 +116,7 @@ def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
     missing, or several that had been there, and the images do not get better."""
     there, found = _lasting(e, "missing_classes", lambda each: each.values["missing_classes"] >= 1)
     if not there:
-        yield CannotTell("missing-classes", "a judge that tells the classes, and " + SAMPLES)
+        yield CannotTell("missing-classes", "a judge that tells the classes apart, and " + SAMPLES)
     for since, until in found:
         now = next(each for each in there if each.step == since[1]) if until else there[-1]
         number = round(now.values["missing_classes"])
@@ -178,8 +178,8 @@ def _precision(now: Measured) -> str:
         return ""
     real = f" (real images: {now.real['coverage']:.2f})" if "coverage" in now.real else ""
     return (
-        f"precision {now.values['precision']:.2f} is no praise here: a few typical shapes are enough for it; coverage "
-        f"is {now.values['coverage']:.2g}{real}"
+        f"precision {now.values['precision']:.2f} is not a good sign here: a few typical shapes suffice; coverage is "
+        f"{now.values['coverage']:.2g}{real}"
     )
 
 
@@ -203,7 +203,7 @@ def low_diversity(e: Evidence) -> Iterator[Finding | CannotTell]:
         yield Finding(
             "low-diversity",
             "warning",
-            "Little variety: what is drawn is only a part of what there is",
+            "Little variety: the samples cover only part of the data",
             since=since,
             seen=(f"recall {now.values['recall']:.2f} (real images: {now.real['recall']:.2f}), precision "
                   f"{now.values['precision']:.2f}",),
@@ -223,7 +223,7 @@ def condition_ignored(e: Evidence) -> Iterator[Finding | CannotTell]:
         ),
     )
     if not there:
-        yield CannotTell("condition-ignored", "a judge that tells the classes, and " + SAMPLES)
+        yield CannotTell("condition-ignored", "a judge that tells the classes apart, and " + SAMPLES)
     for since, until in found:
         now = there[-1]
         share, chance = now.values["requested_class_accuracy"], 1 / max(1, e.known.classes)
@@ -234,8 +234,8 @@ def condition_ignored(e: Evidence) -> Iterator[Finding | CannotTell]:
                 "warning" if e.improves() and share > 2 * chance else "fault",
                 f"The class is ignored: {share:.0%} of the samples are of the class that was asked for",
                 since=since,
-                seen=(f"conditional accuracy {share:.0%} (real images: {real:.0%}; by chance {chance:.0%})",),
-                no="the images themselves are legible: it is not bad drawing",
+                seen=(f"conditional accuracy {share:.0%} (real images: {real:.0%}; chance: {chance:.0%})",),
+                no="the images themselves are legible: it is not a matter of quality",
             )
 
 
@@ -248,7 +248,7 @@ def memorisation(e: Evidence) -> Iterator[Finding | CannotTell]:
         lambda each: each.values["memorised_fraction"] > max(COPIED, 5 * each.real.get("memorised_fraction", 0.0)),
     )
     if not there:
-        yield CannotTell("memorisation", "an evaluation with a search for copies (a full one, or few training images)")
+        yield CannotTell("memorisation", "an evaluation that searches for copies (a full one, or few training images)")
     for since, until in found:
         if until is None:
             share = there[-1].values["memorised_fraction"]
@@ -257,7 +257,7 @@ def memorisation(e: Evidence) -> Iterator[Finding | CannotTell]:
                 "fault",
                 f"Memorisation: {share:.0%} of the samples are near-copies of training images",
                 since=since,
-                seen=(f"{share:.1%} lie nearer to a training image than 99.9 % of real images do",),
+                seen=(f"{share:.1%} lie closer to a training image than 99.9 % of real images do",),
                 cause=e.known.few,
                 keep=_best(e, since[1]),
             )
@@ -300,7 +300,7 @@ def late_degradation(e: Evidence) -> Iterator[Finding | CannotTell]:
     yield Finding(
         "late-degradation",
         "fault",
-        f"It got worse: the images were better at step {int(curve.steps[best]):,}",
+        f"The images got worse: they were better at step {int(curve.steps[best]):,}",
         since=(int(curve.steps[first - 1]), int(curve.steps[first])),
         seen=(f"distance to real images {curve.values[-1]:.3g} times that of other real images; at step "
               f"{int(curve.steps[best]):,} it was {curve.values[best]:.3g}",),
@@ -313,7 +313,9 @@ def nothing_learned(e: Evidence) -> Iterator[Finding | CannotTell]:
     data was ever covered."""
     curve, covered = e.distances(), e.metric("coverage")
     if len(curve) and not e.evaluations[-1].pinned:
-        yield CannotTell("nothing-learned", "a judge of the package: of another one it is not known how far is far")
+        yield CannotTell(
+            "nothing-learned", "a judge from the package: for any other, it is unknown which distance is large"
+        )
         return
     if len(curve) < 2 or e.improves():
         return
@@ -321,7 +323,7 @@ def nothing_learned(e: Evidence) -> Iterator[Finding | CannotTell]:
         yield Finding(
             "nothing-learned",
             "fault",
-            "Nothing was learned: the images are far from real ones, and get no nearer",
+            "Nothing was learned: the images are far from real ones, and get no closer",
             since=(0, int(curve.steps[0])),
             seen=(f"distance to real images {curve.values[-1]:.3g} times that of other real images; at step "
                   f"{int(curve.steps[0]):,} it was {curve.values[0]:.3g}",),

@@ -20,7 +20,7 @@ def frechet_distance(real: NDArray[Any], fake: NDArray[Any]) -> float:
     """
     (mean_r, covariance_r), (mean_f, covariance_f) = moments(real), moments(fake)
     if mean_r.shape != mean_f.shape:
-        raise ValueError(f"features: {len(mean_r)} numbers a row in real, {len(mean_f)} in fake; one judge makes both")
+        raise ValueError(f"features: {len(mean_r)} numbers per row in real, {len(mean_f)} in fake; use the same judge")
     return frechet_of_moments(mean_r, covariance_r, mean_f, covariance_f)
 
 
@@ -32,7 +32,7 @@ def moments(features: NDArray[Any]) -> tuple[Floats, Floats]:
     """
     rows = features_of(features)
     if len(rows) < 2:
-        raise ValueError("features: a covariance needs 2 rows or more, here is 1")
+        raise ValueError("features: a covariance needs 2 or more rows, got 1")
     mean = rows.mean(0)
     centred = rows - mean
     return mean, centred.T @ centred / (len(rows) - 1)

@@ -48,7 +48,7 @@ def kernel_distances(real: NDArray[Any], fake: NDArray[Any], subsets: int, size:
         ValueError: a set has fewer than `size` rows.
     """
     if size > min(len(real), len(fake)):
-        raise ValueError(f"subsets of {size} from sets of {len(real)} and {len(fake)}")
+        raise ValueError(f"subsets of {size} cannot be drawn from sets of {len(real)} and {len(fake)}")
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(subsets):

@@ -40,7 +40,7 @@ class Manifold:
         rows = np.ascontiguousarray(features_of(features))
         n = len(rows)
         if n <= k:
-            raise ValueError(f"{n} rows have no {k} nearest others; take more images, or a smaller k")
+            raise ValueError(f"{n} rows have fewer than {k} neighbours; use more images or a smaller k")
         blocks = blocks_of(n)
         found = np.empty((1 + BLOCKS if intervals else 1, n))
         near = min(n - 1, 4 * k)
@@ -139,7 +139,7 @@ def nearest(queries: NDArray[Any], references: NDArray[Any], own: Ints | None = 
         ValueError: the only reference is left out.
     """
     if own is not None and len(references) < 2:
-        raise ValueError("a single reference has no other that could be the nearest")
+        raise ValueError("a single reference has no nearest neighbour")
     left, right = (torch.from_numpy(np.ascontiguousarray(rows_of(rows), np.float32)) for rows in (queries, references))
     # |q|^2 is the same for every reference and does not change which is nearest; tiles fit in the processor's cache.
     half_norms = right.square().sum(1) / 2

@@ -20,8 +20,8 @@ def features_of(values: NDArray[Any], name: str = "features") -> Floats:
     if len(shape) != 2:
         made = "genlab.features(images, 'mnist')" if name == "features" else "genlab.load_judge('mnist')(images)"
         raise ValueError(
-            f"{name}: expected N x d (a row for each image), not {' x '.join(map(str, shape)) or 'a number'}; "
-            f"{made} gives those of images"
+            f"{name}: expected N x d (one row per image), not {' x '.join(map(str, shape)) or 'a number'}; "
+            f"{made} computes them from images"
         )
     return rows_of(values, name)
 

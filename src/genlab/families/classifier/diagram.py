@@ -12,7 +12,7 @@ def diagram(recipe: ClassifierRecipe) -> Diagram:
         Heading(0, 14, "One pass: the classifier learns"),
         Box(0, 40, 90, "x", "images"),
         Box(160, 40, 130, "classifier", "learns"),
-        Box(360, 40, 90, "logits", "one a class"),
+        Box(360, 40, 90, "logits", "one per class"),
         Box(520, 40, 150, "cross-entropy", "with the label"),
         *(Arrow(x, 60, x + 70, 60) for x in (90, 290, 450)),
         Gradient(595, 80, 225, 80, 112, "gradient"),

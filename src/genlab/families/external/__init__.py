@@ -11,7 +11,7 @@ from genlab.families.external.plots import plots
 
 def _refuse(recipe: Any, *_: Any) -> NoReturn:
     raise UsageError(
-        f"{recipe.name} is a training loop of one's own, which genlab.Watch watched; its networks are not here, so it "
+        f"{recipe.name} is a custom training loop that genlab.Watch recorded; its networks are not stored here, so it "
         "cannot be trained, resumed or sampled: run the loop again"
     )
 
@@ -25,6 +25,6 @@ FAMILY = Family(
     plots=plots,
     diagram=lambda recipe: Diagram(0, 0, ()),
     multiply_adds=lambda recipe, networks: 0.0,
-    called="training loop of one's own",
+    called="custom training loop",
     own_loop=True,
 )

@@ -16,7 +16,7 @@ def plots(recipe: ExternalRecipe, custom_objective: bool) -> list[Plot]:
         Plot(
             "losses",
             "Losses",
-            f"As the loop gave them. {BLOCKS}",
+            f"As reported by the loop. {BLOCKS}",
             "loss",
             (
                 Curve("loss", "training"),
@@ -34,28 +34,28 @@ OTHERS = (
     Plot(
         "terms",
         "Reconstruction and KL",
-        f"In nats per image, as the loop gave them. {BLOCKS}",
+        f"In nats per image, as reported by the loop. {BLOCKS}",
         "nats",
         (Curve("reconstruction_sum", "reconstruction"), Curve("kl_sum", "KL")),
     ),
     Plot(
         "scores",
-        "D of real and of generated images",
-        f"Mean logit; of a D that gives probabilities p, log(p / (1 - p)). {BLOCKS}",
+        "D on real and generated images",
+        f"Mean logit; for a D that outputs probabilities p, log(p / (1 - p)). {BLOCKS}",
         "logit",
         (Curve("logit_real", "real"), Curve("logit_fake", "generated")),
     ),
     Plot(
         "accuracy",
         "Accuracy",
-        "As the loop gave it.",
+        "As reported by the loop.",
         "share classified correctly",
         (Curve("train_accuracy", "training"), Curve("test_accuracy", "test")),
     ),
     Plot(
         "updates",
         "Size of updates",
-        f"How far a step moves the weights, over their size; about 0.001 is usual. {MINIBATCH}",
+        f"How far a step moves the weights, relative to their size; about 0.001 is usual. {MINIBATCH}",
         "update over weights",
         (Curve("update", "network"), Curve("update_d", "D"), Curve("update_g", "G")),
         log=True,
@@ -63,7 +63,7 @@ OTHERS = (
     Plot(
         "gradients",
         "Gradient norms",
-        f"Euclidean norm of the gradient that an optimiser's step was made by. {MINIBATCH}",
+        f"Euclidean norm of the gradient used in an optimiser step. {MINIBATCH}",
         "norm",
         (Curve("grad_norm", "network"), Curve("grad_norm_d", "D"), Curve("grad_norm_g", "G")),
         log=True,

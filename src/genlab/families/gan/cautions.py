@@ -16,12 +16,12 @@ def cautions(recipe: GanRecipe) -> Iterator[str]:
     differences = penalty is not None and penalty.by == "difference"
     if recipe.engine.precision == "bfloat16" and differences and sigma is not None and sigma < 0.05:
         yield (
-            f"objective.sigma {sigma:g} is small for bfloat16, whose rounding adds to the penalty; take "
-            "--engine.precision float32 with it"
+            f"objective.sigma {sigma:g} is small for bfloat16, whose rounding adds to the penalty; use "
+            "--engine.precision float32"
         )
     bounded = objective.penalty != "none" or objective.clip or D.normalisation == "spectral"
     if objective.loss == "wasserstein" and objective.players != "generator" and not bounded:
         yield (
-            "objective.loss wasserstein needs a bound on D's slope, and has none: the losses will run away; add "
+            "objective.loss wasserstein needs a bound on D's slope but has none: the losses will diverge; add "
             "--objective.clip 0.01, or --objective.penalty gradient-penalty --objective.lambda 10"
         )

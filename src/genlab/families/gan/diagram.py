@@ -45,7 +45,7 @@ def diagram(recipe: GanRecipe) -> Diagram:
             Box(150, top + 40, 130, "generator G", "learns"),
             Box(340, top + 40, 100, made, generated),
             Box(510, top + 40, 140, "discriminator D", "held fixed", held=True),
-            Box(720, top + 40, 130, "loss of G", "against real ones" if pairs else "taken for real"),
+            Box(720, top + 40, 130, "loss of G", "compared with real" if pairs else "taken for real"),
             *(Arrow(x, top + 60, x + w, top + 60) for x, w in ((110, 40), (280, 60), (440, 70), (650, 70))),
             Gradient(785, top + 80, 215, top + 80, top + 112, "gradient, through D and the image, to G only"),
         ]

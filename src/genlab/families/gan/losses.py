@@ -52,10 +52,10 @@ def check(loss: AdversarialLoss) -> None:
             shape = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise UsageError(f"objective: the {player}'s loss is {shape}; expected a scalar: take its mean()")
         if not torch.isfinite(value):
-            raise UsageError(f"objective: the {player}'s loss of ordinary logits is {value.item()}")
+            raise UsageError(f"objective: the {player}'s loss for ordinary logits is {value.item()}")
     if not loss.generator_needs_real and not torch.equal(loss.generator(a, b), loss.generator(a + 1, b)):
         raise UsageError(
-            "objective: the generator's loss depends on the logits of real images; give generator_needs_real=True"
+            "objective: the generator's loss depends on the logits of real images; set generator_needs_real=True"
         )
 
 

@@ -289,7 +289,7 @@ class Gan:
         """
         if self.recipe.objective.classification is None:
             return None
-        assert y is not None, "a discriminator that names classes is told them"
+        assert y is not None, "a discriminator that classifies is given the labels"
         return cross_entropy(D.named[0], y)
 
     def _weighed(self, loss: Tensor, penalty: Tensor | None, classes: Tensor | None) -> Tensor:

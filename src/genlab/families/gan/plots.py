@@ -7,14 +7,14 @@ from genlab.recipe import GanRecipe
 from genlab.recipe.objectives import LN_2, LOSSES, PENALTIES
 
 HELD_OUT = (
-    "D on held-out images: its loss on 1,000 test images and as many new generated ones, as it trains; far above D's "
-    "own loss, D has learned its training images by heart."
+    "D on held-out images: its loss on 1,000 test images and as many new generated ones, as it trains; if it is far "
+    "above D's training loss, D has memorised its training images."
 )
 
 
 def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
     """Plots of a run; with a custom objective, no reference levels are known."""
-    held_out = HELD_OUT + (" Unlike those that it learns from, they are not augmented." if recipe.augmentation else "")
+    held_out = HELD_OUT + (" Unlike those that D learns from, they are not augmented." if recipe.augmentation else "")
     penalty = PENALTIES.get(recipe.objective.penalty)
     return [
         Plot(
@@ -29,7 +29,7 @@ def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
         Plot(
             "scores",
             "D(x) and D(G(z))",
-            f"Mean logistic function of D's logits, before its update. {MINIBATCH}{_mode_words(recipe)}"
+            f"Mean of the logistic function of D's logits, before D's update. {MINIBATCH}{_mode_words(recipe)}"
             + ("" if custom_objective else f" {_score_words(recipe)}"),
             "mean score",
             (Curve("d_real", "D(x), real"), Curve("d_fake", "D(G(z)), generated")),
@@ -38,7 +38,7 @@ def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
         Plot(
             "penalty",
             "Penalty",
-            f"{penalty.words if penalty else ''}, before its weight. {MINIBATCH}",
+            f"{penalty.words if penalty else ''}, unweighted. {MINIBATCH}",
             "penalty",
             (Curve("penalty", recipe.objective.penalty),),
         ),
@@ -46,7 +46,7 @@ def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
             "gradients",
             "Gradient norms",
             f"Euclidean norm of the gradient over all weights of each network. {MINIBATCH} "
-            "A norm that falls to nothing means that this network has stopped learning.",
+            "A norm that falls to 0 means that the network has stopped learning.",
             "norm",
             (Curve("grad_norm_d", "D"), Curve("grad_norm_g", "G")),
             log=True,
@@ -80,14 +80,14 @@ def _mode_words(recipe: GanRecipe) -> str:
     parts = ["normalises by the statistics of each batch"] if D.normalisation == "batch" else []
     parts += [f"drops {D.dropout:g} of its units"] if D.kind == "mlp" and D.dropout else []
     parts += ["sees augmented images"] if recipe.augmentation else []
-    return f" D as it trains: it {' and '.join(parts)}." if parts else ""
+    return f" D in training mode: it {' and '.join(parts)}." if parts else ""
 
 
 def _score_words(recipe: GanRecipe) -> str:
     if LOSSES[recipe.objective.loss].pairs:
         return (
-            "With relativistic pairing only the difference of the two means anything; their common level drifts freely."
+            "With relativistic pairing only the difference between the two matters; their common level drifts freely."
         )
     if LOSSES[recipe.objective.loss].logistic:
         return "Both at 1/2: D cannot tell. At 1 and 0: D is certain, and a saturated D teaches G little."
-    return "This loss does not use the logistic function; it only brings the logits to one scale."
+    return "This loss does not use the logistic function, which here only puts the logits on one scale."

@@ -89,7 +89,7 @@ def discriminator_widths(size: int, base: int, ndf: int, extra: int = 0) -> list
     """Channels from the first map (ndf) to the last: doubled for each halving of the side and each `extra` layer."""
     blocks = halvings(size, base)
     if blocks is None:
-        raise ValueError(f"halving size {size} does not arrive at base {base}")
+        raise ValueError(f"halving size {size} does not reach base {base}")
     return [ndf * 2**k for k in range(blocks + extra)]
 
 

@@ -56,5 +56,5 @@ def outcome(recipe: VaeRecipe, row: Mapping[str, Any]) -> list[tuple[str, str]]:
     units = row.get("test_active_units", row.get("active_units"))
     if units is None:
         return []
-    collapsed = ": collapsed, every z gives one image" if units == 0 else ""
+    collapsed = ": collapsed, every z gives the same image" if units == 0 else ""
     return [("latent units", f"{units} of {recipe.latent} active{collapsed}")]

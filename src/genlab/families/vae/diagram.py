@@ -19,7 +19,7 @@ def diagram(recipe: VaeRecipe) -> Diagram:
         Box(410, 116, 130, "z ~ q(z|x)", "mean + sd * noise"),
         Box(410, 52, 130, "KL divergence", "of q from N(0, I)"),
         Box(590, 116, 100, f"decoder{y}", "learns"),
-        Box(740, 116, 120, error, "of x by dec(z)"),
+        Box(740, 116, 120, error, "between x and dec(z)"),
         Arrow(80, 136, 120, 136),
         Arrow(220, 128, 260, 108),
         Arrow(220, 144, 260, 164),

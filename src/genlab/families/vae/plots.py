@@ -15,9 +15,9 @@ def plots(recipe: VaeRecipe, custom_objective: bool) -> list[Plot]:
             "bound",
             "Reconstruction and KL, summed",
             "Both terms of the bound in nats per image, whatever the recipe's reductions, one z per image: on the test "
-            "split after each epoch, on the training minibatch at each logged step. A KL that rises is information "
-            "about the image flowing into z; 0 is collapse. What a Gaussian's density adds to the reconstruction, "
-            "pixels / 2 * ln(2 pi), is left out here; the likelihood counts it.",
+            "split after each epoch, on the training minibatch at each logged step. A rising KL means that "
+            "information about the image flows into z; 0 is collapse. The constant of a Gaussian density, pixels / 2 * "
+            "ln(2 pi), is left out of the reconstruction here; the likelihood includes it.",
             "nats per image",
             (
                 Curve("test_reconstruction_sum", "reconstruction, test"),
@@ -30,9 +30,9 @@ def plots(recipe: VaeRecipe, custom_objective: bool) -> list[Plot]:
         Plot(
             "active-units",
             "Active units",
-            f"Latent dimensions, of {latent}, in which the variance of E[z|x] exceeds 0.01 (Burda et al. 2016), over "
-            "the test split and over the training minibatch. At 0 the decoder ignores z: every z gives the same image "
-            "(posterior collapse).",
+            f"How many of the {latent} latent dimensions have a variance of E[z|x] above 0.01 (Burda et al. 2016), "
+            "over the test split and over the training minibatch. At 0 the decoder ignores z: every z gives the same "
+            "image (posterior collapse).",
             "units",
             (Curve("test_active_units", "test"), Curve("active_units", "training minibatch")),
             ((0, "collapse"), (latent, "all")),
@@ -41,7 +41,7 @@ def plots(recipe: VaeRecipe, custom_objective: bool) -> list[Plot]:
             "effective-beta",
             "Effective beta",
             "c in: summed negative log-likelihood + c times summed KL, to which the loss is proportional. 1 is the "
-            "bound itself; the larger, the less z may say.",
+            "bound itself; the larger c is, the less information z can carry.",
             "c",
             (Curve("effective_beta", "effective beta"),),
             ((1, "1: the bound"),),
@@ -65,7 +65,7 @@ def _losses(recipe: VaeRecipe) -> list[Plot]:
         Plot(
             "test-loss",
             "Loss and its terms on the test split",
-            "The same three, after each epoch on images that are not learned from, one z per image.",
+            "The same three after each epoch, on held-out images, one z per image.",
             "as reduced",
             (
                 Curve("test_loss", "loss, test"),

@@ -35,7 +35,7 @@ def spectrum(evaluation: Evaluation) -> Look:
     caption = (
         f"Power of details of each size, mean over {len(fake):,} generated and {len(real):,} real "
         f"{evaluation.against.split} images. Shaded: the bands of sharpness_ratio (edges and strokes; below the real "
-        "curve is blur) and grain_ratio (the finest; above it is noise)."
+        "curve: blur) and grain_ratio (the finest details; above it: noise)."
     )
     drawing = plots.spectrum(f[1:], ours[1:], theirs[1:], (metrics.DETAIL, metrics.GRAIN))
     text = {"genlab:title": "Detail", "genlab:caption": caption}
@@ -63,9 +63,9 @@ def nearest(evaluation: Evaluation) -> Look:
         if found is None
         else f" {100 * found:.2f} % of samples lie closer to a training image than the 0.1 % quantile of {others}."
     )
-    chosen = "nearest to a training image" + ("" if kinds is None else ", two of each class at most")
+    chosen = "nearest to a training image" + ("" if kinds is None else ", at most two per class")
     caption = (
-        f"Of {len(fake):,} samples the {len(closest)} that are {chosen}, over that image. Copies would look the same, "
+        f"Of {len(fake):,} samples, the {len(closest)} {chosen}, each above that image. Copies would look the same, "
         f"pixel for pixel.{share}"
     )
     rows = [

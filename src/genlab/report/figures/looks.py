@@ -74,7 +74,7 @@ def class_grid(run: OpenRun, how: SamplingOptions, columns: int | None = None) -
     """
     sampler = Sampler(run, how)
     if not run.recipe.conditional:
-        raise UsageError(f"{run.path.name} is unconditional: it has no classes to set against z; use sample")
+        raise UsageError(f"{run.path.name} is unconditional: it has no classes to draw as rows; use sample")
     classes = run.provenance["data"]["class_names"]
     shown = np.unique(np.linspace(0, len(classes) - 1, min(ROWS, len(classes))).round().astype(np.int64))
     columns = min(COLUMNS, MOST // len(shown)) if columns is None else columns
@@ -137,7 +137,9 @@ def latent_map(
     """
     sampler = Sampler(run, how)
     if sampler.size != 2:
-        raise UsageError(f"{run.path.name} has z of {sampler.size}; a map needs 2 (--networks.latent 2); see traverse")
+        raise UsageError(
+            f"{run.path.name} has a z of size {sampler.size}; a map needs 2 (--networks.latent 2); see traverse"
+        )
     _check(steps=(steps, 2), figure=steps**2)
     z = latent.plane(steps)
     one = sample_labels(run, 1, label)
@@ -181,7 +183,7 @@ def reconstruct(run: OpenRun, how: SamplingOptions, held_out: Dataset, n: int = 
             part = pictures.to_uint8(images[k : k + columns])
             rows += [part, np.full((columns - len(part), *part.shape[1:]), 255, np.uint8)]
     caption = (
-        f"Each first row: {n} {shown.split} images; below: decoded from E[z|x], not from a drawn z."
+        f"Upper rows: {n} {shown.split} images; below each, its decoded E[z|x], not a drawn z."
         f"{_encoded(run, how)} Drawn with {sampler.words}."
     )
     picture = pictures.labelled(pictures.grid(np.concatenate(rows), columns), ["image", "decoded"] * (-(-n // columns)))
@@ -253,7 +255,7 @@ def judged(
     _check(n=n, columns=1 if columns is None else columns, figure=n)
     if judge is None or not judge.tells_classes:
         raise UsageError(
-            f"no judge tells the classes of {run.recipe.data.name}; {training_command(run.recipe.data.name)} makes one"
+            f"no judge knows the classes of {run.recipe.data.name}; {training_command(run.recipe.data.name)} trains one"
         )
     sampler, names = Sampler(run, how), pictures.legible(run.provenance["data"]["class_names"])
     images = pictures.to_uint8(sampler(sampler.z("sample", n), sample_labels(run, n, label)))
@@ -263,8 +265,8 @@ def judged(
     read = shares.argmax(1)
     captions = [f"{names[k]}: {row[k]:.0%}" for k, row in zip(read, shares, strict=True)]
     caption = (
-        f"{n} images, not chosen; below each the class that the judge {Path(judge.name).name} reads, and the "
-        f"probability that it gives it. Drawn with {sampler.words}."
+        f"{n} images, not hand-picked; below each, the class that the judge {Path(judge.name).name} assigns, with its "
+        f"probability. Drawn with {sampler.words}."
     )
     picture = pictures.captioned(images, captions, columns or max(1, round(n**0.5)))
     arrays = {"images": images / np.float32(255), "classes": read, "confidence": shares.max(1)}
@@ -292,8 +294,8 @@ def confusion(run: OpenRun, held_out: Dataset) -> Look:
     accuracy = np.trace(counts) / counts.sum()
     caption = (
         f"Of {counts.sum():,} {held_out.split} images of {held_out.name}, {100 * accuracy:.2f} % are classified "
-        "correctly (the diagonal). Numbers of images, none where it is blank; a row is a true class, coloured by "
-        "shares of it. Last weights, running BatchNorm statistics where there are any, float32."
+        "correctly (the diagonal). Cells are numbers of images, blank for none; each row is a true class, coloured by "
+        "its shares. Last weights, running BatchNorm statistics where there are any, float32."
     )
     figure = plots.confusion(counts, names)
     return look("confusion", "Confusion matrix", caption, figure, {"counts": counts, "predicted": predicted})
@@ -310,8 +312,7 @@ def encode(run: OpenRun, images: Dataset) -> Tensor:
     if encoding is None:
         raise UsageError(
             f"{run.path.name} is a {FAMILIES[recipe.family].called}: it has no encoder, so it cannot find the z of an "
-            "image; "
-            "a VAE can (conv-vae, cvae, s4-vae)"
+            "image; a VAE can (conv-vae, cvae, s4-vae)"
         )
     machine = device.start(device.here(recipe.engine))
     labels = None if images.labels is None else torch.from_numpy(images.labels)

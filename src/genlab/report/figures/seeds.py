@@ -93,10 +93,10 @@ class Dots(Drawn):
             if len(counts) == 1
             else ", ".join(f"{arm} n = {len(seeds)}" for arm, seeds in self.values.items())
         )
-        said = f"Every point is a seed ({n})"
-        said += "; the stroke is the mean" if self.mean else ""
+        said = f"Each point is one seed ({n})"
+        said += "; the bar is the mean" if self.mean else ""
         said += f"; the dashed line is at {self.value:,.6g}" if self.value is not None else ""
-        said += "; lines join equal seeds" if self.joined and len(self.values) > 1 else ""
+        said += "; lines join points of the same seed" if self.joined and len(self.values) > 1 else ""
         if self.difference is not None:
             said += f". Right: the difference with its {self.kind}"
             said += ", the margin shaded" if self.margin is not None else ""

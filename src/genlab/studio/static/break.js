@@ -15,7 +15,7 @@ export async function view(stage, go) {
           const name = `${failure.name.replaceAll(" ", "-")}-${new Date().toTimeString().slice(0, 8).replaceAll(":", "")}`;
           const told = await post("train", { recipe: failure.recipe, overrides: failure.overrides, name, seed: 0 });
           if (told.problems.length) throw new Error(told.problems[0].words);
-          news(`${name}: it begins`);
+          news(`${name}: starting`);
           const place = await begun(name, () => closed);
           if (place && !closed) go(place);
         } catch (error) {

@@ -127,7 +127,7 @@ export class Chart {
     const block = Math.max(...there.map((each) => each.block || 1));
     this.note.textContent = [
       this.about.caption || "",
-      block > 1 ? `Each point is the mean of ${block} logged steps; drag to look closer.` : "",
+      block > 1 ? `Each point is the mean of ${block} logged steps; drag to zoom in.` : "",
       this.strength ? `Smoothed: a moving average that keeps ${Math.round(100 * this.strength)} % from point to point.` : "",
     ].filter(Boolean).join(" ");
   }

@@ -30,7 +30,7 @@ export async function view(stage, go) {
   fill(stage, 
     h("h1", {}, `${names.length} runs compared`), h("p", { class: "soft" }, told.lead),
     told.verdict ? h("p", { class: "verdict" }, told.verdict) : "",
-    told.unmeasured.length ? h("p", { class: "error" }, `Not measured on 10,000 images yet: ${told.unmeasured.join(", ")}. genlab evaluate does so; what stands here is of the others.`) : "",
+    told.unmeasured.length ? h("p", { class: "error" }, `Not measured on 10,000 images yet: ${told.unmeasured.join(", ")}. genlab evaluate measures them; the evaluation here covers only the other runs.`) : "",
     steps.length ? h("div", {}, h("h2", {}, "Samples"), h("p", { class: "small soft" }, told.frames_caption), h("div", { class: "scrub" }, h("span", {}, ""), slider, output),
       h("div", { class: "side" }, pictures.map((each) => h("figure", {}, each.image, h("figcaption", {}, h("a", { href: address("/run", { run: each.name }) }, told.labels[each.name])))))) :
       pictures.length ? h("p", { class: "soft" }, "These runs have no step in common at which samples were kept.") : "",
@@ -54,7 +54,7 @@ export async function view(stage, go) {
 async function choose(stage, go) {
   const told = await everyRun(), chosen = new Set(said().getAll("run"));
   const button = h("button", { class: "main", disabled: chosen.size < 2, onclick: () => go(address("/compare", { run: [...chosen] })) }, "Compare");
-  fill(stage, h("h1", {}, "Compare"), h("p", {}, "Choose two runs or more."), h("p", {}, button),
+  fill(stage, h("h1", {}, "Compare"), h("p", {}, "Choose two or more runs."), h("p", {}, button),
     told.runs.length ? h("div", {}, told.runs.map((run) => h("p", {}, h("label", { class: "row" }, h("input", { type: "checkbox", checked: chosen.has(run.run), onchange: (event) => {
       if (event.target.checked) chosen.add(run.run); else chosen.delete(run.run);
       button.disabled = chosen.size < 2;

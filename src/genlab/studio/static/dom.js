@@ -34,7 +34,7 @@ function ofThisVisit(promise) {
 }
 
 async function answered(response) {
-  if (response.status === 401) throw new Refused("This page is no longer let in. Open the address that genlab studio printed.", 401);
+  if (response.status === 401) throw new Refused("This page no longer has access. Open the address that genlab studio printed.", 401);
   const told = await response.json().catch(() => ({ error: `the studio answered ${response.status}` }));
   if (!response.ok) throw new Refused(told.error || `the studio answered ${response.status}`, response.status);
   return told;
@@ -51,7 +51,7 @@ export function address(path, parameters = {}) {
   return text ? `${path}?${text}` : path;
 }
 
-const UNREACHABLE = "The studio does not answer. Trainings go on without it; start it again with: genlab studio";
+const UNREACHABLE = "The studio does not answer. Training continues without it; start it again with: genlab studio";
 
 export const get = (name, parameters = {}, signal = undefined) => ofThisVisit(asked(name, parameters, signal));
 
@@ -175,6 +175,6 @@ export async function savePicture(source, caption, name) {
   const content = await new Promise((done) => sheet.toBlob(done, "image/png"));
   const link = h("a", { href: URL.createObjectURL(content), download: `${name}.png` });
   link.click();
-  news(`${name}.png goes to your downloads`);
+  news(`${name}.png saved to your downloads`);
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }

@@ -52,7 +52,7 @@ export async function view(stage, go) {
     input.addEventListener("dblclick", () => { delete place.moves[k]; changed(); });
     return { input, output, element: h("div", { class: "slider" }, h("label", { for: `slider-${k}` }, slider.name), input, output) };
   });
-  const share = h("input", { type: "range", min: "0", max: "1", step: "0.01", "aria-label": "How far along the way to the second z" });
+  const share = h("input", { type: "range", min: "0", max: "1", step: "0.01", "aria-label": "How far along the path to the second z" });
   share.addEventListener("input", () => { place.share = Number(share.value); changed(); });
 
   function message() {
@@ -109,7 +109,7 @@ export async function view(stage, go) {
       for (const key of waiting.keys()) if (key <= header.id) waiting.delete(key);
     }
     const moved = Object.keys(place.moves).length ? ", moved" : "";
-    words.textContent = `Drawn of z number ${whole(place.seed)}${moved}${place.toward !== null && place.share ? `, ${Math.round(100 * place.share)} % of the way to number ${whole(place.toward)}` : ""}${told.conditional ? `, asked for ${told.classes[place.label]}` : ""}. ${told.drawn}.`;
+    words.textContent = `Drawn from z number ${whole(place.seed)}${moved}${place.toward !== null && place.share ? `, ${Math.round(100 * place.share)} % of the way to number ${whole(place.toward)}` : ""}${told.conditional ? `, as class ${told.classes[place.label]}` : ""}. ${told.drawn}.`;
   }
 
   const query = () => ({ run: name, step, place: JSON.stringify(place) });
@@ -121,9 +121,9 @@ export async function view(stage, go) {
       const found = await get("ask", query(), asking.signal);
       if (closed) return;
       const labels = found.nearest.labels.length ? `: ${found.nearest.labels.join(", ")}` : "";
-      fill(near, h("h2", {}, "What lies near"), h("figure", { class: "near" }, h("img", { class: "pixels", src: found.nearest.png, alt: `The nearest training images${labels}` }),
-        h("figcaption", {}, `The nearest of ${whole(found.nearest.among)} training images${labels}. Distances of their pixels: ${found.nearest.distances.join(", ")}.`)),
-        found.score ? h("p", {}, `D scores it ${number(found.score.logit)}${found.score.has_border ? ` (above 0: real, below: generated)` : ""}; ${Math.round(100 * found.score.above)} % of real images score lower.`, found.score.has_border ? "" : " This D learned to compare: whether a score is above 0 means nothing.") : "");
+      fill(near, h("h2", {}, "What is nearby"), h("figure", { class: "near" }, h("img", { class: "pixels", src: found.nearest.png, alt: `The nearest training images${labels}` }),
+        h("figcaption", {}, `The nearest of ${whole(found.nearest.among)} training images${labels}. Pixel distances: ${found.nearest.distances.join(", ")}.`)),
+        found.score ? h("p", {}, `D scores it ${number(found.score.logit)}${found.score.has_border ? ` (above 0: real, below: generated)` : ""}; ${Math.round(100 * found.score.above)} % of real images score lower.`, found.score.has_border ? "" : " This D learned only to compare: the sign of a score means nothing.") : "");
     } catch (error) {
       if (error.name !== "AbortError") fill(near, failed(error));
     }
@@ -139,16 +139,16 @@ export async function view(stage, go) {
 
   // The way to the second z: twelve pictures of it, and where on it we are.
   const path = () => address("/api/draw", { ...query(), place: JSON.stringify({ ...place, share: 0 }), what: "path", steps: 12 });
-  const twelve = h("img", { class: "pixels", alt: "Twelve steps of the way between the two z" });
+  const twelve = h("img", { class: "pixels", alt: "Twelve steps along the path between the two z" });
 
   function showWay() {
     if (place.toward === null) { fill(way, ); return; }
     share.value = place.share;
     twelve.src = path();
-    const caption = () => `${name}: the straight way from z number ${whole(place.seed)}${Object.keys(place.moves).length ? " (moved)" : ""} to z number ${whole(place.toward)} in 12 equal steps${told.conditional ? `, asked for ${told.classes[place.label]}` : ""}; ${told.drawn}.`;
+    const caption = () => `${name}: the straight path from z number ${whole(place.seed)}${Object.keys(place.moves).length ? " (moved)" : ""} to z number ${whole(place.toward)} in 12 equal steps${told.conditional ? `, as class ${told.classes[place.label]}` : ""}; ${told.drawn}.`;
     fill(way, h("h2", {}, "Interpolation"), h("div", { class: "scrub" }, h("span", { class: "small soft" }, "from here"), share, h("span", { class: "small soft" }, `to z number ${whole(place.toward)}`)),
       twelve,
-      h("div", { class: "row tools" }, h("button", { onclick: () => { place.toward = Math.floor(Math.random() * 100000); changed(); showWay(); } }, "Another end"),
+      h("div", { class: "row tools" }, h("button", { onclick: () => { place.toward = Math.floor(Math.random() * 100000); changed(); showWay(); } }, "Another endpoint"),
         h("button", { onclick: () => savePicture(twelve.src, caption(), `${name.replaceAll("/", "-")}-interpolation`).catch((error) => news(error.message)) }, "Save this interpolation"),
         h("button", { onclick: () => { place.toward = null; place.share = 0; changed(); showWay(); } }, "Close")));
   }
@@ -186,11 +186,11 @@ export async function view(stage, go) {
   fill(stage, head,
     h("div", { class: "stage" },
       h("div", { class: "picture" }, h("figure", {}, canvas, words),
-        h("div", { class: "row tools" }, h("button", { onclick: () => fresh(Math.floor(Math.random() * 100000)) }, "Another z"), h("button", { onclick: () => fresh(place.seed) }, "Sliders back"),
+        h("div", { class: "row tools" }, h("button", { onclick: () => fresh(Math.floor(Math.random() * 100000)) }, "Another z"), h("button", { onclick: () => fresh(place.seed) }, "Reset sliders"),
           h("button", { onclick: () => savePicture(canvas, `${name}: ${words.textContent}`, `${name.replaceAll("/", "-")}-z${place.seed}`).catch((error) => news(error.message)) }, "Save as PNG"))),
       h("div", { class: "controls" },
         h("h2", {}, told.units ? `The ${told.sliders.length} units of z` : `Two directions of z (of ${told.latent} numbers)`),
-        h("p", { class: "small soft" }, told.units ? "Each unit is standard normal: most z lie between -2 and 2." : "Along them the images of this model change most: principal components of 256 images, carried back to z."),
+        h("p", { class: "small soft" }, told.units ? "Each unit is standard normal: most z lie between -2 and 2." : "The directions along which this model's images change most: principal components of 256 images, mapped back to z."),
         h("div", { class: "sliders" }, sliders.map((slider) => slider.element)),
         told.conditional ? [h("h2", {}, "The same z as every class"), strip] : "",
         h("div", { class: "row tools" }, h("button", { onclick: () => { place.toward = Math.floor(Math.random() * 100000); changed(); showWay(); } }, "Interpolate to another z"),
@@ -255,7 +255,7 @@ function reader(name, told, place, onCode) {
       pen.drawImage(image, (size - image.width * scale) / 2, (size - image.height * scale) / 2, image.width * scale, image.height * scale);
       send();
     } catch {
-      news("that file is no picture that this browser can read");
+      news("this browser cannot read that file as a picture");
     }
   }
 

@@ -1,9 +1,9 @@
 // A training of one's own: few fields, the rest of the recipe folded away, every error at its field.
 import { address, failed, fill, get, h, news, post, said } from "./dom.js";
 
-const TITLES = { "data.name": "Dataset (its name, or a path)", "budget.minutes": "Minutes (in place of epochs)", "budget.epochs": "Epochs", "optimisers.generator.lr": "Learning rate of G", "optimisers.discriminator.lr": "Learning rate of D", "optimiser.lr": "Learning rate" };
+const TITLES = { "data.name": "Dataset (its name, or a path)", "budget.minutes": "Minutes (instead of epochs)", "budget.epochs": "Epochs", "optimisers.generator.lr": "Learning rate of G", "optimisers.discriminator.lr": "Learning rate of D", "optimiser.lr": "Learning rate" };
 
-const KINDS = [["In minutes", /^quick/], ["Of the five course reports", /^s\d-/], ["Judges, which read images", /^judge-/], ["Others", /./]];
+const KINDS = [["In minutes", /^quick/], ["From the five course reports", /^s\d-/], ["Judges, which classify images", /^judge-/], ["Others", /./]];
 
 // What a recipe calls null is an empty field.
 const plain = (value) => (value === "null" ? "" : value);
@@ -11,17 +11,17 @@ const plain = (value) => (value === "null" ? "" : value);
 export async function view(stage, go) {
   let closed = false;
   const { recipes } = await get("recipes"), from = said().get("from");
-  const recipe = h("select", { id: "recipe", "aria-label": "Recipe" }, from ? h("option", { value: "" }, `that of ${from}`) : null, KINDS.map(([kind]) => h("optgroup", { label: kind }, recipes.filter((each) => KINDS.find(([, fits]) => fits.test(each.name))[0] === kind).map((each) => h("option", { value: each.name }, each.name)))));
+  const recipe = h("select", { id: "recipe", "aria-label": "Recipe" }, from ? h("option", { value: "" }, `same as ${from}`) : null, KINDS.map(([kind]) => h("optgroup", { label: kind }, recipes.filter((each) => KINDS.find(([, fits]) => fits.test(each.name))[0] === kind).map((each) => h("option", { value: each.name }, each.name)))));
   recipe.value = said().get("recipe") || (from ? "" : "quick-mnist");
   const about = h("p", { class: "soft small" }), form = h("div", {}), outcome = h("div", {});
   const title = h("input", { id: "name", autocomplete: "off", spellcheck: "false" }), seed = h("input", { id: "seed", type: "number", min: "0", value: "0" });
-  const start = h("button", { class: "main", type: "submit" }, "Start the training");
+  const start = h("button", { class: "main", type: "submit" }, "Start training");
   let inputs = new Map(), initial = new Map(), timer = null;
 
   const source = () => (recipe.value ? { recipe: recipe.value } : { run: from });
 
   async function fields() {
-    about.textContent = recipe.value ? recipes.find((each) => each.name === recipe.value).description : `The recipe of ${from}, with what you change.`;
+    about.textContent = recipe.value ? recipes.find((each) => each.name === recipe.value).description : `The recipe of ${from}, with your changes.`;
     const told = await get("recipe", source());
     inputs = new Map();
     initial = new Map(told.fields.map((field) => [field.path, field.value]));
@@ -98,7 +98,7 @@ export async function view(stage, go) {
     try {
       const told = await post("train", body());
       if (told.problems.length) return mark(told);
-      news(`${told.run}: it begins`);
+      news(`${told.run}: starting`);
       const place = await begun(told.run, () => closed);
       return place && !closed ? go(place) : null;
     } catch (error) {
@@ -119,7 +119,7 @@ export async function begun(run, left) {
     const { there, jobs, lines } = await get("log", { run });
     if (there) return address("/run", { run });
     const mine = jobs.find((job) => job.run === run);
-    if (mine && mine.state === "waiting") { news(`${run} waits until the training before it has ended`); return "/runs"; }
+    if (mine && mine.state === "waiting") { news(`${run} waits for the run before it to end`); return "/runs"; }
     if (!mine && lines.length) { news(lines[lines.length - 1]); return null; }
   }
   return null;

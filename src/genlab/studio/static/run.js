@@ -14,7 +14,7 @@ export async function view(stage, go) {
   // The slider.
   const picture = h("img", { class: "pixels", alt: "Samples of this step" }), real = h("img", { class: "pixels", alt: "Real images" });
   const slider = h("input", { type: "range", min: "0", step: "1", "aria-label": "Step of the samples" }), shown = h("output", {});
-  const play = h("button", { "aria-label": "Play the course of the training", onclick: () => (playing ? pause() : start()) }, "\u25b6");
+  const play = h("button", { "aria-label": "Play the samples over training", onclick: () => (playing ? pause() : start()) }, "\u25b6");
   const caption = h("figcaption", {}), classes = h("div", {}), findings = h("div", {}), state = h("p", { class: "row" }), curves = h("div", { class: "charts" }), log = h("div", {});
 
   const steps = () => told.samples;
@@ -39,7 +39,7 @@ export async function view(stage, go) {
   function moved(keep = true) {
     const at = step();
     frame.hidden = at === undefined;
-    if (at === undefined) { caption.textContent = "No samples yet: they are drawn as the training goes on."; return; }
+    if (at === undefined) { caption.textContent = "No samples yet: they are drawn during training."; return; }
     if (keep) say({ step: Number(slider.value) === steps().length - 1 ? null : at });
     picture.src = address("/api/sample", { run: name, step: at });
     picture.alt = `Samples at step ${whole(at)}, the same z at every step`;
@@ -61,7 +61,7 @@ export async function view(stage, go) {
       shares = found;
       const exact = `${found.step === at ? "at" : "nearest evaluation:"} step ${whole(found.step)}${found.full ? ", the full evaluation" : ""}`;
       const key = found.classes.some((row) => row.requested_class_accuracy !== null && row.requested_class_accuracy !== undefined) ? "requested_class_accuracy" : "share";
-      const title = key === "share" ? "Shares of the classes" : "Drawn as the class that was asked for, worst first";
+      const title = key === "share" ? "Shares of the classes" : "Drawn as the requested class, worst first";
       const most = key === "share" ? Math.max(...found.classes.flatMap((row) => [row.share || 0, row.share_in_data || 0]), 0.01) : 1;
       fill(classes, h("h3", {}, title), h("p", { class: "small soft" }, `${whole(found.samples)} samples, ${exact}.${key === "share" ? " The line is the share in the data." : ""}`),
         h("div", { class: "bars" }, found.classes.map((row) => [h("span", {}, row.class), bar(row[key], most, key === "share" ? row.share_in_data : null), h("span", { class: "num" }, row[key] === null || row[key] === undefined ? "-" : `${(100 * row[key]).toFixed(1)} %`)])),
@@ -77,10 +77,10 @@ export async function view(stage, go) {
     const rows = found.classes.filter((row) => row.requested_class_accuracy !== null && row.requested_class_accuracy !== undefined);
     if (!rows.length || found.first === null) return null;
     const since = new Map();
-    const said = (row) => (row.lost ? "no more" : row.since === null ? "not yet" : row.since === found.first ? `since step ${whole(row.since)}, the first measured, or before` : `since step ${whole(row.since)}`);
+    const said = (row) => (row.lost ? "no longer" : row.since === null ? "not yet" : row.since === found.first ? `since step ${whole(row.since)} (the first measured) or earlier` : `since step ${whole(row.since)}`);
     for (const row of rows.sort((a, b) => (a.since ?? 1e12) - (b.since ?? 1e12))) since.set(said(row), [...(since.get(said(row)) || []), row.class]);
     const words = [...since].map(([when, names]) => `${names.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).join(", ")} ${when}`);
-    return h("p", { class: "small" }, `Readable (90 % are read as the class asked for): ${words.join("; ")}.`);
+    return h("p", { class: "small" }, `Readable (90 % are read as the requested class): ${words.join("; ")}.`);
   }
 
   function bar(value, most, mark) {
@@ -94,9 +94,9 @@ export async function view(stage, go) {
     fill(state, h("span", { class: `state ${now.state}` }, now.state),
       h("span", {}, `step ${whole(now.step)}${now.total_steps ? ` of ${whole(now.total_steps)}` : ""}, ${duration(now.seconds)}${left ? `; about ${duration(left)} left` : ""}`),
       now.reason ? h("span", { class: "small soft" }, now.reason) : null,
-      measuring ? h("span", { class: "small", role: "status" }, `The training has ended; now 10,000 images are measured: ${measuring}`) : null,
-      now.state === "running" ? h("button", { onclick: () => change("stop", `${told.title}: it saves, and stops`) }, "Save and stop") : null,
-      ["created", "killed", "failed", "interrupted"].includes(now.state) && told.can.train ? h("button", { onclick: () => change("resume", `${told.title}: it goes on`) }, "Resume") : null);
+      measuring ? h("span", { class: "small", role: "status" }, `Training has ended; 10,000 images are being measured: ${measuring}`) : null,
+      now.state === "running" ? h("button", { onclick: () => change("stop", `${told.title}: saving, then stopping`) }, "Save and stop") : null,
+      ["created", "killed", "failed", "interrupted"].includes(now.state) && told.can.train ? h("button", { onclick: () => change("resume", `${told.title}: resuming`) }, "Resume") : null);
   }
 
   async function change(what, words) {
@@ -115,8 +115,8 @@ export async function view(stage, go) {
       each.lines.map(([label, words], k) => h("p", {}, k ? h("b", {}, `${label} `) : h("b", {}, `${label}  `), label === "Try" ? h("code", {}, words) : words)),
       Object.keys(each.changes).length && told.can.train ? h("p", {}, h("a", { href: address("/new", { from: name, ...Object.fromEntries(Object.entries(each.changes).map(([path, value]) => [`set.${path}`, value === null ? "null" : value])) }) }, "Try it")) : null);
     fill(findings, h("h2", {}, "Diagnosis"), ...(told.healthy ? [h("p", {}, told.healthy)] : []), ...lasting.map(one),
-      over.length ? h("details", {}, h("summary", {}, `${over.length} that healed`), over.map(one)) : "",
-      told.unknown.length ? h("details", {}, h("summary", {}, "What could not be told"), told.unknown.map((words) => h("p", { class: "small" }, words))) : "");
+      over.length ? h("details", {}, h("summary", {}, `${over.length} resolved`), over.map(one)) : "",
+      told.unknown.length ? h("details", {}, h("summary", {}, "What could not be diagnosed"), told.unknown.map((words) => h("p", { class: "small" }, words))) : "");
     for (const chart of charts.values()) {
       chart.about.marks = lasting.filter((each) => each.level === "fault" && each.since && each.since[0]).map((each) => [each.since[1], each.name]);
     }
@@ -232,7 +232,7 @@ export async function view(stage, go) {
     measuring = running && told.status.state === "finished" && !told.measured ? (found.lines.at(-1) || "") : "";
     status();
     if (measuring) { clearTimeout(again); again = setTimeout(lines, 2000); }
-    fill(log, ...(found.lines.length ? [h("details", {}, h("summary", {}, "What the training said"), h("pre", { tabindex: "0" }, found.lines.join("\n")))] : []));
+    fill(log, ...(found.lines.length ? [h("details", {}, h("summary", {}, "Training output"), h("pre", { tabindex: "0" }, found.lines.join("\n")))] : []));
   }
 
   const smoothing = h("select", { "aria-label": "Smoothing of the curves", onchange: () => { for (const chart of charts.values()) chart.smooth(Number(smoothing.value)); } },
@@ -251,7 +251,7 @@ export async function view(stage, go) {
   function facts() {
     fill(tools,
       told.can.draw || told.can.name ? h("a", { class: "button main", href: address("/explore", { run: name }) }, "Explore") : null,
-      told.can.train ? h("a", { class: "button", href: address("/new", { from: name }) }, "Train it again, changed") : null,
+      told.can.train ? h("a", { class: "button", href: address("/new", { from: name }) }, "Train it again with changes") : null,
       smoothing, h("button", { onclick: () => savePicture(picture.src, `${told.title}: ${caption.textContent}`, `${told.title}-step-${step()}`).catch((error) => news(error.message)) }, "Save the samples"));
     fill(top, told.verdict ? h("p", {}, told.verdict) : "",
       told.numbers.length ? h("dl", { class: "numbers" }, told.numbers.map((each) => h("div", {}, h("dt", {}, each.label), h("dd", { class: "value" }, each.value), each.note ? h("dd", { class: "note" }, each.note) : null))) : "");
@@ -260,7 +260,7 @@ export async function view(stage, go) {
       told.has_real ? h("details", {}, h("summary", {}, "Real images in the same layout"), h("div", { class: "side" }, h("figure", {}, real, h("figcaption", {}, "Real images of the training set.")))) : "",
       told.quality ? h("details", {}, h("summary", {}, "Evaluation"), table(told.quality), h("p", { class: "small soft" }, told.protocol)) : "",
       h("details", {}, h("summary", {}, "Recipe"), h("pre", { class: "wrap" }, told.command), h("pre", { tabindex: "0" }, told.recipe)),
-      h("details", {}, h("summary", {}, "Where it comes from"), h("dl", { class: "plain" }, told.provenance.flatMap(([label, value]) => [h("dt", {}, label), h("dd", {}, value)]))));
+      h("details", {}, h("summary", {}, "Provenance"), h("dl", { class: "plain" }, told.provenance.flatMap(([label, value]) => [h("dt", {}, label), h("dd", {}, value)]))));
   }
 
   fill(stage,
@@ -268,7 +268,7 @@ export async function view(stage, go) {
     tools,
     h("div", { class: "split" },
       h("div", { class: "stay" }, steps().length || told.family !== "classifier" ? [h("div", { class: "scrub" }, play, slider, shown), h("figure", {}, frame, caption)] : "", classes),
-      h("div", { class: "first" }, findings, h("h2", {}, "Curves"), h("p", { class: "small soft to-hand" }, "Drag over a chart to look closer, double-click to see all, click to go to that step."), curves)),
+      h("div", { class: "first" }, findings, h("h2", {}, "Curves"), h("p", { class: "small soft to-hand" }, "Drag across a chart to zoom in, double-click to zoom out, click to go to that step."), curves)),
     bottom, log);
   facts();
   status();

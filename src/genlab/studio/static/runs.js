@@ -89,16 +89,16 @@ export async function view(stage, go) {
     fill(list, shown.length ? h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Runs" }, h("table", {},
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "small" }, "pick")), heading("name"), heading("state"), h("th", { scope: "col", class: "num hide" }, "step"), h("th", { scope: "col", class: "hide" }, "course"), heading("quality"), h("th", { scope: "col" }, "finding"), heading("began"))),
       [...groups].map(([name, members]) => h("tbody", {}, name ? h("tr", {}, h("th", { colspan: "8", scope: "colgroup" }, h("b", {}, `${name} (${members.length})`))) : null, members.map(row))))) :
-      h("p", {}, told.runs.length ? "No run fits this filter." : h("span", {}, "No runs yet. ", h("a", { href: "/new" }, "Train your own"), ".")));
+      h("p", {}, told.runs.length ? "No run matches this filter." : h("span", {}, "No runs yet. ", h("a", { href: "/new" }, "Train your own"), ".")));
     fill(jobs, ...(told.jobs.length ? [h("h2", {}, "Started from here"), ...told.jobs.map((job) => h("p", { class: "row" },
       h("span", { class: `state ${job.state}` }, job.state === "running" && told.runs.some((run) => run.run === job.run && run.state === "finished") ? "being measured" : job.state), h("a", { href: address("/run", { run: job.run }) }, job.run), job.why ? h("span", { class: "small" }, job.why) : null,
-      job.state === "failed" ? null : h("button", { onclick: () => stop(job.run) }, job.state === "waiting" ? "Take out of the queue" : "Save and stop")))] : []));
+      job.state === "failed" ? null : h("button", { onclick: () => stop(job.run) }, job.state === "waiting" ? "Remove from the queue" : "Save and stop")))] : []));
   }
 
   async function stop(run) {
     try {
       await post("stop", { run });
-      news(`${run}: it saves, and stops`);
+      news(`${run}: saving, then stopping`);
     } catch (error) {
       news(error.message);
     }
@@ -125,7 +125,7 @@ export async function view(stage, go) {
   }
 
   fill(stage, h("h1", {}, "Runs"), head, h("div", { class: "row tools" }, filter, grouping, comparing), jobs, list,
-    h("p", { class: "small soft" }, "Quality: Frechet distance over that of as many real images (1 is as near as real images are; \"of 2,000\" where fewer than 10,000 were measured), or test accuracy."));
+    h("p", { class: "small soft" }, "Quality: Frechet distance over that of as many real images (1: as close as real images are; \"of 2,000\" if only that many were measured), or test accuracy."));
   draw();
   timer = setTimeout(again, told.runs.some((run) => run.state === "not looked at yet") ? 50 : EVERY);
   return () => { closed = true; clearTimeout(timer); };

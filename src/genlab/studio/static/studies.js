@@ -8,7 +8,7 @@ export async function list(stage) {
   const { studies } = await get("studies");
   fill(stage, h("h1", {}, "Studies"), studies.length
     ? h("div", { class: "cards" }, studies.map((study) => h("div", { class: "card" }, h("h2", {}, h("a", { href: address("/study", { study: study.study }) }, study.study)), h("p", {}, study.question), h("p", { class: "small soft" }, study.state))))
-    : h("p", {}, "No study was begun in this folder. ", h("code", {}, "genlab study new quick-mnist --vary optimisers.both.lr=0.001,0.003"), " writes one, ", h("code", {}, "genlab study run FILE"), " runs it; it shows here while it runs."));
+    : h("p", {}, "No study has been started in this folder. ", h("code", {}, "genlab study new quick-mnist --vary optimisers.both.lr=0.001,0.003"), " writes one, ", h("code", {}, "genlab study run FILE"), " runs it; it shows here while it runs."));
   return null;
 }
 
@@ -22,9 +22,9 @@ export async function one(stage) {
     fill(body, h("h1", {}, name), h("p", {}, told.question), h("p", { class: "soft" }, told.lead), told.state ? h("p", { class: "error" }, told.state) : "",
       h("h2", {}, "Verdicts"), told.verdicts.length ? told.verdicts.map((verdict) => h("div", { class: "card claim" },
         h("h3", {}, verdict.says), h("p", {}, h("b", {}, verdict.answer), verdict.why ? `: ${verdict.why}` : "", verdict.share ? h("span", { class: "soft" }, ` (${verdict.share})`) : ""), h("p", {}, verdict.sentence),
-        h("details", {}, h("summary", {}, "The numbers behind it"), h("dl", { class: "plain" }, verdict.facts.flatMap(([label, value]) => [h("dt", {}, label), h("dd", {}, value)])), verdict.source ? h("p", { class: "small soft" }, verdict.source) : null))) : h("p", {}, "This study states no claim to be decided: its answer is in the arms below."),
-      h("h2", {}, "Runs"), table(told.runs, "A row for each arm (a setting that is compared), a column for each random seed: how its run stands."), told.remarks.map((words) => h("p", { class: "small soft" }, words)),
-      h("h2", {}, "Arms"), table(told.arms), h("h2", {}, "Make it again"), h("pre", { class: "wrap" }, told.command));
+        h("details", {}, h("summary", {}, "The numbers behind it"), h("dl", { class: "plain" }, verdict.facts.flatMap(([label, value]) => [h("dt", {}, label), h("dd", {}, value)])), verdict.source ? h("p", { class: "small soft" }, verdict.source) : null))) : h("p", {}, "This study makes no claim to decide: its answer is in the arms below."),
+      h("h2", {}, "Runs"), table(told.runs, "One row per arm (a setting that is compared), one column per random seed: the state of each run."), told.remarks.map((words) => h("p", { class: "small soft" }, words)),
+      h("h2", {}, "Arms"), table(told.arms), h("h2", {}, "Reproduce it"), h("pre", { class: "wrap" }, told.command));
   }
 
   async function again() {

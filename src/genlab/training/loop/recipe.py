@@ -47,7 +47,7 @@ def recipe_of(
         {
             "schema": 1,
             "name": "loop",
-            "description": "a training loop of one's own",
+            "description": "a custom training loop",
             "family": "external",
             "data": {
                 "name": dataset.name,

@@ -81,7 +81,7 @@ class LoopSamples:
                 parts.append(array(x))
                 classes += [] if y is None else [array(y)]
                 if not len(parts[-1]):
-                    raise UsageError(f"samples: the function returned no images when it was asked for {n - there}")
+                    raise UsageError(f"samples: the function returned no images when asked for {n - there}")
             for buffer, was in before:
                 buffer.copy_(was)
         labels = np.concatenate(classes)[:n] if classes else None
