@@ -1,11 +1,11 @@
-"""Shared pieces: a small real dataset, a small recipe, and one finished run that many tests look at."""
+"""Shared fixtures: a small real dataset, a small recipe, and one finished run that many tests read."""
 
 from __future__ import annotations
 
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch comes before genlab here
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch is imported before genlab here
 
 import signal
 from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small(digits: Path) -> Callable[..., GanRecipe]:
-    """small(**changes by dotted path) -> quick-mnist on those digits."""
+    """small(changes by dotted path, recipe) -> that recipe, by default quick-mnist, on those digits."""
 
     def make(changes: dict[str, Any] | None = None, recipe: str = "quick-mnist") -> GanRecipe:
         made = genlab.load_recipe(recipe, {**SMALL, "data.name": str(digits), **(changes or {})})
@@ -84,7 +84,7 @@ def finished(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="session")
 def served(digits: Path, finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A studio of runs of each kind; tests only read."""
+    """A studio with runs of each kind; tests only read it."""
     from served import Served, make_runs
 
     patch = pytest.MonkeyPatch()
@@ -97,8 +97,8 @@ def served(digits: Path, finished: Run, tmp_path_factory: pytest.TempPathFactory
 
 
 def undraw(patch: pytest.MonkeyPatch) -> None:
-    """Curves are laid out, and written as the same small picture: for tests in which a report is made but no figure is
-    looked at. tests/report looks at them."""
+    """Lay out curves, but write each as the same small picture: for tests that make a report and do not check its
+    figures. tests/report checks them."""
     dot = pictures.png(np.zeros((1, 1, 1), np.uint8))
     patch.setattr(style, "as_svg", lambda figure: "<svg></svg>")
     patch.setattr(style, "as_png", lambda figure: dot)
@@ -128,7 +128,7 @@ def stop_at() -> type[StopAt]:
 
 @pytest.fixture(scope="session")
 def whole(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> lab.Whole:
-    """Undisturbed trainings, which those in tests/faults must equal; each is trained when it is first asked for."""
+    """Undisturbed training runs that those in tests/faults must equal; each is trained when it is first needed."""
     import lab
 
     folder = tmp_path_factory.mktemp("whole")

@@ -1,16 +1,15 @@
-"""Golden traces: what the first five steps of every recipe are. `python tests/golden.py` writes those of this machine.
+"""Golden traces: the first five steps of every recipe. `python tests/golden.py` writes those of this machine.
 
-All are of the plan `reference`, on the first 256 images of the recipe's own data and with small batches. There are two
-kinds.
+All use the plan `reference`, the first 256 images of the recipe's own data, and small batches. There are two kinds.
 
-`traces.json` has the steps as they are, to the last bit. They are of one machine (its key names PyTorch and what
-decides how a sum is rounded) and say nothing on another: Adam's first step is the sign of the gradient, so where a
-gradient is nothing but rounding a weight moves by a whole step in a direction of its own.
+`traces.json` has the steps as they are, to the last bit. They hold for one machine (its key names PyTorch and what
+decides how a sum is rounded) and say nothing about another: Adam's first step is the sign of the gradient, so if a
+gradient is nothing but rounding error, its weight moves by a whole step in an arbitrary direction.
 
-`given.json` has the same steps with gradients that are given: losses and gradients are computed as always, but the
-optimisers are then handed numbers that every machine has alike. So all machines walk through the same weights; along
-them losses and gradients are continuous in rounding, and what the optimisers make of given gradients, weight by weight,
-is the same but for the last bits. These traces hold on every machine.
+`given.json` has the same steps with given gradients: losses and gradients are computed as always, but the optimisers
+then receive numbers that are the same on every machine. So all machines pass through the same weights; at these,
+losses and gradients are continuous in rounding errors, and what the optimisers make of given gradients, weight by
+weight, is the same except for the last bits. These traces hold on every machine.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ STEPS, BATCH, IMAGES = 5, 16, 256
 
 def machine() -> str:
     """What decides how a float32 sum is rounded: PyTorch, the processor down to its stepping and instructions, and the
-    limits that are set to those."""
+    limits set on those instructions."""
     try:
         facts = Path("/proc/cpuinfo").read_text("utf-8").split("\n\n")[0]
     except OSError:
@@ -57,8 +56,8 @@ def trace(name: str, settings: dict[str, Any] | None = None, **overrides: Any) -
     """Rows of the first steps, and the sha256 of all weights after them.
 
     Args:
-        settings: of the engine section, instead of the plan `reference`.
-        overrides: of other fields of the recipe, by dotted path.
+        settings: values for the engine section, instead of the plan `reference`.
+        overrides: values for other fields of the recipe, by dotted path.
     """
     model, rows = begun(name, settings, overrides)
     found = list(itertools.islice(rows, STEPS))
@@ -72,7 +71,7 @@ def trace(name: str, settings: dict[str, Any] | None = None, **overrides: Any) -
 def given(
     name: str, settings: dict[str, Any] | None = None, steps: int = STEPS, **overrides: Any
 ) -> list[dict[str, Any]]:
-    """The first steps with the gradients of `gradient`: the row of each, and how far weights have `moved` until then.
+    """Row of each of the first steps with the gradients of `gradient`, and how far weights have `moved` by then.
 
     Args:
         settings, overrides: see `trace`.
@@ -91,13 +90,13 @@ def given(
 def begun(
     name: str, settings: dict[str, Any] | None, overrides: dict[str, Any]
 ) -> tuple[Trains, Iterator[dict[str, float]]]:
-    """A model before its first step, and the rows of its steps, each made when it is asked for."""
+    """A model before its first step, and a lazy iterator over the rows of its steps."""
     changes: dict[str, Any] = {"data.subset": IMAGES, "budget.batch": BATCH, "engine.plan": "reference"}
     if settings is not None:
         changes |= {"engine.plan": "auto", **{f"engine.{key}": value for key, value in settings.items()}}
     changes |= overrides
     if name == "s4-vae-warm":
-        changes["init_encoder_from"] = None  # Its start is a training of its own; the steps are the same.
+        changes["init_encoder_from"] = None  # Its start needs a training run of its own; the steps are the same.
     recipe, dataset = files.load(name, changes), images_of(name)
     assembly = assemble(recipe, dataset, 0)
     recipe, keyed, family = assembly.recipe, assembly.keyed, assembly.family
@@ -121,16 +120,16 @@ def begun(
 
 @cache
 def images_of(name: str) -> Dataset:
-    """The first images of a recipe's data, in the recipe's size."""
+    """First images of a recipe's data, at the recipe's size."""
     return prepare(name, {"data.subset": IMAGES, "budget.batch": BATCH})[1]
 
 
 SCALES = (1.0, 0.125, 2.0, 0.25, 0.5)
-"""Of the given gradients, step by step: unlike each other, so that every moment and its decay show."""
+"""Factors of the given gradients, step by step: all different, so that every moment and its decay show."""
 
 
 def gradient(p: torch.Tensor, which: int, step: int) -> torch.Tensor:
-    """Numbers in -1 .. 1 of that shape, the same on every machine; the `faint` ones near Adam's epsilon."""
+    """Gradient of p, the same on every machine: -1 .. 1 times the step's factor; `faint` ones near Adam's epsilon."""
     index = torch.arange(p.numel(), dtype=torch.int64)
     values = ((index * 40503 + which * 9176 + step * 30011) % 65521 - 32760).float() / 32768
     values *= SCALES[step % len(SCALES)]
@@ -139,12 +138,12 @@ def gradient(p: torch.Tensor, which: int, step: int) -> torch.Tensor:
 
 
 def faint(p: torch.Tensor) -> torch.Tensor:
-    """Which of a tensor's numbers, in their logical order, have faint gradients: one in eight."""
+    """Mask of a tensor's numbers, in their logical order, that have faint gradients: one in eight."""
     return torch.arange(p.numel()) % 8 == 0
 
 
 def give(player: Descent) -> None:
-    """Let a player's optimiser have `gradient` in the place of what was computed, after that was looked at."""
+    """Give a player's optimiser `gradient` instead of the computed gradients, after those were measured."""
     steps = iter(range(1000))
 
     def hook(*_: Any) -> None:
@@ -157,7 +156,7 @@ def give(player: Descent) -> None:
 
 
 def moved(network: torch.nn.Module, at_first: dict[str, torch.Tensor]) -> dict[str, float]:
-    """Euclidean norms of how far weights, those with faint gradients, and running statistics have moved."""
+    """Euclidean distances moved by weights, by weights with faint gradients, and by running statistics."""
     parts: dict[str, list[torch.Tensor]] = {"weights": [], "faint": [], "statistics": []}
     weights = dict(network.named_parameters())
     for key, value in network.state_dict().items():
@@ -175,7 +174,7 @@ def names() -> list[str]:
 
 
 def main() -> None:
-    """Write the traces of this machine beside those of others, and those of given gradients of recipes without any."""
+    """Write this machine's traces beside those of others, and traces with given gradients for recipes without any."""
     known = json.loads(TRACES.read_text("utf-8")) if TRACES.exists() else {}
     known[machine()] = {name: trace(name) for name in names()}
     write(TRACES, known)

@@ -1,5 +1,5 @@
-"""The instructions that a process computes with, and those of the next smaller kind of machine, which this one can
-imitate. `python tests/instructions.py` says the first; `... COMMAND` runs a command under the second."""
+"""The instruction set that a process computes with, and that of the next smaller kind of machine, which this one can
+imitate. `python tests/instructions.py` prints the first; `... COMMAND` runs a command with the second."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import sys
 from genlab.engine import threads
 
 SMALLER = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
-"""Of a machine with AVX-512; MKL listens on Intel's processors alone."""
+"""Limits for a machine with AVX-512; MKL obeys its limit only on Intel processors."""
 SMALLEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 
 
 def imitation(capability: str, processor: str) -> dict[str, str]:
-    """The environment in which a machine of that capability computes as a smaller one does."""
+    """Environment variables that make a machine of that capability compute as a smaller one does."""
     if not capability.startswith("AVX512"):
         return SMALLEST
     return {name: value for name, value in SMALLER.items() if not name.startswith("MKL") or "Intel" in processor}

@@ -1,7 +1,7 @@
-"""Training loops as people write them: plain PyTorch, each in another style, watched by genlab.Watch.
+"""Training loops as people write them: plain PyTorch, each in a different style, watched by genlab.Watch.
 
-Each is called with images (N, 1, 28, 28) as uint8, labels, a number of steps and a watch; `planted` says whether the
-fault that its docstring names is in it.
+Each is called with images (N, 1, 28, 28) as uint8, labels, a number of steps and a watch; `planted` says whether it
+has the fault that its docstring names.
 """
 
 # mypy: disallow-untyped-calls=False
@@ -87,7 +87,7 @@ def wgan(x: Tensor, y: Tensor, steps: int, watch: genlab.Watch, planted: bool) -
 
 
 def conditional(x: Tensor, y: Tensor, steps: int, watch: genlab.Watch, planted: bool) -> None:
-    """G is told the class as Mirza and Osindero do, D has a logit for each class; hinge loss; planted: D takes the mean
+    """G receives the class as in Mirza and Osindero, D has one logit per class; hinge loss; planted: D takes the mean
     of its logits, whatever the class."""
     data = x.float().flatten(1) / 127.5 - 1
     G = nn.Sequential(nn.Linear(Z + 10, 256), nn.LeakyReLU(0.2), nn.Linear(256, 784), nn.Tanh())
@@ -133,7 +133,7 @@ class Vae(nn.Module):
 
 
 def vae(x: Tensor, y: Tensor, steps: int, watch: genlab.Watch, planted: bool) -> None:
-    """Kingma and Welling as one module with one optimiser; planted: a KL term that weighs 200 times as much."""
+    """Kingma and Welling as one module with one optimiser; planted: a KL term weighted 200 times as much."""
     data = x.flatten(1).float() / 255
     net = Vae()
     optimiser = torch.optim.Adam(net.parameters(), 1e-3)
@@ -151,7 +151,7 @@ def vae(x: Tensor, y: Tensor, steps: int, watch: genlab.Watch, planted: bool) ->
 
 
 def shared(x: Tensor, y: Tensor, steps: int, watch: genlab.Watch, planted: bool) -> None:
-    """A GAN of fully connected layers in pixels of 0 .. 255; planted: D's optimiser also holds G's weights."""
+    """A fully connected GAN on pixels in 0 .. 255; planted: D's optimiser also holds G's weights."""
     data = x.float().flatten(1)
     g = nn.Sequential(nn.Linear(Z, 256), nn.LeakyReLU(0.2), nn.Linear(256, 784))
     d = nn.Sequential(nn.Linear(784, 256), nn.LeakyReLU(0.2), nn.Dropout(0.3), nn.Linear(256, 1))

@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {
 
 
 def raw(**changes: Any) -> dict[str, Any]:
-    """A study file's plain values: two arms, four seeds, one claim."""
+    """Plain values of a study file: two arms, four seeds, one claim."""
     return {
         "schema": 1,
         "name": "small",
@@ -60,7 +60,7 @@ def _planned(changes: str) -> Plan:
 
 
 def record_for(plan: Plan, cell: Cell, value: float = 1.0, **changes: Any) -> Record:
-    """A record as a run of that cell would leave it."""
+    """Record that a run of that cell would leave."""
     from genlab.engine.version import NUMERICS
     from genlab.study.quantities import key
 
@@ -91,7 +91,7 @@ def record_for(plan: Plan, cell: Cell, value: float = 1.0, **changes: Any) -> Re
 
 
 def leave(folder: Folder, plan: Plan, cell: Cell, value: float = 1.0, **changes: Any) -> Record:
-    """Put such a record into a folder of results."""
+    """Write the record that a run of that cell would leave into a results folder."""
     record = record_for(plan, cell, value, **changes)
     folder.record_path(cell).parent.mkdir(parents=True, exist_ok=True)
     write_record(folder.record_path(cell), record)

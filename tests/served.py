@@ -29,12 +29,12 @@ class Served:
     """A studio in a process of its own.
 
     Args:
-        program: what Python runs as `genlab`.
+        program: arguments with which Python runs `genlab`.
 
     Attributes:
-        url: what it printed.
-        port: that it listens on.
-        runs: its folder of runs.
+        url: URL that it printed.
+        port: port that it listens on.
+        runs: folder of its runs.
     """
 
     def __init__(self, runs: Path, *arguments: str, program: Sequence[str] = ("-m", "genlab")) -> None:
@@ -57,7 +57,7 @@ class Served:
         self.base = f"http://127.0.0.1:{self.port}"
 
     def ask(self, path: str, method: str = "GET", body: Any = None, **headers: str) -> tuple[int, Any, dict[str, str]]:
-        """(status, JSON or bytes, headers); as a page of the studio asks."""
+        """(status, JSON or bytes, headers) of a request like one from a page of the studio."""
         given = {"Cookie": f"genlab-{self.port}={self.token}"}
         if method != "GET":
             given |= {"Origin": self.base, "Content-Type": "application/json"}
@@ -72,7 +72,7 @@ class Served:
         return answer.status, json.loads(read) if "json" in found.get("content-type", "") else read, found
 
     def get(self, name: str, /, **query: Any) -> Any:
-        """What an address answers that should."""
+        """Answer of an API address, which must succeed."""
         status, found, _ = self.ask(f"/api/{name}?{urlencode(query, doseq=True)}")
         assert status == 200, found
         return found
@@ -97,7 +97,7 @@ class Served:
 
 
 def until(found: Callable[[], Any], seconds: float = 60) -> Any:
-    """What is found, as soon as it is."""
+    """Wait until `found` returns something true, and return that."""
     end = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < end, "it did not happen"
@@ -109,7 +109,7 @@ HOSTILE = "x-</script><img src=a onerror=alert(1)>-\u2028\u202e-'\"&"
 
 
 def make_runs(root: Path, digits: Path, finished: Run) -> Path:
-    """Runs of each kind: a GAN, a VAE with z of 2, a classifier, one in a folder of a hostile name, a damaged one."""
+    """Make runs of each kind: a GAN, a VAE with a z of size 2, a classifier, one in a hostile folder, a damaged one."""
     shutil.copytree(finished.path, root / "gan")
     quick: dict[str, Any] = {"data.name": str(digits), "budget.max_steps": 12, "budget.batch": 16}
     quick["logging.tensorboard"] = False
@@ -138,7 +138,7 @@ def make_runs(root: Path, digits: Path, finished: Run) -> Path:
 
 
 def state_of(folder: Path) -> dict[str, tuple[int, int]]:
-    """Each file and folder, with its size and the time of its last change."""
+    """Size and time of the last change of each file and folder."""
     found = {}
     for path in [folder, *folder.rglob("*")]:
         facts = path.lstat()

@@ -1,4 +1,4 @@
-"""A terminal of a given size for a command of genlab, and what the command wrote to it at which time."""
+"""Run a genlab command in a terminal of a given size, and record what it writes and its longest silence."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Watched:
     """What a command wrote.
 
     Attributes:
-        text: all of it.
-        silence: the longest time in seconds without a character, from the start to the end.
-        code: its exit code.
+        text: everything it wrote.
+        silence: longest time in seconds without a character, from start to end.
+        code: exit code.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Watched:
 
 
 def watch(arguments: Sequence[str], columns: int = 80, cwd: Path | None = None, answer: str = "") -> Watched:
-    """Run `genlab` with these arguments in a terminal of so many columns; `answer` is typed at once."""
+    """Run `genlab` with these arguments in a terminal of that many columns; `answer` is typed at once."""
     began = time.monotonic()
     child, terminal = pty.fork()
     if child == 0:
@@ -48,7 +48,7 @@ def watch(arguments: Sequence[str], columns: int = 80, cwd: Path | None = None, 
             select.select([terminal], [], [], 600)
             try:
                 chunk = os.read(terminal, 65536)
-            except OSError:  # Linux says so when the other end is closed.
+            except OSError:  # Linux raises this when the other end is closed.
                 chunk = b""
             silence, last = max(silence, time.monotonic() - last), time.monotonic()
             if not chunk:

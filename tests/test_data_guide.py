@@ -1,4 +1,4 @@
-"""docs/data.md from its beginning: a folder of pictures of every kind, and the five commands that lead to a report."""
+"""The beginning of docs/data.md: a folder of pictures of every kind, and the five commands that lead to a report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EACH = 60
 
 
 def drawn(shape: str, rng: np.random.Generator) -> Image.Image:
-    """A shape of some size somewhere in a picture of 28 x 28 to 40 x 30 pixels, light on dark."""
+    """A shape of random size and position in a picture of 28 x 28 to 40 x 30 pixels, light on dark."""
     width, height = int(rng.integers(28, 41)), int(rng.integers(28, 31))
     image = Image.new("L", (width, height), 0)
     pen, ink = ImageDraw.Draw(image), int(rng.integers(150, 256))
@@ -41,8 +41,8 @@ def drawn(shape: str, rng: np.random.Generator) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three hundred pictures in five folders: gray and colour, one of 16 bits, one with a palette, one that lies on its
-    side, and a text that is called .png."""
+    """Three hundred pictures in five folders: gray and colour, one of 16 bits, one with a palette, one lying on its
+    side, and a text file named .png."""
     folder, rng = tmp_path_factory.mktemp("guide") / "photos", np.random.default_rng(0)
     for k, shape in enumerate(shape for shape in SHAPES for _ in range(EACH)):
         image, place = drawn(shape, rng), folder / shape / f"{shape}_{k % EACH}.png"
@@ -64,7 +64,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def by_pillow(file: Path, side: int = 32) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """The picture, upright, in colour, shrunk until it fits, in the middle of black: by Pillow alone."""
+    """The picture as Pillow alone makes it: upright, in colour, shrunk to fit, centred on black."""
     with Image.open(file) as opened:
         image = ImageOps.exif_transpose(opened)
         if image.mode == "I;16":
@@ -95,7 +95,7 @@ def test_the_guide(photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         return capsys.readouterr().out
 
     said = told(check)
-    assert "1 picture that cannot be read: circle/notes.png (damaged, or no picture)" in said
+    assert "1 picture that cannot be read: circle/notes.png (damaged, or not a picture)" in said
     assert "data import photos -o photos-genlab.npz --size 32 --fit pad --skip-bad" in said
     assert Path("photos.html").stat().st_size > 10_000
 

@@ -1,4 +1,4 @@
-"""What README and docs say is so: commands run, Python runs, tables hold what there is."""
+"""README and docs are true: their commands and Python run, and their tables are complete."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ COMMANDS = sorted(
 
 
 def test_every_command_is_in_the_docs() -> None:
-    """And is run there by the test below."""
+    """Every command is in the docs, where the test below runs it."""
     commands = [command for group in main.COMMANDS.values() for command in group]
     names = {c.name[0] if isinstance(c, cyclopts.App) else c.__name__.replace("_", "-") for c in commands}
     assert names <= {line.split()[1] for line in COMMANDS}
@@ -73,14 +73,14 @@ QUICK: dict[str, Any] = {
 
 
 def quick(recipe: object) -> dict[str, Any]:
-    """What cuts a training of that recipe."""
+    """Overrides that shorten a training run of that recipe."""
     family = files.load(recipe).family  # type: ignore[arg-type]
     return QUICK if family == "classifier" else {**QUICK, "logging.evaluation": "none"}
 
 
 @pytest.fixture(scope="session")
 def others(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
-    """A finished small run of each other family."""
+    """Finished small runs of the other families."""
     folder = tmp_path_factory.mktemp("runs")
     return [
         genlab.train(name, overrides={**quick(name), "data.name": str(digits)}, runs=folder, name=f"{name}-seed0-001")
@@ -99,14 +99,14 @@ TRAININGS = [line for line in COMMANDS if line.startswith("genlab train ")]
 
 
 def is_slow(command: str) -> bool:
-    """Of the trainings, which differ in a flag, every third one runs in `make test`."""
+    """Whether a command is slow; of the training commands, which differ in a flag, every third is not."""
     if command in TRAININGS:
         return TRAININGS.index(command) % 3 != 0
     return command.startswith(SLOW) and command != "genlab bench plan"
 
 
 def lay_out_a_judge(folder: Path) -> None:
-    """A test split in mine.npz, and a judge beside it."""
+    """Add a test split to mine.npz, and train a judge beside it."""
     with np.load(folder / "mine.npz") as arrays:
         x, y = arrays["x_train"], arrays["y_train"]
     np.savez(folder / "mine.npz", x_train=x, y_train=y, x_test=x[::2], y_test=y[::2])
@@ -115,7 +115,7 @@ def lay_out_a_judge(folder: Path) -> None:
 
 
 def lay_out_a_study(folder: Path, digits: Path) -> None:
-    """A small study under the names of the page, what students have handed in, and numbers from anywhere."""
+    """Write a small study under the names used in the docs, records that students handed in, and a CSV of numbers."""
     arms = {"low": {"optimiser.lr": 0.001}, "high": {"optimiser.lr": 0.01}}
     study = {"schema": 1, "name": "lr", "recipe": "s4-classifier", "arms": arms, "seeds": [0, 1, 2, 17]}
     quantity = {"kind": "column", "name": "test_accuracy"}
@@ -130,7 +130,7 @@ def lay_out_a_study(folder: Path, digits: Path) -> None:
 
 
 def lay_out_pictures(folder: Path) -> None:
-    """A folder of pictures of several sizes, one of which is none; the file that an import makes of it; floats."""
+    """Make a folder of pictures of several sizes and one file that is none, its import, and a dataset of floats."""
     rng = np.random.default_rng(0)
     for k in range(40):
         place = folder / "photos" / ("cat", "dog")[k % 2]
@@ -154,8 +154,8 @@ def test_commands_in_the_docs_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Trainings are cut to two steps of a small batch, and have their report from one command alone; runs that a page
-    speaks of are the finished one."""
+    """Training is cut to two steps of a small batch, and only one training gets a report; runs that a page mentions are
+    copies of the finished one."""
     arguments = shlex.split(command)[1:]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.npz").write_bytes(digits.read_bytes())
@@ -174,7 +174,7 @@ def test_commands_in_the_docs_run(
     if "--resume" in arguments:  # As if it had been killed before its end.
         shutil.rmtree(checkpoint.found(tmp_path / "runs" / arguments[-1] / "checkpoints")[-1])
     if arguments[:2] == ["judge", "train"]:
-        arguments[2] = "mnist.npz"  # 200 images, a batch an epoch
+        arguments[2] = "mnist.npz"  # 200 images, one batch per epoch
     monkeypatch.setattr(server, "listening", lambda port, listening=server.listening: listening(0))
     monkeypatch.setattr(server, "serve", lambda studio, opened, token: opened.close())
     monkeypatch.setattr("genlab.api.judge.STEPS", 2)
@@ -194,13 +194,13 @@ def test_commands_in_the_docs_run(
         arguments += [part for key, value in small.items() for part in (f"--{key}", str(value))]
     if arguments[0] == "train" and "--resume" not in arguments:
         shorter = quick(arguments[1])
-        if "--minutes" in arguments:  # Which it takes as they are, in a moment.
+        if "--minutes" in arguments:  # A tiny time budget in place of a number of steps.
             arguments[arguments.index("--minutes") + 1] = "0.001"
             shorter = {key: value for key, value in shorter.items() if key not in ("budget.max_steps", "budget.epochs")}
         arguments += [part for key, value in shorter.items() for part in (f"--{key}", str(value))]
         own = any(flag in arguments for flag in ("--data.name", "--data"))
         arguments += [] if own else ["--data.name", str(digits)]
-    if "first" in arguments and arguments[0] == "train":  # As before the run is there.
+    if "first" in arguments and arguments[0] == "train":  # As if the run did not exist yet.
         shutil.rmtree(tmp_path / "runs" / "first")
     if arguments[:2] == ["data", "import"] and "photos.npz" in arguments:
         (tmp_path / "photos.npz").unlink()
@@ -213,7 +213,7 @@ def test_commands_in_the_docs_run(
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("page", [page for page in PAGES if page != EXERCISES], ids=lambda page: page.name)
 def test_python_in_the_docs_runs(page: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As written, but that every training is a small one."""
+    """Python in the docs runs as written, except that every training run is small."""
     monkeypatch.chdir(tmp_path)
     train = genlab.train
 
@@ -232,12 +232,12 @@ def test_python_in_the_docs_runs(page: Path, digits: Path, tmp_path: Path, monke
 
 
 NUMBERS = re.compile(r"^([A-Z]|STEP|SEED|STEPS|SEEDS)$")
-"""What stands in a sentence for a number."""
+"""Placeholder for a number in a sentence."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_that_are_only_quoted_parse(page: Path) -> None:
-    """Those within sentences, and those of blocks that take too long to be run."""
+    """Commands within sentences parse, and so do those in blocks that take too long to run."""
     said = [part.replace("\n", " ") for part in re.findall(r"`(genlab [^`]+)`", page.read_text("utf-8"))]
     lines = [re.split(" #|   ", line.strip())[0] for block in blocks(page, "text") for line in block.splitlines()]
     for command in [*said, *(line for line in lines if line.startswith("genlab "))]:
@@ -249,7 +249,7 @@ def test_commands_that_are_only_quoted_parse(page: Path) -> None:
             main.app.parse_args(tokens, exit_on_error=False, print_error=False)
         except cyclopts.CycloptsError as error:
             if isinstance(error, cyclopts.MissingArgumentError) and not re.search(r"--[\w.-]+ ", command):
-                continue  # A command or its option is named, not given.
+                continue  # A command or its option is only named.
             pytest.fail(f"{command}: {error}")
 
 
@@ -326,7 +326,7 @@ def test_the_record_of_quality_is_of_these_judges() -> None:
 
 
 def test_the_page_of_the_library_is_that_of_its_docstrings() -> None:
-    """`make docs` writes it."""
+    """The page that `make docs` writes is up to date."""
     spec = importlib.util.spec_from_file_location("api_page", ROOT / "docs" / "api.py")
     assert spec is not None
     assert spec.loader is not None

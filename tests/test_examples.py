@@ -10,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src"
 TRAINS = {"genlab/__init__.py"}
-"""Its example is a training; docs/python.md has it too, and its blocks are run."""
+"""Files whose example trains a model; docs/python.md has the same example, and its blocks are run."""
 WITH = sorted(
     path.relative_to(SOURCE).as_posix()
     for path in (SOURCE / "genlab").rglob("*.py")

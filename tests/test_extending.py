@@ -1,4 +1,4 @@
-"""docs/extending.md: each exercise is applied to a copy of the source, is run, and touches as few files as it says."""
+"""docs/extending.md: each exercise is applied to a copy of the source, runs, and touches as few files as it says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEW_AND_CHANGED = {
     "A family": (4, 2),
     "A command": (2, 1),
 }
-"""Files of src/genlab."""
+"""Exercise -> number of new and of changed files in src/genlab."""
 
 
 def blocks(section: str, language: str) -> list[str]:
@@ -56,15 +56,15 @@ def test_the_lines_around_an_exercise_are_those_of_the_source(title: str) -> Non
     "title", [pytest.param(title, marks=[] if title == "A loss" else [pytest.mark.slow]) for title in NEW_AND_CHANGED]
 )
 def test_an_exercise_works(title: str, tmp_path: Path) -> None:
-    """And the order of the folders still holds."""
+    """Its code runs, and the order of the folders still holds."""
     tree = tmp_path / "tree"
-    # What is compiled comes along; what another process is writing at this moment does not.
+    # Compiled files are copied, except those that another process is writing at this moment.
     shutil.copytree(ROOT / "src", tree / "src", ignore=shutil.ignore_patterns("*.pyc.*"))
     (tree / "tests").mkdir()
     for name in ("test_layers.py", "layers.txt"):
         shutil.copy(ROOT / "tests" / name, tree / "tests")
     (diff,), (code,) = blocks(SECTIONS[title], "diff"), blocks(SECTIONS[title], "python")
-    outside = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path)}  # The temporary folder may lie in a work tree.
+    outside = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path)}  # The temporary folder may be in a work tree.
     applied = subprocess.run(["git", "apply", "-"], input=diff, cwd=tree, env=outside, capture_output=True, text=True)
     assert applied.returncode == 0, f"the lines around it have changed; make this diff again: {applied.stderr}"
     work = tmp_path / "work"

@@ -1,7 +1,7 @@
-"""Runs that an older version made and left half trained (tests/former): they open, sample, report, verify and go on.
+"""Runs that an older version left half trained (tests/former): they open, sample, report, verify and resume.
 
-They are of 100 digits and of narrow networks, stopped after step 11 of 20, with version 0.1.0 before its folders were
-laid out anew. `ends.json` has the hash of what each would have become there, had it not been stopped.
+They use 100 digits and narrow networks, and were stopped after step 11 of 20, with version 0.1.0 before its folders
+were rearranged. `ends.json` has the hash of what each would have become there, had it not been stopped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import lab
 FORMER = Path(__file__).parent / "former"
 ENDS = json.loads((FORMER / "ends.json").read_text("utf-8"))
 KINDS = [kind for kind, family in FAMILIES.items() if not family.own_loop]
-"""Those that can go on."""
+"""Families whose runs can be resumed."""
 
 
 def test_there_is_one_of_each_family_and_they_are_small() -> None:
@@ -39,7 +39,7 @@ def test_a_former_run_is_whole(kind: str, tmp_path: Path) -> None:
     shutil.copytree(FORMER / kind, tmp_path / kind)
     for folder in (tmp_path / kind).iterdir():
         if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # As version control leaves it.
+            folder.rmdir()  # Version control keeps no empty folders.
     run = genlab.open_run(tmp_path / kind)
     assert (run.recipe.family, run.status["state"], run.status["step"]) == (kind, "interrupted", 11)
     assert verify(run.directory).damages == []
@@ -50,10 +50,10 @@ def test_a_former_run_is_whole(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_former_run_goes_on(kind: str, tmp_path: Path) -> None:
-    """On the machine that made it, to the very bits that it would have ended with."""
+    """On the machine that made it, the run ends with exactly the bits that it would have had."""
     shutil.copytree(FORMER / kind, tmp_path / kind)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="going on, but not bit for bit")
+        warnings.filterwarnings("ignore", message="resuming, but not bit for bit")
         run = genlab.train(resume=tmp_path / kind, report=False)
     if golden.machine() == ENDS["machine"]:
         assert run.provenance["resumed"][-1]["exact"]

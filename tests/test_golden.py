@@ -1,4 +1,4 @@
-"""The first steps of every recipe: along given gradients on every machine, to the last bit on those with a trace."""
+"""The first steps of every recipe: with given gradients on every machine, to the last bit on those with a trace."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ PLANS = [
 
 
 def compare(found: list[dict[str, Any]], known: list[dict[str, Any]]) -> None:
-    """Whether two traces of given gradients differ by rounding alone, as far as the first goes.
+    """Assert that two traces with given gradients differ only by rounding, over the length of the first.
 
-    Losses to 1e-4, or 3e-5 near 0 (seen between instruction sets and plans: 5e-6). Gradient norms to 1e-2 (seen: 1e-3):
-    a unit whose input is 0 but for rounding passes its gradient on one machine and not on another. What the optimisers
-    made of gradients that are the same to 2e-6 (seen: 2e-7), running statistics to 1e-4.
+    Tolerances: losses 1e-4, or 3e-5 near 0 (seen between instruction sets and plans: 5e-6). Gradient norms 1e-2 (seen:
+    1e-3): a unit whose input is 0 except for rounding passes its gradient on one machine and not on another. What the
+    optimisers made of equal gradients 2e-6 (seen: 2e-7), running statistics 1e-4.
     """
     assert found
     for mine, theirs in zip(found, known, strict=False):
@@ -47,7 +47,7 @@ LATER = {
     "2.13.0+cpu AVX2 f76fe90037b5": _QUICK,
     "2.13.0+cpu DEFAULT f76fe90037b5 ONEDNN_MAX_CPU_ISA=SSE41": _QUICK,
 }
-"""Recipes that changed after the traces of a machine were written, and wait for one of its kind."""
+"""Machine -> recipes that changed after its traces were written, and wait for a machine of its kind."""
 
 
 def test_every_recipe_has_a_trace() -> None:
@@ -63,7 +63,8 @@ def test_every_recipe_has_a_trace() -> None:
 @pytest.mark.parametrize("name", golden.names())
 def test_the_reference_plan(name: str) -> None:
     here = KNOWN.get(golden.machine())
-    if here is not None and name in here:  # Another processor, or PyTorch, rounds otherwise, and has the rest alone.
+    # Another processor or PyTorch rounds differently, so only the comparison below applies to it.
+    if here is not None and name in here:
         assert golden.trace(name) == here[name]
     known = here is not None and name in here
     compare(golden.given(name, steps=2 if known else golden.STEPS), GIVEN[name])
@@ -78,7 +79,7 @@ def test_other_float32_plans(name: str, settings: dict[str, Any]) -> None:
 
 
 def by_a_thousandth(name: str) -> list[dict[str, Any]]:
-    """Each setting of a recipe's optimisers that acts in the first steps, moved by a thousandth."""
+    """Overrides that each change, by a thousandth, one optimiser setting that acts in the first steps."""
     plain = files.to_dict(files.load(name))
     changes: list[dict[str, Any]] = []
     for path in files.load(name).optimiser_sections():
@@ -97,7 +98,7 @@ def by_a_thousandth(name: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", ["s2-dcgan", "s4-vae", "s4-classifier"])
 def test_a_thousandth_is_noticed_on_every_machine(name: str) -> None:
-    """Of a learning rate, a moment's decay, an epsilon."""
+    """A change of a learning rate, a moment's decay or an epsilon by a thousandth is noticed."""
     changes = by_a_thousandth(name)
     assert len(changes) >= 4
     for change in changes:
@@ -118,7 +119,7 @@ def test_a_weight_by_a_bit_is_noticed_on_its_own_machine() -> None:
 
 
 def test_the_number_of_the_numerics_is_raised_with_the_traces() -> None:
-    """Studies tell stale records by it: whoever moves a golden trace raises it, and writes both here."""
+    """Studies recognise stale records by it: whoever changes a golden trace raises it and updates numerics.txt."""
     number, sha256 = (golden.GIVEN.parent / "numerics.txt").read_text("utf-8").split()
     assert int(number) == NUMERICS
     assert sha256 == hashlib.sha256(golden.GIVEN.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""What keeps the house simple: nothing asks which family it is, files and functions stay short."""
+"""What keeps the code simple: only families ask which family it is, and files and functions are short."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RECIPES = {"GanRecipe", "VaeRecipe", "ClassifierRecipe"}
 
 
 def lines_of(function: ast.FunctionDef) -> int:
-    """Without its docstring."""
+    """Number of lines of a function without its docstring."""
     docstring = ast.get_docstring(function, clean=False)
     return (function.end_lineno or 0) - function.lineno + 1 - (len(docstring.splitlines()) if docstring else 0)
 
@@ -60,7 +60,7 @@ def test_the_folder_has_few_entries() -> None:
 
 
 def test_an_update_of_a_gan_is_one_screen() -> None:
-    """`step`, the losses, who learns and what is generated: 60 lines, three switches of the recipe."""
+    """`step`, the losses, who learns and what is generated take at most 60 lines and three switches of the recipe."""
     parts = (gan.discriminator_loss, gan.generator_loss, gan.Gan.step, gan.Gan._fake, gan.Gan._who_learns)
     source = [inspect.getsource(part) for part in parts]
     trees = [ast.parse(textwrap.dedent(text)) for text in source]

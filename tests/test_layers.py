@@ -1,4 +1,4 @@
-"""A file imports only files of folders before its own, or before it in its folder (layers.txt); lazy imports count."""
+"""A file imports only from folders before its own, or files before it in its folder (layers.txt), even lazily."""
 
 import ast
 from pathlib import Path
@@ -14,7 +14,7 @@ LOADED_BY = {
     "starlette": "studio", "orjson": "studio/follow", "uvicorn": "studio/server",
     "pyarrow": "data/sources/parquet", "matplotlib": "report", "jinja2": "report",
 }  # fmt: skip
-FORMER = ("losses", "metrics", "nets")  # Places of the version before, which only say where things are now.
+FORMER = ("losses", "metrics", "nets")  # Modules of the previous version, which only say where things are now.
 FILES = [p.relative_to(ROOT).with_suffix("") for p in ROOT.rglob("*.py") if p.stem not in FORMER or p.parent != ROOT]
 
 

@@ -1,4 +1,4 @@
-"""A container or a batch job: no home directory, no name of the user, or a home that may not be written."""
+"""A container or a batch job: no home directory, no user name, or a home that is not writable."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ except (KeyError, OSError): print("nobody")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no uids")
 @pytest.mark.parametrize("home", [None, pytest.param("/dev/null/home", marks=pytest.mark.slow)])
 def test_a_user_without_a_name_and_a_home(home: str | None, small: Callable[..., GanRecipe], tmp_path: Path) -> None:
-    """Everything works, quietly, and what is remembered lies in a private folder of the temporary directory."""
+    """Everything works without warnings, and caches are in a private folder of the temporary directory."""
     (tmp_path / "r.yaml").write_text(files.dump(small({"logging.tensorboard": True})), "utf-8")
     names = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "USER", "LOGNAME", "USERNAME", "LNAME")
     environment = {k: v for k, v in os.environ.items() if k not in names} | {"TMPDIR": str(tmp_path / "tmp")}
@@ -61,7 +61,7 @@ def test_a_user_without_a_name_and_a_home(home: str | None, small: Callable[...,
 
 @pytest.fixture
 def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No home, and a temporary directory of the test's own; its path."""
+    """Path of the test's own temporary directory; there is no home."""
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(places, "_below_home", lambda name: None)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -88,7 +88,7 @@ def test_a_cache_that_is_a_file_is_not_taken(homeless: Path, monkeypatch: pytest
 @pytest.mark.skipif(sys.platform == "win32", reason="there the temporary directory is the user's own")
 @pytest.mark.parametrize("taken", ["link", "file", "open to all"])
 def test_a_private_folder_that_somebody_else_has_made_is_not_taken(taken: str, homeless: Path) -> None:
-    """Everybody may write into the temporary directory: what lies there under our name may be a trap."""
+    """Everybody may write into the temporary directory: a folder there with our name may be a trap."""
     place = homeless / f"genlab-{WHO}"
     if taken == "link":
         (homeless / "theirs").mkdir(mode=0o700)
@@ -120,7 +120,7 @@ def test_libraries_are_told_only_where_they_would_complain(homeless: Path, monke
 
 
 def test_nothing_can_be_written_at_all(homeless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then `import genlab` still works."""
+    """If no folder is writable, `import genlab` still works."""
 
     def refuse(*_: object, **__: object) -> str:
         raise FileNotFoundError("No usable temporary directory found")

@@ -1,4 +1,4 @@
-"""Every built-in recipe trains, on the real data: 3 small steps in `make test`, 200 as they are in `make slow`."""
+"""Every built-in recipe trains on the real data: 3 small steps in `make test`, 200 unchanged steps in `make slow`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_recipes_that_there_should_be() -> None:
 
 @pytest.fixture(scope="session")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Where s4-vae-warm starts from."""
+    """A run that s4-vae-warm starts from."""
     changes = {"budget.max_steps": 3, "data.subset": 512}
     return genlab.train("s4-classifier", overrides=changes, runs=tmp_path_factory.mktemp("runs"), report=False)
 
@@ -50,7 +50,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def trained(name: str, steps: int, classifier: Run, folder: Path, **smaller: Any) -> Run:
     changes: dict[str, Any] = {"budget.max_steps": steps, "logging.metrics_every": 1, **smaller}
     if files.load(name).family != "classifier":
-        changes["logging.evaluation"] = "none"  # tests/evaluation/test_evaluation.py has those
+        changes["logging.evaluation"] = "none"  # tests/evaluation/test_evaluation.py covers evaluation
     if name == "s4-vae-warm":
         changes["init_encoder_from"] = str(classifier.path)
     return genlab.train(name, overrides=changes, runs=folder)
@@ -62,7 +62,7 @@ def check(run: Run, steps: int) -> None:
     assert all(value is not None and math.isfinite(value) for row in rows for value in row.values())
     assert (run.path / "report.html").stat().st_size > 10_000
     drawn = {path.stem for path in (run.path / "figures").glob("*.csv")}
-    # A plot is left out only where nothing of it is logged (no penalty).
+    # A plot is left out only if none of its columns is logged (no penalty).
     assert drawn == {plot.name for plot in plots(run.recipe) if any(c.column in rows[-1] for c in plot.curves)}
     if run.recipe.family == "classifier":
         assert (run.path / "figures" / "confusion.png").exists()
@@ -73,20 +73,20 @@ def check(run: Run, steps: int) -> None:
 
 
 KEPT = ("quick-mnist", "quick-stacked", "s1-mlp", "s2-cdcgan", "s3-mlp", "s4-dcgan", "s4-vae-warm", "wgan-gp", "cvae")
-"""One of each kind of network and objective; tests/test_golden.py has the first steps of all."""
+"""One recipe per kind of network and objective; tests/test_golden.py covers the first steps of all."""
 
 
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in KEPT else [pytest.mark.slow]) for n in NAMES])
 def test_three_steps(name: str, classifier: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 16 images, the first of 512; a family that evaluates sees the first 200 test images. The curves of each recipe
-    are laid out here, and written in the 200 steps below."""
+    """Steps take 16 of the first 512 images; a family that evaluates sees the first 200 test images. Curves are laid
+    out here, and written only in the 200 steps below."""
 
     def few(recipe: Recipe, test: Dataset | None) -> Dataset | None:
         return as_tested(recipe, None if test is None else data.first(test, 200))
 
     monkeypatch.setattr(start, "as_tested", few)
-    steps = 5 if name == "wgan-gp" else 3  # G learns at every fifth
+    steps = 5 if name == "wgan-gp" else 3  # G learns every fifth step
     check(trained(name, steps, classifier, tmp_path, **{"budget.batch": 16, "data.subset": 512}), steps)
 
 

@@ -31,23 +31,23 @@ from genlab.runs.directory import RunDirectory
 ROOT = Path(__file__).parent.parent
 SOURCE = Path(genlab.__file__).parent
 BYTES = os.fsdecode(b"r\xff")
-"""A name that is no UTF-8, as Python sees it."""
+"""A name that is not UTF-8, as Python sees it."""
 
-# Paths that are no text
+# Paths that are not text
 
 
 def test_a_run_in_a_folder_that_is_no_text_is_refused_before_the_work(
     tmp_path: Path, small: Callable[..., GanRecipe]
 ) -> None:
-    """TensorBoard cannot write there, and a recipe cannot name it."""
-    with pytest.raises(UsageError, match="not UTF-8; rename it, or take another"):
+    """TensorBoard cannot write to such a folder, and a recipe cannot name it."""
+    with pytest.raises(UsageError, match="not UTF-8; rename it, or use another"):
         genlab.train(small({"logging.tensorboard": True}), runs=tmp_path / BYTES)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_run_that_was_carried_there(finished: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is not trained, but listed, sampled and reported."""
+    """A run in such a folder is not trained, but listed, sampled and reported."""
     shutil.copytree(finished.path, tmp_path / BYTES / "a")
     run = genlab.open_run(tmp_path / BYTES / "a")
     with pytest.raises(UsageError, match="not UTF-8"):
@@ -63,7 +63,7 @@ def test_a_run_that_was_carried_there(finished: Run, tmp_path: Path, capsys: pyt
 def test_a_dataset_that_is_no_text(
     tmp_path: Path, digits: Path, small: Callable[..., GanRecipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its name, and by the folder that it lies in; it can be checked and measured, but not learned from."""
+    """If its name or its folder is not UTF-8, a dataset can be loaded, but not trained on."""
     data = tmp_path / f"{BYTES}.npz"
     shutil.copy(digits, data)
     assert len(genlab.load_dataset(str(data))) == 100
@@ -86,7 +86,7 @@ def test_what_a_library_says_is_told_in_a_line(
 ) -> None:
     failed = type("InductorError", (RuntimeError,), {"__module__": "torch._inductor.exc"})
     for error, code, words in (
-        (MemoryError(), 5, "not enough memory; take a smaller --budget.batch"),
+        (MemoryError(), 5, "not enough memory; use a smaller --budget.batch"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried\nmore"), 5, "not enough memory"),
         (failed("CppCompileError: C++ compile error\n\nCommand:\n" + "g++ " * 999), 2, "engine.compile: PyTorch's"),
         (RuntimeError("first\nsecond"), 1, "a bug in genlab: RuntimeError: first (--debug"),
@@ -146,15 +146,15 @@ ALLOWED = {
     "engine.places": {"os.getuid"},  # hasattr
     "bench.timing": {"resource", "/proc/self/status"},  # ImportError, linux
     "study.worker": {"os.fork", "os.waitpid", "os.waitstatus_to_exitcode"},  # hasattr
-    "study.processes": {"os.kill", "signal.SIGKILL"},  # of a fork alone
+    "study.processes": {"os.kill", "signal.SIGKILL"},  # only for a fork
     "study.cluster": {"os.getuid"},  # hasattr
-    "studio.jobs": {"os.kill", "/proc/", "/proc/self/stat"},  # of a found process alone; OSError, exists
+    "studio.jobs": {"os.kill", "/proc/", "/proc/self/stat"},  # only for a found process; OSError, exists
 }
-"""Each has its other branch, which a test runs."""
+"""Each has an alternative branch, which a test runs."""
 
 
 def posix_only(path: Path) -> set[str]:
-    """What of a file is not there on Windows: imports, attributes, paths of Linux."""
+    """What a file uses that Windows lacks: imports, attributes, paths of Linux."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -203,7 +203,7 @@ def test_without_the_modules_of_posix(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_signals_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No SIGHUP; Ctrl-Break stops as Ctrl-C does, and a second one acts as it always did."""
+    """Without SIGHUP, Ctrl-Break stops as Ctrl-C does, and a second one acts as usual."""
     monkeypatch.delattr(signal, "SIGHUP")
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
     before = signal.getsignal(signal.SIGUSR1)
@@ -215,7 +215,7 @@ def test_signals_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_metrics_are_cut_before_they_are_opened(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
-    """Windows renames nothing over a file that is open: none of a run is while another takes its place."""
+    """Windows cannot rename over an open file: no file of a run is open while another replaces it."""
     nothing: Any = {"seed": 0}
     run = RunDirectory.create(tmp_path, small(), 0, nothing, None)
     opened: list[Path] = []
@@ -246,7 +246,7 @@ def test_metrics_are_cut_before_they_are_opened(small: Callable[..., GanRecipe],
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built and installed into a folder, without the network and without what it depends on."""
+    """Folder into which the built wheel was installed, without the network and without its dependencies."""
     built, folder = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     for command in (
@@ -271,7 +271,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def outside(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder away from the clone, in whose processes genlab is the installed one."""
+    """A folder outside the clone; processes started here use the installed genlab."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(installed))
     monkeypatch.setenv("GENLAB_RUNS", str(tmp_path / "runs"))
@@ -293,7 +293,7 @@ def test_the_installed_command(outside: Path, installed: Path) -> None:
 
 @pytest.mark.slow
 def test_the_notebook(outside: Path, installed: Path) -> None:
-    """As Jupyter runs it: each cell ends, shows what it should, and says nothing else."""
+    """As Jupyter runs it, each cell ends, shows what it should, and prints nothing else."""
     nbformat: Any = importlib.import_module("nbformat")
     nbclient: Any = importlib.import_module("nbclient")
 

@@ -1,4 +1,4 @@
-"""The words that people read: help, messages, docstrings, README and docs use the field's terms (tests/words.txt)."""
+"""Text that people read (help, messages, docstrings, README, docs) uses the field's terms (tests/words.txt)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglo
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 TEMPLATES = sorted((ROOT / "src").rglob("*.html"))
 KEYS = {"floors", "floors_wanted", "frechet_floors"}
-"""Keys of JSON and names of attributes stay what they were."""
+"""JSON keys and attribute names, which stay what they were."""
 
 
 def found(text: str) -> list[str]:
@@ -48,7 +48,7 @@ def test_a_phrase_is_found_over_a_line_break() -> None:
 
 
 def test_the_usual_names_of_metrics_are_where_people_look_for_them() -> None:
-    """FID, KID and IS, each with the judge, and why it is not Inception's."""
+    """The catalogue names FID, KID and IS, and the docs say why they are not Inception's."""
     assert {METRICS[name].acronym for name in ("frechet_distance", "kernel_distance", "classifier_score")} == {
         "FID", "KID", "IS",
     }  # fmt: skip

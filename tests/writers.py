@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SORTED = ("Moon", "digit_1", "digit_2", "digit_10", "kite")
-"""The names of the classes in natural order."""
+"""Class names in natural order."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Made:
 
 @cache
 def made(train: int = 12, test: int = 3, side: int = 8) -> Made:
-    """So many images of each class and split, of random pixels."""
+    """Two splits with `train` and `test` images per class, of random pixels."""
     random = np.random.default_rng(5)
     x, x_test = (random.integers(0, 256, (5 * n, side, side), np.uint8) for n in (train, test))
     return Made(x, np.repeat(np.arange(5), train), x_test, np.repeat(np.arange(5), test))
@@ -47,7 +47,7 @@ def png(image: NDArray[np.uint8]) -> bytes:
 
 
 def files(x: NDArray[np.uint8], y: NDArray[np.int64], prefix: str = "") -> Iterator[tuple[str, bytes]]:
-    """Pictures in a folder per class; their numbers have no leading zeros, and they come in no order."""
+    """Pictures in one folder per class; their numbers have no leading zeros, and they are not in order."""
     for k in reversed(range(len(x))):
         yield f"{prefix}{SORTED[y[k]]}/{k}.png", png(x[k])
 
@@ -81,7 +81,7 @@ def tarred(where: Path, content: Iterator[tuple[str, bytes]], mode: str = "w") -
 
 
 def idx(array: NDArray[Any]) -> bytes:
-    """An IDX file."""
+    """Content of an IDX file."""
     codes = {"uint8": 8, "int8": 9, ">i2": 0x0B, ">i4": 0x0C, ">f4": 0x0D, ">f8": 0x0E}
     code = codes[array.dtype.name if array.dtype.itemsize == 1 else array.dtype.str]
     return bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
@@ -110,7 +110,7 @@ def tables(of: Made, header: bool = True, ending: str = "") -> Iterator[tuple[st
 
 
 def parquet(where: Path, x: NDArray[np.uint8], y: NDArray[np.int64], names: tuple[str, ...] | None = SORTED) -> Path:
-    """A file as hubs of datasets publish them."""
+    """Write a Parquet file as dataset hubs publish them."""
     import pyarrow
     from pyarrow import parquet as writer
 
@@ -128,7 +128,7 @@ def parquet(where: Path, x: NDArray[np.uint8], y: NDArray[np.int64], names: tupl
 
 
 def parquets(where: Path, of: Made) -> Path:
-    """A folder of two files of training images, and one of test images."""
+    """Write a folder with two Parquet files of training images, and one of test images."""
     half = len(of.x) // 2
     parquet(where / "train-00000-of-00002.parquet", of.x[:half], of.y[:half])
     parquet(where / "train-00001-of-00002.parquet", of.x[half:], of.y[half:])
@@ -137,7 +137,7 @@ def parquets(where: Path, of: Made) -> Path:
 
 
 def medmnist(where: Path, of: Made) -> Path:
-    """MedMNIST's keys, labels (N, 1), and a validation split too."""
+    """Write an npz file with MedMNIST's keys, labels (N, 1), and a validation split too."""
     np.savez(
         where,
         train_images=of.x,
@@ -183,7 +183,7 @@ SOURCES: dict[str, Callable[[Path, Made], Path]] = {
     "Parquet": lambda at, of: parquets(at / "own", of),
     "Parquet, one file given": lambda at, of: parquets(at / "own", of) / "train-00001-of-00002.parquet",
 }
-"""kind -> (folder, images) -> the path of the source; all of them have both splits."""
+"""Kind -> function (folder, images) that writes a source and returns its path; all sources have both splits."""
 NUMBERED = ("npz", "npz of MedMNIST", "npz without its name")
 WITH_NAMES = tuple(kind for kind in SOURCES if not kind.startswith(("IDX", "CSV")) and kind not in NUMBERED)
-"""Those that keep the names of the classes; the others have numbers."""
+"""Kinds that keep class names; the others have numbers."""

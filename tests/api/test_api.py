@@ -55,8 +55,8 @@ def test_classes_in_turn_or_one(finished: Run) -> None:
     [
         ({"n": 0}, "n is 0"),
         ({"label": 10}, "unknown class '10'; allowed: 0, 1, 2"),
-        ({"step": 7}, "no snapshot of step 7; there are: 6, 12"),
-        ({"step": 6, "ema": False}, "snapshots hold the averaged weights only"),
+        ({"step": 7}, "no snapshot of step 7; available: 6, 12"),
+        ({"step": 6, "ema": False}, "snapshots hold only the averaged weights"),
         ({"n": 1, "batch_statistics": True}, "2 or more"),
     ],
 )
@@ -100,7 +100,7 @@ def test_the_form_of_a_grid_file(finished: Run, tmp_path: Path) -> None:
 
 
 def test_files_are_what_was_sampled(finished: Run, digits: Path, tmp_path: Path) -> None:
-    """Measured, they give the numbers that the same images give as arrays."""
+    """Image files give the same numbers as the same images in an array file."""
     images = finished.sample(40)
     finished.save(images, tmp_path / "files")
     finished.save(images, tmp_path / "same.npz")
@@ -110,9 +110,9 @@ def test_files_are_what_was_sampled(finished: Run, digits: Path, tmp_path: Path)
     a, b = (genlab.evaluate(tmp_path / name, against=str(digits)).record["metrics"] for name in ("files", "same.npz"))
     for name in ("sharpness_ratio", "grain_ratio", "memorised_fraction"):
         assert a[name]["value"] is not None, name
-        # The folders' order is another one, and so is that of the sums.
+        # Folders change the order of the images, and hence of the sums.
         assert a[name]["value"] == pytest.approx(b[name]["value"], rel=1e-12), name
-    with pytest.raises(UsageError, match="exists; give a new folder"):
+    with pytest.raises(UsageError, match="already exists; give a new folder"):
         finished.save(images, tmp_path / "files")
 
 
@@ -134,7 +134,7 @@ def test_an_unconditional_run_has_no_classes(small: Callable[..., GanRecipe], tm
 
 
 def test_recipe_and_dataset_are_refused_together(digits: Path) -> None:
-    """The batch does not fit the data, and epochs are out of range: one message."""
+    """One error lists both problems: the batch does not fit the data, and epochs is out of range."""
     with pytest.raises(RecipeError) as caught:
         genlab.train("quick-mnist", epochs=0, overrides={"data.name": str(digits), "budget.batch": 104})
     assert len(caught.value.problems) == 2
@@ -200,7 +200,7 @@ def test_own_networks(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
 
 
 def pair(**own: Any) -> genlab.AdversarialLoss:
-    """Losses of which one is the caller's."""
+    """A plain adversarial loss with the given parts replaced."""
     plain: dict[str, Any] = {
         "discriminator": lambda real, fake: fake.mean() - real.mean(),
         "generator": lambda real, fake: -fake.mean(),
@@ -237,16 +237,16 @@ def test_an_own_network_that_does_not_fit_is_refused_before_training(
 @pytest.mark.parametrize(
     ("own", "words"),
     [
-        ({"generator": nn.Sequential(nn.Linear(100, 784), nn.Unflatten(1, (1, 28, 28)))}, "the generator makes"),
-        ({"discriminator": nn.Sequential(nn.Flatten(), nn.Linear(1024, 1))}, "the discriminator makes (2, 1)"),
+        ({"generator": nn.Sequential(nn.Linear(100, 784), nn.Unflatten(1, (1, 28, 28)))}, "the generator turns"),
+        ({"discriminator": nn.Sequential(nn.Flatten(), nn.Linear(1024, 1))}, "into (2, 1); expected"),
         ({"objective": (1, 2, 3)}, "objective is a tuple"),
-        ({"generator": nn.Flatten}, "generator is the class Flatten; give a network of it: Flatten(...)"),
+        ({"generator": nn.Flatten}, "generator is the class Flatten; give an instance: Flatten(...)"),
         ({"discriminator": len}, "discriminator is a builtin_function_or_method; expected a torch.nn.Module"),
         ({"generator": nn.Linear(7, 7)}, "calls generator(z) with z (N, 100) (networks.latent sets its length)"),
-        ({"objective": pair(generator=lambda a, b: (a - b).mean())}, "give generator_needs_real=True"),
+        ({"objective": pair(generator=lambda a, b: (a - b).mean())}, "set generator_needs_real=True"),
         ({"objective": pair(generator=lambda a, b: -b)}, "a tensor of shape (8,); expected a scalar: take its mean()"),
         ({"objective": pair(discriminator=lambda a: a.mean())}, "the discriminator's loss cannot be called with"),
-        ({"objective": pair(discriminator=lambda a, b: (a - 5).log().mean())}, "loss of ordinary logits is nan"),
+        ({"objective": pair(discriminator=lambda a, b: (a - 5).log().mean())}, "loss for ordinary logits is nan"),
         ({"objective": pair(generator=lambda a, b: 1.0)}, "the generator's loss is float; expected a scalar"),
     ],
 )
@@ -288,7 +288,7 @@ def test_show() -> None:
     assert [(d.name, d.parameters) for d in shown.networks] == [("generator", 791_776), ("discriminator", 691_680)]
     assert shown.equations[1] == "G minimises  E[-log s(D(G(z)))]"
     assert (shown.cost.steps, shown.cost.images) == (469, 60_000)
-    # G: forward and backward (3), D: two images forward and backward (6) and once more through it (2).
+    # G: forward and backward (3). D: two images forward and backward (6), and once more through it for G (2).
     assert shown.cost.multiply_adds == 60_000 * (3 * 13_698_048 + 8 * 17_791_744)
 
 
@@ -307,11 +307,11 @@ def test_the_public_surface() -> None:
 def test_a_step_too_small_for_bfloat16_is_noted(
     small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibrate, "impossible", lambda device: {})  # Whether it is fast here is noted apart.
+    monkeypatch.setattr(calibrate, "impossible", lambda device: {})  # Avoids the warning about bfloat16's speed.
     changes = {"engine.plan": "auto", "engine.device": "cpu", "engine.precision": "bfloat16", "budget.max_steps": 1}
     with pytest.warns(UserWarning, match=r"objective\.sigma 0\.01 is small for bfloat16"):
         genlab.train(small({**changes, "objective.sigma": 0.01}), runs=tmp_path, report=False)
-    genlab.train(small(changes), runs=tmp_path, report=False)  # 0.05: nothing is said, or the test would fail
+    genlab.train(small(changes), runs=tmp_path, report=False)  # 0.05: no warning, or the test would fail
 
 
 def test_an_unbounded_critic_is_noted(small: Callable[..., GanRecipe], tmp_path: Path) -> None:

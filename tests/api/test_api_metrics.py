@@ -47,7 +47,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def own_judge(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A judge of those digits, two steps an epoch."""
+    """A judge trained on those digits, two steps per epoch."""
     with pytest.MonkeyPatch.context() as patch:
         undraw(patch)
         changes = {"budget.epochs": 15, "budget.batch": 128}
@@ -63,7 +63,7 @@ def own_judge(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 class Interrupts:
-    """An observer that presses Ctrl-C at a step."""
+    """An observer that presses Ctrl-C at step 3."""
 
     def stepped(self, step: int, seconds: float) -> None:
         if step == 3:
@@ -74,17 +74,17 @@ class Interrupts:
 def test_a_judge_that_was_stopped_goes_on(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the same command, in the same run, and is kept beside the data as any other; another seed's is not taken."""
+    """The same command resumes its own run, not that of another seed, and stores the judge beside the data as usual."""
     undraw(monkeypatch)
     changes = {"budget.epochs": 2, "budget.batch": 64}
-    with pytest.raises(Stopped, match="stopped at step 3 of 8; the same command goes on with it"):
+    with pytest.raises(Stopped, match="stopped at step 3 of 8; the same command resumes it"):
         judges.train_judge(str(few), runs=tmp_path, overrides=changes, observers=[Interrupts()])
     assert not few.with_name("few.judge.safetensors").exists()
     other, *_ = judges.train_judge(str(few), seed=1, runs=tmp_path, overrides=changes)
     few.with_name("few.judge.safetensors").unlink()
     capsys.readouterr()
     run, _, kept_at = judges.train_judge(str(few), runs=tmp_path, overrides=changes)
-    assert "going on with judge-mnist" in capsys.readouterr().err
+    assert "resuming judge-mnist" in capsys.readouterr().err
     assert run.path != other.path
     assert len(list(tmp_path.iterdir())) == 2
     assert run.status["step"] == 8
@@ -95,7 +95,7 @@ def test_a_judge_that_was_stopped_goes_on(
 def test_a_path_is_a_path_and_a_name_a_run(
     finished: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run and a folder of one name: the run by its name, the folder by ./NAME."""
+    """If a run and a folder share a name, NAME is the run and ./NAME the folder."""
     undraw(monkeypatch)
     monkeypatch.chdir(tmp_path)
     shutil.copytree(finished.path, tmp_path / "runs" / "photos")
@@ -103,7 +103,7 @@ def test_a_path_is_a_path_and_a_name_a_run(
     for k, image in enumerate(data.load("mnist", "test").images[:12, 0]):
         Image.fromarray(image).save(tmp_path / "photos" / f"{k}.png")
     with pytest.warns(
-        UserWarning, match=r"photos is a run, and a file or folder: the run is measured; \./photos is the"
+        UserWarning, match=r"photos is both a run and a file or folder: the run is measured; for the other give"
     ):
         assert evaluate.is_a_run("photos", tmp_path / "runs")
     assert not evaluate.is_a_run("./photos", tmp_path / "runs")
@@ -117,7 +117,7 @@ def test_a_judge_of_own_data(own_judge: Run, few: Path) -> None:
     assert recipe.data.name == str(few)
     assert recipe.family == "classifier"
     assert recipe.augmentation is not None
-    assert own_judge.metrics()[-1]["test_accuracy"] > 0.3  # of ten classes
+    assert own_judge.metrics()[-1]["test_accuracy"] > 0.3  # by chance: 0.1
     made = evaluate.judge_of(own_judge.path)
     assert made.name == own_judge.path.name
     assert made.sha256 == judge.read(own_judge.path / "judge.safetensors", "x").sha256
@@ -228,7 +228,7 @@ def test_runs_that_were_measured_differently_are_not_compared(tmp_path: Path) ->
         (root / name / "status.json").write_text('{"state": "finished", "step": 3}')
         record: dict[str, Any] = {"protocol": {**protocol, "samples": n, "step": 3}, **rest}
         (root / name / "evaluations" / "evaluation.json").write_text(json.dumps(record))
-    with pytest.raises(UsageError, match="cannot be compared, their samples differs: a: 10000; b: 2000"):
+    with pytest.raises(UsageError, match="cannot be compared, since they differ in samples: a: 10000; b: 2000"):
         genlab.compare(["a", "b"], runs=root)
     (root / "b" / "evaluations" / "evaluation.json").write_text("{")
     with pytest.raises(DataError, match=r"evaluation.json: damaged"):
@@ -236,12 +236,12 @@ def test_runs_that_were_measured_differently_are_not_compared(tmp_path: Path) ->
 
 
 def test_the_accuracy_score_of_a_run(few: Path, tmp_path: Path) -> None:
-    """It needs labels: an unconditional run has none."""
+    """The classification accuracy score needs labels, so an unconditional run is refused."""
     changes = {
         "data.name": str(few), "budget.max_steps": 2, "logging.tensorboard": False, "logging.evaluation": "none",
     }  # fmt: skip
     plain = genlab.train("s2-dcgan", overrides=changes, runs=tmp_path, report=False)
-    with pytest.raises(UsageError, match="is unconditional: no class was asked for"):
+    with pytest.raises(UsageError, match="is unconditional: its images have no classes"):
         genlab.evaluate(plain.path, n=20, accuracy_score=True)
     conditional = genlab.train("quick-mnist", overrides=changes, runs=tmp_path, report=False)
     found = genlab.evaluate(conditional.path, n=20, accuracy_score=True).record["metrics"]
@@ -258,7 +258,7 @@ def test_the_accuracy_score_of_a_run(few: Path, tmp_path: Path) -> None:
 def test_the_numbers_are_printed_before_they_are_stored(
     few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a place that cannot be written (here: its name is taken by a folder) they are printed, then it is said."""
+    """If the file cannot be written (here its name is taken by a folder), the numbers are printed before the error."""
     np.savez(tmp_path / "x.npz", images=data.load(str(few)).images[:60])
     (tmp_path / "x.evaluation.json").mkdir()
     arguments = ["evaluate", str(tmp_path / "x.npz"), "--against", str(few)]
@@ -335,7 +335,7 @@ def test_where_it_goes_is_looked_at_before_the_work(
 
 
 def test_a_judge_of_other_data_is_said(own_judge: Run, few: Path, tmp_path: Path) -> None:
-    """The same data elsewhere are no other data; how well the judge reads is said in any case."""
+    """One note says if a judge was trained on other data (a moved copy is not), and one always gives its accuracy."""
     arrays = dict(np.load(few))
     np.savez(tmp_path / "moved.npz", **arrays)
     np.savez(tmp_path / "other.npz", **{**arrays, "x_train": arrays["x_train"][::-1]})
@@ -345,7 +345,7 @@ def test_a_judge_of_other_data_is_said(own_judge: Run, few: Path, tmp_path: Path
         record = genlab.evaluate(tmp_path / "x.npz", against=against, judge=own_judge.path).record
         notes = " ".join(record["notes"])
         assert ("was trained on" in notes) == other
-        assert f"names {own_judge.metrics()[-1]['test_accuracy']:.2%} of the test images" in notes
+        assert f"classifies {own_judge.metrics()[-1]['test_accuracy']:.2%} of the test images" in notes
 
 
 @pytest.mark.filterwarnings("ignore:judge .* was trained on")
@@ -386,7 +386,7 @@ def test_an_unfinished_judge_says_so(own_judge: Run, tmp_path: Path) -> None:
     copy.directory.set_status(state="interrupted", step=7, total_steps=30)
     (copy.path / "metrics.jsonl").unlink()
     said = evaluate.judge_of(copy.path).remarks
-    assert said[0] == "judge copy is not trained to its end: interrupted, step 7 of 30"
+    assert said[0] == "judge copy was not trained to its end: interrupted, step 7 of 30"
     assert "was never tested" in said[1]
     shutil.rmtree(copy.path / "checkpoints")
     with pytest.raises(CheckpointError):
@@ -394,7 +394,7 @@ def test_an_unfinished_judge_says_so(own_judge: Run, tmp_path: Path) -> None:
 
 
 def test_trying_a_judge_on_few_images(own_judge: Run, few: Path, tmp_path: Path) -> None:
-    """What leaves no images is passed over; images that do not differ are refused."""
+    """Disturbances that leave no images are skipped; identical test and training images are refused."""
     arrays = dict(np.load(few))
     np.savez(tmp_path / "ten.npz", **{**arrays, "x_test": arrays["x_test"][:20], "y_test": arrays["y_test"][:20]})
     found = judges.try_judge(str(tmp_path / "ten.npz"), run=own_judge.path)
@@ -409,7 +409,7 @@ def test_trying_a_judge_on_few_images(own_judge: Run, few: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("source", "against", "words"),
     [
-        ({"labels": 100}, {}, "needs 128 images or more, generated and real: here are 100 and 300"),
+        ({"labels": 100}, {}, "needs 128 images or more, generated and real: there are 100 and 300"),
         ({"labels": 0}, {}, "needs the class that each image was meant to show"),
         ({"labels": 200}, {"y_test": None}, "has no test split with labels"),
     ],

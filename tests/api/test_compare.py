@@ -1,4 +1,4 @@
-"""Runs beside one another: curves over each other, pages, and what sets the runs apart."""
+"""Comparing runs: overlaid curves, pages, and the settings in which the runs differ."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_two_settings_of_two_seeds_in_one_figure(runs: Path) -> None:
     drawn = genlab.plot(gans(runs), "loss_g")
     assert sorted(drawn.runs.settings) == ["lr 0.0002"] * 2 + ["lr 0.001"] * 2
     assert sorted(drawn.runs.labels) == [f"lr {lr}, seed {seed}" for lr in ("0.0002", "0.001") for seed in (0, 1)]
-    assert drawn.caption.startswith("A colour for each setting, a line for each seed (seeds 0, 1: solid, dashed, ...).")
+    assert drawn.caption.startswith("One colour per setting, one line per seed (seeds 0, 1: solid, dashed, ...).")
     assert drawn.png[:4] == b"\x89PNG"
     assert drawn.pdf[:4] == b"%PDF"
     assert drawn.svg.count("lr 0.001</text>") == 1, "a setting stands once in the legend"
@@ -126,14 +126,14 @@ def test_a_page_of_classifiers_and_of_all_families(runs: Path) -> None:
     assert found.page.quality is None
     assert found.page.ends is not None
     ends = [row[0] for row in found.page.ends.rows]
-    assert ends == ["train loss", "train accuracy"]  # Own data without a test split.
+    assert ends == ["train loss", "train accuracy"]  # These data have no test split.
     everything = compare_page({run.path.name: run.directory for run in genlab.list_runs(runs)}, {})
     assert len(everything.runs.rows) == 7
     assert len(everything.machines.rows) == 7
 
 
 def test_a_number_of_those_asked_for_never_stands_beside_a_share() -> None:
-    """One run was asked for classes, the other was not: its shares are no accuracies."""
+    """Shares of a run that was not asked for classes do not appear beside the accuracies of one that was."""
     protocol = {"samples": 100}
     asked = {"classes": [{"class": "a", "requested_class_accuracy": 0.5, "share": 0.5, "share_in_data": 0.5}]}
     free = {"classes": [{"class": "a", "requested_class_accuracy": None, "share": 0.9, "share_in_data": 0.1}]}
@@ -187,15 +187,15 @@ def test_two_settings_are_told_apart_only_by_seeds(runs: Path) -> None:
     )
     apart_ = said_of_settings(many, [1, 2, 3, 4, 11, 12, 13, 14], "distance")
     assert "2.5 on average (1 to 4, 4 seeds) with a, 12.5 on average (11 to 14, 4 seeds) with b" in apart_
-    assert "differ by more than their seeds explain (exact permutation test, p = 0.029)" in apart_
-    assert "no more than seeds may explain" in said_of_settings(many, [1, 12, 3, 14, 11, 2, 13, 4], "distance")
+    assert "differ by more than seeds can explain (exact permutation test, p = 0.029)" in apart_
+    assert "no more than seeds can explain" in said_of_settings(many, [1, 12, 3, 14, 11, 2, 13, 4], "distance")
     one = said_of_settings(replace(many, settings=["a"] * 7 + ["b"]), [1.0] * 8, "distance")
-    assert "Only one seed with b: whether another seed would say the same is not known." in one
+    assert "Only one seed with b: it is not known whether another seed would agree." in one
     two = replace(many, settings=["a", "b"], seeds=[0, 0])
     overlap = said_of_settings(two, [1.0, 2.0], "distance", [(0.5, 1.5), (1.4, 2.6)])
-    assert "overlap: these two runs cannot be told apart. One seed each: whether another seed" in overlap
+    assert "overlap: these two runs cannot be told apart. One seed each: it is not known whether another" in overlap
     measured = said_of_settings(two, [1.0, 2.0], "distance", [(0.5, 1.5), (1.6, 2.4)])
-    assert "lie apart: these two runs do differ. One seed each" in measured
+    assert "do not overlap: these two runs do differ. One seed each" in measured
     assert "interval" not in said_of_settings(two, [1.0, 2.0], "distance", [(0.5, 1.5), None])
     assert said_of_settings(replace(many, settings=list("abcdefgh")), [1.0] * 8, "distance") == ""
 
@@ -203,8 +203,8 @@ def test_two_settings_are_told_apart_only_by_seeds(runs: Path) -> None:
 def test_seeds_of_one_setting_are_chance(runs: Path) -> None:
     compared = replace(api.compared(gans(runs)), settings=["a"] * 2, seeds=[3, 7])
     assert said_of_settings(compared, [1.0, 2.0], "distance") == (
-        "distance: 1 with seed 3, 2 with seed 7. These runs differ in their seed alone: what lies between them is "
-        "chance, and no reason to call one of them better."
+        "distance: 1 with seed 3, 2 with seed 7. These runs differ only in their seed: any difference between them is "
+        "chance, no reason to call one of them better."
     )
     assert "the same seed" in said_of_settings(replace(compared, seeds=[3, 3]), [1.0, 1.0], "distance")
     assert said_of_settings(compared, [1.0, None], "distance") == ""

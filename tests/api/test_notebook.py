@@ -1,4 +1,4 @@
-"""Three cells of a notebook, executed: a training, a run shown, a figure shown."""
+"""Three notebook cells, executed: a training that shows its run, a figure, a dataset."""
 
 from __future__ import annotations
 

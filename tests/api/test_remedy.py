@@ -1,4 +1,4 @@
-"""`genlab diagnose RUN --try`: what is proposed is trained with the same seed, and told with its reach."""
+"""`genlab diagnose RUN --try`: the proposed remedy is trained with the same seed and reported as one seed's result."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_remedy_is_tried_with_the_same_seed(
     assert tried.recipe.objective.players == "both"  # type: ignore[union-attr]
     assert "generator-not-learning" not in {each.name for each in tried.diagnose().findings}
     assert (tried.path / "compare.html").read_text() == "page"
-    # The old run's page has it, beside its own last images, as long as the new run lies beside it.
+    # The old run's page shows the trial beside its own last images, as long as the new run is in the same folder.
     page = diagnosed(Run.at(here).directory)
     assert page is not None
     assert f"Tried, in {tried.path.name}: objective.players both; " in page.caption

@@ -1,4 +1,4 @@
-"""What a script or a notebook may use: names, observers, runs with networks of one's own, features, displays."""
+"""The API for scripts and notebooks: names, observers, runs with custom networks, features, displays."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FOLDERS = {path.name for path in Path(genlab.__file__).parent.iterdir() if path.
 
 
 def test_every_name_works_after_a_bare_import() -> None:
-    """And nothing heavy is loaded before one is used."""
+    """`import genlab` alone loads none of torch, numpy and pydantic, yet every public name works."""
     script = """
 import sys, genlab
 assert not {"torch", "numpy", "pydantic"} & set(sys.modules), "import genlab is slow"
@@ -48,14 +48,14 @@ except AttributeError as error:
 
 
 def test_no_function_has_the_name_of_a_folder() -> None:
-    """`genlab.runs` would be a function or a package, whichever was imported last."""
+    """A function `runs` would make `genlab.runs` a function or a package, whichever was imported last."""
     assert not FOLDERS & set(genlab.__all__)
     assert {"runs", "report"} <= FOLDERS
 
 
 def test_what_is_no_run_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for place, said in (("nonsense", "unknown run"), (tmp_path / "empty", "is no run; give a run's folder")):
+    for place, said in (("nonsense", "unknown run"), (tmp_path / "empty", "is not a run; give a run's folder")):
         with pytest.raises(UsageError, match=said):
             genlab.Run(place)
 
@@ -102,8 +102,8 @@ def test_an_observer_needs_only_the_methods_it_wants(small: Callable[..., GanRec
 @pytest.mark.parametrize(
     ("observer", "words"),
     [
-        (Deaf(), "observer Deaf would hear nothing; it needs one or more of the methods started, stepped, logged"),
-        (OnlyLogged, r"observer OnlyLogged is a class; give an object of it: OnlyLogged\(\)"),
+        (Deaf(), "observer Deaf would never be called; it needs at least one of the methods started, stepped, logged"),
+        (OnlyLogged, r"observer OnlyLogged is a class; give an instance: OnlyLogged\(\)"),
     ],
 )
 def test_an_observer_that_would_hear_nothing_is_refused(
@@ -189,7 +189,7 @@ IMAGES = np.zeros((8, 1, 28, 28), np.uint8)
 def test_metrics_of_images_say_what_they_take(metric: Callable[[Any], object], hint: str) -> None:
     with pytest.raises(ValueError, match=hint) as refused:
         metric(genlab.metrics)
-    assert "expected N x d (a row for each image), not 8 x 1 x 28 x 28" in str(refused.value)
+    assert "expected N x d (one row per image), not 8 x 1 x 28 x 28" in str(refused.value)
 
 
 def test_what_a_notebook_shows(finished: Run) -> None:
@@ -217,7 +217,7 @@ def test_a_damaged_run_shows_itself(finished: Run, tmp_path: Path) -> None:
 
 
 class Cell:
-    """What IPython gives for an output that can be replaced."""
+    """Stand-in for IPython's display function and the handle it returns, whose output can be replaced."""
 
     def __init__(self) -> None:
         self.shown: list[str] = []

@@ -1,4 +1,4 @@
-"""genlab.Watch: loops of one's own become runs that everything reads, and nothing in the loop changes."""
+"""genlab.Watch turns custom training loops into runs that the rest of genlab reads, without changing the training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from loops import LOOPS, PLANTED
 
 STEPS = 60
 FULL = {"dcgan": 600, "wgan": 1500, "conditional": 3000, "vae": 3000, "shared": 3000}
-"""Steps until a loop draws digits."""
+"""Steps that each loop needs to draw digits."""
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 
@@ -175,7 +175,7 @@ def test_a_loop_that_ends_early_keeps_what_was_seen(watching: Any) -> None:
     ("given", "told", "message"),
     [
         ({"steps": 0}, {}, "steps is 0; allowed: a whole number, 1 or more"),
-        ({}, {"samples": torch.zeros(4, 100)}, "samples have 10 pixels a side, .* 28: say how"),
+        ({}, {"samples": torch.zeros(4, 100)}, "samples are 10 pixels wide, .* 28: say how"),
         ({}, {"samples": torch.full((4, 784), 300.0)}, r"expected images in \[0, 1\], in \[-1, 1\] or in 0 .. 255"),
         ({}, {"samples": torch.zeros(4, 2, 2, 28)}, "has shape"),
         ({"loss": "made-up"}, {}, "objective.loss"),
@@ -193,10 +193,10 @@ def test_what_cannot_be_watched_is_refused_at_the_first_step(
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("sample {}", "its networks are not here"),
+        ("sample {}", "its networks are not stored with the run"),
         ("train --resume {}", "cannot be trained, resumed or sampled: run the loop again"),
         ("train {}/recipe.yaml", "cannot be trained, resumed or sampled: run the loop again"),
-        ("evaluate {}", "its networks are not here"),
+        ("evaluate {}", "its networks are not stored with the run"),
         ("likelihood {}", "only a VAE bounds the likelihood"),
     ],
 )

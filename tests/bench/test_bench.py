@@ -1,4 +1,4 @@
-"""The benchmarks: both ways of training are of the same networks and images, and figures mean what they say."""
+"""Benchmarks: the reports' loops and genlab's use the same networks and images, and the numbers mean what they say."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def script(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # Dataclasses look there for their types.
+    sys.modules[name] = module  # Dataclasses look up their types there.
     spec.loader.exec_module(module)
     return module
 
 
 @pytest.mark.parametrize("name", ["s2-dcgan", "s4-vae"])
 def test_the_reports_images_are_genlabs(name: str) -> None:
-    """One by one through PIL, or all at once: the same pixels."""
+    """Images converted one by one through PIL have the same pixels as images converted all at once."""
     recipe = genlab.load_recipe(name)
     mnist = data.first(data.load(recipe.data.name), 20)
     theirs = _OneByOne(mnist, recipe)
@@ -94,11 +94,11 @@ def test_both_ways_train_every_system(name: str) -> None:
 
 
 def test_the_reports_first_losses_in_closed_form() -> None:
-    """D's two cross-entropies of the first batch, of D as it was built; then it learns: they fall."""
+    """D's first loss is that of an untrained D, two cross-entropies of log 2; it falls as D learns."""
     loop = ReportLoop("s3-skeleton", {**FEW, "networks.discriminator.dropout": 0})
     assert isinstance(loop.recipe, GanRecipe)
     loop.step()
-    assert loop.losses[0][0] == pytest.approx(2 * np.log(2), abs=0.2)  # a fresh D says 1/2
+    assert loop.losses[0][0] == pytest.approx(2 * np.log(2), abs=0.2)  # an untrained D outputs 1/2
     assert loop.losses[0][1] == pytest.approx(np.log(2), abs=0.4)
     x, _ = next(iter(loop._loader))
     with torch.no_grad():
@@ -157,7 +157,7 @@ def test_the_interval_of_a_mean() -> None:
 
 
 def test_a_training_that_fails_is_told() -> None:
-    with pytest.raises(genlab.errors.GenlabError, match="ended before its time"):
+    with pytest.raises(genlab.errors.GenlabError, match="process ended early"):
         timing.Stepper("s2-dcgan", "report", {"budget.batch": 0}).ready()
 
 
@@ -168,7 +168,7 @@ def test_the_peak_is_a_rate() -> None:
 
 
 def test_a_precision_that_the_plan_left_out_is_not_timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither where there are no instructions for it, nor where it was measured and is slower."""
+    """Neither a precision without CPU instructions nor one that was measured to be slower is timed."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     real = torch.randn
 
@@ -191,7 +191,7 @@ def test_a_precision_that_the_plan_left_out_is_not_timed(monkeypatch: pytest.Mon
 
 @pytest.fixture
 def fewer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Scores are of 1,000 images instead of 10,000."""
+    """Score with 1,000 images instead of 10,000."""
     monkeypatch.setattr(quality, "FULL", 1000)
     quality.reference.cache_clear()
     yield
@@ -206,7 +206,7 @@ def test_a_curve(fewer: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     first, last = json.loads(capsys.readouterr().out)
     assert (first["step"], last["step"]) == (2, 4)
     assert 0 < first["seconds"] < last["seconds"]
-    assert first["floors"] > 30  # noise; of 1,000 images the floor is higher than of 10,000
+    assert first["floors"] > 30  # images of noise; the floor of 1,000 images is higher than that of 10,000
     assert 0 <= last["requested"] <= 0.4
 
 
@@ -218,12 +218,12 @@ def test_a_curve_is_of_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
     asked = {"recipe": "r", "way": "auto", "seed": 3, "marks": [1, 2], "overrides": {"budget.batch": 8}}
     assert quality.curve("r", "auto", 3, (1, 2), {"budget.batch": 8}) == [asked]
     monkeypatch.setattr(quality, "child_of", lambda *_: [sys.executable, "-c", "raise SystemExit(1)"])
-    with pytest.raises(genlab.errors.GenlabError, match="ended before its time"):
+    with pytest.raises(genlab.errors.GenlabError, match="process ended early"):
         quality.curve("r", "auto", 3, (1, 2))
 
 
 class Perfect:
-    """A loop whose images are real ones."""
+    """A loop that generates real images."""
 
     recipe = genlab.load_recipe("s4-dcgan")
 
@@ -244,10 +244,10 @@ def test_a_row_of_the_records() -> None:
     ours = [[{"step": 100, "seconds": s, "floors": f, "requested": 0.9}] for s, f in ((1.0, 50.0), (3.0, 70.0))]
     theirs = [[{"step": 2345, "seconds": s, "floors": 65.0, "requested": None}] for s in (100.0, 150.0)]
     row = speedrun.row(entry, ours, theirs, 65.0)
-    assert (row["seconds"], row["floors"], row["reached"]) == (2.0, 60.0, True)  # the mean over seeds counts
-    assert row["ratio"] == pytest.approx(75.0)  # of 100 and 50
+    assert (row["seconds"], row["floors"], row["reached"]) == (2.0, 60.0, True)  # means over seeds
+    assert row["ratio"] == pytest.approx(75.0)  # mean of 100 and 50
     assert row["interval"] == pytest.approx([75 - 12.706 * 25, 75 + 12.706 * 25], rel=1e-3)
-    alone = speedrun.row(entry, ours, theirs[:1], 65.0)  # one reference stands beside every seed
+    alone = speedrun.row(entry, ours, theirs[:1], 65.0)  # every seed is compared with the one reference
     assert alone["ratio"] == pytest.approx((100 + 100 / 3) / 2)
     missed = speedrun.row(entry, ours, theirs, 59.0)
     assert (missed["reached"], missed["ratio"]) == (False, None)

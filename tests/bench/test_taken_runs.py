@@ -1,4 +1,4 @@
-"""Benchmarks that may be stopped and started anew."""
+"""Benchmarks that can be stopped and restarted."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ def test_a_run_is_trained_once_and_gone_on_with(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seed", "epochs"), [(4, 2), (3, 1)])
 def test_a_run_of_other_settings_is_not_taken(seed: int, epochs: int, tmp_path: Path) -> None:
     taken("one", "s4-vae", tmp_path, 3, SMALL)
-    with pytest.raises(UsageError, match="has other settings or another seed than s4-vae here; move it away"):
+    with pytest.raises(UsageError, match="differs from s4-vae here in settings or seed; move it away"):
         taken("one", "s4-vae", tmp_path, seed, {**SMALL, "budget.epochs": epochs})

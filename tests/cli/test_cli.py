@@ -1,4 +1,4 @@
-"""The command line as a person or a script meets it: in processes of their own where that matters."""
+"""The command line as a person or a script uses it, in separate processes if that matters."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def recipe_file(small: Callable[..., GanRecipe], tmp_path: Path) -> str:
 def test_train_sample_report(
     recipe_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The training in a process of its own; the others find its run by its name."""
+    """Training in a separate process leaves a run that `sample` finds by name and `report` by path."""
     runs = str(tmp_path / "runs")
     done = genlab("train", recipe_file, "--epochs", "1", "--objective.lambda=0.1", "--json", GENLAB_RUNS=runs)
     assert done.returncode == 0, done.stderr
@@ -178,7 +178,7 @@ def test_lists(arguments: list[str], first: str, capsys: pytest.CaptureFixture[s
 
 
 def test_help_is_quick_to_import() -> None:
-    """`--help` must not load torch, nor anything else that takes its time."""
+    """`--help` must load neither torch nor any other package that is slow to import."""
     script = """
 import sys
 from genlab.cli import main as cli
@@ -194,12 +194,12 @@ print("loaded", [m for m in ("torch", "numpy", "pydantic", "matplotlib", "tensor
 
 
 def commands_in(text: str) -> list[str]:
-    """The commands that a help text lists."""
+    """Commands that a help text lists."""
     return re.findall(r"^│ ([a-z][a-z-]*)  ", text, re.MULTILINE)
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    """A sentence that says what it does, and one for each parameter; no command is in two groups, or in none."""
+    """Each command and each of its parameters has a sentence of help, and each command is in exactly one group."""
     _, text, _ = call(["--help"], capsys)
     names = commands_in(text)
     assert len(names) == len(set(names)) == sum(map(len, main.COMMANDS.values()))
@@ -259,7 +259,7 @@ def test_overrides_are_read_as_yaml() -> None:
 def test_a_fraction_is_no_whole_number(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     code, _, error = call(arguments, capsys)
     assert code == 2
-    assert f"{arguments[-1]}' is given; a whole number is needed" in error
+    assert f"{arguments[-1]}': a whole number is needed" in error
 
 
 def test_the_plan_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_the_plan_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 
 
 class Steps:
-    """A training whose steps take a tenth of a second, without one."""
+    """Stand-in for a training whose steps take a tenth of a second."""
 
     def __init__(self, *_: object) -> None: ...
     def __enter__(self) -> Steps:
@@ -308,7 +308,7 @@ def test_a_benchmark_says_what_was_reached(
 
         def raced(recipe: str, way: str, seed: int, marks: list[int], overrides: Any, f: float = floors) -> Any:
             assert limit > 0, "there is no time for it"  # noqa: B023
-            assert overrides["budget.max_steps"] == marks[-1]  # the schedule is laid out over the race
+            assert overrides["budget.max_steps"] == marks[-1]  # the schedule spans the race
             return [{"step": marks[-1], "seconds": 5.0, "floors": f}]
 
         monkeypatch.setattr(quality, "curve", raced)

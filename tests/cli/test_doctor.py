@@ -1,4 +1,4 @@
-"""`genlab doctor`: a block for a bug report, on machines on which anything may be broken."""
+"""`genlab doctor`: text for a bug report, from machines on which anything may be broken."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def doctor(capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of a machine of its own, on which nothing may be measured."""
+    """Give each test its own cache and working folder, and fail if anything is measured."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(calibrate, "_milliseconds", lambda *_: pytest.fail("measured"))
     monkeypatch.setattr(checkup, "_arrays", lambda *_: "whole")

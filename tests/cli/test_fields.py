@@ -1,4 +1,4 @@
-"""Flags that are a recipe's fields: as people type them, and what is said of those that are none."""
+"""Flags for a recipe's fields: the ways people type them, and the messages about those that are not fields."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ PLAYERS = "--optimisers.both.{0}, --optimisers.generator.{0} or --optimisers.dis
         ("quick-mnist", "--nz", "--networks.latent"),
         ("quick-mnist", "--dataset", "--data.name"),
         ("quick-mnist", "--ngf", "--networks.generator.ngf"),
-        ("quick-mnist", "--max-step", "--budget.max_steps"),  # a typing error in a field
+        ("quick-mnist", "--max-step", "--budget.max_steps"),  # a typo in a field
     ],
 )
 def test_a_short_flag_names_the_paths_and_changes_nothing(
@@ -114,7 +114,7 @@ def test_an_unrelated_option_is_never_suggested(typed: list[str], capsys: pytest
     ("typed", "words"),
     [
         (["sample"], "sample needs RUN"),
-        (["sample", "x", "y", "z"], "sample got more than it takes: "),
+        (["sample", "x", "y", "z"], "sample got too many arguments: "),
         (["evalaute", "x"], "unknown command 'evalaute'; did you mean 'evaluate'?"),
         (["runs", "verfy"], "unknown command 'verfy'; did you mean 'verify'?"),
         (["show", "quick-mnist", "--optimisers.both.betas", "0.9"], "is 0.9; a list is needed, as in [0.5, 0.999]"),

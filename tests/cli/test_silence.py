@@ -18,13 +18,13 @@ from genlab.api.run import Run
 from terminal import Watched, watch
 
 LONGEST = 2.0
-"""Seconds without a character."""
+"""Longest time in seconds without output."""
 WIDTHS = (60, 80, 200)
 
 
 @pytest.fixture(scope="module")
 def place(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with runs/ (of a GAN, twice), few.npz, 300 digits with a test split, and fewer.npz, 40 of them."""
+    """A folder with runs/ (a GAN, twice), few.npz (300 digits and a test split) and fewer.npz (40 of them)."""
     folder = tmp_path_factory.mktemp("place")
     train, test = data.load("mnist"), data.load("mnist", "test")
     assert train.labels is not None
@@ -44,7 +44,7 @@ def place(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def families(place: Path) -> Path:
-    """The same folder, with runs of a VAE and of a classifier."""
+    """The same folder with runs of a VAE, a GAN and a classifier trained on few.npz."""
     few: dict[str, Any] = {"data.name": str(place / "few.npz")}
     none = {**few, "logging.evaluation": "none"}
     genlab.train("s4-vae", overrides=none, epochs=1, runs=place / "runs", name="vae", progress=False)
@@ -55,13 +55,13 @@ def families(place: Path) -> Path:
 
 
 def seen(watched: Watched) -> list[str]:
-    """The lines that stay on the screen or were there for a while, without what colours them."""
+    """All lines that stay on the screen or were there for a while, without escape sequences."""
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", watched.text)
     return [part for line in text.split("\n") for part in line.rstrip("\r").split("\r")]
 
 
 def is_command(line: str) -> bool:
-    """Whether a line is nothing but a command: in one line, so that it can be copied, however long."""
+    """Whether a line is only a command, which stays in one line, however long, so that it can be copied."""
     return line.strip().startswith("genlab ")
 
 
@@ -95,7 +95,7 @@ def test_no_command_is_silent_for_long(arguments: list[str], families: Path) -> 
 
 
 def test_an_evaluation_says_what_it_does(place: Path) -> None:
-    """One of them in every run of the tests."""
+    """One command's silence and width are checked even without the slow tests."""
     done = watch(["evaluate", "gan", "-n", "500"], columns=60, cwd=place)
     assert done.code == 0, done.text
     assert done.silence < LONGEST
@@ -122,7 +122,7 @@ def test_an_evaluation_says_what_it_does(place: Path) -> None:
     ids=lambda arguments: arguments[0],
 )
 def test_no_line_is_wider_than_the_terminal(arguments: list[str], columns: int, place: Path) -> None:
-    """But for paths of runs and commands, which are to be copied whole."""
+    """Lines fit, except for paths of runs and commands, which must be copied whole."""
     new = f"w-{len(list((place / 'runs').iterdir()))}"
     done = watch([argument.format(new=new) for argument in arguments], columns=columns, cwd=place)
     assert done.code == 0, done.text
@@ -144,7 +144,7 @@ def test_a_pipe_gets_whole_rows_and_no_escapes(place: Path) -> None:
 
 @pytest.mark.slow
 def test_the_end_of_a_training_at_a_terminal(place: Path) -> None:
-    """Five samples in half blocks, what was reached, where it lies; a VAE's words have units."""
+    """A training ends with five samples in half blocks, its results with units, and the path of its report."""
     new = f"end-{len(list((place / 'runs').iterdir()))}"
     changes = ["--data.name", "few.npz", "--budget.max_steps", "30", "--logging.evaluation", "none"]
     done = watch(["train", "s4-vae", *changes, "--name", new], columns=60, cwd=place)

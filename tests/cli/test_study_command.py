@@ -1,4 +1,4 @@
-"""The commands of studies, as a person or a script meets them; no run is made."""
+"""The `genlab study` commands as a person or a script uses them; nothing is trained."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from plans import SMALL, leave, raw
 
 Ask = Any
 LOAD = cache(data.load)
-"""Every command reads the dataset; here it is read once."""
+"""Cached `data.load`, since every command reads the dataset."""
 COMMANDS = ("new", "run", "status", "collect", "report", "table")
 VARY = ("--vary", "optimisers.generator.lr=1e-4,2e-4")
 
 
 @pytest.fixture
 def ask(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """ask("status", ...) -> (exit code, output, errors) of genlab study, in an empty folder."""
+    """Function that runs genlab study in an empty folder: ask("status", ...) -> (exit code, output, errors)."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(data, "load", LOAD)
     conftest.undraw(monkeypatch)
@@ -49,7 +49,7 @@ def ask(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
 @pytest.fixture
 def half(tmp_path: Path) -> Path:
-    """A study file, half of whose runs are done."""
+    """A study file with half of its runs done and one failed."""
     file = tmp_path / "small.yaml"
     file.write_text(yaml.safe_dump(raw(), sort_keys=False), "utf-8")
     study = Study.at(file)
@@ -78,7 +78,7 @@ def test_a_file_that_is_there_is_not_replaced(ask: Ask, tmp_path: Path) -> None:
 
 
 def test_names_that_would_be_too_long_are_numbered(ask: Ask, tmp_path: Path) -> None:
-    """Every two arms have a claim, and every combination a name."""
+    """Every combination of values is an arm, and each arm has a claim against the first."""
     fields = (
         "optimisers.generator.lr=1e-4,2e-4",
         "optimisers.discriminator.lr=1e-4,3e-4",
@@ -144,7 +144,7 @@ def test_a_report_says_the_verdicts_and_where_the_page_is(ask: Ask, half: Path) 
     lines = out.splitlines()
     assert lines[1] == "The loss is lower with a faster generator."
     assert lines[2].startswith(
-        "  cannot be decided here: 2 seeds are too few for fast and slow to be told apart: p is 0.33"
+        "  cannot be decided here: 2 seeds are too few for fast and slow to be distinguished: the smallest possible p"
     )
     assert [line.split()[0] for line in lines[-3:]] == ["runs", "table", "report"]
     assert (half.parent / "results" / "small" / "report.html").exists()
@@ -158,13 +158,10 @@ def test_results_of_another_profile_are_pointed_at_and_nothing_is_written(ask: A
     file.write_text(yaml.safe_dump(plain, sort_keys=False), "utf-8")
     study = Study.at(file, profile="lab")
     leave(study.folder, study.plan, study.plan.cells[0], 1.0)
-    assert "results of another budget are there: 1 run of profile lab (--profile lab)" in ask("status", str(file))[1]
+    assert "another budget has results: 1 run of profile lab (--profile lab)" in ask("status", str(file))[1]
     code, _, errors = ask("report", str(file))
     assert code == 2
-    assert (
-        "no run of this budget is done; results of another budget are there: 1 run of profile lab (--profile lab)"
-        in errors
-    )
+    assert "no run of this budget is done; another budget has results: 1 run of profile lab (--profile lab)" in errors
     assert not Study.at(file).folder.path.exists()
     assert "of profile" not in ask("status", str(file), "--profile", "lab")[1]
 
@@ -179,10 +176,10 @@ def test_records_are_gathered_and_refused_by_name(ask: Ask, half: Path, tmp_path
     theirs = half.parent / "results" / "small"
     code, out, err = ask("collect", str(half), str(theirs), "--results", str(tmp_path / "all"), "--json")
     assert code == 0
-    assert len(re.findall(r": taken as (slow|fast), seed [01]$", err, re.MULTILINE)) == 4
+    assert len(re.findall(r": collected as (slow|fast), seed [01]$", err, re.MULTILINE)) == 4
     assert json.loads(out)["runs"] == 4
     code, out, err = ask("collect", str(half), str(theirs), "--results", str(tmp_path / "all"))
-    assert err.count("is there already (the same run)") == 4
+    assert err.count("already exists (the same run)") == 4
     assert "4 of 8 runs" in out
     other = tmp_path / "other"
     other.mkdir()
@@ -190,11 +187,11 @@ def test_records_are_gathered_and_refused_by_name(ask: Ask, half: Path, tmp_path
     assert code == 3
     assert "4 of 8 runs" in out
     assert err.splitlines() == [
-        f"{other}: no run and no record in it",
-        f"genlab: none of these fits {half}: nothing was taken; the lines above say why",
+        f"{other}: contains no run and no record",
+        f"genlab: none of these fits {half}: nothing was collected; the lines above say why",
     ]
     code, _, err = ask("collect", str(half), "nowhere")
-    assert (code, err) == (2, "genlab: nowhere: no such file or folder; nothing was taken\n")
+    assert (code, err) == (2, "genlab: nowhere: no such file or folder; nothing was collected\n")
 
 
 def test_a_table_is_compared(ask: Ask, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Disturbances of training images: what each does, apart from the others, and that the stream decides."""
+"""Augmentation of training images: the effect of each disturbance alone; the random stream determines all of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_shift_moves_whole_images() -> None:
             for right in range(-2, 3)
             if torch.equal(x[k, 0], torch.roll(plain[k, 0], (down, right), (0, 1)))
         ]
-        assert fits, k  # digits have a border of four black pixels: rolling is shifting
+        assert fits, k  # digits have a border of four black pixels, so rolling is shifting
         offsets.add(fits[0])
     assert len(offsets) > 15
 
@@ -68,7 +68,7 @@ def test_brightness_and_contrast() -> None:
         offset = (brighter[k] - plain[k])[grey]
         assert offset.std() < 1e-6
         assert abs(offset[0]) <= 0.2
-    assert (brighter[:50].amin((1, 2, 3)) > 0.01).sum() > 10  # backgrounds are lifted, where it is brighter
+    assert (brighter[:50].amin((1, 2, 3)) > 0.01).sum() > 10  # brightening lifts backgrounds
     stronger = made(contrast=0.3)
     for k in range(20):
         inside = (stronger[k] > 0.001) & (stronger[k] < 0.999) & (abs(plain[k] - 0.5) > 0.1)

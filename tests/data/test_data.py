@@ -76,7 +76,7 @@ def test_colour_in_either_order(tmp_path: Path) -> None:
         ({"x_train": PIXELS, "y_train": LABELS * 1.0}, "expected integers"),
         ({"x_train": PIXELS, "y_train": LABELS, "class_names": np.array(["a"])}, "at least 3 strings"),
         ({"x_train": PIXELS, "y_train": LABELS, "class_names": np.array(["a", "b", "a"])}, "appears twice"),
-        ({"x_train": PIXELS, "y_train": LABELS, "class_names": np.array(["a", "b", "\x1b[2J"])}, "can be printed"),
+        ({"x_train": PIXELS, "y_train": LABELS, "class_names": np.array(["a", "b", "\x1b[2J"])}, "a printable name"),
         ({"x_train": PIXELS, "y_train": LABELS.astype("m8[s]")}, "expected integers"),
         ({"x_train": np.array([{}], dtype=object)}, "Python objects"),
     ],
@@ -168,7 +168,7 @@ def test_the_first_images_with_their_labels() -> None:
 
 
 def test_the_test_split_of_a_dataset(tmp_path: Path) -> None:
-    """There, or None; refused where it does not go with the training split."""
+    """The test split is None if there is none, and refused if it does not fit the training split."""
     built_in = data.load_test("mnist")
     assert built_in is not None
     assert (built_in.split, len(built_in)) == ("test", 10_000)
@@ -183,7 +183,7 @@ def test_the_test_split_of_a_dataset(tmp_path: Path) -> None:
     found = split(x_test=x[:2], y_test=y[:2])
     assert found is not None
     assert len(found) == 2
-    with pytest.raises(DataError, match="the test images are of 1 x 20 x 20"):
+    with pytest.raises(DataError, match="the test images are 1 x 20 x 20"):
         split(x_test=np.zeros((2, 20, 20), np.uint8), y_test=y[:2])
     with pytest.raises(DataError, match=r"y_test\[0\] is 4, a class that the training images lack"):
         split(x_test=x[:1], y_test=np.array([4]))
@@ -191,7 +191,7 @@ def test_the_test_split_of_a_dataset(tmp_path: Path) -> None:
 
 def test_training_on_a_subset(digits: Path, tmp_path: Path) -> None:
     changes = {"data.name": str(digits), "data.subset": 30, "budget.batch": 10, "engine.plan": "reference"}
-    with pytest.warns(UserWarning, match="of 3 of 10 classes"):  # The file is sorted.
+    with pytest.warns(UserWarning, match="from 3 of 10 classes"):  # The file is sorted.
         run = genlab.train("s4-classifier", overrides={**changes, "budget.epochs": 1}, runs=tmp_path, report=False)
     assert run.provenance["data"]["images"] == 30
     assert run.metrics()[-1]["images"] == 30

@@ -1,4 +1,4 @@
-"""Images from anywhere: folders, npz files, every layout; what cannot be read is named."""
+"""Images from folders and from npz files in every layout; errors name what cannot be read."""
 
 from __future__ import annotations
 
@@ -75,19 +75,19 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "no pictures in it")
     (tmp_path / "text.txt").write_text("x")
-    refused(tmp_path / "text.txt", "no kind of file that is known; expected a folder of pictures")
+    refused(tmp_path / "text.txt", "unknown kind of file; expected a folder of pictures")
     broken = pictures(tmp_path / "broken")
     (broken / "002.png").write_bytes((broken / "002.png").read_bytes()[:60])
     refused(broken, "002.png: damaged, or cut off")
     mixed = pictures(tmp_path / "mixed")
     Image.fromarray(np.zeros((32, 32), np.uint8)).save(mixed / "003.png")
-    refused(mixed, r"pictures of several sizes \(5 of 28 x 28, 1 of 32 x 32; 003.png is of the rarest\)")
+    refused(mixed, r"pictures of several sizes \(5 of 28 x 28, 1 of 32 x 32; 003.png has the rarest\)")
     grid = pictures(tmp_path / "grid")
     Image.fromarray(np.zeros((28, 56), np.uint8)).save(grid / "000.png")
-    refused(grid, "000.png is of the rarest")
+    refused(grid, "000.png has the rarest")
     deep = pictures(tmp_path / "deep")
     Image.fromarray(np.zeros((28, 28), np.uint16)).save(deep / "001.png")
-    refused(deep, "001.png: 16 bits, more than 8; genlab data import")
+    refused(deep, "001.png: 16 bits, expected 8 bits; genlab data import")
     clear = pictures(tmp_path / "clear")
     Image.fromarray(np.zeros((28, 28, 4), np.uint8)).save(clear / "001.png")
     refused(clear, "transparent")
@@ -96,8 +96,8 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"foo": DIGITS}, r"no array x_train; there are foo \(uint8, 6 x 1 x 28 x 28\)"),
-        ({"images": DIGITS / 127.5 - 1}, r"images\[0\] has values outside of \[0, 1\].*take \(x \+ 1\) / 2"),
+        ({"foo": DIGITS}, r"no array x_train; found foo \(uint8, 6 x 1 x 28 x 28\)"),
+        ({"images": DIGITS / 127.5 - 1}, r"images\[0\] has values outside of \[0, 1\].*use \(x \+ 1\) / 2"),
         ({"images": np.full((2, 28, 28), np.nan)}, r"images\[0\] has values outside of \[0, 1\] or NaN"),
         ({"images": DIGITS.astype(np.int64)}, "int64"),
         ({"images": DIGITS[:, :, :20]}, "28 x 20 pixels; expected squares"),
@@ -114,7 +114,7 @@ def test_bad_arrays_are_named(arrays: dict[str, Any], words: str, tmp_path: Path
 
 
 def test_the_way_there_and_back() -> None:
-    """A border comes off without a trace; interpolation leaves real images as soft as samples that went that way."""
+    """A border is removed without a trace; interpolation there and back softens real images as it does samples."""
     digits = data.load("mnist", "test")
     few = data.first(digits, 50)
     padded = Preprocessing(32, 3, "pad")

@@ -1,4 +1,4 @@
-"""Imports: every picture as Pillow shows it, every decision by name and in the record, nothing half made."""
+"""Imports: pictures as Pillow shows them, every decision named and recorded, nothing left half done."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read(content: bytes) -> Picture:
 
 
 def by_pillow(content: bytes, mode: str) -> Any:
-    """(C, H, W), by Pillow's own conversion."""
+    """Pixels by Pillow's own conversion, (C, H, W)."""
     array = np.asarray(Image.open(io.BytesIO(content)).convert(mode))
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
@@ -88,17 +88,17 @@ TRANSPARENT = {
 @pytest.mark.parametrize("kind", TRANSPARENT)
 @pytest.mark.parametrize("ground", ["white", "black"])
 def test_transparent_pixels_lie_on_the_ground(kind: str, ground: str, tmp_path: Path) -> None:
-    """As Pillow's alpha_composite, to a level of rounding."""
+    """The result matches Pillow's alpha_composite to within one gray level of rounding."""
     content = TRANSPARENT[kind]
     over = Image.new("RGBA", (8, 8), ground)
     over.alpha_composite(Image.open(io.BytesIO(content)).convert("RGBA"))
     folder = writers.folder(tmp_path / "own", iter([("a.png", content), ("b.png", content)]))
-    with pytest.raises(DataError, match=r"transparent pixels have no value until they lie on a ground.*--ground white"):
+    with pytest.raises(DataError, match=r"transparent pixels need a ground to get a value.*--ground white"):
         data.load(str(folder))
     found = genlab.import_images(folder, tmp_path / "own.npz", color="rgb", split=0, ground=ground)  # type: ignore[arg-type]
     images = data.load(str(tmp_path / "own.npz")).images.astype(int)
     assert np.abs(images[0] - np.asarray(over.convert("RGB")).transpose(2, 0, 1)).max() <= 1
-    assert found.record["decisions"]["transparent"] == f"laid on {ground}"
+    assert found.record["decisions"]["transparent"] == f"placed on {ground}"
     assert found.record["found"]["transparent"] == 2
 
 
@@ -145,7 +145,7 @@ def test_of_several_frames_the_first(kind: str) -> None:
 
 
 def test_sixteen_bits_are_a_range_of_their_own(tmp_path: Path) -> None:
-    """PNG and TIFF; also PGM of 12 bits, which Pillow spreads over 16."""
+    """Values 0 .. 65535 in PNG and TIFF files, and in 12-bit PGM files, which Pillow scales to 16 bits."""
     deep = RANDOM.integers(0, 65_536, (8, 8), np.uint16)
     twelve = RANDOM.integers(0, 4096, (8, 8), np.uint16)
     files = {
@@ -158,7 +158,7 @@ def test_sixteen_bits_are_a_range_of_their_own(tmp_path: Path) -> None:
     images = data.load(str(tmp_path / "own.npz")).images[:, 0].astype(float)
     assert (images[:2] == np.rint(deep / 65_535 * 255)).all()
     assert np.abs(images[2] - twelve / 4095 * 255).max() <= 0.51
-    assert found.record["decisions"]["range"] == "of 16 bits, 0 is black and 65535 white"
+    assert found.record["decisions"]["range"] == "16 bits: 0 is black, 65535 white"
     assert found.record["found"]["16 bits"] == 3
 
 
@@ -171,7 +171,7 @@ def test_a_transparent_level_of_sixteen_bits() -> None:
 
 
 def png_of_16_bits(kind: int, channels: int) -> bytes:
-    """A PNG file that Pillow cannot write."""
+    """A 16-bit PNG file of a kind that Pillow cannot write."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
@@ -198,7 +198,7 @@ def test_sixteen_bits_of_colour_are_cut_in_the_open(content: bytes, tmp_path: Pa
 
 
 def test_pad_keeps_every_pixel_in_the_middle() -> None:
-    """An odd rest goes below and right; too large pictures shrink, small ones are never enlarged."""
+    """An odd pixel of padding goes below or right; large pictures shrink, small ones are never enlarged."""
     image = RANDOM.integers(1, 255, (1, 4, 7), np.uint8)
     padded = fitted(image, 10, "pad", "black")
     assert padded.shape == (1, 10, 10)
@@ -263,7 +263,7 @@ def test_a_range_says_what_is_black_and_white(kind: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("x", "words"),
     [
-        (GRAY / 255, "outside of --range 0..0.5; those of all images are 0 .. 1"),
+        (GRAY / 255, "outside of --range 0..0.5; the values of all images are 0 .. 1"),
         (GRAY / 255 * np.where(np.eye(8), np.nan, 1), "outside of --range 0..0.5; .*, and NaN or infinity"),
         (GRAY / 255 * np.where(np.eye(8), np.inf, 1) + 1, "outside of --range 0..0.5; .*, and NaN or infinity"),
     ],
@@ -285,7 +285,7 @@ def test_values_outside_of_the_range_are_refused(x: Any, words: str, tmp_path: P
 
 
 def test_a_wrong_range_leaves_no_picture_out(tmp_path: Path) -> None:
-    """Of 8 bits, and of both depths: what the range does not hold is refused, also with --skip-bad."""
+    """Pictures whose values or bit depth do not fit the range are refused, even with --skip-bad."""
     folder = writers.folder(tmp_path / "own", ((f"a/{k}.png", writers.png(GRAY)) for k in range(4)))
     for options, words in (
         (250, "a/0.png: values .*, outside of --range 0..250"),
@@ -298,11 +298,11 @@ def test_a_wrong_range_leaves_no_picture_out(tmp_path: Path) -> None:
 
 
 def test_both_depths_together(tmp_path: Path) -> None:
-    """Without a range each depth has its own; the command in the refusal is that import."""
+    """Without --range, each bit depth has its own; the command in the refusal is for that import."""
     deep = np.where(np.eye(8), 65535, 257 * GRAY.astype(np.uint16)).astype(np.uint16)
     pictures = [("a/0.png", writers.png(GRAY)), ("a/1.png", saved(Image.fromarray(deep)))]
     folder = writers.folder(tmp_path / "own", iter(pictures))
-    with pytest.raises(DataError, match=r"1\.png: 16 bits, more than 8; genlab data import \S+ -o own-genlab.npz$"):
+    with pytest.raises(DataError, match=r"1\.png: 16 bits, expected 8 bits; genlab data import \S+ -o own-genlab.npz$"):
         data.load(str(folder))
     genlab.import_images(folder, tmp_path / "own.npz", split=0)
     found = data.load(str(tmp_path / "own.npz")).images[:, 0]
@@ -334,7 +334,7 @@ def test_the_split_is_of_each_class_and_by_the_seed(tmp_path: Path) -> None:
     genlab.import_images(folder, tmp_path / "f.npz", split=0)
     assert data.load_test(str(tmp_path / "f.npz")) is None
     both = writers.folder(tmp_path / "both", writers.both(of))
-    with pytest.raises(UsageError, match="has a test split of its own; leave --split out"):
+    with pytest.raises(UsageError, match="has its own test split; omit --split"):
         genlab.import_images(both, tmp_path / "g.npz", split=0.5)
 
 
@@ -372,9 +372,9 @@ def test_bad_pictures_are_left_out_and_counted_only_when_that_is_said(tmp_path: 
         "count": 4,
         "first": {
             "kite/cut.png": "damaged, or cut off",
-            "kite/drawing.svg": "a kind of picture that is not read; save it as PNG",
+            "kite/drawing.svg": "unsupported picture format; save it as PNG",
             "kite/none.png": "empty",
-            "kite/text.png": "damaged, or no picture",
+            "kite/text.png": "damaged, or not a picture",
         },
     }
     assert data.load(str(tmp_path / "own.npz")).fingerprint == fingerprint(of.x[:, None], of.y)
@@ -387,16 +387,16 @@ def test_what_needs_a_decision_is_refused_with_the_command(tmp_path: Path) -> No
     with pytest.raises(DataError, match=rf"pictures of several sizes \(1 of 8 x 6, 1 of 8 x 8.*{hint}"):
         genlab.import_images(mixed, target)
     one = writers.folder(tmp_path / "one", iter([("a.png", writers.png(GRAY))]))
-    with pytest.raises(DataError, match=r"pictures of another size than 16 \(1 of 8 x 8\).*--size 16 --fit pad"):
+    with pytest.raises(DataError, match=r"pictures of a size other than 16 \(1 of 8 x 8\).*--size 16 --fit pad"):
         genlab.import_images(one, target, size=16)
     wide = writers.folder(tmp_path / "wide", iter([("a.png", writers.png(GRAY[:6]))]))
-    with pytest.raises(DataError, match=r"pictures of one size, but no squares \(1 of 8 x 6\)"):
+    with pytest.raises(DataError, match=r"pictures of one size, but not square \(1 of 8 x 6\)"):
         genlab.import_images(wide, target)
     dark = writers.folder(tmp_path / "dark", iter([("a.png", saved(Image.fromarray(GRAY.astype(np.uint16) * 16)))]))
-    with pytest.raises(DataError, match=r"pictures of 16 bits with values up to [0-9,]+ only.*--range 0..4095"):
+    with pytest.raises(DataError, match=r"16-bit pictures with values only up to [0-9,]+, as.*--range 0..4095"):
         genlab.import_images(dark, target)
     black = writers.folder(tmp_path / "black", iter([("a.png", writers.png(GRAY // 128))]))
-    with pytest.raises(DataError, match=r"pixels of 0 .. 1, black to the eye; if 0 is black and 1 white.*--range 0..1"):
+    with pytest.raises(DataError, match=r"pixel values 0 .. 1, which look black; if 0 is black and.*--range 0..1"):
         genlab.import_images(black, target)
     assert not [each for each in tmp_path.iterdir() if each.is_file() or "importing" in each.name]
 
@@ -427,17 +427,17 @@ def test_the_record_says_every_decision(tmp_path: Path) -> None:
         "split": "0.1 of each class is the test split, seed 7",
         "size": "16 pixels, pad",
         "color": "gray (by luma, .299 R + .587 G + .114 B)",
-        "transparent": "laid on white",
+        "transparent": "placed on white",
         "padded with": "a picture's own ground where its border is even, else black",
     }
     assert record["found"]["colour made gray"] == 4
-    assert record["found"]["brought to another size"] == 5
+    assert record["found"]["resized"] == 5
     assert record["found"]["palette"] == 1
     assert record["sizes"] == {"8 x 8": 4, "8 x 5": 1}
     assert record["skipped"] == {"count": 0, "first": {}}
     assert record["notes"] == [
-        "left out: 1 file that is no picture (dog/notes.txt)",
-        "left out: 1 hidden file or folders of the system",
+        "left out: 1 file that is not a picture (dog/notes.txt)",
+        "left out: 1 hidden file or system folder",
     ]
 
 
@@ -452,7 +452,7 @@ def test_colour_is_kept_where_there_is_one(tmp_path: Path) -> None:
         assert (images[2].transpose(1, 2, 0) == (last[..., :1] if name == "gray" else last)).all()
         why = "no pixel has a colour" if name == "gray" else "as it is"
         assert found.record["decisions"]["color"].endswith(f"({why})")
-    with pytest.raises(UsageError, match="made in another way"):
+    with pytest.raises(UsageError, match="with other images or options"):
         genlab.import_images(tmp_path / "gray", tmp_path / "gray.npz", split=0, color="rgb")
 
 
@@ -466,24 +466,24 @@ def test_a_second_call_finds_it_done_and_another_source_is_refused(tmp_path: Pat
     assert (tmp_path / "own.npz").stat().st_mtime_ns == before.st_mtime_ns
     other = writers.folder(tmp_path / "other", writers.files(of.x_test, of.y_test))
     for source, options in ((other, {}), (folder, {"seed": 1}), (folder, {"classes": [0]}), ((of.x, of.y), {})):
-        with pytest.raises(UsageError, match="a file is there already, of other images or made in another way"):
+        with pytest.raises(UsageError, match="the file already exists, with other images or options"):
             genlab.import_images(source, tmp_path / "own.npz", **options)
     (folder / "kite" / "new.png").write_bytes(writers.png(of.x[0]))
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         genlab.import_images(folder, tmp_path / "own.npz")
     np.savez(tmp_path / "mine.npz", x_train=of.x)
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         genlab.import_images(folder, tmp_path / "mine.npz")
 
 
 def many(tmp_path: Path) -> Path:
-    """Several hundred pictures."""
+    """A folder of several hundred pictures."""
     of = made(80)
     return writers.folder(tmp_path / "own", writers.files(of.x, of.y))
 
 
 def kill_at(picture: int, number: int = signal.SIGKILL) -> None:
-    """A hook: a signal at a picture; how far it is was noted just before."""
+    """Make this process get a signal at the given picture, just after progress was saved."""
     image = importing._image
     seen = [0]
 
@@ -504,7 +504,7 @@ def import_killed(source: Path, output: Path, picture: int, number: int = signal
 
 
 def count_images(source: Path, output: Path, file: Path) -> None:
-    """Import, and write down how many pictures were decoded."""
+    """Import, and write the number of decoded pictures to `file`."""
     image, seen = importing._image, [0]
 
     def counting(*arguments: Any) -> Any:
@@ -517,7 +517,7 @@ def count_images(source: Path, output: Path, file: Path) -> None:
 
 
 def in_process(act: Any, *arguments: Any) -> int:
-    """Call a function in a forked process; its exit code, or minus the signal that ended it."""
+    """Exit code of a function called in a forked process, or minus the signal that ended it."""
     child = os.fork()
     if child == 0:
         code = 70
@@ -533,7 +533,7 @@ def in_process(act: Any, *arguments: Any) -> int:
 
 @pytest.mark.parametrize("picture", [1, 2, 150, 400])
 def test_a_killed_import_goes_on(picture: int, tmp_path: Path) -> None:
-    """SIGKILL in the middle of several hundred pictures: the same bytes, and none is decoded twice."""
+    """An import resumed after SIGKILL gives the same bytes as a whole one, and decodes no picture twice."""
     folder = many(tmp_path)
     genlab.import_images(folder, tmp_path / "whole.npz")
     target = tmp_path / "own.npz"
@@ -552,11 +552,11 @@ def test_a_stopped_import_says_that_it_goes_on(number: int, tmp_path: Path, caps
     assert in_process(import_killed, folder, tmp_path / "own.npz", 200, number) == 128 + number
     capsys.readouterr()
     genlab.import_images(folder, tmp_path / "own.npz")
-    assert "going on with a stopped import: 199 of 400 pictures are there" in capsys.readouterr().err
+    assert "resuming a stopped import: 199 of 400 pictures are done" in capsys.readouterr().err
     assert not (tmp_path / "own.npz.importing").exists()
     assert in_process(import_killed, folder, tmp_path / "other.npz", 200, number) == 128 + number
     genlab.import_images(folder, tmp_path / "other.npz", seed=1)
-    assert "of other pictures or made in another way; this one begins anew" in capsys.readouterr().err
+    assert "of other pictures or with other options; starting over" in capsys.readouterr().err
 
 
 def test_it_begins_anew_where_the_source_was_changed_or_the_pixels_are_gone(tmp_path: Path) -> None:
@@ -628,6 +628,6 @@ def test_labels_of_one_split_alone_are_left_out_in_the_open(tmp_path: Path) -> N
     assert data.load(str(tmp_path / "a.npz")).class_names == ()
     flat = [*writers.files(of.x, of.y, "train/"), ("test/a.png", writers.png(of.x_test[0]))]
     folder = writers.folder(tmp_path / "own", iter(flat))
-    note = "not all pictures lie in folders of classes, so there are no classes"
+    note = "not all pictures are in class folders, so there are no classes"
     assert note in data.load(str(folder)).notes
     assert note in genlab.import_images(folder, tmp_path / "b.npz").record["notes"]

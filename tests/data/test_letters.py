@@ -1,4 +1,4 @@
-"""The capitals in the package: balanced, whole, in random order, and tested in typefaces that no training image has."""
+"""The packaged capitals: balanced, not cut off, in random order, and tested in typefaces that no training image has."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_letter_is_white_on_black_and_not_cut_off(split: data.Split, each: int
 
 
 def test_no_image_appears_twice() -> None:
-    """So none of the test split is a training image."""
+    """No image appears twice, so no test image is a training image."""
     train, test = (data.load("letters", split).images for split, _ in SPLITS)
     assert len(distinct(train) | distinct(test)) == len(train) + len(test)
 
@@ -53,7 +53,7 @@ def test_a_prefix_holds_all_classes() -> None:
 
 
 def test_the_labels_are_of_the_letters() -> None:
-    """The nearest training image is mostly of the same letter, though of another typeface."""
+    """The training image nearest to a test image mostly shows the same letter, though in another typeface."""
     train, test = data.load("letters"), data.first(data.load("letters", "test"), 500)
     assert train.labels is not None
     assert test.labels is not None
@@ -63,7 +63,7 @@ def test_the_labels_are_of_the_letters() -> None:
 
 
 def test_no_typeface_is_in_both_splits() -> None:
-    """By the script that drew them, and as the notice tells."""
+    """The script that drew the letters uses different typefaces for each split, those that NOTICE names."""
     script = (ROOT / "benchmarks" / "letters.py").read_text("utf-8")
     found = re.search(r'"train": \((.*?)\),\s+"test": \((.*?)\),', script, re.DOTALL)
     assert found is not None

@@ -1,4 +1,4 @@
-"""Images from Python: every form that is taken, all others refused in words, and runs that were trained on them."""
+"""Images from Python: every accepted form, the messages that refuse all others, and runs trained on them."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_an_iterable_dataset_is_read_once() -> None:
 
 @pytest.mark.parametrize("of", ["tensors", "Pillow images"])
 def test_classes_of_a_torch_dataset_keep_their_order(of: str) -> None:
-    """Also those without an image, and those whose names are not sorted."""
+    """Class names keep their order even if they are not sorted or a class has no image."""
     images: Any = torch.tensor(OF.x) if of == "tensors" else pillow(OF.x)
     names = ["z", "b", "y", "a", "x", "unused"]
     found = data.load(memory.keep(Items(list(zip(images, OF.y.tolist(), strict=True)), names)))
@@ -125,7 +125,7 @@ def test_a_test_split_given_for_itself_has_the_numbers_of_the_training_split() -
 
 
 def test_a_dataset_of_genlab_is_what_it_holds() -> None:
-    """A part of one has a fingerprint and a name of its own: it never takes the place of the whole."""
+    """Part of a dataset has its own fingerprint and name, so it never replaces the whole."""
     whole = data.load("mnist", "test")
     names = [memory.keep(each) for each in (whole, data.first(whole, 20))]
     assert len(set(names)) == 2
@@ -136,7 +136,7 @@ def test_a_dataset_of_genlab_is_what_it_holds() -> None:
 
 
 def test_what_is_kept_is_a_copy() -> None:
-    """The name holds the fingerprint, so what is behind it never changes."""
+    """The name contains the fingerprint, so the images that it refers to never change."""
     for given in (OF.x.copy(), torch.tensor(OF.x)):
         name = memory.keep(given)
         given[:] = 0
@@ -175,22 +175,22 @@ BAD: dict[str, tuple[Any, str]] = {
     "no image": (OF.x[:0], r"x_train has shape \(0, 8, 8\): no images"),
     "floats to 255": (OF.x * 1.0, r"x_train has values 0 .. 255; .*give x / 255"),
     "floats from -1": (OF.x / 127.5 - 1, r"x_train has values -1 .. 1; .*give \(x \+ 1\) / 2"),
-    "NaN": (OF.x * np.nan, r"x_train has NaN; float images lie in \[0, 1\]"),
+    "NaN": (OF.x * np.nan, r"x_train has NaN; float images must lie in \[0, 1\]"),
     "integers": (OF.x.astype(np.int64), "x_train is int64 with values 0 .. 255"),
     "one single value": (np.full((2, 8, 8), -56, np.int8), "x_train is int8 with values -56 .. -56; .*if -56 is black"),
     "bool": (OF.x > 9, r"x_train is bool with values 0 .. 1; .*\(x \* 255\).round\(\).astype\('uint8'\)"),
     "complex": (OF.x * 1j, "x_train is complex128; expected uint8"),
     "strings": (np.array([["a"]]), "x_train is <U1; expected uint8"),
-    "a sparse tensor": (torch.tensor(OF.x).to_sparse(), "a tensor of torch.uint8, torch.sparse_coo, is no array"),
+    "a sparse tensor": (torch.tensor(OF.x).to_sparse(), "a tensor of torch.uint8, torch.sparse_coo, cannot be used"),
     "a conjugate": (torch.zeros(2, 4, 4, dtype=torch.complex64).conj(), "a tensor of torch.complex64"),
     "not square": (OF.x[:, :5], "8 x 5 pixels; expected squares"),
-    "several sizes": ([OF.x[0], OF.x[0][:5]], "images of several sizes cannot be one array"),
+    "several sizes": ([OF.x[0], OF.x[0][:5]], "images of several sizes cannot form one array"),
     "tensors of several sizes": ([*torch.tensor(OF.x[:2]), torch.zeros(5, 5)], "images of several sizes"),
     "Pillow images of several sizes": (pillow([OF.x[0], OF.x[0][:5]]), "pictures of several sizes"),
     "Pillow images without pixels": ([Image.new("L", (0, 0))] * 2, r"\[0\]: no pixels"),
     "Pillow images and arrays with labels": (([*pillow(OF.x), OF.x[0]], [*OF.y, 1]), "a ndarray among Pillow images"),
-    "transparent Pillow images": ([Image.new("RGBA", (8, 8))], "transparent pixels have no value"),
-    "deep Pillow images": ([Image.new("I;16", (8, 8))], "16 bits, more than 8"),
+    "transparent Pillow images": ([Image.new("RGBA", (8, 8))], "transparent pixels need a ground"),
+    "deep Pillow images": ([Image.new("I;16", (8, 8))], "16 bits, expected 8 bits"),
     "too few labels": ((OF.x, OF.y[:3]), r"y_train has shape \(3,\); expected \(60,\)"),
     "too few labels of Pillow images": ((pillow(OF.x), OF.y[:3]), r"labels has shape \(3,\); expected \(60,\)"),
     "one-hot labels": ((OF.x, np.eye(5)[OF.y]), "one-hot labels: save y.argmax"),
@@ -207,7 +207,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "labels of some images": (Items([(OF.x[0], 1), (OF.x[1], None)]), "y_train is object"),
     "a class beyond the names": (Items([(pillow(OF.x)[0], 3)], ["a"]), "classes: expected at least 4 strings"),
     "no path": (Path("nowhere"), "dataset 'nowhere': neither a built-in dataset"),
-    "another process's": ("memory:0123456789ab", "were given from Python, and are not in this process"),
+    "another process's": ("memory:0123456789ab", "were passed from Python, and are not in this process"),
 }
 
 
@@ -219,7 +219,7 @@ def test_anything_else_is_refused_in_words(case: str) -> None:
 
 
 def test_a_picture_that_is_cut_off_is_refused_when_it_is_looked_at(tmp_path: Path) -> None:
-    """Pillow opens a file, and reads it only later."""
+    """Pillow opens a file but reads its pixels only later, so a truncated one is refused then."""
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:900])
     with Image.open(tmp_path / "a.png") as image, pytest.raises(DataError, match=r"\[0\]: damaged, or cut off"):
@@ -269,7 +269,7 @@ print(genlab.train(resume=run, data=whole, report=False, progress=False).path.na
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
     assert len(lines) == 4
-    assert all("its images were given from Python, and are not in this process" in line for line in lines[:2])
+    assert all("its images were passed from Python, and are not in this process" in line for line in lines[:2])
     assert all("DataError" in line and "data=" in line for line in lines[:2])
     assert lines[2:] == ["20", "own"]
 

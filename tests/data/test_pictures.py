@@ -11,7 +11,7 @@ from genlab.data import pictures
 
 
 def test_rounding() -> None:
-    """0 .. 1 becomes 0 .. 255 by rounding, so that every uint8 image survives the way there and back."""
+    """0 .. 1 becomes 0 .. 255 by rounding, so every uint8 image survives the round trip."""
     gray = np.arange(256, dtype=np.uint8)
     assert (pictures.to_uint8(torch.from_numpy(gray).float() / 255) == gray).all()
     assert pictures.to_uint8(gray) is gray or (pictures.to_uint8(gray) == gray).all()
@@ -39,7 +39,7 @@ def test_png_holds_pixels_and_text() -> None:
 
 
 def test_names_stand_beside_rows_and_above_columns() -> None:
-    """The picture itself is unchanged, enlarged, at the lower right; ink appears in the margins."""
+    """The enlarged picture is at the lower right, otherwise unchanged; ink appears in the margins."""
     picture = np.full((20, 30, 1), 200, np.uint8)
     named = pictures.labelled(picture, ["a", "b"], ["c", "d", "e"], scale=2)
     assert named.shape[2] == 1

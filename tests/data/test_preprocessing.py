@@ -1,4 +1,4 @@
-"""How images from elsewhere got their size is told from them, or they are refused."""
+"""How images from elsewhere were resized is inferred from them, or they are refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def blurry(images: Images) -> Images:
 
 
 def noisy(images: Images) -> Images:
-    """Slightly, also in the border."""
+    """The images with slight noise, also in the border."""
     return np.clip(images + RNG.normal(3, 8, images.shape), 0, 255).astype(np.uint8)
 
 
@@ -45,7 +45,8 @@ def told(images: Images, name: str = "mnist") -> Resize:
 @pytest.mark.parametrize("way", UP)
 @pytest.mark.parametrize(("name", "size"), [("mnist", 32), ("mnist", 64), ("fashion-mnist", 32)])
 def test_enlarged_images_tell_their_way(name: str, size: int, way: Resize) -> None:
-    """Sharp, blurry and noisy ones. Digits have a margin of 4 pixels: at 32 none has ink in the border, either way."""
+    """This holds for sharp, blurry and noisy images. Digits have a margin of 4 pixels, so at 32 pixels none has ink in
+    the border, padded or not."""
     expected = way if way in ("pad", "nearest") else "bilinear"
     x = held_out(name, 200)
     assert told(resampled(x, size, way), name) == expected
@@ -70,7 +71,7 @@ def test_few_images_are_told_or_refused_never_mistaken(way: Resize, n: int) -> N
 
 @pytest.mark.parametrize("way", ["crop", *SHRINKING])
 def test_shrunk_images_tell_their_kernel(way: Resize) -> None:
-    """At 20 pixels; at half the size the mean of four pixels is what torch samples, and either name will do."""
+    """Each is recognised at 20 pixels; at half size torch samples the mean of four pixels, so `box` is right too."""
     x = held_out("mnist", 10_000)[::5]
     assert told(resampled(x, 20, way)) == way
     if way in ("box", "torch-bilinear"):
@@ -79,16 +80,16 @@ def test_shrunk_images_tell_their_kernel(way: Resize) -> None:
 
 @pytest.mark.parametrize("images", [np.zeros((50, 1, 32, 32)), np.zeros((50, 1, 14, 14)), np.full((1, 1, 1, 1), 9)])
 def test_what_cannot_be_told_is_refused_in_one_line(images: Any) -> None:
-    with pytest.raises(UsageError, match=r"cannot be told: .*; say it with --resize \(.*bilinear") as caught:
+    with pytest.raises(UsageError, match=r"cannot tell how .*; say how with --resize \(.*bilinear") as caught:
         told(images.astype(np.uint8))
     assert "\n" not in str(caught.value)
 
 
 def test_shrunk_images_of_no_kernel_are_refused() -> None:
-    """Soft ones, though far nearer to bilinear than to any other; and very soft ones."""
+    """Soft images are refused, though far nearer to bilinear than to any other kernel, and so are very soft ones."""
     for middle, kernel in ((16, "nearest"), (10, "bilinear")):
         soft = resampled(resampled(held_out("mnist", 300), middle, "bilinear"), 28, "bilinear")
-        with pytest.raises(UsageError, match="they were interpolated, but by which kernel"):
+        with pytest.raises(UsageError, match="they were interpolated, but with an unknown kernel"):
             told(resampled(soft, 14, "nearest" if kernel == "nearest" else "bilinear"))
 
 
@@ -98,9 +99,9 @@ def test_what_is_said_is_taken() -> None:
     assert way_of(big, real, "bilinear") == Preprocessing(32, 1, "bilinear")
     assert way_of(small, real, "box") == Preprocessing(14, 1, "box")
     assert way_of(same, real) == Preprocessing(28, 1, "none")
-    with pytest.raises(UsageError, match="images of 14 pixels cannot be padded ones of 28; use --resize bilinear"):
+    with pytest.raises(UsageError, match="images of 14 pixels cannot have been padded from 28; use --resize bilinear"):
         way_of(small, real, "pad")
-    with pytest.raises(UsageError, match="images of 32 pixels cannot be cut ones of 28"):
+    with pytest.raises(UsageError, match="images of 32 pixels cannot have been cropped from 28"):
         way_of(big, real, "crop")
     assert Preprocessing(32, 1, "pad").words == "32 px, border cropped"
     assert "guessed from the images" in Preprocessing(32, 1, "pad", guessed=True).words
@@ -108,7 +109,7 @@ def test_what_is_said_is_taken() -> None:
 
 @pytest.mark.parametrize("way", ["pad", "crop", *SHRINKING])
 def test_every_way_is_there_and_back(way: Resize) -> None:
-    """Real images that went the samples' way are what is made of them, and have the dataset's form."""
+    """Sending real images there and back equals resizing them and converting them back, in the dataset's form."""
     few = data.first(data.load("mnist", "test"), 20)
     for size in (12, 40):
         if size != {"pad": 12, "crop": 40}.get(way):
@@ -118,7 +119,7 @@ def test_every_way_is_there_and_back(way: Resize) -> None:
 
 
 def test_real_images_of_another_size_are_near_their_floor() -> None:
-    """Digits at 64 pixels, taken to be padded, came out at 32 times the distance of real images."""
+    """Digits at 64 pixels came out at 32 times the distance of real images when they were taken to be padded."""
     reader = judge_search.load("mnist")
     assert reader is not None
     test, train = data.load("mnist", "test"), data.load("mnist")

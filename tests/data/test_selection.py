@@ -1,4 +1,4 @@
-"""Some classes of a dataset, by a name such as mnist[0,1]."""
+"""Selecting classes of a dataset with a name such as mnist[0,1]."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_path_that_ends_in_brackets_is_a_path(tmp_path: Path) -> None:
 
 
 def test_a_run_on_some_classes(tmp_path: Path) -> None:
-    """The recipe's data.classes and a name in brackets are one thing; of images in memory too."""
+    """The recipe's data.classes does the same as brackets in the name, also for images in memory."""
     changes = {
         "engine.plan": "reference",
         "networks.generator.ngf": 4,
@@ -108,7 +108,7 @@ def test_a_run_on_some_classes(tmp_path: Path) -> None:
 
 
 def test_names_as_a_mac_writes_them(tmp_path: Path) -> None:
-    """Composed and decomposed letters are one name."""
+    """Composed and decomposed letters give the same name."""
     names = ("M\u00fcller", "A\u0308hre")
     pictures = ((f"{name}/{k}.png", writers.png(made().x[k])) for name in names for k in range(3))
     folder = writers.folder(tmp_path / "own", pictures)

@@ -27,7 +27,7 @@ NUMBERS = ("0", "1", "2", "3", "4")
 
 
 def same(dataset: Dataset, x: Any, y: Any, names: tuple[str, ...] = NUMBERS) -> None:
-    """See whether it is these images and labels, in this order."""
+    """Assert that a dataset has these images, labels and class names, in this order."""
     assert dataset.labels is not None
     assert dataset.images.dtype == np.uint8
     assert dataset.labels.dtype == np.int64
@@ -52,7 +52,7 @@ def test_the_same_images_from_every_source(kind: str, tmp_path: Path) -> None:
 
 
 class Pairs(torch.utils.data.Dataset[Any]):
-    """A torch dataset of (image, label)."""
+    """A torch dataset of (image, label) pairs."""
 
     def __init__(self, images: Any, labels: Any) -> None:
         self.images, self.labels = images, labels
@@ -100,7 +100,7 @@ def test_the_same_images_from_memory(kind: str) -> None:
 
 
 def test_colour_from_cifars_files(tmp_path: Path) -> None:
-    """CIFAR-10 in several batches with the names beside, and CIFAR-100, whose fine label comes second."""
+    """CIFAR-10 in several batches with a file of class names, and CIFAR-100, whose fine label comes second."""
     random = np.random.default_rng(0)
     x, y = random.integers(0, 256, (12, 3, 32, 32), np.uint8), (np.arange(12) % 5).astype(np.uint8)
     rows = np.concatenate([y[:, None], x.reshape(12, -1)], axis=1)
@@ -126,13 +126,13 @@ def test_colour_from_cifars_files(tmp_path: Path) -> None:
     assert fine.labels is not None
     assert (fine.labels == y).all()
     (ten / "data_batch_2.bin").write_bytes(rows.tobytes()[:-1])
-    with pytest.raises(DataError, match=r"data_batch_2.bin: .* bytes are not whole records of 3073"):
+    with pytest.raises(DataError, match=r"data_batch_2.bin: .* bytes do not divide into records of 3073"):
         data.load(str(ten))
 
 
 @pytest.mark.parametrize("pack", ["folder", "zip", "tar"])
 def test_a_flat_set_is_split_when_it_is_imported(pack: str, tmp_path: Path) -> None:
-    """Class folders without splits: the dataset has no test split; an import makes one, the same from every source."""
+    """Class folders without splits have no test split; an import makes one, the same from every source."""
     of = made()
     content = writers.files(of.x, of.y)
     path = {
@@ -151,7 +151,7 @@ def test_a_flat_set_is_split_when_it_is_imported(pack: str, tmp_path: Path) -> N
 
 
 def test_folders_and_files_are_in_natural_order(tmp_path: Path) -> None:
-    """digit_2 before digit_10, 9.png before 10.png, at every depth; capitals before small letters."""
+    """At every depth, digit_2 comes before digit_10 and 9.png before 10.png; capitals come before small letters."""
     of = made()
     found = collect(writers.folder(tmp_path / "own", writers.files(of.x, of.y)))
     assert found.class_names == SORTED
@@ -167,16 +167,14 @@ def test_folders_inside_the_folder_of_a_class_are_of_that_class(tmp_path: Path) 
     assert found.class_names == ("cat", "dog")
     assert found.labels is not None
     assert found.labels.tolist() == [0, 0, 0, 1]
-    assert found.notes == [
-        "a class is the outermost folder (cat), with all in the folders inside (cat/siamese, cat/tabby)"
-    ]
+    assert found.notes == ["the outermost folder is the class (cat), including its subfolders (cat/siamese, cat/tabby)"]
     both = [f"{split}/{name}" for split in ("train", "test") for name in names]
     splits = zip(both, map(writers.png, of.x[:8]), strict=True)
     assert collect(writers.folder(tmp_path / "splits", splits)).notes == found.notes, "once for both splits"
 
 
 def test_images_without_classes(tmp_path: Path) -> None:
-    """npy files, single images/labels arrays, pictures of one folder, tables of pixels alone."""
+    """npy files, pictures in one folder and tables of pixels have no labels, unlike a single images/labels npz file."""
     of = made()
     np.save(tmp_path / "own.npy", of.x)
     flat = writers.folder(tmp_path / "own", ((f"{k}.png", writers.png(image)) for k, image in enumerate(of.x)))
@@ -222,7 +220,7 @@ def test_parquet_of_a_hub_that_keeps_splits_in_folders(tmp_path: Path) -> None:
 
 
 def test_labels_of_qmnist(tmp_path: Path) -> None:
-    """Eight whole numbers per image, of which the first is the class."""
+    """Labels of QMNIST are eight integers per image, the first of which is the class."""
     of = made()
     more = np.stack([of.y, *(100 + np.arange(len(of.y)) for _ in range(7))], axis=1).astype(">i4")
     (tmp_path / "qmnist-train-images-idx3-ubyte").write_bytes(writers.idx(of.x))
@@ -233,7 +231,7 @@ def test_labels_of_qmnist(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", [".", "gzip", "the-latest"])
 def test_emnist(folder: str, tmp_path: Path) -> None:
-    """Rows and columns are swapped back, and labels are the characters of the file beside."""
+    """Rows and columns are swapped back, and class names are the characters in the mapping file."""
     of = made()
     at = tmp_path / "data" / folder
     at.mkdir(parents=True)
@@ -243,9 +241,9 @@ def test_emnist(folder: str, tmp_path: Path) -> None:
     (at / "emnist-own-mapping.txt").write_text("".join(f"{k} {97 + k}\n" for k in range(5)))
     found = data.load(str(tmp_path / "data"))
     same(found, of.x, of.y, ("a", "b", "c", "d", "e"))
-    assert "EMNIST's files hold rows and columns swapped; they were swapped back" in found.notes
+    assert "EMNIST's files store rows and columns swapped; they were swapped back" in found.notes
     (at / "emnist-own-mapping.txt").write_text("0 97\n")
-    with pytest.raises(DataError, match="label 1 is not in it"):
+    with pytest.raises(DataError, match="label 1 is missing"):
         data.load(str(tmp_path / "data"))
 
 
@@ -274,7 +272,7 @@ def test_labels_that_begin_at_one_keep_their_names(tmp_path: Path) -> None:
 
 
 def test_strings_as_labels(tmp_path: Path) -> None:
-    """Their classes are in natural order too, as those of folders are."""
+    """Classes given as strings are in natural order, like those of folders."""
     of = made()
     words = np.array(SORTED)
     arrays = {"x_train": of.x, "y_train": words[of.y], "x_test": of.x_test, "y_test": words[of.y_test]}
@@ -351,7 +349,7 @@ def test_several_sets_in_one_folder_are_not_guessed_at(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", ["label,{}", "{},label", ",{}", "{}"])
 def test_names_of_pixels_that_are_numbers(first: str, tmp_path: Path) -> None:
-    """As programs write them by default: no image of a gradient, no class called label."""
+    """A header of numbers, as programs write by default, becomes neither an image nor a class called label."""
     of = made()
     rows = [first.format(",".join(map(str, range(64))))]
     for k, (image, y) in enumerate(zip(of.x, of.y, strict=True)):

@@ -1,4 +1,4 @@
-"""Stacked MNIST: three digits as channels, and what counting its thousand modes gives."""
+"""Stacked MNIST: three digits as channels, and the counts of its thousand modes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(tuple("0123456789"))[123] == "123"
     broken = {**data.BUILTIN["stacked-mnist"].sha256, "test": "0" * 64}
     monkeypatch.setitem(data.BUILTIN["stacked-mnist"].sha256, "test", broken["test"])
-    with pytest.raises(DataError, match="draws other triples"):
+    with pytest.raises(DataError, match="draws different triples"):
         data.load("stacked-mnist", "test")
 
 
@@ -47,7 +47,7 @@ def test_shares_are_those_of_independent_digits() -> None:
 
 
 def test_the_mode_counter_on_real_triples() -> None:
-    """All 1000 modes; KL to the data's own distribution 999 / 52,000 = .019, to a uniform one about .0235."""
+    """All 1000 modes found; KL is 999 / 52,000 = .019 to the data's own distribution, about .0235 to a uniform one."""
     digits = data.load("mnist")
     own = shares(digits)
     drawn = []
@@ -77,7 +77,7 @@ def test_the_judge_reads_each_channel() -> None:
 
 
 def test_modes_are_counted_over_26000_images_however_many_there_are() -> None:
-    """More images would find more of them: the number is only comparable at the field's N."""
+    """More images would find more modes, so counts are comparable only at the field's usual N."""
     late = np.r_[np.arange(26_000) % 999, np.full(4_000, 999)]
     fake: Any = FakeSeen(late)
     against: Any = SimpleNamespace(dataset="stacked-mnist", shares=np.full(1000, 1e-3))

@@ -47,7 +47,7 @@ def test_the_fastest_form_is_chosen() -> None:
         "fused_optimiser": True,
         "compile": False,
     }
-    # Linear layers have a precision and a number of threads of their own: here bfloat16 gains nothing from a second.
+    # Linear layers have their own precision and number of threads: here bfloat16 gains nothing from a second thread.
     assert choice(False) == {**choice(True), "threads": 1}
     assert choice(False, linear_bfloat16=9.0)["precision"] == "float32"
     assert choice(False, linear_bfloat16=9.0)["threads"] == 2
@@ -71,7 +71,7 @@ def test_what_was_not_measured_is_not_chosen() -> None:
 def test_it_is_measured_in_two_seconds_and_once() -> None:
     start = time.process_time()
     first = calibrate.measured("cpu")
-    # Two seconds of an idle machine, of each thread that was tried; others may be at work here.
+    # Two seconds on an idle machine for each thread that was tried; other processes may be at work here.
     assert time.process_time() - start < 3 * max(2, len(cores.allowed()))
     assert all(0.001 < value < 10_000 for value in first.milliseconds.values())
     tried = {form for form in (*CONVOLUTION, *LINEAR) if form.split()[1] not in calibrate.impossible("cpu")}
@@ -119,12 +119,12 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(monkeypatch: pytest.Monkey
 
 
 def effective(**variables: str) -> tuple[dict[str, str], dict[str, float], str, dict[str, str]]:
-    """What a process says of its instructions, what it measures and remembers that by, and what it leaves out."""
+    """A process's instruction set, its measurements, their key in the cache, and the precisions that it leaves out."""
     code = (
         "import json; from genlab.engine import calibrate as plan, threads as cores; m = plan.measured('cpu');"
         "print(json.dumps([cores.instructions(), m.milliseconds, plan._key('cpu'), plan.impossible('cpu')]))"
     )
-    # Without the limits of this process, which may itself imitate a smaller machine.
+    # Drop the limits of this process, which may itself imitate a smaller machine.
     free = {name: value for name, value in os.environ.items() if name not in ("ATEN_CPU_CAPABILITY", *cores.LIMITS)}
     done = subprocess.run(
         [sys.executable, "-c", code], env={**free, **variables}, capture_output=True, text=True, check=True
@@ -135,7 +135,7 @@ def effective(**variables: str) -> tuple[dict[str, str], dict[str, float], str, 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the limits are of x86-64")
 def test_a_process_that_is_kept_from_instructions_has_a_plan_of_its_own() -> None:
-    """One home, one processor's name, two sets of instructions: neither takes the other's plan."""
+    """With one home, one processor name and two instruction sets, neither process takes the other's plan."""
     _, _, plain, _ = effective()
     facts, milliseconds, key, reasons = effective(ATEN_CPU_CAPABILITY="default", ONEDNN_MAX_CPU_ISA="SSE41")
     assert facts == {"capability": "DEFAULT", "onednn_bfloat16": "no", "limits": "ONEDNN_MAX_CPU_ISA=SSE41"}
@@ -157,19 +157,19 @@ def test_what_is_left_out_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_time_that_a_training_will_take() -> None:
-    """In closed form: the work that was timed, so many times over, on all threads, and a millisecond a step."""
+    """In closed form: the timed work times its repetitions, divided by the threads, plus a millisecond per step."""
     found = Measured("cpu", 2, {**CONVOLUTION, **LINEAR}, "measured")
     settings = {"precision": "float32", "memory_format": "channels-last", "threads": 2}
     passes = 1000 * 3 * calibrate.WORK["convolution"]
     assert found.seconds(passes, 500, settings, True) == pytest.approx(1000 * 0.008 / 2 + 0.5)
     assert found.seconds(passes, 500, {**settings, "precision": "bfloat16", "threads": 1}, True) == pytest.approx(4.5)
     products = 1000 * 3 * calibrate.WORK["linear"]
-    assert found.seconds(products, 0, settings, False) == pytest.approx(4.0)  # two threads as they were measured
+    assert found.seconds(products, 0, settings, False) == pytest.approx(4.0)  # as measured with two threads
     assert found.seconds(products, 0, {**settings, "threads": 1}, False) == pytest.approx(6.0)
 
 
 class Timed:
-    """Work of a plan whose forms take so many milliseconds of this thread's time."""
+    """Work of a plan whose forms take the given milliseconds of this thread's time."""
 
     def __init__(self, milliseconds: dict[str, float]) -> None:
         self.milliseconds, self.asked = milliseconds, set[str]()
@@ -193,10 +193,10 @@ def settings(**changes: object) -> dict[str, object]:
     ("chosen", "automatic", "convolutional", "half", "found"),
     [
         (settings(), {"precision"}, True, 8.0, "convolution bfloat16 channels-last takes 8"),
-        (settings(), {"precision"}, True, 1.2, None),  # a little slower may be another process
+        (settings(), {"precision"}, True, 1.2, None),  # a small slowdown may be another process
         (settings(), {"precision"}, True, 0.5, None),
         (settings(), {"precision"}, False, 8.0, "linear bfloat16 takes 8"),
-        (settings(), set(), True, 8.0, None),  # set by hand: not the plan's to answer for
+        (settings(), set(), True, 8.0, None),  # set by hand, not by the plan
         (settings(precision="float32"), {"precision"}, True, 8.0, None),
         (
             settings(precision="float32", fused_optimiser=False),
@@ -222,7 +222,7 @@ def test_a_chosen_form_is_compared_with_the_first(
     said = calibrate.slower(chosen, automatic, convolutional)
     if found is None:
         assert said is None
-    else:  # Times of a shared machine: the ratio to a fifth.
+    else:  # The machine is shared, so the ratio holds to within a fifth.
         (form, ratio), (expected, known) = (str(text).split(" times")[0].split(" takes ") for text in (said, found))
         assert form == expected
         assert float(ratio) == pytest.approx(float(known), rel=0.2)
@@ -232,7 +232,7 @@ def test_a_chosen_form_is_compared_with_the_first(
 def test_a_plan_that_is_found_wrong_is_said_and_forgotten(
     small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A remembered plan says that bfloat16 is fast, which it is not; the run that began with it keeps it."""
+    """A remembered plan that wrongly says bfloat16 is fast is forgotten, but the run that began with it keeps it."""
     monkeypatch.setattr(calibrate, "impossible", lambda device: {})
     monkeypatch.setattr(calibrate, "_work", Timed({f"convolution {name} channels-last": n for name, n in
                                               (("float32", 1.0), ("bfloat16", 9.0))}))  # fmt: skip
@@ -248,7 +248,7 @@ def test_a_plan_that_is_found_wrong_is_said_and_forgotten(
 def test_a_plan_that_holds_is_kept_in_silence(
     small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And looking at it changes no bit of the training."""
+    """Checking the plan changes no bit of the training."""
     monkeypatch.setattr(calibrate, "impossible", lambda device: {})
     monkeypatch.setattr(calibrate, "slower", lambda *_: torch.randn(3) is None)
     calibrate._keep(

@@ -1,4 +1,4 @@
-"""Nothing from a file steers a terminal, and no encoding of a console ends a command."""
+"""No text from a file controls a terminal, and no console encoding ends a command."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SHOWN = r"a\x1b[31mb\u202ec\x07\x9b2J"
 
 
 def steers(text: str) -> list[str]:
-    """The characters that a terminal obeys instead of showing them."""
+    """Characters in a text that a terminal obeys instead of showing."""
     return [c for c in text if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
 
 
@@ -62,7 +62,7 @@ def test_what_steers_is_shown() -> None:
 
 
 def test_only_the_console_prints() -> None:
-    """So that what is printed goes one way; the processes of the benchmarks answer in JSON."""
+    """All output goes through one module, except progress and the benchmarks' processes, which answer in JSON."""
     prints = {
         path.relative_to(ROOT).as_posix()
         for path in ROOT.rglob("*.py")
@@ -74,7 +74,7 @@ def test_only_the_console_prints() -> None:
 
 @pytest.fixture
 def hostile(small: Callable[..., GanRecipe], finished: Run, digits: Path, tmp_path: Path) -> Path:
-    """A folder with a recipe, a dataset, a picture and runs that would steer a terminal if they could."""
+    """A folder with a recipe, a dataset, a picture and runs whose names and texts try to control a terminal."""
     if sys.platform == "win32":
         pytest.skip("Windows has no such names of files")
     written = files.dump(small()).replace("description: ", f"description: {json.dumps(HOSTILE)}\n#", 1)
@@ -108,7 +108,7 @@ def hostile(small: Callable[..., GanRecipe], finished: Run, digits: Path, tmp_pa
     ids=lambda arguments: console.visible(" ".join(arguments)),
 )
 @pytest.mark.parametrize("terminal", [False, True])
-@pytest.mark.filterwarnings("default::UserWarning")  # recipe.yaml is not the one that was trained: a note says so
+@pytest.mark.filterwarnings("default::UserWarning")  # a warning: recipe.yaml is not the one that was trained
 def test_nothing_from_a_file_steers_the_terminal(
     arguments: list[str],
     terminal: bool,
@@ -141,8 +141,8 @@ def test_a_recipe_that_is_printed_is_still_that_recipe(
 
 
 def test_a_page_and_a_picture_of_such_a_run(hostile: Path, finished: Run) -> None:
-    """A report shows what steers as well; text in a picture is kept as data, which no terminal reads."""
-    name = "\udcff\u202e" if sys.platform == "linux" else "\u202e"  # macOS has only names in UTF-8
+    """A report makes control characters visible too; text in a picture is kept as data, which no terminal reads."""
+    name = "\udcff\u202e" if sys.platform == "linux" else "\u202e"  # macOS allows only UTF-8 names
     path = hostile / "runs" / name
     shutil.copytree(finished.path, path)
     page = Run(path).report().read_text("utf-8")
@@ -172,7 +172,7 @@ def test_any_encoding_takes_every_text(encoding: str, terminal: bool, monkeypatc
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_progress_in_any_encoding(terminal: bool, small: Callable[..., GanRecipe], tmp_path: Path) -> None:
-    """Also where no command line has prepared the stream; a path is no markup."""
+    """Progress works even if no command has prepared the stream, and a path is not read as markup."""
 
     class Stream(io.TextIOWrapper):
         def isatty(self) -> bool:
@@ -206,13 +206,13 @@ def test_a_folded_text_has_the_same_words_and_breaks_none(width: int) -> None:
 @pytest.mark.parametrize(
     ("said", "command"),
     [
-        ("stopped at step 73 of 400; go on with: {}", "genlab train --resume runs/a-run-with-a-long-name-001"),
+        ("stopped at step 73 of 400; resume with: {}", "genlab train --resume runs/a-run-with-a-long-name-001"),
         ("no such run; {} lists those that there are, with what was changed in them", "genlab runs --sort quality"),
         ("look at it ({}), or ask somebody else about it, who knows more", "genlab report runs/quick-mnist-seed0-001"),
     ],
 )
 def test_a_command_stays_in_one_line(said: str, command: str) -> None:
-    """One in two lines, pasted, would be run by half."""
+    """Pasting a command that spans two lines would run only half of it."""
     assert any(command in line for line in console.folded(said.format(command), 48).split("\n"))
 
 
@@ -228,7 +228,7 @@ def test_only_a_terminal_gets_folded_lines(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_closed_streams_end_nothing() -> None:
-    """As `>&- 2>&-` and pythonw leave them."""
+    """Streams closed by `>&- 2>&-` or by pythonw do not end a command."""
     script = (
         "import sys; from genlab.cli import main as cli; sys.stdout = sys.stderr = None\n"
         "try: cli.main(['recipes']); cli.main(['--no'])\n"

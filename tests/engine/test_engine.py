@@ -35,7 +35,7 @@ def test_auto_leaves_no_auto_and_keeps_what_was_set() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_a_device_that_is_not_there_is_refused_at_once() -> None:
-    with pytest.raises(UsageError, match=r"engine\.device is 'cuda'.*here: cpu"):
+    with pytest.raises(UsageError, match=r"engine\.device is 'cuda'.*available: cpu"):
         engine.resolve(schema.Engine(device="cuda"), mergeable=False)
     assert engine.here(schema.Engine(device="cuda")).device == "cpu"
 
@@ -60,7 +60,7 @@ def test_learning_rate_schedules() -> None:
 
 
 GRADIENT = 1.0
-"""Of f(w) = w, at every step."""
+"""Gradient of f(w) = w, at every step."""
 STEPS: list[tuple[Optimiser, list[float]]] = [
     (GradientDescent(name="gradient-descent", lr=0.1), [0.1, 0.1]),
     (Sgd(name="sgd", lr=0.1), [0.1, 0.1]),
@@ -79,9 +79,9 @@ STEPS: list[tuple[Optimiser, list[float]]] = [
     ]),
     # E[g^2] = .1, then .19
     (RmsProp(name="rmsprop", lr=0.1, alpha=0.9), [0.1 / 0.1**0.5, 0.1 / 0.19**0.5]),
-    # both moments corrected: 1 at each step
+    # both bias-corrected moments are 1 at each step
     (Adam(name="adam", lr=0.1, betas=(0.5, 0.9), eps=1e-3), [0.1 / 1.001, 0.1 / 1.001]),
-    # decay apart: lr * (1 + .2 w)
+    # decoupled decay: lr * (1 + .2 w)
     (AdamW(name="adamw", lr=0.1, weight_decay=0.2), [0.12, 0.1176]),
 ]  # fmt: skip
 
@@ -140,7 +140,7 @@ def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = schema.Engine(**{**schema.REFERENCE, "compile": True})
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(UsageError, match=r"engine\.compile is true, which needs a C"):
+    with pytest.raises(UsageError, match=r"engine\.compile is true, which on a CPU needs a C"):
         engine.start(settings)
 
 

@@ -1,4 +1,4 @@
-"""A layer computed as a matrix product is the torch.nn layer it stands for: values and gradients, in float64."""
+"""A layer computed as a matrix product equals the torch.nn layer it replaces: values and gradients, in float64."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_equal_to_the_convolution(product: nn.Module, plain: nn.Module, x: Tenso
 def test_strided_convolutions_with_the_gradient_as_a_product(
     side: int, product: bool, few: bool, transposed: bool, layout: torch.memory_format
 ) -> None:
-    """First and second derivatives, by finite differences and against torch.nn's."""
+    """First and second derivatives match finite differences; values and first derivatives match torch.nn's."""
     large = 2 if few else fast_layers.FEW + 1  # channels of the larger map
     inputs, outputs = (3, large) if transposed else (large, 3)
     x = torch.randn(2, inputs, side, side, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
@@ -84,7 +84,7 @@ def test_strided_convolutions_with_the_gradient_as_a_product(
     [(HalvingConv2d(3, 5), torch.randn(6, 3, 8, 8)), (DoublingConvTranspose2d(3, 5), torch.randn(6, 3, 4, 4))],
 )
 def test_they_are_the_layers_of_torch(layer: nn.Module, x: Tensor) -> None:
-    """In float32 to the bit; in bfloat16, where the product is taken, to its rounding."""
+    """The layers equal torch's bitwise in float32, and up to rounding in bfloat16, which uses the product."""
     kind = nn.ConvTranspose2d if isinstance(layer, nn.ConvTranspose2d) else nn.Conv2d
     plain = kind(3, 5, 4, 2, 1)
     plain.load_state_dict(layer.state_dict())
@@ -144,7 +144,7 @@ def test_its_derivatives_in_float64() -> None:
 @pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop"])
 @pytest.mark.parametrize("fused", [True, False])
 def test_a_rounded_weight_is_never_an_old_one(name: str, fused: bool) -> None:
-    """PyTorch's fused optimisers do not move a weight's version."""
+    """A rounded weight stays current although PyTorch's fused optimisers do not increment a weight's version."""
     settings = schema.Engine(**{**schema.REFERENCE, "precision": "bfloat16", "fused_optimiser": fused})
     machine = device.start(settings)
     layer, x = machine.place(Linear(5, 4)), torch.randn(3, 5)
@@ -180,7 +180,7 @@ def test_without_a_descent_a_weight_is_rounded_in_each_pass() -> None:
 
 
 def test_spectral_normalisation_is_seen() -> None:
-    """A weight that is computed anew in each pass is not kept, and its source gets the gradient."""
+    """A weight that is recomputed in each pass is not cached, and its source gets the gradient."""
     layer: Any = nn.utils.parametrizations.spectral_norm(Linear(6, 5))
     layer.updates_are_told = True
     x = torch.randn(4, 6)

@@ -1,4 +1,4 @@
-"""What is going on, in words, and who shows it where."""
+"""Stages of work: how they are described, and where they are shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_what_is_left_follows_from_what_is_done() -> None:
         assert in_words(began + 0.4) == "measuring"
         assert in_words(began + 3) == "measuring: 3 s"
         advance(9)
-        assert in_words(began + 3) == "measuring: 3 s"  # too little to tell what is left
+        assert in_words(began + 3) == "measuring: 3 s"  # too little to estimate the time left
         advance(41)
         assert in_words(began + 10) == "measuring: 25 %, about 30 s left"
         advance(1000)
@@ -28,7 +28,7 @@ def test_what_is_left_follows_from_what_is_done() -> None:
 
 
 def test_stages_lie_in_one_another() -> None:
-    """The innermost that has a total counts; what has none takes no share of it."""
+    """Progress counts for the innermost stage that has a total; a stage without a total takes no share."""
     with stage("run a", total=4), stage("its samples"):
         advance(1)
         began = now()[0].began
@@ -64,7 +64,7 @@ class Stream(io.StringIO):
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundredth of every time."""
+    """Shorten the status line's times by a factor of 50."""
     for name, seconds in (("TICK", 0.01), ("FIRST", 0.04), ("NEXT", 0.2)):
         monkeypatch.setattr(console._Status, name, seconds)
 

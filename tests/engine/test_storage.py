@@ -46,8 +46,8 @@ def test_a_file_where_a_folder_is_needed_is_called_that(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
-    """Of the living only where nobody else may write."""
-    dead = 2**22 + 1  # Above the largest process number there is.
+    """Leftovers of living processes are removed only if no other process may write there."""
+    dead = 2**22 + 1  # Above the largest possible process id.
     for name in (f"a.json.tmp-{dead}", f"b.png.tmp-{os.getpid()}", "c.tmp-x", "d.json"):
         (tmp_path / name).write_text("")
     (tmp_path / f"step-000001.tmp-{dead}-old").mkdir()
@@ -60,7 +60,7 @@ def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
 
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The branches of Windows, where no folder can be opened and no signal 0 sent."""
+    """Take the branches for Windows, where folders cannot be opened and signal 0 cannot be sent."""
     monkeypatch.setattr(files, "WINDOWS", True)
     monkeypatch.setattr(os, "open", lambda *_: pytest.fail("a folder was opened"))
     monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("there it is a Ctrl-C"))
@@ -70,7 +70,7 @@ def windows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_that_another_program_has_open_is_replaced_when_it_lets_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows refuses to rename over an open file; `genlab runs` reads status.json for a moment, scanners do longer."""
+    """Windows refuses to rename over an open file; `genlab runs` opens status.json briefly, scanners for longer."""
     replace, refused = Path.replace, iter([True, True, True])
 
     def held(source: Path, target: Path) -> Path:
@@ -102,7 +102,7 @@ def test_a_file_that_is_never_let_go(system: str, tmp_path: Path, monkeypatch: p
 
 @pytest.mark.usefixtures("windows")
 def test_leftovers_on_windows(tmp_path: Path) -> None:
-    """Nobody can tell there whether their process lives, so they stay until a run's own process cleans."""
+    """Windows does not tell whether a leftover's process is alive, so it stays until a run's own process cleans."""
     (tmp_path / "a.tmp-4194305").write_text("")
     files.make_folder(tmp_path / "b" / "c")
     files.clean(tmp_path)

@@ -82,8 +82,8 @@ def test_it_is_said_where_genlab_came_too_late_to_choose_how_threads_wait(
     assert (
         found.stdout.strip()
         == {
-            "torch": "active" if environment else "as PyTorch does by itself",
-            "genlab": "passive, after 5,000 turns",
+            "torch": "active" if environment else "PyTorch's default",
+            "genlab": "passive, after 5,000 spins",
         }[first]
     )
 

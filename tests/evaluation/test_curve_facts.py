@@ -1,4 +1,4 @@
-"""Facts about curves: closed forms, what must not matter, planted changes and spikes, and curves of noise alone."""
+"""Facts about curves: closed forms, invariances, planted changes and spikes, and curves of noise alone."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ TIED = st.lists(st.integers(-4, 4).map(float), min_size=4, max_size=12)
 
 
 def steps(values: np.ndarray) -> np.ndarray:
-    """10, 30, 50, ..., so that a row number is not taken for a step."""
+    """Steps 10, 30, 50, ..., so that a row number is not taken for a step."""
     return np.asarray(10.0 + 20.0 * np.arange(len(values)))
 
 
 def noise(seed: int, n: int, rho: float = 0.0) -> np.ndarray:
-    """First-order autoregressive, of variance 1."""
+    """First-order autoregressive noise of variance 1."""
     rng = np.random.default_rng(seed)
     found = rng.normal(size=n)
     found[1:] *= math.sqrt(1 - rho**2)
@@ -120,14 +120,14 @@ def test_both_sides_of_a_change_have_enough_rows() -> None:
 
 @pytest.mark.parametrize(("rho", "n", "most"), [(0.0, 40, 0.02), (0.5, 40, 0.05), (0.5, 100, 0.05)])
 def test_noise_of_one_level_has_no_change(rho: float, n: int, most: float) -> None:
-    """Measured over 600 curves, at a limit of p of 0.01: 0.012; with rho 0.5, 0.030 of 40 rows and 0.017 of 100."""
+    """Measured share of 600 curves with p up to 0.01: 0.012; with rho 0.5, 0.030 for 40 rows and 0.017 for 100."""
     curves = [noise(1000 + seed, n, rho) for seed in range(200)]
     wrong = sum(c.change_point(steps(y), y) is not None for y in curves)
     assert wrong / 200 <= most + math.sqrt(most * (1 - most) / 200)
 
 
 def test_the_correlation_of_the_noise_raises_p() -> None:
-    """The same values, in random order on either side of the change, show it in more curves."""
+    """If the values on each side of the change are shuffled, more curves show it."""
     rng, halves = np.random.default_rng(0), (np.arange(30), np.arange(30, 60))
     curves = [noise(seed, 60, 0.7) + 1.5 * (np.arange(60) >= 30) for seed in range(40)]
     shuffled = [y[np.concatenate([rng.permutation(half) for half in halves])] for y in curves]
@@ -189,7 +189,7 @@ def test_normal_noise_has_no_spikes() -> None:
 
 
 def test_the_plateau_of_a_decay() -> None:
-    """To within the noise after 10 exp(-t / 5) < 1 at row 12; none of the curves has it past the middle."""
+    """10 exp(-t / 5) falls below the noise, 1, at row 12: half of the plateaus start by then, none past the middle."""
     t = np.arange(100)
     found = [c.plateau(t, 10 * np.exp(-t / 5) + noise(seed, 100)) for seed in range(9)]
     assert all(step is not None and 2 <= step <= 40 for step in found)
@@ -205,7 +205,7 @@ def test_the_plateau_of_a_decay() -> None:
     ],
 )
 def test_where_a_plateau_starts(shape: Callable[[np.ndarray], np.ndarray], low: float, high: float) -> None:
-    """Of a level, after a hump, after a slope: medians over curves, and 9 of 10 of them, in the given range."""
+    """For a level, after a hump and after a slope, the plateau of 9 of 10 curves starts in the given range."""
     t = np.arange(100.0)
     found = [c.plateau(t, shape(t) + noise(seed, 100)) for seed in range(10)]
     assert sum(step is not None and low <= step <= high for step in found) >= 9
@@ -326,7 +326,7 @@ def test_missing_rows_are_as_if_they_were_not_there(fact: Callable[..., object])
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: c.window([1, 2], [1], 0, 9), "2 and 1 numbers; both must be of the same rows"),
+        (lambda: c.window([1, 2], [1], 0, 9), "2 and 1 numbers; both must come from the same rows"),
         (lambda: c.plateau([1, 3, 3, 4], [1, 2, 3, 4]), "row 2: its step is not larger"),
         (lambda: c.rank_correlation([1, 2], [1]), "2 and 1 numbers"),
         (lambda: c.correlation_of_changes([1, 2], [1]), "2 and 1 numbers"),

@@ -1,4 +1,4 @@
-"""The rules of the diagnosis: each finds what is planted in made-up numbers, and nothing else in healthy ones."""
+"""Diagnosis rules: each finds what is planted in made-up numbers, and none finds anything in healthy ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def noisy(level: ArrayLike, spread: float = 0.05) -> Curve:
 
 
 def measured(step: int, shares: list[float] | None = None, **values: Any) -> Measured:
-    """A good model, but for what is said."""
+    """Evaluation of a good model, except for the values given."""
     good = {
         "frechet_distance": 4.0, "precision": 0.9, "recall": 0.8, "coverage": 0.85, "missing_classes": 0.0,
         "spread_ratio": 0.97, "sharpness_ratio": 0.95, "grain_ratio": 1.1, "legibility": 0.97,
@@ -66,7 +66,7 @@ HEALTHY = Evidence(
 
 
 def but(e: Evidence = HEALTHY, known: Mapping[str, Any] | None = None, **curves: Any) -> Evidence:
-    """The same with other curves, whose roles are written with underscores."""
+    """The evidence with other curves and facts; underscores in a role stand for spaces."""
     named = {role.replace("_", " "): curve for role, curve in curves.items()}
     return replace(e, curves={**e.curves, **named}, known=replace(e.known, **(known or {})))
 
@@ -189,12 +189,12 @@ def test_a_collapse_while_the_images_get_better_is_a_warning_but_not_one_of_imag
 
     assert after(0.05, 0.06, 0.06, 0.07, 0.08, 0.08).level == "warning"
     assert after(0.8, 0.06, 0.06, 0.07, 0.08, 0.08).level == "fault"
-    assert after(0.8, 0.8, 0.8, 0.8, 0.2, 0.2).title.startswith("The images are much alike")
+    assert after(0.8, 0.8, 0.8, 0.8, 0.2, 0.2).title.startswith("The images vary little")
 
 
 def test_z_that_changes_nothing_within_some_classes_only() -> None:
     def narrow(step: int, diversity: float, share: float = 0.1, **values: Any) -> Measured:
-        """Classes 3 and 7 as varied as that, in squared distances; the others as real ones."""
+        """Classes 3 and 7 with this diversity, in squared distances; the others are as varied as real ones."""
         each = measured(step, [share if k in (3, 7) else 0.1 for k in range(10)], **values)
         rows = [{**row, "within_class_diversity": diversity if row["class"] in "37" else 1.0} for row in each.classes]
         return replace(each, classes=rows)
@@ -202,18 +202,18 @@ def test_z_that_changes_nothing_within_some_classes_only() -> None:
     asked: dict[str, Any] = {"conditional": True}
     found = only(seen(measured(500), narrow(1000, 0.04), narrow(1500, 0.04), **asked))
     assert (found.name, found.level, found.since) == ("z-ignored", "warning", (500, 1000))
-    assert found.title == "z changes hardly anything within 2 of 10 classes: 3, 7"
-    assert found.seen == ("the spread between samples of 3 is 0.2 of that between real images of it",)
-    # Squared distances: 0.2 would be 0.45 as far apart, which is no collapse.
+    assert found.title == "z has little effect within 2 of 10 classes: 3, 7"
+    assert found.seen == ("the spread between samples of 3 is 0.2 of that between its real images",)
+    # In squared distances, 0.2 means 0.45 times as far apart, which is no collapse.
     assert names(seen(measured(500), narrow(1000, 0.2), narrow(1500, 0.2), **asked)) == set()
-    assert names(seen(measured(500), narrow(1000, 0.04), measured(1500), **asked)) == set()  # Once is chance.
+    assert names(seen(measured(500), narrow(1000, 0.04), measured(1500), **asked)) == set()  # Once may be chance.
     lasting = [measured(step) for step in (100, 200)] + [narrow(step, 0.005) for step in range(300, 2001, 100)]
     assert only(seen(*lasting, **asked)).level == "fault"
-    # A class that is hardly drawn is a missing class; of a model that is asked for none, the variety is low.
+    # An unconditional model has low diversity instead, and a class that is hardly drawn is a missing class.
     assert only(seen(measured(500), narrow(1000, 0.005), narrow(1500, 0.005))).name == "low-diversity"
     few: dict[str, Any] = {"share": 0.005, "missing_classes": 2.0}
     assert names(seen(measured(500), narrow(1000, 0.04, **few), narrow(1500, 0.04, **few))) == {"missing-classes"}
-    # Where all classes collapse, that is said instead.
+    # If all classes collapse, that is reported instead.
     gone = [narrow(step, 0.004, spread_ratio=0.05) for step in (1000, 1500)]
     assert (
         len([each for each in diagnose(seen(measured(500), *gone, **asked)).lasting if each.name == "z-ignored"]) == 1
@@ -270,7 +270,7 @@ def test_a_learning_rate_that_was_changed_goes_back_to_the_recipes_own() -> None
     for name, factor in (("learning-rate-too-large", 30), ("learning-rate-too-small", 1 / 30)):
         changed = files.load("quick-mnist", {path: rate * factor for path, rate in own.items()})
         assert proposed(Finding(name, "fault", ""), changed, HEALTHY)[0] == own
-        # One that was hardly changed is not what did harm; and a recipe of another name has no rates to go back to.
+        # A rate that was hardly changed is not the cause, and a recipe of another name has no rates to go back to.
         hardly = files.load("quick-mnist", {path: rate * factor**0.3 for path, rate in own.items()})
         assert proposed(Finding(name, "fault", ""), hardly, HEALTHY)[0] != own
         named = files.load("quick-mnist", {"name": "mine", **{path: rate * factor for path, rate in own.items()}})
@@ -291,7 +291,7 @@ def test_missing_classes_are_named_and_early_ones_are_a_warning() -> None:
     found = only(lost)
     assert (found.name, found.level, found.since) == ("missing-classes", "fault", (1000, 1500))
     assert found.title == "5 of 10 classes are missing: 5, 6, 7, 8, 9"
-    assert "precision 0.90 is no praise" in found.no
+    assert "precision 0.90 is not a good sign" in found.no
     one = [measured(step, [1.0] + [0.0] * 9, missing_classes=9) for step in (1500, 2000)]
     assert only(seen(measured(500), measured(1000), *one)).title.endswith("missing: 1, 2, 3, 4, 5, 6, and 3 more")
     early = replace(lost, total=100_000)
@@ -449,7 +449,7 @@ def test_what_is_proposed_is_valid_for_the_very_recipe_and_changes_it(recipe: st
 
 
 def test_batch_normalised_networks_that_lost_get_the_initial_weights_of_the_dcgan_paper() -> None:
-    """With PyTorch's default D won in three of four trainings of s0-dcgan, with these in none (`s0-course`)."""
+    """With PyTorch's default, D won three of four training runs of s0-dcgan; with these weights, none (`s0-course`)."""
     won = Finding("discriminator-won", "fault", "D has won")
     recipe = files.load("s0-dcgan", {"optimisers.both.betas": [0.9, 0.999]})
     both = {f"networks.{each}.init": "normal-0.02" for each in ("generator", "discriminator")}

@@ -1,4 +1,4 @@
-"""A run is diagnosed from what it has on disk, and a training while it goes on."""
+"""A run is diagnosed from its files on disk, and also while it trains."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from genlab.runs.listing import overview
 
 @pytest.fixture(scope="module")
 def frozen(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of 12 steps in which only D learns, measured three times."""
+    """A run of 12 steps in which only D learns, measured at steps 4, 6, 8 and 12."""
     from conftest import SMALL
 
     changes: dict[str, Any] = {"data.name": str(digits), "objective.players": "discriminator", "ema": None}

@@ -1,4 +1,4 @@
-"""The rules on every training of the labelled set that is kept in benchmarks/records/diagnosis."""
+"""The rules, applied to every training run of the labelled set in benchmarks/records/diagnosis."""
 
 from __future__ import annotations
 

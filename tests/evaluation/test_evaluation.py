@@ -1,4 +1,4 @@
-"""Evaluation: numbers with protocol, floor and interval, of runs and of images from anywhere."""
+"""Evaluation: numbers with protocol, floor and interval, for runs and for images from anywhere."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_training_images_are_the_floor_and_all_memorised(against: Reference) -> 
     for name, found in record["metrics"].items():
         if name == "memorised_fraction":
             assert found["value"] == 1
-            assert found["floor"] == pytest.approx(0.002)  # 0.1 % of 500: one
+            assert found["floor"] == pytest.approx(0.002)  # one of 500 is below the 0.1 % quantile
         else:
             assert found["value"] == pytest.approx(found["floor"], rel=1e-9), name
 
@@ -102,7 +102,7 @@ def test_test_images_are_the_reference(against: Reference) -> None:
 
 
 def test_what_is_wrong_shows(against: Reference) -> None:
-    """Blur, grain, a dropped class, wrong requests, few images again and again: each in its own number."""
+    """A dropped class, wrong requests, few images repeated, grain, one image per class: each shows in its number."""
     train = against.training_images(1000)
     images, labels = train.images, np.asarray(train.labels)
 
@@ -127,7 +127,7 @@ def test_what_is_wrong_shows(against: Reference) -> None:
 
 
 def test_form_does_not_matter(against: Reference) -> None:
-    """Gray or colour, 28 or padded to 32: the same images, the same numbers."""
+    """Gray or colour, 28 pixels or padded to 32: the same images give the same numbers."""
     train = against.training_images(200)
     plain = measured(train.images, against).record["metrics"]
     for size, channels in ((32, 1), (28, 3), (32, 3)):
@@ -157,14 +157,14 @@ def test_degenerate_images_get_stated_results(kind: str, against: Reference) -> 
     if kind == "one image":
         assert found["frechet_distance"]["value"] is None
         assert found["precision"]["value"] is None
-        assert "no 5 nearest others" in notes
+        assert "fewer than 5 neighbours" in notes
     if kind == "two":
         assert found["frechet_distance"]["value"] > 0
         assert found["frechet_distance"]["interval"] is None
     if kind == "one class":
         assert found["missing_classes"]["value"] == 9
         assert found["class_kl"]["value"] > 2
-    assert ("images are few for 64 features" in notes) == (kind != "one image")  # Of one there is no distance.
+    assert ("images are few for 64 features" in notes) == (kind != "one image")  # One image has no distance.
     assert "to compare with" not in notes  # 500 test images are enough.
 
 
@@ -183,7 +183,7 @@ def test_without_a_judge(some_digits: Path) -> None:
 
 
 def test_without_a_test_split(digits: Path) -> None:
-    """Half of the training images are kept apart, and none of those is in the floor or among what could be copied."""
+    """Half of the training images serve as real images to measure against, and none of them is in the floor."""
     against = Reference(str(digits), Preprocessing(28, 1, "none"), judge_search.load("mnist"))
     assert against.split == "train"
     kept = {image.tobytes() for image in against.real.images}
@@ -197,7 +197,7 @@ def test_without_a_test_split(digits: Path) -> None:
 
 @pytest.fixture(scope="session")
 def data_with(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """400 training digits: with a test split of which a quarter are training images; without one; each digit twice."""
+    """400 training digits: with a test split, a quarter of it training images; without one; with each digit twice."""
     train, test = data.load("mnist").images[:400], data.load("mnist", "test").images[:150]
     folder = tmp_path_factory.mktemp("data")
     np.savez(folder / "duplicates.npz", x_train=train, x_test=np.concatenate([test, train[:50]]))
@@ -209,8 +209,8 @@ def data_with(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize("size", [28, 64])
 @pytest.mark.parametrize("kind", ["duplicates", "no-split", "twice"])
 def test_copies_are_found_in_any_dataset(kind: str, size: int, data_with: dict[str, Path]) -> None:
-    """Copies and near copies score 100 %, fresh images about 0.1 %, whatever duplicates the data have, and whether or
-    not there is a test split."""
+    """Copies and near copies score 100 %, fresh images about 0.1 %, whatever duplicates the data have, with or without
+    a test split."""
     train = data.load(str(data_with[kind]))
     fresh = data.load("mnist", "test").images[4000:4400]
     resize: Literal["none", "bilinear"] = "none" if size == 28 else "bilinear"
@@ -229,7 +229,7 @@ def test_copies_are_found_in_any_dataset(kind: str, size: int, data_with: dict[s
     assert (
         share(np.clip(train.images + rng.integers(-3, 4, train.images.shape), 0, 255).astype(np.uint8))["value"] > 0.9
     )
-    assert share(fresh)["value"] < 0.03  # the threshold is about the least of a few hundred distances
+    assert share(fresh)["value"] < 0.03  # the threshold is about the smallest of a few hundred distances
     assert share(np.concatenate([train.images[:200], fresh[:200]]))["value"] == pytest.approx(0.5, abs=0.02)
     assert copies["floor"] == pytest.approx({"duplicates": 51 / 200, "no-split": 0, "twice": 1}[kind], abs=0.005)
 
@@ -250,7 +250,7 @@ def test_duplicates_are_said(data_with: dict[str, Path]) -> None:
 
 
 def test_a_subset_without_a_test_split_is_what_was_learned(data_with: dict[str, Path]) -> None:
-    """The first images of the file, not of the half that they are measured against."""
+    """The subset is the first images of the whole file, not of one half of it."""
     train = data.load(str(data_with["no-split"])).images
     against = Reference(str(data_with["no-split"]), Preprocessing(28, 1, "none"), None, subset=60)
     assert (against.learned.images == train[:60]).all()
@@ -272,27 +272,27 @@ def test_where_copies_cannot_be_told_it_is_said(train: Any, test: Any, why: str,
     found = measured(splits["x_train"][:, None], Reference(str(tmp_path / "x.npz"), Preprocessing(4, 1, "none"), None))
     record = found.record
     assert record["metrics"]["memorised_fraction"] == {"value": None, "interval": None, "floor": None, "n": len(train)}
-    assert f"{why}: whether images are copies cannot be told" in " ".join(record["notes"])
+    assert f"{why}: copies cannot be detected" in " ".join(record["notes"])
     assert "memorisation" not in dict(text.summary(record))
     json.dumps(record, allow_nan=False)
     assert [look.name for look in figures(found)] == ["evaluation-spectrum", "evaluation-nearest"]
 
 
 def test_classes_that_the_training_images_lack(some_digits: Path) -> None:
-    """Of the first 3 images alone the class divergence of most samples is infinite, which JSON has no word for."""
+    """With only 3 images learned, the class divergence of most samples is infinite, which JSON cannot express."""
     against = Reference(str(some_digits), Preprocessing(28, 1, "none"), judge_search.load("mnist"), subset=3)
     record = measured(data.load("mnist").images[:60], against).record
     assert record["metrics"]["class_kl"]["value"] is None
-    assert "are of classes of which the training images have none" in " ".join(record["notes"])
+    assert "belong to classes that do not occur in the training images" in " ".join(record["notes"])
     json.dumps(record, allow_nan=False)
 
 
 def test_folder_and_file_and_the_floor(some_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of PNG files of the floor's images gives the floor, whatever the order of their names."""
+    """A folder of PNG files gives the values of one file with the same images, whatever the order of the names."""
     the_judge = judge_search.load("mnist")
     monkeypatch.setattr(
         api_evaluate, "load_judge", lambda name: the_judge
-    )  # of a few digits too: all of MNIST takes long
+    )  # also for the few digits: all of MNIST takes long
     train = Reference(str(some_digits), Preprocessing(28, 1, "none"), the_judge).training_images(150)
     folder = tmp_path / "pictures"
     for k, (image, label) in enumerate(zip(train.images, np.asarray(train.labels), strict=True)):
@@ -313,7 +313,7 @@ def test_folder_and_file_and_the_floor(some_digits: Path, tmp_path: Path, monkey
 
 @pytest.fixture(scope="session")
 def watched(some_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """Three runs of 40 steps that differ in nothing but how they were evaluated."""
+    """Three runs of 40 steps that differ only in how they were evaluated."""
     from conftest import SMALL
 
     changes = {
@@ -357,7 +357,8 @@ def test_the_cheap_evaluation_is_in_the_rows_and_on_disk(watched: dict[str, Run]
     row = next(row for row in run.metrics() if row["step"] == 20)
     assert row["sharpness_ratio"] == record["metrics"]["sharpness_ratio"]["value"]
     assert record["protocol"]["step"] == 20
-    assert record["metrics"]["memorised_fraction"]["value"] == row["memorised_fraction"]  # Of few training images.
+    # Copies are searched for, since the training images are few.
+    assert record["metrics"]["memorised_fraction"]["value"] == row["memorised_fraction"]
     assert run.evaluation is None
     assert watched["none"].steps("evaluations", ".json") == []
 
@@ -376,7 +377,7 @@ def test_the_full_evaluation_ends_a_training(watched: dict[str, Run]) -> None:
 
 
 def test_a_run_with_a_judge(watched: dict[str, Run]) -> None:
-    """Requested classes, discriminator, ways between z; drawn the same twice; other draws are not kept."""
+    """Requested classes, discriminator and interpolation are measured, repeatably; `run.evaluation` stays None."""
     run = watched["none"]
     found = run.evaluate(n=300, judge=judge_search.load("mnist")).record
     assert found == run.evaluate(n=300, judge=judge_search.load("mnist")).record
@@ -394,17 +395,17 @@ def test_a_run_with_a_judge(watched: dict[str, Run]) -> None:
 
 
 def test_what_a_discriminator_can_tell() -> None:
-    """Logits with known answers: accuracy counts both kinds equally, ranking needs no threshold."""
+    """For logits with known answers: accuracy counts both kinds equally, and ranking needs no threshold."""
     rng = np.random.default_rng(0)
     held_out, trained_on, fake = rng.normal(1, 1, 4000), rng.normal(2, 1, 4000), rng.normal(-1, 1, 2000)
     found = models.discriminator(held_out, trained_on, fake)
     assert found["accuracy"] == pytest.approx(0.841, abs=0.02)  # Phi(1)
     assert found["gap"] == pytest.approx(0.977 - 0.841, abs=0.02)
     assert found["ranking"] == pytest.approx(0.921, abs=0.02)  # Phi(2 / sqrt 2)
-    level = models.discriminator(held_out + 9, trained_on + 9, fake + 9)  # relativistic: a level that drifted
+    level = models.discriminator(held_out + 9, trained_on + 9, fake + 9)  # a drifted level, as with a relativistic loss
     assert level["accuracy"] == pytest.approx(0.5, abs=0.01)
     assert level["ranking"] == pytest.approx(found["ranking"])
-    # The log-odds of N(1, 1) against N(-1, 1) are 2x: logits that say just that are calibrated.
+    # The log-odds of N(1, 1) against N(-1, 1) are 2x: logits with these values are calibrated.
     honest = models.discriminator(2 * held_out, 2 * trained_on, 2 * fake)
     assert honest["calibration_error"] < 0.03
     assert models.discriminator(20 * held_out, trained_on, 20 * fake)["calibration_error"] > 0.1
@@ -452,12 +453,12 @@ def test_a_vae_states_its_bound(some_digits: Path, tmp_path: Path) -> None:
     run = genlab.train("s4-vae", overrides=changes, runs=tmp_path, report=False)
     found = run.evaluate(n=60).record["vae"]
     assert found["negative_elbo"] == pytest.approx(found["reconstruction"] + found["kl"])
-    # The bound with 64 weighted z is the tighter one; its interval is over 500 images, the other's value over as many.
+    # The bound with 64 weighted z is the tighter one; its interval and the other's value are both over 500 images.
     assert found["negative_log_likelihood"] <= found["negative_elbo"] + 0.5
     low, high = found["negative_log_likelihood_interval"]
     assert low <= found["negative_log_likelihood"] <= high
     assert found["n"] == 500
-    assert found["negative_elbo"] > 784 / 2 * np.log(2 * np.pi)  # the Gaussian's constant is in it
+    assert found["negative_elbo"] > 784 / 2 * np.log(2 * np.pi)  # it includes the Gaussian's constant
 
 
 def test_summary_in_words(against: Reference) -> None:
@@ -475,7 +476,7 @@ def test_summary_in_words(against: Reference) -> None:
 
 @pytest.mark.slow
 def test_accuracy_score_learns_from_the_images(against: Reference) -> None:
-    """Trained on 1,280 real digits the test split is read well; with the labels of others it is not."""
+    """A classifier trained on 1,280 real digits reads the test split well; with wrong labels it does not."""
     from genlab.evaluation.cas import accuracy_score
 
     test = data.first(data.load("mnist", "test"), 300)
@@ -490,7 +491,7 @@ def test_accuracy_score_learns_from_the_images(against: Reference) -> None:
 
 
 def test_metrics_of_one_batch_or_many(against: Reference) -> None:
-    """The judge works through images part by part: which part an image is in does not matter."""
+    """The judge reads images in parts, and which part an image is in does not matter."""
     images = against.training_images(700).images
     reader = judge_search.load("mnist")
     assert reader is not None
@@ -500,7 +501,7 @@ def test_metrics_of_one_batch_or_many(against: Reference) -> None:
 
 
 def test_a_subset_is_what_could_be_copied(some_digits: Path) -> None:
-    """A model that learned 50 images can have copied those, and no others; the floor is of all."""
+    """A model that learned 50 images can have copied only those; the floor is drawn from all."""
     against = Reference(str(some_digits), Preprocessing(28, 1, "none"), judge_search.load("mnist"), subset=50)
     images = data.load(str(some_digits)).images
     assert len(against.learned) == 50
@@ -526,7 +527,7 @@ NARROW: dict[str, Any] = {"networks.generator.ngf": 4, "networks.discriminator.n
 
 @pytest.fixture(scope="session")
 def odd_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A test split without labels, images of a single pixel, black images, a test split of one image."""
+    """Files with an unlabelled test split, images of a single pixel, black images, and a test split of one image."""
     train, test = data.load("mnist"), data.load("mnist", "test")
     x, y, held_out = train.images[:160, 0], np.asarray(train.labels)[:160], test.images[:50, 0]
     folder = tmp_path_factory.mktemp("odd")
@@ -542,13 +543,13 @@ def odd_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_a_conditional_training_ends_well_on_odd_data(
     kind: str, odd_data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trained, evaluated, reported; then one image, and images read by a judge: numbers, or null with a note."""
+    """Training, evaluation and report succeed; one image read by a judge gives numbers, or null with a note."""
     changes = {**SHORT, **NARROW, "data.name": str(odd_data[kind]), "logging.evaluation": "none"}
     monkeypatch.setattr(kept, "FULL", 20)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the test split of .* has no labels")
-        warnings.filterwarnings("ignore", "all training images have one and the same value")
-        warnings.filterwarnings("ignore", "data.resize pad puts a black frame around images on a light ground")
+        warnings.filterwarnings("ignore", "all pixels of the training images have the same value")
+        warnings.filterwarnings("ignore", "data.resize pad puts a black frame around images on a light background")
         run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path)
         record = run.evaluate(n=20).record
         assert "How good it is" in run.report().read_text()

@@ -1,4 +1,4 @@
-"""Judges: pinned, small, accurate, calibrated; their distance answers to content and not to printing."""
+"""Judges are pinned, small, accurate and calibrated; their distance responds to content, not to printing."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def test_batches_do_not_matter() -> None:
 
 @pytest.mark.parametrize("name", ["mnist", pytest.param("fashion-mnist", marks=pytest.mark.slow)])
 def test_the_distance_answers_to_content(name: str) -> None:
-    """1,000 training images against 1,667 test images: stronger disturbances are further away, and a background of
-    0.075 (-0.85 in [-1, 1]), hardly visible, weighs less than one missing class, several times over."""
+    """1,000 training images against 1,667 test images: the distance grows with a disturbance, and a hardly visible
+    background of 0.075 (-0.85 in [-1, 1]) adds less than a quarter of the distance for one missing class."""
     found, train = the_judge(name), data.load(name)
     assert train.labels is not None
     train = replace(train, images=train.images[::60], labels=train.labels[::60])
@@ -110,7 +110,7 @@ def test_no_judge_of_own_data(digits: Path) -> None:
 
 
 def kept(path: Path, images: int) -> Path:
-    """The judge of letters, kept as that of the first so many letters, which are saved at `path`."""
+    """Path of the letters judge, kept as the judge of the first `images` letters, which are saved at `path`."""
     letters = data.load("letters")
     np.savez(path, x_train=letters.images[:images], y_train=letters.labels[:images])  # type: ignore[index]
     fingerprint = data.load(str(path)).fingerprint
@@ -128,10 +128,10 @@ def test_a_judge_beside_the_data_is_found_and_another_one_is_not_used(tmp_path: 
     assert found.name == "mine"
     assert (found(data.load(str(path)).images[:5])[0] == the_judge("letters")(data.load(str(path)).images[:5])[0]).all()
     np.savez(path, x_train=data.load("letters").images[:700], y_train=data.load("letters").labels[:700])  # type: ignore[index]
-    with pytest.warns(UserWarning, match=r"mine.judge.safetensors: a judge of other images than .* it is not used"):
+    with pytest.warns(UserWarning, match=r"mine.judge.safetensors: this judge was trained on other .* it is ignored"):
         assert judge_search.load(str(path)) is None
     (tmp_path / "mine.judge.safetensors").write_bytes(b"x")
-    with pytest.warns(UserWarning, match="damaged, or not a judge.*it is not used"):
+    with pytest.warns(UserWarning, match="damaged, or not a judge.*it is ignored"):
         assert judge_search.load(str(path)) is None
 
 
@@ -147,12 +147,12 @@ def test_where_nothing_may_be_written_it_goes_to_the_users_folder_and_the_newest
     monkeypatch.setattr(judge_search, "is_writable", lambda folder: True)
     os.utime(place, (1, 1))
     beside = kept(path, 800)
-    with pytest.warns(UserWarning, match=f"of 2 judges of .* the newest is used: {beside}"):
+    with pytest.warns(UserWarning, match=f"has 2 judges; the newest is used: {beside}"):
         assert judge_search.load(str(path)) is not None
 
 
 def test_some_classes_are_judged_between_themselves() -> None:
-    """A part of MNIST has MNIST's judge, which then knows these classes alone."""
+    """Some classes of MNIST have MNIST's judge, restricted to these classes."""
     some = judge_search.load("mnist[3,8]")
     assert some is not None
     images = data.load("mnist", "test").images[:300]

@@ -1,4 +1,4 @@
-"""Records beside images: the same protocol replaces, another one stands beside it."""
+"""Records beside images: one of the same protocol is replaced, one of another protocol is kept beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered of real images: it changes no number, and nothing that it could be wrong for is taken from it."""
+"""What is remembered of real images changes no number, and is not used where it could be wrong."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def images(tmp_path: Path) -> str:
 
 
 def found(dataset: str, n: int = 100, judge: str | None = "mnist") -> dict[str, Any]:
-    """The record of the last test digits against a dataset."""
+    """Record of the last n test digits, measured against a dataset."""
     test = data.load("mnist", "test")
     assert test.labels is not None
     samples = Samples(test.images[-n:], test.labels[-n:].astype(np.int64), {"of": "digits"}, WAY)
@@ -52,7 +52,7 @@ def found(dataset: str, n: int = 100, judge: str | None = "mnist") -> dict[str, 
 
 
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images the judge is shown from now on, call by call."""
+    """Number of images that the judge is shown in each call from now on."""
     shown, call = list[int](), Judge.__call__
 
     def counting(self: Judge, of: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Tests of few seeds: against scipy, closed forms, and what must hold whatever the numbers are."""
+"""Tests for few seeds, against scipy, closed forms and properties that hold for any numbers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_interval_and_verdict_agree(a: list[float], b: list[float], level: float
             assert s.difference(np.array(a) - outside, b).p <= 1 - level + 1e-9
             if low < inside < high:
                 assert s.difference(np.array(a) - inside, b).p > 1 - level - 1e-9
-        else:  # Nothing could be rejected.
+        else:  # No difference on this side can be rejected.
             far = found.difference + outwards * 1e6 * spread
             assert s.difference(np.array(a) - far, b).p > 1 - level - 1e-9
 
@@ -90,7 +90,7 @@ def test_an_interval_of_one_arm_holds_its_mean() -> None:
 
 
 def test_coverage_under_the_null() -> None:
-    """A test at 5 % rejects at most 5 % of equal arms, for any distribution; here a skewed one."""
+    """At 5 %, the test rejects at most 5 % of pairs of equal arms, whatever their distribution; here a skewed one."""
     rng = np.random.default_rng(1)
     ps = [s.difference(rng.exponential(size=6), rng.exponential(size=6)).p for _ in range(1000)]
     assert np.mean(np.array(ps) <= 0.05) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 1000)
@@ -98,7 +98,7 @@ def test_coverage_under_the_null() -> None:
 
 
 def test_equivalence_by_hand() -> None:
-    """Of 2 + 2 numbers all six ways, one-sided at both ends of the margin."""
+    """The p-value is that of all six ways to divide 2 + 2 numbers, one-sided at both ends of the margin."""
     a, b, margin = np.array([1.0, 2.0]), np.array([1.5, 1.2]), 3.0
     worst = 0.0
     for sign in (1, -1):
@@ -111,7 +111,8 @@ def test_equivalence_by_hand() -> None:
 
 
 def test_equivalence_is_wrong_at_the_margin_at_its_level() -> None:
-    """At a true difference of exactly the margin in at most 5 %; at none, with a wide one, in 80 % and more."""
+    """Equivalence is shown in at most 5 % if the true difference is the margin; if it is 0 and the margin wide, in 80 %
+    or more."""
     rng = np.random.default_rng(2)
     margin, wrong, right = 1.25, 0, 0
     for _ in range(500):
@@ -144,7 +145,7 @@ def test_the_interval_of_a_share_is_wilsons(found: int, n: int, level: float) ->
 
 
 def test_holm_is_the_closed_test_of_bonferroni() -> None:
-    """A claim is rejected if every set of claims that holds it has one with p <= alpha over the size of the set."""
+    """A claim is rejected if every set of claims that includes it has one with p <= alpha / (size of the set)."""
     rng = np.random.default_rng(3)
     for _ in range(20):
         ps = rng.random(4) ** 2

@@ -1,4 +1,4 @@
-"""A recipe's objective in words, and what an epoch of it costs."""
+"""A recipe's objective in words, and the cost of an epoch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def lines(recipe: str, **changes: Any) -> str:
         ("s2-cdcgan", {"networks__discriminator__labels": False}, "G is told the class, D is not"),
         ("quick-mnist", {}, "+  0.2 * sum over u = x, G(z) of E[(D(u) - D(u + 0.05 e))^2] / (2 0.05^2)"),
         ("wgan-gp", {}, "10 * E[(|grad D(u)| - 1)^2]"),
-        ("wgan-gp", {}, "5 steps of D for one of G"),
+        ("wgan-gp", {}, "5 steps of D per step of G"),
         ("s2-dcgan", {"augmentation": {"translation": 0.125, "cutout": 0.5}},
          "\nx and G(z) above stand for T(x) and T(G(z)), which is what D sees; each image has its own T\n"
          "T: a shift by up to 0.125 of the side, a square of 0.5 of the side set to grey"),
@@ -49,10 +49,10 @@ def lines(recipe: str, **changes: Any) -> str:
         ("s4-vae", {"objective__reconstruction": "sum", "objective__kl": "sum"},
          "minimise  E[sum over pixels of (x - dec(z))^2 / 2]  +  1 * KL(q(z|x) || N(0, I))\n"),
         ("iwae", {}, "maximise  E[log mean of p(x|z) p(z) / q(z|x) over 5 z];  log p(x|z) = -sum over pix"),
-        ("iwae", {}, "a pixel of x is 1 with its gray as probability, or 0: drawn in each step"),
+        ("iwae", {}, "each pixel of x is 1 with probability equal to its gray value, else 0: drawn in each step"),
         ("quick-fashion", {"objective__classification": 0.5}, "+  0.5 * E[-log c(x)[y]]\nG minimises"),
         ("quick-fashion", {"objective__classification": 0.5}, "+  0.5 * E[-log c(G(z))[y]]"),
-        ("s2-dcgan", {"networks__discriminator__minibatch_stddev": 4}, "D sees the spread within 4 images"),
+        ("s2-dcgan", {"networks__discriminator__minibatch_stddev": 4}, "D sees the spread within groups of 4 images"),
         ("beta-vae", {}, "the weight 4 is reached after 468 steps"),
         ("cvae", {}, "both networks told the class"),
         ("s4-classifier", {"objective__label_smoothing": 0.1}, "targets 0.9 + 0.1 / classes"),
@@ -68,7 +68,7 @@ def test_a_player_that_does_not_learn_minimises_nothing() -> None:
 
 
 def passes(recipe: str, images: int, **changes: Any) -> tuple[float, float]:
-    """Forward passes' worth of G and of D for each training image: the cost is linear in both."""
+    """Cost per training image in forward passes of G and in those of D; it is linear in both."""
     shown = genlab.show(recipe, {k.replace("__", "."): v for k, v in changes.items()})
     found = []
     for name in ("generator", "discriminator"):
@@ -80,17 +80,17 @@ def passes(recipe: str, images: int, **changes: Any) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("recipe", "changes", "g", "d"),
     [
-        # G forward, its backward twice that; D: two images forward and backward (6), then forward and through it (2).
+        # G: forward, and twice that backward; D: two images forward and backward (6), then forward and through it (2).
         ("s2-dcgan", {}, 3, 8),
         # Fresh z: one more forward pass of G.
         ("s3-mlp", {}, 4, 8),
-        # G's step on twice as many images.
+        # G's step uses twice as many images.
         ("s1-mlp", {}, 1 + 2 * 3, 6 + 2 * 2),
         ("s2-dcgan", {"objective.players": "discriminator"}, 1, 6),
         ("s2-dcgan", {"objective.players": "generator"}, 3, 2),
         # Two more images forward and backward, and the real ones again in G's step.
         ("quick-mnist", {"budget.batch": 60}, 3, 4 * 3 + 3),
-        # Once in five steps G, fresh; the exact penalty about six.
+        # G learns once in five steps, from fresh z; the exact penalty costs about six.
         ("wgan-gp", {"budget.batch": 60}, 1 + 3 / 5, 6 + 6 + 2 / 5),
     ],
 )
@@ -106,7 +106,7 @@ def test_an_epoch_drops_or_keeps_its_last_batch() -> None:
 
 
 def test_the_time_that_a_training_takes_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the form that the run takes, convolutions or linear layers; nothing where nothing was measured."""
+    """The time follows from that of the run's kind of layer, convolutional or linear; None if nothing was measured."""
     milliseconds = {"convolution float32 contiguous": 10.0, "linear float32": 5.0}
     monkeypatch.setattr(calibrate, "known", lambda device: calibrate.Measured(device, 1, milliseconds, "measured"))
     for name, work, millisecond in (("s2-dcgan", "convolution", 10.0), ("s4-classifier", "linear", 5.0)):

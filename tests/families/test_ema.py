@@ -9,7 +9,7 @@ from genlab.families.nets.dcgan import DcganGenerator
 
 
 class Counter(nn.Module):
-    """One parameter, one float buffer, one integer buffer."""
+    """A module with one parameter, one float buffer and one integer buffer."""
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ def test_the_average_is_apart_from_the_network() -> None:
 
 
 def test_an_average_of_a_spectrally_normalised_network_is_one_too() -> None:
-    """Every layer's largest singular value is 1, also of the average, whose singular vectors are the network's own."""
+    """In the average too, every layer's largest singular value is 1; its singular vectors are the network's."""
     torch.manual_seed(0)
     network = DcganGenerator(8, 1, 32, 4, normalisation="spectral", init="torch-default")
     average = Ema(network, 0.99)
@@ -85,5 +85,5 @@ def test_an_average_of_a_spectrally_normalised_network_is_one_too() -> None:
     assert len(layers) == 4
     for layer in layers:
         largest = torch.linalg.matrix_norm(layer.weight.transpose(0, 1).flatten(1), 2).item()
-        # The network's vectors are near the average's, not the same.
+        # The network's vectors are close to the average's own, but not equal.
         assert largest == pytest.approx(1, rel=0.1)

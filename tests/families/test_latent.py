@@ -23,7 +23,7 @@ def test_a_linear_path_is_alpha_z1_plus_the_rest_z2() -> None:
 
 
 def test_only_the_spherical_path_keeps_the_length() -> None:
-    """Of two unit vectors at a right angle: always 1, against 1/sqrt(2) in the middle of the line."""
+    """Between two orthogonal unit vectors the length is always 1, against 1/sqrt(2) in the middle of the line."""
     a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     assert latent.spherical_path(a, b, 9).norm(dim=-1).flatten().tolist() == pytest.approx([1] * 9)
     assert latent.linear_path(a, b, 9)[0, 4].norm().item() == pytest.approx(2**-0.5)
@@ -41,7 +41,7 @@ def test_between_parallel_points_the_path_is_the_line() -> None:
 
 
 def test_truncated_draws_have_the_truncated_normal_s_moments() -> None:
-    """Cut at 1: variance 1 - 2 phi(1) / (2 Phi(1) - 1) = 0.2911; bounds kept, order kept."""
+    """Truncation at 1 gives a variance of 1 - 2 phi(1) / (2 Phi(1) - 1) = 0.2911, and keeps bounds and order."""
     z = torch.randn(200_000, generator=torch.Generator().manual_seed(1))
     cut = latent.truncated(z, 1.0)
     assert cut.abs().max() <= 1

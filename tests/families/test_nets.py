@@ -79,7 +79,7 @@ def test_the_recipes_have_those_networks(recipe: str, parameters: list[int]) -> 
 
 
 def test_s1_normalises_as_the_report_does() -> None:
-    """BatchNorm1d with eps 0.8 in each hidden layer but the first, before the activation, or after it."""
+    """BatchNorm1d with eps 0.8 is in each hidden layer but the first, before the activation or after it."""
     made = [
         MlpGenerator(100, 1, 28, (8, 8), normalisation="batch", batchnorm_eps=0.8, order=order).layers
         for order in ("normalise-activate", "activate-normalise")
@@ -117,7 +117,7 @@ def test_activations(activation: Any) -> None:
     ],
 )
 def test_spectral_normalisation(make: Any) -> None:
-    """After its power iteration every weight has the largest singular value 1, as a matrix of outputs by the rest."""
+    """After power iteration, every weight, as a matrix of outputs by the rest, has the largest singular value 1."""
     torch.manual_seed(0)
     network = make().train()
     weighted = [module for module in network.modules() if isinstance(module, parts.WEIGHTED)]
@@ -130,7 +130,7 @@ def test_spectral_normalisation(make: Any) -> None:
 
 
 def test_residual_blocks_add_their_input() -> None:
-    """With the residual path at 0 a block is its skip: the same pixels repeated, or averaged."""
+    """With the residual path at 0, a block is its skip connection: the same pixels, repeated or averaged."""
     for scale, expected in ((2.0, (1, 3, 8, 8)), (0.5, (1, 3, 2, 2))):
         block = Block(3, 3, scale, "none", "relu", "normalise-activate")
         nn.init.zeros_(block.second.weight)
@@ -238,12 +238,12 @@ def test_every_network_fits_every_size_and_channels(size: int, base: int, channe
 def test_a_size_that_cannot_be_made_is_refused() -> None:
     with pytest.raises(ValueError, match="size 28 is not base 4 doubled"):
         DcganGenerator(100, 1, 28)
-    with pytest.raises(ValueError, match="halving size 28 does not arrive at base 4"):
+    with pytest.raises(ValueError, match="halving size 28 does not reach base 4"):
         DcganDiscriminator(1, 28)
 
 
 def test_class_planes_are_convolved_as_the_report_has_it() -> None:
-    """The shortcut (one set of planes a class) equals a convolution over each image's own one-hot planes."""
+    """The shortcut (one set of planes per class) equals a convolution over each image's own one-hot planes."""
     torch.manual_seed(0)
     network = ConditionalDcganDiscriminator(1, 10, 32, 8, 4, normalisation="none").double()
     x, y = torch.randn(6, 1, 32, 32, dtype=torch.float64), torch.tensor([0, 9, 3, 3, 1, 7])
@@ -273,8 +273,8 @@ def test_class_logits_stand_beside_the_projection() -> None:
 
 
 def test_a_stem_of_patches_nearly_halves_the_arithmetic() -> None:
-    """Kernel 6 at stride 4 in place of the first two layers, to the same map: 36 taps of the image for each of its
-    numbers, where they were 16 of a map of 32 channels."""
+    """Kernel 6 at stride 4 replaces the first two layers and gives the same map: each of its numbers takes 36 taps of
+    the image instead of 16 of a map of 32 channels."""
     x, y = torch.zeros(2, 1, 32, 32), torch.tensor([0, 1])
     strided, patch = (
         describe("D", ProjectionDcganDiscriminator(1, 10, 32, 32, stem=stem), x, y) for stem in ("strided", "patch")
@@ -286,7 +286,7 @@ def test_a_stem_of_patches_nearly_halves_the_arithmetic() -> None:
 
 
 def test_joined_z_and_class_enter_by_one_layer() -> None:
-    """Its map is that of z plus that of the class: a transposed convolution of a point is linear."""
+    """The layer's map is that of z plus that of the class, since a transposed convolution of a point is linear."""
     torch.manual_seed(0)
     network = ConditionalDcganGenerator(6, 3, 1, 32, 4, conditioning="joint", normalisation="none").double()
     layer = next(iter(network.first))
@@ -300,12 +300,12 @@ def test_joined_z_and_class_enter_by_one_layer() -> None:
 
 
 def test_the_spread_within_a_group_of_images() -> None:
-    """Two images that differ by 2 d everywhere have the standard deviation d; equal ones sqrt(1e-8)."""
+    """Two images that differ by 2 d everywhere have a standard deviation of d, equal ones of sqrt(1e-8)."""
     x = torch.zeros(6, 12, dtype=torch.float64)
     x[1], x[2:4], x[5] = 0.5, 7.0, 3.0
     expected = torch.tensor([0.25, 1e-4, 1.5], dtype=torch.float64).repeat_interleave(2)
     assert torch.allclose(minibatch_stddev(x, 2), expected, atol=1e-7)
-    # The mean is over numbers, after the root, and a group without its full number stands alone.
+    # The mean over numbers is taken after the root, and an incomplete group stands alone.
     x = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
     of_three, of_two = (part.var(0, correction=0).add(1e-8).sqrt().mean().item() for part in (x[:3], x[3:]))
     assert minibatch_stddev(x, 3).tolist() == pytest.approx([of_three] * 3 + [of_two] * 2)
@@ -365,7 +365,7 @@ def test_init_really_acts() -> None:
         [p.std().item() for p in DcganDiscriminator(1, 32, init=init).parameters() if p.dim() == 4]
         for init in ("normal-0.02", "torch-default")
     )
-    # PyTorch's default is uniform in +-1/sqrt(fan_in), standard deviation 1/sqrt(3 fan_in).
+    # PyTorch's default is uniform in +-1/sqrt(fan_in), with standard deviation 1/sqrt(3 fan_in).
     fans = [16, 512, 1024, 2048]
     assert wide == pytest.approx([(3 * fan) ** -0.5 for fan in fans], rel=0.1)
     assert narrow == pytest.approx([0.02] * 4, rel=0.1)
@@ -393,7 +393,7 @@ def test_a_spectrally_normalised_layer_is_described_as_the_layer_it_is() -> None
 
 @pytest.mark.parametrize("p", [0.3, 0.5])
 def test_dropout_under_autocast_drops_its_share(p: float) -> None:
-    """Within five standard errors, and scaled so that the mean stays; outside of autocast it is torch's."""
+    """The share is met within five standard errors, and the mean is kept; outside autocast the output is torch's."""
     layer, x = parts.Dropout(p), torch.ones(1000, 400)
     with torch.autocast("cpu", torch.bfloat16):
         y = layer(x.bfloat16())

@@ -1,4 +1,4 @@
-"""Files that mean harm."""
+"""Malicious files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 
 
 class Attack:
-    """Unpickled, it makes a folder: the canary."""
+    """Object that creates a folder, the canary, when it is unpickled."""
 
     def __init__(self, canary: Path) -> None:
         self.canary = canary
@@ -42,7 +42,7 @@ def torch_legacy(canary: Path) -> bytes:
 
 
 def tar(canary: Path) -> bytes:
-    """The oldest form of torch.save, and of a .pth file."""
+    """The oldest format of torch.save and of .pth files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         content = pickled(canary)
@@ -53,7 +53,7 @@ def tar(canary: Path) -> bytes:
 
 
 def unreadable_pickle(canary: Path) -> bytes:
-    """Safe loading fails in another way: after the call there is nonsense."""
+    """A pickle with garbage after the call, on which safe loading fails in another way."""
     return pickled(canary)[:-1] + b"\xff\xff"
 
 
@@ -73,7 +73,7 @@ def many_members(_: Path) -> bytes:
 
 
 def header(said: object, data: bytes = b"", length: int | None = None) -> bytes:
-    """A safetensors file with a header of one's own."""
+    """A safetensors file with an arbitrary header."""
     text = said if isinstance(said, bytes) else json.dumps(said).encode()
     return (len(text) if length is None else length).to_bytes(8, "little") + text + data
 

@@ -1,9 +1,8 @@
-"""A disk that is watched: what is asked of it in which order, with a failure or a kill at call k, and what a power cut
-may leave of it.
+"""A watched disk: the calls made to it, in order, a failure or a kill at call k, and what a power cut may leave.
 
-Calls are caught where Python makes them (open, write, fsync, mkdir, rename, replace, unlink, rmdir), for everything
-below one folder. SIGKILL leaves the system's cache as it is and cannot show a missing fsync; therefore the calls are
-also played back: `crashes` gives the states in which what was not yet synced is missing, as a power cut may leave them.
+Calls are intercepted where Python makes them (open, write, fsync, mkdir, rename, replace, unlink, rmdir), for
+everything below one folder. SIGKILL leaves the system's cache intact and cannot reveal a missing fsync, so the calls
+are also played back: `crashes` yields the states that a power cut may leave, in which unsynced data is missing.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ class Call:
 
 
 class Disk:
-    """Watches all that is below `root` from `watch` on.
+    """Watched disk: records all calls below `root`, from `watch` on.
 
     Args:
-        at: called with (number of the call from 0, the call) before it is made; may raise or kill.
+        at: function called before each call with its number, counted from 0, and the call; may raise or kill.
     """
 
     def __init__(self, root: Path, at: Callable[[int, Call], None] = lambda number, call: None) -> None:
@@ -48,11 +47,11 @@ class Disk:
         self._open_folders: dict[int, Path] = {}
 
     def note(self, *call: Any) -> None:
-        """Something in the test's own words, among the calls."""
+        """Insert an event of the test among the calls."""
         self.calls.append(Call(*call))
 
     def watch(self, patch: pytest.MonkeyPatch) -> None:
-        """Catch the calls from now on, until the patch is undone."""
+        """Intercept the calls from now on, until the patch is undone."""
         real = {name: getattr(os, name) for name in CAUGHT}
         real_open, real_io_open = os.open, io.open
 
@@ -105,7 +104,7 @@ class Disk:
 
 
 class _Watched:
-    """A file whose writes are calls."""
+    """A file whose writes are recorded as calls."""
 
     def __init__(self, file: Any, path: Path, disk: Disk) -> None:
         self._file, self._path, self._disk = file, path, disk
@@ -115,7 +114,7 @@ class _Watched:
         try:
             self._disk._ask(Call("write", self._path, content=plain))
         except OSError as error:
-            if error.errno == errno.ENOSPC:  # A disk that fills up takes a part.
+            if error.errno == errno.ENOSPC:  # A disk that fills up accepts a part.
                 self._file.write(content[: len(content) // 2])
             raise
         done = self._file.write(content)
@@ -143,16 +142,16 @@ class _File:
 
 
 def crashes(before: Path, root: Path, calls: list[Call], every: int = 1) -> Iterator[tuple[int, Path]]:
-    """For a power cut after each call (or each `every`-th): folders that the disk may then hold.
+    """Folders as the disk may hold them after a power cut, for a cut after each call (or each `every`-th).
 
-    What was synced is there. Of what was not: nothing; all; all but one or two; one alone; a write by half. A file's
-    content is synced by fsync of it, an entry of a folder by fsync of the folder; writes to one file keep their order.
+    Synced calls are there. Of the others: none; all; all but one or two; one alone; half of a write. A file's content
+    is synced by fsync of the file, an entry of a folder by fsync of the folder; writes to one file keep their order.
 
     Args:
-        before: a copy of `root` as it was before the calls.
+        before: copy of `root` as it was before the calls.
 
     Yields:
-        (number of calls that were made, a folder in which to look, which is removed afterwards).
+        (number of calls made, folder with the state, which is removed afterwards).
     """
     import shutil
     import tempfile
@@ -172,7 +171,7 @@ def crashes(before: Path, root: Path, calls: list[Call], every: int = 1) -> Iter
 
 
 def _unsynced(done: list[Call]) -> list[int]:
-    """The numbers of the calls that no fsync has made durable."""
+    """Numbers of the calls that no fsync has made durable."""
     pending: list[int] = []
     for number, call in enumerate(done):
         if call.kind == "fsync":
@@ -190,10 +189,10 @@ def _unsynced(done: list[Call]) -> list[int]:
 
 
 def _choices(pending: list[int], done: list[Call]) -> Iterator[tuple[set[int], int | None]]:
-    """(calls that are left out, a write of which half is there)."""
+    """Pairs: calls that are left out, and a write of which only half is there, or None."""
 
     def later(k: int) -> set[int]:
-        """The writes behind write k to its file, which cannot be there without it."""
+        """Later writes to the file of write k, which cannot be there without write k."""
         return {
             j for j in pending if j > k and done[j].kind == done[k].kind == "write" and done[j].path == done[k].path
         }
@@ -211,11 +210,11 @@ def _choices(pending: list[int], done: list[Call]) -> Iterator[tuple[set[int], i
 
 
 def _play(state: _Folder, root: Path, done: list[Call], left_out: set[int], halved: int | None) -> None:
-    """Do the calls to a tree in memory, but for those that are left out.
+    """Apply the calls to a tree in memory, except for those that are left out.
 
-    A file's content and its name are two things: what is done to a file whose name was left out is done to nobody.
+    A file's content and its name are separate: a file whose name was left out can still be written to.
     """
-    now = _Twin(state)  # The tree as the process saw it: which file a path meant.
+    now = _Twin(state)  # The tree as the process saw it: which file each path meant.
     for number, call in enumerate(done):
         keep = number not in left_out
         parts = call.path.relative_to(root).parts
@@ -249,7 +248,7 @@ def _play(state: _Folder, root: Path, done: list[Call], left_out: set[int], halv
 
 
 class _Twin:
-    """A file or folder as the process saw it (`seen`), beside what the disk has of it (`disk`)."""
+    """A file or folder as the process saw it (`seen`), and what the disk holds of it (`disk`)."""
 
     def __init__(self, disk: _Folder | _File) -> None:
         self.disk = disk

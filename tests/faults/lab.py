@@ -1,7 +1,7 @@
-"""Trainings in processes of their own, which may be killed, and what must be equal in the end.
+"""Trainings in separate processes, which may be killed, and the results that must be equal in the end.
 
-Processes are forked from a server that has imported torch and has computed nothing, so that each is as a new one and
-begins in milliseconds.
+Processes are forked from a server that has imported torch but computed nothing, so each is as good as new and starts
+in milliseconds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from genlab.runs.directory import RunDirectory
 from genlab.runs.rows import Row
 
 COUNTS = os.environ.get("GENLAB_FAULTS")
-"""Where `make faults` wants its counts; set: the long form of every test."""
+"""Folder for the counts of `make faults`; if it is set, every test runs in its long form."""
 LONG = bool(COUNTS)
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["genlab.api.train", "genlab.cli.main", "genlab.api.progress", "torch._dynamo"])
@@ -38,7 +38,7 @@ Whole = Callable[[str], tuple[Path, str, list[Row]]]
 
 
 def count(what: str, n: int = 1) -> None:
-    """Add to a figure that `make faults` prints."""
+    """Add n to a count that `make faults` prints."""
     if COUNTS:
         with (Path(COUNTS) / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps([what, n]) + "\n")
@@ -46,7 +46,7 @@ def count(what: str, n: int = 1) -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: its exit code (minus the signal's number, where one killed it), and what it printed."""
+    """How a process ended: its exit code (the negative signal number if a signal killed it) and its output."""
 
     code: int
     out: str
@@ -54,7 +54,7 @@ class Ended:
 
 
 def process(act: Act, *arguments: Any, folder: Path) -> Any:
-    """A started process that calls `act`, a function of a module, with its output in files of `folder`."""
+    """Start a process that calls `act`, a module-level function, and writes its output to files in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     made = CONTEXT.Process(target=_child, args=(act, arguments, str(folder)))
     made.start()
@@ -62,7 +62,7 @@ def process(act: Act, *arguments: Any, folder: Path) -> Any:
 
 
 def call(act: Act, *arguments: Any, folder: Path) -> Ended:
-    """Call a function of a module in a process of its own, and wait for its end."""
+    """Call a module-level function in a separate process and wait until it ends."""
     made = process(act, *arguments, folder=folder)
     made.join(120)
     assert made.exitcode is not None, "the process hangs"
@@ -70,7 +70,7 @@ def call(act: Act, *arguments: Any, folder: Path) -> Ended:
 
 
 def command(*arguments: str | Path, folder: Path, hook: Act | None = None) -> Ended:
-    """Run the command line in a process of its own, `hook` called before it."""
+    """Run the command line in a separate process, after calling `hook` there."""
     return call(run_command, [str(argument) for argument in arguments], hook, folder=folder)
 
 
@@ -126,15 +126,15 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "constant-gan": ("s2-dcgan", {**NARROW, "objective.critic_steps": 3}),
     "classifier": ("judge-mnist", {"networks.classifier.widths": [8, 8, 8], "networks.classifier.features": 16}),
 }
-"""Small trainings on a hundred real digits, of every family, and every kind of state that there is."""
+"""Small trainings on a hundred real digits, of every family and with every kind of state."""
 FAMILIES_FIRST = [
     pytest.param(kind, marks=[] if kind in ("gan", "vae", "classifier") else [pytest.mark.slow]) for kind in KINDS
 ]
-"""One of each family in `make test`, the others where slow tests run."""
+"""One kind per family in `make test`, the others only where slow tests run."""
 
 
 def recipe_file(folder: Path, digits: Path, kind: str = "gan", **changes: Any) -> Path:
-    """A file of such a training; `changes` by dotted path with `__` for the dot."""
+    """Recipe file of such a training; `changes` are keyed by dotted path, with `__` for each dot."""
     name, own = KINDS[kind]
     wanted = {**BASE, "data.name": str(digits), "budget.epochs": 4, **own}
     wanted |= {key.replace("__", "."): value for key, value in changes.items()}
@@ -146,7 +146,7 @@ def recipe_file(folder: Path, digits: Path, kind: str = "gan", **changes: Any) -
 
 
 def digest(run: RunDirectory | Path) -> str:
-    """sha256 over all state of the newest checkpoint, byte by byte, but for the seconds that it took."""
+    """sha256 of the whole state in the newest checkpoint, byte by byte, except for the elapsed seconds."""
     run = RunDirectory(run) if isinstance(run, Path) else run
     saved, warnings = checkpoint.newest(run.checkpoints)
     assert not warnings, warnings
@@ -156,18 +156,18 @@ def digest(run: RunDirectory | Path) -> str:
 
 
 def rows(run: RunDirectory | Path) -> list[Row]:
-    """All metric rows, but for the seconds."""
+    """All metric rows, without their seconds."""
     run = RunDirectory(run) if isinstance(run, Path) else run
     return [{k: v for k, v in row.items() if k != "seconds"} for row in run.metrics()]
 
 
 def shuffled(seed: int) -> random.Random:
-    """The draws of a test; the same each time."""
+    """Random generator of a test, with the same draws each time."""
     return random.Random(seed)
 
 
 def train(recipe: Path, root: Path, name: str, hook: Act | None = None, **options: Any) -> None:
-    """Train a recipe, or go on with its run if it is there; no report."""
+    """Train a recipe, or resume its run if it exists; no report is made."""
     if hook:
         hook()
     run = root / name
@@ -178,14 +178,14 @@ def train(recipe: Path, root: Path, name: str, hook: Act | None = None, **option
 
 
 def without_report() -> None:
-    """A hook: a training ends with its last checkpoint."""
+    """A hook: end a training with its last checkpoint, without a report."""
     from genlab.api import train as api
 
     pytest.MonkeyPatch().setattr(api, "finish", lambda run: None)
 
 
 def kill_in_step(step: int) -> None:
-    """A hook: SIGKILL in the middle of a step, after its first update; of a GAN that is between D and G."""
+    """A hook: SIGKILL in the middle of a step, after its first update; in a GAN, that is between D and G."""
     from genlab.engine.optim import Descent
 
     descend = Descent.__call__
@@ -205,7 +205,7 @@ def kill_before_save(step: int) -> None:
 
 
 def kill_after_save(step: int) -> None:
-    """A hook: SIGKILL just after a step was saved."""
+    """A hook: SIGKILL right after a step is saved."""
     _at_save(step, before=False)
 
 

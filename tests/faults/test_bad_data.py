@@ -1,5 +1,5 @@
-"""D: data that is empty, damaged, hostile or that changes, of every kind of source: one message, exit code 3, nothing
-left behind, never a wrong dataset without a word."""
+"""D: data that is empty, damaged, hostile or changing, from every kind of source: one message, exit code 3, nothing
+left behind, and never a silently wrong dataset."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Told:
 
 
 def refused(told: Told, path: Path | str, *words: str, options: tuple[str, ...] = ()) -> str:
-    """See that a source is refused by an import and by a training, with these words, and nothing is left behind."""
+    """Check that import (in these words) and training refuse a path and leave no files; return the import's message."""
     folder = Path(path).parent
     before = sorted(folder.rglob("*")) if folder.name != "" else []
     code, said = told("data", "import", path, "-o", folder / "made.npz", *options)
@@ -91,7 +91,7 @@ EMPTY: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "CSV of names": (
         lambda at: writers.folder(at, iter([("own.csv", b"label,a,b,c,d\n")])) / "own.csv",
-        "no images, only a line of names",
+        "no images, only a header line",
     ),
     "Parquet": (lambda at: writers.parquet(at / "own.parquet", made().x[:0], made().y[:0]), "no images in it"),
 }
@@ -99,7 +99,7 @@ EMPTY: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 @pytest.mark.parametrize("kind", EMPTY)
 def test_nothing_in_it(kind: str, tmp_path: Path, told: Told) -> None:
-    """D1."""
+    """D1: a source without images is refused."""
     make, words = EMPTY[kind]
     (tmp_path / "own").mkdir()
     path = make(tmp_path)
@@ -107,7 +107,7 @@ def test_nothing_in_it(kind: str, tmp_path: Path, told: Told) -> None:
 
 
 def packed(kind: str, where: Path, content: list[tuple[str, bytes]]) -> Path:
-    """The same files in a folder, a zip or a tar archive."""
+    """Pack the files into a folder, a zip or a tar archive."""
     make: dict[str, Callable[[], Path]] = {
         "folder": lambda: writers.folder(where / "own", iter(content)),
         "zip": lambda: writers.zipped(where / "own.zip", iter(content)),
@@ -121,21 +121,21 @@ PACKS = ("folder", "zip", "tar")
 
 @pytest.mark.parametrize("kind", PACKS)
 def test_several_sizes_and_modes(kind: str, tmp_path: Path, told: Told) -> None:
-    """D2: refused with the counts and the rarest by name; with --fit they are taken, and the record counts them."""
+    """D2: mixed sizes are refused with counts and an example of the rarest; --fit accepts them and records counts."""
     colour = np.dstack([IMAGE, IMAGE // 2, IMAGE // 3])
     files = [(f"{k}.png", writers.png(IMAGE)) for k in range(5)]
     files += [("tall.png", writers.png(IMAGE[:, :6])), ("colour.png", writers.png(colour.transpose(2, 0, 1)))]
     path = packed(kind, tmp_path, files)
     refused(told, path, "pictures of several sizes (6 of 8 x 8, 1 of 6 x 8", "--size 32 --fit pad (or --fit crop")
     _, said = told("train", "s2-dcgan", "--data.name", path, "--runs", tmp_path / "runs")
-    assert "tall.png is of the rarest" in said
+    assert "tall.png has the rarest" in said
     found = genlab.import_images(path, tmp_path / "own.npz", size=8, fit="pad", split=0)
     assert found.record["sizes"] == {"8 x 8": 6, "6 x 8": 1}
     assert data.load(str(tmp_path / "own.npz")).channels == 3
 
 
 def huge(width: int, height: int) -> bytes:
-    """A PNG file that is small, and declares so many pixels."""
+    """A small PNG file that declares width x height pixels."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
@@ -148,23 +148,23 @@ def huge(width: int, height: int) -> bytes:
 BAD = {
     "cut.png": (writers.png(IMAGE)[:60], "damaged, or cut off"),
     "empty.jpg": (b"", "empty"),
-    "text.png": (b"hello", "damaged, or no picture"),
-    "page.PNG": (b"<html></html>", "damaged, or no picture"),
-    "drawing.svg": (b"<svg/>", "a kind of picture that is not read; save it as PNG"),
-    "program.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "a kind of picture that is not read"),
-    "program.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "damaged, or no picture"),
+    "text.png": (b"hello", "damaged, or not a picture"),
+    "page.PNG": (b"<html></html>", "damaged, or not a picture"),
+    "drawing.svg": (b"<svg/>", "unsupported picture format; save it as PNG"),
+    "program.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "unsupported picture format"),
+    "program.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "damaged, or not a picture"),
     "bomb.png": (huge(30_000, 30_000), "more than 64,000,000"),
     "wide.png": (huge(2**31 - 1, 2), "more than 64,000,000"),
     "none.png": (huge(0, 5), "damaged"),
-    "pickle.png": (b"\x80\x04N.", "damaged, or no picture"),
-    "bomb.gif": (b"GIF89a" + struct.pack("<HH", 60_000, 60_000) + bytes(9), "damaged, or no picture"),
+    "pickle.png": (b"\x80\x04N.", "damaged, or not a picture"),
+    "bomb.gif": (b"GIF89a" + struct.pack("<HH", 60_000, 60_000) + bytes(9), "damaged, or not a picture"),
 }
 
 
 @pytest.mark.parametrize("kind", PACKS)
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_picture(kind: str, name: str, tmp_path: Path, told: Told) -> None:
-    """D3: named, with what to do; with --skip-bad counted."""
+    """D3: a bad picture is named, with what to do about it; with --skip-bad it is counted."""
     content, words = BAD[name]
     path = packed(kind, tmp_path, [*writers.files(made().x, made().y), (f"kite/{name}", content)])
     said = refused(told, path, f"kite/{name}: ", words)
@@ -176,7 +176,7 @@ def test_a_bad_picture(kind: str, name: str, tmp_path: Path, told: Told) -> None
 
 
 def bounded(act: Callable[..., None], *arguments: Any, more: int = 2**29) -> int:
-    """The exit code of `act` in a process that may take so many bytes more than it has."""
+    """Exit code of `act` in a forked process that may take at most `more` bytes beyond what it has."""
     child = os.fork()
     if child == 0:
         code = 99
@@ -196,7 +196,7 @@ def load(path: Path) -> None:
 
 
 def test_bombs_take_no_memory(tmp_path: Path) -> None:
-    """D3, D11: refused within half a gigabyte."""
+    """D3, D11: decompression bombs are refused within half a gigabyte of memory."""
     folder = writers.folder(tmp_path / "pictures", iter([("a/bomb.png", BAD["bomb.png"][0])]))
     line = b"1,2,3,4," * 2**17
     with gzip.open(tmp_path / "line.csv.gz", "wb", compresslevel=1) as file:
@@ -234,7 +234,7 @@ NPZ: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "two channels": ({"x_train": np.stack([X, X], 1)}, "C 1 or 3", None),
     "lengths": ({"x_train": X, "y_train": Y[:5]}, "y_train has shape (5,); expected (60,)", None),
     "test lengths": ({"x_train": X, "y_train": Y, "x_test": X, "y_test": Y[:5]}, "y_test has shape (5,)", None),
-    "a missing key": ({"pixels": X, "y_train": Y}, "no array x_train; there are pixels (uint8, 60 x 8 x 8)", None),
+    "a missing key": ({"pixels": X, "y_train": Y}, "no array x_train; found pixels (uint8, 60 x 8 x 8)", None),
     "negative labels": ({"x_train": X, "y_train": Y - 1}, "y_train[0] is -1; expected 0 .. K-1, or names", None),
     "float labels": ({"x_train": X, "y_train": Y * 1.0}, "y_train is float64; expected integers", None),
     "NaN labels": ({"x_train": X, "y_train": Y * np.nan}, "y_train is float64", None),
@@ -258,7 +258,7 @@ NPZ: dict[str, tuple[dict[str, Any], str, str | None]] = {
 
 @pytest.mark.parametrize("case", NPZ)
 def test_bad_arrays(case: str, tmp_path: Path, told: Told) -> None:
-    """D4, D5: refused by training and import; never rescaled without --range."""
+    """D4, D5: bad arrays are refused by training and import, and never rescaled without --range."""
     arrays, words, between = NPZ[case]
     path = writers.saved(tmp_path / "own.npz", **arrays)
     code, said = told("data", "import", path, "-o", tmp_path / "made.npz")
@@ -277,17 +277,17 @@ def test_bad_arrays(case: str, tmp_path: Path, told: Told) -> None:
 
 
 def test_odd_layouts_are_taken_and_said(tmp_path: Path) -> None:
-    """D4: Fortran order, channels last, rows of pixels; D5: missing classes, a single one, strings."""
+    """D4: Fortran order, channels last and rows of pixels are noted; D5: missing classes, one class and names, too."""
     colour = np.stack([X, X // 2, 255 - X], 3)
     cases: dict[str, tuple[dict[str, Any], str]] = {
         "fortran": ({"x_train": np.asfortranarray(colour)}, "read as N x H x W x C (channels last)"),
-        "rows": ({"x_train": X.reshape(60, 64)}, "read as rows of 1 x 8 x 8 pixels"),
+        "rows": ({"x_train": X.reshape(60, 64)}, "each row read as 1 x 8 x 8 pixels"),
         "gaps": ({"x_train": X, "y_train": Y * 3}, "labels are 0, 3, 6, 9, 12: taken as the names of 5 classes"),
         "names": (
             {"x_train": X, "y_train": Y, "class_names": np.array([*"abcdef"])},
             "classes without a training image: f",
         ),
-        "one": ({"x_train": X, "y_train": Y * 0}, "a single class: metrics of classes say nothing"),
+        "one": ({"x_train": X, "y_train": Y * 0}, "a single class: class metrics are meaningless"),
     }
     for name, (arrays, note) in cases.items():
         found = data.load(str(writers.saved(tmp_path / f"{name}.npz", **arrays)))
@@ -296,7 +296,7 @@ def test_odd_layouts_are_taken_and_said(tmp_path: Path) -> None:
 
 
 def test_bad_labels_of_other_sources(tmp_path: Path, told: Told) -> None:
-    """D5: of tables, Parquet, IDX and folders."""
+    """D5: bad labels in tables, Parquet files, IDX files and folders are refused."""
     of = made()
     (tmp_path / "own.csv").write_bytes(writers.table(of.x, of.y - 1, header=True))
     refused(told, tmp_path / "own.csv", "labels[0] is -1")
@@ -314,26 +314,26 @@ def test_bad_labels_of_other_sources(tmp_path: Path, told: Told) -> None:
     refused(told, tmp_path / "strange", "the test split has a class 'whale' that the training split lacks")
     stray = [*writers.files(of.x, of.y), *((f"{k}.png", writers.png(image)) for k, image in enumerate(of.x))]
     writers.folder(tmp_path / "stray", iter(stray))
-    refused(told, tmp_path / "stray", "60 of 120 pictures lie beside the folders Moon, digit_1, digit_2 and 2 more")
+    refused(told, tmp_path / "stray", "60 of 120 pictures are next to the folders Moon, digit_1, digit_2 and 2 more")
 
 
 @pytest.mark.parametrize("kind", ["constant", "all the same"])
 def test_images_without_variety(kind: str, tmp_path: Path) -> None:
-    """D7: of pictures too; it trains, and no metric is NaN."""
+    """D7: pictures without variety can be trained on, too, and no metric is NaN."""
     random = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
     image = np.zeros((28, 28), np.uint8) if kind == "constant" else random
     folder = writers.folder(tmp_path / "own", ((f"{k % 2}/{k}.png", writers.png(image)) for k in range(40)))
     genlab.import_images(folder, tmp_path / "own.npz")
     for name in (folder, tmp_path / "own.npz"):
         changes = {**lab.BASE, **lab.NARROW, "data.name": str(name), "budget.max_steps": 1}
-        constant = pytest.warns(UserWarning, match="all training images have one and the same value")
+        constant = pytest.warns(UserWarning, match="all pixels of the training images have the same value")
         with constant if kind == "constant" else nullcontext():
             run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path / "runs", report=False, progress=False)
         json.dumps(run.evaluate(n=20).record, allow_nan=False)
 
 
 def linked(where: Path, kind: bytes, name: str = "a/link.png", target: str = "/etc/passwd") -> Path:
-    """A tar archive with something that is no file."""
+    """A tar archive with an entry that is not a regular file."""
     with tarfile.open(where, "w") as archive:
         info = tarfile.TarInfo(name)
         info.type, info.linkname = kind, target
@@ -350,7 +350,7 @@ def zip_with_mode(where: Path, mode: int) -> Path:
 
 
 def named(where: Path, *names: str) -> Path:
-    """An archive of pictures of these names."""
+    """An archive of pictures with these names."""
     content = ((name, writers.png(IMAGE)) for name in names)
     return (writers.zipped if where.suffix == ".zip" else writers.tarred)(where, content)
 
@@ -361,7 +361,7 @@ def patched(where: Path, old: bytes, new: bytes) -> Path:
 
 
 def bomb(where: Path) -> Path:
-    """Two megabytes of nothing, where one is allowed."""
+    """A zip archive of two megabytes of zeros, if one is allowed."""
     with zipfile.ZipFile(where, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/x.png", bytes(2_000_000))
     return where
@@ -377,7 +377,7 @@ def twice(where: Path) -> Path:
 
 
 def locked(where: Path) -> Path:
-    """With the bit of a password in the table of contents and before the file."""
+    """A zip archive with the password bit set in the table of contents and before the file."""
     named(where, "a/x.png")
     content = bytearray(where.read_bytes())
     content[content.index(b"PK\1\2") + 8] |= 1
@@ -387,7 +387,7 @@ def locked(where: Path) -> Path:
 
 
 def overlong(where: Path) -> Path:
-    """A table of contents that says another size than the file has."""
+    """A zip archive whose table of contents gives a wrong file size."""
     named(where, "a/x.png")
     content = bytearray(where.read_bytes())
     at = content.index(b"PK\1\2") + 24
@@ -399,14 +399,14 @@ def overlong(where: Path) -> Path:
 ARCHIVES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "zip, out of it": (lambda at: named(at / "own.zip", "../../evil.png"), "leads out of the archive"),
     "tar, out of it": (lambda at: named(at / "own.tar", "a/../../evil.png"), "leads out of the archive"),
-    "zip, absolute": (lambda at: named(at / "own.zip", "/tmp/evil.png"), "is not a name that an archive"),
-    "tar, absolute": (lambda at: named(at / "own.tar", "/tmp/evil.png"), "is not a name that an archive"),
-    "zip, a drive": (lambda at: named(at / "own.zip", "C:/evil.png"), "is not a name that an archive"),
-    "tar, a drive": (lambda at: named(at / "own.tar", "C:evil.png"), "is not a name that an archive"),
-    "tar, backslash": (lambda at: named(at / "own.tar", "a\\..\\evil.png"), "is not a name that an archive"),
+    "zip, absolute": (lambda at: named(at / "own.zip", "/tmp/evil.png"), "is not a valid name in an archive"),
+    "tar, absolute": (lambda at: named(at / "own.tar", "/tmp/evil.png"), "is not a valid name in an archive"),
+    "zip, a drive": (lambda at: named(at / "own.zip", "C:/evil.png"), "is not a valid name in an archive"),
+    "tar, a drive": (lambda at: named(at / "own.tar", "C:evil.png"), "is not a valid name in an archive"),
+    "tar, backslash": (lambda at: named(at / "own.tar", "a\\..\\evil.png"), "is not a valid name in an archive"),
     "zip, backslash": (
         lambda at: patched(named(at / "own.zip", "a/b_c.png"), b"a/b_c.png", b"a/b\\c.png"),
-        "is not a name that an archive",
+        "is not a valid name in an archive",
     ),
     "tar, symlink": (lambda at: linked(at / "own.tar", tarfile.SYMTYPE), "is a link or a device"),
     "tar, hardlink": (lambda at: linked(at / "own.tar", tarfile.LNKTYPE), "is a link or a device"),
@@ -426,7 +426,7 @@ ARCHIVES: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_hostile_archives(kind: str, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D11: exit code 3; nothing outside of the archive is written, and nothing is left behind."""
+    """D11: hostile archives give exit code 3; nothing is written outside the archive or left behind."""
     make, words = ARCHIVES[kind]
     monkeypatch.setattr(tree, "FREELY", 1_000_000)
     (tmp_path / "in").mkdir()
@@ -436,7 +436,7 @@ def test_hostile_archives(kind: str, tmp_path: Path, told: Told, monkeypatch: py
 
 
 def test_archives_of_very_many_files(tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D11: a limit of a million files; here of ten."""
+    """D11: a source may have at most a million files (here, ten)."""
     monkeypatch.setattr(tree, "MOST_FILES", 10)
     names = [f"a/{k}.png" for k in range(11)]
     for path in (named(tmp_path / "own.zip", *names), named(tmp_path / "own.tar", *names)):
@@ -457,7 +457,7 @@ def test_a_zip_of_a_million_files(tmp_path: Path, told: Told) -> None:
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "npz", "IDX", "IDX, packed", "CSV, packed", "Parquet"])
 def test_sources_that_are_cut_off(kind: str, tmp_path: Path, told: Told) -> None:
-    """D3, D11: at any length it is refused."""
+    """D3, D11: a source is refused at whatever length it is cut off."""
     path = writers.SOURCES[kind](tmp_path, made())
     file = max(path.rglob("*-images*"), key=lambda each: each.stat().st_size) if kind.startswith("IDX") else path
     if file.is_dir():
@@ -470,7 +470,7 @@ def test_sources_that_are_cut_off(kind: str, tmp_path: Path, told: Told) -> None
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz", "npz", "IDX, packed", "CSV, packed", "CSV", "Parquet", "tar"])
 def test_flipped_bytes(kind: str, tmp_path: Path) -> None:
-    """Whatever byte is changed: it is read, or refused in words."""
+    """Whatever bytes are changed, a source is read, or refused with a message."""
     path = writers.SOURCES[kind](tmp_path, made(2, 1))
     file = path if path.is_file() else max(path.iterdir(), key=lambda each: each.stat().st_size)
     whole = file.read_bytes()
@@ -489,7 +489,7 @@ def test_flipped_bytes(kind: str, tmp_path: Path) -> None:
 
 
 def changing(patch: pytest.MonkeyPatch, act: Callable[[], None], after: int) -> None:
-    """Call `act` once so many pictures were imported."""
+    """Call `act` when the import reaches picture number `after`."""
     image, seen = importing._image, [0]
 
     def acting(*arguments: Any) -> Any:
@@ -505,7 +505,7 @@ def changing(patch: pytest.MonkeyPatch, act: Callable[[], None], after: int) -> 
 def test_a_picture_changes_during_the_import(
     change: str, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D13: exit code 3 with its name."""
+    """D13: a picture that changes during the import is named, with exit code 3."""
     folder = writers.folder(tmp_path / "own", writers.files(made().x, made().y))
     last = folder / "kite" / "59.png"
 
@@ -518,7 +518,7 @@ def test_a_picture_changes_during_the_import(
     changing(monkeypatch, act, 20)
     code, said = told("data", "import", folder, "-o", tmp_path / "made.npz", "--split", "0")
     assert code == 3
-    assert "kite/59.png: it " + ("is not there any more" if change == "gone" else "was changed meanwhile") in said
+    assert "kite/59.png: it " + ("no longer exists" if change == "gone" else "has changed since it was listed") in said
     assert sorted(each.name for each in tmp_path.iterdir()) == ["own"]
 
 
@@ -527,7 +527,7 @@ def test_a_picture_changes_during_the_import(
 def test_an_archive_changes_during_the_import(
     kind: str, change: str, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D13: between its table of contents and its pictures."""
+    """D13: an archive that changes after its table of contents was read is named, with exit code 3."""
     path = packed(kind, tmp_path, list(writers.files(made().x, made().y)))
     other = packed(kind, writers.folder(tmp_path / "b", iter([("x", b"")])), list(writers.files(255 - X, Y)))
     decoded = folders.decoded_from
@@ -551,7 +551,7 @@ def test_an_archive_changes_during_the_import(
 
 @pytest.mark.parametrize("change", ["a pixel", "gone", "one more"])
 def test_a_dataset_changes_between_training_and_evaluation(change: str, tmp_path: Path, told: Told) -> None:
-    """D13: also of a dataset that this process has read before."""
+    """D13: a changed dataset is refused, even if this process has read it before."""
     of = made(12, 3, 28)
     folder = writers.folder(tmp_path / "own", writers.both(of))
     changes = {**lab.BASE, **lab.NARROW, "data.name": str(folder), "budget.max_steps": 1}
@@ -567,7 +567,7 @@ def test_a_dataset_changes_between_training_and_evaluation(change: str, tmp_path
 
 
 def test_the_disk_fails_or_fills_up_during_an_import(tmp_path: Path) -> None:
-    """A: every call in turn; the message names the file; the same call, once the disk is well, gives the same bytes."""
+    """A: whichever call fails, the message names the file; once the disk works, the import gives the same bytes."""
     folder = writers.folder(tmp_path / "own", writers.files(made(4).x, made(4).y))
     target = tmp_path / "out" / "made.npz"
     target.parent.mkdir()
@@ -619,7 +619,7 @@ NAMES_OF_FOLDERS = (
 
 @pytest.mark.parametrize("name", NAMES_OF_FOLDERS)
 def test_the_command_that_is_proposed_can_be_given(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spaces, quotes, dollars, dashes: it is one path for a shell, and the command does what it says."""
+    """A path with spaces, quotes, dollars or dashes is one word for a shell, and the command does what it says."""
     monkeypatch.chdir(tmp_path)
     writers.folder(Path(name), iter([("0/a.png", writers.png(IMAGE)), ("1/b.png", writers.png(IMAGE[:6]))]))
     with pytest.raises(DataError) as caught:
@@ -634,20 +634,20 @@ def test_the_command_that_is_proposed_can_be_given(name: str, tmp_path: Path, mo
 
 
 def test_names_that_no_terminal_should_get(tmp_path: Path, told: Told, capsys: pytest.CaptureFixture[str]) -> None:
-    """Newlines, escapes and bytes that are no UTF-8: as a class they are refused, as a file's name they are escaped."""
+    """Newlines, escapes and bytes that are not UTF-8 are refused in names of classes and escaped in names of files."""
     for name in (b"a\nb", b"\x1b[2J", b"\xff\xfe"):
         at = tmp_path / "x" / name.hex()
         folder = os.fsencode(at / "own")
         for kind in (name, b"fine"):
             os.makedirs(os.path.join(folder, kind))
             Path(os.fsdecode(os.path.join(folder, kind, b"a.png"))).write_bytes(writers.png(IMAGE))
-        said = refused(told, at / "own", "is not a name that can be printed")
+        said = refused(told, at / "own", "is not a printable name")
         assert said.isprintable() or said.count("\n") == 1
         flat = at / "flat"
         flat.mkdir()
         for each, content in ((name + b".png", writers.png(IMAGE)), (name + b"2.png", b"x")):
             Path(os.fsdecode(os.path.join(os.fsencode(flat), each))).write_bytes(content)
-        said = refused(told, flat, "damaged, or no picture")
+        said = refused(told, flat, "damaged, or not a picture")
         assert "\x1b" not in said
         said.encode()
         found = genlab.import_images(flat, at / "made.npz", skip_bad=True, split=0)
@@ -664,7 +664,7 @@ def test_folders_that_lead_in_circles_and_links_to_nowhere(tmp_path: Path, told:
     assert len(data.load(str(folder))) == 60
     (folder / "kite" / "nowhere.png").symlink_to(tmp_path / "nowhere")
     os.mkfifo(folder / "kite" / "pipe.png")
-    refused(told, folder, "kite/nowhere.png: it is not there any more; --skip-bad leaves it out")
+    refused(told, folder, "kite/nowhere.png: it no longer exists; --skip-bad leaves it out")
     assert genlab.import_images(folder, tmp_path / "made.npz", skip_bad=True).record["skipped"]["count"] == 1
     os.mkfifo(tmp_path / "pipe")
     refused(told, tmp_path / "pipe", "not a file; expected")
@@ -703,15 +703,15 @@ def test_files_that_may_not_be_read(tmp_path: Path, told: Told, monkeypatch: pyt
 
 
 TABLES: dict[str, tuple[bytes, str]] = {
-    "a short line": (b"9,2,7,4,50\n1,2,3,4\n", "line 2 has 4 values, others 5"),
-    "a long line": (b"9,2,7,4,50\n9,2,7,4,50,6\n", "line 2 has 6 values, others 5"),
+    "a short line": (b"9,2,7,4,50\n1,2,3,4\n", "line 2 has 4 values, the others 5"),
+    "a long line": (b"9,2,7,4,50\n9,2,7,4,50,6\n", "line 2 has 6 values, the others 5"),
     "a word": (b"9,2,7,4,50\n\n1,2,x,4,5\n", "line 3 has 'x' where a pixel should be"),
     "a gap": (b"9,2,7,4,50\n1,2,,4,5\n", "line 2 has '' where a pixel should be"),
     "NaN": (b"9,2,7,4,50\n1,2,nan,4,5\n", "with NaN or infinity (first in [1])"),
     "beyond 255": (b"9,2,7,4,50\n1,2,256,4,5\n", "float32 with values 2 .. 256"),
     "floats": (b"1,.5,.5,.5,.5\n1,.2,.2,1,.5\n", "float32 with values 0.2 .. 1"),
-    "no square": (b"9,2,7,4,50,6,7\n9,2,7,4,50,6,7\n", "7 columns of pixels, which is no square image"),
-    "an open quote": (b'9,2,7,4,50\n"9,2,7,4,50\n', "line 2 has 1 values, others 5"),
+    "no square": (b"9,2,7,4,50,6,7\n9,2,7,4,50,6,7\n", "7 columns of pixels, which is not a square image"),
+    "an open quote": (b'9,2,7,4,50\n"9,2,7,4,50\n', "line 2 has 1 values, the others 5"),
     "NUL": (b"9,2,7,4,50\n1,2,\x003,4,5\n", "line 2"),
     "no UTF-8": (b"9,2,7,4,50\n" * 90 + b"x\xff,2,3,4,5\n", "not UTF-8 text"),
     "a number with a line in it": (b"9,2,7,4,500\n1,2,3_1,4,5\n", "lines 1 to 2 cannot be read as numbers"),
@@ -729,10 +729,10 @@ def test_bad_tables(case: str, tmp_path: Path, told: Told) -> None:
 
 
 IDX: dict[str, tuple[bytes, str]] = {
-    "no magic": (b"\1\0\x08\x03" + bytes(40), "no kind of file that is known"),
-    "type": (b"\0\0\x07\x03" + bytes(40), "no kind of file that is known"),
-    "rank 0": (b"\0\0\x08\x00" + bytes(40), "no kind of file that is known"),
-    "rank 200": (b"\0\0\x08\xc8" + bytes(40), "no kind of file that is known"),
+    "no magic": (b"\1\0\x08\x03" + bytes(40), "unknown kind of file"),
+    "type": (b"\0\0\x07\x03" + bytes(40), "unknown kind of file"),
+    "rank 0": (b"\0\0\x08\x00" + bytes(40), "unknown kind of file"),
+    "rank 200": (b"\0\0\x08\xc8" + bytes(40), "unknown kind of file"),
     "dimensions of 0": (b"\0\0\x08\x03" + struct.pack(">III", 5, 0, 0), "no images"),
     "dimensions of 2^32": (b"\0\0\x08\x03" + struct.pack(">III", *[2**32 - 1] * 3) + bytes(9), "cut off or damaged"),
     "no dimensions": (b"\0\0\x08\x03" + bytes(6), "cut off or damaged"),
@@ -760,13 +760,13 @@ def test_bad_parquet_files(tmp_path: Path, told: Told) -> None:
         return tmp_path / "own.parquet"
 
     image = {"bytes": writers.png(IMAGE), "path": None}
-    refused(told, write(image=[image, None], label=[0, 1]), "own.parquet[1]: no bytes; a file that lies elsewhere")
+    refused(told, write(image=[image, None], label=[0, 1]), "own.parquet[1]: no bytes; a file stored elsewhere")
     refused(told, write(image=[image, {"bytes": None, "path": "a.png"}]), "own.parquet[1]: no bytes")
-    refused(told, write(image=[image, {"bytes": b"x", "path": "a.png"}]), "own.parquet[1]: damaged, or no picture")
+    refused(told, write(image=[image, {"bytes": b"x", "path": "a.png"}]), "own.parquet[1]: damaged, or not a picture")
     refused(told, write(image=[{"bytes": "text"}], label=[0]), "no bytes")
     refused(told, write(image=[image, image], label=[0, None]), "label of row 1 is missing")
-    refused(told, write(image=[image, image], label=["a", "b\n"]), r"'b\n', which is not a name")
-    refused(told, write(x=[1, 2], y=["a", "b"]), "no column of encoded pictures (bytes); there are x: int64, y: string")
+    refused(told, write(image=[image, image], label=["a", "b\n"]), r"'b\n', which is not a printable name")
+    refused(told, write(x=[1, 2], y=["a", "b"]), "no column of encoded pictures (bytes); columns: x: int64, y: string")
     deep = pyarrow.table({"image": [image], "label": [0]})
     for told_of in (b"[" * 100_000, b"\xff", b"3", b'{"info": []}', b'{"info": {"features": {"label": {"names": 3}}}}'):
         parquet.write_table(deep.replace_schema_metadata({"huggingface": told_of}), tmp_path / "own.parquet")
@@ -774,7 +774,7 @@ def test_bad_parquet_files(tmp_path: Path, told: Told) -> None:
 
 
 def test_zip_files_as_programs_write_them(tmp_path: Path) -> None:
-    """Zip64, a comment, data descriptors, other compressions, entries of folders, hidden files, something before it."""
+    """Zip archives with Zip64, comments, other compressions, folder entries or hidden files are read."""
     content = list(writers.files(made().x, made().y))
     cases: dict[str, Any] = {"stored": 0, "deflated": 8, "bzip2": 12, "lzma": 14}
     for name, method in cases.items():
@@ -790,20 +790,20 @@ def test_zip_files_as_programs_write_them(tmp_path: Path) -> None:
             (tmp_path / "deflated.zip").write_bytes(whole)
         found = data.load(str(tmp_path / f"{name}.zip"))
         assert (found.images[:, 0] == X).all()
-        assert "left out: 1 hidden file or folders of the system" in found.notes
+        assert "left out: 1 hidden file or system folder" in found.notes
 
 
 def test_a_file_in_an_archive_that_is_too_large_is_refused_whole(
     tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Never a part of it: a table would lose its last lines without a word."""
+    """Such a file is never read in part, or a table would silently lose its last lines."""
     monkeypatch.setattr(tree, "MOST_BYTES", 1000)
     of = made()
     for path in (
         writers.zipped(tmp_path / "own.zip", writers.tables(of)),
         writers.tarred(tmp_path / "own.tar", writers.tables(of)),
     ):
-        refused(told, path, "too many for a file in an archive; unpack it")
+        refused(told, path, "too many for a file in an archive; unpack the archive")
 
 
 CELLS = st.sampled_from(
@@ -817,7 +817,7 @@ ROWS = st.lists(st.lists(CELLS, min_size=1, max_size=7), max_size=6)
 def test_whatever_is_in_a_table(
     rows: list[list[str]], delimiter: str, header: bool, packed: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """It is read, or refused in words."""
+    """Any table is read, or refused with a message."""
     lines = ["label,a,b,c,d".replace(",", delimiter)] if header else []
     content = "\n".join([*lines, *(delimiter.join(row) for row in rows)]).encode()
     path = tmp_path_factory.mktemp("table") / "own.csv"
@@ -837,7 +837,7 @@ KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names", "images", "labe
 def test_whatever_is_in_an_npz(
     forms: dict[str, tuple[tuple[int, ...], str, int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """By training, evaluation, check and import: it is read, or refused in words."""
+    """Training, evaluation, check and import read any npz file, or refuse it with a message."""
     folder = tmp_path_factory.mktemp("npz")
     random = np.random.default_rng(0)
     arrays = {key: random.integers(0, most, shape).astype(kind) for key, (shape, kind, most) in forms.items()}
@@ -855,7 +855,7 @@ def test_whatever_is_in_an_npz(
 
 
 def test_what_was_found_by_chance(tmp_path: Path, told: Told) -> None:
-    """A table whose second line is shorter; a zip archive with a file of no name; splits of two sizes."""
+    """A table with a shorter second line, a zip archive with a nameless file and splits of two sizes are refused."""
     (tmp_path / "own.csv").write_bytes(b"x,1,2,3,4,5\n\n9\n3,4,5,6,7,8\n")
     refused(told, tmp_path / "own.csv")
     named(tmp_path / "own.zip", "a/x.png")
@@ -872,4 +872,4 @@ def test_what_was_found_by_chance(tmp_path: Path, told: Told) -> None:
 def test_a_packed_table_that_goes_on_and_on(tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "FREELY", 1000)
     (tmp_path / "own.csv").write_bytes(gzip.compress(b"1,20,30,40,50\n" * 100_000))
-    refused(told, tmp_path / "own.csv", "goes on and on; it is not read")
+    refused(told, tmp_path / "own.csv", "too long at line")

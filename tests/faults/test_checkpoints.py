@@ -1,4 +1,4 @@
-"""B: what was changed in a checkpoint is noticed and named; what means harm is refused; what is whole is used."""
+"""B: changes in a checkpoint are detected and named; malicious files are refused; intact checkpoints are used."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FILES = (MODEL, STATE, MANIFEST)
 
 @pytest.fixture(scope="module")
 def trained(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was killed after step 9; its checkpoints are of 8 and 9."""
+    """A run that was killed after step 9; its checkpoints are of steps 8 and 9."""
     folder = tmp_path_factory.mktemp("trained")
     recipe = lab.recipe_file(folder, digits, "gan", logging__checkpoint_seconds=1e-6, logging__sample_every=4)
     lab.call(lab.train, recipe, folder, "run", partial(lab.kill_after_save, 9), folder=folder / "p")
@@ -50,11 +50,11 @@ def newest(run: RunDirectory) -> Path:
 
 
 def resumes_loudly(run: RunDirectory, expected: str, words: str) -> None:
-    """P5: the one before stands in, and is named; exit 0; --strict: exit 4."""
+    """P5: the previous checkpoint is used and named, exit code 0; with --strict, exit code 4."""
     strict = lab.command("train", "--resume", run.path, "--strict", folder=run.path.parent / "p")
     assert strict.code == 4
     assert words in strict.err
-    assert "without --strict: step 8" in strict.err
+    assert "without --strict the run resumes at step 8" in strict.err
     ended = lab.command("train", "--resume", run.path, folder=run.path.parent / "p", hook=lab.without_report)
     assert ended.code == 0, ended.err
     assert words in ended.err
@@ -64,7 +64,7 @@ def resumes_loudly(run: RunDirectory, expected: str, words: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_truncated(name: str, run: RunDirectory, newest: Path, whole: Whole) -> None:
-    """B1: at every 64 bytes."""
+    """B1: a file that is truncated at any multiple of 64 bytes is detected."""
     file = newest / name
     content = file.read_bytes()
     step = 64 if lab.LONG else max(64, len(content) // 20)
@@ -94,7 +94,7 @@ def flips(content: bytes, n: int, seed: int) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_flipped_bits(name: str, run: RunDirectory, newest: Path, whole: Whole) -> None:
-    """B2: single bits, drawn from all of a checkpoint's files."""
+    """B2: a single flipped bit in any file of a checkpoint is detected."""
     file = newest / name
     content = file.read_bytes()
     for changed in flips(content, 700 if lab.LONG else 40, 0):
@@ -109,7 +109,7 @@ def test_flipped_bits(name: str, run: RunDirectory, newest: Path, whole: Whole) 
 
 
 def test_flipped_bits_elsewhere(run: RunDirectory) -> None:
-    """Snapshots, rows and provenance carry hashes too; `genlab runs verify` reads them all."""
+    """Snapshots, rows and provenance carry hashes, too; `genlab runs verify` checks them all."""
     from genlab.runs.verify import verify
 
     assert verify(run).damages == []
@@ -130,7 +130,7 @@ def test_flipped_bits_elsewhere(run: RunDirectory) -> None:
 
 
 def _same_json(file: Path, before: bytes, after: bytes) -> bool:
-    """Whether only the space between values was changed: no value is another."""
+    """Whether only the whitespace between values was changed, and no value."""
     if file.suffix != ".json":
         return False
     try:
@@ -142,7 +142,7 @@ def _same_json(file: Path, before: bytes, after: bytes) -> bool:
 def test_verify_at_the_command_line(run: RunDirectory, newest: Path) -> None:
     whole = lab.command("runs", "verify", run.path, folder=run.path.parent / "p")
     assert whole.code == 0
-    assert re.fullmatch(r"run: whole, \d+ files\n", whole.out)
+    assert re.fullmatch(r"run: intact, \d+ files\n", whole.out)
     (newest / MODEL).write_bytes(b"")
     ended = lab.command("runs", "verify", "--runs", run.path.parent, folder=run.path.parent / "p")
     assert ended.code == 4
@@ -151,7 +151,7 @@ def test_verify_at_the_command_line(run: RunDirectory, newest: Path) -> None:
 
 
 def rewritten(newest: Path, **changes: Any) -> None:
-    """A manifest with other values."""
+    """Rewrite the manifest with other values."""
     manifest = json.loads((newest / MANIFEST).read_text())
     (newest / MANIFEST).write_text(json.dumps({**manifest, **changes}, indent=2))
 
@@ -161,24 +161,24 @@ MANIFESTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a file more": (lambda at: (at / "extra.bin").write_bytes(b""), "extra.bin: not part of a checkpoint"),
     "wrong hash": (
         lambda at: rewritten(at, files={MODEL: {"bytes": 3, "sha256": "0" * 64}}),
-        "sha256 is not the manifest's",
+        "sha256 differs from the manifest's",
     ),
-    "wrong step": (lambda at: rewritten(at, step=8), "damaged, or of another checkpoint"),
+    "wrong step": (lambda at: rewritten(at, step=8), "damaged, or from another checkpoint"),
     "keys twice": (
         lambda at: (at / MANIFEST).write_text((at / MANIFEST).read_text().replace('"step": 9', '"step": 9, "step": 9')),
-        "damaged, or of another checkpoint",
+        "damaged, or from another checkpoint",
     ),
-    "newer": (lambda at: rewritten(at, schema=3), "form 3, of a newer genlab; this one reads form 2"),
-    "older": (lambda at: rewritten(at, schema=1), "form 1, of an older genlab; this one reads form 2"),
+    "newer": (lambda at: rewritten(at, schema=3), "format 3, of a newer genlab; this one reads format 2"),
+    "older": (lambda at: rewritten(at, schema=1), "format 1, of an older genlab; this one reads format 2"),
     "model missing": (lambda at: (at / MODEL).unlink(), f"{MODEL}: No such file"),
     "state missing": (lambda at: (at / STATE).unlink(), f"{STATE}: No such file"),
-    "of another step": (lambda at: shutil.copytree(at.parent / "step-000008", at, dirs_exist_ok=True), "of another"),
+    "of another step": (lambda at: shutil.copytree(at.parent / "step-000008", at, dirs_exist_ok=True), "from another"),
 }
 
 
 @pytest.mark.parametrize("case", MANIFESTS)
 def test_bad_manifests(case: str, run: RunDirectory, newest: Path, whole: Whole) -> None:
-    """B3, B4, B11: each is said, and the one before is used."""
+    """B3, B4, B11: each fault is reported, and the previous checkpoint is used."""
     act, words = MANIFESTS[case]
     act(newest)
     with pytest.raises(CheckpointError) as caught:
@@ -201,7 +201,8 @@ def planted(at: Path, name: str, content: bytes) -> None:
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("name", [MODEL, STATE])
 def test_files_that_mean_harm(attack: str, name: str, newest: Path, tmp_path: Path) -> None:
-    """B5, B6, B7, B8: refused at once though the manifest vouches for them; no code runs, no advice to make it run."""
+    """B5, B6, B7, B8: malicious files are refused at once even if the manifest vouches for them; no code runs, and no
+    message advises running it."""
     canary = tmp_path / "canary"
     planted(newest, name, ATTACKS[attack](canary))
     before, start = _memory(), time.monotonic()
@@ -218,7 +219,7 @@ def test_files_that_mean_harm(attack: str, name: str, newest: Path, tmp_path: Pa
 
 
 def _memory() -> float:
-    """The most that this process ever held, bytes."""
+    """Peak memory of this process so far, in bytes."""
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
@@ -226,7 +227,7 @@ def _memory() -> float:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_harm_in_every_other_place(attack: str, run: RunDirectory, tmp_path: Path) -> None:
-    """B5, B6: a snapshot, a judge, a dataset, arrays, pictures, a recipe, rows, provenance, status."""
+    """B5, B6: a malicious snapshot, judge, dataset, array, picture, recipe, row, provenance or status is refused."""
     from genlab.data import load as load_data
     from genlab.evaluation import judge
     from genlab.recipe import files
@@ -264,7 +265,7 @@ def test_harm_in_every_other_place(attack: str, run: RunDirectory, tmp_path: Pat
 
 
 def resealed(at: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
-    """A checkpoint of other tensors, whole in itself."""
+    """Replace a checkpoint's tensors, with a manifest that matches them."""
     tensors, _ = sealed.unpack((at / MODEL).read_bytes(), at)
     planted(at, MODEL, sealed.pack(change(tensors)))
 
@@ -280,17 +281,17 @@ OTHER: dict[str, tuple[Callable[[dict[str, torch.Tensor]], dict[str, torch.Tenso
     "other type": (lambda t: {k: v.double() if v.is_floating_point() else v for k, v in t.items()}, "float64 saved"),
     "complex": (lambda t: {k: v.to(torch.complex64) for k, v in t.items()}, "complex64 saved"),
     "half precision": (lambda t: {k: v.half() for k, v in t.items()}, "float16 saved"),
-    "EMA only": (lambda t: {k: v for k, v in t.items() if k.startswith("ema.")}, "of another model"),
-    "no discriminator": (_without("discriminator."), "of another model"),
+    "EMA only": (lambda t: {k: v for k, v in t.items() if k.startswith("ema.")}, "belongs to another model"),
+    "no discriminator": (_without("discriminator."), "belongs to another model"),
 }
 
 
 @pytest.mark.parametrize("case", OTHER)
 def test_other_weights(case: str, run: RunDirectory, newest: Path) -> None:
-    """B9, B12: whole, but of another model: never loaded in part; the first five differences are shown."""
+    """B9, B12: an intact checkpoint of another model is never loaded in part; the first five differences are shown."""
     change, words = OTHER[case]
     resealed(newest, change)
-    with pytest.raises(CheckpointError, match=r"of another model \(\d+ differences\)") as caught:
+    with pytest.raises(CheckpointError, match=r"belongs to another model \(\d+ differences\)") as caught:
         genlab.train(resume=run.path, report=False)
     assert words in str(caught.value)
     assert 2 <= len(str(caught.value).splitlines()) <= 6
@@ -299,9 +300,9 @@ def test_other_weights(case: str, run: RunDirectory, newest: Path) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_weights_that_are_not_finite(value: float, run: RunDirectory, newest: Path, whole: Whole) -> None:
-    """B10: never used, neither to resume nor to draw."""
+    """B10: weights that are not finite are never used, neither to resume nor to sample."""
     resealed(newest, lambda t: {k: v * value if v.is_floating_point() else v for k, v in t.items()})
-    with pytest.raises(CheckpointError, match="is not finite; it is never used"):
+    with pytest.raises(CheckpointError, match="is not finite; this checkpoint is never used"):
         checkpoint.load(newest)
     with pytest.warns(UserWarning, match=r"is not finite.*using step-000008"):
         genlab.train(resume=run.path, report=False)
@@ -309,19 +310,19 @@ def test_weights_that_are_not_finite(value: float, run: RunDirectory, newest: Pa
 
 
 def test_a_state_of_another_optimiser(run: RunDirectory, newest: Path) -> None:
-    """B9: moments of other shapes, or none at all."""
+    """B9: an optimiser state with moments of other shapes, or without moments, is refused."""
     parts, values = sealed.unpack((newest / STATE).read_bytes(), newest)
     wrong = {key: torch.zeros(3, 3) if value.ndim else value for key, value in parts.items()}
     planted(newest, STATE, sealed.pack(wrong, values))
-    with pytest.raises(CheckpointError, match="training state is of another model"):
+    with pytest.raises(CheckpointError, match="training state belongs to another model"):
         genlab.train(resume=run.path, report=False)
     planted(newest, STATE, sealed.pack({}, {"dict": [["seconds", 1.0], ["model", {"dict": []}]]}))
-    with pytest.raises(CheckpointError, match="training state is of another model"):
+    with pytest.raises(CheckpointError, match="training state belongs to another model"):
         genlab.train(resume=run.path, report=False)
 
 
 def test_none_is_usable(run: RunDirectory) -> None:
-    """P5: exit 4, each named."""
+    """P5: if no checkpoint is usable, each is named, and the exit code is 4."""
     for path in checkpoint.found(run.checkpoints):
         (path / MODEL).write_bytes(b"")
     ended = lab.command("train", "--resume", run.path, folder=run.path.parent / "p")

@@ -1,4 +1,4 @@
-"""A: the disk fails, fills up, loses power or goes away; nothing acknowledged is lost, and the message says enough."""
+"""A: the disk fails, fills up, loses power or disappears; nothing acknowledged is lost, and the message says why."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from genlab.runs.verify import missing_rows
 
 SHORT = {"budget__max_steps": 4, "logging__checkpoint_seconds": 1e-6, "logging__sample_epochs": []}
 EVERY = 1 if lab.LONG else 17
-"""Of the calls, every so-manieth fails in turn."""
+"""Stride between the calls that fail in turn."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def half(recipe: Path, tmp_path: Path) -> Run:
 
 
 def acknowledgements(disk: Disk, patch: pytest.MonkeyPatch) -> None:
-    """Note among the disk's calls when a save has returned."""
+    """Record among the disk's calls when a save returns."""
     save = checkpoint.save
 
     def noted(folder: Path, saved: checkpoint.Checkpoint) -> Path:
@@ -58,7 +58,7 @@ def acknowledgements(disk: Disk, patch: pytest.MonkeyPatch) -> None:
 
 
 def traced(run: Path, train: Any, at: Any = lambda number, call: None) -> Disk:
-    """The calls of a training below a folder."""
+    """Disk with the calls that a training makes below a folder."""
     disk = Disk(run, at)
     with pytest.MonkeyPatch.context() as patch:
         acknowledgements(disk, patch)
@@ -72,7 +72,7 @@ def last_acknowledged(calls: list[Call]) -> int:
 
 
 def test_everything_is_synced_before_it_is_named(half: Run) -> None:
-    """The order of the calls: each file is written and synced, then its folder, then renamed, then the folder above."""
+    """Each file is written and synced, then its folder is synced and renamed, then the parent folder is synced."""
     disk = traced(half.path, partial(genlab.train, resume=half.path, report=False))
     renames = [k for k, call in enumerate(disk.calls) if call.kind == "rename" and "-old" not in str(call.target)]
     assert len(renames) == 2, "steps 3 and 4 are saved"
@@ -97,7 +97,7 @@ def test_everything_is_synced_before_it_is_named(half: Run) -> None:
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 def test_call_k_fails(code: int, half: Run, expected: tuple[str, list[Any]], tmp_path: Path) -> None:
-    """A2, A4, A5, A6, A7: every single call in turn fails; the same command, once the disk is well, ends exactly."""
+    """A2, A4, A5, A6, A7: whichever call fails, the same command gives the exact result on a working disk."""
     before = tmp_path / "before"
     shutil.copytree(half.path, before)
     train = partial(genlab.train, resume=half.path, report=False)
@@ -142,7 +142,7 @@ def kill_at_call(run: Path, k: int) -> None:
 
 
 def test_killed_at_call_k(half: Run, recipe: Path, expected: tuple[str, list[Any]], tmp_path: Path) -> None:
-    """A2: the same with SIGKILL."""
+    """A2: whichever call SIGKILL hits, the resumed run gives the exact result."""
     before = tmp_path / "before"
     shutil.copytree(half.path, before)
     total = len(traced(half.path, partial(genlab.train, resume=half.path, report=False)).calls)
@@ -164,15 +164,15 @@ def test_killed_at_call_k(half: Run, recipe: Path, expected: tuple[str, list[Any
 
 
 def test_power_cuts(recipe: Path, expected: tuple[str, list[Any]], tmp_path: Path) -> None:
-    """Every state that lost unsynced data can leave on a disk: what was acknowledged is there, and goes on exactly."""
+    """Whatever unsynced data a power cut loses, everything acknowledged is there, and the run resumes exactly."""
     everything, before = tmp_path / "disk", tmp_path / "before"
     everything.mkdir()
     before.mkdir()
-    root = everything / "deep" / "runs"  # Made by genlab, and to be synced like all else.
+    root = everything / "deep" / "runs"  # Created by genlab, so it must be synced, too.
     disk = Disk(everything)
 
     class Named:
-        """The run is acknowledged once it is told to an observer."""
+        """Observer that notes when the run is announced, and thereby acknowledged."""
 
         def started(self, *_: object) -> None:
             disk.note("named", root / "run")
@@ -214,13 +214,13 @@ def test_power_cuts(recipe: Path, expected: tuple[str, list[Any]], tmp_path: Pat
 
 
 def small_files(limit: int) -> None:
-    """A hook: the system lets no file grow beyond so many bytes, as a quota does."""
+    """A hook: the system lets no file grow beyond `limit` bytes, as a quota does."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
 def test_the_systems_own_refusal(half: Run, expected: tuple[str, list[Any]], tmp_path: Path) -> None:
-    """A4, A6: not a play: a real limit, at the command line."""
+    """A4, A6: a real limit of the system is reported at the command line, and nothing is lost."""
     hook = partial(small_files, 20_000)
     ended = lab.command("train", "--resume", half.path, folder=tmp_path / "p", hook=hook)
     assert ended.code == 5
@@ -233,7 +233,7 @@ def test_the_systems_own_refusal(half: Run, expected: tuple[str, list[Any]], tmp
 
 
 def test_a_full_disk_is_told_with_bytes(half: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A4: what was needed, and what there is."""
+    """A4: the message says how many bytes are needed and how many are free."""
 
     def full(number: int, call: Call) -> None:
         if call.kind == "write" and call.path.name == checkpoint.MODEL:
@@ -246,7 +246,7 @@ def test_a_full_disk_is_told_with_bytes(half: Run, monkeypatch: pytest.MonkeyPat
 
 
 def test_no_room_for_a_row(half: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A5: half of a row is on the disk; the log is readable to the row before."""
+    """A5: if only half of a row fits on the disk, the log is readable up to the row before."""
 
     def full(number: int, call: Call) -> None:
         if call.kind == "write" and call.path.name == "metrics.jsonl":
@@ -259,7 +259,7 @@ def test_no_room_for_a_row(half: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_failed_fsync_is_believed(half: Run) -> None:
-    """A7: it is not tried again, and the checkpoint is not announced."""
+    """A7: a failed fsync is not repeated, and its checkpoint is not announced."""
     asked: list[Path] = []
 
     def failing(number: int, call: Call) -> None:
@@ -275,7 +275,7 @@ def test_a_failed_fsync_is_believed(half: Run) -> None:
 
 @pytest.mark.parametrize("how", ["deleted", "renamed"])
 def test_the_directory_goes_away(how: str, recipe: Path, tmp_path: Path) -> None:
-    """A15: the next save says so."""
+    """A15: if the run's directory is deleted or renamed, the next save says so."""
 
     class Away:
         def started(self, *_: object) -> None: ...
@@ -295,7 +295,7 @@ def test_the_directory_goes_away(how: str, recipe: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("kind", ["read-only", "a file", "nowhere"])
 def test_a_place_that_cannot_be_written(kind: str, recipe: Path, tmp_path: Path) -> None:
-    """A14: said before any time is spent on training."""
+    """A14: an unwritable place is reported before any time is spent on training."""
     place = tmp_path / "place"
     if kind == "a file":
         place.write_text("")
@@ -310,7 +310,7 @@ def test_a_place_that_cannot_be_written(kind: str, recipe: Path, tmp_path: Path)
 
 
 def test_a_clock_that_jumps(recipe: Path, expected: tuple[str, list[Any]], tmp_path: Path) -> None:
-    """A18: an hour back, a year forward, while it trains and in between: order, newest and durations are right."""
+    """A18: if the clock jumps an hour back or a year forward, order, newest checkpoint and durations stay right."""
     import time
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""D: every bad dataset and recipe gets one message: what, where, allowed, next; nothing is made, nothing runs."""
+"""D: every bad dataset or recipe gets one message (what, where, what is allowed, what next); nothing is made or run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABELS = np.arange(40) % 4
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """The exit code of a command, and its message."""
+    """Exit code and message of a command that fails."""
     with pytest.raises(SystemExit) as caught:
         main.main(arguments)
     out, err = capsys.readouterr()
@@ -67,7 +67,7 @@ DATA: dict[str, tuple[dict[str, Any], str]] = {
     "no images": ({"x_train": PIXELS[:0]}, "no images"),
     "missing": (
         {"pictures": PIXELS},
-        "no array x_train; there are pictures (uint8, 40 x 28 x 28); expected an npz file",
+        "no array x_train; found pictures (uint8, 40 x 28 x 28); expected an npz file",
     ),
     "lengths": ({"x_train": PIXELS, "y_train": LABELS[:39]}, "y_train has shape (39,); expected (40,)"),
     "negative": ({"x_train": PIXELS, "y_train": changed(LABELS, 7, -1)}, "y_train[7] is -1; expected 0 .. K-1"),
@@ -79,7 +79,7 @@ DATA: dict[str, tuple[dict[str, Any], str]] = {
     "NaN labels": ({"x_train": PIXELS, "y_train": LABELS * np.nan}, "y_train is float64; expected integers"),
     "unprintable labels": (
         {"x_train": PIXELS, "y_train": changed(LABELS.astype("U4"), 5, "a\x1b[2")},
-        "y_train[5] is 'a\\x1b[2', which is not a name that can be printed",
+        "y_train[5] is 'a\\x1b[2', which is not a printable name",
     ),
     "few names": ({"x_train": PIXELS, "y_train": LABELS, "class_names": np.array(["a"])}, "at least 4 strings"),
 }
@@ -87,7 +87,7 @@ DATA: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", DATA)
 def test_bad_arrays(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """D4, D5."""
+    """D4, D5: training refuses bad arrays with one message."""
     arrays, words = DATA[case]
     np.savez(tmp_path / "own.npz", **arrays)
     own = str(tmp_path / "own.npz")
@@ -102,17 +102,17 @@ def test_bad_arrays(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("fortran", [False, True])
 def test_an_odd_layout_is_read_and_noted(fortran: bool, tmp_path: Path) -> None:
-    """D4: what can be read without a guess is read, and said."""
+    """D4: a layout that can be read without guessing is read and noted."""
     colour = np.stack([PIXELS, PIXELS, PIXELS], 3)
     np.savez(tmp_path / "own.npz", x_train=np.asfortranarray(colour) if fortran else colour, y_train=LABELS * 0)
     dataset = genlab.data.load(str(tmp_path / "own.npz"))
     assert (dataset.images[:, 1] == PIXELS).all()
-    single = "a single class: metrics of classes say nothing"
+    single = "a single class: class metrics are meaningless"
     assert dataset.notes == ("read as N x H x W x C (channels last)", single)
 
 
 def test_missing_and_single_classes(tmp_path: Path) -> None:
-    """D5."""
+    """D5: missing classes are noted; a single class can be trained on, without class metrics."""
     np.savez(tmp_path / "own.npz", x_train=PIXELS, y_train=LABELS * 2)
     found = genlab.data.load(str(tmp_path / "own.npz"))
     assert found.class_names == ("0", "2", "4", "6")
@@ -130,7 +130,7 @@ def test_missing_and_single_classes(tmp_path: Path) -> None:
     ("arguments", "code", "words"),
     [
         (["--budget.batch", "64"], 2, "budget.batch is 64, but dataset"),
-        (["--budget.batch", "39", "--data.last-batch", "keep"], 2, "the last batch of 40 images would be a single one"),
+        (["--budget.batch", "39", "--data.last-batch", "keep"], 2, "the last batch would be a single image, which"),
         (["--budget.batch", "1"], 2, "batch normalisation needs 2 or more"),
         (["--budget.batch", "0"], 2, "budget.batch is 0"),
     ],
@@ -138,7 +138,7 @@ def test_missing_and_single_classes(tmp_path: Path) -> None:
 def test_too_few_images(
     arguments: list[str], code: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """D6: before training, with the numbers."""
+    """D6: too few images are reported before training, with the numbers."""
     np.savez(tmp_path / "own.npz", x_train=PIXELS, y_train=LABELS)
     found, said = told(
         capsys, "train", "s2-dcgan", "--data.name", str(tmp_path / "own.npz"), "--runs", str(tmp_path / "r"), *arguments
@@ -150,11 +150,11 @@ def test_too_few_images(
 
 @pytest.mark.parametrize("kind", ["constant", "all the same"])
 def test_images_without_variety(kind: str, tmp_path: Path) -> None:
-    """D7: it trains, and the metrics have values or none, and no NaN."""
+    """D7: images without variety can be trained on; metrics have a value or none, but never NaN."""
     images = np.zeros_like(PIXELS) if kind == "constant" else np.repeat(PIXELS[:1], 40, 0)
     np.savez(tmp_path / "own.npz", x_train=images, y_train=LABELS)
     changes = {**lab.BASE, **lab.NARROW, "data.name": str(tmp_path / "own.npz"), "budget.max_steps": 2}
-    said = pytest.warns(UserWarning, match="one and the same value") if kind == "constant" else nullcontext()
+    said = pytest.warns(UserWarning, match="have the same value") if kind == "constant" else nullcontext()
     with said:
         run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path, report=False)
     record = run.evaluate(n=50).record
@@ -162,7 +162,7 @@ def test_images_without_variety(kind: str, tmp_path: Path) -> None:
 
 
 def test_few_samples_are_said(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """D8."""
+    """D8: a note says that the images are few."""
     np.savez(tmp_path / "few.npz", images=PIXELS)
     with np.load(digits) as arrays:
         x, y = arrays["x_train"], arrays["y_train"]
@@ -176,8 +176,8 @@ RECIPES: dict[str, tuple[str | bytes, str]] = {
     "typo": ("{base}\nobjektive: 1\n", "unknown field objektive; did you mean objective?"),
     "seed": ("{base}\nseed: 1\n", "unknown field seed"),
     "twice": ("name: a\nname: b\n", "appears twice"),
-    "tag": ("!!python/object/apply:os.system ['touch canary']\n", "tags (!name) are not used here"),
-    "object": ("name: !!python/object:os.system {}\n", "tags (!name) are not used here"),
+    "tag": ("!!python/object/apply:os.system ['touch canary']\n", "tags (!name) are not allowed"),
+    "object": ("name: !!python/object:os.system {}\n", "tags (!name) are not allowed"),
     "laughs": (
         "a: &a [x,x,x,x,x,x,x,x,x]\n"
         + "".join(f"{c}: &{c} [{','.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)),
@@ -195,7 +195,7 @@ RECIPES: dict[str, tuple[str | bytes, str]] = {
 
 @pytest.mark.parametrize("case", RECIPES)
 def test_bad_recipe_files(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """D9, B13: refused in a moment, nothing is imported or run."""
+    """D9, B13: bad recipe files are refused at once, and nothing is imported or run."""
     content, words = RECIPES[case]
     base = genlab.recipe.files.dump(genlab.load_recipe("quick-mnist"))
     if isinstance(content, str):
@@ -230,7 +230,7 @@ SEEDS = ["-1", "18446744073709551616", "1.5", "x", ""]
 
 @pytest.mark.parametrize(("path", "value"), [(path, value) for path, values in VALUES.items() for value in values])
 def test_bad_values(path: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """D10."""
+    """D10: a bad value is refused, with its path."""
     code, said = told(capsys, "train", "quick-mnist", f"--{path}={value}", "--runs", str(tmp_path / "runs"))
     assert code in ((2, 3) if path == "data.name" else (2,)), said
     assert path in said or path == "data.name"
@@ -240,7 +240,7 @@ def test_bad_values(path: str, value: str, tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_bad_seeds(seed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """D10."""
+    """D10: a bad seed is refused."""
     code, said = told(capsys, "train", "quick-mnist", f"--seed={seed}", "--runs", str(tmp_path / "runs"))
     assert code == 2
     assert "seed" in said
@@ -248,7 +248,7 @@ def test_bad_seeds(seed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_all_problems_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Several in one message, a line each."""
+    """Several problems are in one message, one per line."""
     code, said = told(
         capsys, "train", "quick-mnist", "--budget.batch=0", "--optimisers.generator.lr=nan", "--networks.latent=0"
     )
@@ -258,7 +258,7 @@ def test_all_problems_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_a_hostile_npz_is_never_unpickled(tmp_path: Path) -> None:
-    """B5."""
+    """B5: Python objects in an npz file are refused and never unpickled."""
     from attacks import Attack
 
     attacks = np.array([Attack(tmp_path / "canary")], object)

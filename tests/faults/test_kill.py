@@ -1,4 +1,4 @@
-"""A: SIGKILL at any instant loses nothing that was acknowledged; the run ends with the bits of an undisturbed one."""
+"""A: SIGKILL at any instant loses nothing acknowledged; the run ends with the same bits as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KILLS = 1000 if lab.LONG else 10
 
 
 def tell_saves(pipe: int) -> None:
-    """A hook: into the pipe "(" when a save begins, and its step and ")" once it has returned: it is acknowledged."""
+    """A hook: write "(" to the pipe when a save begins, and its step and ")" once it returns and is acknowledged."""
     save = checkpoint.save
 
     def telling(folder: Path, saved: checkpoint.Checkpoint) -> Path:
@@ -41,7 +41,7 @@ def train_and_tell(recipe: Path, root: Path, name: str, fifo: Path) -> None:
 
 
 def test_killed_at_random_instants(whole: Whole, tmp_path: Path) -> None:
-    """A1, P2: in a loop, in and between saves; each acknowledged step is there, with its rows, and the end is exact."""
+    """A1, P2: kills inside and between saves lose no acknowledged step and none of its rows, and the end is exact."""
     recipe, expected, rows = whole("gan")
     draws, fifo = lab.shuffled(0), tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -68,7 +68,7 @@ def test_killed_at_random_instants(whole: Whole, tmp_path: Path) -> None:
             kills += 1
             inside += told.count(b"(") > told.count(b")")
         state = run.status["state"]
-        if state == "finished":  # A kill may fall between this word and the end of the process.
+        if state == "finished":  # A kill may fall between this status and the end of the process.
             assert lab.digest(run) == expected
             assert lab.rows(run) == rows
             cycle, acknowledged = cycle + 1, 0
@@ -104,7 +104,7 @@ def kill_between_rename_and_prune(step: int) -> None:
 
 
 def test_killed_before_the_old_ones_are_pruned(whole: Whole, tmp_path: Path) -> None:
-    """A3: three good ones, the newest is used."""
+    """A3: of three intact checkpoints, the newest is used."""
     recipe, expected, _ = whole("gan")
     hook = partial(kill_between_rename_and_prune, 5)
     assert lab.call(lab.train, recipe, tmp_path, "run", hook, folder=tmp_path / "p").code == -signal.SIGKILL
@@ -116,7 +116,7 @@ def test_killed_before_the_old_ones_are_pruned(whole: Whole, tmp_path: Path) -> 
 
 
 def kill_in_prune(gone: str) -> None:
-    """A hook: SIGKILL in the middle of removing an old checkpoint: its first file is gone, the others are not."""
+    """A hook: SIGKILL while an old checkpoint is removed: its first file is gone, the others are not."""
     import shutil
 
     remove = shutil.rmtree
@@ -132,7 +132,7 @@ def kill_in_prune(gone: str) -> None:
 
 @pytest.mark.parametrize("last", [False, True])
 def test_killed_while_an_old_one_is_removed(last: bool, whole: Whole, tmp_path: Path) -> None:
-    """A3: half of a checkpoint never looks like one; taken up again, also when finished, the run has no leftovers."""
+    """A3: half a checkpoint never looks like one, and a resume removes it, even if no steps are left to train."""
     recipe, expected, rows = whole("gan")
     gone = f"step-{len(rows) - 2 if last else 3:06d}"
     ended = lab.call(lab.train, recipe, tmp_path, "run", partial(kill_in_prune, gone), folder=tmp_path / "p")
@@ -158,7 +158,7 @@ def kill_when_the_run_is_named() -> None:
 
 
 def test_killed_before_the_first_step(whole: Whole, tmp_path: Path) -> None:
-    """Once the run's directory was printed it can be resumed; before the first checkpoint that is step 0."""
+    """A run can be resumed once its directory is printed; before the first checkpoint, it starts again at step 0."""
     recipe, expected, rows = whole("gan")
     ended = lab.command("train", recipe, "--runs", tmp_path, folder=tmp_path / "p", hook=kill_when_the_run_is_named)
     assert ended.code == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""E: a value that is not finite reaches no weight, no average and no disk; the same seed gives the same bits."""
+"""E: a value that is not finite never reaches a weight, an average or the disk; the same seed gives the same bits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AT = 9
 
 
 def spoil(where: str, value: float, patch: pytest.MonkeyPatch) -> None:
-    """From step AT on, a value that is not finite somewhere."""
+    """Put a value that is not finite somewhere into step AT."""
     from genlab.engine.device import Engine
     from genlab.engine.optim import Descent
 
@@ -34,13 +34,13 @@ def spoil(where: str, value: float, patch: pytest.MonkeyPatch) -> None:
     def at_descent(self: Descent, loss: Any, step: int) -> Any:
         steps["now"] = step
         if step == AT and where == "loss":
-            loss = loss + value  # Its gradient stays finite: the loss itself must be looked at.
+            loss = loss + value  # Its gradient stays finite: the loss itself must be checked.
         if step == AT and where == "gradient":
             weight = next(self.network.parameters())
             weight.register_hook(lambda g: torch.full_like(g, value))  # type: ignore[no-untyped-call]
         if step == AT and where == "buffer":
             for buffer in [b for b in self.network.buffers() if b.is_floating_point()][:1]:
-                buffer.data.fill_(value)  # Past autograd, which would object.
+                buffer.data.fill_(value)  # Bypasses autograd, which would object.
         return descend(self, loss, step)
 
     def at_data(self: Engine, images: Any) -> Any:
@@ -60,7 +60,7 @@ WORDS = {"data": "", "loss": "the loss is", "gradient": "the gradient of ", "buf
 def test_a_step_that_is_not_finite(
     kind: str, where: str, value: float, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """E1, P6: it stops at that step, before the update, and names what and where; the last checkpoint is finite."""
+    """E1, P6: training stops before that step's update and says what and where; the last checkpoint is finite."""
     recipe, expected, rows = whole(kind)
     with monkeypatch.context() as patch:
         spoil(where, value, patch)
@@ -75,7 +75,7 @@ def test_a_step_that_is_not_finite(
     assert run.status["state"] == "failed"
     for line in (run.path / "metrics.jsonl").read_text("utf-8").splitlines():
         json.loads(line, parse_constant=pytest.fail)
-    genlab.train(resume=run.path, report=False)  # The cause is gone: it ends as if it had never been.
+    genlab.train(resume=run.path, report=False)  # The cause is gone: the run ends as if nothing had happened.
     assert (lab.digest(run.directory), lab.rows(run.directory)) == (expected, rows)
 
 
@@ -83,7 +83,7 @@ def test_a_step_that_is_not_finite(
 def test_weights_that_are_not_finite_are_not_saved(
     name: str, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """E1: also where no loss has met them yet: the average, or weights just after their update."""
+    """E1: averages and just updated weights that are not finite are not saved, even if no loss has used them yet."""
     from genlab.families.gan.model import Gan
 
     step = Gan.step
@@ -96,13 +96,13 @@ def test_weights_that_are_not_finite_are_not_saved(
         return found
 
     monkeypatch.setattr(Gan, "step", spoiled)
-    with pytest.raises(NonFiniteError, match=rf"step {AT}: {name}\..* is not finite, and was not saved"):
+    with pytest.raises(NonFiniteError, match=rf"step {AT}: {name}\..* is not finite and was not saved"):
         genlab.train(str(whole("gan")[0]), runs=tmp_path, name="run", report=False)
     assert checkpoint.newest(tmp_path / "run" / "checkpoints")[0].step == AT - 1
 
 
 def test_a_rate_that_diverges(whole: Whole, tmp_path: Path) -> None:
-    """E4: it ends with 6, and the next training is none the worse."""
+    """E4: a diverging training ends with exit code 6 and does not affect the next one."""
     recipe, expected, _ = whole("classifier")
     changes = {"optimiser.name": "sgd", "optimiser.lr": 10.0, "optimiser.momentum": 0.999, "budget.epochs": 50}
     with pytest.raises(NonFiniteError, match=r"try a smaller optimiser\.lr"):
@@ -112,7 +112,7 @@ def test_a_rate_that_diverges(whole: Whole, tmp_path: Path) -> None:
 
 
 def test_what_could_be_infinite_is_guarded_or_seen(whole: Whole) -> None:
-    """E2: an infinite log-variance is an infinite KL; the penalty at slope 0 has a gradient; log 0 is never taken."""
+    """E2: an infinite log-variance gives infinite KL; the penalty at slope 0 has a gradient; log 0 is never taken."""
     infinite = elbo.kl_to_prior(torch.zeros(1, 2), torch.full((1, 2), math.inf))
     assert not torch.isfinite(infinite).any()
     flat = penalties.unit_gradient_penalty(lambda x: (x * 0).sum((1, 2, 3)), torch.zeros(3, 1, 4, 4), one_sided=False)
@@ -132,7 +132,7 @@ def test_what_could_be_infinite_is_guarded_or_seen(whole: Whole) -> None:
 
 
 def test_a_metric_that_is_not_finite_is_null(tmp_path: Path, whole: Whole) -> None:
-    """E3: in a row it is null, and the row is JSON."""
+    """E3: a metric that is not finite is null in its row, and the row is JSON."""
     recipe = genlab.load_recipe(str(whole("gan")[0]))
     nothing: Any = {}
     made = genlab.runs.directory.RunDirectory.create(tmp_path, recipe, 0, nothing, "run")
@@ -144,7 +144,7 @@ def test_a_metric_that_is_not_finite_is_null(tmp_path: Path, whole: Whole) -> No
 
 @pytest.mark.slow
 def test_a_step_whose_evaluation_is_not_finite(whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """E3: what was learned goes on, what was measured is null."""
+    """E3: if an evaluation is not finite, training continues, and its value is null."""
     from genlab.families.vae.model import Vae
 
     monkeypatch.setattr(Vae, "epoch_ended", lambda *_: {"test_reconstruction_sum": math.nan})
@@ -155,7 +155,7 @@ def test_a_step_whose_evaluation_is_not_finite(whole: Whole, tmp_path: Path, mon
 
 
 def test_the_same_seed(whole: Whole, tmp_path: Path) -> None:
-    """E6."""
+    """E6: the same seed gives the same bits and rows, another seed does not."""
     recipe, expected, rows = whole("gan")
     same = genlab.train(str(recipe), runs=tmp_path, report=False)
     other = genlab.train(str(recipe), seed=1, runs=tmp_path, report=False)
@@ -171,7 +171,7 @@ def spin() -> None:
 
 
 def test_beside_another_process(whole: Whole, tmp_path: Path) -> None:
-    """E7: a busy machine changes the time, and no bit."""
+    """E7: a busy machine changes the time taken, but no bit."""
     recipe, expected, _ = whole("gan")
     others: list[Any] = [multiprocessing.get_context("forkserver").Process(target=spin, daemon=True) for _ in range(3)]
     for other in others:

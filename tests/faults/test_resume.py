@@ -1,4 +1,4 @@
-"""C: a run that was killed, stopped or changed goes on exactly, or says that it does not."""
+"""C: a run that was killed, stopped or changed resumes exactly, or says that it does not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAMILIES = ("gan", "vae", "classifier")
 
 @pytest.mark.parametrize("kind", lab.FAMILIES_FIRST)
 def test_killed_and_resumed_over_and_over(kind: str, whole: Whole, tmp_path: Path) -> None:
-    """C1, C2, C3: SIGKILL in the middle of steps, between D and G, before and after saves, each time a new process."""
+    """C1, C2, C3: kills in mid-step, between D and G, before and after saves, each in a new process, change no bit."""
     recipe, expected, rows = whole(kind)
     points = (200 if lab.LONG else 4) if kind in FAMILIES else (25 if lab.LONG else 2)
     draws, done, cycle = lab.shuffled(len(kind)), 0, 0
@@ -56,7 +56,7 @@ def test_killed_and_resumed_over_and_over(kind: str, whole: Whole, tmp_path: Pat
     "kind", [pytest.param(kind, marks=[] if kind == "gan" else [pytest.mark.slow]) for kind in FAMILIES]
 )
 def test_rows_say_the_same_of_steps_that_a_kill_parted(kind: str, digits: Path, tmp_path: Path) -> None:
-    """C1, C4: mean and quantiles over the steps since the last row, when the training was killed between two rows."""
+    """C1, C4: mean and quantiles over the steps since the last row are the same after a kill between two rows."""
     recipe = lab.recipe_file(tmp_path, digits, kind, logging__metrics_every=5, logging__checkpoint_seconds=1e-6)
     assert lab.call(lab.train, recipe, tmp_path, "whole", folder=tmp_path / "printed").code == 0
     rows, steps = lab.rows(tmp_path / "whole"), RunDirectory(tmp_path / "whole").status["step"]
@@ -75,13 +75,13 @@ def test_rows_say_the_same_of_steps_that_a_kill_parted(kind: str, digits: Path, 
 
 
 def kept(run: Path) -> int:
-    """Bytes of the checkpoints of a run."""
+    """Size of a run's checkpoints in bytes."""
     return sum(file.stat().st_size for file in (run / "checkpoints").glob("step-??????/*"))
 
 
 @pytest.fixture(scope="module")
 def halves(whole: Whole, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """halves(kind) -> a run that was killed after step 9; it stays as it is, and is made when it is first asked for."""
+    """halves(kind) -> a run that was killed after step 9; it is made when first requested, and never changed."""
     folder = tmp_path_factory.mktemp("halves")
 
     @cache
@@ -100,7 +100,7 @@ def half(halves: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]
 
 
 def forget(what: str, fresh: Any, saved: checkpoint.Checkpoint) -> checkpoint.Checkpoint:
-    """A checkpoint in which something has the value that it has in a new model, as if it had never been saved."""
+    """A checkpoint in which one item has its value from a new model, as if it had never been saved."""
     tensors, state = dict(saved.tensors), copy.deepcopy(saved.state)
     if what == "step":
         return checkpoint.Checkpoint(saved.step - 1, tensors, state)
@@ -128,7 +128,7 @@ ITEMS = [
         "state:ema_updates",
     )),
     ("constant-gan", "state:optimiser_d:exp_avg"),
-    *(("spectral-gan", item) for item in ("weight.0._v", "weight.original")),  # u is made from v.
+    *(("spectral-gan", item) for item in ("weight.0._v", "weight.original")),  # u is computed from v.
     *(("dropout-gan", item) for item in ("state:optimiser_d:square_avg",)),
     *(("vae", item) for item in ("encoder.", "decoder.", "state:optimiser")),
     *(("classifier", item) for item in ("classifier.", "state:optimiser", "state:epoch")),
@@ -141,7 +141,7 @@ ITEMS = [
 def test_what_is_not_saved_is_missed(
     kind: str, item: str, whole: Whole, half: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """C4: every piece of the saved state in turn is left out, and the comparison of C1 notices."""
+    """C4: if any piece of the saved state is left out, the comparison of C1 notices."""
     _, expected, rows = whole(kind)
     run, restore = half(kind), fit.restore
 
@@ -161,7 +161,7 @@ def test_what_is_not_saved_is_missed(
 
 
 def test_nothing_left_out_is_exact_here_too(whole: Whole, half: Callable[[str], Path]) -> None:
-    """The other side of the test above: the same way without forgetting gives the same bits."""
+    """Control for the test above: the same procedure without forgetting gives the same bits."""
     for kind in FAMILIES:
         run = half(kind)
         genlab.train(resume=run, report=False)
@@ -171,7 +171,7 @@ def test_nothing_left_out_is_exact_here_too(whole: Whole, half: Callable[[str], 
 def test_every_image_once_an_epoch_over_resumes(
     half: Callable[[str], Path], whole: Whole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """C5: the second half of an epoch has the images that its first half had not."""
+    """C5: after a resume, the rest of an epoch has only images that its beginning did not have."""
     orders: list[list[int]] = []
     batches = fit.batches
 
@@ -181,7 +181,7 @@ def test_every_image_once_an_epoch_over_resumes(
             yield step, indices
 
     monkeypatch.setattr(fit, "batches", noted)
-    run = half("vae")  # The first nine steps were made in another process.
+    run = half("vae")  # The first nine steps ran in another process.
     genlab.train(resume=run, report=False)
     recipe = RunDirectory(run).recipe
     plan = Schedule.of(recipe, 100)
@@ -209,7 +209,7 @@ def test_every_image_once_an_epoch_over_resumes(
 def test_elsewhere_it_goes_on_and_says_that_it_is_not_exact(
     changed: dict[str, dict[str, Any]], words: str, half: Callable[[str], Path]
 ) -> None:
-    """C6."""
+    """C6: with other versions or hardware, a run resumes and says that it is not exact."""
     run = RunDirectory(half("gan"))
     provenance: Any = run.provenance
     for section, values in changed.items():
@@ -224,7 +224,7 @@ def test_elsewhere_it_goes_on_and_says_that_it_is_not_exact(
 
 
 def test_other_threads_by_wish(half: Callable[[str], Path]) -> None:
-    """C6: the engine may be changed, by name, and that is recorded."""
+    """C6: the engine may be changed explicitly, and the change is recorded."""
     run = half("gan")
     with pytest.warns(UserWarning, match="not bit for bit.*threads 1 -> 2"):
         resumed = genlab.train(resume=run, overrides={"engine.plan": "auto", "engine.threads": 2}, report=False)
@@ -244,19 +244,19 @@ def test_other_threads_by_wish(half: Callable[[str], Path]) -> None:
     ],
 )
 def test_a_changed_recipe_is_refused(before: str, after: str, words: str, half: Callable[[str], Path]) -> None:
-    """C7: in the file, each with old and new."""
+    """C7: a change in the recipe file is refused, with the old and new value."""
     run = half("gan")
     file = run / "recipe.yaml"
     text = file.read_text("utf-8")
     assert before in text
     file.write_text(text.replace(before, after, 1), "utf-8")
-    with pytest.raises(UsageError, match="was changed since the run began") as caught:
+    with pytest.raises(UsageError, match="was changed after the run began") as caught:
         genlab.train(resume=run, report=False)
     assert words in str(caught.value)
 
 
 def test_a_change_on_the_command_line_is_refused(half: Callable[[str], Path]) -> None:
-    """C7."""
+    """C7: on the command line, only epochs and engine can be changed."""
     run = half("gan")
     with pytest.raises(UsageError, match=r"budget\.batch cannot be changed \(--epochs and --engine\.FIELD can\)"):
         genlab.train(resume=run, overrides={"budget.batch": 8}, report=False)
@@ -266,7 +266,7 @@ def test_a_change_on_the_command_line_is_refused(half: Callable[[str], Path]) ->
 
 @pytest.mark.parametrize("change", ["a pixel", "an image more", "the order", "a label"])
 def test_other_data_is_refused(change: str, digits: Path, tmp_path: Path) -> None:
-    """C8."""
+    """C8: a run is not resumed with other data."""
     own = tmp_path / "digits.npz"
     shutil.copy(digits, own)
     recipe = lab.recipe_file(tmp_path, own, "gan", budget__max_steps=2)
@@ -287,7 +287,7 @@ def test_other_data_is_refused(change: str, digits: Path, tmp_path: Path) -> Non
 
 
 def test_finished_and_longer(digits: Path, tmp_path: Path) -> None:
-    """C9: constant rates: more epochs end as if there had been so many from the start."""
+    """C9: at constant learning rates, added epochs end as if they had been there from the start."""
     short = lab.recipe_file(tmp_path, digits, "constant-gan", budget__epochs=2)
     run = genlab.train(str(short), runs=tmp_path, name="grown", report=False)
     before = lab.digest(run.directory)
@@ -307,7 +307,7 @@ def test_finished_and_longer(digits: Path, tmp_path: Path) -> None:
 def test_what_tells_of_an_earlier_end_is_made_anew(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Made longer, and killed before it was measured and reported: the old numbers do not stand for the new model."""
+    """If a run is made longer but killed before evaluation and report, both are made anew for the new model."""
     short = lab.recipe_file(tmp_path, digits, "constant-gan", budget__epochs=1, logging__evaluation="full")
     run = genlab.train(str(short), runs=tmp_path)
     old = run.evaluation
@@ -332,7 +332,7 @@ def test_what_tells_of_an_earlier_end_is_made_anew(
 
 
 def test_longer_where_the_schedule_falls_is_refused(whole: Whole, half: Callable[[str], Path]) -> None:
-    """C9: the rule, stated."""
+    """C9: if the learning rate falls over the training, it cannot be made longer; the message states the rule."""
     run = half("gan")
     with pytest.raises(UsageError, match=r"optimisers\.generator\.schedule is linear: a training of 9 epochs would"):
         genlab.train(resume=run, epochs=9, report=False)
@@ -343,7 +343,7 @@ def test_longer_where_the_schedule_falls_is_refused(whole: Whole, half: Callable
 
 
 def test_killed_while_it_is_made_longer(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new recipe is there, the new provenance is not: the same command goes on, and another says what is wrong."""
+    """With the new recipe but the old provenance, the same command goes on, and another says what is wrong."""
     short = lab.recipe_file(tmp_path, digits, "constant-gan", budget__epochs=2)
     run = genlab.train(str(short), runs=tmp_path, name="grown", report=False)
 
@@ -354,7 +354,7 @@ def test_killed_while_it_is_made_longer(digits: Path, tmp_path: Path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         genlab.train(resume=run.path, epochs=3, report=False)
     monkeypatch.undo()
-    with pytest.raises(UsageError, match=r"budget\.epochs: 2 -> 3; put it back"):
+    with pytest.raises(UsageError, match=r"budget\.epochs: 2 -> 3; restore it"):
         genlab.train(resume=run.path, report=False)
     grown = genlab.train(resume=run.path, epochs=3, report=False)
     assert grown.status["step"] == 3 * 7
@@ -372,14 +372,14 @@ def test_killed_while_it_is_made_longer(digits: Path, tmp_path: Path, monkeypatc
     ],
 )
 def test_logging_changes_no_weight(changes: dict[str, Any], whole: Whole, digits: Path, tmp_path: Path) -> None:
-    """C10."""
+    """C10: logging settings change no weight."""
     recipe = lab.recipe_file(tmp_path, digits, "gan", **changes)
     run = genlab.train(str(recipe), runs=tmp_path, report=False)
     assert lab.digest(run.directory) == whole("gan")[1]
 
 
 def test_rows_behind_the_checkpoint_are_cut(whole: Whole, half: Callable[[str], Path]) -> None:
-    """C12: what was logged after the last checkpoint is set aside; no step stands twice."""
+    """C12: rows after the last checkpoint are set aside; no step appears twice."""
     run = RunDirectory(half("gan"))
     with run.appending(after=9) as log:
         for step in (10, 11):
@@ -393,7 +393,7 @@ def test_lost_rows_are_said(half: Callable[[str], Path]) -> None:
     run = RunDirectory(half("gan"))
     file = run.path / "metrics.jsonl"
     file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:5]))
-    with pytest.warns(UserWarning, match=r"metrics\.jsonl: 4 rows are missing, from step 6"):
+    with pytest.warns(UserWarning, match=r"metrics\.jsonl: 4 rows are missing, the first at step 6"):
         genlab.train(resume=run.path, report=False)
 
 

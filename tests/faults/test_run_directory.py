@@ -1,4 +1,4 @@
-"""A: one writer a run, no run over another, names that are none."""
+"""A: one writer per run, no run overwrites another, and invalid names are refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stopped(whole: Whole, tmp_path: Path) -> Path:
 
 
 def test_two_at_once(stopped: Path, whole: Whole, tmp_path: Path) -> None:
-    """A16: the second one is told who has it, and the first is left alone; killed, it leaves no lock behind."""
+    """A16: a second writer is told who holds the run, and leaves it alone; a killed holder leaves no lock behind."""
     holder = lab.process(hold, stopped, tmp_path / "ready", folder=tmp_path / "holder")
     while not (tmp_path / "ready").exists():
         assert holder.is_alive()
@@ -39,7 +39,7 @@ def test_two_at_once(stopped: Path, whole: Whole, tmp_path: Path) -> None:
     ended = lab.command("train", "--resume", stopped, folder=tmp_path / "p")
     assert ended.code == 7
     assert ended.err == (
-        f"genlab: {stopped}: another process writes to this run (pid {holder.pid} on {os.uname().nodename})\n"
+        f"genlab: {stopped}: another process is writing to this run (pid {holder.pid} on {os.uname().nodename})\n"
     )
     assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
     holder.kill()
@@ -49,7 +49,7 @@ def test_two_at_once(stopped: Path, whole: Whole, tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_taken(stopped: Path, whole: Whole, tmp_path: Path) -> None:
-    """A17."""
+    """A17: a name that is taken is refused, and its run is unchanged."""
     before = lab.digest(stopped)
     ended = lab.command("train", whole("gan")[0], "--runs", stopped.parent, "--name", "run", folder=tmp_path / "p")
     assert ended.code == 2
@@ -61,15 +61,15 @@ def test_a_name_that_is_taken(stopped: Path, whole: Whole, tmp_path: Path) -> No
     "name", ["../x", "a/b", "", "CON", "con.txt", "x" * 300, "run\N{PILE OF POO}", "a\nb", "-rf", ".hidden", "a b"]
 )
 def test_a_name_that_is_none(name: str, whole: Whole, tmp_path: Path) -> None:
-    """A19: nothing is made, inside or outside."""
+    """A19: an invalid name is refused; nothing is created inside or outside the runs folder."""
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(UsageError, match=r"letters, digits|Windows keeps such names"):
+    with pytest.raises(UsageError, match=r"letters, digits|Windows reserves such names"):
         genlab.train(str(whole("gan")[0]), runs=tmp_path, name=name, report=False)
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_the_list_of_runs(stopped: Path, whole: Whole, tmp_path: Path) -> None:
-    """Running, finished, killed, damaged, created: each is called so."""
+    """Running, finished, killed and damaged runs are told apart."""
     recipe = str(whole("gan")[0])
     genlab.train(recipe, runs=tmp_path, name="done", overrides={"budget.max_steps": 1}, report=False)
     broken = genlab.train(recipe, runs=tmp_path, name="broken", overrides={"budget.max_steps": 1}, report=False)
@@ -80,7 +80,7 @@ def test_the_list_of_runs(stopped: Path, whole: Whole, tmp_path: Path) -> None:
     assert ended.code == 0
     lines = {line.split()[0]: line for line in ended.out.splitlines()[1:]}
     assert set(lines) == {"run", "done", "broken", "lost"}
-    assert lines["run"].split()[1:5] == ["killed", "2", "of", "24"]  # What it last noted.
+    assert lines["run"].split()[1:5] == ["killed", "2", "of", "24"]  # As last recorded.
     assert lines["done"].split()[1:5] == ["finished", "1", "of", "1"]
     assert lines["broken"].split()[1] == "damaged"
     assert "recipe.yaml: " in lines["lost"]

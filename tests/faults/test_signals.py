@@ -1,4 +1,4 @@
-"""A: asked to stop, a training finishes its step, saves and says how to go on; a closed terminal does not end it."""
+"""A: asked to stop, a training finishes its step, saves and says how to resume; a closed terminal does not end it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from genlab.runs.directory import RunDirectory
 
 
 def raise_in(where: str, numbers: list[int]) -> None:
-    """A hook: signals arrive while something is done for the first time: each of `numbers` in turn."""
+    """A hook: the signals `numbers` arrive in turn while something is done for the first time."""
     import genlab.api.run
     import genlab.engine.optim
     import genlab.training.fit
@@ -52,7 +52,7 @@ def raise_in(where: str, numbers: list[int]) -> None:
 
 
 def begun_in(folder: Path) -> RunDirectory:
-    """The one run there."""
+    """The only run in a folder."""
     (path,) = folder.glob("*-seed0-001")
     return RunDirectory(path)
 
@@ -69,7 +69,7 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
     ],
 )
 def test_asked_to_stop(where: str, number: signal.Signals, whole: Whole, tmp_path: Path) -> None:
-    """A8."""
+    """A8: a training that is asked to stop saves, says how to resume, and ends within ten seconds."""
     recipe, expected, rows = whole("gan")
     start = time.monotonic()
     ended = lab.command(
@@ -78,8 +78,8 @@ def test_asked_to_stop(where: str, number: signal.Signals, whole: Whole, tmp_pat
     assert time.monotonic() - start < 10
     assert ended.code == CODES[number], ended.err
     run = begun_in(tmp_path)
-    last, step = ended.err.splitlines()[-1], 2 if where == "a save" else 1  # What comes in a save is heard behind it.
-    assert last == f"genlab: stopped at step {step} of {len(rows)}; go on with: genlab train --resume {run.path}"
+    last, step = ended.err.splitlines()[-1], 2 if where == "a save" else 1  # Signals in a save are heard after it.
+    assert last == f"genlab: stopped at step {step} of {len(rows)}; resume with: genlab train --resume {run.path}"
     assert run.status["state"] == "interrupted"
     assert checkpoint.newest(run.checkpoints)[0].step == step
     genlab.train(resume=run.path, report=False)
@@ -87,7 +87,7 @@ def test_asked_to_stop(where: str, number: signal.Signals, whole: Whole, tmp_pat
 
 
 def test_asked_to_stop_while_it_is_measured(whole: Whole, digits: Path, tmp_path: Path) -> None:
-    """A8: the evaluation at a sample epoch is ended, then all is saved."""
+    """A8: the evaluation at a sample epoch is finished, then everything is saved."""
     recipe = lab.recipe_file(tmp_path, digits, "gan", logging__evaluation="cheap")
     hook = partial(raise_in, "an evaluation", [signal.SIGTERM])
     ended = lab.command("train", recipe, "--runs", tmp_path, folder=tmp_path / "p", hook=hook)
@@ -100,7 +100,7 @@ def test_asked_to_stop_while_it_is_measured(whole: Whole, digits: Path, tmp_path
 
 @pytest.mark.parametrize("number", CODES)
 def test_asked_to_stop_before_there_is_a_run(number: signal.Signals, whole: Whole, tmp_path: Path) -> None:
-    """A10: nothing is left behind."""
+    """A10: a training that is stopped before there is a run leaves nothing behind."""
     hook = partial(raise_in, "loading", [number])
     ended = lab.command("train", whole("gan")[0], "--runs", tmp_path / "runs", folder=tmp_path / "p", hook=hook)
     assert ended.code in (CODES[number], -number)  # A shell reports the second as the first.
@@ -116,7 +116,7 @@ def test_asked_to_stop_before_there_is_a_run(number: signal.Signals, whole: Whol
     ],
 )
 def test_asked_twice(where: str, number: signal.Signals, whole: Whole, tmp_path: Path) -> None:
-    """A9: the second time it stops at once; what was saved is there."""
+    """A9: at the second signal, a training stops at once; what was saved is there."""
     recipe, expected, _ = whole("gan")
     name = tmp_path / "run"
     lab.call(lab.train, recipe, tmp_path, "run", partial(lab.kill_after_save, 5), folder=tmp_path / "p")
@@ -133,7 +133,7 @@ def test_asked_twice(where: str, number: signal.Signals, whole: Whole, tmp_path:
 
 @pytest.mark.parametrize("number", CODES)
 def test_asked_to_stop_when_it_is_over(number: signal.Signals, whole: Whole, tmp_path: Path) -> None:
-    """While figures and report are made: the training is finished, and the rest can be had."""
+    """If a signal comes while the report is made, the training is finished, and the rest can be made later."""
     hook = partial(raise_in, "the report", [number])
     ended = lab.command("train", whole("gan")[0], "--runs", tmp_path, folder=tmp_path / "p", hook=hook)
     run = begun_in(tmp_path)
@@ -150,7 +150,7 @@ def test_asked_to_stop_when_it_is_over(number: signal.Signals, whole: Whole, tmp
 
 
 def test_a_closed_terminal(whole: Whole, tmp_path: Path) -> None:
-    """A11: SIGHUP ends nothing."""
+    """A11: SIGHUP does not end a training."""
     recipe, expected, _ = whole("gan")
     hook = partial(raise_in, "a step", [signal.SIGHUP])
     ended = lab.command("train", recipe, "--runs", tmp_path, folder=tmp_path / "p", hook=hook)
@@ -159,7 +159,7 @@ def test_a_closed_terminal(whole: Whole, tmp_path: Path) -> None:
 
 
 def close_output() -> None:
-    """A hook: whoever read our output is gone."""
+    """A hook: the reader of the output is gone."""
     read, write = os.pipe()
     os.close(read)
     for number in (1, 2):
@@ -167,7 +167,7 @@ def close_output() -> None:
 
 
 def test_a_broken_pipe(whole: Whole, tmp_path: Path) -> None:
-    """A11: neither does a reader that left, of both streams."""
+    """A11: a lost reader of both output streams does not end a training."""
     recipe, expected, _ = whole("gan")
     ended = lab.command("train", recipe, "--runs", tmp_path, folder=tmp_path / "p", hook=close_output)
     assert ended.code == 0
@@ -176,7 +176,7 @@ def test_a_broken_pipe(whole: Whole, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_reader_that_takes_one_line(whole: Whole, tmp_path: Path) -> None:
-    """A11: the same in a shell."""
+    """A11: a pipe to `head` in a shell does not end a training."""
     recipe, expected, _ = whole("gan")
     train = shlex.join([sys.executable, "-m", "genlab", "train", str(recipe), "--runs", str(tmp_path)])
     shell = subprocess.run(["bash", "-c", f"{train} 2>&1 | head -1"], capture_output=True, text=True, check=True)
@@ -186,7 +186,7 @@ def test_a_reader_that_takes_one_line(whole: Whole, tmp_path: Path) -> None:
 
 
 def test_the_handlers_are_put_back(whole: Whole, tmp_path: Path) -> None:
-    """A program that trains keeps its own."""
+    """A program that trains keeps its own signal handlers."""
     mine: Callable[..., None] = lambda *_: None  # noqa: E731
     before = signal.signal(signal.SIGTERM, mine)
     try:

@@ -1,4 +1,4 @@
-"""F: studies whose driver, whose workers and whose disk fail; what is left, and that nothing runs on alone."""
+"""F: what is left of a study if its driver, workers or disk fail, and that nothing runs on alone."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from plans import raw
 
 KILLS = 100 if lab.LONG else 3
 ALONE = 2.0
-"""Seconds after which nothing may run whose study is gone (P7)."""
+"""Seconds after which no process may run if its study is gone (P7)."""
 
 
 class Started:
-    """`genlab study run`, whose processes all carry a mark."""
+    """A started `genlab study run`; all its processes carry a mark."""
 
     def __init__(self, file: Path, *options: str, workers: int = 2) -> None:
         self.mark = uuid.uuid4().hex
@@ -46,12 +46,12 @@ class Started:
         )
 
     def end(self) -> tuple[int, str, str]:
-        """(exit code, output, errors)."""
+        """Wait for the end; returns exit code, output and errors."""
         out, err = self.popen.communicate(timeout=240)
         return self.popen.returncode, out, err
 
     def kill(self) -> None:
-        """-9, and see that nothing of it runs on."""
+        """Kill the driver with SIGKILL, and check that none of its processes runs on."""
         self.popen.kill()
         self.popen.communicate()
         until = time.monotonic() + ALONE
@@ -60,24 +60,24 @@ class Started:
         assert left == [], f"still running: {[_command(pid) for pid in left]}"
 
     def processes(self) -> list[int]:
-        """Those that carry the mark and live."""
+        """Living processes that carry the mark."""
         return [
             pid for pid in _pids() if self.mark.encode() in _read(pid, "environ") and b") Z " not in _read(pid, "stat")
         ]
 
     def runs(self) -> list[int]:
-        """The processes of runs: forked from a worker."""
+        """Processes of runs, which are forked from a worker."""
         workers = [pid for pid in self.processes() if "genlab.study.worker" in _command(pid)]
         return [pid for pid in workers if int(_read(pid, "stat").rpartition(b")")[2].split()[1]) in workers]
 
     def wait_for_a_worker(self) -> None:
-        """Until the first one begins."""
+        """Wait until the first worker begins."""
         until = time.monotonic() + 60
         while time.monotonic() < until and not any("genlab.study.worker" in _command(pid) for pid in self.processes()):
             time.sleep(0.01)
 
     def wait_for_a_run(self) -> int:
-        """The process of the first run that there is."""
+        """Wait for the first run; returns its process."""
         until = time.monotonic() + 60
         while time.monotonic() < until:
             if found := self.runs():
@@ -108,14 +108,14 @@ def write(folder: Path, name: str = "small", **changes: Any) -> Path:
 
 
 def table(file: Path) -> str:
-    """The hash of a finished study's table."""
+    """Hash of a finished study's table."""
     found = json.loads((file.parent / "results" / file.stem / "verdicts.json").read_text("utf-8"))
     assert found["runs"] == found["of"]
     return str(found["table"])
 
 
 def killed(folder: Path) -> Path:
-    """The study whose driver is killed: in the long form the one that the project comes with."""
+    """Study whose driver is killed; in the long form, studies/tiny.yaml."""
     if not lab.LONG:
         return write(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,12 +124,12 @@ def killed(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The table of a study that nothing has disturbed."""
+    """Table of an undisturbed study."""
     return ended(write(tmp_path_factory.mktemp("undisturbed")))
 
 
 def ended(file: Path) -> str:
-    """The table of a study that is let go to its end."""
+    """Table of a study that runs to its end."""
     code, _, err = Started(file).end()
     assert code == 0, err
     return table(file)
@@ -137,7 +137,7 @@ def ended(file: Path) -> str:
 
 @pytest.mark.timeout(3600)
 def test_the_driver_is_killed_at_any_moment(undisturbed: str, tmp_path: Path) -> None:
-    """F2, F6, P7: nothing is lost or doubled, nothing runs on, and the table is the same; studies begin until all
+    """F2, F6, P7: nothing is lost or doubled, nothing runs on, and the table is the same. Studies are started until all
     kills are done, and the last one ends by itself."""
     draws, kills, number = lab.shuffled(4), 0, 0
     expected = ended(killed(tmp_path / "undisturbed")) if lab.LONG else undisturbed
@@ -154,12 +154,12 @@ def test_the_driver_is_killed_at_any_moment(undisturbed: str, tmp_path: Path) ->
         assert ended(file) == expected
         journal = Folder(file.parent / "results" / file.stem).journal()
         finished = [(event["arm"], event["seed"]) for event in journal if event["event"] == "finished"]
-        assert len(finished) == len(set(finished)) <= 8  # None is made twice.
+        assert len(finished) == len(set(finished)) <= 8  # No run is made twice.
         lab.count("studies that ended with the same table")
 
 
 def test_a_long_run_ends_with_its_driver(tmp_path: Path) -> None:
-    """F6, P7: a run that would go on for hours is gone within two seconds; also one whose worker only begins."""
+    """F6, P7: a run of many hours ends within two seconds of its driver, even if its worker is only starting."""
     overrides = {**raw()["overrides"], "budget.epochs": 1_000_000, "budget.max_steps": None}
     file = write(tmp_path, overrides=overrides, claims={}, seeds=[0])
     for wait in (Started.wait_for_a_run, Started.wait_for_a_worker):
@@ -171,7 +171,7 @@ def test_a_long_run_ends_with_its_driver(tmp_path: Path) -> None:
 
 
 def test_a_run_and_a_worker_are_killed(undisturbed: str, tmp_path: Path) -> None:
-    """F1: each is made again, and leaves no trace in the table."""
+    """F1: a run that was killed, or whose worker was, is made again and leaves no trace in the table."""
     file = write(tmp_path)
     study = Started(file)
     for which in (0, 1):
@@ -183,26 +183,26 @@ def test_a_run_and_a_worker_are_killed(undisturbed: str, tmp_path: Path) -> None
     assert code == 0, err
     assert table(file) == undisturbed
     assert "killed (signal 9)" in err
-    assert "tried again, 2 of 3" in err
+    assert "trying again, attempt 2 of 3" in err
 
 
 @pytest.mark.slow
 def test_ctrl_c_ends_a_study_in_order(tmp_path: Path) -> None:
-    """A8 inside a study: runs save and end, exit 130, the same command goes on."""
+    """A8 in a study: its runs save and end, the exit code is 130, and the same command continues."""
     file = write(tmp_path)
     study = Started(file)
     study.wait_for_a_run()
     study.popen.send_signal(signal.SIGINT)
     code, _, err = study.end()
     assert code == 130, err
-    assert "the same command goes on" in err
+    assert "the same command continues" in err
     assert study.processes() == []
     assert Started(file).end()[0] == 0
 
 
 @pytest.mark.slow
 def test_two_drivers(tmp_path: Path) -> None:
-    """F5, A16: the second one is told who runs it, and the first one is not disturbed."""
+    """F5, A16: the second driver is told who runs the study, and the first is not disturbed."""
     file = write(tmp_path)
     first = Started(file)
     first.wait_for_a_run()
@@ -250,8 +250,8 @@ arms = {f.__name__: f for f in (good, memory, crash, leave, loop, shout, wrong, 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_runs_that_end_in_every_bad_way(tmp_path: Path) -> None:
-    """F3: out of memory, a segmentation fault, sys.exit, an endless loop, a gigabyte of output, values that are not
-    finite: each fails with its reason, the others are made, exit 8."""
+    """F3: a run that is out of memory, crashes, exits, hangs or returns nothing or values that are not finite fails
+    with its reason; the others are made, even one with a gigabyte of output; exit code 8."""
     code_file = tmp_path / "bad.py"
     code_file.write_text(BAD, "utf-8")
     file = write(tmp_path, "bad", arms={}, seeds=[0], claims={}, quantities={"recall": "recall"}, images=50)
@@ -267,14 +267,14 @@ def test_runs_that_end_in_every_bad_way(tmp_path: Path) -> None:
     assert "exit code 3" in reasons["leave"]
     assert "no sign of progress" in reasons["loop"]
     assert "[0] has values outside of [0, 1] or NaN" in reasons["wrong"]
-    assert "gives nothing; a dictionary" in reasons["nothing"]
+    assert "returns nothing; it must return a dictionary" in reasons["nothing"]
     assert sorted(path.stem for path in (folder.path / "records").glob("*.json")) == ["good-seed0", "shout-seed0"]
     assert "6 of 8 runs failed" in err
     assert "2 of 8 runs" in out
 
 
 def test_a_run_that_diverges_counts_with_the_untrained_model(tmp_path: Path) -> None:
-    """E4: its numbers are those of the untrained model, it is counted apart, and no mean is NaN."""
+    """E4: a diverged run gets the numbers of the untrained model and is counted separately, and no mean is NaN."""
     arms = {
         "slow": {"optimisers.generator.lr": 0.001},
         "wild": {"optimisers.both.lr": 10_000, "optimisers.both.betas": [0.9, 0.9]},
@@ -293,7 +293,7 @@ def test_a_run_that_diverges_counts_with_the_untrained_model(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_full_disk_inside_a_run(tmp_path: Path) -> None:
-    """F7: the study pauses as one with exit 5, and goes on where it was when there is room."""
+    """F7: the whole study pauses with exit code 5, and resumes where it was once there is room."""
     if os.geteuid():
         pytest.fail("a small disk can only be made by root; run the tests as root, as CI does")
     disk = tmp_path / "disk"
@@ -305,7 +305,7 @@ def test_a_full_disk_inside_a_run(tmp_path: Path) -> None:
         code, _, err = Started(file, workers=1).end()
         assert code == 5, err
         assert "No space left on device" in err
-        assert "make room, and run it again" in err
+        assert "free some disk space and run it again" in err
         subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
         assert Started(file, workers=1).end()[0] == 0
         assert Study.at(file, runs=tmp_path / "runs").outcome.failed == {}
@@ -322,7 +322,7 @@ def test_a_full_disk_inside_a_run(tmp_path: Path) -> None:
     ],
 )
 def test_what_no_run_can_do_is_said_before_any(tmp_path: Path, changes: dict[str, Any], code: int, said: str) -> None:
-    """D inside a study: one message, no run."""
+    """D in a study: an impossible study gives one message and starts no run."""
     file = write(tmp_path, **changes)
     found = lab.command("study", "run", file, "--runs", tmp_path / "runs", folder=tmp_path / "printed")
     assert (found.code, said in found.err) == (code, True), found.err

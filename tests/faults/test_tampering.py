@@ -1,4 +1,4 @@
-"""Files of a run that are missing, damaged, edited, of a wrong kind or unreadable: said, and nothing else is hidden."""
+"""Run files that are missing, damaged, edited, unreadable or of a wrong kind are reported and hide nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = [
 ]
 Call = Callable[..., tuple[int, str, str]]
 SMALL = 60
-"""Images of a "full" evaluation in these tests."""
+"""Number of images of a "full" evaluation in these tests."""
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
 
 @pytest.fixture(scope="session")
 def original(whole: lab.Whole, digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished and measured run of a conditional GAN on own data with a test split, and beside it a second one."""
+    """Folder with a finished and evaluated run (a conditional GAN on custom data with a test split) and its copy."""
     folder = tmp_path_factory.mktemp("original")
     with np.load(digits) as arrays:
         x, y = arrays["x_train"], arrays["y_train"]
@@ -73,7 +73,7 @@ def original(whole: lab.Whole, digits: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def root(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of both runs; their data stay where they are."""
+    """Folder of copies of both runs; their dataset stays where it is."""
     monkeypatch.setattr(kept, "FULL", SMALL)
     for name in ("a", "b"):
         shutil.copytree(original / name, tmp_path / "runs" / name)
@@ -103,7 +103,7 @@ FILES = ("recipe.yaml", "provenance.json", "status.json", "metrics.jsonl", "eval
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "recipe.yaml" else []) for name in FILES]
 )
 def test_a_broken_file_hides_nothing(name: str, root: Path, call: Call) -> None:
-    """Whatever is wrong with it, the other run stays in the list and is whole, and `verify` names the file."""
+    """Whatever is wrong with a file, the other run stays listed and intact, and `verify` names the file."""
     file = root / "a" / name
     before = file.read_bytes()
     for how, spoil in WRONG.items():
@@ -122,7 +122,7 @@ def test_a_broken_file_hides_nothing(name: str, root: Path, call: Call) -> None:
     WRONG["half"](file)
     code, out, _ = call("runs", "verify", "--runs", root)
     assert code == 4
-    assert "b: whole" in out
+    assert "b: intact" in out
     sample = ("sample", "a", "-n", 2, "-o", root / "x.png")
     for command in (("report", "a"), sample, ("compare", "a", "b", "-n", SMALL)):
         code, _, err = call(*command, "--runs", root)
@@ -147,7 +147,7 @@ def test_a_broken_file_hides_nothing(name: str, root: Path, call: Call) -> None:
     ],
 )
 def test_a_status_that_is_none(status: dict[str, Any], root: Path, call: Call) -> None:
-    """With a right seal too: listed as damaged; resume writes it again."""
+    """An invalid status is listed as damaged even with a right seal; resuming writes it again."""
     (root / "a" / "status.json").write_text(json.dumps(seals.seal(status)))
     states = {state["run"]: state for state in map(state_of, list_runs(root))}
     assert states["a"]["state"] == "damaged"
@@ -161,7 +161,7 @@ def test_a_status_that_is_none(status: dict[str, Any], root: Path, call: Call) -
 
 
 def test_a_lost_recipe_is_put_back(root: Path, call: Call) -> None:
-    """It stands under seal in the provenance; an edited one is refused, with what was edited."""
+    """A lost recipe is restored from the sealed provenance; an edited one is refused, with what was edited."""
     file = root / "a" / "recipe.yaml"
     before = file.read_bytes()
     for how in ("missing", "half", "a list"):
@@ -171,14 +171,14 @@ def test_a_lost_recipe_is_put_back(root: Path, call: Call) -> None:
     file.write_bytes(before.replace(b"loss: relativistic", b"loss: hinge"))
     code, _, err = call("train", "--resume", root / "a")
     assert code == 2
-    assert "objective.loss: relativistic -> hinge; put it back, or delete it" in err
+    assert "objective.loss: relativistic -> hinge; restore it, or delete it" in err
 
 
 def test_an_edited_recipe_is_said_and_not_believed(root: Path, call: Call) -> None:
-    """What was trained is shown, drawn and measured; the edit is named by every command."""
+    """Every command uses the recipe that was trained, and names the edit."""
     file = root / "a" / "recipe.yaml"
     file.write_bytes(file.read_bytes().replace(b"loss: relativistic", b"loss: hinge").replace(b"ngf: 4", b"ngf: 8"))
-    told = "recipe.yaml was changed since the run began: "
+    told = "recipe.yaml was changed after the run began: "
     code, _, err = call("report", root / "a")
     page = (root / "a" / "report.html").read_text("utf-8")
     assert code == 0
@@ -194,7 +194,7 @@ def test_an_edited_recipe_is_said_and_not_believed(root: Path, call: Call) -> No
 
 
 def test_the_last_row_may_not_be_lost_silently(whole: lab.Whole, tmp_path: Path, call: Call) -> None:
-    """In a classifier it holds the final accuracy; its step is no multiple of metrics_every."""
+    """The last row of a classifier holds the final accuracy; its step is not a multiple of metrics_every."""
     recipe = str(whole("classifier")[0])
     run = genlab.train(recipe, runs=tmp_path, name="a", overrides={"logging.metrics_every": 5, "budget.epochs": 1})
     file = run.path / "metrics.jsonl"
@@ -220,7 +220,7 @@ def test_resume_sets_a_damaged_row_aside(whole: lab.Whole, tmp_path: Path) -> No
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([*lines[:2], b"garbage\n", *lines[3:]]))
     with (
-        pytest.warns(UserWarning, match=r"1 rows are missing, from step 3"),
+        pytest.warns(UserWarning, match=r"1 rows are missing, the first at step 3"),
         pytest.warns(UserWarning, match=r"metrics\.jsonl line 3: damaged; 1 damaged lines are set aside"),
     ):
         genlab.train(resume=tmp_path / "run", report=False)
@@ -230,8 +230,8 @@ def test_resume_sets_a_damaged_row_aside(whole: lab.Whole, tmp_path: Path) -> No
 
 
 def forbidden(folder: Path, root: Path) -> None:
-    """As a user who may not look into one of the runs."""
-    genlab.load_recipe("quick-mnist")  # Python itself may lie where that user may not look.
+    """Run commands as a user who may not read one of the runs."""
+    genlab.load_recipe("quick-mnist")  # Python itself may be where that user may not read.
     os.chmod(folder, 0)
     os.setgid(65534)
     os.setuid(65534)
@@ -256,12 +256,12 @@ def test_a_run_that_may_not_be_read_is_listed_as_that(original: Path, root: Path
     assert "Permission denied" in lines["a"]
     assert lines["b"].split()[1] == "finished"
     assert "code 5" in ended.out
-    assert "let its owner change its permissions" in ended.err
-    assert "b: whole" in ended.out
+    assert "ask its owner to change the permissions" in ended.err
+    assert "b: intact" in ended.out
 
 
 def test_an_edited_evaluation_is_not_believed(root: Path, call: Call) -> None:
-    """Nor one whose seal was taken off, nor a status, nor a picture."""
+    """An edited evaluation is refused, with or without its seal, and an edited status is reported."""
     file = root / "a" / "evaluations" / "evaluation.json"
     before = file.read_text("utf-8")
     record = json.loads(before)
@@ -299,7 +299,7 @@ def test_an_edited_evaluation_is_not_believed(root: Path, call: Call) -> None:
     ],
 )
 def test_a_document_that_is_no_evaluation(path: tuple[str, ...], value: Any, root: Path, call: Call) -> None:
-    """Under a right seal, too."""
+    """A document that is not an evaluation is refused even under a right seal."""
     file = root / "a" / "evaluations" / "evaluation.json"
     record = json.loads(file.read_text("utf-8"))
     inner = record
@@ -334,11 +334,11 @@ def test_runs_of_older_versions_are_unsealed_not_damaged(root: Path, call: Call)
         (run.path / name).write_text(json.dumps(document), "utf-8")
     code, out, _ = call("runs", "verify", run.path)
     assert code == 0
-    assert "whole" in out
-    assert "2 unsealed, of an older version: status.json, ..." in out
+    assert "intact" in out
+    assert "2 without a seal, written by an older version: status.json, ..." in out
     assert call("compare", "a", "b", "-n", SMALL, "--runs", root)[0] == 0
     found = run.evaluate(n=20).record
-    assert any("did not record the test split" in note for note in found["notes"])
+    assert any("did not record its test split" in note for note in found["notes"])
 
 
 def test_only_a_full_evaluation_replaces_a_full_one(root: Path) -> None:
@@ -374,7 +374,7 @@ def test_what_another_protocol_says_is_told(root: Path, call: Call) -> None:
 
 
 def test_an_accuracy_score_survives_the_next_evaluation(root: Path) -> None:
-    """It takes minutes; the same weights measured again keep it, other weights do not get it."""
+    """The score takes minutes, so an evaluation of the same weights keeps it; other weights do not get it."""
     run = Run(root / "a")
     record = run.evaluation
     assert record is not None
@@ -395,7 +395,7 @@ def test_an_accuracy_score_survives_the_next_evaluation(root: Path) -> None:
 
 
 def test_recompute(root: Path, call: Call) -> None:
-    """Identical on the machine that drew it; a number or pixel that no weights give is found, even under a seal."""
+    """On one machine, results are identical; a number or pixel that no weights give is found, even under a seal."""
     code, out, _ = call("runs", "verify", root / "a", "--recompute")
     assert code == 0
     assert "grids drawn again: identical (same machine)" in out
@@ -407,8 +407,8 @@ def test_recompute(root: Path, call: Call) -> None:
     record["metrics"]["sharpness_ratio"]["value"] *= 1.001
     kept.keep(run.directory, kept.FULL_FILE, record)
     (damage,) = recompute(run).damages
-    assert "evaluation.json: metrics.sharpness_ratio.value is" in damage
-    # Recorded on another machine, a thousandth is rounding; a half is not.
+    assert "evaluation.json: metrics.sharpness_ratio.value: " in damage
+    # From another machine, a deviation of a thousandth is rounding; a half is not.
     record["protocol"]["measured_on"]["machine"]["processor"] = "another one"
     kept.keep(run.directory, kept.FULL_FILE, record)
     found = recompute(run)
@@ -423,7 +423,7 @@ def test_recompute(root: Path, call: Call) -> None:
 
 
 def changed(path: Path, **arrays: Any) -> None:
-    """The dataset with one array edited in place: name=(index, value)."""
+    """Edit arrays of a dataset in place: name=(index, value)."""
     with np.load(path) as there:
         content = {name: there[name].copy() for name in there}
     for name, (at, value) in arrays.items():
@@ -433,7 +433,7 @@ def changed(path: Path, **arrays: Any) -> None:
 
 @pytest.fixture
 def movable(original: Path, root: Path) -> Path:
-    """Both runs with a dataset of their own, which may be changed and moved."""
+    """Dataset that only these two runs use, which may be changed and moved."""
     path = root.parent / "mine.npz"
     shutil.copy(original / "own.npz", path)
     for name in ("a", "b"):
@@ -443,7 +443,7 @@ def movable(original: Path, root: Path) -> Path:
 
 @pytest.mark.parametrize("edit", [{"x_train": ((0, 3, 3), 200)}, {"x_test": ((5, 3, 3), 200)}, {"y_test": (4, 9)}])
 def test_changed_data_are_refused(edit: dict[str, Any], movable: Path, root: Path, call: Call) -> None:
-    """One pixel of either split, one test label: for measuring, looking and resuming."""
+    """One changed pixel of either split, or one test label, stops evaluation, resuming and looking."""
     changed(movable, **edit)
     split = "train" if "x_train" in edit else "test"
     expected = f"the {split} split of {movable} is not the one that run a began with: sha256 "
@@ -467,12 +467,12 @@ def test_a_test_split_that_is_gone_is_missed(movable: Path, root: Path) -> None:
 
 
 def test_a_run_whose_dataset_was_moved(movable: Path, root: Path, call: Call) -> None:
-    """Told where it is, it goes on; another dataset is not taken for it; a finished run needs none to say so."""
+    """Once relocated, a run can be evaluated; another dataset is refused; resuming a finished run needs no dataset."""
     there = root.parent / "elsewhere.npz"
     movable.rename(there)
     code, _, err = call("evaluate", "a", "-n", 20, "--runs", root)
     assert code == 3
-    assert f"if it lies elsewhere now: genlab runs relocate {root / 'a'} FILE" in err
+    assert f"if it was moved: genlab runs relocate {root / 'a'} FILE" in err
     code, _, err = call("train", "--resume", root / "a")
     assert code == 0
     assert "already finished" in err
@@ -507,7 +507,7 @@ def test_a_run_of_an_older_version_records_its_test_split_when_it_goes_on(
     run.reread()
     assert not provenance.test_is_recorded(run)
     shutil.rmtree(run.path / "checkpoints")
-    with pytest.warns(UserWarning, match="the test split was not recorded"):
+    with pytest.warns(UserWarning, match="did not record the test split"):
         run = genlab.train(resume=run.path, report=False)
     assert provenance.test_is_recorded(run)
     assert provenance.split_of(run, "test") is not None

@@ -1,4 +1,4 @@
-"""What sets a recipe apart from the built-in one of its name, and the same as a part of a name."""
+"""How a recipe differs from the built-in one of its name, in full and as part of a run's name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BOTH = ("generator", "discriminator")
 
 
 def each(path: str, value: Any) -> dict[str, Any]:
-    """Of both players."""
+    """The same change for both players."""
     return {path.format(player): value for player in BOTH}
 
 

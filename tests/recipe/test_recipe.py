@@ -1,4 +1,4 @@
-"""The schema and the rules between fields: what is refused, and that all of it is said at once."""
+"""The schema and the rules between fields: what is refused, and that all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def problems(changes: dict[str, Any], recipe: str = "quick-mnist") -> list[str]:
         ({"budget.batch": 1}, "batch normalisation needs 2 or more"),
         ({"networks.latent": 0}, "networks.latent is 0"),
         ({"data.size": 17}, "data.size is 17"),
-        ({"data.size": 48}, "data.size is 48, which doubling networks.generator.base = 4 cannot make (next: 32, 64)"),
+        ({"data.size": 48}, "which cannot be reached by doubling networks.generator.base = 4 (nearest: 32, 64)"),
         ({"data.channels": 2}, "data.channels is 2"),
         ({"objective.penalty": "none"}, "objective.lambda is"),
         ({"objective.lambda": None}, "objective.lambda is missing"),
@@ -50,9 +50,9 @@ def problems(changes: dict[str, Any], recipe: str = "quick-mnist") -> list[str]:
         ),
         ({"objective.sigma": None}, "objective.sigma is missing; objective.penalty r1-r2-finite-difference needs it"),
         ({"objective.penalty": "r1"}, "objective.sigma is 0.05, which has no effect with objective.penalty r1"),
-        ({"networks.discriminator.normalisation": "batch"}, "about D at each single image"),
+        ({"networks.discriminator.normalisation": "batch"}, "acts on D at each single image"),
         ({"objective.packing": 2}, "judges one image of one class"),
-        ({"objective.generator_batch": 10}, "objective.generator_noise reuse takes the discriminator's images"),
+        ({"objective.generator_batch": 10}, "objective.generator_noise reuse uses the discriminator's images"),
         ({"objective.generator_batch": 10, "objective.generator_noise": "fresh"}, "relativistic compares"),
         ({"objective.players": "generator"}, "objective.penalty has no effect with objective.players generator"),
         ({"objective.players": "generator", "objective.clip": 0.1}, "objective.clip has no effect"),
@@ -82,7 +82,7 @@ FINITE = {"objective.penalty": "r1-finite-difference", "objective.lambda": 1.0, 
 @pytest.mark.parametrize(
     ("recipe", "changes", "words"),
     [
-        ("s2-dcgan", {"objective.packing": 3}, "budget.batch is 128, which objective.packing = 3 does not divide"),
+        ("s2-dcgan", {"objective.packing": 3}, "budget.batch is 128, which is not a multiple of objective.packing = 3"),
         ("s1-mlp", {"networks.generator.normalisation": "none"}, "batchnorm_eps is 0.8, which has no effect"),
         ("s1-mlp", {"networks.discriminator.batchnorm_eps": 0.8}, "batchnorm_eps is 0.8, which has no effect"),
         (
@@ -98,7 +98,7 @@ FINITE = {"objective.penalty": "r1-finite-difference", "objective.lambda": 1.0, 
         ("s4-vae", {"objective.beta": 0, "objective.kl_warmup_steps": 9}, "has no effect with objective.beta 0"),
         ("s4-vae", {"objective.likelihood": "gausian"}, "did you mean 'gaussian'?"),
         ("s4-vae", {"networks.latent": 0, "objective.kl": "max"}, "networks.latent is 0"),
-        ("s4-vae", {"objective.binarise": "static"}, "but objective.likelihood is gaussian; black or white pixels are"),
+        ("s4-vae", {"objective.binarise": "static"}, "but objective.likelihood is gaussian; binarised pixels need"),
         (
             "iwae",
             {"objective.beta": 2},
@@ -113,7 +113,7 @@ FINITE = {"objective.penalty": "r1-finite-difference", "objective.lambda": 1.0, 
         ("iwae", {"objective.importance_samples": 0}, "objective.importance_samples is 0"),
         ("s4-classifier", {"networks.latent": 2}, "unknown field networks.latent"),
         ("s4-classifier", {"init_encoder_from": "x"}, "unknown field init_encoder_from"),
-        ("conv-vae", {"data.size": 28}, "data.size is 28, which doubling networks.decoder.base = 4 cannot make"),
+        ("conv-vae", {"data.size": 28}, "data.size is 28, which cannot be reached by doubling networks.decoder.base"),
         ("cvae", {"init_encoder_from": "s4-classifier"}, "a conditional encoder also reads the class"),
         ("s4-classifier", {"logging.sample_every": 10}, "unknown field logging.sample_every"),
         ("s4-vae", {"engine.merged_passes": True}, "engine.merged_passes has no effect in family vae"),
@@ -124,20 +124,20 @@ FINITE = {"objective.penalty": "r1-finite-difference", "objective.lambda": 1.0, 
             "nesterov has no effect",
         ),
         ("s3-mlp", {**FINITE, "networks.discriminator.dropout": 0.3}, "dropout 0.3 changes D from pass to pass"),
-        ("sngan-hinge", FINITE, "spectral normalisation moves D between two passes"),
+        ("sngan-hinge", FINITE, "spectral normalisation changes D between two passes"),
         ("sngan-hinge", {"objective.clip": 0.1}, "which rescales every weight"),
         ("s1-mlp", {"objective.generator_batch": 1}, "objective.generator_batch is 1, but batch normalisation"),
-        ("s2-dcgan", {"objective.packing": 128}, "leaves one pack of budget.batch 128"),
+        ("s2-dcgan", {"objective.packing": 128}, "makes budget.batch 128 a single pack"),
         (
             "quick-mnist",
             {"networks.discriminator": {"kind": "projection-dcgan", "stem": "patch", "base": 16}},
-            "networks.discriminator.stem is patch, which takes a quarter of the side at once, but data.size 32 is not",
+            "networks.discriminator.stem is patch, which quarters the side at once, but data.size 32 is not",
         ),
         ("s2-dcgan", {"networks.discriminator.minibatch_stddev": 1}, "networks.discriminator.minibatch_stddev is 1"),
         (
             "s2-dcgan",
             {"networks.discriminator.minibatch_stddev": 8, "objective.packing": 4, "budget.batch": 80},
-            "budget.batch is 80, which objective.packing x networks.discriminator.minibatch_stddev = 32 does",
+            "is not a multiple of objective.packing x networks.discriminator.minibatch_stddev = 32",
         ),
         ("s2-dcgan", {"objective.classification": 0.5}, "networks.discriminator.kind dcgan has no outputs for classes"),
         ("quick-mnist", {"objective.players": "generator", "objective.classification": 1}, "classification has no ef"),
@@ -197,7 +197,7 @@ def test_a_recipe_from_before_the_augmentation_is_the_same() -> None:
 
 
 def test_another_kind_keeps_what_both_have() -> None:
-    """Overriding a kind or an optimiser leaves out the fields that only the old one has, and keeps the rest."""
+    """Overriding a kind or an optimiser drops the fields that only the old one has, and keeps the rest."""
     recipe = files.load(
         "s2-dcgan",
         {
@@ -217,7 +217,7 @@ def test_another_kind_keeps_what_both_have() -> None:
 
 
 def test_an_optimiser_takes_its_own_defaults() -> None:
-    """AdamW's weight decay is 0.01, although the recipe's Adam says 0; the rate and what was asked for stay."""
+    """AdamW's weight decay is 0.01, although the recipe's Adam has 0; the learning rate and overrides stay."""
     made = files.to_dict(files.load("s4-classifier", {"optimiser.name": "adamw"}))["optimiser"]
     assert (made["weight_decay"], made["lr"]) == (0.01, 0.001)
     asked = {"optimiser.name": "adamw", "optimiser.weight_decay": 0.5}
@@ -245,7 +245,7 @@ def test_all_problems_are_said_at_once() -> None:
             "objective.penalti": "none",
         }
     )
-    for words in ("generator.lr", "budget.epochs", "data.size is 33, which doubling", "'relativistic'", "penalti"):
+    for words in ("generator.lr", "budget.epochs", "data.size is 33, which cannot", "'relativistic'", "penalti"):
         assert any(words in line for line in found), (words, found)
 
 
@@ -280,7 +280,7 @@ def test_a_recipe_is_frozen() -> None:
 
 
 def test_numbers_may_come_as_yaml_reads_them() -> None:
-    """YAML 1.1 reads 1e-3 as text; a person means a number."""
+    """YAML 1.1 reads 1e-3 as text, but a number is meant."""
     recipe = files.load("quick-mnist", {"optimisers.generator.lr": "1e-3"})
     assert files.to_dict(recipe)["optimisers"]["generator"]["lr"] == 1e-3
 

@@ -50,7 +50,7 @@ def test_a_legend_is_whole_and_takes_no_room_from_the_curves(plot: Plot) -> None
 
 @pytest.mark.parametrize("scale", [1e7, 1.0, 1e-7])
 def test_the_numbers_of_an_axis_are_whole(scale: float) -> None:
-    """No power of ten above the axis, where the legend begins, belongs to them; none looks like its neighbour."""
+    """Tick labels need no power of ten above the axis, where the legend begins, and no two neighbours look alike."""
     plot = Plot("x", "X", "", "y", (Curve("c", "curve"),))
     rows: list[Row] = [{"step": k, "c": scale * (1 + k / 10)} for k in range(1, 40)]
     with curves._figure(plot, {"c": series(rows, "c")}) as figure:
@@ -81,7 +81,7 @@ def _within(x: float, limits: tuple[float, float]) -> bool:
 
 
 def test_curves_of_equal_values_are_all_seen() -> None:
-    """The earlier ones are wider, so that each is seen at the sides of those that are drawn over it."""
+    """Earlier curves are wider, so each shows at the sides of those drawn over it."""
     plot = Plot("x", "X", "", "y", tuple(Curve(f"c{k}", f"curve {k}") for k in range(4)))
     rows: list[Row] = [{"step": k, **{f"c{n}": 1.0 for n in range(4)}} for k in range(1, 9)]
     with curves._figure(plot, {c.column: series(rows, c.column) for c in plot.curves}) as figure:

@@ -1,4 +1,4 @@
-"""The contact sheet and page of a dataset that was looked at."""
+"""The contact sheet and page of a dataset check."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DARK = np.random.default_rng(0).integers(0, 200, (60, 8, 8), np.uint8)
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
-    """Sixty images of three classes, of which number 5 repeats number 2 and number 7 is of one value; two test images
-    are training images."""
+    """Sixty images of three classes: image 5 repeats image 2, image 7 has a single pixel value, and the three test
+    images are training images."""
     x = np.zeros((60, 16, 16), np.uint8)
     x[:, 4:12, 4:12] = DARK
     x[5], x[7] = x[2], 9
@@ -33,10 +33,10 @@ def odd(tmp_path: Path) -> Path:
 def test_what_looks_wrong_is_found_and_marked(odd: Path) -> None:
     found = check(str(odd), progress=False).found
     said = [finding.words for finding in found.findings]
-    assert "60 training images are few: a model may copy them, which the memorisation metric tells" in said
+    assert "only 60 training images: a model may memorise them; see the memorisation metric" in said
     assert "train images that repeat an earlier one: 1: x_train[5]" in said
-    assert "test images that are training images too: 3: x_test[0], x_test[1], x_test[2]" in said
-    assert "images of one single value: 1: x_train[7]" in said
+    assert "test images that are also training images: 3: x_test[0], x_test[1], x_test[2]" in said
+    assert "images with a single pixel value: 1: x_train[7]" in said
     assert found.marked("train").tolist() == [5, 7]
     assert found.marked("test").tolist() == [0, 1, 2]
 
@@ -46,7 +46,7 @@ def test_duplicates_with_another_label_are_counted(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", x_train=x, y_train=[0] * 30 + [1] * 34)
     said = [finding.words for finding in check(str(tmp_path / "x.npz"), progress=False).found.findings]
     names = ", ".join(f"x_train[{k}]" for k in range(60, 64))
-    assert f"train images that repeat an earlier one: 4, 4 of them with another label: {names}" in said
+    assert f"train images that repeat an earlier one: 4, 4 of them with a different label: {names}" in said
 
 
 @pytest.mark.parametrize(
@@ -72,15 +72,15 @@ def test_the_sheet_frames_suspicious_images(odd: Path) -> None:
         for column in range(data_page.COLUMNS)
         if red[row * cell, left + column * cell]
     ]
-    assert framed == [(1, 0), (2, 0)]  # Number 7 is of class 1, number 5 of class 2: first in their rows.
-    assert (sheet[:, : left - 12].min(2) > 40).all()  # The names stand on white, not on red.
+    assert framed == [(1, 0), (2, 0)]  # Image 7 is in class 1, image 5 in class 2: each comes first in its row.
+    assert (sheet[:, : left - 12].min(2) > 40).all()  # The names are on white, not on red.
 
 
 def test_page_and_picture(odd: Path, tmp_path: Path) -> None:
     found = check(str(odd), progress=False)
     found.save(tmp_path / "odd.html")
     page = (tmp_path / "odd.html").read_text("utf-8")
-    assert "test images that are training images too: 3" in page
+    assert "test images that are also training images: 3" in page
     assert f"genlab train quick --data {odd}" in page
     assert page.count("data:image/png") == 2
     found.save(tmp_path / "odd.png")
@@ -95,7 +95,7 @@ def test_as_json(odd: Path) -> None:
     assert told["images"] == {"train": 60, "test": 3}
     assert told["classes"] == {"0": [20, 1], "1": [20, 2], "2": [20, 0]}
     assert told["refusal"] is None
-    assert {"says": "images of one single value: 1: x_train[7]", "images": {"train": [7], "test": []}} in told[
+    assert {"says": "images with a single pixel value: 1: x_train[7]", "images": {"train": [7], "test": []}} in told[
         "findings"
     ]
 
@@ -107,7 +107,7 @@ def test_pictures_of_several_sizes_are_shown_as_an_import_would_make_them(tmp_pa
     (tmp_path / "p" / "a" / "text.png").write_text("x")
     found = check(str(tmp_path / "p"), progress=False)
     assert found.found.refusal is not None
-    assert found.found.bad == {"a/text.png": "damaged, or no picture"}
+    assert found.found.bad == {"a/text.png": "damaged, or not a picture"}
     assert found.found.train.images.shape == (12, 1, 32, 32)
     assert found.command.splitlines() == [
         f"genlab data import {tmp_path / 'p'} -o p-genlab.npz --size 32 --fit pad --skip-bad",

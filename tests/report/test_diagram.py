@@ -1,4 +1,4 @@
-"""Drawings are well-formed SVG that hold every layer and the passes of the system."""
+"""Drawings are well-formed SVG with every layer and the training passes of the system."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_every_layer_is_drawn(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["s2-dcgan", "s4-vae", "wgan-gp", "r3gan-small"])
 def test_nothing_is_written_over_something_else(name: str) -> None:
-    """Of two texts whose lines are nearer than a line's height, at a width of 0.6 em a character."""
+    """Texts closer than a line's height do not overlap, at a width of 0.6 em per character."""
     root = ET.fromstring(genlab.show(name).drawing)
     for network in [group for group in root.iter() if group.tag.endswith("}g")]:
         places = []
@@ -66,7 +66,7 @@ def test_conditions_are_drawn() -> None:
 
 
 def test_augmented_images_are_drawn_as_such() -> None:
-    """In both passes; without augmentation as they are."""
+    """Both passes mark images as augmented; without augmentation, neither does."""
     text = words("s2-cdcgan", {"augmentation.cutout": 0.5})
     assert {"T(x), y", "T(G(z)), y", "T(G(z))", "real, augmented", "augmented"} <= set(text)
     assert not {"x, y", "G(z), y", "G(z)", "real images", "generated"} & set(text)

@@ -1,4 +1,4 @@
-"""Figures of a run: what they hold, and that they say how they were drawn."""
+"""Figures of a run: what they contain, and that they say how they were drawn."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from genlab.runs.sampling import Sampler
 
 @pytest.fixture(scope="module")
 def vae(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A VAE with z of 2, three epochs on a hundred digits."""
+    """A VAE with a z of size 2, trained for five epochs on 100 digits."""
     changes: dict[str, Any] = {
         "engine.plan": "reference",
         "data.name": str(digits),
@@ -53,7 +53,7 @@ def test_interpolation_in_a_conditional_run(finished: Run) -> None:
     assert look.arrays["images"].shape == (12, 1, 32, 32)
     assert look.arrays["z"].shape == (3, 4, 100)
     assert "as class 7" in look.caption
-    # The ends are what a sampler draws from those z.
+    # The last image of each row is what a sampler draws from its z.
     sampler = Sampler(finished, SamplingOptions())
     z = torch.from_numpy(look.arrays["z"])
     ends = sampler(z[:, -1], torch.full((3,), 7)).numpy()
@@ -91,7 +91,7 @@ def test_the_class_grid_has_one_z_a_column_and_one_class_a_row(finished: Run) ->
 def test_a_grid_of_many_classes_finds_its_form(
     classes: int, rows: int, columns: int, small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
-    """All of 27; of 1,000 so many, from the first to the last, that the figure can be looked at."""
+    """All of 27 classes are shown; of 1,000, 40 from the first to the last, so that the figure stays readable."""
     digits = data.load("mnist").images[:classes, 0]
     np.savez(tmp_path / "many.npz", x_train=digits, y_train=np.arange(classes))
     run = genlab.train(
@@ -181,12 +181,12 @@ def test_the_timeline_takes_the_same_z_from_each_snapshot(finished: Run) -> None
         (lambda run: run.grid(columns=0), "columns is 0"),
         (lambda run: run.traverse(units=[100]), r"units \[100\]: allowed: 0 .. 99"),
         (lambda run: run.traverse(span=0), "span is 0"),
-        (lambda run: run.latent_map(), "has z of 100; a map needs 2"),
+        (lambda run: run.latent_map(), "has a z of size 100; a map needs 2"),
         (lambda run: run.reconstruct(), "is a GAN: it has no encoder"),
         (lambda run: run.confusion(), "is a GAN: it does not classify images"),
         (lambda run: run.timeline(epochs=[1, 7]), "no snapshot after epoch 7; there are: 1, 2"),
         (lambda run: run.grid(truncation=0.0), "truncation is 0"),
-        (lambda run: run.grid(step=5), "no snapshot of step 5; there are: 6, 12"),
+        (lambda run: run.grid(step=5), "no snapshot of step 5; available: 6, 12"),
         (lambda run: run.timeline(step=6), "cannot be drawn with a step"),
         (lambda run: run.timeline(ema=False), "cannot be drawn with raw weights"),
     ],
@@ -244,9 +244,9 @@ def test_what_the_judge_reads_stands_below_each_image(finished: Run) -> None:
 
 
 def test_data_without_a_judge_cannot_be_read(finished: Run) -> None:
-    with pytest.raises(UsageError, match="no judge tells the classes"):
+    with pytest.raises(UsageError, match="no judge knows the classes"):
         finished.judged()
-    with pytest.raises(UsageError, match="no judge tells the classes"):
+    with pytest.raises(UsageError, match="no judge knows the classes"):
         looks.judged(finished, SamplingOptions(), random_features.random_features(1, 28))
 
 

@@ -1,4 +1,4 @@
-"""A study's page as Markdown: what a reader of it sees is what the texts say."""
+"""A study's page as Markdown: a reader sees exactly what the texts say."""
 
 from __future__ import annotations
 

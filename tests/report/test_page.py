@@ -27,7 +27,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> \u2028\u202
 
 
 class Parsed(HTMLParser):
-    """Every tag, every attribute, all text of a page."""
+    """All tags, attributes and text of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ def test_the_page_holds_what_it_should(finished: Run) -> None:
 
 
 def test_the_page_is_self_contained(finished: Run) -> None:
-    """Nothing that would be fetched, and one script, which the page's policy allows by its hash and nothing else."""
+    """The page fetches nothing and has one script, the only one that its policy allows (by hash)."""
     page = report(finished)
     assert not {tag for tag, _ in page.tags} & {"link", "iframe", "object", "embed", "base"}
     assert [attributes for tag, attributes in page.tags if tag == "script"] == [{}]
@@ -93,7 +93,7 @@ def test_pictures_are_embedded_as_they_are(finished: Run) -> None:
 
 
 def test_text_from_people_is_escaped(finished: Run, tmp_path: Path) -> None:
-    """Name of the run, description, class names, data name, reason of a failure: all shown as text."""
+    """The run's name and description, class names, data name and reason for failure are all shown as text."""
     copy = tmp_path / "<b>run"
     (copy / "samples").mkdir(parents=True)
     (copy / "figures").mkdir()
@@ -124,7 +124,7 @@ def test_csv_holds_every_row(finished: Run) -> None:
 
 
 def test_numbers_are_those_of_the_rows() -> None:
-    """A row that has a quantity not is left out; a value that was not finite is empty."""
+    """A missing or non-finite value is an empty field, and its row stays."""
     rows = [{"step": k, "a": None if k == 4 else 1.0, **({"b": float(k)} if k % 3 == 0 else {})} for k in range(1, 10)]
     text = curves._csv(["step", "epoch", "a", "b"], [{**row, "epoch": 0} for row in rows]).decode().splitlines()
     assert len(text) == 10
@@ -173,7 +173,7 @@ def test_durations(seconds: float, words: str) -> None:
 
 
 def test_reports_are_pure(finished: Run) -> None:
-    """A page is a function of the run: the same bytes twice, and nothing is written, not even the same again."""
+    """A page is a function of the run: two calls give the same bytes, and no file is written or rewritten."""
 
     def files_of(run: Run) -> dict[Path, tuple[int, int]]:
         return {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in run.path.rglob("*") if p.is_file()}
@@ -187,7 +187,7 @@ def test_reports_are_pure(finished: Run) -> None:
 
 
 def test_a_run_says_what_was_changed(finished: Run) -> None:
-    """Against the built-in recipe of its name, the machine's own values left out."""
+    """Changes are those from the built-in recipe of the same name, without machine-specific values."""
     ((label, words),) = pages._changes(finished.recipe, finished.provenance["base"])
     assert label == "changed from quick-mnist"
     assert "networks.generator.ngf 4" in words
@@ -196,7 +196,7 @@ def test_a_run_says_what_was_changed(finished: Run) -> None:
 
 
 def test_of_a_recipe_that_was_another_one_then_nothing_is_said(finished: Run) -> None:
-    """A newer genlab may have another recipe by that name: the run was not changed."""
+    """If a newer genlab has a different recipe of that name, the run itself was not changed."""
     then = "0" * 64
     assert pages._changes(finished.recipe, then) == []
     provenance: Any = {**finished.provenance, "base": then}
@@ -223,7 +223,7 @@ def test_a_warm_start_stands_under_provenance() -> None:
     ],
 )
 def test_the_command_that_makes_a_run_again_makes_its_recipe(changes: dict[str, Any], command: str) -> None:
-    """Word by word, as a shell reads it."""
+    """A shell splits the command into words that give the same recipe."""
     recipe = genlab.load_recipe("s2-dcgan", changes)
     provenance: Any = {"seed": 3, "own": {}}
     found = origin.again(recipe, provenance)

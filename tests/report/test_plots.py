@@ -13,7 +13,7 @@ from genlab.report.figures import evaluation
 
 
 def test_shares_of_a_confusion_matrix_are_of_its_rows() -> None:
-    """A class with twice the images is no darker: 90 of 100 and 180 of 200 look alike; counts are written."""
+    """A class with twice as many images is no darker (90 of 100 looks like 180 of 200); cells contain the counts."""
     counts = np.array([[90, 10], [20, 180]])
     (axes,) = plots.confusion(counts, ["a", "b"]).axes
     assert np.allclose(np.asarray(axes.images[0].get_array()), [[0.9, 0.1], [0.1, 0.9]])
@@ -27,7 +27,7 @@ def test_an_absent_class_is_no_division_by_zero() -> None:
 
 
 def test_names_are_no_mathematics() -> None:
-    """A dollar sign would be read as TeX, a leading underscore would leave the legend."""
+    """A dollar sign would be read as TeX, and a name with a leading underscore would be left out of the legend."""
     figure = plots.confusion(np.eye(2, dtype=int), [r"$\foo$", "_b"])
     assert plots.png(figure, {})
     points = np.zeros((2, 2))
@@ -83,10 +83,10 @@ def test_responses_have_a_panel_for_each_disturbance() -> None:
 
 
 def test_the_nearest_samples_are_of_every_class() -> None:
-    """Two of each of ten classes, the nearest of each; without classes the nearest of all."""
+    """The two nearest of each of ten classes are shown; without classes, the nearest of all."""
     rng = np.random.default_rng(0)
     distances, kinds = rng.random(1000), rng.integers(0, 12, 1000)
-    distances[kinds == 1] /= 1000  # All of the nearest are of one class.
+    distances[kinds == 1] /= 1000  # All of the nearest are in one class.
     shown = evaluation._closest(distances, kinds)
     assert len(shown) == 20
     for kind in set(kinds[shown].tolist()):

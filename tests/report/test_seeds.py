@@ -1,4 +1,4 @@
-"""Figures of a study: whole, whatever the length of their numbers and names."""
+"""Figures of a study are not cut off, however long their numbers and names."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_nothing_is_cut_off(arms: tuple[str, ...], title: str, size: float, diff
 def test_what_is_asked_of_every_seed_has_no_mean() -> None:
     values = {"report": {0: 8_740.0, 1: 15_008.0}}
     asked, compared = Dots("x", "step", values, value=11_256.0, mean=False), Dots("x", "step", values)
-    assert asked.caption == "Every point is a seed (n = 2 each); the dashed line is at 11,256."
-    assert "the stroke is the mean" in compared.caption
+    assert asked.caption == "Each point is one seed (n = 2 each); the dashed line is at 11,256."
+    assert "the bar is the mean" in compared.caption
     for dots, lines in ((asked, 2), (compared, 2)):
         with dots.figure() as figure:
             assert len(figure.axes[0].lines) == lines, "points and the dashed line; points and the stroke"
@@ -47,7 +47,7 @@ def test_one_leap_does_not_flatten_the_other_curves(top: float, scale: str) -> N
 
 
 def test_the_room_is_that_of_the_numbers_drawn() -> None:
-    # With the numbers that fit into a smaller figure, 5, 10 and 15, the layout would be another one.
+    # The tick labels that fit into a smaller figure, 5, 10 and 15, would give a different layout.
     values = {
         "tenth": {0: 20.4, 1: 19.0, 2: 21.5, 3: 24.5, 4: 18.8, 5: 19.2},
         "report": {0: 5.9, 1: 6.0, 2: 6.1, 3: 5.2, 4: 5.6, 5: 6.0},

@@ -1,4 +1,4 @@
-"""Points of curves: means over the steps they stand for, in bands that hold 80 % of those."""
+"""Points of curves: means over the steps that they represent, in bands that hold 80 % of those values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genlab.training.blocks import Block
 
 
 def logged(values: list[float], every: int) -> list[Row]:
-    """The rows that a training with these losses, one a step, would log."""
+    """Rows that a training run with these losses, one per step, would log."""
     block, rows = Block(["a"]), []
     for step, value in enumerate(values, start=1):
         block.add({"a": value})
@@ -44,7 +44,7 @@ def test_a_block_of_steps_is_the_mean_of_them_all() -> None:
 
 
 def test_rows_count_as_often_as_they_stand_for_steps() -> None:
-    """A first row of a single step and a last one of a few: the mean is that of all steps, whatever the rows."""
+    """With a first row of one step and a last row of a few, the mean is still that of all steps."""
     values = (np.random.default_rng(1).normal(size=60) + np.arange(60)).tolist()
     block, rows = Block(["a"]), []
     for step, value in enumerate(values, start=1):
@@ -66,7 +66,7 @@ def test_long_runs_are_thinned() -> None:
 
 
 def test_a_curve_has_the_rows_that_have_its_column() -> None:
-    """Of a generator that learns at every third step every third row; a value that was not finite leaves a gap."""
+    """A generator that learns every third step has every third row; a non-finite value leaves a gap."""
     rows: list[Row] = [
         {"step": k, "a": None if k == 4 else 1.0, **({"b": float(k)} if k % 3 == 0 else {})} for k in range(1, 10)
     ]

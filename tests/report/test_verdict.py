@@ -1,4 +1,4 @@
-"""What a page says first: true of the numbers, whatever they are."""
+"""What a page says first is true, whatever the numbers are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GAN = genlab.load_recipe("quick-mnist")
 
 
 def record(**values: float | None) -> dict[str, Any]:
-    """An evaluation in which real images have 1 of everything, and samples these values."""
+    """An evaluation in which every metric is 1 for real images, and has these values for samples."""
     found = {name: {"value": values.get(name), "interval": None, "floor": 1.0, "n": 100} for name in NAMES}
     return {"metrics": found, "classes": [], "protocol": {"judge": None, "samples": 100}}
 
@@ -32,7 +32,7 @@ def test_distance_classes_and_copies() -> None:
     said = verdict(GAN, [row(20)], found, classes_of(found)).sentence
     assert said == (
         "The Frechet distance of its images to real ones is 3.9 times that of other real images (100 of each); all 2 "
-        "classes are there, the weakest is dog (50.0 % of those asked for are read as it); no copies of training "
+        "classes are present, the weakest is dog (50.0 % of those requested are read as such); no copies of training "
         "images were found."
     )
 
@@ -61,8 +61,8 @@ def test_copies_are_said() -> None:
 @pytest.mark.parametrize(
     ("distances", "words"),
     [
-        ([9, 5, 3, 1], "they were getting better until the end"),
-        ([9, 7, 5, 3, 2, 2.01], "they were getting better until the end"),
+        ([9, 5, 3, 1], "they were still improving at the end"),
+        ([9, 7, 5, 3, 2, 2.01], "they were still improving at the end"),
         ([9, 2, 2.05, 2.02], "no better after epoch 2 of 4"),
         ([9, 2, 4, 8], "no better after epoch 2 of 4, and worse at the end"),
         ([9, 2], None),  # Too few to tell.
@@ -71,11 +71,11 @@ def test_copies_are_said() -> None:
 def test_when_it_stopped_getting_better(distances: list[float], words: str | None) -> None:
     rows = [row(10 * (k + 1), frechet_distance=value) for k, value in enumerate(distances)]
     said = verdict(GAN, rows, record(frechet_distance=2.0), []).sentence
-    assert (f"; {words}." in said) if words else ("better" not in said)
+    assert (f"; {words}." in said) if words else ("improving" not in said)
 
 
 def test_a_run_that_was_not_measured_says_so_and_one_without_rows_nothing() -> None:
-    assert "were not measured" in verdict(GAN, [row(1)], None, []).sentence
+    assert "have not been measured" in verdict(GAN, [row(1)], None, []).sentence
     assert verdict(GAN, [], None, []).sentence == ""
 
 
@@ -107,7 +107,7 @@ def test_without_requests_classes_are_ranked_by_their_number() -> None:
     ]
     order = classes_of(found)
     assert [each.name for each in order] == ["b", "a"]
-    assert order[0].told == "0.50 times its share in the data, no further from it than by chance", "5 of 100 images"
+    assert order[0].told == "0.50 times its share in the data, within chance", "5 of 100 images"
     found["protocol"]["samples"] = 1000
     assert classes_of(found)[0].told == "0.50 times its share in the data"
     found["protocol"]["samples"] = 100

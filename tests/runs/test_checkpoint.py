@@ -104,7 +104,7 @@ def test_none_usable_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_pickle_is_never_run(tmp_path: Path) -> None:
-    """Even with a manifest that fits, the state file is read without running code."""
+    """Even with a matching manifest, the state file is read without running code."""
     canary = tmp_path / "canary"
 
     class Attack:
@@ -173,7 +173,7 @@ def test_files_are_synced_before_the_rename_and_the_folder_after(
 
 
 def test_what_was_written_is_read_back_before_older_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that keeps other bytes than it was given is noticed at once."""
+    """A disk that stores other bytes than it was given is detected at once."""
     for step in (1, 2):
         checkpoint.save(tmp_path, example(step))
 

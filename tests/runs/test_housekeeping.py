@@ -1,4 +1,4 @@
-"""Runs removed, and made smaller by what only further training needs."""
+"""Runs removed, or pruned of what only further training needs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_run_in_training_is_not_removed(mine: RunDirectory) -> None:
 
 
 def test_a_removal_that_was_killed_leaves_no_run(mine: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is left is no run in any list, and goes with the next removal."""
+    """What is left is not listed as a run, and the next removal removes it."""
 
     def killed(path: Path) -> None:
         raise KeyboardInterrupt
@@ -80,7 +80,7 @@ def test_a_pruned_run_is_not_trained_on(small: Callable[..., GanRecipe], tmp_pat
     recipe = small({"budget.epochs": 1}, "s2-dcgan")
     run = genlab.train(recipe, runs=tmp_path, report=False).directory
     housekeeping.prune(run)
-    with pytest.raises(CheckpointError, match="it was pruned, so it cannot be trained on"):
+    with pytest.raises(CheckpointError, match="pruned, so it cannot be trained further"):
         genlab.train(resume=run.path, epochs=5)
     assert run.status["state"] == "finished"
     assert verify(run).damages == []
@@ -88,12 +88,12 @@ def test_a_pruned_run_is_not_trained_on(small: Callable[..., GanRecipe], tmp_pat
 
 def test_a_run_that_may_be_resumed_is_not_pruned(mine: RunDirectory) -> None:
     mine.set_status(state="interrupted", step=7, total_steps=12)
-    with pytest.raises(UsageError, match="is interrupted: pruned, it could never be resumed"):
+    with pytest.raises(UsageError, match="is interrupted: once pruned, it cannot be resumed"):
         housekeeping.prune(mine)
 
 
 def test_a_person_is_asked(mine: RunDirectory) -> None:
-    """No is what a bare return means."""
+    """A bare return means no."""
     question = f"remove {mine.path} ("
     asked = watch(["runs", "rm", str(mine.path)], columns=200, answer="\n")
     assert asked.code == 2
@@ -113,7 +113,7 @@ def test_where_nobody_can_be_asked(command: str, mine: RunDirectory, capsys: pyt
     with pytest.raises(SystemExit) as caught:
         main.main(["runs", command, str(mine.path)])
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "genlab: nobody can be asked here; add --yes\n"
+    assert capsys.readouterr().err == "genlab: cannot ask for confirmation here; add --yes\n"
     assert sorted(mine.path.rglob("*")) == before
     main.main(["runs", command, str(mine.path), str(mine.path), "--yes"])
     said = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Runs at a glance: a class's hand-ins in folders, sorted, with copies, damage and what still runs marked."""
+"""Runs at a glance: a class's hand-ins in folders, sorted, with copies, damaged runs and running ones marked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STUDENTS = 30
 
 @pytest.fixture(scope="module")
 def hand_ins(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty runs, one in a folder of each student; of 01 a copy by 02, equal weights in 03, 04 damaged."""
+    """Thirty runs, one in each student's folder; 02 is a copy of 01, 03 has equal weights, 04 is damaged."""
     root = tmp_path_factory.mktemp("hand-ins")
     for k in range(1, STUDENTS + 1):
         run = RunDirectory(shutil.copytree(finished.path, root / f"student-{k:02}" / "gan"))

@@ -1,4 +1,4 @@
-"""Which facts of a machine can move a bit, and whether they differ."""
+"""Facts about a machine that can change a bit, and whether they differ."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_each_fact_that_matters_is_named_if_it_differs(name: str) -> None:
     then = {**now, section: {**now[section], name: "other"}}
     (said,) = differences(then, now)
     assert said == f"{name} other -> {now[section][name] or 'none'}"
-    # A run of an older version, which did not write it down, is compared by what it has.
+    # A run of an older version, which did not record this fact, is compared by those that it has.
     del then[section][name]
     assert differences(then, now) == []
 
@@ -62,7 +62,7 @@ def test_limits_are_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_pytorch_that_does_not_tell_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is then measured, as nothing says that it is impossible."""
+    """bfloat16 is then measured, since nothing says that it is impossible."""
     monkeypatch.setattr(torch, "ops", object())
     assert threads.instructions()["onednn_bfloat16"] == "unknown"
     assert calibrate.impossible("cpu") == {}

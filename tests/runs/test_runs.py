@@ -20,7 +20,7 @@ from genlab.runs.names import LONGEST
 from genlab.runs.rows import MetricLog
 
 NOTHING: Any = {"seed": 0}
-"""A provenance of a run that is not looked at."""
+"""Provenance for a run whose provenance is not read."""
 
 
 @pytest.fixture
@@ -89,9 +89,9 @@ def test_a_name_that_is_no_name_is_refused(name: str, tmp_path: Path, small: Cal
 def test_a_recipe_called_as_a_device_of_windows(
     recipe: str, tmp_path: Path, digits: Path, small: Callable[..., GanRecipe]
 ) -> None:
-    """`con.x-seed0-001` is the device CON there, whatever follows the dot; `con-seed0-001` is none."""
+    """On Windows, `con.x-seed0-001` is the device CON, whatever follows the dot; `con-seed0-001` is not."""
     named = small().model_copy(update={"name": recipe})
-    with pytest.raises(UsageError, match=r"recipe name .* Windows keeps such names for devices; .* --name"):
+    with pytest.raises(UsageError, match=r"recipe name .* Windows reserves such names for devices; .* --name"):
         genlab.train(named, runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
     assert RunDirectory.create(tmp_path / "runs", named, 0, NOTHING, "mine").path.name == "mine"
@@ -100,16 +100,16 @@ def test_a_recipe_called_as_a_device_of_windows(
 
 
 def test_names_that_differ_in_capitals_are_one_name(tmp_path: Path, small: Callable[..., GanRecipe]) -> None:
-    """As they are on Windows and macOS, where the run may be carried to."""
+    """Windows and macOS, to which the run may be copied, ignore case in names."""
     RunDirectory.create(tmp_path, small(), 0, NOTHING, "Mine")
-    with pytest.raises(UsageError, match=r"run 'Mine' exists in .*/Mine$"):
+    with pytest.raises(UsageError, match=r"run 'Mine' already exists in .*/Mine$"):
         RunDirectory.create(tmp_path, small(), 0, NOTHING, "mINE")
 
 
 def test_a_place_too_deep_for_the_paths_in_a_run(
     tmp_path: Path, small: Callable[..., GanRecipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows refuses paths of 260 characters; a run's longest one is tried before anything is trained."""
+    """Windows refuses paths of 260 characters, so a run's longest path is tried before anything is trained."""
     touch = Path.touch
 
     def short(path: Path, *arguments: Any, **more: Any) -> None:
@@ -118,7 +118,7 @@ def test_a_place_too_deep_for_the_paths_in_a_run(
         touch(path, *arguments, **more)
 
     monkeypatch.setattr(Path, "touch", short)
-    with pytest.raises(UsageError, match=r"too deep for the paths of a run's files; take another with --runs"):
+    with pytest.raises(UsageError, match=r"nested too deeply for the paths of a run's files; choose another folder"):
         RunDirectory.create(tmp_path, small(), 0, NOTHING, "a" * 20)
     assert list(tmp_path.iterdir()) == []
     assert list(RunDirectory.create(tmp_path, small(), 0, NOTHING, "a").path.glob("x*")) == []
@@ -132,7 +132,7 @@ def test_no_path_in_a_run_is_longer_than_was_tried(finished: Run) -> None:
 
 
 class ByteLocks:
-    """msvcrt.locking as Windows has it: the byte of a file at which its descriptor stands may be locked once."""
+    """msvcrt.locking as on Windows: the byte at the position of a file's descriptor can be locked once."""
 
     LK_NBLCK = 2
 
@@ -147,7 +147,7 @@ class ByteLocks:
 
 
 def test_one_writer_where_locks_are_those_of_windows(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second one is refused although the text before the locked byte has grown since, and can read who holds it."""
+    """A second writer is refused even if the text before the locked byte has grown, and can read who holds the lock."""
     locks = ByteLocks()
     monkeypatch.setitem(sys.modules, "fcntl", None)
     monkeypatch.setitem(sys.modules, "msvcrt", locks)
@@ -159,7 +159,7 @@ def test_one_writer_where_locks_are_those_of_windows(run: RunDirectory, monkeypa
         assert len(locks.held) == 1
         ((_, byte),) = locks.held
         assert byte > 10_000, "a locked byte cannot be read on Windows, so none of the text is"
-    locks.held.clear()  # As closing the file does there.
+    locks.held.clear()  # As closing the file does on Windows.
     assert run.status["state"] == "killed"
 
 
@@ -213,7 +213,7 @@ def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(run: RunDirect
 
 
 def test_one_writer(run: RunDirectory) -> None:
-    """A second process is refused with the first one's pid; when the first is gone, however, the run is free."""
+    """A second process is refused with the pid of the first; once the first is gone, the run is free."""
     script = f"""
 import sys, time
 from genlab.runs.directory import RunDirectory
@@ -250,11 +250,11 @@ def test_what_is_no_run_is_told_with_the_runs_that_were_meant(run: RunDirectory,
         return str(raised.value)
 
     folder = run.path.parent
-    assert said(str(folder)) == f"{folder} is no run, but a folder of runs: {run.path.name}; give a run's folder"
+    assert said(str(folder)) == f"{folder} is a folder of runs, not a run: {run.path.name}; give a run's folder"
     assert f"Known: {run.path.name} (in {folder})" in said(str(folder / "nope"))
     assert f"Known: {run.path.name} (in {folder})" in said("nope", folder)
     nowhere = tmp_path / "nowhere"
-    assert said("nope", nowhere) == f"unknown run 'nope': there is no folder {nowhere}; --runs says where runs are"
+    assert said("nope", nowhere) == f"unknown run 'nope': there is no folder {nowhere}; --runs sets the folder of runs"
 
 
 def test_damaged_status_is_said(run: RunDirectory) -> None:
@@ -264,7 +264,7 @@ def test_damaged_status_is_said(run: RunDirectory) -> None:
 
 
 def test_a_row_that_fits_by_half_is_an_error(run: RunDirectory) -> None:
-    """A disk that fills up may take a part of a write, and say so only by its count."""
+    """A disk that fills up may accept part of a write, and say so only by the returned count."""
 
     class Short:
         def write(self, content: bytes) -> int:

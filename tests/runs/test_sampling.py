@@ -1,4 +1,4 @@
-"""z of a seed: image k gets the same one however many images are drawn."""
+"""z of a seed: image k gets the same z however many images are drawn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from genlab.runs.sampling import BLOCK, Sampler
 
 
 class Draws(Sampler):
-    """A sampler of nothing but z."""
+    """A sampler that draws only z."""
 
     def __init__(self, latent: int, how: SamplingOptions) -> None:
         self.how, self._keyed, self.size = how, Keyed(how.seed), latent
@@ -52,7 +52,7 @@ def test_where_no_checkpoint_is_whole_the_snapshots_are_pointed_at(finished: Run
     shutil.copytree(finished.path, folder := tmp_path / "copy")
     shutil.rmtree(folder / "checkpoints")
     run = genlab.open_run(folder)
-    with pytest.raises(CheckpointError, match=r"no usable checkpoint; snapshots can be drawn from, as with --step \d"):
+    with pytest.raises(CheckpointError, match=r"no usable checkpoint; snapshots can be sampled, as with --step \d"):
         run.sample(1)
     steps = run.directory.steps("snapshots", ".safetensors")
     assert len(run.sample(1, step=steps[-1])) == 1
@@ -65,7 +65,7 @@ def test_z_are_standard_normal() -> None:
 
 
 def test_images_of_a_seed_agree_to_rounding_however_many_are_drawn(finished: Run) -> None:
-    """Layers may sum in another order for another number of images: a gray level here and there."""
+    """Layers may sum in another order for another number of images, so a few pixels differ by one gray level."""
     few, many = (pictures.to_uint8(finished.sample(n)).astype(int) for n in (7, 64))
     apart = np.abs(few - many[:7])
     assert apart.max() <= 1

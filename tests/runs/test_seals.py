@@ -1,4 +1,4 @@
-"""Seals: what genlab wrote is whole, what anybody changed is not."""
+"""Seals: what genlab wrote is whole, what was changed is not."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_every_changed_byte_of_a_picture_is_noticed() -> None:
 
 @pytest.mark.parametrize("keeps_text", [True, False])
 def test_a_picture_that_was_saved_again_has_lost_its_seal(keeps_text: bool) -> None:
-    """As a drawing program does: other pixels, and the texts kept or not."""
+    """A drawing program saves other pixels, with or without the original text chunks."""
     content = pictures.png(PICTURE, {}, scale=1)
     with Image.open(io.BytesIO(content)) as image:
         from PIL import PngImagePlugin

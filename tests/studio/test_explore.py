@@ -1,4 +1,4 @@
-"""What a model draws and reads under sliders is what the library draws and reads."""
+"""With sliders, a model draws and reads the same as in the library."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_place_is_drawn_as_the_library_draws_it(served: Served) -> None:
     expected = (run.sample(6)[5, 0].numpy() * 255).round()
     _, png, _ = served.ask("/api/draw?run=vae&place=" + quote('{"seed": 5}'))
     assert np.abs(pixels_of(png).astype(float) - expected).max() <= 1
-    # A unit that is moved stands where it was put; the same as a point of the map's z.
+    # A VAE with a short z has one slider per unit; the GAN's longer z does not.
     sliders = served.get("explore", run="vae")
     assert (sliders["units"], [each["name"] for each in sliders["sliders"]]) == (True, ["unit 1", "unit 2"])
     assert served.get("explore", run="gan")["units"] is False
@@ -58,14 +58,14 @@ def test_weights_that_were_trained_anew_are_drawn_anew(served: Served, tmp_path:
 
 
 def test_d_sees_an_image_in_the_company_that_it_had_in_training() -> None:
-    """The package's GAN has a D that sees how much the images of a group differ: alone, each looks like a collapse."""
+    """The D of the shipped GAN sees how much the images in a group differ: an image alone looks like a collapse."""
     run = next(path for path in shipped() if path.name == "digits-gan")
     explorer = Explorer(RunDirectory(run), None)
     assert explorer.recipe.together == 4  # type: ignore[union-attr]
     alone = explorer._scored(torch.from_numpy(to_uint8(explorer.image(Place(label=3)))), torch.tensor([3]))
     told = [explorer.score(Place(seed=seed, label=seed % 10)) for seed in range(20)]
     assert float(alone[0]) < min(each["logit"] for each in told)
-    # Of a good model's images real ones score lower about half the time.
+    # Real images score lower than a good model's images about half the time.
     assert 0.2 < np.mean([each["above"] for each in told]) < 0.8
 
 

@@ -1,4 +1,4 @@
-"""Rows that are followed: each is read once, whatever is done to the file meanwhile."""
+"""Each row of a followed file is read once, whatever is done to the file meanwhile."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_is_appended_is_read_and_nothing_twice(file: Path) -> None:
     add(file, line(1, loss=2.0), line(2, loss=1.0))
     assert (rows.read(), rows.read(), len(rows)) == (2, 0, 2)
     add(file, line(3, loss=None, recall=0.5)[:20])
-    assert rows.read() == 0  # A line that is not whole yet.
+    assert rows.read() == 0  # The line is not complete yet.
     add(file, line(3, loss=None, recall=0.5)[20:])
     assert rows.read() == 1
     assert rows.curve("loss") == {"x": [1, 2, 3], "y": [2.0, 1.0, None], "low": [], "high": [], "block": 1}
@@ -65,20 +65,20 @@ def test_a_file_that_was_cut_back_or_replaced_is_read_anew(file: Path) -> None:
     rows.read()
     began = rows.began
     content = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(b"".join(content[:4]))  # As a resumed run does, in place,
+    file.write_bytes(b"".join(content[:4]))  # Cut back in place, as a resumed run does,
     rows.read()
     assert (len(rows), rows.began) == (4, began + 1)
     add(file, *(line(step, loss=-1.0) for step in range(5, 12)))
     rows.read()
     assert rows.curve("loss")["y"] == [1.0, 2.0, 3.0, 4.0, *[-1.0] * 7]
-    # or by another file that is longer than what was read.
+    # or replaced by another file that is longer than what was read.
     other = file.with_suffix(".new")
     other.write_bytes(b"".join(line(step, loss=7.0) for step in range(1, 40)))
     other.replace(file)
     rows.read()
     assert set(rows.curve("loss")["y"]) == {7.0}
     same = file.read_bytes().replace(line(39, loss=7.0), line(39, loss=8.0)) + line(40, loss=8.0)
-    file.write_bytes(same)  # The same file, whose last row is another one now.
+    file.write_bytes(same)  # The same file with a different last row.
     rows.read()
     assert rows.curve("loss")["y"][-2:] == [8.0, 8.0]
     shutil.rmtree(file.parent)
@@ -120,7 +120,7 @@ def test_a_mean_over_steps_is_drawn_with_its_band(file: Path) -> None:
 def test_values_that_are_no_numbers_are_gaps(file: Path) -> None:
     add(file, line(1, loss="x", big=10**400), line(2, loss=[1], big=3), line(3, loss=True, big=0.5))
     rows = Follower(file)
-    assert (rows.read(), rows.damaged) == (2, 1)  # A number of 400 digits is none of ours.
+    assert (rows.read(), rows.damaged) == (2, 1)  # genlab writes no number of 400 digits.
     assert rows.curve("loss")["y"][0] is None
     assert rows.curve("big")["y"] == [3.0, 0.5]
     assert not any(math.isnan(v) for v in rows.columns["big"])

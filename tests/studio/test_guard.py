@@ -1,4 +1,4 @@
-"""Who may talk to the studio: hosts, tokens, origins, sizes; nothing gets through that is not of its own pages."""
+"""Who may talk to the studio (hosts, tokens, origins, sizes): only requests from its own pages get through."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COOKIE = f"genlab-{PORT}={TOKEN}"
 
 
 class Inner:
-    """The application behind the guard: what reached it."""
+    """The application behind the guard, which notes what reached it."""
 
     def __init__(self) -> None:
         self.reached: list[str] = []
@@ -43,7 +43,7 @@ def ask(
     kind: str = "http",
     **headers: Any,
 ) -> tuple[int, dict[str, str], bytes]:
-    """(status, headers, body); of a WebSocket that is refused the code with which it is closed."""
+    """(status, headers, body); for a WebSocket, the status is its close code, or 0 if it was not refused."""
     given = {"host": HERE, "cookie": COOKIE, **headers}
     pairs = [(k.replace("_", "-").encode(), v.encode()) for k, vs in given.items() if vs is not None
              for v in ([vs] if isinstance(vs, str) else vs)]  # fmt: skip
@@ -110,7 +110,7 @@ def test_without_the_token_nothing_gets_through(cookie: Any) -> None:
     assert HEADERS.items() <= headers.items()
     assert ask(inner, cookie=cookie, query="token=wrong")[0] == 401
     assert ask(inner, kind="websocket", cookie=cookie, origin=f"http://{HERE}")[0] == 1008
-    # A token in the address lets no request through that may change something.
+    # A token in the URL lets no request through that may change something.
     posted: dict[str, Any] = {"origin": f"http://{HERE}", "content_type": "application/json"}
     assert ask(inner, "POST", cookie=cookie, query=f"token={TOKEN}", **posted)[0] == 401
     assert inner.reached == []
@@ -152,7 +152,7 @@ def test_only_pages_of_its_own_may_change_something() -> None:
             allowed.append((origin, site))
         else:
             assert status == 403
-    # Old browsers send no Sec-Fetch-Site, but each sends an origin with what is not a GET.
+    # Old browsers send no Sec-Fetch-Site, but all send an origin unless the method is GET.
     assert set(allowed) == {(f"http://{HERE}", None), (f"http://{HERE}", "same-origin")}
 
 
@@ -172,7 +172,7 @@ def test_a_form_of_another_page_is_no_json() -> None:
         assert ask(inner, "POST", origin=mine, content_type=kind)[0] == 415
     assert inner.reached == []
     assert ask(inner, "POST", origin=mine, content_type="application/json; charset=utf-8")[0] == 200
-    # A header that names another method changes nothing of the rule.
+    # A header that names another method does not change the rule.
     assert ask(Inner(), "POST", origin="http://evil.com", x_http_method_override="GET")[0] == 403
 
 

@@ -1,4 +1,4 @@
-"""Trainings that a studio starts: they wait in turn, outlive it, are found again, and have an end."""
+"""Training runs that a studio starts: they queue, outlive it, are found again, and are limited in number."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def test_what_is_wrong_stands_at_its_field(served: Served) -> None:
     assert sound["problems"] == []
     assert missing["expected"] is None
     assert re.fullmatch(
-        r"8,433 steps, about \d+ (s|minutes) on this machine if nothing else runs, and then .*\.", sound["expected"]
+        r"8,433 steps, about \d+ (s|minutes) on this machine if nothing else runs, plus .*\.", sound["expected"]
     )
     as_it_is = served.post("check", recipe="quick-mnist", overrides={}, name="", seed=0)["expected"]
     assert as_it_is.endswith(
-        f"; a Frechet distance of {REACHED['quick-mnist'].itself:.2g} x that of real images is to be expected."
+        f"; expect a Frechet distance of {REACHED['quick-mnist'].itself:.2g} x that of real images."
     )
     in_time = served.post("check", recipe="quick-mnist", overrides={"budget.minutes": "3"}, name="", seed=0)
-    assert in_time["expected"] == "About 3 minutes: as many steps as fit into them on this machine."
+    assert in_time["expected"] == "About 3 minutes: as many steps as this machine can do in that time."
     for name in ("../x", "a/b", "CON", "-x", "x" * 300, "a\nb"):
         told = served.post("train", recipe="quick-mnist", overrides={}, name=name, seed=0)["problems"]
         assert [each["path"] for each in told] == ["name"]
@@ -95,7 +95,7 @@ def test_a_training_outlives_its_studio_and_only_its_own_are_stopped(digits: Pat
     assert started(job["pid"]) == job["started"]
     again = Served(root)
     try:
-        # A process number that was given anew is another process's: it is never stopped.
+        # A reused process ID belongs to another process, which is never stopped.
         other = {"run": "other", "pid": os.getpid(), "started": "1"}
         (root / ".studio" / "other.json").write_text(json.dumps(other))
         assert [each["run"] for each in again.get("runs")["jobs"]] == ["first"]
@@ -121,12 +121,12 @@ def test_where_no_process_tells_when_it_began_own_children_are_known(
     from genlab.studio import jobs as module
 
     monkeypatch.setattr(module, "started", lambda pid: None)
-    # A shell's background job, and so its children, ignore Ctrl-C; a training listens all the same.
+    # A shell's background job and its children ignore Ctrl-C; a training run obeys it nevertheless.
     waits = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); print('ready', flush=True); signal.pause()"
     command = (sys.executable, "-c", waits)
     jobs, other = module.Jobs(tmp_path, command=command), module.Jobs(tmp_path, command=command)
     jobs.start("mine", [])
-    with pytest.raises(UsageError, match="mine trains already"):
+    with pytest.raises(UsageError, match="mine is already training"):
         jobs.start("mine", [])
     assert [job["run"] for job in jobs.listing()] == ["mine"]
     assert other.listing() == []
@@ -154,7 +154,7 @@ def test_jobs_have_an_end(tmp_path: Path) -> None:
 def test_a_studio_that_ends_says_what_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ctrl-C is its proper end. While it answers, no clock runs in its terminal: the pages show what is going on."""
+    """Ctrl-C is the proper way to end a studio. While it serves, its terminal shows no status: the pages do."""
     jobs: list[Jobs] = []
 
     def answers(studio: Studio, opened: socket.socket, token: str) -> None:
@@ -173,8 +173,8 @@ def test_a_studio_that_ends_says_what_goes_on(
     said = capsys.readouterr()
     assert said.out.startswith("studio: http://127.0.0.1:")
     assert said.err.splitlines() == [
-        "Ctrl-C ends the studio; trainings go on.",
+        "Ctrl-C ends the studio; training continues.",
         "The studio has ended.",
-        "Training goes on: first. The next studio finds it again.",
-        "Not begun: second.",
+        "Training continues: first. The next studio finds it again.",
+        "Not started: second.",
     ]

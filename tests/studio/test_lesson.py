@@ -1,4 +1,4 @@
-"""A lesson: each half-step moves one player alone along its loss, and is undone to the bit."""
+"""Each half-step of a lesson moves only one player along its loss, and is undone bit for bit."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_one_player_moves_and_the_other_stays(lesson: Lesson) -> None:
     assert changed(before, weights(lesson)) == {"D"}
     assert half.gradient is None
     assert torch.equal(*half.images)
-    # D's loss is the cross-entropy of what it said before it moved: the mean over both kinds, as the recipe has it.
+    # D's loss is the cross-entropy of its outputs before it moved: the mean over both kinds, as in the recipe.
     cross_entropy = -(half.real[0].log().mean() + (1 - half.fake[0]).log().mean()) / 2
     assert half.loss == pytest.approx(float(cross_entropy), rel=1e-4)
     before = weights(lesson)
@@ -42,7 +42,7 @@ def test_one_player_moves_and_the_other_stays(lesson: Lesson) -> None:
     assert changed(before, weights(lesson)) == {"G"}
     assert torch.equal(*half.real)
     assert half.loss == pytest.approx(float(-half.fake[0].log().mean()), rel=1e-4)
-    # G's step fools D a little more, and the gradient's picture says which way.
+    # G's step fools D a little more, and the gradient's picture shows the direction.
     assert half.fake[1].mean() > half.fake[0].mean()
     assert half.gradient is not None
     x = half.images[0]
@@ -95,7 +95,7 @@ def test_what_a_page_gets(lesson: Lesson) -> None:
     lesson.undo()
     resting, pictures = as_json(lesson)
     assert "player" not in resting
-    # What stands there at rest is the state before the half-step that comes next, whoever moves.
+    # At rest the page shows the state before the next half-step, whoever moves.
     players: tuple[Player, ...] = ("D", "G")
     for player in players:
         lesson.move(player)

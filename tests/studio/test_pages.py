@@ -1,4 +1,4 @@
-"""The pages in a real browser: each shows what it should, on a desk and a phone, with no request to anywhere else."""
+"""Pages in a real browser show what they should, on a desktop and a phone, and request nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Visitor:
-    """A browser at a studio; whatever goes wrong on a page is kept."""
+    """A browser at a studio, which notes whatever goes wrong on a page."""
 
     def __init__(self, browser: Browser, studio: Served, size: Any = DESK, scheme: Any = "light") -> None:
         self.context: BrowserContext = browser.new_context(viewport=size, color_scheme=scheme, accept_downloads=True)
@@ -107,7 +107,7 @@ def test_a_slider_moves_the_image_and_the_address(visitor: Visitor) -> None:
     page.goto("about:blank")
     page.goto(place)
     expect(page.get_by_label("unit 1", exact=True)).to_have_value("1.3")
-    expect(page.get_by_text("What lies near")).to_be_visible()
+    expect(page.get_by_text("What is nearby")).to_be_visible()
     expect(page.get_by_text("Map of z")).to_be_visible()
     page.get_by_role("button", name="Interpolate to another z").click()
     with page.expect_download() as download:
@@ -186,7 +186,7 @@ def test_a_page_that_saw_a_run_begin_shows_all_of_it_in_the_end(
         expect(page.locator(".state").first).to_have_text("finished")
         expect(page.locator("dt", has_text="training")).to_be_visible()
         expect(page.get_by_text("Frechet distance").first).to_be_visible()
-        expect(page.get_by_label("Play the course of the training")).to_be_enabled()
+        expect(page.get_by_label("Play the samples over training")).to_be_enabled()
         expect(page.get_by_text("Real images in the same layout")).to_be_visible()
         studio.kill()
         expect(page.get_by_text("The studio does not answer")).to_be_visible(timeout=10_000)
@@ -252,7 +252,7 @@ def test_a_half_step_is_made_covered_and_undone(browser: Browser, served: Served
     page = visitor.go("/learn")
     expect(page.get_by_text("0 half-steps")).to_be_visible()
     page.keyboard.press("d")
-    expect(page.get_by_text("D moved: of real images it said")).to_be_visible()
+    expect(page.get_by_text("D moved: it gave real images")).to_be_visible()
     page.keyboard.press(".")
     expect(page.get_by_text("What happens next?")).to_be_visible()
     page.keyboard.press(".")
@@ -293,7 +293,7 @@ def test_a_training_is_started_watched_and_named(browser: Browser, digits: Path,
         visitor = Visitor(browser, studio)
         page = visitor.go("/new?recipe=quick-mnist&set.optimisers.generator.lr=-1")
         expect(page.get_by_text("optimisers.generator.lr is -1; allowed: more than 0")).to_be_visible()
-        expect(page.get_by_role("button", name="Start the training")).to_be_disabled()
+        expect(page.get_by_role("button", name="Start training")).to_be_disabled()
         changes = {**SMALL, "data.name": str(digits), "optimisers.generator.lr": 3, "optimisers.discriminator.lr": 3,
                    "budget.epochs": 40, "engine.threads": 1, "logging.sample_every": 40, "ema": None}  # fmt: skip
         page.get_by_text("The whole recipe").click()
@@ -306,8 +306,8 @@ def test_a_training_is_started_watched_and_named(browser: Browser, digits: Path,
                 else:
                     field.fill(text)
         page.get_by_label("Name of the run").fill("mine")
-        expect(page.get_by_role("button", name="Start the training")).to_be_enabled()
-        page.get_by_role("button", name="Start the training").click()
+        expect(page.get_by_role("button", name="Start training")).to_be_enabled()
+        page.get_by_role("button", name="Start training").click()
         page.wait_for_url(re.compile("run=mine"), timeout=60_000)
         expect(page.locator(".finding.fault").first).to_contain_text("learning rate", timeout=60_000, ignore_case=True)
         until(lambda: studio.get("run", run="mine")["status"]["state"] in ("finished", "failed"))

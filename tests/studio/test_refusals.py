@@ -1,4 +1,4 @@
-"""What a studio refuses: names that lead elsewhere, strange bodies, connections that ask for nothing."""
+"""What a studio refuses: names that lead out of its folder, strange bodies, connections that ask for nothing."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_who_asks_nothing_or_does_not_finish_is_sent_away(tmp_path: Path) -> Non
             assert line.recv(4096)[9:12] == b"413"
         with socket.create_connection(("127.0.0.1", studio.port), timeout=10) as line:
             line.sendall(whole + b"{}       ")
-            assert line.recv(4096)[9:12] == b"422"  # An answer, and nothing more is asked.
+            assert line.recv(4096)[9:12] == b"422"  # An answer; then it is closed, since nothing more is asked.
             while line.recv(4096):
                 pass
     finally:

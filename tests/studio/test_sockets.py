@@ -1,4 +1,4 @@
-"""Pages that watch a run or move sliders: what each is told, and that many cost little more than one."""
+"""Pages that watch a run or move sliders: what each receives, and that many cost little more than one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Page:
 
 
 def test_a_message_is_made_once_for_all_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that is closed while it is made takes it from no other one."""
+    """If a page closes while a message is being made, all others still receive it."""
     run = shutil.copytree(shipped()[0], tmp_path / "run")
     made = sockets._made
     calls = []
@@ -70,7 +70,7 @@ def test_a_message_is_made_once_for_all_pages(tmp_path: Path, monkeypatch: pytes
                 await asyncio.sleep(0.01)
         for page in pages:
             page.closed.set()
-        async with asyncio.timeout(1):  # A page that is closed is not waited for until there is something new.
+        async with asyncio.timeout(1):  # A closed page ends at once, not at the next change.
             await asyncio.gather(*serving, return_exceptions=True)
         assert not watch._pages
         return pages
@@ -82,7 +82,7 @@ def test_a_message_is_made_once_for_all_pages(tmp_path: Path, monkeypatch: pytes
 
 
 async def _watched(served: Served, query: str, seconds: float, until: str = "") -> list[dict[str, Any]]:
-    """What a page that watches a run is sent in some seconds, or until a message has a word."""
+    """Messages to a page that watches a run, until one contains `until` or none comes for `seconds`."""
     headers = {"Cookie": f"genlab-{served.port}={served.token}"}
     place = f"ws://127.0.0.1:{served.port}/ws/run?{query}"
     found = []
@@ -103,7 +103,7 @@ def test_every_page_that_watches_a_run_gets_all_of_it(served: Served, tmp_path: 
         return [await _watched(served, "run=watched", 2), await first]
 
     for messages in asyncio.run(two()):
-        assert len(messages) == 1  # Nothing changes: it is told once.
+        assert len(messages) == 1  # Nothing changes, so there is one message.
         assert messages[0]["status"]["state"] == "finished"
         assert {"findings", "healthy", "unknown"} <= messages[0].keys()
     rows = served.get("curves", run="watched", column="loss_d")

@@ -1,4 +1,4 @@
-"""A studio in its own process: what its addresses answer about runs, and that reading changes nothing."""
+"""A studio in its own process: what its URLs answer about runs, and that reading changes nothing."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_run_is_told_as_its_files_have_it(served: Served) -> None:
     found = served.get("curves", run="watched", column=["loss_d", "frechet_distance"])["curves"]
     assert found["loss_d"]["x"] == [row["step"] for row in rows if "loss_d" in row]
     assert found["frechet_distance"]["y"] == [row["frechet_distance"] for row in rows if "frechet_distance" in row]
-    # Nothing is drawn that was not measured then: the step that is meant is said.
+    # A step that was not measured gets the evaluation of another step, and the answer names that step.
     assert told["evaluations"] == [4, 6, 8, 12]
     assert [served.get("evaluation", run="watched", step=step)["step"] for step in (1, 5, 9, 12)] == [4, 4, 8, 12]
     _, picture, _ = served.ask("/api/sample?run=watched&step=8")

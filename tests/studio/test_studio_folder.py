@@ -1,4 +1,4 @@
-"""The runs of a folder: looked at again only where files changed, within the time there is, and forgotten when gone."""
+"""Runs of a folder are read again only if their files changed, within a time limit, and are forgotten when gone."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_runs_in_the_package_stay_at_hand(finished: Run, root: Path, tmp_path: P
     assert [run["run"] for run in folder.examples()] == ["other"]
     found = [folder.find(name) for name in ("a", "other")]
     assert [run and run.path for run in found] == [root / "a", other]
-    # A run of one's own that has the name of one of the package is itself, from when it is there.
+    # A user's run takes the place of a shipped run of the same name as soon as it is there.
     empty = Folder(tmp_path / "none", (shipped,))
     first = empty.find("a")
     assert first is not None

@@ -1,4 +1,4 @@
-"""Verdicts: what the numbers say of the arms, what follows for the claim, and that interval and verdict agree."""
+"""Verdicts: what the numbers say about the arms, what follows for the claim, and that interval and verdict agree."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_difference_is_answered_for_the_arms_and_for_the_claim(
 
 
 def test_no_difference_holds_only_where_the_arms_are_equivalent() -> None:
-    """Seeds that merely find nothing say nothing: with a margin that they cannot show, the claim stays open."""
+    """Finding no difference proves nothing: seeds that cannot show equivalence within the margin leave a claim open."""
     same = MIXED[::-1]
     assert one({**EQUIVALENCE, "margin": 9.0}, a=MIXED, b=same).answer == "holds"
     assert one({**EQUIVALENCE, "margin": 0.5}, a=MIXED, b=same).answer == "cannot be decided here"
@@ -80,26 +80,28 @@ def test_a_claimed_difference_does_not_hold_where_the_arms_are_equivalent() -> N
 
 def test_a_difference_within_the_margin_is_said_beside_the_verdict() -> None:
     close = LOW / 100
-    assert one({**EQUIVALENCE, "margin": 5.0}, a=close + 1, b=close).why == "the arms differ, by less than the margin"
+    assert (
+        one({**EQUIVALENCE, "margin": 5.0}, a=close + 1, b=close).why == "the arms differ, but by less than the margin"
+    )
     small = one({**DIFFERENCE, "margin": 5.0}, a=close + 1, b=close)
     assert (small.answer, small.why) == ("holds", "the difference is smaller than the margin")
 
 
 def test_a_difference_that_may_be_within_the_margin_leaves_equivalence_open() -> None:
-    """Only an interval that lies wholly outside of the margin says that arms are not equivalent."""
+    """A claim of equivalence fails only if the whole interval lies outside the margin."""
     verdict = one({**EQUIVALENCE, "margin": 1.0}, a=LOW / 10 + 1.0, b=LOW / 10)
     low, high = verdict.tests[0].interval or (0, 0)
     assert low < 1.0 < high
     assert verdict.tests[0].answer == "higher"
     assert verdict.answer == "cannot be decided here"
-    assert "whether by more than the margin is open" in verdict.why
+    assert "it is open whether by more than the margin" in verdict.why
     assert one({**EQUIVALENCE, "margin": 0.3}, a=LOW / 10 + 1.0, b=LOW / 10).answer == "does not hold"
     assert one({**EQUIVALENCE, "margin": 0.3}, a=LOW / 10, b=LOW / 10 + 1.0).answer == "does not hold"
 
 
 def test_a_difference_that_is_not_shown_to_exceed_its_margin_is_said() -> None:
     claim = {**DIFFERENCE, "margin": 1.0}
-    assert "not to be larger than the margin" in one(claim, a=LOW / 10 + 1.0, b=LOW / 10).why
+    assert "not shown to exceed the margin" in one(claim, a=LOW / 10 + 1.0, b=LOW / 10).why
     assert one(claim, a=LOW / 10 + 3.0, b=LOW / 10).why == ""
 
 
@@ -119,7 +121,7 @@ def test_pairs_use_only_the_seeds_that_both_arms_have() -> None:
 
 
 def test_on_several_machines_arms_are_compared_within_seeds() -> None:
-    """A machine moves all arms of its seeds alike: pairs see through that, a test of independent seeds does not."""
+    """A machine shifts all arms of its seeds alike: this affects a test of independent seeds, but not a paired test."""
     base = np.array([0.0] * 4 + [100.0] * 4) + MIXED / 10
     values, claims = numbers(a=base + 1, b=base), claims_of(DIFFERENCE)
     machines = {seed: "one" if seed < 4 else "other" for seed in range(8)}
@@ -168,7 +170,7 @@ def test_a_fact_is_so_in_every_run_and_needs_no_seeds(claim: dict[str, Any], a: 
 
 def test_a_fact_that_depends_on_the_seed_says_in_how_many_it_is_so() -> None:
     above = {**BASE, "kind": "fact", "arms": ["a"], "value": 5, "expect": "higher"}
-    assert one(above, a=[6, 7, 4]).why == "it is so in 2 of 3 seeds"
+    assert one(above, a=[6, 7, 4]).why == "true in 2 of 3 seeds"
     assert one(above, a=[3, 4]).why == ""
     beside = {**above, "expect": "equal"}
     assert one(beside, a=[4, 6]).why == "", "in none, though they differ"
@@ -203,10 +205,10 @@ def test_a_verdict_from_one_seed_is_refused(seeds: int) -> None:
 @pytest.mark.parametrize(
     ("claim", "seeds", "said"),
     [
-        (DIFFERENCE, 3, "3 seeds are too few for a and b to be told apart: p is 0.1 at best"),
-        ({**DIFFERENCE, "paired": True}, 5, "5 seeds are too few for a and b to be told apart: p is 0.062 at best"),
-        (DIFFERENCE, 4, "a and b cannot be told apart with 4 seeds each"),
-        ({**BASE, "kind": "one arm", "arm": "a", "value": 3, "expect": "higher"}, 5, "too few for a to be told from 3"),
+        (DIFFERENCE, 3, "3 seeds are too few for a and b to be distinguished: the smallest possible p is 0.1"),
+        ({**DIFFERENCE, "paired": True}, 5, "a and b to be distinguished: the smallest possible p is 0.062"),
+        (DIFFERENCE, 4, "a and b cannot be distinguished with 4 seeds each"),
+        ({**BASE, "kind": "one arm", "arm": "a", "value": 3, "expect": "higher"}, 5, "a to be distinguished from 3"),
     ],
 )
 def test_where_no_numbers_could_decide_the_seeds_are_called_too_few(claim: Any, seeds: int, said: str) -> None:
@@ -224,7 +226,7 @@ def test_a_verdict_at_less_than_the_own_budget_is_an_indication() -> None:
 
 
 def test_holm_is_over_the_claims_of_the_question() -> None:
-    """0.05 / 3 is needed of the strongest of three claims; with p = 0.029 each would hold alone."""
+    """The strongest of three claims needs p <= 0.05 / 3; with p = 0.029 each would hold alone."""
     values = numbers(a=HIGH[:4], b=LOW[:4], c=MIXED[:4])
     alone = decide(claims_of(DIFFERENCE), values, ARMS, {})["c0"]
     three = decide(claims_of(*[DIFFERENCE] * 3), values, ARMS, {})["c0"]
@@ -235,7 +237,7 @@ def test_holm_is_over_the_claims_of_the_question() -> None:
 
 @pytest.mark.parametrize("paired", [False, True])
 def test_interval_and_verdict_agree_for_every_claim_of_a_question(paired: bool) -> None:
-    """At the level at which a difference was decided its interval leaves out 0 exactly where the claim is decided."""
+    """At the level used for the decision, a difference's interval excludes 0 if and only if the claim is decided."""
     rng, decided = np.random.default_rng(0), 0
     for _ in range(60):
         arms = {arm: rng.normal(scale=1.0, size=7) + shift for arm, shift in zip(ARMS, (0, 1.2, 2.2), strict=True)}
@@ -248,7 +250,7 @@ def test_interval_and_verdict_agree_for_every_claim_of_a_question(paired: bool) 
             apart = not test.interval[0] <= 0 <= test.interval[1]
             assert apart == (test.corrected <= ALPHA) == (test.answer != "not distinguishable")
             decided += apart
-    assert 20 < decided < 160  # Both sides were seen.
+    assert 20 < decided < 160  # Both outcomes occurred.
 
 
 def test_corrected_p_are_those_of_holm() -> None:

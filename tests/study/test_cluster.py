@@ -1,4 +1,4 @@
-"""Studies on a cluster: the same table on one machine, on two, and when a worker or a machine dies in the middle."""
+"""Studies on a cluster give the same table on one machine, on two, and if a worker or a machine dies midway."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def nodes(tmp_path: Path) -> Iterator[Any]:
-    """A head without processors and two machines of one each, which keep their runs apart."""
+    """A head without processors, and two machines with one processor each, which keep their runs apart."""
     ray = pytest.importorskip("ray.cluster_utils")
     made = ray.Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     for name in ("one", "other"):
@@ -57,7 +57,7 @@ def test_a_cluster_of_this_machine_gives_the_same_table(undisturbed: str, tmp_pa
 
 
 def test_a_worker_that_dies_is_replaced(undisturbed: str, tmp_path: Path) -> None:
-    """One of two workers is killed with its run, as its Ray process."""
+    """The Ray process of one of two workers is killed, together with its run."""
     mine, killed = study(tmp_path), list[int]()
 
     def show(state: State, line: str) -> None:
@@ -80,7 +80,7 @@ def test_a_machine_that_dies_gives_its_seeds_to_another(undisturbed: str, tmp_pa
     found = mine.run(workers=2, backend=cluster.connected(nodes.address, 2, 300), show=show)
     assert found.digest == undisturbed
     assert len(nodes.worker_nodes) == 1
-    assert any("begun anew" in line for line in told)
+    assert any("started over" in line for line in told)
 
 
 def test_where_no_cluster_answers_it_is_said() -> None:
@@ -91,7 +91,7 @@ def test_where_no_cluster_answers_it_is_said() -> None:
 
 
 def ray_workers() -> list[int]:
-    """Processes of Ray that carry out a run: the parents of our workers."""
+    """IDs of the Ray processes that carry out a run: the parents of our workers."""
     found = []
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
         try:

@@ -1,4 +1,4 @@
-"""Runs made elsewhere: what fits the plan is taken, everything else is refused with its reason and left as it is."""
+"""Runs made elsewhere: those that fit the plan are taken, all others are refused with a reason and left as they are."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def planned_once() -> Study:
 
 @pytest.fixture
 def study(planned_once: Study, tmp_path: Path) -> Study:
-    """With a folder of results of its own."""
+    """A study with its own results folder."""
     made = copy.copy(planned_once)
     made.folder = Folder(tmp_path / "mine")
     return made
@@ -38,7 +38,7 @@ def study(planned_once: Study, tmp_path: Path) -> Study:
 
 @pytest.fixture
 def other(tmp_path: Path) -> Folder:
-    """A student's folder of results."""
+    """A student's results folder."""
     return Folder(tmp_path / "theirs")
 
 
@@ -60,8 +60,8 @@ def test_records_of_another_machine_are_taken(study: Study, other: Folder) -> No
     other.sample_path(FAST).parent.mkdir()
     other.sample_path(FAST).write_bytes(b"a picture")
     assert told(study, other.path) == [
-        "fast-seed1.json: taken as fast, seed 1",
-        "slow-seed0.json: taken as slow, seed 0",
+        "fast-seed1.json: collected as fast, seed 1",
+        "slow-seed0.json: collected as slow, seed 0",
     ]
     assert study.folder.records(study.plan)[0] == dict(zip((SLOW, FAST), kept, strict=True))
     assert study.folder.sample_path(FAST).read_bytes() == b"a picture"
@@ -70,10 +70,10 @@ def test_records_of_another_machine_are_taken(study: Study, other: Folder) -> No
 
 def test_a_second_copy_is_refused_by_its_name(study: Study, other: Folder) -> None:
     leave(other, study.plan, SLOW)
-    assert only(study, other.record_path(SLOW)).endswith("taken as slow, seed 0")
-    assert only(study, other.path).endswith("not taken again: slow, seed 0 is there already (the same run)")
+    assert only(study, other.record_path(SLOW)).endswith("collected as slow, seed 0")
+    assert only(study, other.path).endswith("not collected again: slow, seed 0 already exists (the same run)")
     leave(other, study.plan, SLOW, 7.0)
-    assert only(study, other.path).endswith("not taken again: slow, seed 0 is there already (another run of it)")
+    assert only(study, other.path).endswith("not collected again: slow, seed 0 already exists (another run of it)")
     assert study.outcome.values["loss"]["slow"] == {0: 1.0}
 
 
@@ -81,7 +81,7 @@ def test_equal_weights_under_another_seed_are_a_copy(study: Study, other: Folder
     leave(other, study.plan, SLOW, weights="a" * 64)
     leave(other, study.plan, Cell("slow", 1), weights="a" * 64)
     assert told(study, other.path)[1] == (
-        "slow-seed1.json: refused: a copy of slow, seed 0: equal weights from another seed"
+        "slow-seed1.json: refused: a copy of slow, seed 0: same weights, another seed"
     )
 
 
@@ -89,11 +89,11 @@ def test_equal_weights_under_another_seed_are_a_copy(study: Study, other: Folder
     ("changes", "said"),
     [
         ({"identity": "0" * 64}, "its recipe is not that of the study's arm slow"),
-        ({"arm": "third"}, "third is none of the study's arms (slow, fast)"),
+        ({"arm": "third"}, "third is not one of the study's arms (slow, fast)"),
         ({"seed": 9}, "seed 9 is not in the plan; its seeds: 0, 1, 2, 3"),
         ({"images": 500}, "measured with 500 images; the study measures 10,000"),
-        ({"quantities": {}}, "it lacks a quantity of this study; give the run itself"),
-        ({"data": "e" * 64}, "trained on other data than the runs of slow that are there"),
+        ({"quantities": {}}, "it lacks a quantity of this study; give the run itself instead"),
+        ({"data": "e" * 64}, "trained on different data from the existing runs of slow"),
     ],
 )
 def test_a_record_that_does_not_fit_is_refused(study: Study, other: Folder, changes: Any, said: str) -> None:
@@ -112,12 +112,12 @@ def test_a_damaged_record_is_refused(study: Study, other: Folder) -> None:
 
 def test_a_folder_without_anything_says_so(study: Study, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert only(study, tmp_path / "empty") == "empty: no run and no record in it"
+    assert only(study, tmp_path / "empty") == "empty: contains no run and no record"
 
 
 def test_where_a_source_does_not_exist_nothing_is_taken(study: Study, other: Folder, tmp_path: Path) -> None:
     leave(other, study.plan, SLOW)
-    with pytest.raises(UsageError, match="nowhere: no such file or folder; nothing was taken"):
+    with pytest.raises(UsageError, match="nowhere: no such file or folder; nothing was collected"):
         told(study, other.path, tmp_path / "nowhere")
     assert study.outcome.records == {}
 
@@ -143,7 +143,7 @@ def test_a_changed_plan_is_refused(study: Study, other: Folder) -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run that fits: the plan's own arm, seed 0."""
+    """A folder with a run that fits the plan: arm slow, seed 0."""
     plan: Plan = planned()
     root = tmp_path_factory.mktemp("runs")
     torch.set_num_threads(1)
@@ -153,24 +153,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(trained: Path, tmp_path: Path) -> Path:
-    """A copy of it, to be damaged."""
+    """A copy of the trained run, to be damaged."""
     return Path(shutil.copytree(trained / "theirs", tmp_path / "class" / "theirs"))
 
 
 def test_a_run_is_taken_as_its_arm_and_seed_and_left_as_it_is(study: Study, run: Path) -> None:
     before = content(run)
-    assert only(study, run) == "theirs: taken as slow, seed 0"
+    assert only(study, run) == "theirs: collected as slow, seed 0"
     assert content(run) == before
     record = study.outcome.records[SLOW]
     rows = genlab.open_run(run).metrics()
     late = [row["loss_g_mean"] for row in rows if row["step"] >= 6]
     assert study.outcome.values["loss"]["slow"][0] == pytest.approx(sum(late) / len(late))
     assert (record.steps, record.state, record.study) == (12, "finished", "small")
-    assert only(study, run.parent) == "theirs: not taken again: slow, seed 0 is there already (the same run)"
+    assert only(study, run.parent) == "theirs: not collected again: slow, seed 0 already exists (the same run)"
 
 
 def rewrite(run: Path, name: str, **changes: Any) -> None:
-    """A document of the run with other content, sealed anew."""
+    """Change values in a document of the run, and seal it again."""
     import json
 
     from genlab.engine import seals
@@ -195,11 +195,11 @@ def damage_weights(run: Path) -> None:
     [
         (
             other_recipe,
-            "its recipe is none of the study's; nearest is slow, but optimisers.generator.lr: 0.001 -> 0.007",
+            "its recipe is not one of the study's; the nearest is slow, but optimisers.generator.lr: 0.001 -> 0.007",
         ),
         (lambda run: rewrite(run, "status.json", state="interrupted"), "it is interrupted, not finished"),
         (lambda run: rewrite(run, "provenance.json", seed=9), "seed 9 is not in the plan"),
-        (lambda run: rewrite(run, "provenance.json", own={"generator": "Mine"}), "its generator is the trainer's own"),
+        (lambda run: rewrite(run, "provenance.json", own={"generator": "Mine"}), "custom generator; only the study's"),
         (lambda run: (run / "provenance.json").write_text("{}"), "provenance.json: damaged"),
         (damage_weights, "model.safetensors"),
         (lambda run: (run / "status.json").unlink(), "status.json: No such file"),

@@ -1,4 +1,4 @@
-"""The study file: what is wrong with it is said at once, and what its seeds cannot show is refused with a number."""
+"""Study files: all errors are reported at once, and too few seeds are refused with the number that would suffice."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_whose_seeds_cannot_decide_its_claims_is_refused_with_the_number_that_can() -> None:
-    """Sign flips of 8 pairs carry six claims, not seven: 2/256 is .0078."""
+    """Sign flips of 8 pairs can decide six claims, not seven: the smallest p is 2/256 = .0078."""
     pairs = {f"c{k}": difference("fast", "slow", paired=True) for k in range(7)}
     line = problems(seeds=8, claims=pairs)[0]
     assert "9 seeds could" in line
@@ -129,7 +129,7 @@ def test_the_share_of_the_own_budget_counts_what_shortens_a_training() -> None:
 
 
 def test_a_profile_takes_a_share_of_every_arm_and_some_of_the_seeds() -> None:
-    """Arms that differ in their length keep their ratio, and fewer seeds are the first ones."""
+    """Arms of different lengths keep their ratio, and the seeds taken are the first ones."""
     overrides = {k: v for k, v in raw()["overrides"].items() if k != "budget.max_steps"}
     arms = {"short": {"budget.epochs": 4}, "long": {"budget.epochs": 8}}
     study = design.check(
@@ -167,7 +167,7 @@ CHANGED = 'claims.lower.says: "The loss is lower with a faster generator." -> "O
 
 
 def test_what_decides_is_fixed_and_words_are_not() -> None:
-    """Other remarks beside a claim are no other study; another sentence, margin, arm, seed or quantity is."""
+    """New remarks beside a claim do not change a study; a new sentence, margin, arm, seed or quantity does."""
     first = planned().facts
     assert changes(first, planned(claims={"lower": {**raw()["claims"]["lower"], "looks": "Other words."}}).facts) == []
     sentence = planned(claims={"lower": {**raw()["claims"]["lower"], "says": "Other words."}}).facts

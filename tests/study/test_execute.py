@@ -1,4 +1,4 @@
-"""The driver: order, attempts, blocks, a full disk, a stop; with a place to run that is made of records alone."""
+"""The driver: order, attempts, blocks, a full disk and a stop, on a backend that only writes records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Act = Callable[[Cell], list[Event]]
 
 
 class Pretended:
-    """A place to run: what a run does is told by a function; by default it leaves its record and ends well."""
+    """A backend whose runs do what a function says; by default a run leaves its record and ends well."""
 
     def __init__(
         self, plan: Plan, folder: Folder, workers: int = 1, act: Act | None = None, machine: str = "M"
@@ -86,7 +86,7 @@ def test_all_arms_of_a_seed_come_before_the_next_seed(tmp_path: Path) -> None:
 
 
 def test_the_table_is_the_same_whatever_the_order_of_finishing(tmp_path: Path) -> None:
-    """F8: one worker, or four that finish last come first."""
+    """F8: one worker and four that finish in reverse order give the same table."""
     found = []
     for workers in (1, 4):
         _, _, folder = carried_out(tmp_path / str(workers), workers=workers)
@@ -95,7 +95,7 @@ def test_the_table_is_the_same_whatever_the_order_of_finishing(tmp_path: Path) -
 
 
 def test_what_is_done_is_not_made_again(tmp_path: Path) -> None:
-    """F2: what lies there decides; half of a study goes on with the other half."""
+    """F2: existing records decide what is left; a half-done study continues with the other half."""
     folder, plan = Folder(tmp_path / "results"), planned()
     for cell in plan.cells[:3]:
         leave(folder, plan, cell)
@@ -112,7 +112,7 @@ def test_one_seed_alone_with_all_its_arms(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_process_dies_is_tried_again_and_then_given_up(tmp_path: Path) -> None:
-    """F1: a run that dies each time is begun so often, the others are made."""
+    """F1: a run that dies each time is begun ATTEMPTS times, and the others are made."""
     plan, folder = planned(), Folder(tmp_path / "results")
     place = Pretended(plan, folder)
     bad = Cell("fast", 1)
@@ -159,7 +159,7 @@ def test_runs_that_hang_are_not_tried_again(tmp_path: Path) -> None:
 
 
 def test_a_study_all_of_whose_runs_fail_alike_is_given_up_early(tmp_path: Path) -> None:
-    """F4: one message, after three of eight; the names of runs in a reason do not make it another one."""
+    """F4: one message, after three of eight; reasons that differ only in the run's name count as the same."""
     plan, folder = planned(), Folder(tmp_path / "results")
     place = Pretended(plan, folder)
     place.act = lambda cell: fail(f"{cell.name}: no such dataset", code=3)(cell)
@@ -177,12 +177,12 @@ def test_runs_that_fail_for_several_reasons_do_not_end_the_study(tmp_path: Path)
 
 
 def test_a_full_disk_pauses_the_study_as_one(tmp_path: Path) -> None:
-    """F7, A6: exit 5, no run counts as failed, and with room it goes on where it was."""
+    """F7, A6: exit code 5, no run counts as failed, and with free space the study continues where it was."""
     plan, folder = planned(), Folder(tmp_path / "results")
     place = Pretended(plan, folder)
     full = fail("x: No space left on device", code=5, full=True)
     place.act = lambda cell: full(cell) if cell.seed == 1 else place.finish(cell)
-    with pytest.raises(StorageError, match="paused with 2 of 8 runs done: make room, and run it again") as caught:
+    with pytest.raises(StorageError, match="paused with 2 of 8 runs done: free some disk space and run it") as caught:
         execute(plan, folder, tmp_path / "runs", place)
     assert caught.value.exit_code == 5
     assert folder.failures() == {}
@@ -202,7 +202,7 @@ def test_a_stop_ends_in_order_and_the_same_command_goes_on(tmp_path: Path, numbe
         return place.finish(cell)
 
     place.act = act
-    with pytest.raises(Stopped, match="stopped with 2 of 8 runs done; the same command goes on") as caught:
+    with pytest.raises(Stopped, match="stopped with 2 of 8 runs done; the same command continues") as caught:
         execute(plan, folder, tmp_path / "runs", place)
     assert caught.value.exit_code == 128 + number
     assert place.stopped
@@ -210,7 +210,7 @@ def test_a_stop_ends_in_order_and_the_same_command_goes_on(tmp_path: Path, numbe
 
 
 def test_a_block_begun_on_another_machine_is_begun_anew(tmp_path: Path) -> None:
-    """All arms of a seed on one machine: half a block of another one is set aside, whole blocks stay."""
+    """All arms of a seed run on one machine: another machine's half block is set aside, whole blocks stay."""
     plan, folder = planned(), Folder(tmp_path / "results")
     first = Pretended(plan, folder, machine="one")
     count = iter(range(100))
@@ -266,7 +266,7 @@ def test_stale_records_stay_until_they_are_asked_for_anew(tmp_path: Path) -> Non
 
 
 def test_a_run_is_measured_again_where_the_study_asks_for_more(tmp_path: Path) -> None:
-    """The record goes, the run stays; a record whose run is not here stays, too."""
+    """The record is set aside, the run stays; a record whose run is not here stays, too."""
     _, _, folder = carried_out(tmp_path)
     (tmp_path / "runs" / "slow-seed0").mkdir(parents=True)
     more = {**raw()["quantities"], "spikes": {"kind": "spikes", "column": "loss_g"}}

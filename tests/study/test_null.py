@@ -1,4 +1,4 @@
-"""How often a study errs, and how often it finds: under the null with real runs, with power where there is a truth."""
+"""How often studies err under the null, with real runs, and their power if there is a true difference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POOL = STUDIES / "results" / "pool"
 
 
 def pool() -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-    """Quantity -> its value in each of 24 real runs of one recipe, which differ by their seed alone."""
+    """Quantity -> its values in 24 real runs of one recipe that differ only in their seed."""
     study = design.load(STUDIES / "pool.yaml")
     records = [read_record(path) for path in sorted((POOL / "records").glob("*.json"))]
     assert len(records) == 24
@@ -32,7 +32,7 @@ DIFFER = {"kind": "difference", "expect": "different"}
 
 
 def claims_of(quantities: list[str], kind: dict[str, Any] = DIFFER) -> dict[str, Any]:
-    """A claim of that kind about each quantity, all of one question."""
+    """One claim of that kind per quantity, all of one question."""
     claim = {"says": "So it is.", "arms": ["a", "b"], **kind}
     study = {
         "schema": 1,
@@ -47,7 +47,7 @@ def claims_of(quantities: list[str], kind: dict[str, Any] = DIFFER) -> dict[str,
 
 
 def false_verdicts(splits: int) -> float:
-    """The share of random splits of the pool into two arms of eight with any verdict of a difference."""
+    """Share of random splits of the pool into two arms of eight for which any verdict finds a difference."""
     values, rng, wrong = pool(), np.random.default_rng(0), 0
     claims = claims_of(list(values))
     for _ in range(splits):
@@ -78,7 +78,7 @@ def test_the_pool_is_what_its_study_file_says() -> None:
 
 
 def share_found(effect: float, n: int, tests: int, studies: int) -> float:
-    """Of studies with so many claims, one of which is true by so many SD: how many find it, after Holm."""
+    """Share of studies of `tests` claims, one of them true by `effect` SD, that find it after Holm's correction."""
     rng, found = np.random.default_rng(1), 0
     for _ in range(studies):
         ps = [
@@ -94,7 +94,7 @@ def test_two_sd_are_found_by_eight_seeds_among_five_claims() -> None:
 
 
 def equivalent(difference: float, margin: float, studies: int, seed: int) -> float:
-    """The share of studies of eight pairs that find their arms equivalent; SD of the pairs' differences 1."""
+    """Share of studies of eight pairs that find their arms equivalent; the SD of the pairs' differences is 1."""
     rng = np.random.default_rng(seed)
     claims, found = claims_of(["q"], {"kind": "equivalence", "margin": margin, "paired": True}), 0
     for _ in range(studies):
@@ -115,7 +115,7 @@ def test_no_difference_is_found_equivalent_with_a_margin_of_a_quarter_more_than_
 
 
 def test_what_is_said_beforehand_is_what_comes_true() -> None:
-    """Effects and margins of `detectable` and `showable` are found in 80 of 100 simulated studies."""
+    """Effects from `detectable` and margins from `showable` are found in 80 of 100 simulated studies."""
     for n in (6, 8):
         assert share_found(statistics.detectable(n, ALPHA), n, 1, 300) == pytest.approx(0.8, abs=0.07)
     margin = statistics.showable(8, ALPHA, pairs=True)

@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def fill(folder: Folder, plan: Plan, values: dict[str, float], **changes: Any) -> Outcome:
-    """Every run's record: the arm's value, spread over the seeds."""
+    """Outcome when every run's record has its arm's value, spread over the seeds."""
     for cell in plan.cells:
         leave(folder, plan, cell, values[cell.arm] + SPREAD[cell.seed % 4], **changes)
     return outcome(plan, folder)
@@ -96,7 +96,7 @@ def test_a_latex_table_escapes_what_latex_reads() -> None:
 
 
 def test_diverged_runs_count_with_their_numbers(folder: Folder) -> None:
-    """And a number that there is not leaves a mean of the others, never NaN."""
+    """A diverged run counts with its numbers; a missing number leaves the mean of the others, never NaN."""
     plan = planned()
     fill(folder, plan, SLOWER)
     leave(folder, plan, Cell("slow", 0), 100.0, state="diverged", reason="loss is nan at step 3")
@@ -124,15 +124,15 @@ def test_a_study_without_records_decides_nothing_and_has_a_page(folder: Folder) 
     found = outcome(planned(), folder)
     page = study_page(found, folder, "genlab study run x.yaml")
     assert [v.answer for v in found.verdicts.values()] == ["cannot be decided here"]
-    assert told(found).startswith("Nothing can be said of the loss of G (mean from 50 % to 100 % of the training) yet")
-    assert page.state == "8 of 8 runs are missing: verdicts are of those that are there."
+    assert told(found).startswith("Nothing can be said about the loss of G (mean from 50 % to 100 % of the training)")
+    assert page.state == "8 of 8 runs are missing: verdicts cover finished runs only."
     assert page.cards[0].figure is None
     assert "cannot be decided here" in render(page)
     assert status.table(found).rows == [("slow", *"----"), ("fast", *"----")]
 
 
 def test_on_several_machines_arms_are_compared_within_seeds(folder: Folder) -> None:
-    """Eight seeds, half of them on a machine that adds 100: only pairs see the difference."""
+    """With half of eight seeds on a machine that adds 100, only a paired test sees the difference."""
     plan = planned(seeds=8)
     for cell in plan.cells:
         there = cell.seed >= 4
@@ -145,7 +145,7 @@ def test_on_several_machines_arms_are_compared_within_seeds(folder: Folder) -> N
 
 
 def test_arms_of_one_seed_on_several_machines_are_said(folder: Folder) -> None:
-    """Else all of one arm on one machine, all of the other on another, would look like a difference of the arms."""
+    """Otherwise two arms on different machines would seem to differ even if only the machines do."""
     plan = planned()
     for cell in plan.cells:
         leave(folder, plan, cell, where={**WHERE, "processor": cell.arm})
@@ -182,7 +182,7 @@ def test_numbers_have_the_digits_that_mean_something(value: float, told: str) ->
     [
         (DIFFERENCE, FAR, f"fast has a lower {WHAT} than slow: 1.15 and 5.15 on average, difference -4 ("),
         (DIFFERENCE, BACK, f"fast has a higher {WHAT} than slow: 9.15 and 5.15"),
-        (DIFFERENCE, NEAR, f"fast and slow cannot be told apart in {WHAT}: 1.15 and 1.15 on average, difference 0 ("),
+        (DIFFERENCE, NEAR, f"fast and slow cannot be distinguished in {WHAT}: 1.15 and 1.15 on average, difference 0"),
         (
             {"kind": "equivalence", "arms": ["fast", "slow"], "margin": 2},
             NEAR,
@@ -191,7 +191,8 @@ def test_numbers_have_the_digits_that_mean_something(value: float, told: str) ->
         (
             {"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"},
             FAR,
-            f"Over fast 1.15, slow 5.15, third 9.15 the {WHAT} is rising (direction +1.00 of -1 to 1, 4 seeds each",
+            f"Over fast 1.15, slow 5.15, third 9.15 the {WHAT} is rising (direction +1.00 on a scale of -1 to 1, "
+            "4 seeds each",
         ),
         ({"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"}, BACK, "is falling (direction -1.00"),
         ({"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"}, NEAR, "shows no trend (direction"),
@@ -224,12 +225,12 @@ def test_a_sentence_of_one_arm_says_what_it_is_held_against(folder: Folder, valu
 
 
 def test_a_sentence_has_its_share_interval_level_test_and_p(folder: Folder) -> None:
-    """Two claims: each p of 2/252 is corrected, and the interval's level with it."""
+    """With two claims, each p of 2/252 is corrected, and the interval's level with it."""
     plan = planned(seeds=5, claims={"lower": LOWER, "other": {**LOWER, "expect": "different"}})
     said = told(fill(folder, plan, SLOWER))
     assert said.startswith("After 12 of 80 steps: fast has a lower")
     assert "difference -4 (97.5 % interval -4.25 to -3.75; 5 seeds each;" in said
-    assert "permutation of the seeds, exact (252 ways); p = 0.0079, corrected for 2 tests 0.016; d = " in said
+    assert "permutation of the seeds, exact (252 arrangements); p = 0.0079, corrected for 2 tests: 0.016; d = " in said
 
 
 FACT = {"kind": "fact", "expect": "equal"}
@@ -270,7 +271,7 @@ def test_what_is_measured_has_words() -> None:
     finding = TypeAdapter(Quantity).validate_python({"kind": "finding", "name": "mode-collapse"})
     assert sentences.title("x", finding) == "share of trainings in which the diagnosis finds mode collapse"
     classes = TypeAdapter(Quantity).validate_python({"kind": "classes", "number": "share", "of": ["shirt", "dress"]})
-    assert sentences.title("x", classes) == "share of shirt, dress over that of other classes"
+    assert sentences.title("x", classes) == "share of shirt, dress minus that of other classes"
 
 
 def test_a_fact_that_is_not_alike_in_all_seeds_says_so(folder: Folder) -> None:
@@ -299,7 +300,7 @@ def test_the_methods_tell_what_was_done(folder: Folder) -> None:
         "Each of 2 settings of quick-mnist was trained on mnist with 4 random seeds, for 12 of 80 steps of its own "
         "budget."
     )
-    assert "Claims were named before the runs." in said
+    assert "Claims were stated before the runs." in said
     assert "  " not in said
 
 
@@ -308,7 +309,7 @@ def test_a_plan_that_was_changed_is_told_and_no_longer_called_fixed(folder: Fold
         folder.begin(planned())
         folder.begin(planned(seeds=5), amend=True)
     found = fill(folder, planned(seeds=5), SLOWER)
-    assert "Claims were named before the runs" not in methods(found)
+    assert "Claims were stated before the runs" not in methods(found)
     assert "The plan was changed after its first run (1 change)." in methods(found)
     assert any("the plan was changed on" in line and "seeds" in line for line in study_page(found, folder, "").cut)
 
@@ -319,14 +320,14 @@ def test_other_words_alone_leave_a_claim_named_before_the_runs(folder: Folder) -
         folder.begin(planned())
         folder.begin(reworded, amend=True)
     said = methods(fill(folder, reworded, SLOWER))
-    assert "Claims were named before the runs; the words of some were changed since." in said
+    assert "Claims were stated before the runs; the wording of some has changed since." in said
     with folder.locked():
         folder.begin(planned(claims={"lower": {**LOWER, "says": "Slow is lower.", "expect": "higher"}}), amend=True)
     assert "The plan was changed after its first run (2 changes)." in methods(fill(folder, planned(), SLOWER))
 
 
 def test_what_was_set_when_runs_were_there_is_told_of_its_claim(folder: Folder) -> None:
-    """Not what was changed before the first run ended, and not of the other claims."""
+    """Changes made before the first run ended are not reported, nor are changes to other claims."""
     claims = {"lower": LOWER, "other": {**LOWER, "margin": 2.0}}
     plan = planned(seeds=5, claims=claims)
     with folder.locked():
@@ -336,12 +337,12 @@ def test_what_was_set_when_runs_were_there_is_told_of_its_claim(folder: Folder) 
     with folder.locked():
         folder.begin(plan, amend=True)
     found = outcome(plan, folder)
-    assert found.later("other") == "The claim was changed (margin: 3.0 -> 2.0) when 10 of 10 runs were there."
+    assert found.later("other") == "The claim was changed (margin: 3.0 -> 2.0) when 10 of 10 runs were done."
     assert found.later("lower") == ""
-    assert "given before the runs, but for other, where it was changed" in methods(found)
+    assert "given before the runs, except in other, where it was changed" in methods(found)
     with folder.locked():
         folder.begin(added := planned(seeds=5, claims={**claims, "third": LOWER}), amend=True)
-    assert outcome(added, folder).later("third") == "The claim was added when 10 of 10 runs were there."
+    assert outcome(added, folder).later("third") == "The claim was added when 10 of 10 runs were done."
 
 
 def test_verdicts_of_a_study_with_runs_missing_are_so_far(folder: Folder) -> None:
@@ -388,7 +389,7 @@ def test_cards_come_in_the_order_of_the_file_with_their_reasons(folder: Folder) 
     assert page.cards[0].reason is not None
     assert page.cards[0].reason[:2] == ("The reason.", "claim-a")
     html = render(page)
-    order = ["<h3>", "holds", "Of the arms", "<blockquote>", "Why it may look otherwise", "The reason given", "s.yaml"]
+    order = ["<h3>", "holds", "About the arms", "<blockquote>", "Keep in mind", "The reason given", "s.yaml"]
     places = [html.index(part, html.index('<section class="claim"')) for part in order]
     assert places == sorted(places)
 
@@ -407,7 +408,7 @@ def test_what_a_person_wrote_is_shown_and_never_run(folder: Folder) -> None:
 
 
 def test_a_page_is_not_written_anew_for_claims_that_were_changed(tmp_path: Path) -> None:
-    """A claim or margin that is put right after the results would make any verdict."""
+    """If a claim or margin could be adjusted after the results, any verdict would be possible."""
     file = tmp_path / "s.yaml"
     file.write_text(json.dumps(raw()), "utf-8")
     study = Study.at(file, results=tmp_path / "results")

@@ -1,4 +1,4 @@
-"""Quantities: each kind against a source made by hand, whose value is known."""
+"""Each kind of quantity has the known value on a source made by hand."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_classes_are_held_against_all_the_others() -> None:
     of = {"kind": "classes", "of": ["shirt", "dress"]}
     assert value({**of, "number": "share"}, CLASSES) == pytest.approx(0.25 - 0.25)
     assert value({"kind": "classes", "number": "share", "of": ["bag"]}, CLASSES) == pytest.approx(0.4 - 0.2)
-    # A class that was never drawn has a share, 0, and no legibility.
+    # A class that was never drawn has a share of 0 and no legibility.
     assert value({**of, "number": "legibility"}, CLASSES) == pytest.approx(0.9 - 0.5)
     assert value({"kind": "classes", "number": "share", "of": ["hat"]}, CLASSES) is None
 

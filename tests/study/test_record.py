@@ -1,4 +1,4 @@
-"""Records: sealed, small, and equal wherever and however a run was made."""
+"""Records are sealed, small, and equal wherever and however a run was made."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def record(**changes: Any) -> Record:
 
 
 def rows(count: int, columns: int) -> list[dict[str, Any]]:
-    """Numbers as long as they can be, so that the size is the largest."""
+    """Rows of numbers as long as possible, for the largest file."""
     values = -1.23456789e-5 * np.random.default_rng(0).uniform(0.1, 1, (count, columns))
     return [{"step": k + 1, **{f"column_{n}": float(v) for n, v in enumerate(row)}} for k, row in enumerate(values)]
 
@@ -63,7 +63,7 @@ def test_a_record_of_a_newer_version_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("quantities", [0, 60])
 def test_a_long_run_has_a_small_record(tmp_path: Path, quantities: int) -> None:
-    """2,500 rows of 16 columns; with many quantities the curves give way, and keep their means."""
+    """2,500 rows of 16 columns fit; with many quantities the curves are shortened, but keep their means."""
     curves = thinned(rows(2500, 16))
     metrics: dict[str, float | None] = {f"metric_{k}.floor": -1.23456789e-5 for k in range(40)}
     many: dict[str, float | None] = {f"{'q' * 90}{k}": 0.123456789 for k in range(quantities)}

@@ -34,7 +34,7 @@ def script(name: str) -> ModuleType:
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(STUDIES / "reports")  # As Python does for a script that is started.
+        patch.syspath_prepend(STUDIES / "reports")  # As Python does for a script.
         spec.loader.exec_module(module)
     return module
 
@@ -46,7 +46,7 @@ def coverage() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def studied(coverage: ModuleType) -> dict[Path, tuple[str | None, Outcome]]:
-    """File -> the profile, and what the committed records say."""
+    """File -> its profile, and the outcome of the committed records."""
     return {file: coverage.studied(file) for file in coverage.files()}
 
 
@@ -63,7 +63,7 @@ def test_each_claim_is_a_sentence_that_stands_alone(coverage: ModuleType) -> Non
 
 def test_no_page_shows_a_value_in_the_spelling_of_python() -> None:
     pages = [file.read_text("utf-8") for file in (STUDIES / "results").glob("*/README.md")]
-    # But for what a plan is said to have been changed from, in words kept since.
+    # Except lines on a changed plan, whose words were recorded when it changed.
     lines = [line for page in pages for line in page.splitlines() if not line.startswith("- the plan was changed")]
     assert len(lines) > 1000
     assert [line for line in lines if re.search(r"\b(None|True|False)\b", line)] == []

@@ -1,4 +1,4 @@
-"""A search: equal operations for every trial, nothing that collapsed or diverged wins, stopped and continued alike."""
+"""A search: all trials have equal operations, no collapsed or diverged one wins, and a stop changes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NGF = "networks.generator.ngf"
 
 @pytest.fixture
 def common(digits: Path, tmp_path: Path) -> dict[str, Any]:
-    """What every search here has: small networks, 100 digits."""
+    """Arguments of every search here: small networks, 100 digits."""
     overrides = {
         "data.name": str(digits),
         NGF: 4,
@@ -49,7 +49,7 @@ def test_what_is_varied() -> None:
 
 
 class Recorded:
-    """What a trial was asked for."""
+    """A trial that records what it was asked for."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
@@ -91,14 +91,14 @@ def test_what_may_not_be_paid_for_a_distance() -> None:
     assert lacking(base, base) == (0.0, "")
     assert lacking({**base, "recall": 0.49}, base) == (0.0, "")
     lacks, words = lacking({**base, "recall": 0.4}, base)
-    assert (round(lacks, 6), words) == (0.08, "recall 0.400, below 0.500 of the recipe")
+    assert (round(lacks, 6), words) == (0.08, "recall 0.400, below the recipe's 0.500")
     assert lacking({**base, "requested_class_accuracy": 0.8}, base)[0] == pytest.approx(0.09)
     assert lacking({**base, "missing_classes": 2.0, "recall": 0.0}, base) == (3.0, "2 classes are missing")
     assert lacking({}, {}) == (0.0, "")
 
 
 def test_the_best_that_can_win_wins(common: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A smaller distance with less variety is told to Optuna as worse, and is not chosen."""
+    """A smaller distance with less variety is reported to Optuna with a penalty, and is not chosen."""
     told: list[Trial] = []
 
     def results(self: Search, number: int, trials: list[Trial], workers: int, options: Any) -> list[Trial]:
@@ -152,8 +152,8 @@ def test_what_diverges_does_not_win(common: dict[str, Any]) -> None:
 
 
 def test_no_recipe(common: dict[str, Any]) -> None:
-    """A trial that is none is not trained; a field that there is not is refused at once."""
-    common["overrides"] |= {"networks.generator.conditioning": "branches"}  # Each of them has half of the channels.
+    """A trial with an invalid recipe is not trained; an unknown field is refused at once."""
+    common["overrides"] |= {"networks.generator.conditioning": "branches"}  # Each branch has half of the channels.
     found = made(common, f"{NGF}=3,5", trials=1)
     assert found.run(progress=False).name == "base"
     assert "must be even" in found.done[1].why

@@ -1,4 +1,4 @@
-"""A study's folder: what is torn, damaged, changed or not of this plan is noticed and said."""
+"""A study's folder: what is torn, damaged, changed or not part of the plan is noticed and reported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SLOW, FAST = Cell("slow", 0), Cell("fast", 0)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """With three lines in its journal."""
+    """A folder with three lines in its journal."""
     made = Folder(tmp_path / "results")
     with made.locked():
         for event in ("begin", "failed", "finished"):
@@ -34,12 +34,12 @@ def events(folder: Folder, mend: bool = False) -> list[str]:
 
 @pytest.mark.parametrize("cut", [1, 2, 40])
 def test_a_torn_last_line_is_cut_off_and_kept(folder: Folder, cut: int) -> None:
-    """F5: as a kill leaves it; without its end of line a line is torn, too."""
+    """F5: a line that a kill cut short is torn, and so is one that lacks only its end of line."""
     path = folder.path / "journal.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])
     assert events(folder) == ["begin", "failed"]
-    with pytest.warns(UserWarning, match=r"its last line was torn, .*; set aside in journal\.torn"):
+    with pytest.warns(UserWarning, match=r"its last line was incomplete, .*; moved to journal\.torn"):
         assert events(folder, mend=True) == ["begin", "failed"]
     lines = whole.splitlines(keepends=True)
     assert (folder.path / "journal.torn").read_bytes() == lines[2][:-cut]
@@ -54,7 +54,7 @@ def test_a_damaged_middle_line_is_said_with_its_number(folder: Folder, damage: b
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[1].replace(damage, b"x" * len(damage)) + lines[2])
     for ask in (folder.journal, folder.failures, lambda: outcome(planned(), folder)):
-        with pytest.raises(CheckpointError, match=r"journal\.jsonl line 2: damaged .*mend or delete") as caught:
+        with pytest.raises(CheckpointError, match=r"journal\.jsonl line 2: damaged .*repair or delete") as caught:
             ask()
     assert caught.value.exit_code == 4
 
@@ -67,12 +67,12 @@ def test_a_second_driver_is_told_who_is_there(folder: Folder) -> None:
         ):
             pass
         assert caught.value.exit_code == 7
-    with folder.locked():  # It is free again.
+    with folder.locked():  # It is unlocked again.
         pass
 
 
 def test_a_changed_plan_is_refused_with_what_was_changed(folder: Folder) -> None:
-    """F9: seeds and an arm; the first plan stays, and remarks beside a claim may be mended."""
+    """F9: changed seeds and a changed arm are listed; the first plan stays, and a claim's remarks may be changed."""
     folder.begin(planned())
     leave(folder, planned(), SLOW)
     fast = {"optimisers.generator.lr": 0.005}
@@ -82,7 +82,7 @@ def test_a_changed_plan_is_refused_with_what_was_changed(folder: Folder) -> None
     assert caught.value.problems == [
         "changed since its first run (1 record): arms.fast.optimisers.generator.lr: 0.004 -> 0.005",
         "changed since its first run (1 record): seeds: [0, 1, 2, 3] -> [0, 1, 2, 3, 4]; undo the change, give the "
-        "study another name, or accept it with genlab study run --amend: then the page tells of it",
+        "study another name, or accept it with genlab study run --amend: the page will then mention it",
     ]
     folder.begin(planned(claims={"lower": {**raw()["claims"]["lower"], "looks": "In other words."}}))
 
@@ -103,7 +103,7 @@ def test_a_damaged_plan_is_no_plan(folder: Folder, content: bytes) -> None:
     path = folder.path / "plan.json"
     for wrong in (content, path.read_bytes().replace(b"0.004", b"0.005")):
         path.write_bytes(wrong)
-        with pytest.raises(DataError, match=r"plan\.json: damaged or edited .*put a copy back, or delete it") as caught:
+        with pytest.raises(DataError, match=r"plan\.json: damaged or edited .*restore a copy, or delete it") as caught:
             folder.begin(planned(), amend=True)
         assert caught.value.exit_code == 3
         assert path.read_bytes() == wrong
@@ -112,9 +112,9 @@ def test_a_damaged_plan_is_no_plan(folder: Folder, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"arm": "fast"}, "it is of fast, seed 0"),
-        ({"seed": 3}, "it is of slow, seed 3"),
-        ({"identity": "0" * 64}, "of another recipe than the plan's"),
+        ({"arm": "fast"}, "it belongs to fast, seed 0"),
+        ({"seed": 3}, "it belongs to slow, seed 3"),
+        ({"identity": "0" * 64}, "made with a different recipe from the plan's"),
         ({"images": 500}, "measured with 500 images; the plan says 10,000"),
     ],
 )
@@ -141,10 +141,10 @@ def test_a_record_of_other_code_is_not_used(folder: Folder, tmp_path: Path) -> N
 
     made = plan(design.check(raw(claims={}), "s"), tmp_path, code=Code(tmp_path / "a.py", "f" * 64, {"mine": "make"}))
     leave(folder, made, Cell("mine", 0), code="0" * 64)
-    leave(folder, made, Cell("mine", 1), code="f" * 64, images=77)  # A loop of the user's own makes as many as it will.
+    leave(folder, made, Cell("mine", 1), code="f" * 64, images=77)  # A user's own loop may make any number of images.
     found, unusable = folder.records(made)
     assert list(found) == [Cell("mine", 1)]
-    assert "of other code (sha256 000000000000)" in unusable[Cell("mine", 0)]
+    assert "made with different code (sha256 000000000000)" in unusable[Cell("mine", 0)]
 
 
 def test_a_failure_is_forgotten_once_its_run_begins_again(folder: Folder) -> None:

@@ -1,4 +1,4 @@
-"""Numbers from anywhere: the statistics are those of studies, and a file is read as it was meant or refused by line."""
+"""Tables from anywhere: statistics are those of studies, and a file is read as intended or refused with its line."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_file_is_read_however_it_is_separated(tmp_path: Path, separator: str, 
     [
         ("net,scor\na,1\n", {}, "unknown column 'score'; did you mean 'scor'"),
         ("", {}, "unknown column 'net'. Known: none"),
-        ("net,score,score\na,1,2\n", {}, "column 'score' is there 2 times"),
+        ("net,score,score\na,1,2\n", {}, "column 'score' occurs 2 times"),
         ("net,score\na,1\n\nb,nan\n", {}, "t.csv line 4: score is 'nan'; a finite number is needed"),
         ("net,score\na,many\n", {}, "line 2: score is 'many'; a finite number"),
         ("net,score\na,1\nb\n", {}, "line 3: score is ''"),
@@ -99,10 +99,10 @@ def series(**counts: int) -> dict[str, dict[int, float]]:
 @pytest.mark.parametrize(
     ("values", "paired", "said"),
     [
-        (series(a=3, b=3), False, "3 seeds of an arm cannot show a difference in 1 test: .* 4 seeds of each arm could"),
-        (series(a=5, b=5), True, "5 seeds .* the smallest p is 0.062, .* 6 seeds of each arm could"),
-        (series(a=1, b=1), False, "1 seed of an arm .* 4 seeds of each arm could"),
-        (series(a=4, b=4, c=4), False, "in 3 tests: the smallest p is 0.029, corrected 0.086; 5 seeds of each"),
+        (series(a=3, b=3), False, "3 seeds per arm cannot show a difference in 1 test: .* 4 seeds per arm could"),
+        (series(a=5, b=5), True, "5 seeds .* the smallest possible p is 0.062, .* 6 seeds per arm could"),
+        (series(a=1, b=1), False, "1 seed per arm .* 4 seeds per arm could"),
+        (series(a=4, b=4, c=4), False, "in 3 tests: the smallest possible p is 0.029, corrected 0.086; 5 seeds"),
         (series(a=9), False, "1 arm; allowed: 2 .. 100"),
         (series(**{f"a{k}": 9 for k in range(101)}), False, "101 arms; allowed: 2 .. 100"),
     ],

@@ -1,4 +1,4 @@
-"""The process that carries out runs, where nothing can be forked: it is itself the process of one run."""
+"""The process that carries out runs: if it cannot fork, it is itself the process of one run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genlab.study import worker
 
 
 class Ran(Exception):
-    """In the place of the run's end, which is the process's."""
+    """Raised in place of the run's end, which would also end the process."""
 
 
 @pytest.mark.parametrize("forks", [True, False])

@@ -1,4 +1,4 @@
-"""What rows say of the steps between them, whatever interrupts a training."""
+"""What rows say about the steps between them, whatever interrupts a training."""
 
 from __future__ import annotations
 

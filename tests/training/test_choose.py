@@ -1,4 +1,4 @@
-"""What the recipe quick becomes: form, classes and budget by the facts of a dataset; and the remarks."""
+"""What the recipe quick chooses for a dataset: image format, classes and budget; and the remarks."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def test_colour_and_its_recipe() -> None:
     ("given", "why"),
     [
         (dataset(n=200, classes=0), "there are no labels"),
-        (dataset(n=200, classes=1), "there is one class only"),
-        (dataset(n=1010, classes=101), "101 classes are more than 100"),
+        (dataset(n=200, classes=1), "there is only one class"),
+        (dataset(n=1010, classes=101), "there are 101 classes, more than 100"),
         (dataset(n=40, classes=10), "the smallest class has 4 images, fewer than 5"),
     ],
 )
@@ -122,9 +122,9 @@ def test_the_dataset_stands_in_the_name(name: str, word: str) -> None:
 def test_what_was_chosen_is_said(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
     genlab.show("quick", {"data.name": str(digits)})
     said = capsys.readouterr().err
-    assert "quick: 32 x 32 pixels, gray: images of 28 are taken with a black border" in said
+    assert "quick: 32 x 32 pixels, gray: images of 28 pixels are used with a black border" in said
     assert "quick: conditional: 10 classes, the smallest with 10 images" in said
-    assert "a model may copy 100 images" in said
+    assert "a model may copy so few images (100)" in said
 
 
 def told(given: Dataset, recipe: str = "quick-mnist", overrides: dict[str, Any] | None = None) -> list[str]:
@@ -135,7 +135,7 @@ def told(given: Dataset, recipe: str = "quick-mnist", overrides: dict[str, Any] 
 def test_a_budget_that_was_meant_for_other_data_is_said() -> None:
     (line,) = told(dataset(n=300))
     assert line.startswith(
-        "300 images make 16 steps in 4 epochs, too few to draw anything: --epochs 150, or the recipe"
+        "300 images give 16 steps in 4 epochs, too few to draw anything: --epochs 150, or the recipe"
     )
     assert told(dataset(n=300), overrides={"budget.epochs": 5}) == []
     assert told(dataset(n=300), "judge-mnist", {"data.size": 28}) == []
@@ -154,7 +154,7 @@ def test_a_part_of_a_sorted_dataset_is_said(digits: Path, tmp_path: Path) -> Non
         np.savez(tmp_path / "sorted.npz", x_train=arrays["x_train"][order], y_train=arrays["y_train"][order])
     changes = {"data.name": str(tmp_path / "sorted.npz"), "data.subset": 20, "budget.batch": 8, "budget.max_steps": 2}
     changes |= {"engine.plan": "reference", "logging.evaluation": "none"}
-    with pytest.warns(UserWarning, match=r"the 20 training images are of 2 of 10 classes: data.subset takes the first"):
+    with pytest.warns(UserWarning, match=r"the 20 training images are from 2 of 10 classes: data.subset takes"):
         run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path / "runs", report=False, progress=False)
     assert run.provenance["data"]["unseen"] == [str(k) for k in range(2, 10)]
     with pytest.raises(UsageError, match=r"never saw class '7' in training: .* it saw 0, 1"):
@@ -165,4 +165,4 @@ def test_a_part_of_a_sorted_dataset_is_said(digits: Path, tmp_path: Path) -> Non
 def test_one_and_the_same_value_is_said() -> None:
     blank = dataset(n=60_000)
     blank = replace(blank, images=np.zeros_like(blank.images))
-    assert any("one and the same value" in line for line in told(blank))
+    assert any("have the same value" in line for line in told(blank))

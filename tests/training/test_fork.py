@@ -1,4 +1,4 @@
-"""A fork is the old run up to a step, to the bit, and another one behind it."""
+"""A fork is the old run up to a step, bit for bit, and another run after it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from genlab.report.origin import again, provenance_lines
 from genlab.runs import checkpoint
 
 SAME = {"logging.checkpoint_seconds": 31}
-"""A change that changes nothing of the training."""
+"""A change that does not affect the training."""
 
 
 @pytest.fixture(scope="module")
 def made(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """A run of 12 steps with its checkpoints after steps 6 and 12; made once for each set of changes."""
+    """made(**changes) -> a new run of 12 steps with checkpoints after steps 6 and 12."""
     from conftest import SMALL
 
     def make(**changes: Any) -> Run:

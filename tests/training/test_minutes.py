@@ -1,4 +1,4 @@
-"""`--minutes`: a time becomes plain numbers, once, and the run is as exact as any other."""
+"""`--minutes`: a time is resolved to plain numbers once, and the run is as exact as any other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STEP = Timed(0.1, 5e9)
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[GanRecipe]:
-    """Every step takes a tenth of a second; which recipes were timed."""
+    """Let every step take a tenth of a second; returns the recipes that were timed."""
     asked: list[GanRecipe] = []
 
     def timed(recipe: GanRecipe, *_: Any, **more: Any) -> Timed:
@@ -58,7 +58,7 @@ def test_two_timings_of_one_machine_mean_the_same() -> None:
     ("asked", "epochs", "most"), [(1, 1, 595), (0.05, 1, 30), (3, 2, 1746), (100, 65, 60200), (1.6, 1, None)]
 )
 def test_epochs_and_steps(asked: float, epochs: int, most: int | None) -> None:
-    """The steps of M minutes, of a tenth of a second each; epochs of 937 steps, or, last, of just these steps."""
+    """Steps of a tenth of a second fill the minutes, in epochs of 937 steps; the last case is exactly one epoch."""
     per_epoch = 937 if most else rung(960)
     found = length(asked, STEP, Schedule(60_000, 64, per_epoch, per_epoch))
     assert found == {"budget.epochs": epochs, "budget.max_steps": most}
@@ -83,8 +83,8 @@ def test_the_numbers_of_a_recipe(clock: list[GanRecipe]) -> None:
 
 
 def test_the_width_is_taken_that_learns_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Channels times steps; a narrower network must give a tenth more, since timings differ, too. Below 1,500 steps the
-    steps alone, down to 16 channels."""
+    """Channels times steps decide; a narrower network must give a tenth more, since timings differ, too. Below 1,500
+    steps, the steps alone decide, down to 16 channels."""
     assert widest({16: 1.0, 24: 1.3, 32: 2.0}, 3000) == 24
     assert widest({16: 1.0, 24: 1.5, 32: 2.0}, 3000) == widest({16: 1.0, 24: 1.4, 32: 1.83}, 3000) == 32
     assert widest({16: 1.0, 24: 1.7, 32: 2.3}, 6000) == 16
@@ -102,7 +102,7 @@ def test_the_width_is_taken_that_learns_most(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(minutes, "timed", timed)
     chosen = of("quick-fashion", 1, **{"budget.batch": 16}).overrides
     assert {key: chosen[key] for key in width(24)} == width(24)
-    # Each with the caller's settings, and the chosen one again.
+    # Each width with the caller's settings, and the chosen one again.
     assert asked == [(32, 16), (24, 16), (16, 16), (12, 16), (24, 16)]
     asked.clear()
     assert {key: value for key, value in of("quick-mnist", 1).overrides.items() if key in width(16)} == width(16)
@@ -114,8 +114,8 @@ def test_the_width_is_taken_that_learns_most(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_short_training_has_its_learning_rate(clock: list[GanRecipe]) -> None:
-    """Of the recipe for which that was measured, as it stands; a minute here is 19,040 channels times steps of 32
-    channels, 9,520 of 16."""
+    """Only an unchanged recipe gets the rate that was measured for it; a minute here is 19,040 channels times steps
+    with 32 channels, 9,520 with 16."""
     both = ("optimisers.generator.lr", "optimisers.discriminator.lr")
     assert [of("quick-fashion", 1).overrides.get(lr) for lr in both] == [0.0045, 0.0045]
     assert not {*both} & of("quick-fashion", 3).overrides.keys()
@@ -128,7 +128,7 @@ def test_a_short_training_has_its_learning_rate(clock: list[GanRecipe]) -> None:
 
 
 def test_what_can_be_expected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A power of channels times steps between known ones; what is known at an end holds for a fifth beyond it."""
+    """A power law in channels times steps between known results; those at the ends hold for a fifth beyond them."""
     known = {"quick-mnist": Reached(9, ((1, 80), (4, 20), (16, 10))), "alone": Reached(9, ((1, 80),))}
     monkeypatch.setattr(minutes, "REACHED", known)
     for steps, distance in ((100, 80), (200, 40), (400, 20), (800, 20 / 2**0.5), (1600, 10), (1900, 10), (90, 80)):
@@ -140,24 +140,24 @@ def test_what_can_be_expected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_expected_of_a_changed_recipe(clock: list[GanRecipe], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9, ((9.5, 20),))})
-    assert of("quick-mnist", 1).words.endswith("expect a distance of 20 x real images'")
+    assert of("quick-mnist", 1).words.endswith("expect a distance of 20 x that of real images")
     assert "expect" not in of("quick-mnist", 1, **{"objective.sigma": 0.1}).words
     assert "expect" not in of("quick-mnist", 1, **{"budget.batch": 32}).words
     assert "expect" not in of("quick-fashion", 1).words
 
 
 def test_a_recipe_as_it_stands_says_what_it_takes(clock: list[GanRecipe], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps of 0.1 s: a minute with 16 channels, which then learn most, is 9,520 channels times steps."""
+    """With steps of 0.1 s, 16 channels learn most, and a minute is 9,520 channels times steps."""
     monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9.2, ((9.52, 20), (60, 10)))})
     recipe, whole = files.load("quick-mnist"), genlab.load_dataset("mnist")
     steps = Schedule.of(recipe, len(whole)).total_steps
     assert minutes.is_foretold(recipe)
     assert minutes.foretold(recipe, whole) == (
-        f"quick-mnist: {steps:,} steps of 100.0 ms, {steps / 600:.2g} min here; expect a distance of 9.2 x real images'"
-        "; with --minutes 1 about 20 x"
+        f"quick-mnist: {steps:,} steps of 100.0 ms, {steps / 600:.2g} min here; expect a distance of 9.2 x "
+        "that of real images; with --minutes 1 about 20 x"
     )
     monkeypatch.setattr(minutes, "REACHED", {"quick-mnist": Reached(9.2, ((60, 10),))})
-    assert minutes.foretold(recipe, whole).endswith("9.2 x real images'")
+    assert minutes.foretold(recipe, whole).endswith("9.2 x that of real images")
     assert minutes.is_foretold(files.load("quick-mnist", {"engine.threads": 1, "logging.metrics_every": 7}))
     assert not minutes.is_foretold(files.load("quick-mnist", {"budget.batch": 32}))
     assert not minutes.is_foretold(files.load("quick-fashion"))
@@ -215,7 +215,7 @@ def test_a_length_and_a_time(clock: list[GanRecipe], tmp_path: Path) -> None:
 
 
 def test_a_study_takes_steps(clock: list[GanRecipe], tmp_path: Path) -> None:
-    """Minutes are turned into steps once, when the file is written."""
+    """Minutes are turned into steps once, when the study file is written."""
     file = tmp_path / "study.yaml"
     vary = ["--vary", "networks.latent=8,16", "--seeds", "4", "-o", str(file)]
     cli.main(["study", "new", "quick-mnist", *vary, "--minutes", "1"])
@@ -223,12 +223,12 @@ def test_a_study_takes_steps(clock: list[GanRecipe], tmp_path: Path) -> None:
     assert [arm.share.steps for arm in study.plan.arms] == [595, 595]
     assert "minutes: 1" not in file.read_text("utf-8")
     file.write_text(file.read_text("utf-8").replace("budget.minutes: null", "budget.minutes: 1"), "utf-8")
-    with pytest.raises(StudyError, match=r"budget\.minutes: a study says how many steps"):
+    with pytest.raises(StudyError, match=r"budget\.minutes: a study needs a number of steps"):
         Study.at(file)
 
 
 class Training:
-    """What an observer hears of a training whose steps take so long."""
+    """What an observer hears of a training whose steps take `seconds` each."""
 
     def __init__(self, steps: int, seconds: float) -> None:
         self.watch = Pace({"milliseconds_a_step": 100, "minutes": 1})
@@ -243,7 +243,7 @@ class Training:
 def test_an_overrun_is_said_in_the_first_tenth() -> None:
     slow = Training(600, 0.2)
     with pytest.warns(
-        UserWarning, match=r"2 times as long .* about 2 minutes instead of 1; it keeps its steps"
+        UserWarning, match=r"2 times as long .* about 2 minutes instead of 1; the number of steps stays the same"
     ) as told:
         slow.until(60)
     assert len(told) == 1

@@ -1,4 +1,4 @@
-"""The same images train to the same weights, whatever they were stored as."""
+"""The same images give the same weights, however they are stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = np.arange(40) // 8
 
 
 def weights(folder: Path, images: Any, name: str) -> dict[str, torch.Tensor]:
-    """Of a classifier after three steps."""
+    """Weights of a classifier after three steps."""
     changes = {"budget.batch": 8, "budget.max_steps": 3, "engine.plan": "reference", "data.channels": 1}
     run = genlab.train("s4-classifier", data=images, overrides=changes, runs=folder, name=name, report=False)
     return checkpoint.newest(run.checkpoints)[0].tensors

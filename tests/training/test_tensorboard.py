@@ -31,7 +31,7 @@ def test_the_same_scalars_and_grids(small: Callable[..., GanRecipe], tmp_path: P
 def test_quality_stands_beside_the_losses(
     small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every quantity that is measured in training: here made up, and all of them different."""
+    """Every quantity measured in training is written; the values here are made up and all different."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found = {column.name: 1 + k for k, column in enumerate(live.COLUMNS)}

@@ -1,4 +1,4 @@
-"""The loop: order, samples, logging, stop and resume; nothing that watches may change a training."""
+"""The training loop: order, samples, logging, stop and resume; observing must not change a training."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def rows(run: Run) -> list[Row]:
 
 
 def digest(run: Run) -> str:
-    """Of every tensor of the last checkpoint and of the optimisers' state."""
+    """sha256 of every tensor of the last checkpoint and of the optimisers' state."""
     saved, _ = checkpoint.newest(run.checkpoints)
     state = saved.state["model"]
     moments = [
@@ -53,7 +53,7 @@ def digest(run: Run) -> str:
 
 
 class Watcher:
-    """An observer that stops, kills or only notes."""
+    """An observer that stops, kills or only records."""
 
     def __init__(self, at: int = -1, act: Callable[[], None] = lambda: None) -> None:
         self.at, self.act = at, act
@@ -219,7 +219,7 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(
 ) -> None:
     whole = genlab.train(small(recipe=name), runs=tmp_path, report=False)
     stopper = Watcher(at, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(Stopped, match=rf"stopped at step {at} of \d+; go on with: genlab train --resume") as caught:
+    with pytest.raises(Stopped, match=rf"stopped at step {at} of \d+; resume with: genlab train --resume") as caught:
         genlab.train(small(recipe=name), runs=tmp_path, name="cut", observers=[stopper], report=False)
     assert caught.value.exit_code == 130
     cut = genlab.open_run(tmp_path / "cut")
@@ -254,8 +254,8 @@ NARROW: dict[str, Any] = {"kind": "mlp", "widths": [8]}
 def test_every_kind_of_state_is_resumed(
     name: str, changes: dict[str, Any], small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
-    """Power iterations, critic steps, dropout, every optimiser's memory, schedules, augmentation: stopped in the second
-    epoch."""
+    """Power iterations, critic steps, dropout, every optimiser's state, schedules and augmentation are resumed exactly
+    after a stop in the second epoch."""
     recipe = small({"logging.sample_epochs": 100, **changes}, name)
     whole = genlab.train(recipe, runs=tmp_path, report=False)
     stopper = Watcher(8, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -306,7 +306,7 @@ def test_killed_before_the_first_checkpoint_starts_again(
 def test_a_damaged_checkpoint_is_passed_over_loudly_and_exactly(
     small: Callable[..., GanRecipe], tmp_path: Path
 ) -> None:
-    """The older one stands in, a warning names both, and the end is the same."""
+    """The older checkpoint is used, a warning names both, and the result is the same."""
     whole = genlab.train(small(), runs=tmp_path, report=False)
     expected = digest(whole)
     (whole.path / "checkpoints" / "step-000012" / "model.safetensors").write_bytes(b"damaged")
@@ -329,7 +329,7 @@ def test_a_run_finds_its_data_from_anywhere(
 def test_a_finished_run_stays_as_it_is(finished: Run) -> None:
     before = digest(finished), finished.provenance
     with pytest.warns(
-        UserWarning, match=r"nothing was trained \((more --epochs than \d+ go on|budget.max_steps \d+ ends it)\)"
+        UserWarning, match=r"nothing was trained \((--epochs above \d+ continues it|budget.max_steps is \d+)\)"
     ):
         genlab.train(resume=finished.path, report=False)
     assert (digest(finished), finished.provenance) == before
@@ -340,7 +340,7 @@ def test_a_nan_ends_the_run_and_keeps_the_last_checkpoint(small: Callable[..., G
 
     def d(real: Any, fake: Any) -> Any:
         calls.append(1)
-        return (fake - real).mean() * (float("nan") if len(calls) == 10 else 1.0)  # It is tried once before.
+        return (fake - real).mean() * (float("nan") if len(calls) == 10 else 1.0)  # The first call only checks it.
 
     objective = AdversarialLoss(d, lambda real, fake: (real - fake).mean(), True)
     with pytest.raises(NonFiniteError, match="step 9"):
@@ -359,7 +359,7 @@ def test_a_checkpoint_of_another_model_is_refused_with_the_differences(
     for step in checkpoint.found(run.checkpoints):
         shutil.rmtree(step)
     shutil.copytree(checkpoint.found(other.checkpoints)[-1], run.checkpoints / "step-000001")
-    with pytest.raises(CheckpointError, match=r"of another model \(\d+ differences\)"):
+    with pytest.raises(CheckpointError, match=r"belongs to another model \(\d+ differences\)"):
         genlab.train(resume=run.path)
 
 

@@ -1,4 +1,4 @@
-"""Signs of health: closed forms of an update's size and of dead units, and that looking changes nothing."""
+"""Signs of health: closed forms of update sizes and dead units, and that observing changes nothing."""
 
 import math
 from pathlib import Path
@@ -85,4 +85,4 @@ def test_rows_hold_them_for_each_player_that_learns(tmp_path: Path) -> None:
     assert first["update_d"] > 1e-3
     assert first["update_g"] == 0
     assert 0 <= first["dead_units_g"] < 1
-    assert "dead_units_d" not in first  # Its units leak.
+    assert "dead_units_d" not in first  # Its ReLUs are leaky.

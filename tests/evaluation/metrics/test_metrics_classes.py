@@ -54,14 +54,14 @@ def test_divergence() -> None:
 
 
 def test_finite_samples_of_the_data_itself() -> None:
-    """(K - 1) / 2N: what 26,000 real triples of 1000 modes give, .0192."""
+    """The expected divergence is (K - 1) / 2N: .0192 for 26,000 real triples of 1000 modes."""
     shares = RNG.dirichlet(np.full(1000, 50.0))
     found = [metrics.class_divergence(RNG.choice(1000, 26_000, p=shares), shares) for _ in range(5)]
     assert np.mean(found) == pytest.approx(999 / 52_000, rel=0.05)
 
 
 def test_missing_classes() -> None:
-    """Below a tenth of the share in the data; classes that the data lack cannot be missing."""
+    """A class is missing below a tenth of its share in the data; one that the data lack cannot be missing."""
     shares = np.array([0.5, 0.3, 0.2, 0.0])
     labels = np.repeat([0, 1, 2], [970, 30, 0])
     assert metrics.missing_classes(labels, shares) == [2]
@@ -80,7 +80,7 @@ def test_spread_is_the_mean_squared_distance_of_pairs() -> None:
 
 
 def test_calibration_error() -> None:
-    """0 where the stated probability is the share that is right, and the gap where it is not."""
+    """The error is the gap between the stated probability and the share that is right, 0 if they agree."""
     confidence = np.repeat([0.7, 0.9], 1000)
     right = np.concatenate([np.arange(1000) < 700, np.arange(1000) < 900])
     assert metrics.calibration_error(confidence, right) == pytest.approx(0, abs=1e-9)
@@ -102,12 +102,12 @@ def test_ranking() -> None:
     high, low = RNG.normal(1, 1, 60), RNG.normal(0, 1, 50)
     pairs = np.mean([(a > b) + 0.5 * (a == b) for a in high for b in low])
     assert metrics.ranking(high, low) == pytest.approx(pairs)
-    assert metrics.ranking(low, high) == pytest.approx(1 - pairs)  # whose score is first matters
+    assert metrics.ranking(low, high) == pytest.approx(1 - pairs)  # the order of the arguments matters
     assert metrics.ranking(np.zeros(5), np.zeros(7)) == 0.5
 
 
 def test_paths() -> None:
-    """A straight, even path: as long as its ends are apart, every step alike; a jump: one step is all."""
+    """A straight, even path is as long as its ends are apart, in equal steps; a jump is a single step."""
     even = np.linspace([0.0, 0], [3, 4], 6)
     jump = np.array([[0.0, 0]] * 3 + [[3, 4]] * 3)
     detour = np.array([[0.0, 0], [0, 4], [3, 4], [3, 4], [3, 4], [3, 4]])
@@ -118,7 +118,7 @@ def test_paths() -> None:
 
 
 def test_class_divergence_is_from_the_images_to_the_data() -> None:
-    """KL is not symmetric: classes that are never drawn cost log 1/p of what is drawn, and not infinity."""
+    """KL is not symmetric: it stays finite if classes are never drawn, log 1/p if only a class of share p is drawn."""
     shares = np.array([0.5, 0.25, 0.25])
     assert metrics.class_divergence(np.array([0, 0, 0, 1]), shares) == pytest.approx(0.75 * np.log(1.5))
     assert metrics.class_divergence(np.zeros(5, int), shares) == pytest.approx(np.log(2))
@@ -129,5 +129,5 @@ def test_a_class_that_the_data_do_not_have_is_not_missing() -> None:
 
 
 def test_certainty_falls_into_the_last_bin() -> None:
-    """1.0 is in the bin of 0.99: there one error in two outweighs the caution of the other."""
+    """1.0 is in the bin of 0.99, where its error outweighs the caution of the other."""
     assert metrics.calibration_error(np.array([1.0, 0.99]), np.array([False, True])) == pytest.approx(0.99 / 2)

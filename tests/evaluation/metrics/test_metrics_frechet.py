@@ -25,7 +25,7 @@ def test_equal_covariances_leave_the_squared_distance_of_the_means() -> None:
 
 
 def test_scaled_covariance() -> None:
-    """S and c^2 S: (c - 1)^2 tr S, in any basis; a distance of standard deviations, not of variances."""
+    """For S and c^2 S the distance is (c - 1)^2 tr S in any basis: it compares standard deviations, not variances."""
     rows = (RNG.normal(size=(300, 5)) * [1, 2, 3, 4, 5]) @ rotation(5)
     centred = rows - rows.mean(0)
     expected = (3 - 1) ** 2 * np.trace(np.cov(centred.T))
@@ -76,7 +76,7 @@ def test_symmetric_and_zero_only_for_the_same() -> None:
 
 
 def test_singular_covariances_are_safe() -> None:
-    """A constant set, and sets in a plane: a general root of the product may turn complex there."""
+    """Constant sets and sets in a plane work, although a general root of their product may be complex."""
     constant, wide = np.ones((50, 6)), RNG.normal(size=(50, 6))
     covariance = np.cov(wide.T)
     expected = ((wide.mean(0) - 1) ** 2).sum() + np.trace(covariance)
@@ -86,7 +86,7 @@ def test_singular_covariances_are_safe() -> None:
 
 
 def test_float32_rows_are_worked_on_in_float64() -> None:
-    """With a mean of 1000 float32 sums of squares would lose the variance altogether."""
+    """With a mean of 1000, sums of squares in float32 would lose the variance altogether."""
     rows = RNG.normal(size=(5000, 3)) * 1e-2
     near = (rows + 1000).astype(np.float32)
     mean, covariance = moments(near)

@@ -1,4 +1,4 @@
-"""Intervals hold what they promise: about 95 of 100 contain the truth, and they contain their own value."""
+"""Intervals keep their promise: about 95 of 100 contain the truth, and each contains its own value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_student() -> None:
 
 
 def test_of_a_mean_it_is_the_t_interval_of_block_means() -> None:
-    """n a multiple of the blocks: leaving blocks out of a mean is the textbook interval of the blocks' means."""
+    """If the blocks are equal in size, the jackknife of a mean is the textbook interval of the block means."""
     values = np.random.default_rng(0).normal(size=400)
     found = metrics.jackknife(lambda x: float(x.mean()), values)
     means = np.array([values[metrics.blocks_of(400) == b].mean() for b in range(BLOCKS)])
@@ -27,7 +27,7 @@ def test_of_a_mean_it_is_the_t_interval_of_block_means() -> None:
 
 
 def test_blocks_are_even_and_not_in_the_order_of_the_rows() -> None:
-    """Samples come class after class: a block must not be a class."""
+    """Samples cycle through the classes, but a block must not be a class."""
     blocks = metrics.blocks_of(1000)
     assert np.bincount(blocks).tolist() == [50] * BLOCKS
     for k in range(10):
@@ -60,7 +60,7 @@ def accuracy(rng: np.random.Generator) -> Estimate:
     return metrics.bootstrap(rng.random(500) < 0.8)
 
 
-# 4 (0.5^2 + 0.3^2) = 1.36, and about (1 + 1.69) 4 / 1000 of it comes from the number of rows.
+# 4 (0.5^2 + 0.3^2) = 1.36, plus a bias of about (1 + 1.69) 4 / 1000 due to the number of rows.
 TRUTHS: dict[Callable[[np.random.Generator], Estimate], float | None] = {
     frechet: 1.36 + 0.008,
     kernel: None,
@@ -71,7 +71,7 @@ TRUTHS: dict[Callable[[np.random.Generator], Estimate], float | None] = {
 
 
 KEPT = (frechet, precision)
-"""Of a jackknife over moments, and one over neighbours; the others are slow tests."""
+"""A jackknife over moments and one over neighbours; the others are slow tests."""
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,8 @@ KEPT = (frechet, precision)
     [pytest.param(d, marks=[] if d in KEPT else [pytest.mark.slow], id=d.__name__) for d in TRUTHS],
 )
 def test_about_95_of_100_contain_the_truth(draw: Callable[[np.random.Generator], Estimate]) -> None:
-    """The truth is the closed form, or the mean of 200 draws. Of 200 exact ones 180 or more hold it with 99.8 %."""
+    """The truth is the closed form or the mean of 200 draws. With a probability of 99.8 %, 180 or more of 200 exact
+    intervals contain it."""
     found = [draw(np.random.default_rng(seed)) for seed in range(200)]
     truth = TRUTHS[draw]
     truth = float(np.mean([f.value for f in found])) if truth is None else truth
@@ -87,14 +88,14 @@ def test_about_95_of_100_contain_the_truth(draw: Callable[[np.random.Generator],
     assert len(intervals) == 200
     assert all(low <= f.value <= high for f, (low, high) in zip(found, intervals, strict=True))
     assert 180 <= sum(low <= truth <= high for low, high in intervals) <= 200
-    # Not simply too wide, either: of neighbour counts the jackknife errs on the safe side, by at most a half.
+    # They are not far too wide either: for neighbour counts the jackknife errs on the safe side, by at most 50 %.
     widths = np.array([high - low for low, high in intervals])
     spread = np.std([f.value for f in found])
     assert 0.8 < widths.mean() / (2 * STUDENT * spread) < 1.5
 
 
 def test_a_bootstrap_would_miss_its_own_value() -> None:
-    """Why sets are not resampled: with duplicates coverage falls so far that the interval excludes the value."""
+    """Sets are not resampled because duplicates lower coverage so far that the interval excludes the value."""
     rng = np.random.default_rng(0)
     real, fake = rng.normal(size=(300, 3)), rng.normal(size=(300, 3))
     value = metrics.prdc(real, fake)["coverage"]
@@ -115,9 +116,9 @@ def test_bootstrap_of_many_and_of_few_values_agree() -> None:
     assert metrics.bootstrap(np.array([1.0])) == Estimate(1.0)
 
 
-@pytest.mark.parametrize("n", [900, 5000])  # drawn by counts, and image by image
+@pytest.mark.parametrize("n", [900, 5000])  # resampled by counts, and image by image
 def test_a_bootstrap_of_a_mean_is_the_normal_interval(n: int) -> None:
-    """1.96 standard errors each way, within the noise of 1,000 resamples; 1.64 would be 16 % less."""
+    """The interval is 1.96 standard errors each way, within the noise of 1,000 resamples; 1.64 would be 16 % less."""
     ratios = []
     for seed in range(8):
         values = np.random.default_rng(seed).normal(size=n)

@@ -1,4 +1,4 @@
-"""Kernel distance: definition, no bias, and an independent implementation."""
+"""Kernel distance against its definition and an independent implementation, and its lack of bias."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def test_is_the_mean_over_all_pairs_of_different_rows(n: int, m: int) -> None:
 
 
 def test_unbiased() -> None:
-    """Over 400 pairs of small sets of one distribution the mean is 0 within four standard errors, while the same with
-    the diagonal counted in is far above; for two distributions it is that of large sets."""
+    """Over 400 pairs of small sets from one distribution, the mean is 0 within four standard errors (with the diagonal
+    it would be far above); for two distributions, it is that of large sets."""
     draws = [kernel_distance(RNG.normal(size=(20, 4)), RNG.normal(size=(20, 4))).value for _ in range(400)]
     error = np.std(draws) / 20
     assert abs(np.mean(draws)) < 4 * error
-    assert min(draws) < 0  # an unbiased estimate of 0 must be able to fall below
+    assert min(draws) < 0  # an unbiased estimate of 0 is sometimes negative
     apart = [kernel_distance(RNG.normal(size=(20, 4)), RNG.normal(0.5, 1, size=(20, 4))).value for _ in range(400)]
     truth = kernel_distance(RNG.normal(size=(6000, 4)), RNG.normal(0.5, 1, size=(6000, 4))).value
     assert abs(np.mean(apart) - truth) < 4 * np.std(apart) / 20 + 0.02
@@ -50,18 +50,18 @@ def test_subsets_have_the_same_mean() -> None:
     parts = kernel_distances(x, y, subsets=200, size=50)
     assert parts.shape == (200,)
     assert parts.mean() == pytest.approx(kernel_distance(x, y).value, abs=4 * parts.std() / 14)
-    with pytest.raises(ValueError, match="subsets of 301 from sets of 300 and 300"):
+    with pytest.raises(ValueError, match="subsets of 301 cannot be drawn from sets of 300 and 300"):
         kernel_distances(x, y, subsets=1, size=301)
 
 
 def test_a_subset_of_all_rows_is_the_whole() -> None:
-    """Drawn without a row twice."""
+    """Subsets are drawn without replacement."""
     x, y = RNG.normal(size=(30, 4)), RNG.normal(size=(30, 4))
     assert kernel_distances(x, y, subsets=3, size=30) == pytest.approx(kernel_distance(x, y).value, rel=1e-9)
 
 
 def test_its_interval_is_the_jackknifes() -> None:
-    """The sums by blocks give what leaving each block out and computing anew gives."""
+    """The block sums give the same interval as recomputing the distance without each block."""
     x, y = RNG.normal(size=(61, 3)), RNG.normal(0.5, 2, size=(47, 3))
     slow = jackknife(lambda a, b: kernel_distance(a, b).value, x, y)
     assert slow.interval is not None

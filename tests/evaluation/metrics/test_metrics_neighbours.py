@@ -14,7 +14,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def brute(real: Array, fake: Array, k: int) -> dict[str, float]:
-    """By the definitions, from full distance matrices."""
+    """The four metrics by their definitions, from full distance matrices."""
 
     def apart(a: Array, b: Array) -> Array:
         return np.asarray(np.linalg.norm(a[:, None] - b[None], axis=2))
@@ -50,7 +50,7 @@ def test_precision_and_recall_swap_with_the_arguments() -> None:
 
 @pytest.mark.parametrize("k", [2, 5])
 def test_equal_distributions(k: int) -> None:
-    """Density 1 and coverage 1 - 2^-k in expectation (exact for n, m -> infinity), precision = recall."""
+    """In expectation, density is 1, coverage 1 - 2^-k (exact for n, m -> infinity), and precision equals recall."""
     draws = [prdc(RNG.normal(size=(400, 8)), RNG.normal(size=(400, 8)), k) for _ in range(30)]
     mean = {name: np.mean([d[name] for d in draws]) for name in draws[0]}
     assert mean["density"] == pytest.approx(1, abs=0.03)
@@ -60,8 +60,8 @@ def test_equal_distributions(k: int) -> None:
 
 @pytest.mark.slow
 def test_the_published_values() -> None:
-    """Two standard normal sets, n = 10,000, d = 1000, k = 5, the example of Naeem et al. (2020); mean of two draws (one
-    density scatters by .08: in a thousand dimensions some balls hold very many)."""
+    """Two standard normal sets, n = 10,000, d = 1000, k = 5, the example of Naeem et al. (2020); mean of two draws (the
+    density of one scatters by .08: in a thousand dimensions some balls contain very many rows)."""
     draws = []
     for seed in (1, 2):
         rng = np.random.default_rng(seed)
@@ -74,7 +74,7 @@ def test_the_published_values() -> None:
 
 
 def test_intervals_are_those_of_leaving_blocks_out() -> None:
-    """The shortcut through close pairs gives what working everything out anew without each block gives."""
+    """The shortcut through close pairs agrees with recomputing everything without each block."""
     real, fake = RNG.normal(size=(120, 3)), RNG.normal(0.3, 1, size=(90, 3))
     own, other = blocks_of(120), blocks_of(90)
     found = prdc_estimates(Manifold.of(real, 3), Manifold.of(fake, 3), 3)
@@ -88,7 +88,7 @@ def test_intervals_are_those_of_leaving_blocks_out() -> None:
 
 
 def test_a_block_that_holds_all_neighbours() -> None:
-    """Rows whose nearest others all lie in one block: the radius without it must be looked for further out."""
+    """If the nearest neighbours of a row all lie in one block, its radius without that block is found further out."""
     own = blocks_of(200)
     rows = RNG.normal(size=(200, 2)) * 0.01 + 100.0 * own[:, None]  # blocks are far apart
     found = Manifold.of(rows, 2).radii
@@ -106,10 +106,10 @@ def test_degenerate_sets_have_stated_results(what: str) -> None:
         found = prdc(real, np.zeros((60, 4)))
         assert found == pytest.approx(brute(real, np.zeros((60, 4)), 5))
         assert found["recall"] == 0
-        assert 0 < found["coverage"] < 1  # Only balls around the origin hold a sample, and all sixty are in each.
+        assert 0 < found["coverage"] < 1  # Only balls around the origin contain samples, each of them all sixty.
     elif what == "duplicates":
         twice = np.repeat(real[:6], 10, axis=0)
-        found = prdc(twice, twice + 0)  # radii are 0: only copies are inside, and they are
+        found = prdc(twice, twice + 0)  # radii are 0: balls contain their copies and nothing else
         assert found == {"precision": 1, "recall": 1, "density": 2, "coverage": 1}
     else:
         found = prdc(real, real.copy())
@@ -117,7 +117,7 @@ def test_degenerate_sets_have_stated_results(what: str) -> None:
 
 
 def test_too_few_rows() -> None:
-    with pytest.raises(ValueError, match="5 rows have no 5 nearest others"):
+    with pytest.raises(ValueError, match="5 rows have fewer than 5 neighbours"):
         prdc(RNG.normal(size=(5, 2)), RNG.normal(size=(9, 2)))
 
 
@@ -137,7 +137,7 @@ def test_nearest_is_brute_force() -> None:
 
 
 def test_nearest_others_leave_out_the_row_itself() -> None:
-    """Across tiles, for some of the rows, and a duplicate is another row."""
+    """The search works across tiles and for a selection of rows, and a duplicate counts as another row."""
     rows = RNG.random((4500, 9))
     rows[4400] = rows[3]
     some = np.array([0, 3, 1999, 2000, 4400, 4499])
@@ -147,12 +147,12 @@ def test_nearest_others_leave_out_the_row_itself() -> None:
     assert (which == full.argmin(1)).all()
     assert distance == pytest.approx(full.min(1), rel=1e-12)
     assert (distance[1], distance[4]) == (0, 0)
-    with pytest.raises(ValueError, match="a single reference has no other"):
+    with pytest.raises(ValueError, match="a single reference has no nearest neighbour"):
         nearest(rows[:1], rows[:1], np.array([0]))
 
 
 def test_a_share_of_0_or_1_has_an_interval_with_width() -> None:
-    """All fake rows in the same place as all real ones: precision, recall and coverage of 1, of 100 rows each."""
+    """Precision, recall and coverage for 100 rows each: 0 if the sets are far apart, 1 if they are the same."""
     rows = RNG.normal(size=(100, 3))
     sets = Manifold.of(rows), Manifold.of(rows + 100)
     apart, same = prdc_estimates(*sets), prdc_estimates(sets[0], sets[0])
@@ -163,7 +163,7 @@ def test_a_share_of_0_or_1_has_an_interval_with_width() -> None:
 
 
 def test_memorisation() -> None:
-    """Held-out rows give about a thousandth, copies 1, rows from elsewhere 0."""
+    """The fraction is about 0.001 for held-out rows, 1 for copies and 0 for rows from elsewhere."""
     train, test, fresh = (RNG.random((n, 6)) for n in (8000, 4000, 4000))
     held_out = nearest(test, train)[0]
     assert memorised_fraction(held_out, held_out) == pytest.approx(0.001, abs=2 / 4000)
@@ -175,8 +175,8 @@ def test_memorisation() -> None:
 
 
 def test_copies_of_one_another_are_at_distance_0() -> None:
-    """With more copies than neighbours every ball has radius 0, and holds its copies all the same, wherever they lie:
-    |a|^2 + |b|^2 - 2 ab is not exactly 0 for equal rows far from the origin."""
+    """With more copies than neighbours, every ball has radius 0 but still contains its copies, wherever they lie: far
+    from the origin, |a|^2 + |b|^2 - 2 ab is not exactly 0 for equal rows."""
     rows = np.random.default_rng(3).normal(100, 1, (40, 7)).repeat(8, 0)
     assert (Manifold.of(rows, intervals=False).radii == 0).all()
     found = prdc(rows, rows[::8].repeat(8, 0)[::-1])

@@ -15,7 +15,7 @@ RNG = np.random.default_rng(4)
 
 @pytest.mark.parametrize("side", [7, 8, 28])
 def test_parseval(side: int) -> None:
-    """All frequencies together hold the mean squared pixel; corners aside, which a wave has nothing in."""
+    """The rings sum to the mean squared pixel, since this wave has no power in the corners that they leave out."""
     x = np.zeros((1, 1, side, side))
     x[0, 0] = 0.5 + 0.3 * np.cos(2 * np.pi * np.arange(side) * 2 / side)[None, :]
     spectrum = metrics.power_spectrum(x)
@@ -57,11 +57,11 @@ def test_blur_takes_detail_and_noise_adds_grain() -> None:
     assert 0.8 > soft[0][0] > soft[1][0] > soft[2][0]
     grainy = [ratios(real + s * RNG.normal(size=real.shape)) for s in (0.05, 0.1, 0.2)]
     assert 1.2 < grainy[0][1] < grainy[1][1] < grainy[2][1]
-    assert grainy[1][1] - 1 > 3 * (grainy[1][0] - 1)  # noise shows in the finest band above all
+    assert grainy[1][1] - 1 > 3 * (grainy[1][0] - 1)  # noise shows mostly in the finest band
 
 
 def test_a_band_has_its_frequencies_and_no_others() -> None:
-    """A wave of k cycles on 28 pixels has all its power in the band around k / 28, both ends included."""
+    """A wave of k cycles per 28 pixels has all its power in the bands that contain k / 28, both ends included."""
     across = np.arange(28)
     for k in range(1, 15):
         wave = 0.5 + 0.4 * np.cos(2 * np.pi * k * across / 28)

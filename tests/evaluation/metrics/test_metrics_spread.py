@@ -1,4 +1,4 @@
-"""How far apart images lie: closed forms, classes, and an interval that is the plain jackknife's."""
+"""How far apart images lie: closed forms, classes, and an interval equal to the plain jackknife's."""
 
 import math
 
@@ -20,7 +20,7 @@ def test_it_is_the_root_of_the_mean_squared_distance_of_pairs() -> None:
 
     found = metrics.spread_ratio(real, fake)
     assert found is not None
-    assert found.interval is None  # Fewer than two images a block.
+    assert found.interval is None  # Fewer than two images per block.
     assert found.value == pytest.approx(math.sqrt(pairs(fake) / pairs(real)))
 
 
@@ -44,7 +44,7 @@ def test_within_classes_only_what_differs_there_counts() -> None:
     blind = metrics.spread_ratio(real, fake)
     assert blind is not None
     assert blind.value > 2
-    # A class that only one of the sets has says nothing.
+    # A class that only one of the sets has does not count.
     more = metrics.spread_ratio(np.concatenate([real, [[99.0] * 4, [-99.0] * 4]]), fake, np.r_[labels, 2, 2], labels)
     assert more is not None
     assert more.value == pytest.approx(0.5)

@@ -1,4 +1,4 @@
-"""Style: slant and stroke width of strokes that are drawn here, and the share that columns explain in closed form."""
+"""Style: slant and width of strokes drawn here, and closed forms of the share that columns explain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genlab.evaluation import metrics
 
 
 def stroke(lean: float, width: int, side: int = 64) -> np.ndarray:
-    """A bright stroke from bottom to top, `lean` pixels to the right for each row, (1, 1, side, side), uint8."""
+    """A bright stroke that moves `lean` pixels to the right per row upwards: (1, 1, side, side), uint8."""
     big = Image.new("L", (4 * side, 4 * side))
     middle, reach = 2 * side, side
     line = [(middle - lean * reach, middle + reach), (middle + lean * reach, middle - reach)]
@@ -27,7 +27,7 @@ def test_the_slant_of_a_stroke_is_its_lean_to_the_right(lean: float) -> None:
 
 @pytest.mark.parametrize("width", [2, 3, 4, 6])
 def test_the_width_of_a_stroke(width: int) -> None:
-    # The two short edges belong to the edge, too: 2 w l / (2 l + 2 w), and corners are counted once.
+    # The two short edges count too, which gives 2 w l / (2 l + 2 w); corners are counted once.
     assert metrics.stroke_width(stroke(0, width))[0] == pytest.approx(width * 32 / (32 + width), rel=0.08)
 
 

@@ -1,4 +1,4 @@
-"""How a classifier learns, what it says of an epoch, exact resume in the middle of one."""
+"""How a classifier learns, what it logs per epoch, and exact resume in the middle of one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Small = Callable[..., ClassifierRecipe]
 
 @pytest.fixture
 def both_splits(digits: Path, tmp_path: Path) -> Path:
-    """The hundred digits, and thirty others as a test split."""
+    """File of the hundred digits, with thirty others as a test split."""
     with np.load(digits) as arrays:
         train = dict(arrays)
     test = genlab.load_dataset("mnist", "test")
@@ -112,7 +112,7 @@ def test_every_setting_acts(changes: dict[str, Any], small_classifier: Small) ->
 
 @pytest.mark.usefixtures("undrawn")
 def test_epochs_end_with_what_s4_prints(small_classifier: Small, tmp_path: Path) -> None:
-    """Training loss and accuracy are means over the epoch's minibatches; the test split's are of the weights then."""
+    """Training loss and accuracy are means over the epoch's minibatches; test values use the weights at its end."""
     run = genlab.train(small_classifier(), runs=tmp_path)
     rows = run.metrics()
     ends = [row for row in rows if "test_accuracy" in row]
@@ -144,7 +144,7 @@ def test_epochs_end_with_what_s4_prints(small_classifier: Small, tmp_path: Path)
 
 
 def test_losses_of_an_epoch_are_comparable_under_label_smoothing(small_classifier: Small, tmp_path: Path) -> None:
-    """What is minimised is smoothed; what the epoch tells is the plain cross-entropy on both splits."""
+    """The minimised loss is smoothed; an epoch's losses are the plain cross-entropy on both splits."""
     changes = {"objective.label_smoothing": 0.3, "optimiser.lr": 1e-9, "optimiser.eps": 1.0}
     rows = genlab.train(small_classifier(changes), runs=tmp_path, report=False).metrics()
     plain = genlab.train(small_classifier({**changes, "objective.label_smoothing": 0}), runs=tmp_path, report=False)

@@ -24,7 +24,7 @@ CLASSES = torch.arange(16) % 10
 
 
 def images(n: int = 4, channels: int = 3, side: int = 8) -> Tensor:
-    """In [-1, 1], float64; no pixel is 0."""
+    """Random images in [-1, 1], float64; no pixel is 0."""
     return torch.rand(n, channels, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(3)) * 2 - 1
 
 
@@ -33,13 +33,13 @@ def uniform(n: int = 4) -> Tensor:
 
 
 def made(x: Tensor, u: Tensor | float, **settings: float) -> Tensor:
-    """T(x), of these draws, or of draws that are all alike."""
+    """T(x) with these draws, or with all draws equal to one number."""
     return augmented(x, GanAugmentation(**settings), u if isinstance(u, Tensor) else torch.full((DRAWS, len(x)), u))
 
 
 @pytest.mark.parametrize("settings", [{key: value} for key, value in EVERYTHING.items()] + [EVERYTHING], ids=str)
 def test_a_generator_learns_through_it(settings: dict[str, float]) -> None:
-    """The gradient of D(T(G(z))) for G's weights is that of finite differences, in float64."""
+    """The gradient of D(T(G(z))) with respect to G's weights agrees with finite differences, in float64."""
     torch.manual_seed(5)
     z, judge = torch.randn(2, 3, dtype=torch.float64), torch.randn(3 * 6 * 6, dtype=torch.float64)
 
@@ -52,7 +52,7 @@ def test_a_generator_learns_through_it(settings: dict[str, float]) -> None:
 
 
 def test_translation_moves_content_by_whole_pixels() -> None:
-    """On an even ground moving is rolling; the largest shift is the share of the side that was given."""
+    """On a uniform background a shift is a roll; the largest shift is the given share of the side."""
     x = torch.full((400, 1, 16, 16), -1.0)
     x[:, :, 5:10, 6:9] = torch.rand(400, 1, 5, 3)
     moved, offsets = made(x, uniform(400), translation=0.125), set()
@@ -92,7 +92,7 @@ def test_no_shift_is_the_identity(dtype: torch.dtype) -> None:
         (NEARLY_1, 0.5, 8, 4),
         (0.5, 1.0, 8, 64),
         (0.0, 1.0, 8, 16),
-        (0.5, 0.6, 5, 9),  # three pixels wide around one
+        (0.5, 0.6, 5, 9),  # three pixels wide, centred on one
         (0.0, 0.6, 5, 4),
         (NEARLY_1, 0.6, 5, 4),
     ],
@@ -127,7 +127,7 @@ def test_brightness_adds_a_number_to_all_of_an_image(u: float, added: float) -> 
 
 @pytest.mark.parametrize(("name", "over"), [("contrast", (1, 2, 3)), ("saturation", (1,))])
 def test_contrast_and_saturation_keep_their_means(name: str, over: tuple[int, ...]) -> None:
-    """Contrast that of an image, saturation that of each pixel over the channels; what is around it is stretched."""
+    """Contrast keeps the mean of an image, saturation that of each pixel over the channels; both scale around it."""
     x, s = images(), 0.4
     middle = x.mean(over, keepdim=True)
     found = made(x, uniform(), **{name: s})
@@ -156,7 +156,7 @@ def test_each_image_has_a_change_of_its_own() -> None:
 
 
 def test_the_largest_draws_stay_in_range() -> None:
-    """The largest float32 below 1, times n, is below n: no shift is beyond half of the side."""
+    """The largest float32 below 1, times n, is below n, so no shift exceeds half of the side."""
     for side in (32, 33, 34, 511):
         x = torch.arange(float(side)).expand(1, 1, side, side)
         reach = int(side / 2 + 0.5)
@@ -170,7 +170,7 @@ def make(recipe: GanRecipe) -> gan.Gan:
 
 
 def shown_to_d(model: gan.Gan) -> list[Tensor]:
-    """What D is given in a step, call by call."""
+    """Images that D is given in a step, call by call."""
     seen: list[Tensor] = []
     model.D.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     model.step(DIGITS, CLASSES, 1)
@@ -182,7 +182,7 @@ EXACT: dict[str, Any] = {"objective.penalty": "r1-r2", "objective.sigma": None}
 
 @pytest.mark.parametrize("noise", ["reuse", "fresh"])
 def test_d_is_shown_changed_images_alone(noise: str, small: Callable[..., GanRecipe]) -> None:
-    """In both updates, and where a penalty looks: T(x) and T(G(z)), not x and G(z)."""
+    """In both updates and in the penalty, D sees T(x) and T(G(z)), not x and G(z)."""
     model = make(small({"augmentation": ON_GREY, "objective.generator_noise": noise, **EXACT}))
     T = model.recipe.augmentation
     assert T is not None
@@ -198,7 +198,7 @@ def test_d_is_shown_changed_images_alone(noise: str, small: Callable[..., GanRec
     assert torch.equal(real_again, real)
     assert torch.equal(fake_again, fake)
     assert torch.equal(of_g, fake if noise == "reuse" else changed(generated[1], "z/generator"))
-    assert torch.equal(beside, real)  # Relativistic: G's images are held against these.
+    assert torch.equal(beside, real)  # The relativistic loss compares G's images with these.
 
 
 def test_real_and_generated_images_have_draws_of_their_own(small: Callable[..., GanRecipe]) -> None:
@@ -238,7 +238,7 @@ def test_merged_passes_compute_the_same(small: Callable[..., GanRecipe]) -> None
 
 @pytest.mark.parametrize("merged", [True, False])
 def test_bfloat16_computes_nearly_the_same(merged: bool, small: Callable[..., GanRecipe]) -> None:
-    """The penalty apart, a small difference of large numbers."""
+    """Losses and logits nearly agree; the penalty is a small difference of large numbers, and left out."""
     rows = []
     for precision in ("float32", "bfloat16"):
         engine = {**FLOAT32, "engine.precision": precision, "engine.merged_passes": merged}

@@ -1,4 +1,4 @@
-"""The algorithm: who is updated when, that every setting acts, golden losses."""
+"""The algorithm: which network is updated when, and that every setting acts."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ EVERY: list[tuple[str, dict[str, Any]]] = [
 ]
 """A recipe for every objective, penalty and augmentation, with and without batch normalisation in D."""
 AS_IT_IS = {"non-saturating", "r1-r2-finite-difference"}
-"""What s2-dcgan and quick-mnist have anyway."""
+"""Settings that s2-dcgan and quick-mnist already have."""
 
 
 @pytest.mark.parametrize(("name", "changes"), EVERY)
 def test_each_half_step_updates_its_own_network(
     name: str, changes: dict[str, Any], small: Callable[..., GanRecipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D's step leaves G's weights alone and G's step D's: by hash, before and after each. Neither leaves a gradient in
-    the other network."""
+    """D's step leaves G's weights alone and G's step D's, by hashes before and after each. Neither leaves a gradient
+    in the other network."""
     model = make(small(changes, name))
     seen: list[tuple[str, bool, bool]] = []
     gradients: list[list[Tensor]] = []
@@ -102,7 +102,7 @@ def test_each_half_step_updates_its_own_network(
 
 
 def test_the_generator_step_sees_the_updated_discriminator(small: Callable[..., GanRecipe]) -> None:
-    """The reports' order: with D's learning rate near zero, G's loss is that of the D before; otherwise not."""
+    """G's step follows D's, as in the reports: D's learning rate changes G's loss in the same step, but not D's."""
     slow = make(small({"optimisers.discriminator.lr": 1e-30}, "s2-dcgan")).step(IMAGES, CLASSES, 1)
     fast = make(small({"optimisers.discriminator.lr": 1e-1}, "s2-dcgan")).step(IMAGES, CLASSES, 1)
     assert slow["loss_d"] == fast["loss_d"]
@@ -182,7 +182,7 @@ def test_half_sum_is_half_of_sum(small: Callable[..., GanRecipe]) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"networks.discriminator.minibatch_stddev": 4, "objective.classification": 0.5}])
 def test_merged_passes_compute_the_same(more: dict[str, Any], small: Callable[..., GanRecipe]) -> None:
-    """Without batch statistics one pass over all images gives each the logit of a pass of its own."""
+    """Without batch statistics, one pass over all images gives the same logits as separate passes."""
     plain = {**more, "engine.plan": "auto", "engine.precision": "float32", "engine.device": "cpu", "engine.threads": 1}
     _, (merged,) = run(small({**plain, "engine.merged_passes": True}), steps=1)
     _, (apart,) = run(small({**plain, "engine.merged_passes": False}), steps=1)
@@ -193,7 +193,7 @@ def test_merged_passes_compute_the_same(more: dict[str, Any], small: Callable[..
 def test_each_player_answers_for_the_class_of_its_own_images(
     small: Callable[..., GanRecipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D by its class logits of real images, G by those of what it made, which D has meanwhile learned from."""
+    """D's class loss is on real images, G's on its own images, after D has learned from them."""
     model = make(small({"objective.classification": 0.25, "engine.merged_passes": False, **NO_PENALTY}))
     named: list[Tensor] = []
     judge = ProjectionDcganDiscriminator.with_classes
@@ -216,7 +216,7 @@ def test_each_player_answers_for_the_class_of_its_own_images(
 def test_passes_are_merged_only_where_images_do_not_mix(small: Callable[..., GanRecipe]) -> None:
     assert gan.mergeable(make(small()).networks)
     assert not gan.mergeable(make(small(recipe="s2-dcgan")).networks)
-    assert not gan.mergeable(make(small(recipe="sngan-hinge")).networks)  # each pass is a power iteration
+    assert not gan.mergeable(make(small(recipe="sngan-hinge")).networks)  # each pass runs a power iteration
     assert not gan.mergeable({"discriminator": nn.Sequential(nn.Flatten(), nn.Linear(1024, 1))})
 
 
@@ -245,7 +245,7 @@ def test_an_infinite_gradient_names_its_tensor(small: Callable[..., GanRecipe]) 
 
 
 def test_linear_schedule(small: Callable[..., GanRecipe]) -> None:
-    """lr at the first step, lr / T at the last of T."""
+    """The rate is lr at the first step and lr / T at the last of T."""
     recipe = small({"optimisers.generator.schedule": "linear", "optimisers.generator.lr": 0.01})
     model = make(recipe, total_steps=4)
     rates = [model.step(IMAGES, CLASSES, step)["lr_g"] for step in (1, 2, 3, 4)]
@@ -253,7 +253,7 @@ def test_linear_schedule(small: Callable[..., GanRecipe]) -> None:
 
 
 def updates(model: gan.Gan) -> dict[str, set[int]]:
-    """How often the statistics of each network's batch normalisations were updated."""
+    """Number of updates of the statistics of each network's batch normalisations."""
     return {
         name: {int(v) for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
         for name, network in (("G", model.G), ("D", model.D))
@@ -265,7 +265,7 @@ def updates(model: gan.Gan) -> dict[str, set[int]]:
     [
         ({}, 1, 3),  # the reports: real, fake, and fake again in G's step
         ({"objective.generator_noise": "fresh"}, 2, 3),
-        ({"objective.loss": "relativistic"}, 1, 4),  # G's step looks at the real images again
+        ({"objective.loss": "relativistic"}, 1, 4),  # G's step also reads the real images
         ({"objective.players": "discriminator"}, 1, 2),
         ({"objective.players": "generator"}, 1, 1),
     ],
@@ -279,7 +279,7 @@ def test_updates_of_batch_statistics(
 
 
 def test_one_player_alone(small: Callable[..., GanRecipe]) -> None:
-    """S2's equations (6), G alone, and (7), D alone: the other one's weights stay as they were drawn."""
+    """In S2's equations (6), G alone, and (7), D alone, the other network keeps its initial weights."""
     for player, learns, stays in (("generator", "G", "D"), ("discriminator", "D", "G")):
         model = make(small({"objective.players": player}, "s2-dcgan"))
         before = {name: digest(getattr(model, name), buffers=False) for name in "GD"}
@@ -291,7 +291,7 @@ def test_one_player_alone(small: Callable[..., GanRecipe]) -> None:
 
 
 def test_the_critic_takes_its_steps_first(small: Callable[..., GanRecipe]) -> None:
-    """Three steps of D for one of G: G is updated at steps 3 and 6, and so is its average."""
+    """With three steps of D per step of G, G and its average are updated at steps 3 and 6."""
     model = make(small({"objective.critic_steps": 3, **NO_PENALTY}))
     seen = []
     for step in range(1, 7):
@@ -322,7 +322,7 @@ def test_packing_stacks_consecutive_images_as_channels(small: Callable[..., GanR
 
 
 def test_the_penalty_on_packed_images_is_of_the_whole_pack(small: Callable[..., GanRecipe]) -> None:
-    """D = 3 times the sum over both images of a pack: |grad|^2 / 2 = 9 * 2 * 32 * 32 / 2."""
+    """If D is 3 times the sum over both images of a pack, |grad|^2 / 2 = 9 * 2 * 32 * 32 / 2."""
     changes = {"networks.discriminator": UNTOLD, "objective.penalty": "r1", "objective.sigma": None}
     model = make(small({**changes, "objective.packing": 2}))
 
@@ -338,7 +338,7 @@ def test_the_penalty_on_packed_images_is_of_the_whole_pack(small: Callable[..., 
 
 @pytest.mark.parametrize("penalty", ["r1", "r2", "r1-r2", "gradient-penalty", "gradient-penalty-one-sided", "dragan"])
 def test_where_each_exact_penalty_looks(penalty: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R1 at real images (here all 0), R2 at generated ones (all 1), the others between them or around real ones."""
+    """R1 looks at real images (here 0), R2 at generated ones (here 1), the others between them or around real ones."""
     seen: list[Tensor] = []
 
     def squared(scores: Any, x: Tensor) -> Tensor:
@@ -372,7 +372,7 @@ def test_where_each_exact_penalty_looks(penalty: str, monkeypatch: pytest.Monkey
 
 
 def test_the_generator_s_batch_has_its_own_size(small: Callable[..., GanRecipe]) -> None:
-    """S1: 32 real and 32 generated images for D, 64 fresh z for G."""
+    """As in S1, which uses 32 real and 32 generated images for D and 64 fresh z for G."""
     sizes: list[int] = []
     changes = {"objective.generator_noise": "fresh", "objective.generator_batch": 40}
     model = make(small({**changes, "objective.loss": "non-saturating"}))
@@ -382,7 +382,7 @@ def test_the_generator_s_batch_has_its_own_size(small: Callable[..., GanRecipe])
 
 
 def test_on_probabilities_a_saturated_d_teaches_nothing(small: Callable[..., GanRecipe]) -> None:
-    """The reports' loss at logits beyond float32's reach: 100 and no gradient, where logits keep theirs."""
+    """At logits beyond float32's reach, the reports' loss is 100 without a gradient; the loss on logits keeps one."""
     for loss, moved in (("bce-on-probabilities", False), ("non-saturating", True)):
         model = make(small({"objective.loss": loss, "objective.players": "generator"}, "s2-dcgan"))
         model.D.register_forward_hook(lambda _, inputs, logits: logits - 150.0)
@@ -412,7 +412,7 @@ def test_running_statistics_make_samples_independent_of_their_batch(small: Calla
     mixed, running = (model.engine.apply(model.G, z, y, batch_statistics=batch) for batch in (True, False))
     assert not torch.allclose(mixed, running, atol=1e-3)
     assert digest(model.G) == before
-    # The same z in the company of others are drawn with other statistics.
+    # In a batch with others, the same z are drawn with other statistics.
     more = model.engine.apply(model.G, torch.cat([z, 3 * z]), y.repeat(2), batch_statistics=True)
     assert not torch.allclose(more[:8], mixed, atol=1e-3)
 
@@ -428,7 +428,7 @@ def test_an_own_objective_is_used(small: Callable[..., GanRecipe]) -> None:
 
 
 def test_conditional_generator_with_a_discriminator_that_is_not_told(small: Callable[..., GanRecipe]) -> None:
-    """S2's cD(x) without y."""
+    """S2's cD(x), which is not given y, trains with finite losses."""
     recipe = small({"networks.discriminator": UNTOLD})
     _, rows = run(recipe)
     assert all(torch.isfinite(torch.tensor(list(row.values()))).all() for row in rows)
@@ -438,7 +438,7 @@ def test_conditional_generator_with_a_discriminator_that_is_not_told(small: Call
 def test_the_loss_on_held_out_images_is_that_of_training_on_other_images(
     name: str, small: Callable[..., GanRecipe]
 ) -> None:
-    """What `step` would log of these images and new z before its update; nothing of the model changes."""
+    """The loss is what `step` would log for these images and new z before its update; the model does not change."""
     model, _ = run(small(recipe=name))
     before = [digest(network) for network in model.networks.values()]
     found = model.held_out(IMAGES, CLASSES, 7)
@@ -447,7 +447,7 @@ def test_the_loss_on_held_out_images_is_that_of_training_on_other_images(
     assert [digest(network) for network in model.networks.values()] == before
     assert model.D.training
     z = model.keyed.normal("held-out", 7, 16, model.recipe.latent)
-    with torch.no_grad():  # In training mode, which changes the running statistics of this model for good.
+    with torch.no_grad():  # Training mode changes the running statistics of this model for good.
         fake = model.G(z, CLASSES) if model.recipe.conditional else model.G(z)
         told = [CLASSES] if model.recipe.discriminator_conditional else []
         a, b = (model.D(x, *told) for x in (model.engine.tanh_range(IMAGES), fake))

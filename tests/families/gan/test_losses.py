@@ -1,4 +1,4 @@
-"""Losses against closed forms in float64, at logits where a careless form has lost its gradient."""
+"""Losses against closed forms in float64, at logits where a careless implementation loses its gradient."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def leaf(*values: float) -> Tensor:
 
 
 def value_and_slope(loss: Callable[[Tensor], Tensor], a: float) -> tuple[float, float]:
-    """loss(a) and its derivative, by autograd in float32."""
+    """Value of loss(a) and its derivative, by autograd in float32."""
     logit = leaf(a)
     value = loss(logit)
     value.backward()  # type: ignore[no-untyped-call]
@@ -38,13 +38,13 @@ def value_and_slope(loss: Callable[[Tensor], Tensor], a: float) -> tuple[float, 
 
 
 def close(found: tuple[float, float], value: float, slope: float) -> None:
-    """Within float32's rounding."""
+    """Assert that value and slope are right within float32's rounding."""
     assert found[0] == pytest.approx(value, rel=1e-6, abs=1e-12)
     assert found[1] == pytest.approx(slope, rel=1e-5, abs=1e-12)
 
 
 def of_real(name: str) -> Callable[[Tensor], Tensor]:
-    """D's loss as a function of the real logit, the fake one so low that its term is 0."""
+    """D's loss as a function of the real logit, with the fake one so low that its term is 0."""
     return lambda a: adversarial(name).discriminator(a, torch.tensor([-200.0]))
 
 
@@ -59,7 +59,7 @@ def of_generator(name: str) -> Callable[[Tensor], Tensor]:
 @pytest.mark.parametrize("a", LOGITS)
 @pytest.mark.parametrize("name", ["non-saturating", "saturating"])
 def test_cross_entropies_of_the_discriminator(name: str, a: float) -> None:
-    """-log sigma(real), slope -(1 - sigma); -log(1 - sigma(fake)), slope sigma."""
+    """-log sigma(real) with slope -(1 - sigma), and -log(1 - sigma(fake)) with slope sigma."""
     close(value_and_slope(of_real(name), a), -log_sigma(a), -(1 - sigma(a)))
     close(value_and_slope(of_fake(name), a), -log_sigma(-a), sigma(a))
 
@@ -74,7 +74,7 @@ def test_generator_of_either_game(a: float) -> None:
 @pytest.mark.parametrize(
     ("a", "of_one", "slope_of_one", "of_zero", "slope_of_zero"),
     [
-        # sigma(20) is 1 in float32: log(1 - 1) is cut at -100, and nothing pulls back.
+        # sigma(20) is 1 in float32: log(1 - 1) is clamped to -100, and no gradient pulls back.
         (20.0, 0.0, 0.0, 100.0, 0.0),
         (-110.0, 100.0, 0.0, 0.0, 0.0),
         # sigma(-30) = 9.4e-14 is divided by PyTorch's floor of 1e-12.
@@ -85,7 +85,7 @@ def test_generator_of_either_game(a: float) -> None:
 def test_cross_entropy_on_probabilities_saturates(
     a: float, of_one: float, slope_of_one: float, of_zero: float, slope_of_zero: float
 ) -> None:
-    """As the reports compute it, in float32, where the logit form keeps slopes of -1 and 1."""
+    """Computed as in the reports, in float32, in which the logit form keeps slopes of -1 and 1."""
     name = "bce-on-probabilities"
     for loss in (of_real(name), of_generator(name)):
         value, slope = value_and_slope(loss, a)
@@ -111,7 +111,7 @@ def test_on_mild_logits_both_forms_agree(a: float) -> None:
 
 @pytest.mark.parametrize("a", LOGITS)
 def test_relativistic(a: float) -> None:
-    """D minimises -log sigma(real - fake), G the same with the players exchanged."""
+    """D minimises -log sigma(real - fake), G the same with real and fake exchanged."""
     pair = adversarial("relativistic")
     real, fake = torch.tensor([a]), torch.tensor([0.0])
     assert pair.discriminator(real, fake).item() == pytest.approx(-log_sigma(a), rel=1e-6, abs=1e-12)
@@ -160,14 +160,14 @@ def test_hinge_leaves_what_is_beyond_the_margin() -> None:
     ],
 )
 def test_at_equal_logits_of_zero(name: str, of_d: float, of_g: float) -> None:
-    """Where D says 0 to everything; for the entropies, where it cannot tell."""
+    """Losses if D gives 0 to everything, which for cross-entropies means that it cannot tell real from generated."""
     same = torch.zeros(10)
     assert adversarial(name).discriminator(same, same).item() == pytest.approx(of_d, abs=1e-6)
     assert adversarial(name).generator(same, same).item() == pytest.approx(of_g, abs=1e-6)
 
 
 def test_least_squares_where_d_cannot_tell() -> None:
-    """At its own equilibrium, 1/2 for everything, 1/4 and 1/8."""
+    """At the loss's own equilibrium, 1/2 for everything, the losses are 1/4 and 1/8."""
     half = torch.full((10,), 0.5)
     assert adversarial("least-squares").discriminator(half, half).item() == pytest.approx(1 / 4)
     assert adversarial("least-squares").generator(half, half).item() == pytest.approx(1 / 8)
@@ -175,7 +175,7 @@ def test_least_squares_where_d_cannot_tell() -> None:
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_each_player_pulls_its_own_way(name: str) -> None:
-    """D's descent raises real and lowers fake logits, G's raises fake ones: swapped signs fail here."""
+    """D's descent raises real and lowers fake logits, and G's raises fake ones: swapped signs fail here."""
     real, fake = leaf(0.3, -0.2), leaf(0.1, 0.4)
     adversarial(name).discriminator(real, fake).backward()  # type: ignore[no-untyped-call]
     assert real.grad is not None
@@ -194,7 +194,7 @@ def test_every_loss_has_its_record_and_its_functions() -> None:
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_record_says_where_a_loss_rests(name: str) -> None:
-    """Both losses where D gives every image one logit: no logit is better for D, and pairs do not notice which."""
+    """If all images have the recorded logit, losses are as recorded and D's is lowest; pairs ignore a common level."""
     pair, record = adversarial(name), LOSSES[name]
     rest = torch.full((4,), record.rest_logit)
     if record.rest_discriminator is not None:
@@ -216,7 +216,7 @@ def test_losses_are_means(name: str) -> None:
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_what_a_generator_needs(name: str) -> None:
-    """A loss that does not look at real logits gives the same whatever they are."""
+    """A loss that does not look at real logits gives the same value whatever they are."""
     pair, fake = adversarial(name), torch.randn(8)
     same = torch.equal(pair.generator(torch.randn(8), fake), pair.generator(torch.randn(8), fake))
     assert same == (not pair.generator_needs_real)
@@ -225,7 +225,7 @@ def test_what_a_generator_needs(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.smoothed])
 @pytest.mark.parametrize("a", MILD)
 def test_one_sided_label_smoothing(name: str, a: float) -> None:
-    """(1 - s) -log sigma(real) + s -log(1 - sigma(real)); the fake term and G's loss stay."""
+    """The real term is (1 - s) -log sigma(real) + s -log(1 - sigma(real)); the fake term and G's loss stay."""
     smooth, plain = adversarial(name, 0.1), adversarial(name)
     real, fake = torch.tensor([a]), torch.tensor([-0.4])
     expected = -0.9 * log_sigma(a) - 0.1 * log_sigma(-a) - log_sigma(0.4)

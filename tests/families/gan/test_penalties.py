@@ -1,4 +1,4 @@
-"""Penalties against closed forms, and the finite differences against the gradient that they stand for."""
+"""Penalties against closed forms, and finite differences against the gradient that they approximate."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def differences(sigma: float, draws: int = 20_000) -> tuple[float, float]:
 
 
 def test_finite_differences_agree_with_the_gradient() -> None:
-    """At sigma .001, over 20,000 draws, within 5 %."""
+    """Both penalties agree within 5 % at sigma .001, over 20,000 draws."""
     value, exact = differences(0.001)
     assert value == pytest.approx(exact, rel=0.05)
 
 
 def test_the_bias_of_finite_differences_at_sigma_05_is_small() -> None:
-    """The same draws at sigma .05 and .001 differ by the bias alone: -0.05 % here."""
+    """With the same draws, the penalties at sigma .05 and .001 differ only by the bias: -0.05 % here."""
     bias = differences(0.05)[0] / differences(0.001)[0] - 1
     assert 1e-5 < abs(bias) < 0.01
     # It grows with sigma^2.
@@ -65,21 +65,21 @@ def test_halving_sigma_quadruples_the_penalty_of_one_difference() -> None:
     ("norm", "two_sided", "one_sided"), [(0.0, 1.0, 0.0), (0.5, 0.25, 0.0), (1.0, 0.0, 0.0), (2.0, 1.0, 1.0)]
 )
 def test_penalties_of_a_linear_discriminator(norm: float, two_sided: float, one_sided: float) -> None:
-    """Of D(x) = w.x everywhere: (|w| - 1)^2, of norms over 1 only if one-sided, and |w|^2 / 2."""
+    """For D(x) = w.x, the penalties at every x are (|w| - 1)^2 (if one-sided, for norms above 1) and |w|^2 / 2."""
     w = norm * torch.tensor([0.6, -0.8], dtype=torch.float64).view(1, 2, 1, 1)
 
     def scores(x: Tensor) -> Tensor:
         return (x * w).sum((1, 2, 3))
 
     x = torch.randn(5, 2, 1, 1, dtype=torch.float64)
-    # Norms are taken with 1e-16 under the root, so that a flat D has a slope.
+    # The norm has 1e-16 added under its root, so that a flat D has a slope.
     assert penalties.unit_gradient_penalty(scores, x).item() == pytest.approx(two_sided, abs=1e-6)
     assert penalties.unit_gradient_penalty(scores, x, one_sided=True).item() == pytest.approx(one_sided, abs=1e-6)
     assert penalties.squared_gradient_penalty(scores, x).item() == pytest.approx(norm**2 / 2, abs=1e-12)
 
 
 def test_norms_are_of_each_image_and_then_averaged() -> None:
-    """Of D(x) = |x|^2 / 2 the gradient is x: the mean of (|x| - 1)^2, not the square of a mean."""
+    """For D(x) = |x|^2 / 2 the gradient is x, and the penalty the mean of (|x| - 1)^2, not the square of a mean."""
     x = torch.tensor([[3.0, 4.0], [0.0, 1.0]]).view(2, 1, 1, 2)
 
     def scores(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Black or white pixels from gray ones: how often, and always the same where they are fixed."""
+"""Black or white pixels from gray ones: how often each, and always the same if they are fixed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def test_a_pixel_is_white_with_its_gray_as_probability() -> None:
 
 @pytest.mark.parametrize("gray", [0, 26, 128, 230, 255])
 def test_fixed_draws_have_that_share_too(gray: int) -> None:
-    """Within four standard deviations, over images that differ in one corner alone."""
+    """The share of white is right within four standard deviations, over images that differ only in one corner."""
     images = torch.full((256, 1, 16, 16), gray, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.arange(256)
     seen = binarise.fixed(images)[:, :, 1:].float() / 255
     p = gray / 255
     assert seen.mean().item() == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / seen.numel()))
     by_place, by_image = seen.mean(0), seen.mean((1, 2, 3))
-    assert by_place.std().item() == pytest.approx(math.sqrt(p * (1 - p) / 256), rel=0.2)  # images draw apart
-    assert by_image.std().item() == pytest.approx(math.sqrt(p * (1 - p) / 240), rel=0.2)  # and so do pixels
+    assert by_place.std().item() == pytest.approx(math.sqrt(p * (1 - p) / 256), rel=0.2)  # images are independent
+    assert by_image.std().item() == pytest.approx(math.sqrt(p * (1 - p) / 240), rel=0.2)  # and so are pixels
 
 
 def test_an_image_is_always_binarised_alike() -> None:
@@ -42,7 +42,7 @@ def test_an_image_is_always_binarised_alike() -> None:
 
 
 def test_the_binarised_test_images_are_these() -> None:
-    """On every machine: likelihoods are of these images."""
+    """Binarised test images, for which likelihoods are computed, are the same on every machine."""
     test = torch.from_numpy(genlab.load_dataset("mnist", "test").images[:1000].copy())
     assert (
         hashlib.sha256(binarise.fixed(test).numpy().tobytes()).hexdigest()

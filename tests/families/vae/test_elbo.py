@@ -1,4 +1,4 @@
-"""The bound's terms against closed forms, sampling and a model whose likelihood is known."""
+"""The bound's terms against closed forms, sampling and a model with a known likelihood."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_kl_agrees_with_torch_and_is_not_symmetric() -> None:
 
 
 def test_reconstruction_terms_are_negative_log_likelihoods() -> None:
-    """Up to the Gaussian's constant; the sign is that of what is minimised."""
+    """Both terms are exact up to the Gaussian's constant, and have the sign of what is minimised."""
     x, output = torch.rand(4, 1, 3, 3, dtype=torch.float64), torch.randn(4, 1, 3, 3, dtype=torch.float64)
     gaussian = -Normal(output, 1.0).log_prob(x).sum((1, 2, 3))  # type: ignore[no-untyped-call]
     assert torch.allclose(elbo.half_squared_error(output, x) + elbo.gaussian_constant(9), gaussian, rtol=1e-6)
@@ -60,7 +60,7 @@ def test_reparameterised_draws_have_the_posterior_s_moments() -> None:
 def test_active_units() -> None:
     means = torch.zeros(1000, 4)
     means[:, 1] = torch.linspace(-1, 1, 1000)
-    means[:, 2] = 5.0  # constant: says nothing about x, wherever it is
+    means[:, 2] = 5.0  # constant: says nothing about x, whatever its value
     means[:, 3] = torch.linspace(-0.1, 0.1, 1000)  # variance 1/300
     assert elbo.active_units(means) == 1
 
@@ -97,7 +97,7 @@ def log_marginal() -> Tensor:
 
 
 def log_weights(samples: int, seed: int, shift: float = 0.0, spread: float = 0.4) -> Tensor:
-    """(K, N) from a diagonal q that is near the posterior, moved by `shift`."""
+    """Log weights, (K, N), for a diagonal q near the posterior, moved by `shift`."""
     precision = W.T @ W + torch.eye(2, dtype=torch.float64)
     mean = (X - B) @ W @ torch.linalg.inv(precision) + shift
     log_variance = torch.full_like(mean, math.log(spread))
@@ -110,7 +110,7 @@ def log_weights(samples: int, seed: int, shift: float = 0.0, spread: float = 0.4
 
 
 def test_importance_weighting_converges_to_the_likelihood() -> None:
-    """+log p(x), not its negative, within 0.01 nats at K = 50,000."""
+    """The estimate is +log p(x), not its negative, within 0.01 nats at K = 50,000."""
     found = elbo.importance_weighted(log_weights(50_000, seed=0))
     assert found.tolist() == pytest.approx(log_marginal().tolist(), abs=0.01)
     assert (log_marginal() < 0).all()

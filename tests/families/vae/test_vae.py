@@ -1,4 +1,4 @@
-"""How a VAE learns: that every setting acts, the terms it logs, collapse, the warm start, resume."""
+"""How a VAE learns: every setting acts, the terms it logs, collapse, warm start, resume."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Small = Callable[..., VaeRecipe]
 
 @pytest.fixture
 def small_vae(digits: Path) -> Small:
-    """small_vae(changes) -> s4-vae, narrow, on real digits."""
+    """small_vae(changes) -> a narrow s4-vae on real digits."""
 
     def make(changes: dict[str, Any] | None = None) -> VaeRecipe:
         changes = {"data.name": str(digits), **SMALL, **(changes or {})}
@@ -119,7 +119,7 @@ def test_same_seed_same_bits_and_another_seed_others(small_vae: Small) -> None:
 @pytest.mark.parametrize(
     ("changes", "reconstruction", "kl", "beta"),
     [
-        # mean squared error = 2/784 of half the squared error; KL over 2 latents
+        # mean squared error = 2/784 of half the squared error; KL averaged over 2 latents
         ({}, 2 / 784, 1 / 2, 196.0),
         ({"objective.kl": "sum"}, 2 / 784, 1.0, 392.0),
         ({"objective.reconstruction": "sum", "objective.kl": "sum"}, 1.0, 1.0, 1.0),
@@ -134,13 +134,13 @@ def test_reductions_are_what_they_say(
     assert row["kl"] == pytest.approx(kl * row["kl_sum"], rel=1e-5)
     assert row["loss"] == pytest.approx(row["reconstruction"] + row["kl_weight"] * row["kl"], rel=1e-5)
     assert row["effective_beta"] == pytest.approx(beta)
-    # The loss is proportional to: reconstruction_sum + effective_beta * kl_sum.
+    # The loss is proportional to reconstruction_sum + effective_beta * kl_sum.
     ratio = row["loss"] / (row["reconstruction_sum"] + row["effective_beta"] * row["kl_sum"])
     assert ratio == pytest.approx(reconstruction, rel=1e-5)
 
 
 def test_the_loss_is_that_of_numpy(small_vae: Small) -> None:
-    """The first loss, recomputed in float64 from the initial weights."""
+    """The first loss equals one recomputed in float64 from the initial weights."""
     recipe = small_vae({"objective.reconstruction": "sum", "objective.kl": "sum"})
     model = make(recipe)
     weights = {
@@ -167,7 +167,7 @@ def test_the_loss_is_that_of_numpy(small_vae: Small) -> None:
 
 
 def test_bernoulli_pixels_are_shares_of_white(small_vae: Small) -> None:
-    """With the decoder's weights at 0 every logit is 0 and the cross-entropy ln 2 a pixel; with logits of 1 it is
+    """With the decoder's weights at 0, every logit is 0 and the cross-entropy ln 2 per pixel; with logits of 1 it is
     softplus(1) - x, x in [0, 1]."""
     recipe = small_vae({"objective.likelihood": "bernoulli", "objective.reconstruction": "sum"})
     model = make(recipe)
@@ -191,7 +191,7 @@ BOUND: dict[str, Any] = {
 
 
 def test_binarised_pixels_are_drawn_once_or_in_each_step(small_vae: Small) -> None:
-    """A decoder whose logits are all 1 pays softplus(1) a pixel, less 1 for a white one: so the loss counts them."""
+    """If all logits are 1, the loss is softplus(1) per pixel, minus 1 per white one, so it counts white pixels."""
     white = []
     for how in ("static", "dynamic"):
         model = make(small_vae({**BOUND, "objective.binarise": how, "optimiser.lr": 1e-30}))
@@ -205,13 +205,13 @@ def test_binarised_pixels_are_drawn_once_or_in_each_step(small_vae: Small) -> No
         assert 784 * math.log1p(math.e) - held_out == pytest.approx(fixed, abs=1e-2)
     assert white[0] == pytest.approx([fixed, fixed], abs=1e-2)
     assert white[1][0] != pytest.approx(white[1][1], abs=1e-2)
-    # Of 784 * 16 draws: within four standard deviations of the share of white in gray.
+    # 784 * 16 draws: within four standard deviations of the number that the gray values predict.
     assert white[1] == pytest.approx([IMAGES.double().sum().item() / 255 / 16] * 2, abs=4 * math.sqrt(784 / 6 / 16))
 
 
 def test_the_bound_of_several_z_is_inside_the_logarithm(small_vae: Small) -> None:
-    """-E log 1/K sum_k exp(log p(x|z_k) + log p(z_k) - log q(z_k|x)), with PyTorch's own densities; the terms that are
-    logged are those of the plain bound."""
+    """The loss is -E log 1/K sum_k exp(log p(x|z_k) + log p(z_k) - log q(z_k|x)), here with PyTorch's densities; the
+    logged terms are those of the plain bound."""
     K = 3
     model = make(small_vae({**BOUND, "objective.importance_samples": K, "networks.conditional": True}))
     x = (IMAGES.double() / 255).flatten(1)
@@ -241,7 +241,7 @@ def test_warm_up_and_free_bits(small_vae: Small) -> None:
 
 
 def test_collapse_and_its_absence(small_vae: Small) -> None:
-    """D22 in small: a mean over pixels leaves no unit active, however the KL is reduced; the bound keeps both."""
+    """D22 at small scale: a mean over pixels leaves no unit active, however the KL is reduced; the bound keeps both."""
     for changes, active in (
         ({}, 0),
         ({"objective.kl": "sum"}, 0),
@@ -332,13 +332,13 @@ def test_other_shapes_are_refused_with_a_table(small_vae: Small, classifier_run:
 def test_a_classifier_is_found_by_recipe_and_seed(
     small_vae: Small, classifier_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The newest finished run of the recipe as it stands, with the same seed; broken runs beside it do not matter."""
+    """The newest finished run of the unchanged recipe with the same seed is used; broken runs do not matter."""
     root = tmp_path / "runs"
     root.mkdir()
     (root / classifier_run.path.name).symlink_to(classifier_run.path)
     (root / "broken").mkdir()
     (root / "broken" / "recipe.yaml").write_text("family: old")
-    # The fixture's classifier is a changed one, so that it does not count ...
+    # The recipe of the fixture's classifier is changed, so it does not count ...
     assert warm_start._trained_before("s4-classifier", 0, root) is None
     # ... until the built-in recipe is that one.
     load = files.load
@@ -360,7 +360,7 @@ def test_a_classifier_is_found_by_recipe_and_seed(
 def test_a_classifier_is_trained_first_where_there_is_none(
     small_vae: Small, classifier_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But only after everything else was found to be in order."""
+    """The classifier is trained only after everything else was found to be in order."""
     asked: list[tuple[str, int]] = []
 
     def quickly(name: str, seed: int) -> Run:
@@ -372,7 +372,7 @@ def test_a_classifier_is_trained_first_where_there_is_none(
     with pytest.raises(UsageError, match="their bodies differ"):
         genlab.train(recipe, seed=7, runs=tmp_path)
     (tmp_path / "taken").mkdir()
-    with pytest.raises(UsageError, match="run 'taken' exists"):
+    with pytest.raises(UsageError, match="run 'taken' already exists"):
         genlab.train(recipe, seed=7, runs=tmp_path, name="taken")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
     with pytest.warns(UserWarning, match="no finished run of s4-classifier, unchanged and with seed 7"):
@@ -391,7 +391,7 @@ def test_a_classifier_of_other_data_is_noted(
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_conditional_vae_without_test_labels(small_vae: Small, digits: Path, tmp_path: Path) -> None:
-    """A test split without labels is of no use to it; it trains all the same."""
+    """A conditional VAE cannot use a test split without labels, but trains all the same."""
     with np.load(digits) as arrays:
         np.savez(tmp_path / "some.npz", **arrays, x_test=arrays["x_train"][:20])
     recipe = small_vae({"data.name": str(tmp_path / "some.npz"), "networks.conditional": True})
@@ -431,7 +431,7 @@ def test_a_stopped_run_goes_on_exactly(small_vae: Small, tmp_path: Path, stop_at
 
 
 def test_log_likelihood_of_a_run(small_vae: Small, tmp_path: Path) -> None:
-    """More samples, a higher bound; one number an image; the same seed the same numbers."""
+    """More samples give a higher bound, with one number per image; the same seed gives the same numbers."""
     run = genlab.train(small_vae({"objective.reconstruction": "sum"}), runs=tmp_path, report=False)
     one, many = (run.log_likelihood(samples=k, images=50) for k in (1, 50))
     assert one.shape == (50,)
@@ -441,7 +441,7 @@ def test_log_likelihood_of_a_run(small_vae: Small, tmp_path: Path) -> None:
 
 
 def test_bits_of_binarised_images(small_vae: Small, tmp_path: Path) -> None:
-    """-log2 p(x) / 784; a decoder that knows nothing needs one bit a pixel."""
+    """Bits per dimension are -log2 p(x) / 784; a decoder that knows nothing needs one bit per pixel."""
     run = genlab.train(small_vae({**BOUND, "objective.binarise": "static"}), runs=tmp_path, report=False)
     found = run.likelihood(samples=5, images=50)
     assert found["likelihood"] == "bernoulli, pixels binarised once"
