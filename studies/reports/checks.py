@@ -68,9 +68,9 @@ def check(items: str, says: str, right: str, answer: str) -> Callable[[Callable[
 @check(
     "S1.9 S1.10 D5",
     "Weight decays of 1e-12 and 1e-10 keep the weights from collapsing.",
-    "After one step no weight differs by more than 1.3e-8, where the largest is 1: a few last bits of a small weight. "
-    "Later the two trainings part (0.015 after 100 steps), as they do when a single weight is moved by its last bit "
-    "(0.014): a GAN amplifies any difference, whatever it comes from.",
+    "After one step no weight differs by more than 1.3e-8, and the largest weight is 1: the difference is in the "
+    "last bits of small weights. Later the two trainings diverge (0.015 after 100 steps), just as they do when the "
+    "last bit of a single weight is changed (0.014): a GAN amplifies any difference, whatever its cause.",
     "does not hold",
 )
 def weight_decay() -> tuple[dict[str, Any], bool]:
@@ -108,11 +108,11 @@ def _trained(recipe: str, changes: dict[str, Any], stops: tuple[int, ...], nudge
 
 @check(
     "S2.6 S2.7 D8",
-    "The gradient of the true loss is derived with a sign lost, and it is said that at the start one gradient is about "
-    "0 and the other about 1.",
-    "With a the logit of a generated image and s the logistic function, d/da log(1 - s(a)) = -s(a) and "
-    "d/da log s(a) = 1 - s(a). A fresh discriminator has s(a) not far from 1/2, so neither is near 0: at the first "
-    "step they are -0.31 and 0.69. Only once it rejects the images do they come near 0 and 1.",
+    "The report's derivation of the gradient of the true loss loses a sign, and it says that at the start one "
+    "gradient is about 0 and the other about 1.",
+    "With a the logit of a generated image and s the logistic function, d/da log(1 - s(a)) = -s(a) and d/da log "
+    "s(a) = 1 - s(a). A fresh discriminator has s(a) not far from 1/2, so neither is near 0: at the first step they"
+    " are -0.31 and 0.69. They approach 0 and 1 only once it rejects the images.",
     "does not hold",
 )
 def gradients_of_the_losses() -> tuple[dict[str, Any], bool]:
@@ -149,11 +149,11 @@ def _score_of_fakes(loop: GenlabLoop, z: Tensor) -> float:
 
 @check(
     "S3.6 D17",
-    'Of the first pass it is said: "back-propagation is used to update the weights of the generator; the weights of '
-    'the generator are not updated".',
-    "The first pass updates the discriminator and leaves the generator as it is; the second one does the reverse. In "
-    "the skeleton the generated images are not detached, so the first pass also computes a gradient of the generator, "
-    "which nobody uses.",
+    'The report says of the first pass: "back-propagation is used to update the weights of the generator; the '
+    'weights of the generator are not updated".',
+    "The first pass updates the discriminator and leaves the generator as it is; the second one does the reverse. "
+    "In the skeleton the generated images are not detached, so the first pass also computes a gradient of the "
+    "generator, which is not used.",
     "does not hold",
 )
 def two_passes() -> tuple[dict[str, Any], bool]:
@@ -191,8 +191,8 @@ def _hash(network: nn.Module) -> str:
 @check(
     "S3.4 S3.7",
     "The generator affects only one of the two terms, and the discriminator is held fixed in the second pass.",
-    "The gradient of the term of real images with respect to the generator is exactly 0; a step of the generator's "
-    "optimiser leaves every weight of the discriminator as it is.",
+    "The gradient of the real images' term with respect to the generator is exactly 0; a step of the generator's "
+    "optimiser leaves every weight of the discriminator unchanged.",
     "holds",
 )
 def one_term() -> tuple[dict[str, Any], bool]:
@@ -216,9 +216,9 @@ def one_term() -> tuple[dict[str, Any], bool]:
 @check(
     "D24",
     "Numbers and figures are the same whether batch normalisation uses a batch's statistics or the running ones.",
-    "D's score of the same real images differs between the two, 0.46 in training mode and 0.00002 in evaluation mode "
-    "after half an epoch of report S2's DCGAN: in training it sees real and generated images in batches of their own, "
-    "and its running statistics mix them.",
+    "D's score of the same real images differs between the two modes, 0.46 in training mode and 0.00002 in "
+    "evaluation mode after half an epoch of report S2's DCGAN: in training it sees real and generated images in "
+    "separate batches, while its running statistics mix them.",
     "does not hold",
 )
 def two_modes() -> tuple[dict[str, Any], bool]:
@@ -246,10 +246,10 @@ def two_modes() -> tuple[dict[str, Any], bool]:
 
 @check(
     "S2.45 D12",
-    "A falling loss of one player, or a discriminator that is always right, is the aim.",
-    "Where generated images are distributed as real ones the best discriminator is 1/2 everywhere; then D's two terms "
-    "add up to 2 ln 2 = 1.386, G's non-saturating loss is ln 2 = 0.693, and the value of the game is -log 4. G enters "
-    "only the term of generated images.",
+    "The aim is a falling loss of one player, or a discriminator that is always right.",
+    "If generated images are distributed like real ones, the optimal discriminator says 1/2 everywhere; D's two "
+    "terms then add up to 2 ln 2 = 1.386, G's non-saturating loss is ln 2 = 0.693, and the value of the game is "
+    "-log 4. G appears only in the term for generated images.",
     "does not hold",
 )
 def equilibrium() -> tuple[dict[str, Any], bool]:
@@ -271,8 +271,8 @@ def equilibrium() -> tuple[dict[str, Any], bool]:
 
 @check(
     "S3.17 S3.18 S3.19 S3.20 S3.21 S3.22 S3.25 D19",
-    "Of the optimisers it is said, among other things, that Adadelta limits the learning rate to a very small value, "
-    "and that Adam's betas restrict initial parameters.",
+    "The report says of the optimisers, among other things, that Adadelta limits the learning rate to a very small "
+    "value, and that Adam's betas restrict initial parameters.",
     "With a constant gradient Adagrad's step falls as 1 / sqrt(t): step 4,000 is half of step 1,000. Adadelta's, "
     "RMSprop's and Adam's do not fall, which is what Adadelta was made for. Adam's betas are the decay rates of "
     "averages of the gradient and of its square, both "
@@ -317,11 +317,11 @@ def _adam_error() -> float:
 
 @check(
     "S3.15 S3.16",
-    "Dropout makes a network regular, its units independent and its code sparse; that its outputs have to be scaled is "
-    "not said.",
-    "A unit that is dropped with probability p in training has to have the same mean without dropout. PyTorch divides "
-    "what it keeps by 1 - p in training; the paper multiplied by 1 - p in the test. What dropout does to the images is "
-    "in the study s3-training.",
+    "Dropout makes a network regular, its units independent and its code sparse; the report does not say that its "
+    "outputs have to be scaled.",
+    "A unit that is dropped with probability p in training must have the same mean without dropout. PyTorch divides"
+    " the kept units by 1 - p in training; the paper multiplied by 1 - p at test time. The study s3-training shows "
+    "what dropout does to the images.",
     "cannot be decided here",
 )
 def dropout() -> tuple[dict[str, Any], bool]:
@@ -334,9 +334,9 @@ def dropout() -> tuple[dict[str, Any], bool]:
 @check(
     "S0.4 S1.1 S1.2 S3.27 S4.1 S4.2 S4.24",
     "The networks have as many parameters as the reports print.",
-    "Counted in each recipe; beside them the multiply-adds for one image, which are the work. S0's generator has 38 "
-    "times the parameters of its discriminator, S1's 3.4 % more, S4's 14 % more and yet less work than its "
-    "discriminator.",
+    "Counted in each recipe, together with the multiply-adds per image, which measure the work. S0's generator has "
+    "38 times the parameters of its discriminator, S1's 3.4 % more, S4's 14 % more, and yet S4's does less work "
+    "than its discriminator.",
     "holds",
 )
 def sizes() -> tuple[dict[str, Any], bool]:
@@ -369,10 +369,10 @@ PRINTED = {
 @check(
     "S4.22 D22",
     "A z of 2 is too small, so every z gives the same image until lambda is 0.25.",
-    "Of a linear VAE a latent unit is active where the variance of the data along its direction exceeds c, the weight "
-    "of the KL term beside half the squared error (Lucas, Tucker, Grosse and Norouzi 2019). For a KL term averaged "
-    "over z of 2, c is 196 lambda; the largest variance of Fashion-MNIST in [-1, 1], 79.2, lies between those of "
-    "lambda 0.4 and 0.5, 78.4 and 98. For z of 64 c is 6.1 lambda, far below it.",
+    "In a linear VAE, a latent unit is active if the variance of the data along its direction exceeds c, the weight"
+    " of the KL term relative to half the squared error (Lucas, Tucker, Grosse and Norouzi 2019). For a KL term "
+    "averaged over z of 2, c is 196 lambda; the largest variance of Fashion-MNIST in [-1, 1], 79.2, lies between "
+    "those of lambda 0.4 and 0.5, 78.4 and 98. For z of 64 c is 6.1 lambda, far below it.",
     "does not hold",
 )
 def linear_vae() -> tuple[dict[str, Any], bool]:
@@ -391,9 +391,9 @@ def linear_vae() -> tuple[dict[str, Any], bool]:
 @check(
     "S2.33",
     "A z of 1,000 gives the generator many more parameters.",
-    "Six times as many, 2,212,800 in place of 369,600; whether that makes it overfit is another claim. It "
-    "changes the first layer of the generator alone: 100 -> 128 maps of 4 x 4 are 204,800 weights, 1,000 -> 128 "
-    "are 2,048,000.",
+    "Six times as many, 2,212,800 instead of 369,600; whether that makes it overfit is a separate claim. Only the "
+    "first layer of the generator changes: 100 -> 128 maps of 4 x 4 are 204,800 weights, 1,000 -> 128 are "
+    "2,048,000.",
     "holds",
 )
 def first_layer() -> tuple[dict[str, Any], bool]:
@@ -410,9 +410,9 @@ def first_layer() -> tuple[dict[str, Any], bool]:
 
 @check(
     "S0.8 S4.27",
-    "Training takes about two and a half hours, and its speed is a number of batches in a second.",
-    "It takes the steps of its recipe times the time of a step, which is that of a machine and of a program: on two "
-    "cores of an AMD EPYC S0's 50 epochs take 2.0 hours by the report's own loop and 1.0 by genlab's. An epoch of "
+    "Training takes about two and a half hours, and its speed is a number of batches per second.",
+    "It takes the steps of its recipe times the time per step, which depends on the machine and the program: on two"
+    " cores of an AMD EPYC S0's 50 epochs take 2.0 hours by the report's own loop and 1.0 by genlab's. An epoch of "
     "60,000 images is 938 steps at a batch of 64, 469 at 128, 600 at 100, 235 at 256.",
     "cannot be decided here",
 )

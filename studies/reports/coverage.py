@@ -110,11 +110,11 @@ def evidence(claim: Any, verdict: Verdict, what: str) -> str:
         ends = ", ".join(sentences.ends(test))
         said.append(f"difference {number(test.difference)} [{ends}] ({sentences.percent(test.level)})")
     if claim.kind == "trend" and test.effect is not None:
-        said.append(f"direction {test.effect:+.2f} of -1 to 1")
+        said.append(f"direction {test.effect:+.2f} on a scale of -1 to 1")
     said.append(f"{test.n[0]} seeds{' each' if len(test.n) > 1 else ''}")
     said.append(f"p = {sentences.p_value(test.corrected)}")
     if test.equivalent_corrected is not None and test.answer == "equivalent":
-        said.append(f"of equivalence p = {sentences.p_value(test.equivalent_corrected)}")
+        said.append(f"for equivalence p = {sentences.p_value(test.equivalent_corrected)}")
     return "; ".join(said) + "."
 
 
@@ -123,7 +123,7 @@ def coverage(claims: Sequence[Settled]) -> str:
     about = items()
     count = sum(1 for name in about if name.startswith("S"))
     lines = [
-        "# What shows each item of the five reports",
+        "# How each item of the five reports is covered",
         "",
         f"The reports hold {count} items: protocols (P), experiments (E), figures (F), claims (C), questions (Q),",
         "here in our words. Each has a command, a page, a claim of a study or a check; `RUN` is a run. Verdicts and",
@@ -177,7 +177,7 @@ def verdicts(report: str, claims: Sequence[Settled]) -> str:
         lines += ["", "Not decided yet:", ""]
     for (study, runs), said in waiting.items():
         file = f"../studies/{study.removesuffix('-' + LAB)}.yaml"
-        lines.append(f"- [{study}]({file}), {runs} runs there: {'; '.join(said)}.")
+        lines.append(f"- [{study}]({file}), {runs} runs done: {'; '.join(said)}.")
     return "\n".join(lines)
 
 
@@ -189,7 +189,7 @@ def standing(claims: Sequence[Settled]) -> str:
     return (
         f"**{len(decided)} of {len(claims)} claims are decided, {indications} of them as an indication from a shorter "
         f"training; {answers['cannot be decided here']} cannot be decided here; {answers[WAITING]} wait for runs of "
-        "their study.** A claim that several reports make counts once here, and below once with each."
+        "their study.** A claim that several reports make counts once here, and below once per report."
     )
 
 

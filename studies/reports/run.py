@@ -30,7 +30,7 @@ def standing(file: Path) -> bool:
         return False
     table = coverage.STUDIES / "results" / title / "table.csv"
     same = table.exists() and table.read_text("utf-8") == found.csv
-    what = "the table is what they give" if same else "the table is not what they give: it is written anew"
+    what = "the table matches them" if same else "the table does not match them and is rewritten"
     print(f"{title}: all {runs} records are there; {what}", flush=True)
     return same
 
@@ -39,7 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", nargs="*", help="names, such as s2-rates (default: all)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--tiny", action="store_true", help="one study of each report in its smallest profile, anew")
+    parser.add_argument(
+        "--tiny", action="store_true", help="run one study of each report from scratch, in its smallest profile"
+    )
     options = parser.parse_args()
     if options.tiny:
         for name in options.studies or ONE_EACH:
