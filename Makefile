@@ -1,9 +1,9 @@
-# One word runs each chore. Every target makes .venv itself when it is missing or out of date.
+# One word runs each chore. Every target creates .venv if it is missing or out of date.
 PYTHON   ?= python3
 PIP_ARGS ?=
 VENV     := .venv
 BIN      := $(VENV)/bin
-# Twice quiet: errors are said, warnings (root, cache, versions) are not.
+# Twice quiet: errors are shown, warnings (root, cache, versions) are not.
 PIP      := $(BIN)/python -m pip install -qq --disable-pip-version-check --root-user-action=ignore $(PIP_ARGS)
 TORCH    := $(shell sed -n 's/^torch==//p' constraints.txt)
 
@@ -21,7 +21,7 @@ test: $(VENV)/dev.stamp             ## the tests; ten minutes on two cores with 
 	@$(BIN)/python tests/instructions.py
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
-slow: $(VENV)/dev.stamp             ## the tests that take long: 200 steps of every recipe, the wheel in a notebook; half an hour
+slow: $(VENV)/dev.stamp             ## the slow tests: 200 steps of every recipe, the wheel in a notebook; half an hour
 	@$(BIN)/python tests/instructions.py
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m slow -q
 
@@ -38,52 +38,52 @@ imitated:
 	@XDG_CACHE_HOME=$(TRIED) $(BIN)/genlab bench
 	@XDG_CACHE_HOME=$(TRIED) $(BIN)/genlab train quick-mnist --budget.max_steps 20 --logging.evaluation cheap --runs $(TRIED)/runs
 
-faults: $(VENV)/dev.stamp           ## a thousand kills and all else that may go wrong; up to half an hour, into benchmarks/records
+faults: $(VENV)/dev.stamp           ## a thousand kills and whatever else may go wrong; up to half an hour; writes benchmarks/records
 	$(BIN)/python benchmarks/faults.py
 
-quality: $(VENV)/core.stamp         ## how good the recipes are, over seeds; an hour, into benchmarks/records
+quality: $(VENV)/core.stamp         ## quality of the recipes over seeds; an hour; writes benchmarks/records
 	$(BIN)/python benchmarks/quality.py
 
-independent: $(VENV)/core.stamp     ## the quick recipes by a judge on which nothing was tuned; half an hour, into benchmarks/records
+independent: $(VENV)/core.stamp     ## the quick recipes by a judge on which nothing was tuned; half an hour; writes benchmarks/records
 	$(BIN)/python benchmarks/independent.py
 
-diagnosis: $(VENV)/core.stamp       ## the labelled set of failing and healthy trainings; hours, resumable, into benchmarks/records/diagnosis
+diagnosis: $(VENV)/core.stamp       ## the labelled set of failing and healthy trainings; hours, resumable; writes benchmarks/records/diagnosis
 	$(BIN)/python benchmarks/diagnosis.py
 
-findings: $(VENV)/core.stamp        ## a picture of each finding; 20 minutes, into docs/findings
+findings: $(VENV)/core.stamp        ## a picture of each finding; 20 minutes; writes docs/findings
 	$(BIN)/python benchmarks/findings.py
 
-remedies: $(VENV)/core.stamp        ## what the diagnosis proposes against six failures, eight seeds each; an hour, resumable, into studies/results
+remedies: $(VENV)/core.stamp        ## remedies that the diagnosis proposes for six failures, eight seeds each; an hour, resumable; writes studies/results
 	$(BIN)/python -m genlab study run studies/remedies.yaml --runs runs
 
-studies: $(VENV)/core.stamp         ## the studies of the five reports: says that all is there, or trains what is missing; then their pages
+studies: $(VENV)/core.stamp         ## the studies of the five reports: trains any missing runs, then writes the pages
 	$(BIN)/python studies/reports/run.py
 
-figures: $(VENV)/core.stamp         ## the figures of the five reports in their own layouts; two hours, resumable, into docs/reports
+figures: $(VENV)/core.stamp         ## the figures of the five reports in the reports' layouts; two hours, resumable; writes docs/reports
 	$(BIN)/python studies/reports/figures.py
 
-throughput: $(VENV)/core.stamp      ## steps beside the reports' own way; ten minutes of an idle machine, into benchmarks/records
+throughput: $(VENV)/core.stamp      ## step times compared with the reports' own loops; ten minutes on an idle machine; writes benchmarks/records
 	$(BIN)/python benchmarks/throughput.py
 
-speedrun: $(VENV)/core.stamp        ## time to quality, five seeds; most of an hour, into benchmarks/RECORDS.md
+speedrun: $(VENV)/core.stamp        ## time to quality, five seeds; most of an hour; writes benchmarks/RECORDS.md
 	$(BIN)/python benchmarks/speedrun.py
 
-waiting: $(VENV)/core.stamp         ## start, memory, beside other work; five minutes, into benchmarks/records
+waiting: $(VENV)/core.stamp         ## start-up time, memory, and the cost of other work; five minutes; writes benchmarks/records
 	$(BIN)/python benchmarks/waiting.py
 
-studio: $(VENV)/dev.stamp           ## how fast the studio is, and what 100 pages cost a training; half an hour, into benchmarks/records
+studio: $(VENV)/dev.stamp           ## speed of the studio, and what 100 pages cost a training; half an hour; writes benchmarks/records
 	$(BIN)/python benchmarks/studio.py
 
-watching: $(VENV)/core.stamp        ## what it costs to be watched and diagnosed; three minutes, into benchmarks/records
+watching: $(VENV)/core.stamp        ## cost of watching and diagnosing a training; three minutes; writes benchmarks/records
 	$(BIN)/python benchmarks/watching.py
 
-importing: $(VENV)/core.stamp       ## 100,000 pictures in bounded memory, killed and continued; six minutes, into benchmarks/records
+importing: $(VENV)/core.stamp       ## import of 100,000 pictures in bounded memory, killed and resumed; six minutes; writes benchmarks/records
 	$(BIN)/python benchmarks/importing.py
 
-quick: $(VENV)/core.stamp           ## what the recipe quick reaches in three minutes on three datasets, and 64 pixels; half an hour, into benchmarks/records
+quick: $(VENV)/core.stamp           ## what the recipe quick reaches in three minutes on three datasets, and the cost of 64 pixels; half an hour; writes benchmarks/records
 	$(BIN)/python benchmarks/quick.py
 
-bench: throughput speedrun waiting  ## all three; nothing else should run meanwhile
+bench: throughput speedrun waiting  ## throughput, speedrun and waiting; nothing else should run meanwhile
 
 lint: $(VENV)/dev.stamp             ## style and types
 	$(BIN)/ruff check src tests benchmarks studies
@@ -95,7 +95,7 @@ check: lint test                    ## all that main must pass
 docs: $(VENV)/core.stamp            ## docs/api.md from the docstrings
 	$(BIN)/python docs/api.py
 
-format: $(VENV)/dev.stamp           ## let ruff write the style
+format: $(VENV)/dev.stamp           ## let ruff fix the style
 	$(BIN)/ruff check --fix src tests benchmarks studies
 	$(BIN)/ruff format src tests benchmarks studies
 
@@ -103,7 +103,7 @@ clean:                              ## remove what was built; runs/ stays
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# torch comes first and by its exact version: a bare "torch" may bring several gigabytes. One that is there is kept.
+# torch is installed first, by its exact version: a bare "torch" may bring several gigabytes. An installed one is kept.
 $(VENV)/torch.stamp: constraints.txt
 	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/python -c "import torch, sys; sys.exit(torch.__version__.split('+')[0] != '$(TORCH)')" 2>/dev/null \

@@ -296,10 +296,12 @@ def missing(spec: Mapping[str, Any]) -> Iterator[Case]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--list", action="store_true", help="how many there are, and how many are missing")
+    parser.add_argument(
+        "--list", action="store_true", help="print how many trainings there are and how many are missing, then stop"
+    )
     parser.add_argument("--only", action="append", metavar="KIND", help="may be repeated")
-    parser.add_argument("--minutes", type=float, default=600, help="begin no training after so many")
-    parser.add_argument("--part", default="1/1", metavar="I/N", help="every N-th missing one, from the I-th")
+    parser.add_argument("--minutes", type=float, default=600, help="start no training after this many minutes")
+    parser.add_argument("--part", default="1/1", metavar="I/N", help="every N-th missing training, from the I-th")
     options = parser.parse_args()
     spec = yaml.safe_load(SPEC.read_text("utf-8"))
     part, parts = (int(number) for number in options.part.split("/"))

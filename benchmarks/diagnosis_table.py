@@ -211,7 +211,7 @@ def exact_interval(k: int, n: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--held-out", action="store_true")
-    parser.add_argument("--each", action="store_true", help="print what is said of each training")
+    parser.add_argument("--each", action="store_true", help="print the diagnosis of each training")
     options = parser.parse_args()
     if not options.each:
         found = {part: list(everything(part)) for part in ((False, True) if options.held_out else (False,))}

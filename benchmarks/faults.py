@@ -1,4 +1,4 @@
-"""What genlab survives: `make faults` (a quarter of an hour on two cores).
+"""What genlab survives: `make faults` (a half an hour on two cores).
 
 Runs the long form of tests/faults, adds up its counts, measures what saving costs in the quick recipes, prints all of
 it and writes records/faults.json with date, machine, versions and minutes. A test checks the docs against that record.

@@ -134,7 +134,7 @@ def picture(run: Run, name: str, y_label: str, names: tuple[str, ...]) -> bytes:
     e, said = evidence_of(run.directory), run.diagnose().findings
     found = next((each for each in said if each.name == name), None)
     if found is None:
-        raise ValueError(f"{run.path.name} has no {name}, but {', '.join(each.name for each in said) or 'nothing'}")
+        raise ValueError(f"{run.path.name} has no {name}; findings: {', '.join(each.name for each in said) or 'none'}")
     there = run.steps("samples", ".png")
     steps = sorted({there[k] for k in np.linspace(0, len(there) - 1, TIMES).round().astype(int)}) if there else []
     widths, size = ((1.8, 1.0), (9.4, 2.5)) if steps else ((1.0,), (4.6, 2.9))

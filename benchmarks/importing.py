@@ -86,7 +86,7 @@ def main() -> None:
     facts = {"processor": threads.processor(), **threads.instructions(), "cores": os.cpu_count()}
     record = {"images": IMAGES, "side": SIDE, **found, "machine": facts, "python": platform.python_version()}
     RECORD.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-    print(f"written {RECORD}")
+    print(f"wrote {RECORD}")
     assert found["same_bytes"]
     assert max(found[run]["megabytes"] for run in ("undisturbed", "continued")) < MOST_MEGABYTES
 

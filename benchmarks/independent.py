@@ -104,7 +104,7 @@ def of_recipe(recipe: str, root: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", choices=[[], *DATA], help="(default: all)")
-    parser.add_argument("--runs", type=Path, help="folder of the runs, to go on in")
+    parser.add_argument("--runs", type=Path, help="folder of the runs; those already there are reused")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         for recipe in options.recipes or DATA:

@@ -119,9 +119,13 @@ def asked_for(rows: list[dict[str, Any]]) -> float | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", metavar="RECIPE|times", choices=(*RECIPES, "times"))
-    parser.add_argument("--accuracy-score", action="store_true", help="of every training; some minutes each")
-    parser.add_argument("--teraops", type=float, metavar="T", help="so many operations instead of a minute")
-    parser.add_argument("--long", action="store_true", help="20 minutes too")
+    parser.add_argument(
+        "--accuracy-score", action="store_true", help="also measure each training's accuracy score; some minutes each"
+    )
+    parser.add_argument(
+        "--teraops", type=float, metavar="T", help="train for T times 10^12 operations instead of a minute"
+    )
+    parser.add_argument("--long", action="store_true", help="also time a training of 20 minutes")
     options = parser.parse_args()
     asked = options.only or (*RECIPES, "times")
     recipes = [each for each in RECIPES if each in asked]
@@ -133,7 +137,7 @@ def main() -> None:
             took = timed(trained(TIMED, minutes, 0, folder))
             print(json.dumps(took), flush=True)
             keep(f"{TIMED}, {minutes:g} min", took, begun)
-        print("all is trained: what follows takes no times, and other work may run beside it", flush=True)
+        print("all training is done: nothing is timed from here on, so other work may run at the same time", flush=True)
         for recipe in recipes:
             name = recipe if options.teraops is None else f"{recipe}, {options.teraops:g} teraops"
             keep(name, over_seeds(recipe, found[recipe], options.accuracy_score), begun)

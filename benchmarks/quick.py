@@ -136,7 +136,7 @@ def table(record: dict[str, Any]) -> str:
 
 def table_of_64(record: dict[str, Any]) -> str:
     """Table of 64 x 64 pixels, as in docs/data.md."""
-    lines = ["| 64 x 64 pixels, colour | a step | memory |", "|---|---|---|"]
+    lines = ["| 64 x 64 pixels, colour | per step | memory |", "|---|---|---|"]
     for recipe, found in record["64 x 64 pixels"].items():
         step = f"{found['seconds_a_step']:.2f} s of {found['batch']} images"
         lines.append(f"| `{recipe}` | {step} | {found['megabytes'] / 1000:.1f} GB |")
@@ -170,7 +170,7 @@ def main() -> None:
         "python": platform.python_version(),
     }
     RECORD.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-    print(f"written {RECORD}")
+    print(f"wrote {RECORD}")
     assert found["letters"]["end"]["requested_class_accuracy"]["value"] >= 0.9
     assert found["coloured patterns"]["end"]["requested_class_accuracy"]["value"] >= 0.95
 

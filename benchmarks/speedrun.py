@@ -332,9 +332,9 @@ def main() -> None:
     parser.add_argument(
         "--keep-references",
         action="store_true",
-        help="take the reports' quality from records.json; their steps are timed anew",
+        help="take the reports' quality from records.json; their steps are timed again",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write one row an entry there, and no record")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write one row per entry there, not in the records")
     options = parser.parse_args()
     start = time.monotonic()
     known = json.loads(ROWS.read_text("utf-8")) if options.keep_references else []

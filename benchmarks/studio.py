@@ -291,7 +291,7 @@ def main() -> None:
         "versions": provenance.versions(),
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--crowd", action="store_true", help="only what 100 pages cost; the rest stays as recorded")
+    parser.add_argument("--crowd", action="store_true", help="measure only what 100 pages cost; the rest is kept")
     with tempfile.TemporaryDirectory() as folder:
         pictures = json.loads(RESULT.read_text()) if parser.parse_args().crowd else in_a_browser(Path(folder))
         found = {**pictures, **about, **asyncio.run(with_a_crowd(Path(folder) / "crowd"))}

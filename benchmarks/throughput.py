@@ -95,7 +95,7 @@ def table(record: dict[str, Any]) -> str:
 
 def curves_table(record: dict[str, Any]) -> str:
     """The cost curves as a table, as in docs/performance.md."""
-    lines = ["| changed | milliseconds a step |", "|---|---|"]
+    lines = ["| changed | milliseconds per step |", "|---|---|"]
     for name, rows in record["curves"].items():
         cells = [f"{next(iter(row['changes'].values())):,}: {row['milliseconds']:.1f}" for row in rows]
         lines.append(f"| {name} | {', '.join(cells)} |")
@@ -131,7 +131,7 @@ def measure(quick: bool) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three minutes instead of ten")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write one row a system there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write one row per system there, not in the record")
     options = parser.parse_args()
     record = measure(options.quick)
     print(f"\n{table(record)}\n")
