@@ -41,7 +41,7 @@ def diagnose(
     from genlab.api.diagnose import diagnose as judged
     from genlab.api.evaluate import is_a_run
     from genlab.api.train import open_run
-    from genlab.report import findings
+    from genlab.report import findings, verdict
     from genlab.runs.directory import default_root
 
     if attempt:
@@ -66,6 +66,8 @@ def diagnose(
         say()
     if found.healthy and not any(each.level == "warning" for each in found.findings):
         say(findings.HEALTHY)
+    if run and (sentence := verdict.of_run(run.directory).sentence):
+        say(terminal.wrapped(sentence))
     for line in findings.unknown(found.unknown):
         say(terminal.wrapped(line))
 

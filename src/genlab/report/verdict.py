@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genlab.evaluation import statistics
+from genlab.evaluation import kept, statistics
 from genlab.evaluation.random_features import NAME as RANDOM
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.report import text as words
 from genlab.report.tables import Table
+from genlab.runs.directory import RunDirectory
 from genlab.runs.rows import Row
 
 SAME = 0.05
@@ -77,6 +78,12 @@ def verdict(recipe: Recipe, rows: Sequence[Row], record: Mapping[str, Any] | Non
         said, numbers = _of_images(dict(record), rows, classes)
     sentence = "; ".join(said)
     return Verdict(f"{sentence}." if sentence else "", [*numbers, spent])
+
+
+def of_run(run: RunDirectory) -> Verdict:
+    """What to say first about a run on disk; a classifier's weakest class is left out."""
+    record = kept.read(run, kept.FULL_FILE)
+    return verdict(run.trained_by(), run.sound_rows(), record, classes_of(record) if record else [])
 
 
 def _of_images(record: dict[str, Any], rows: Sequence[Row], classes: Sequence[Class]) -> tuple[list[str], list[Number]]:
