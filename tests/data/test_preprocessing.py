@@ -54,6 +54,18 @@ def test_enlarged_images_tell_their_way(name: str, size: int, way: Resize) -> No
     assert told(noisy(resampled(x, size, way)), name) == ("pad" if way == "pad" else "bilinear")
 
 
+@pytest.mark.parametrize("way", ["none", "pad", "bilinear"])
+def test_real_images_keep_their_colour_beside_gray_ones(way: Resize) -> None:
+    """Otherwise a generator that lost its colour would be compared with real images without theirs."""
+    pixels = RNG.integers(0, 256, (20, 3, 28, 28), np.uint8)
+    colourful = data.Dataset("colourful", "test", pixels, None, (), "0" * 64)
+    size = 28 if way == "none" else 32
+    there = Preprocessing(size, 1, way).there_and_back(colourful)
+    assert there.shape == pixels.shape
+    assert (there == Preprocessing(size, 3, way).there_and_back(colourful)).all()
+    assert (there[:, 0] != there[:, 1]).mean() > 0.5
+
+
 @pytest.mark.parametrize("n", [1, 10])
 @pytest.mark.parametrize("way", ["pad", "bilinear"])
 def test_few_images_are_told_or_refused_never_mistaken(way: Resize, n: int) -> None:

@@ -23,7 +23,7 @@ from genlab.data.preprocessing import Preprocessing
 from genlab.errors import UsageError
 from genlab.evaluation import judge, judge_search, kept, metrics, models, sizes
 from genlab.evaluation.catalogue import NAMES
-from genlab.evaluation.image_set import Reference, Samples
+from genlab.evaluation.image_set import Reference, Samples, even_rows, few_of
 from genlab.evaluation.live import COLUMNS
 from genlab.evaluation.measure import Evaluation, measure
 from genlab.report import text
@@ -498,6 +498,29 @@ def test_metrics_of_one_batch_or_many(against: Reference) -> None:
     whole, parts = reader(images)[0], np.concatenate([reader(images[k : k + 90])[0] for k in range(0, 700, 90)])
     real = against.real.features
     assert metrics.frechet_distance(real, parts) == pytest.approx(metrics.frechet_distance(real, whole), rel=1e-4)
+
+
+def test_a_model_is_asked_only_for_classes_that_it_learned(tmp_path: Path) -> None:
+    """A subset of sorted data has a part of the classes; the others were never shown to the model."""
+    sorted_by_class = np.argsort(data.load("mnist").labels[:600], kind="stable")  # type: ignore[index]
+    images, labels = data.load("mnist").images[sorted_by_class], np.sort(data.load("mnist").labels[:600])  # type: ignore[index]
+    np.savez(tmp_path / "sorted.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    way = Preprocessing(28, 1, "none")
+    asked = Reference(str(tmp_path / "sorted.npz"), way, None, subset=100).requests(50)
+    assert asked is not None
+    assert set(asked) <= {0, 1}
+    whole = Reference(str(tmp_path / "sorted.npz"), way, None)
+    assert (whole.requests(50) == whole.training_images(50).labels).all()  # type: ignore[union-attr]
+
+
+def test_few_images_of_a_sorted_split_are_of_all_classes() -> None:
+    labels = np.repeat(np.arange(10), 100)
+    split = data.Dataset("x", "test", np.zeros((1000, 1, 4, 4), np.uint8), labels, tuple("0123456789"), "0" * 64)
+    assert np.bincount(few_of(split, 50).labels).tolist() == [5] * 10  # type: ignore[arg-type]
+    mixed = replace(split, labels=np.roll(labels, 1))
+    assert (few_of(mixed, 50).labels == mixed.labels[:50]).all()  # type: ignore[index]
+    assert even_rows(5, 9).tolist() == [0, 1, 2, 3, 4]
+    assert even_rows(10, 4).tolist() == [0, 3, 6, 9]
 
 
 def test_a_subset_is_what_could_be_copied(some_digits: Path) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from genlab import data
+from genlab.api.evaluate import _remarks
+from genlab.api.judge import train_judge
 from genlab.errors import DataError, UsageError
 from genlab.evaluation import judge, judge_search, metrics
-from genlab.evaluation.judge import Judge
+from genlab.evaluation.judge import Judge, training_command
 from genlab.evaluation.judge_trial import DISTURBANCES, disturbed
 
 ACCURACY = {"mnist": 0.994, "fashion-mnist": 0.92, "letters": 0.999}
@@ -160,6 +164,31 @@ def test_some_classes_are_judged_between_themselves() -> None:
     assert logits.shape == (300, 2)
     assert np.exp(logits).sum(1) == pytest.approx(1, abs=1e-5)
     assert (logits[:, 0] - logits[:, 1]) == pytest.approx(whole[:, 3] - whole[:, 8], abs=1e-4)
+
+
+def test_a_selection_of_classes_gets_no_judge_of_its_own(tmp_path: Path) -> None:
+    """It would replace that of the whole dataset, and nothing would look for it."""
+    path = tmp_path / "mine.npz"
+    kept(path, 800)
+    before = (tmp_path / "mine.judge.safetensors").read_bytes()
+    with pytest.raises(UsageError, match=r"is part of .*mine\.npz, whose judge is used for it"):
+        train_judge(f"{path}[0,1]")
+    assert (tmp_path / "mine.judge.safetensors").read_bytes() == before
+    assert judge_search.load(f"{path}[0,1]") is not None
+    assert training_command("mine.npz[0,1]") == training_command("mine.npz") == "genlab judge train mine.npz"
+
+
+@pytest.mark.parametrize(("classes", "accuracy", "guesses"), [(2, 0.999, False), (2, 0.52, True), (10, 0.15, True)])
+def test_a_judge_that_guesses_is_named(classes: int, accuracy: float, guesses: bool) -> None:
+    made = {"class_names": [str(k) for k in range(classes)]}
+    run: Any = SimpleNamespace(
+        path=Path("j"),
+        provenance={"data": made},
+        status={"state": "finished"},
+        recipe=SimpleNamespace(data=SimpleNamespace(name="x")),
+        metrics=lambda: [{"test_accuracy": accuracy}],
+    )
+    assert ("close to chance" in _remarks(run)[0]) is guesses
 
 
 def test_the_same_weights_give_the_same_file() -> None:

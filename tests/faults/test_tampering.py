@@ -422,6 +422,20 @@ def test_recompute(root: Path, call: Call) -> None:
     assert any("not what the snapshot draws" in line for line in recompute(run).damages)
 
 
+def test_an_evaluation_that_cannot_be_repeated_hides_no_other(root: Path) -> None:
+    """The snapshot of one was pruned; a wrong number in the record after it is found all the same."""
+    run = Run(root / "a")
+    step = run.directory.steps("snapshots", ".safetensors")[0]
+    gone = run.evaluate(n=20, step=step).file
+    record = run.evaluate(n=30).record
+    record["metrics"]["sharpness_ratio"]["value"] *= 1.5
+    kept.keep(run.directory, "n30.json", record)
+    run.directory.file("snapshots", step, ".safetensors").unlink()
+    found = recompute(run)
+    assert any(f"{gone.name}: not compared: no snapshot of step {step}" in line for _, line in found.said)  # type: ignore[union-attr]
+    assert any("n30.json: metrics.sharpness_ratio.value" in line for line in found.damages)
+
+
 def changed(path: Path, **arrays: Any) -> None:
     """Edit arrays of a dataset in place: name=(index, value)."""
     with np.load(path) as there:

@@ -32,6 +32,8 @@ from genlab.runs.directory import RunDirectory, default_root
 from genlab.runs.options import SamplingKeywords
 from genlab.runs.search import is_run
 
+NEAR_CHANCE = 0.1
+"""Share of the way from chance to a perfect accuracy below which a judge is said to guess."""
 CAS_IMAGES = 60_000
 
 
@@ -191,7 +193,7 @@ def _check_score(dataset: str, train: Dataset, images: int) -> None:
 
 
 def _add_accuracy_score(run: Run, found: Evaluation, store: bool, **how: Unpack[SamplingKeywords]) -> None:
-    labels = found.against.training_images(CAS_IMAGES).labels
+    labels = found.against.requests(CAS_IMAGES)
     assert labels is not None
     drawn = run.sample_classes(labels, **how)
     real = found.against.real.images
@@ -207,6 +209,8 @@ def _with_score(found: Evaluation, images: Any, labels: Any) -> None:
     assert test is not None, "was checked before"
     real = found.against.training_images(len(images))
     classes = len(real.class_names)
+    # What resizing took from the generated images, the real ones must lack, too.
+    real, test = (replace(each, images=found.against.way.there_and_back(each)) for each in (real, test))
     with stage("training classifiers on generated and on real images", 2):
         mine = cas.accuracy_score(images, labels, test, classes)
         floor = cas.accuracy_score(real.images, np.asarray(real.labels), test, classes)
@@ -268,7 +272,9 @@ def _remarks(run: Run) -> tuple[str, ...]:
     if accuracy is None:
         said.append(f"judge {name} was never tested: no accuracy on a test split with labels is recorded")
     else:
-        chance = "; that is close to chance, so its results mean little" if accuracy < 2 / len(classes) else ""
+        guessing = 1 / len(classes)
+        near = accuracy < guessing + NEAR_CHANCE * (1 - guessing)
+        chance = "; that is close to chance, so its results mean little" if near else ""
         said.append(
             f"judge {name} classifies {accuracy:.2%} of the test images of {run.recipe.data.name} correctly{chance}"
         )

@@ -13,7 +13,7 @@ from genlab.api import train as api
 from genlab.api.evaluate import judge_bytes, judge_of
 from genlab.api.progress import shown
 from genlab.api.run import Run
-from genlab.data import Dataset
+from genlab.data import Dataset, selection
 from genlab.data.memory import Images, name_of
 from genlab.engine.console import note
 from genlab.engine.files import write
@@ -52,6 +52,11 @@ def train_judge(
         UsageError: the dataset has no classes, or is judged by another dataset's judge.
     """
     place = name_of(dataset)
+    if (inner := selection.parts(place)) is not None:
+        raise UsageError(
+            f"{place} is part of {inner[0]}, whose judge is used for it, limited to these classes: "
+            f"{judge.training_command(place)}"
+        )
     if place in judge.EACH_CHANNEL:
         raise UsageError(f"{place} is judged channel by channel by the judge of {judge.EACH_CHANNEL[place]}")
     name, changes, fingerprint = judge.RECIPES.get(place), dict(overrides or {}), None

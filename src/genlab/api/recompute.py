@@ -135,7 +135,11 @@ def _evaluations(run: Run, damages: list[str]) -> Iterator[str]:
         if how is None or reason:
             yield f"{name}: not compared: {reason}"
             continue
-        again = of_run.evaluate(run, how, protocol["samples"], own).record
+        try:
+            again = of_run.evaluate(run, how, protocol["samples"], own).record
+        except GenlabError as error:  # Such as a snapshot that was pruned: the other records are compared all the same.
+            yield f"{name}: not compared: {str(error).splitlines()[0]}"
+            continue
         elsewhere = _elsewhere(protocol.get("measured_on"), run)
         numbers = list(_pairs(record, again))
         wrong = [

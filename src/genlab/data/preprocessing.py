@@ -49,14 +49,13 @@ class Preprocessing:
         return np.ascontiguousarray(images)
 
     def there_and_back(self, real: Dataset) -> Images:
-        """Real images, converted like those that are measured, and back."""
-        if self.resize in ("none", "pad", "edge") and self.channels >= real.channels:
+        """Real images, resized like those that are measured, and back.
+
+        They keep their colour even if the measured images have none: a lost colour is a difference between the two.
+        """
+        if self.resize in ("none", "pad", "edge"):
             return real.images  # A border or a repeated channel is removed without a trace.
-        channels = max(self.channels, real.channels)
-        there = resampled(real.images, self.size, self.resize)
-        if self.channels < channels:
-            there = Preprocessing(self.size, 1, "none").back(there, self.size, 1)
-        return self.back(there, real.side, real.channels)
+        return self.back(resampled(real.images, self.size, self.resize), real.side, real.channels)
 
     @property
     def words(self) -> str:

@@ -142,7 +142,7 @@ class Reference:
     def __init__(
         self, dataset: str, way: Preprocessing, judge: Judge | None, most: int = MOST, subset: int | None = None
     ) -> None:
-        self.dataset, self.way, self.most = dataset, way, most
+        self.dataset, self.way, self.most, self._subset = dataset, way, most, subset
         self.train, test = _load(dataset)
         if judge is not None:
             check_judge(judge, self.train)
@@ -165,6 +165,12 @@ class Reference:
     def training_images(self, n: int) -> Dataset:
         """n training images drawn with seed 0, in the order of the draw; all if there are fewer."""
         return taken(self.train, np.random.default_rng(0).permutation(len(self.train))[:n])
+
+    def requests(self, n: int) -> Labels | None:
+        """Classes to ask a conditional model for: those of n of the images that it learned from, drawn with seed 0, so
+        as frequent as there; all if there are fewer. None without labels."""
+        asked = self.train if self._subset is None else self.learned
+        return taken(asked, np.random.default_rng(0).permutation(len(asked))[:n]).labels
 
     def floor(self, n: int) -> ImageSet:
         """`training_images(n)`, preprocessed like the samples, for the metrics of real images."""
@@ -247,6 +253,22 @@ def drawn(dataset: Dataset, most: int) -> Dataset:
 def drawn_rows(n: int, most: int) -> NDArray[np.int64]:
     """At most `most` of n rows, drawn with seed 0, in their order."""
     return np.sort(np.random.default_rng(0).permutation(n)[:most])
+
+
+def even_rows(n: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of n rows, evenly spaced from the first to the last."""
+    return np.unique(np.linspace(0, n - 1, min(most, n)).round().astype(np.int64))
+
+
+def in_class_order(labels: Labels | None) -> bool:
+    """Whether neighbouring images may be of one class, as in a folder: sorted by class, or without labels."""
+    return labels is None or bool((np.diff(labels) >= 0).all())
+
+
+def few_of(dataset: Dataset, most: int) -> Dataset:
+    """At most `most` images of all kinds: the first ones, or evenly spaced ones if they are in the order of classes."""
+    rows = even_rows(len(dataset), most) if in_class_order(dataset.labels) else np.arange(min(most, len(dataset)))
+    return taken(dataset, rows)
 
 
 def _load(name: str) -> tuple[Dataset, Dataset | None]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from genlab.data import selection
 from genlab.engine.randomness import Keyed
 from genlab.engine.threads import all_threads
 from genlab.errors import DataError, UsageError
@@ -206,8 +207,9 @@ def to_bytes(network: nn.Module, recipe: Recipe, class_names: tuple[str, ...], f
 
 
 def training_command(dataset: str) -> str:
-    """Shell command that trains the judge of a dataset."""
-    return f"genlab judge train {shlex.quote(dataset)}"
+    """Shell command that trains the judge of a dataset; its chosen classes are judged by the judge of all of it."""
+    whole = dataset if (inner := selection.parts(dataset)) is None else inner[0]
+    return f"genlab judge train {shlex.quote(whole)}"
 
 
 def file_of(name: str) -> Path:

@@ -81,9 +81,8 @@ class LiveEvaluation:
 
     def _measure(self, step: int, model: Generates) -> dict[str, float]:
         against = self._reference()
-        images, labels = against.training_images(CHEAP), None
-        if self.recipe.conditional and images.labels is not None:
-            labels = torch.from_numpy(images.labels)
+        asked = against.requests(CHEAP) if self.recipe.conditional else None
+        labels = None if asked is None else torch.from_numpy(asked)
         z = self._keyed.normal("evaluation", 0, CHEAP if labels is None else len(labels), *self._noise)
         made = pictures.to_uint8(model.generate(z, labels))
         words: dict[str, object] = {"of": self.run.path.name, "step": step, "drawn_with": self.words}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genlab.data import Dataset, first
+from genlab.data import Dataset
 from genlab.data.dataset import Images
 from genlab.engine.device import Engine
 from genlab.engine.randomness import Keyed
 from genlab.engine.stages import stage
 from genlab.evaluation import metrics
+from genlab.evaluation.image_set import even_rows, few_of
 from genlab.evaluation.judge import Judge
 from genlab.families import latent
 from genlab.families.base import Bounding
@@ -44,7 +45,8 @@ def discriminator(
     right = {"held_out": held_out > 0, "trained_on": trained_on > 0, "fake": fake <= 0}
     share = {name: float(values.mean()) for name, values in right.items()}
     n = min(len(held_out), len(fake))
-    probability = 1 / (1 + np.exp(-np.clip(np.concatenate([held_out[:n], fake[:n]]), -500, 500)))
+    logits = np.concatenate([held_out[even_rows(len(held_out), n)], fake[even_rows(len(fake), n)]])
+    probability = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
     told = probability > 0.5
     return {
         "has_border": has_border,
@@ -77,7 +79,7 @@ def smoothness(
         generate: (z, labels) -> uint8 images in the judge's form.
         ends: z of both ends, (2, paths, latent), joined by straight paths.
         labels: class along each path, (paths,).
-        real: features of real images.
+        real: features of real images, in an order in which neighbours are of any two classes.
 
     - path_length_ratio: mean length of the paths over the mean distance between two real images. Near 1: a path passes
       through as much as lies between two real images; far above: it wanders; near 0: all z give one image.
@@ -103,14 +105,14 @@ def smoothness(
     }
 
 
-def style(generate: Callable[[Tensor, Tensor | None], Images], z: Tensor, classes: int) -> dict[str, Any]:
-    """Whether z is the style: each z is drawn as every class, or as `MOST_CLASSES` of them, evenly spread.
+def style(generate: Callable[[Tensor, Tensor | None], Images], z: Tensor, classes: Sequence[int]) -> dict[str, Any]:
+    """Whether z is the style: each z is drawn as each of these classes, or as `MOST_CLASSES` of them, evenly spread.
 
     - slant, stroke_width: share of the variance within classes that z explains (`metrics.share_of_columns`), from
       chance to 1, where images of one z agree in all classes; None if no class varies.
     - chance: mean share for shuffled columns, 1 / classes.
     """
-    shown = np.unique(np.linspace(0, classes - 1, min(MOST_CLASSES, classes)).round().astype(np.int64))
+    shown = np.asarray(classes)[even_rows(len(classes), MOST_CLASSES)]
     labels = torch.from_numpy(shown).repeat_interleave(len(z))
     images = generate(z.repeat(len(shown), 1), labels)
     measured = {"slant": metrics.slant(images), "stroke_width": metrics.stroke_width(images)}
@@ -135,8 +137,8 @@ def bound(
     labels = None if test.labels is None else torch.from_numpy(test.labels)
     found = bounding.bound(recipe, networks, machine, keyed, "evaluation", images, labels)
     reconstruction = found["reconstruction_sum"] + bounding.constant(recipe, images[0].numel())
-    few = first(test, LIKELIHOOD["images"])
-    few_labels = None if labels is None else labels[: len(few)]
+    few = few_of(test, LIKELIHOOD["images"])
+    few_labels = None if few.labels is None else torch.from_numpy(few.labels)
     with stage("bounding the likelihood", len(few)):
         likelihood = bounding.log_likelihood(
             recipe, networks, machine, keyed, torch.from_numpy(few.images), few_labels, LIKELIHOOD["samples"]

@@ -98,7 +98,9 @@ def _of_duplicates(against: Reference) -> Iterator[str]:
 
 
 def _of_images(fake: ImageSet, against: Reference) -> Iterator[str]:
-    """Images that repeat each other, or the reference."""
+    """Images without colour, and images that repeat each other or the reference."""
+    if against.way.channels < against.train.channels:
+        yield f"the images are gray, those of {against.dataset} are not: that difference counts"
     distinct = len(np.unique(fake.images.reshape(len(fake), -1), axis=0))
     if distinct == 1 and len(fake) > 1:
         yield "all images are the same"

@@ -67,7 +67,7 @@ def recalled(name: str, work_out: Callable[[], Arrays], work: float = 0.0) -> Ar
             return found
     found = work_out()
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **found)
+    np.savez(buffer, **found)  # type: ignore[arg-type]  # numpy 2.1 would store allow_pickle as an array.
     with suppress(StorageError, OSError):
         make_folder(place.parent)
         write(place, buffer.getvalue())

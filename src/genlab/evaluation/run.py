@@ -16,7 +16,7 @@ from genlab.data.preprocessing import Preprocessing, fitted
 from genlab.engine import device, threads
 from genlab.engine.stages import advance, stage
 from genlab.evaluation import catalogue, models
-from genlab.evaluation.image_set import Reference, Samples, drawn
+from genlab.evaluation.image_set import Reference, Samples, drawn, in_class_order
 from genlab.evaluation.judge import Judge
 from genlab.evaluation.measure import Evaluation, measure
 from genlab.families.base import Bounding, Scoring
@@ -70,8 +70,9 @@ def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) ->
             record["interpolation"] = ways
         else:
             record["notes"].append("the real images do not differ: latent interpolation cannot be measured")
-        classes = len(run.provenance["data"]["class_names"])
-        if recipe.conditional and classes > 1:
+        names, unseen = run.provenance["data"]["class_names"], run.provenance["data"].get("unseen", [])
+        classes = [k for k, name in enumerate(names) if name not in unseen]
+        if recipe.conditional and len(classes) > 1:
             record["style"] = models.style(
                 lambda z, told: pictures.to_uint8(sampler(z, told)),
                 sampler.z("evaluation/style", models.STYLES),
@@ -81,9 +82,9 @@ def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) ->
 
 
 def requests(recipe: Recipe, against: Reference, n: int) -> Tensor | None:
-    """Classes requested for n images: those of n training images; None for an unconditional run."""
-    labels = against.training_images(n).labels
-    if not recipe.conditional or labels is None:
+    """Classes requested for n images: those of n learned images; None for an unconditional run."""
+    labels = against.requests(n) if recipe.conditional else None
+    if labels is None:
         return None
     return torch.from_numpy(np.resize(labels, n))
 
@@ -107,7 +108,10 @@ def _smoothness(recipe: Recipe, sampler: Sampler, against: Reference) -> dict[st
 
     ends = sampler.z("evaluation/paths", 2, models.PATHS)
     along = requests(recipe, against, models.PATHS)
-    return models.smoothness(generate, ends, along, against.judge, real.features)
+    features = real.features
+    if in_class_order(real.requested):  # Two neighbours would mostly be of one class.
+        features = features[np.random.default_rng(0).permutation(len(features))]
+    return models.smoothness(generate, ends, along, against.judge, features)
 
 
 def _discriminator(
