@@ -581,8 +581,8 @@ def test_two_imports_into_one_file_at_once(tmp_path: Path) -> None:
     folder = many(tmp_path)
     (tmp_path / "own.npz.importing").mkdir()
     with (
-        held(tmp_path / "own.npz.importing" / "lock", "imports into it"),
-        pytest.raises(BusyError, match=f"another process imports into it .pid {os.getpid()}"),
+        held(tmp_path / "own.npz.importing" / "lock", "is importing into it"),
+        pytest.raises(BusyError, match=f"another process is importing into it .pid {os.getpid()}"),
     ):
         genlab.import_images(folder, tmp_path / "own.npz")
     assert not (tmp_path / "own.npz").exists()

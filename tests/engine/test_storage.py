@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genlab.engine import files
+from genlab.engine import files, lock
 from genlab.errors import StorageError
 
 
@@ -109,3 +109,10 @@ def test_leftovers_on_windows(tmp_path: Path) -> None:
     assert (tmp_path / "a.tmp-4194305").exists()
     files.clean(tmp_path, of_living=True)
     assert not (tmp_path / "a.tmp-4194305").exists()
+
+
+def test_what_fails_under_a_lock_is_not_the_locks_failure(tmp_path: Path) -> None:
+    """An observer's missing folder, say, is not reported as a disk error of the run."""
+    with pytest.raises(FileNotFoundError, match="nowhere"), lock.held(tmp_path / "run.lock", "is writing to this run"):
+        (tmp_path / "nowhere" / "log.csv").write_text("x")
+    assert not lock.is_held(tmp_path / "run.lock")

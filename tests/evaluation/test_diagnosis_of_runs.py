@@ -60,7 +60,7 @@ def test_a_person_reads_it_in_at_most_seven_lines(frozen: Run, capsys: pytest.Ca
     assert blocks[0][0] == "FAULT  G's weights do not change: the generator does not learn, since step 1."
     assert all(len(block) <= 7 for block in blocks)
     # Whatever is wrong or not, how good the images are stands beside it.
-    assert blocks[-1][0] == "Only a few images were measured, during training (genlab evaluate measures 10,000)."
+    assert blocks[-1][0] == "Only 2,000 images were measured, during training (genlab evaluate measures 10,000)."
     (tried,) = [line for line in blocks[0] if line.startswith("  Try")]
     assert "--objective.players both" in tried or "genlab train" in tried
     cli.main(["diagnose", str(frozen.path), "--json"])

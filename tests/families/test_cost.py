@@ -42,7 +42,7 @@ def lines(recipe: str, **changes: Any) -> str:
         ("wgan-gp", {}, "5 steps of D per step of G"),
         ("s2-dcgan", {"augmentation": {"translation": 0.125, "cutout": 0.5}},
          "\nx and G(z) above stand for T(x) and T(G(z)), which is what D sees; each image has its own T\n"
-         "T: a shift by up to 0.125 of the side, a square of 0.5 of the side set to grey"),
+         "T: a shift by up to 0.125 of the side, a square of 0.5 of the side set to gray"),
         ("quick-stacked", {"augmentation": {"brightness": 0.5, "saturation": 1, "contrast": 0.25}},
          "T: brightness +-0.5, saturation 1 +-1, contrast 1 +-0.25"),
         ("s4-vae", {}, "minimise  E[mean over pixels of (x - dec(z))^2]  +  1 * KL(q(z|x) || N(0, I)) / 2"),

@@ -208,7 +208,7 @@ def test_two_drivers(tmp_path: Path) -> None:
     first.wait_for_a_run()
     code, _, err = Started(file).end()
     assert code == 7, err
-    assert f"another process runs this study (pid {first.popen.pid}" in err
+    assert f"another process is running this study (pid {first.popen.pid}" in err
     assert first.end()[0] == 0
 
 

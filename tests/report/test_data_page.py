@@ -50,7 +50,7 @@ def test_duplicates_with_another_label_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("light", "words"), [(3, "images on a light ground, unlike the others: 3 (inverted?)"), (57, "dark ground")]
+    ("light", "words"), [(3, "images on a light background, unlike the others: 3 (inverted?)"), (57, "dark background")]
 )
 def test_images_on_another_ground_are_found(light: int, words: str, tmp_path: Path) -> None:
     x = np.zeros((60, 16, 16), np.uint8)

@@ -100,6 +100,15 @@ def test_a_file_whose_seeds_cannot_decide_its_claims_is_refused_with_the_number_
     assert smallest_p(8) * 6 <= ALPHA < smallest_p(8) * 7
 
 
+def test_the_smallest_p_is_that_of_the_test() -> None:
+    """Equivalence is shown by one-sided tests; a trend has two perfect orders among all ways to deal out the seeds."""
+    equal = {"says": "So.", "of": "q", "kind": "equivalence", "arms": ["a", "b"], "margin": 1.0}
+    assert design.Equivalence(**equal, paired=True).best_p(5) == pytest.approx(1 / 32)
+    assert design.Equivalence(**equal).best_p(3) == pytest.approx(1 / 20)
+    trend = {"says": "So.", "of": "q", "kind": "trend", "arms": ["a", "b", "c"], "expect": "rising"}
+    assert design.Trend(**trend).best_p(2) == pytest.approx(2 / 90)
+
+
 def test_claims_of_another_question_are_corrected_apart() -> None:
     claims = {f"c{k}": difference("fast", "slow", paired=True, question=f"q{k % 2}") for k in range(10)}
     assert planned(seeds=8, claims=claims).cells

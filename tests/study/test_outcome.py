@@ -125,7 +125,7 @@ def test_a_study_without_records_decides_nothing_and_has_a_page(folder: Folder) 
     page = study_page(found, folder, "genlab study run x.yaml")
     assert [v.answer for v in found.verdicts.values()] == ["cannot be decided here"]
     assert told(found).startswith("Nothing can be said about the loss of G (mean from 50 % to 100 % of the training)")
-    assert page.state == "8 of 8 runs are missing: verdicts cover finished runs only."
+    assert page.state == "8 of 8 runs are missing: verdicts cover only the other 0."
     assert page.cards[0].figure is None
     assert "cannot be decided here" in render(page)
     assert status.table(found).rows == [("slow", *"----"), ("fast", *"----")]

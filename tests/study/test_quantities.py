@@ -64,6 +64,7 @@ def column(name: str = "half", **more: Any) -> dict[str, Any]:
         (column(at=50), 4.0),
         (column(at=0.5), 19.0),
         (column(at=0), 0.0),
+        (column(at=5000), None),
         (column("rare"), 400.0),
         (column(window=[0.5, 1]), 29.0),
         (column(window=[0.5, 1], take="median"), 29.0),

@@ -62,7 +62,7 @@ def test_a_damaged_middle_line_is_said_with_its_number(folder: Folder, damage: b
 def test_a_second_driver_is_told_who_is_there(folder: Folder) -> None:
     with folder.locked():
         with (
-            pytest.raises(BusyError, match=r"another process runs this study \(pid \d+ on ") as caught,
+            pytest.raises(BusyError, match=r"another process is running this study \(pid \d+ on ") as caught,
             folder.locked(),
         ):
             pass

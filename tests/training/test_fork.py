@@ -18,6 +18,7 @@ from genlab.errors import CheckpointError, Stopped, UsageError
 from genlab.recipe import GanRecipe
 from genlab.report.origin import again, provenance_lines
 from genlab.runs import checkpoint
+from genlab.runs.verify import verify
 
 SAME = {"logging.checkpoint_seconds": 31}
 """A change that does not affect the training."""
@@ -63,6 +64,24 @@ def test_without_checkpoints_all_steps_are_made_again(made: Callable[..., Run]) 
     for path in checkpoint.found(run.checkpoints):
         shutil.rmtree(path)
     assert digest(fork(run, 7, SAME)) == before
+
+
+def test_changed_settings_of_an_optimiser_take_effect(made: Callable[..., Run]) -> None:
+    run = made()
+    assert digest(fork(run, 6, {"optimisers.both.betas": [0.1, 0.5]})) != digest(fork(run, 6, SAME))
+
+
+def test_a_fork_of_a_fork_is_not_repeated_from_a_start_that_it_never_had(made: Callable[..., Run]) -> None:
+    forked = fork(made(), 6, {"optimisers.both.lr": 0.01})
+    for path in checkpoint.found(forked.checkpoints)[:-1]:
+        shutil.rmtree(path)
+    with pytest.raises(CheckpointError, match="keeps no checkpoint at or before it, and is a fork itself"):
+        fork(forked, 9, SAME)
+
+
+def test_rows_from_before_a_fork_follow_the_run_that_it_was_made_from(made: Callable[..., Run]) -> None:
+    forked = fork(made(), 6, {"logging.metrics_every": 1})
+    assert verify(forked.directory).damages == []
 
 
 def test_who_does_not_learn_stays_as_it_was_at_that_step(made: Callable[..., Run]) -> None:

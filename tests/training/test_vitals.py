@@ -38,6 +38,32 @@ def test_networks_with_one_ending_are_one_player() -> None:
     assert found == {"update": pytest.approx(0.1 * math.hypot(4, 3) / 5)}
 
 
+def test_a_step_that_leaves_a_player_out_is_no_step_of_size_0() -> None:
+    """A generator whose critic takes five steps may rest in every step that is looked at; a frozen one never moves."""
+    network = nn.Linear(2, 2)
+    vitals = Vitals({"G": network}, {"G": "_g"})
+    with vitals.of_a_step() as found:
+        pass
+    assert found == {"update_g": 0.0}
+    with torch.no_grad():
+        network.weight += 1
+    with vitals.of_a_step() as found:
+        pass
+    assert "update_g" not in found
+    with vitals.of_a_step() as found, torch.no_grad():
+        network.weight += 1
+    assert found["update_g"] > 0
+
+
+def test_one_module_may_follow_layers_of_several_widths() -> None:
+    relu, first, second = nn.ReLU(), nn.Linear(4, 8), nn.Linear(8, 16)
+    network = nn.Sequential(first, relu, second, relu)
+    nn.init.zeros_(second.weight), nn.init.constant_(second.bias, -1.0), nn.init.constant_(first.bias, 100.0)
+    with Vitals({"D": network}, {"D": "_d"}).of_a_step() as found:
+        network(torch.randn(5, 4))
+    assert found["dead_units_d"] == pytest.approx(16 / 24)
+
+
 def test_a_unit_is_dead_if_it_is_zero_for_every_image_and_pass() -> None:
     layer, relu = nn.Conv2d(1, 4, 1), nn.ReLU(inplace=True)
     network = nn.Sequential(layer, relu)

@@ -69,7 +69,7 @@ def import_images(
         split: fraction of each class that becomes the test split (default .1; a source's own split is kept).
         seed: seed of the split and of `per_class`.
         classes: classes to import, by name or number.
-        per_class: maximum number of images per class.
+        per_class: maximum number of images per class, in each split if the source has its own test split.
         skip_bad: whether pictures that cannot be read are left out and counted instead of refused.
         progress: whether to show progress in a terminal, in a notebook or on standard error.
 

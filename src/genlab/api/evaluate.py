@@ -241,7 +241,7 @@ def features(
     chosen = load_judge(dataset) if judge is None else judge_of(judge)
     train = data.load(dataset)
     if chosen is None:
-        raise UsageError(f"{dataset} has no judge of its own; {training_command(dataset)} trains one (judge=RUN)")
+        raise UsageError(f"{dataset} has no judge of its own; {training_command(dataset)} makes one (judge=RUN)")
     known = from_array(x, "images")
     way = sizes.way_of(known, train, resize)
     return chosen(way.back(known, train.side, train.channels))[0]

@@ -80,7 +80,7 @@ def train(
         generator, discriminator: your own networks with their weights, called as `genlab.families.nets` says.
         objective: your own pair of losses.
         observers: objects that watch the training, with one or more of the methods of `genlab.Observer`.
-        stop_on: "collapse" stops a training whose images have all become alike; it can be resumed.
+        stop_on: "collapse" stops a training once every z gives nearly the same image (of a class); it can be resumed.
         report: whether to make figures, the full evaluation (`logging.evaluation`) and report.html at the end.
         progress: whether to show progress in a terminal, in a notebook or on standard error.
 

@@ -152,7 +152,8 @@ class Watch:
             G, D, model: networks that learn, the same in each step.
 
         Raises:
-            UsageError: the first samples have another size than the dataset's images, and `resize` does not say why.
+            UsageError: the first samples have another size than the dataset's images, and `resize` does not say how
+                they were resized.
             DataError: the samples are not images.
         """
         if self._ended:
@@ -318,10 +319,11 @@ class Watch:
             self._reference = Reference(self._name, self._way, judge_search.load(self._name), CHEAP)
         words: dict[str, object] = {"of": directory.path.name, "step": self._step, "drawn_with": made.words}
         labels = None if made.labels is None else made.labels[-CHEAP:]
-        with shown(self._progress), stage(f"measuring {CHEAP:,} images", catalogue.SECONDS):
-            return recorded(
-                directory, self._step, Samples(made.images[-CHEAP:], labels, words, self._way), self._reference
-            )
+        found: dict[str, float] = {}
+        with self._spared(), shown(self._progress), stage(f"measuring {CHEAP:,} images", catalogue.SECONDS):
+            taken = Samples(made.images[-CHEAP:], labels, words, self._way)
+            found |= recorded(directory, self._step, taken, self._reference)
+        return found
 
     def _measure_fully(self, maker: Maker) -> None:
         """Make the full evaluation, with its figures."""

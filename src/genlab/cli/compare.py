@@ -61,7 +61,8 @@ def plot(
     of: Annotated[str | None, Parameter(help="Column of the metric rows, such as loss_g or frechet_distance.")] = None,
     against: Against = "step",
     block: Annotated[
-        int | None, Parameter(converter=whole, help="Steps averaged per point (default: as many as fit).")
+        int | None,
+        Parameter(converter=whole, help="Steps averaged per point (default: the fewest that leave a readable curve)."),
     ] = None,
     output: Annotated[
         Path | None,

@@ -107,7 +107,12 @@ class Wanted:
     classes: Annotated[
         list[str] | None, Parameter(consume_multiple=True, negative="", help="Only these classes, by name or number.")
     ] = None
-    per_class: Annotated[int | None, Parameter(converter=whole, help="Most images to keep per class.")] = None
+    per_class: Annotated[
+        int | None,
+        Parameter(
+            converter=whole, help="Most images to keep per class (in each split, if the source has a test split)."
+        ),
+    ] = None
     skip_bad: Annotated[bool, Parameter(negative="", help="Leave out pictures that cannot be read.")] = False
 
 

@@ -34,10 +34,10 @@ def search(
 ) -> None:
     """Search over a recipe's fields with Optuna, with the same number of operations for every run.
 
-    A run that diverged, lost classes, or paid for its distance with
-    variety or accuracy never wins. Stop it at any time: the same
-    command continues it. Further fields of the recipe may be given
-    as flags; they apply to every trial.
+    A run that diverged, lost classes, or paid for its distance
+    with variety or accuracy never wins. Stop it at any time:
+    the same command continues it. Further fields of the recipe
+    may be given as flags; they apply to every trial.
     """
     from genlab.cli import terminal
     from genlab.study.search import Search

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 StopOn = Annotated[
     Literal["collapse"] | None,
-    Parameter(help="End training once all images have become the same (exit code 9)."),
+    Parameter(help="End training once every z gives nearly the same image (exit code 9)."),
 ]
 SHOWN = 5
 """Samples that are drawn on the terminal after training."""

@@ -238,9 +238,9 @@ def _of_pixels(splits: dict[Split, Dataset]) -> Iterator[Finding]:
     rarer, words = (0, "dark") if dark < bright else (1, "light")
     if 0 < min(dark, bright) <= MINORITY * len(sides):
         rows = {split: np.flatnonzero(each == rarer) for split, each in light.items()}
-        yield Finding(f"images on a {words} ground, unlike the others: {min(dark, bright):,} (inverted?)", rows)
+        yield Finding(f"images on a {words} background, unlike the others: {min(dark, bright):,} (inverted?)", rows)
     elif bright > len(sides) / 2:
-        yield Finding("light ground: data.resize pad would put a black frame around it; edge does not")
+        yield Finding("light background: data.resize pad would put a black frame around it; edge does not")
     if splits["train"].channels == 3 and all(_is_gray(data.images) for data in splits.values()):
         yield Finding("three equal channels, no colour: genlab data import makes them gray, which trains faster")
 

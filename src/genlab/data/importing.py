@@ -123,7 +123,7 @@ def import_images(source: Any, output: str | Path, options: Options | None = Non
     with refusals(path):
         work.mkdir(exist_ok=True)
     words = f"stopped; what was read is kept in {work}, and the same command resumes the import"
-    with held(work / "lock", "imports into it"), signals.at_once(words):
+    with held(work / "lock", "is importing into it"), signals.at_once(words):
         try:
             record = _into(work, path, made, afresh=in_memory)
         except DataError:  # The same command can only fail again.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,20 @@ def held(file: Path, doing: str) -> Iterator[None]:
     """Hold the lock within the context; the file names this process and its host.
 
     Args:
-        doing: what another process that has the lock does, as in "writes to this run".
+        doing: what another process that has the lock does, as in "is writing to this run".
 
     Raises:
         BusyError: another process has the lock; names its pid and host.
     """
-    with refusals(file.parent), file.open("a+", encoding="utf-8") as opened:
-        if not _lock(opened):
-            opened.seek(0)
-            raise BusyError(f"{file.parent}: another process {doing} ({opened.read().strip() or 'unknown'})")
-        opened.truncate(0)
-        opened.write(f"pid {os.getpid()} on {_host()}\n")
-        opened.flush()
+    with ExitStack() as stack:
+        with refusals(file.parent):  # Not what happens in the context: that is the caller's.
+            opened = stack.enter_context(file.open("a+", encoding="utf-8"))
+            if not _lock(opened):
+                opened.seek(0)
+                raise BusyError(f"{file.parent}: another process {doing} ({opened.read().strip() or 'unknown'})")
+            opened.truncate(0)
+            opened.write(f"pid {os.getpid()} on {_host()}\n")
+            opened.flush()
         yield
 
 

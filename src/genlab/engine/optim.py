@@ -94,7 +94,9 @@ class Descent:
                 if isinstance(value, Tensor) and name != "step" and tuple(value.shape) != shapes[k]:
                     raise ValueError(f"{self.name}: {name} of weight {k} is {tuple(value.shape)}, not {shapes[k]}")
         flat = self._reshaped(state["state"], lambda value, p: _flat(value, like=p))
-        self.optimiser.load_state_dict({**state, "state": flat})
+        # The settings stay those of this recipe: a fork may have changed them.
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": flat, "param_groups": groups})
 
     def _reshaped(
         self, state: Mapping[int, Mapping[str, Any]], form: Callable[[Tensor, Tensor], Tensor]

@@ -276,7 +276,7 @@ METRICS = {
         Metric(
             "spread_ratio",
             "spread",
-            "How far apart two images lie (of one class if asked for): near 0, every z gives the same image.",
+            "How far apart two images are (of one class, if it was asked for): near 0, every z gives the same image.",
             "Whether they differ in the right way; noise raises it, too. Pixels are averaged over 2 x 2.",
             _spread,
             judged=False,

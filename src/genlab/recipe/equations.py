@@ -61,7 +61,7 @@ def _augmented(T: GanAugmentation) -> list[str]:
     """What D sees, and what T does."""
     parts = [
         f"a shift by up to {T.translation:g} of the side" if T.translation else "",
-        f"a square of {T.cutout:g} of the side set to grey" if T.cutout else "",
+        f"a square of {T.cutout:g} of the side set to gray" if T.cutout else "",
         f"brightness +-{T.brightness:g}" if T.brightness else "",
         f"saturation 1 +-{T.saturation:g}" if T.saturation else "",
         f"contrast 1 +-{T.contrast:g}" if T.contrast else "",

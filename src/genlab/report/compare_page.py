@@ -146,12 +146,12 @@ def _interval(record: Mapping[str, Any] | None) -> tuple[float, float] | None:
 
 
 def _groups(compared: Compared, scores: Sequence[float | None]) -> dict[str, list[float]]:
-    """The scores of each setting."""
-    found: dict[str, list[float]] = {setting: [] for setting in compared.settings}
-    for setting, score in zip(compared.settings, scores, strict=True):
+    """The scores of each setting, one per seed: the same seed again is no independent number."""
+    found: dict[str, dict[int, float]] = {setting: {} for setting in compared.settings}
+    for setting, seed, score in zip(compared.settings, compared.seeds, scores, strict=True):
         if score is not None:
-            found[setting].append(score)
-    return found
+            found[setting].setdefault(seed, score)
+    return {setting: list(by_seed.values()) for setting, by_seed in found.items()}
 
 
 def said_of_settings(
@@ -183,7 +183,7 @@ def said_of_settings(
             f"{both}. {len(a)} and {len(b)} seeds cannot show a difference (exact permutation test: p is {least:.2f} "
             "at best; with 4 and 4 it can be 0.03)."
         )
-    verdict = "more than seeds can explain" if found.p <= LEVEL else "no more than seeds can explain"
+    verdict = "more than seeds alone usually do" if found.p <= LEVEL else "no more than seeds alone usually do"
     return f"{both}. They differ by {verdict} (exact permutation test, p = {found.p:.2g})."
 
 
@@ -211,7 +211,7 @@ def _apart(intervals: Sequence[tuple[float, float]]) -> str:
         return ""
     (low, high), (other_low, other_high) = intervals
     if low <= other_high and other_low <= high:
-        return "Their 95 % measurement intervals overlap: these two runs cannot be told apart. "
+        return "Their 95 % measurement intervals overlap: they show no clear difference. "
     return "Their 95 % measurement intervals do not overlap: these two runs do differ. "
 
 

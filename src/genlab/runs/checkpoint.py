@@ -104,7 +104,7 @@ def newest(folder: Path) -> tuple[Checkpoint, list[str]]:
         try:
             checkpoint = load(path)
         except CheckpointError as error:
-            warnings.append(f"damaged checkpoint skipped: {error}")
+            warnings.append(f"damaged checkpoint: {error}")
         else:
             return checkpoint, [f"{warning}; using {path.name}" for warning in warnings]
     raise CheckpointError("\n".join([f"{folder}: no usable checkpoint", *warnings]))

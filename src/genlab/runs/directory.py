@@ -20,7 +20,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -249,8 +249,10 @@ class RunDirectory:
             cut = [line for _, line, row in lines if row is None or row["step"] > after]
             write(path.with_suffix(".torn"), b"".join(cut))
             write(path, b"".join(kept))
-        with refusals(path), path.open("ab", buffering=0) as file:
-            sync_folder(self.path)
+        with ExitStack() as stack:
+            with refusals(path):  # Not what happens in the context: that is the caller's.
+                file = stack.enter_context(path.open("ab", buffering=0))
+                sync_folder(self.path)
             yield MetricLog(path, file)
 
     @contextmanager

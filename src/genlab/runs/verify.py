@@ -150,7 +150,7 @@ def _check_there(run: RunDirectory, folder: Path) -> None:
     if FAMILIES[recipe.family].sampling is None or run.provenance.get("pruned"):
         return
     schedule = Schedule.of(recipe, run.provenance["data"]["images"])
-    due = [at for at in range(1, step + 1) if schedule.samples_at(at, recipe)]
+    due = [at for at in range(_own(run), step + 1) if schedule.samples_at(at, recipe)]
     for kind, ending in (("snapshots", ".safetensors"), ("samples", ".png")):
         missing = sorted(set(due) - set(run.steps(kind, ending)))
         if missing:
@@ -191,4 +191,10 @@ def missing_rows(run: RunDirectory, upto: int) -> list[int]:
     recipe = run.trained_by()
     schedule = Schedule.of(recipe, run.provenance["data"]["images"])
     there = {row["step"] for row in run.sound_rows()}
-    return [step for step in range(1, upto + 1) if schedule.row_at(step, recipe) and step not in there]
+    return [step for step in range(_own(run), upto + 1) if schedule.row_at(step, recipe) and step not in there]
+
+
+def _own(run: RunDirectory) -> int:
+    """First step that a run took by its own recipe; a fork's earlier rows and samples are those of its source."""
+    origin: int = run.provenance.get("forked_from", {}).get("step", 0)
+    return origin + 1

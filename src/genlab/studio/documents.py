@@ -138,7 +138,7 @@ def evaluation_document(run: RunDirectory, step: int | None) -> Document:
     if step is not None and (full is None or step != full["protocol"]["step"]):
         record = None if at is None else kept.read(run, f"step-{at:06d}.json")
     if record is None:
-        raise DataError(f"{run.path.name} has no evaluation of that step")
+        raise DataError(f"{run.path.name} has no evaluation")
     since, lost = _readable(run, there)
     rows = {str(row["class"]): row for row in record["classes"]}
     order = [each.name for each in classes_of(record)] or list(rows)

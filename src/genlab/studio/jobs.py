@@ -67,7 +67,7 @@ class Jobs:
             if waits or (name in self._running() and name not in self._stopping):
                 raise UsageError(f"{name} is already {'waiting' if waits else 'training'}")
             if len(self._waiting) >= WAITING:
-                raise BusyError(f"{WAITING} runs are waiting; stop one first")
+                raise BusyError(f"{WAITING} runs are waiting; remove one from the queue first")
             self._waiting.append((name, arguments))
         self.tend()
 
@@ -80,7 +80,7 @@ class Jobs:
                     stopped = name in self._stopping
                     self._stopping.discard(name)
                     if child.returncode and not stopped and not (self._root / name).exists():
-                        self._failed[name] = (self.log(name) or ["it ended before it started"])[-1]
+                        self._failed[name] = (self.log(name) or ["the process ended before the run was created"])[-1]
             while self._waiting and len(self._running()) < self._at_once:
                 name, arguments = self._waiting.pop(0)
                 try:

@@ -7,6 +7,7 @@ they train) is in `plan`; what a claim's numbers say is in `claims`. A study fil
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -97,6 +98,10 @@ class Equivalence(_OfTwo):
     kind: Literal["equivalence"]
     margin: Positive
 
+    def best_p(self, seeds: int) -> float:
+        """Each of its two tests is one-sided."""
+        return super().best_p(seeds) / 2
+
 
 class Trend(BaseClaim):
     """The quantity rises, or falls, over the arms in the order given."""
@@ -114,7 +119,9 @@ class Trend(BaseClaim):
             yield "an arm is named twice"
 
     def best_p(self, seeds: int) -> float:
-        return max(1 / 20_001, smallest_p(seeds, seeds * (len(self.arms) - 1)))
+        """Two of all the ways to put the seeds into the arms are as much in order as can be: rising and falling."""
+        ways = math.factorial(seeds * len(self.arms)) // math.factorial(seeds) ** len(self.arms)
+        return max(1 / 20_001, 2 / float(ways))
 
 
 class OneArm(BaseClaim):

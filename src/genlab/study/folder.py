@@ -85,7 +85,7 @@ class Folder:
         with refusals(self.path):
             for part in (self.path, self.path / "records", self.path / "samples"):
                 make_folder(part)
-        with held(self.path / "study.lock", "runs this study"):
+        with held(self.path / "study.lock", "is running this study"):
             for part in (self.path, self.path / "records", self.path / "samples"):
                 clean(part)
             yield

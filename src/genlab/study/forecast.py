@@ -23,7 +23,7 @@ from genlab.study.folder import Folder
 from genlab.study.outcome import Outcome
 from genlab.study.plan import Cell, Plan
 from genlab.study.processes import Processes
-from genlab.study.quantities import Metric
+from genlab.study.quantities import needs_images
 from genlab.study.sentences import number, p_value
 from genlab.study.tasks import pins_of, recipes_of, task_of
 
@@ -111,7 +111,7 @@ def _measuring(plan: Plan, known: Outcome) -> float:
     spent = [record.measuring for record in known.records.values()]
     if spent:
         return float(np.mean(spent))
-    metrics = any(isinstance(quantity, Metric) for quantity in plan.study.quantities.values())
+    metrics = any(map(needs_images, plan.study.quantities.values()))
     if not metrics:
         return 0.0
     return catalogue.SECONDS * (0.6 + 0.4 * min(1.0, plan.images / 10_000))
@@ -129,16 +129,21 @@ def _claims(plan: Plan, known: Outcome) -> tuple[Table, list[dict[str, Any]]]:
     """What each claim can show with these seeds."""
     n, facts, rows = len(plan.seeds), [], []
     for question, claims in by_question(plan.study).items():
-        count = sum(len(claim.pairs(plan.names)) for claim in claims.values())
+        tests_of = {name: len(claim.pairs(plan.names)) for name, claim in claims.items()}
+        count = sum(tests_of.values())
+        # Tests of equivalence are corrected among themselves.
+        with_margin = sum(
+            tests_of[name] for name, claim in claims.items() if getattr(claim, "margin", None) is not None
+        )
+        level = ALPHA / max(1, with_margin)
         for name, claim in claims.items():
-            tests = len(claim.pairs(plan.names))
-            if not tests or n < 2:
+            if not tests_of[name] or n < 2:
                 continue
             pairs = bool(getattr(claim, "paired", False)) or claim.kind == "one arm"
             best = claim.best_p(n) * count
             least = detectable(n, ALPHA / count, pairs) if claim.kind != "trend" else math.nan
-            margin = showable(n, ALPHA, pairs) if claim.kind in ("difference", "equivalence") else math.nan
-            needed = _seeds_for(claim, known, pairs)
+            margin = showable(n, level, pairs) if claim.kind in ("difference", "equivalence") else math.nan
+            needed = _seeds_for(claim, known, pairs, level)
             rows.append((name, f"{p_value(best)}", _sds(least), _sds(margin), needed))
             facts.append(
                 {
@@ -160,9 +165,9 @@ def _sds(value: float) -> str:
     return "-" if math.isnan(value) else "never" if math.isinf(value) else f"{value:.2g} SD"
 
 
-def _seeds_for(claim: Any, known: Outcome, pairs: bool) -> str:
-    """Number of seeds that show equivalence within the claim's margin if the arms are the same, from the spread of the
-    runs so far; unknown without runs."""
+def _seeds_for(claim: Any, known: Outcome, pairs: bool, level: float) -> str:
+    """Number of seeds that show equivalence at this level within the claim's margin if the arms are the same, from the
+    spread of the runs so far; unknown without runs."""
     margin = getattr(claim, "margin", None)
     if margin is None:
         return "-"
@@ -170,7 +175,7 @@ def _seeds_for(claim: Any, known: Outcome, pairs: bool) -> str:
     if spread is None:
         return "not known yet"
     for n in (2, 3, 4, 5, 6, 8, 10, 12, 16):
-        if showable(n, ALPHA, pairs) * spread <= margin:
+        if showable(n, level, pairs) * spread <= margin:
             return f"{n} (SD {number(spread)})"
     return f"more than 16 (SD {number(spread)})"
 
@@ -190,7 +195,7 @@ def _remarks(plan: Plan) -> list[str]:
     if len(plan.seeds) < 2:
         said.append("one seed: no claim can be decided; a verdict needs two seeds or more")
     unused = [arm.name for arm in plan.arms if FAMILIES[arm.recipe.family].sampling is None]
-    if unused and any(isinstance(quantity, Metric) for quantity in plan.study.quantities.values()):
+    if unused and any(map(needs_images, plan.study.quantities.values())):
         said.append(f"arms that make no images get no image metrics: {', '.join(unused)}")
     if any(not arm.share.is_whole for arm in plan.arms):
         said.append("less than the recipe's own budget is trained: every verdict will be an indication")

@@ -33,7 +33,7 @@ from genlab.runs.listing import weights_of
 from genlab.runs.provenance import machine_of, versions
 from genlab.study.code import function_of
 from genlab.study.plan import identity
-from genlab.study.quantities import Found, Metric, Quantity, Source
+from genlab.study.quantities import Found, Quantity, Source, needs_images
 from genlab.study.record import Record, flat, measured, thinned, write_record
 from genlab.study.teller import Teller
 
@@ -122,7 +122,7 @@ def record_of(
     """Record of a run; its images are measured if a quantity needs it, and `store` keeps that evaluation in the run."""
     recipe = run.directory.trained_by()
     numbers, images, began = {}, 0, time.monotonic()
-    if FAMILIES[recipe.family].sampling and any(isinstance(quantity, Metric) for quantity in quantities):
+    if FAMILIES[recipe.family].sampling and any(map(needs_images, quantities)):
         images = task["images"]
         evaluation = run.measured(images) or run.evaluate(n=images, keep=store, progress=False).record
         numbers = flat(evaluation)

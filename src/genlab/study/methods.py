@@ -7,7 +7,8 @@ from pathlib import Path
 from genlab.report.text import counted
 from genlab.study.design import ALPHA, by_question
 from genlab.study.outcome import Outcome
-from genlab.study.quantities import Metric
+from genlab.study.quantities import needs_images
+from genlab.study.sentences import EXACTLY
 
 
 def methods(found: Outcome) -> str:
@@ -19,7 +20,7 @@ def methods(found: Outcome) -> str:
         f"{_each(len(plan.arms))} of {study.recipe} was trained on {data} with "
         f"{len(plan.seeds)} random seeds, for {' or '.join(budgets)} of its own budget."
     ]
-    if any(isinstance(quantity, Metric) for quantity in study.quantities.values()):
+    if any(map(needs_images, study.quantities.values())):
         said.append(
             f"{plan.images:,} images of each run were measured against the test split, in the features and classes of "
             "the dataset's own judge (a frozen classifier), not Inception's."
@@ -38,8 +39,8 @@ def methods(found: Outcome) -> str:
         margins = [name for name in study.claims if "margin: " in found.later(name)]
         given = "given before the runs" + (f", except in {', '.join(margins)}, where it was changed" if margins else "")
         said.append(
-            f"{fixed}Differences of means were tested two-sided by permuting the seeds "
-            "(exactly), paired ones by flipping signs; equivalence by two one-sided tests within a margin that was "
+            f"{fixed}Differences of means were tested two-sided by permuting the seeds, "
+            f"paired ones by flipping signs ({EXACTLY}); equivalence by two one-sided tests within a margin that was "
             f"{given}. The p-values of all tests of a question ({tests}) were corrected by Holm's method at "
             f"{ALPHA:.0%} for differences and likewise for equivalence; intervals contain the values that the same "
             "test does not reject at its own corrected level.".replace("%", " %")
@@ -55,7 +56,7 @@ def methods(found: Outcome) -> str:
     if found.failed:
         have = "has" if len(found.failed) == 1 else "have"
         said.append(f"{counted(len(found.failed), 'run')} failed and {have} no numbers.")
-    machines = sorted(set(found.machines.values()))
+    machines = found.hardware
     said.append(f"Hardware: {'; '.join(machines)}. Software: {versions(found)}." if machines else "")
     return " ".join(filter(None, said))
 

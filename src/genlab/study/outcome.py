@@ -84,6 +84,11 @@ class Outcome:
         return {cell.seed: record.machine for cell, record in self.records.items()}
 
     @property
+    def hardware(self) -> list[str]:
+        """Every machine that ran a seed of an arm, sorted."""
+        return sorted({record.machine for record in self.records.values()})
+
+    @property
     def mixed(self) -> list[int]:
         """Seeds whose arms did not all run on one kind of machine."""
         found: dict[int, set[str]] = {}

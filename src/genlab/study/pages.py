@@ -27,7 +27,7 @@ from genlab.study.folder import Folder
 from genlab.study.methods import methods, versions
 from genlab.study.outcome import Outcome, latex
 from genlab.study.plan import Cell
-from genlab.study.quantities import Metric, Weights, columns_of
+from genlab.study.quantities import Metric, Weights, columns_of, needs_images
 from genlab.study.record import Record
 
 DRAWN = ("loss_d_mean", "loss_g_mean", "loss_mean", "frechet_distance", "test_loss", "test_accuracy")
@@ -60,7 +60,11 @@ def study_page(found: Outcome, folder: Folder, command: str) -> StudyPage:
     plan, study = found.plan, found.plan.study
     cards = [_card(found, name, verdict, command) for name, verdict in found.verdicts.items()]
     missing = len(found.missing)
-    state = f"{missing} of {len(plan.cells)} runs are missing: verdicts cover finished runs only." if missing else ""
+    state = (
+        f"{missing} of {len(plan.cells)} runs are missing: verdicts cover only the other {len(found.records)}."
+        if missing
+        else ""
+    )
     profile = f", profile {plan.profile}" if plan.profile else ""
     return StudyPage(
         title=study.name,
@@ -165,7 +169,12 @@ def _facts(claim: object, verdict: Verdict) -> list[tuple[str, str]]:
         if test.shown is not None:
             shown = "none" if math.isinf(test.shown) else sentences.number(test.shown)
             margin = sentences.number(verdict.margin) if verdict.margin is not None else "none given"
-            rows.append((f"margin{of}", f"{margin}; smallest margin at which these numbers show equivalence: {shown}"))
+            rows.append(
+                (
+                    f"margin{of}",
+                    f"{margin}; smallest margin at which these numbers show equivalence, before correction: {shown}",
+                )
+            )
     return rows
 
 
@@ -303,7 +312,7 @@ def _cut(found: Outcome) -> list[str]:
         lines.append(f"seeds: {len(plan.seeds)} of {len(plan.study.seeds)}")
     if found.missing:
         lines.append(f"runs: {len(found.missing)} of {len(plan.cells)} are missing")
-    if plan.images < 10_000 and any(isinstance(q, Metric) for q in plan.study.quantities.values()):
+    if plan.images < 10_000 and any(map(needs_images, plan.study.quantities.values())):
         lines.append(f"images: {plan.images:,} per run are measured; a full evaluation measures 10,000")
     for entry in found.amended:
         what = "; ".join(entry["changes"][:6])
@@ -324,7 +333,7 @@ def _cut(found: Outcome) -> list[str]:
 def _cost(found: Outcome) -> list[tuple[str, str]]:
     training = sum(record.seconds for record in found.records.values())
     measuring = sum(record.measuring for record in found.records.values())
-    machines = sorted(set(found.machines.values()))
+    machines = found.hardware
     return [
         ("runs", f"{len(found.records)} ({len(found.diverged)} diverged, {len(found.failed)} failed)"),
         ("training", f"{duration(training)} in all, {duration(training / max(1, len(found.records)))} each"),

@@ -22,7 +22,7 @@ from genlab.recipe.sections import Section
 from genlab.recipe.text import spelled
 from genlab.study.code import Code
 from genlab.study.design import Study, too_many
-from genlab.study.quantities import Classes, Metric, Weights, columns_of
+from genlab.study.quantities import Classes, Metric, Weights, columns_of, needs_images
 from genlab.training.assemble import settle
 
 PINNED: dict[str, Any] = {"engine.threads": 1, "logging.tensorboard": False}
@@ -228,7 +228,7 @@ def _of_quantities(study: Study, arms: Sequence[Arm], load: Load) -> Iterator[st
         draws = all(FAMILIES[arm.recipe.family].sampling for arm in arms)
         if isinstance(quantity, Metric) and "." not in quantity.name and quantity.name not in NAMES:
             yield f"quantities.{name}: unknown metric {quantity.name!r}; known: {', '.join(NAMES)}"
-        elif isinstance(quantity, Metric) and not draws:
+        elif needs_images(quantity) and not draws:
             yield f"quantities.{name}: an image metric, but an arm makes no images; use a column, such as test_accuracy"
         if isinstance(quantity, Classes):
             yield from _of_classes(name, quantity, arms, load)

@@ -93,6 +93,8 @@ class Column(BaseQuantity):
         if self.window is not None:
             return curves.window(steps, values, self.window[0] * last, self.window[1] * last, self.take)
         at = 1.0 if self.at is None else self.at
+        if at > last:  # A shorter training has no such step, and its last one is no substitute.
+            return None
         return curves.at(steps, values, at * last if at <= 1 else at)
 
 
@@ -113,6 +115,11 @@ class Classes(BaseQuantity):
         if not others or not known or (self.number == "share" and len(known) < len(chosen)):
             return None
         return float(np.mean(known) - np.mean(others))
+
+
+def needs_images(quantity: Quantity) -> bool:
+    """Whether a quantity comes from the evaluation after training, for which a run's images are measured."""
+    return isinstance(quantity, Metric | Classes)
 
 
 class Curve(BaseQuantity):

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from genlab.evaluation.catalogue import METRICS
+from genlab.evaluation.statistics import EXACT
 from genlab.families.base import BLOCK
 from genlab.families.registry import FAMILIES
 from genlab.report import text as words
@@ -17,6 +18,7 @@ from genlab.study.quantities import Classes, Column, Curve, Found, Metric, Numbe
 PROPER = ("Frechet",)
 """Words that keep their capital."""
 MEAN = BLOCK[0]
+EXACTLY = f"exactly up to {EXACT:,} arrangements, beyond that by as many random ones"
 MOST_LISTED = 8
 """Most seeds whose numbers a sentence gives one by one."""
 
@@ -45,7 +47,7 @@ def title(name: str, quantity: Any) -> str:
             "change-point": "step at which {} changes its level (the last step: never)",
             "spikes": "spikes of {}",
             "plateau": "step from which {} stays level (the last step: never)",
-            "onset": "first step with {} for good (the last step: never)",
+            "onset": "first of three logged steps with {} (the last step: never)",
         }[quantity.kind]
         return what.format(column(quantity.column) + beyond)
     if isinstance(quantity, Pair):

@@ -78,8 +78,8 @@ class Comparison:
         tests = len(self.claims)
         methods = (
             "Differences of means were tested two-sided by permuting the seeds (or by flipping the signs of pairs), "
-            f"exactly; the p-values of all {tests} tests were corrected by Holm's method at {ALPHA:.0%}; intervals "
-            "contain the values that the same test does not reject at its own corrected level."
+            f"{sentences.EXACTLY}; the p-values of all {tests} tests were corrected by Holm's method at {ALPHA:.0%}; "
+            "intervals contain the values that the same test does not reject at its own corrected level."
         ).replace("%", " %")
         return StudyPage(
             title=self.title,

@@ -18,6 +18,7 @@ from genlab.engine.console import note
 from genlab.engine.files import check_text, refusals
 from genlab.engine.stages import advance, stage
 from genlab.errors import CheckpointError, StorageError, UsageError
+from genlab.families.base import Validates
 from genlab.recipe import Recipe, files
 from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint
@@ -179,6 +180,11 @@ def _state_at(source: OpenRun, before: Assembly, dataset: Dataset, at: int) -> B
         note(f"step {at:,} of {source.path.name}: {where}; {at - first:,} steps are repeated{about}")
     if moved:
         note(f"not bit for bit the same as {source.path.name} at step {at:,}: {'; '.join(moved)}")
+    if saved is None and (origin := source.provenance.get("forked_from")):
+        raise CheckpointError(
+            f"step {at}: {source.path.name} keeps no checkpoint at or before it, and is a fork itself, whose first "
+            f"steps had other settings; choose a later step, or fork {origin['run']}"
+        )
     warm = before.family.warm_start
     if saved is None and warm and (asked := warm.asked(before.recipe)):
         start_warm(warm, before, OpenRun(RunDirectory.open(asked).path))
@@ -192,6 +198,8 @@ def _state_at(source: OpenRun, before: Assembly, dataset: Dataset, at: int) -> B
         for step, rows in batches(schedule, before.keyed, after=first):
             with before.keyed.scope("networks", step):
                 model.step(x[rows], None if y is None else y[rows], step)
+            if step % schedule.steps_per_epoch == 0 and isinstance(model, Validates):
+                model.epoch_ended(None, None, step)  # What it sums over an epoch begins anew.
             advance(1)
     rows_before = [row for row in source.directory.sound_rows() if row["step"] <= at]
     seconds = rows_before[-1]["seconds"] if rows_before else 0.0

@@ -110,6 +110,12 @@ def width(n: int) -> dict[str, Any]:
     return {"networks.generator.ngf": n, "networks.discriminator.ndf": n}
 
 
+def _has_width(recipe: Recipe) -> bool:
+    """Whether both networks are of a kind whose width is a number of channels."""
+    fields = files.to_dict(recipe)["networks"]
+    return "ngf" in fields["generator"] and "ndf" in fields["discriminator"]
+
+
 def rate(recipe: str, channels: int, steps: int) -> dict[str, Any]:
     """Overrides of a recipe's learning rates for these channels and steps; empty if its own rates suit."""
     least, lr = RATES.get(recipe, (0.0, 0.0))
@@ -243,7 +249,7 @@ def resolved(
     if both := [path for path in ("budget.epochs", "budget.max_steps") if overrides.get(path) is not None]:
         raise UsageError(f"budget.minutes is {minutes:g}, but {both[0]} is {overrides[both[0]]}; give one of them")
     plain = dict(overrides)
-    if not custom and recipe.name in WIDTHS and not width(0).keys() & overrides.keys():
+    if not custom and recipe.name in WIDTHS and _has_width(recipe) and not width(0).keys() & overrides.keys():
         plain |= width(widest(_of_a_step(source, overrides, whole), 60 * minutes))
         recipe = settle(source, plain, lambda name: whole)[0]
     step = timed(recipe, used_by(recipe, whole), custom, objective)

@@ -78,7 +78,11 @@ def resume(
             for split in SPLITS if data_is_there(run) else ():
                 split_of(run, split)
             steps = wanted.budget.max_steps
-            end = f"budget.max_steps is {steps:,}" if steps else f"--epochs above {wanted.budget.epochs} continues it"
+            end = (
+                f"it ends at budget.max_steps {steps:,}"
+                if steps
+                else f"--epochs above {wanted.budget.epochs} continues it"
+            )
             warnings.warn(f"run {run.path.name} is already finished; nothing was trained ({end})", stacklevel=4)
             _heal_status(run, step, schedule)
             return False
@@ -215,7 +219,7 @@ def _note(run: OpenRun, provenance: Provenance, began: Recipe, recipe: Recipe, s
         if path.startswith("engine.") and path.rpartition(".")[2] not in ("device", "threads", "precision")
     ]
     if moved:
-        warnings.warn(f"resuming, but not bit for bit as if never interrupted: {'; '.join(moved)}", stacklevel=5)
+        warnings.warn(f"resuming, but not bit for bit equal to an uninterrupted run: {'; '.join(moved)}", stacklevel=5)
     entry: Resumed = {"at": now(), "step": step, "exact": not moved, "differences": moved, "changes": changes}
     if changes:
         run.directory.set_recipe(recipe)

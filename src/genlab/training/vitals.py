@@ -19,7 +19,8 @@ class Vitals:
     For each player, with weights w (the first `MOST` of each tensor) before the step and w' after it:
 
     - update: |w' - w| / |w|, Euclidean norms; about 0.001 if a training goes well, above 0.1 if steps overshoot, 0 if
-      nothing was updated;
+      nothing has been updated since the last look; omitted if only this step leaves the player out, as between two
+      steps of a generator whose critic takes several;
     - dead units: share of all units (channels, for feature maps) after a ReLU that are 0 for every image of the step,
       so that no gradient reaches their weights (Lu et al. 2019); omitted without a ReLU. A leaky ReLU cannot die.
 
@@ -36,13 +37,14 @@ class Vitals:
             self._weights.setdefault(ending, []).extend(networks[name].parameters())
             layers = [] if compiled else [layer for layer in networks[name].modules() if isinstance(layer, nn.ReLU)]
             self._rectified.setdefault(ending, []).extend(layers)
+        self._seen = {ending: _taken(weights) for ending, weights in self._weights.items()}
 
     @contextmanager
     def of_a_step(self) -> Iterator[dict[str, float]]:
         """Context for one step; yields a dict of the quantities, which is filled at the end."""
         found: dict[str, float] = {}
         before = {ending: _taken(weights) for ending, weights in self._weights.items()}
-        alive: dict[nn.Module, Tensor] = {}
+        alive: dict[tuple[nn.Module, int], Tensor] = {}
         hooks = [layer.register_forward_hook(_listener(alive)) for group in self._rectified.values() for layer in group]
         try:
             yield found
@@ -50,10 +52,12 @@ class Vitals:
             for hook in hooks:
                 hook.remove()
         for ending, weights in self._weights.items():
-            size = _norm(before[ending])
-            moved = _norm([now - was for now, was in zip(_taken(weights), before[ending], strict=True)])
-            found[f"update{ending}"] = moved / size if size else 0.0
-            units = [alive[layer] for layer in self._rectified[ending] if layer in alive]
+            size, now = _norm(before[ending]), _taken(weights)
+            moved = _moved(before[ending], now)
+            if moved or not _moved(self._seen[ending], before[ending]):
+                found[f"update{ending}"] = moved / size if size else 0.0
+            self._seen[ending] = now
+            units = [here for (layer, _), here in alive.items() if layer in self._rectified[ending]]
             if units:
                 found[f"dead_units{ending}"] = 1 - torch.cat(units).float().mean().item()
 
@@ -67,10 +71,16 @@ def _norm(tensors: list[Tensor]) -> float:
     return float(torch.stack([tensor.norm() for tensor in tensors]).norm()) if tensors else 0.0
 
 
-def _listener(alive: dict[nn.Module, Tensor]) -> Any:
+def _moved(was: list[Tensor], now: list[Tensor]) -> float:
+    return _norm([after - before for after, before in zip(now, was, strict=True)])
+
+
+def _listener(alive: dict[tuple[nn.Module, int], Tensor]) -> Any:
     def listen(layer: nn.Module, args: Any, output: Tensor) -> None:
-        """Output (N, units, ...): a unit that is positive anywhere, in any pass of the step, is alive."""
+        """Output (N, units, ...): a unit that is positive anywhere, in any pass of the step, is alive. A module that is
+        called behind several layers counts once for each of their widths."""
         here = (output.detach() > 0).transpose(0, 1).flatten(1).any(1)
-        alive[layer] = here if layer not in alive else alive[layer] | here
+        key = layer, len(here)
+        alive[key] = here if key not in alive else alive[key] | here
 
     return listen

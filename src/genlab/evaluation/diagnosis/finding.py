@@ -139,7 +139,7 @@ def when(finding: Finding, total: int | None = None) -> str:
     if finding.early:
         return f"seen at step {first:,}" + (f" of {total:,}" if total else "") + ": too early to say more"
     words = f"since step {first:,}" + (f" (between {before:,} and {first:,})" if before else "")
-    return words if finding.until is None else f"from step {first:,} to step {finding.until:,}: it recovered"
+    return words if finding.until is None else f"from step {first:,} to step {finding.until:,}: resolved"
 
 
 def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -199,9 +199,9 @@ class Gan:
             "discriminator", "optimisers.discriminator", self.D, optimisers.discriminator, engine, total_steps
         )
         self.ema = Ema(self.G, recipe.ema.decay) if recipe.ema else None
-        self.loss = objective or losses.adversarial(recipe.objective.loss, recipe.objective.label_smoothing)
-        if recipe.objective.discriminator_terms == "half-sum":
-            self.loss = losses.halved(self.loss)
+        own = losses.adversarial(recipe.objective.loss, recipe.objective.label_smoothing)
+        own = losses.halved(own) if recipe.objective.discriminator_terms == "half-sum" else own
+        self.loss = objective or own
         self.penalty = Penalty.of(recipe.objective.penalty, recipe.objective.sigma)
 
     def step(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, float]:

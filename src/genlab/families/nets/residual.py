@@ -24,6 +24,7 @@ class Block(nn.Module):
     """x -> resample(convolutions(x)) + resample(1x1 convolution(x)); `scale` 2 doubles the side, 0.5 halves it.
 
     The residual path is (normalise, activate, 3x3 convolution) twice. Growing repeats pixels, shrinking averages them.
+    Without batch normalisation before it, the first activation changes x itself, so the 1x1 convolution sees act(x).
     """
 
     def __init__(

@@ -255,7 +255,7 @@ def judged(
     _check(n=n, columns=1 if columns is None else columns, figure=n)
     if judge is None or not judge.tells_classes:
         raise UsageError(
-            f"no judge knows the classes of {run.recipe.data.name}; {training_command(run.recipe.data.name)} trains one"
+            f"no judge knows the classes of {run.recipe.data.name}; {training_command(run.recipe.data.name)} makes one"
         )
     sampler, names = Sampler(run, how), pictures.legible(run.provenance["data"]["class_names"])
     images = pictures.to_uint8(sampler(sampler.z("sample", n), sample_labels(run, n, label)))

@@ -22,7 +22,7 @@ export async function one(stage) {
     fill(body, h("h1", {}, name), h("p", {}, told.question), h("p", { class: "soft" }, told.lead), told.state ? h("p", { class: "error" }, told.state) : "",
       h("h2", {}, "Verdicts"), told.verdicts.length ? told.verdicts.map((verdict) => h("div", { class: "card claim" },
         h("h3", {}, verdict.says), h("p", {}, h("b", {}, verdict.answer), verdict.why ? `: ${verdict.why}` : "", verdict.share ? h("span", { class: "soft" }, ` (${verdict.share})`) : ""), h("p", {}, verdict.sentence),
-        h("details", {}, h("summary", {}, "The numbers behind it"), h("dl", { class: "plain" }, verdict.facts.flatMap(([label, value]) => [h("dt", {}, label), h("dd", {}, value)])), verdict.source ? h("p", { class: "small soft" }, verdict.source) : null))) : h("p", {}, "This study makes no claim to decide: its answer is in the arms below."),
+        h("details", {}, h("summary", {}, "The numbers behind it"), h("dl", { class: "plain" }, verdict.facts.flatMap(([label, value]) => [h("dt", {}, label), h("dd", {}, value)])), verdict.source ? h("p", { class: "small soft" }, verdict.source) : null))) : h("p", {}, "This study states no claims to test: its answer is in the arms below."),
       h("h2", {}, "Runs"), table(told.runs, "One row per arm (a setting that is compared), one column per random seed: the state of each run."), told.remarks.map((words) => h("p", { class: "small soft" }, words)),
       h("h2", {}, "Arms"), table(told.arms), h("h2", {}, "Reproduce it"), h("pre", { class: "wrap" }, told.command));
   }

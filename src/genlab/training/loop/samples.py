@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,22 @@ from genlab.errors import UsageError
 Maker = Callable[[int], Tensor | tuple[Tensor, Tensor]]
 """(n) -> n images, or n images and their classes."""
 CHUNK = 500
+
+
+@contextmanager
+def _same_draws() -> Iterator[None]:
+    """Context in which the random numbers of torch, numpy and Python are the same each time; their states are left as
+    they were."""
+    of_numpy, of_python = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        try:
+            yield
+        finally:
+            np.random.set_state(of_numpy)
+            random.setstate(of_python)
 
 
 @dataclass(frozen=True)
@@ -73,8 +91,7 @@ class LoopSamples:
         before = [(buffer, buffer.clone()) for buffer in buffers]
         parts: list[NDArray[Any]] = []
         classes: list[NDArray[Any]] = []
-        with torch.random.fork_rng(), torch.no_grad():
-            torch.manual_seed(0)
+        with _same_draws(), torch.no_grad():
             while (there := sum(map(len, parts))) < n:
                 given = make(min(CHUNK, n - there))
                 x, y = given if isinstance(given, tuple) else (given, None)
