@@ -202,6 +202,13 @@ def test_two_settings_are_told_apart_only_by_seeds(runs: Path) -> None:
     assert said_of_settings(replace(many, settings=list("abcdefgh")), [1.0] * 8, "distance") == ""
 
 
+def test_what_is_known_only_by_name_is_no_seed_of_one_setting(runs: Path) -> None:
+    compared = replace(api.compared(gans(runs)), settings=["a"] * 2, seeds=[3, 7], custom=True)
+    assert said_of_settings(compared, [1.0, 2.0], "distance").endswith("these runs may differ in more than their seed.")
+    warm = genlab.load_recipe("s4-vae", {"init_encoder_from": "s4-classifier"})
+    assert apart([genlab.load_recipe("s4-vae"), warm]) == ["encoder-from none", "encoder-from s4-classifier"]
+
+
 def test_seeds_of_one_setting_are_chance(runs: Path) -> None:
     compared = replace(api.compared(gans(runs)), settings=["a"] * 2, seeds=[3, 7])
     assert said_of_settings(compared, [1.0, 2.0], "distance") == (

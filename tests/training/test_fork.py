@@ -80,7 +80,7 @@ def test_a_fork_of_a_fork_is_not_repeated_from_a_start_that_it_never_had(made: C
 
 
 def test_rows_from_before_a_fork_follow_the_run_that_it_was_made_from(made: Callable[..., Run]) -> None:
-    forked = fork(made(), 6, {"logging.metrics_every": 1})
+    forked = fork(made(**{"logging.metrics_every": 3}), 6, {"logging.metrics_every": 1})
     assert verify(forked.directory).damages == []
 
 

@@ -12,15 +12,17 @@ from typing import Any
 from genlab.recipe import BaseRecipe
 from genlab.recipe.files import diff, dump, load, names
 
-UNTOLD = ("engine.", "init_encoder_from", "description")
+UNTOLD = ("engine.", "description")
 """Paths that each machine resolves anew, or that say nothing about what is trained."""
+UNNAMED = "init_encoder_from"
+"""Path that a run's name does not mention, but that sets two runs apart."""
 LONGEST = 48
 """Maximum characters of a short form; changes that do not fit are counted."""
 ALONE = ("name", "kind", "loss")
 """Fields whose value needs no field name beside it."""
 OFF = "augmentation."
 """Section whose fields are off at 0, so that a change from null to 0 is not mentioned."""
-WORDS = {"max_steps": "steps", "lambda": "lambda", "name": "data"}
+WORDS = {"max_steps": "steps", "lambda": "lambda", "name": "data", UNNAMED: "encoder from"}
 NETWORKS = {"generator": "g", "discriminator": "d", "encoder": "enc", "decoder": "dec", "classifier": ""}
 
 Changes = Mapping[str, tuple[Any, Any]]
@@ -47,7 +49,7 @@ def changes(recipe: BaseRecipe, base: str | None = None) -> dict[str, tuple[Any,
     if recipe.name not in names() or base not in (None, base_of(recipe.name)):
         return {}
     found = diff(_built_in(recipe.name), recipe)
-    return {path: values for path, values in found.items() if is_told(path)}
+    return {path: values for path, values in found.items() if is_told(path) and path != UNNAMED}
 
 
 def short(found: Changes, words: bool = False) -> str:

@@ -197,6 +197,9 @@ def _of_one_setting(compared: Compared, scores: Sequence[float | None], title: s
     if len(there) < 2:
         return ""
     shown = ", ".join(there) if len(there) <= FEW else _over_seeds([score for score in scores if score is not None])
+    if compared.custom:
+        unsure = "Custom parts and loops are known only by name: these runs may differ in more than their seed."
+        return f"{title}: {shown}. {unsure}"
     if len(set(compared.seeds)) == 1:
         return f"{title}: {shown}. These runs have the same recipe and the same seed."
     return (

@@ -49,6 +49,7 @@ class Compared:
         settings: what sets each run's recipe apart from the others; equal for two seeds of one setting.
         seeds: seed of each run.
         rows: metric rows of each run.
+        custom: whether a run has custom parts, of which only the names are known: two may differ all the same.
     """
 
     names: list[str]
@@ -56,6 +57,7 @@ class Compared:
     settings: list[str]
     seeds: list[int]
     rows: list[list[Row]]
+    custom: bool = False
 
     @classmethod
     def of(cls, runs: dict[str, RunDirectory]) -> Compared:
@@ -67,8 +69,14 @@ class Compared:
         recipes = [run.trained_by() for run in runs.values()]
         found = apart(recipes)
         told = [setting or recipe.name for setting, recipe in zip(found, recipes, strict=True)]
+        own = [sorted(run.provenance["own"]) for run in runs.values()]
+        told = [
+            f"{setting}, custom {' and '.join(parts)}" if parts else setting
+            for setting, parts in zip(told, own, strict=True)
+        ]
         seeds = [run.provenance["seed"] for run in runs.values()]
-        return cls(list(runs), recipes, told, seeds, [run.sound_rows() for run in runs.values()])
+        custom = any(own) or any(FAMILIES[recipe.family].own_loop for recipe in recipes)
+        return cls(list(runs), recipes, told, seeds, [run.sound_rows() for run in runs.values()], custom)
 
     @cached_property
     def labels(self) -> list[str]:

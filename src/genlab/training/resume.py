@@ -77,12 +77,8 @@ def resume(
         if step >= schedule.total_steps:
             for split in SPLITS if data_is_there(run) else ():
                 split_of(run, split)
-            steps = wanted.budget.max_steps
-            end = (
-                f"it ends at budget.max_steps {steps:,}"
-                if steps
-                else f"--epochs above {wanted.budget.epochs} continues it"
-            )
+            steps, epochs = wanted.budget.max_steps, wanted.budget.epochs
+            end = f"it ends at budget.max_steps {steps:,}" if steps else f"--epochs above {epochs} continues it"
             warnings.warn(f"run {run.path.name} is already finished; nothing was trained ({end})", stacklevel=4)
             _heal_status(run, step, schedule)
             return False
