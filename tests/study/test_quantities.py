@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from genlab.errors import StudyError
 from genlab.evaluation.diagnosis.advice import ADVICE
 from genlab.study import design
-from genlab.study.quantities import Quantity, Source, columns_of, key
+from genlab.study.quantities import Quantity, Source, columns_of, key, needs_images
 from plans import raw
 
 STEPS = range(10, 410, 10)
@@ -101,6 +101,16 @@ CLASSES = Source(
         "classes.bag.legibility": 0.5,
     }
 )
+
+
+def test_quantities_of_classes_need_measured_images_as_metrics_do() -> None:
+    classes = {"kind": "classes", "number": "share", "of": ["shirt"]}
+    assert [needs_images(quantity(of)) for of in ("recall", classes, column(), {"kind": "seconds"})] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_classes_are_held_against_all_the_others() -> None:

@@ -82,6 +82,13 @@ def test_the_numbers_of_a_recipe(clock: list[GanRecipe]) -> None:
     assert of("quick-mnist", 1).facts["base"] == found.facts["base"] != of("quick-fashion", 1).facts["base"]
 
 
+def test_networks_without_channels_keep_their_widths() -> None:
+    """Another kind of network has no ngf or ndf that minutes could choose."""
+    plain = genlab.load_recipe("quick-mnist-unconditional")
+    mlp = genlab.load_recipe("quick-mnist-unconditional", {"networks.generator.kind": "mlp"})
+    assert [minutes._has_width(recipe) for recipe in (plain, mlp)] == [True, False]
+
+
 def test_the_width_is_taken_that_learns_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """Channels times steps decide; a narrower network must give a tenth more, since timings differ, too. Below 1,500
     steps, the steps alone decide, down to 16 channels."""
