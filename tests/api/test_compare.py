@@ -206,7 +206,9 @@ def test_what_is_known_only_by_name_is_no_seed_of_one_setting(runs: Path) -> Non
     compared = replace(api.compared(gans(runs)), settings=["a"] * 2, seeds=[3, 7], custom=True)
     assert said_of_settings(compared, [1.0, 2.0], "distance").endswith("these runs may differ in more than their seed.")
     warm = genlab.load_recipe("s4-vae", {"init_encoder_from": "s4-classifier"})
-    assert apart([genlab.load_recipe("s4-vae"), warm]) == ["encoder-from none", "encoder-from s4-classifier"]
+    other = genlab.load_recipe("s4-vae", {"init_encoder_from": "another-run"})
+    assert apart([genlab.load_recipe("s4-vae"), warm]) == ["encoder-from none", "encoder-from classifier"]
+    assert apart([warm, other]) == ["", ""]
 
 
 def test_seeds_of_one_setting_are_chance(runs: Path) -> None:

@@ -107,6 +107,7 @@ def test_the_smallest_p_is_that_of_the_test() -> None:
     assert design.Equivalence(**equal).best_p(3) == pytest.approx(1 / 20)
     trend = {"says": "So.", "of": "q", "kind": "trend", "arms": ["a", "b", "c"], "expect": "rising"}
     assert design.Trend(**trend).best_p(2) == pytest.approx(2 / 90)
+    assert design.Trend(**trend).best_p(1000) == 1 / 20_001
 
 
 def test_claims_of_another_question_are_corrected_apart() -> None:

@@ -91,9 +91,13 @@ def apart(recipes: Sequence[BaseRecipe]) -> list[str]:
     """
     if len({recipe.name for recipe in recipes}) > 1:
         return [" ".join(filter(None, (recipe.name, short(changes(recipe), words=True)))) for recipe in recipes]
-    return [
-        short({path: pair for other in recipes for path, pair in diff(other, recipe).items() if is_told(path)}, True)
+    plain = [
+        recipe.model_copy(update={UNNAMED: "classifier"}) if getattr(recipe, UNNAMED, None) else recipe
         for recipe in recipes
+    ]  # Each seed starts from a run of its own.
+    return [
+        short({path: pair for other in plain for path, pair in diff(other, recipe).items() if is_told(path)}, True)
+        for recipe in plain
     ]
 
 

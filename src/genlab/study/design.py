@@ -120,8 +120,8 @@ class Trend(BaseClaim):
 
     def best_p(self, seeds: int) -> float:
         """Two of all the ways to put the seeds into the arms are as much in order as can be: rising and falling."""
-        ways = math.factorial(seeds * len(self.arms)) // math.factorial(seeds) ** len(self.arms)
-        return max(1 / 20_001, 2 / float(ways))
+        ways: int = math.factorial(seeds * len(self.arms)) // math.factorial(seeds) ** len(self.arms)
+        return max(1 / 20_001, 2 / ways)
 
 
 class OneArm(BaseClaim):

@@ -93,7 +93,8 @@ class Column(BaseQuantity):
         if self.window is not None:
             return curves.window(steps, values, self.window[0] * last, self.window[1] * last, self.take)
         at = 1.0 if self.at is None else self.at
-        if at > last:  # A shorter training has no such step, and its last one is no substitute.
+        # A shorter training has no such step, and its last one is no substitute; the one row of an untrained model is.
+        if at > last and len(source.rows) > 1:
             return None
         return curves.at(steps, values, at * last if at <= 1 else at)
 
