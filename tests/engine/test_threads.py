@@ -88,6 +88,26 @@ def test_it_is_said_where_genlab_came_too_late_to_choose_how_threads_wait(
     )
 
 
+def _denormal_products() -> int:
+    """How many of a million products below 1.2e-38, of all of torch's threads, are not 0."""
+    return int((torch.full((1_000_000,), 1e-30) * torch.full((1_000_000,), 1e-10)).count_nonzero())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch may have another OpenMP")
+def test_all_threads_flush_denormals_and_none_does_afterwards() -> None:
+    """Torch's own switch changes only the thread that calls it, so half of the products would not be 0."""
+    torch.set_num_threads(2)
+    try:
+        assert _denormal_products() == 1_000_000
+        with threads.denormals(flushed=True):
+            assert _denormal_products() == 0
+        assert _denormal_products() == 1_000_000
+        with threads.denormals(flushed=False):
+            assert _denormal_products() == 1_000_000
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_all_threads_are_given_back() -> None:
     before = torch.get_num_threads()
     with threads.all_threads():

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -210,6 +211,29 @@ def test_samples_are_drawn_when_due(
 ) -> None:
     run = genlab.train(small(changes), runs=tmp_path, report=False)
     assert run.steps("samples", ".png") == steps
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere denormal numbers may be kept")
+def test_a_run_treats_denormal_numbers_as_it_began(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
+    """A training flushes them; one that began before genlab did so goes on to keep them, and stays exact."""
+    products: list[float] = []
+
+    def multiply() -> None:
+        products.append(float(torch.tensor(1e-30) * torch.tensor(1e-10)))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Stopped):
+        genlab.train(small(), runs=tmp_path, name="new", observers=[Watcher(2, multiply)])
+    for kept in (False, True):
+        cut = genlab.open_run(tmp_path / "new")
+        if kept:
+            machine = {key: value for key, value in cut.provenance["machine"].items() if key != "denormals"}
+            cut.directory.set_provenance({**cut.provenance, "machine": machine})
+        with pytest.raises(Stopped):
+            genlab.train(resume=tmp_path / "new", observers=[Watcher(4 + kept, multiply)])
+        assert genlab.open_run(tmp_path / "new").provenance["resumed"][-1]["exact"]
+    assert [product > 0 for product in products] == [False, False, True]
+    assert torch.tensor(1e-30) * torch.tensor(1e-10) > 0, "a training changes nothing beyond its end"
 
 
 @pytest.mark.parametrize("name", ["quick-mnist", "s2-dcgan"])

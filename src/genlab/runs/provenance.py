@@ -147,12 +147,18 @@ def machine_of(recipe: Recipe) -> dict[str, Any]:
     return {
         "processor": threads.processor(),
         **threads.instructions(),
+        "denormals": "flushed" if threads.can_flush() else "kept",
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name() if settings.device == "cuda" else settings.device,
         "threads": settings.threads,
         "precision": settings.precision,
     }
+
+
+def flushes_denormals(provenance: Mapping[str, Any]) -> bool:
+    """Whether a run takes denormal numbers for 0; runs of older versions do not, so that they resume exactly."""
+    return bool(provenance["machine"].get("denormals") == "flushed")
 
 
 MATTERS = (
@@ -163,6 +169,7 @@ MATTERS = (
     "capability",
     "onednn_bfloat16",
     "limits",
+    "denormals",
     "device",
     "threads",
     "precision",

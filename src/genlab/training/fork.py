@@ -30,6 +30,7 @@ from genlab.runs.provenance import (
     check_split,
     describe_networks,
     differences,
+    flushes_denormals,
     machine_of,
     provenance_of,
     split_of,
@@ -194,7 +195,11 @@ def _state_at(source: OpenRun, before: Assembly, dataset: Dataset, at: int) -> B
     x = torch.from_numpy(dataset.images)
     y = None if dataset.labels is None else torch.from_numpy(dataset.labels)
     schedule = replace(before.schedule, total_steps=at)
-    with stage(f"repeating {at - first:,} steps", at - first), threads.pinned():
+    with (
+        stage(f"repeating {at - first:,} steps", at - first),
+        threads.pinned(),
+        threads.denormals(flushes_denormals(source.provenance)),
+    ):
         for step, rows in batches(schedule, before.keyed, after=first):
             with before.keyed.scope("networks", step):
                 model.step(x[rows], None if y is None else y[rows], step)

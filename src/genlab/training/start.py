@@ -27,7 +27,7 @@ from genlab.runs import checkpoint, sampling
 from genlab.runs.directory import RunDirectory
 from genlab.runs.names import check_name
 from genlab.runs.open import OpenRun
-from genlab.runs.provenance import describe_networks, provenance_of
+from genlab.runs.provenance import describe_networks, flushes_denormals, provenance_of
 from genlab.training.assemble import Assembly, assemble, settle, used_by
 from genlab.training.first_steps import FirstSteps, note_precision
 from genlab.training.fit import Evaluator, fit
@@ -133,7 +133,7 @@ def train_in(
     usable = as_tested(recipe, test) if recipe.validates else None
     if recipe.engine.device == "cpu" and torch.get_num_threads() > 1:
         waiting.check()
-    with threads.pinned():
+    with threads.pinned(), threads.denormals(flushes_denormals(run.provenance)):
         fit(model, assembly.dataset, run.directory, recipe, assembly.keyed, observers, saved, usable, measured)
 
 
