@@ -11,6 +11,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genlab.evaluation import power
 from genlab.evaluation import statistics as s
 
 RNG = np.random.default_rng(5)
@@ -48,6 +49,73 @@ def test_the_smallest_p_is_that_of_arms_that_do_not_overlap() -> None:
         assert s.difference(np.arange(n) + 100, np.arange(m)).p == pytest.approx(s.smallest_p(n, m))
     assert s.paired(np.arange(8) + 100, np.arange(8) / 2).p == s.smallest_p(8) == 2 / 256
     assert s.smallest_p(8, 8) == 2 / 12_870
+
+
+def test_no_numbers_give_a_smaller_p_than_the_smallest() -> None:
+    """Arms that are far apart reach it, whatever their sizes and blocks."""
+    rng = np.random.default_rng(3)
+    for a, b in (("xxx", "xxx"), ("xxxy", "xxy"), ("xxyy", "xyyy"), ("xy", "xy")):
+        blocks = (list(a), list(b))
+        found = s.difference(rng.normal(size=len(a)) + 100, rng.normal(size=len(b)), blocks=blocks)
+        assert found.p == found.smallest
+        assert s.difference(rng.normal(size=len(a)), rng.normal(size=len(b)), blocks=blocks).smallest == found.smallest
+    assert s.one_arm(np.arange(8) + 100, 0).smallest == s.smallest_p(8)
+    assert s.difference(np.arange(8), np.arange(8), blocks=(list("xxxxyyyy"), list("xxxxyyyy"))).smallest == 2 / 70**2
+
+
+def test_pairs_are_blocks_of_one_seed() -> None:
+    a, b = RNG.normal(size=7) + 0.5, RNG.normal(size=7)
+    apart, pairs = s.difference(a, b, blocks=(range(7), range(7))), s.paired(a, b)
+    assert (apart.p, apart.ways, apart.smallest) == (pairs.p, pairs.ways, pairs.smallest)
+    assert (apart.difference, *apart.interval) == pytest.approx((pairs.difference, *pairs.interval))
+    equivalent = s.equivalence(a, b, 2, blocks=(range(7), range(7)))
+    assert equivalent == s.equivalence(a, b, 2, pairs=True)
+
+
+def test_one_block_is_no_blocks() -> None:
+    a, b = RNG.normal(size=5) + 0.5, RNG.normal(size=6)
+    assert s.difference(a, b, blocks=(["x"] * 5, ["x"] * 6)) == s.difference(a, b)
+
+
+def test_blocks_multiply_their_arrangements() -> None:
+    """p by hand: every division of one block with every division of the other."""
+    a, b = RNG.normal(size=5) + 1, RNG.normal(size=6)
+    in_a, in_b = np.array(list("xxyyy")), np.array(list("xxxyyy"))
+    blocks, shares = [np.concatenate([a[in_a == x], b[in_b == x]]) for x in "xy"], np.array([6 / 5, 9 / 6])
+    shares = shares / shares.sum()
+    every = [
+        [np.mean(each[list(one)]) - np.mean(np.delete(each, one)) for one in combinations(range(len(each)), n)]
+        for each, n in zip(blocks, (2, 3), strict=True)
+    ]
+    all_ways = np.array([shares[0] * d + shares[1] * e for d, e in product(*every)])
+    found = s.difference(a, b, blocks=(in_a, in_b))
+    assert found.difference == pytest.approx(all_ways[0])
+    assert found.p == pytest.approx(np.mean(np.abs(all_ways) >= abs(all_ways[0]) - 1e-12))
+    assert (found.ways, found.exact) == (10 * 20, True)
+
+
+@given(st.floats(-1000, 1000))
+@settings(max_examples=20, deadline=None)
+def test_what_a_block_adds_to_all_its_numbers_has_no_effect(added: float) -> None:
+    rng = np.random.default_rng(6)
+    arms = [rng.normal(size=5) + 0.5 * k for k in range(3)]
+    labels = [np.array(list(each)) for each in ("xxxyy", "xxyyy", "xxxyy")]
+    moved = [arm + added * (label == "y") for arm, label in zip(arms, labels, strict=True)]
+    pair, moved_pair = (s.difference(each[0], each[1], blocks=(labels[0], labels[1])) for each in (arms, moved))
+    assert moved_pair.p == pair.p
+    assert (moved_pair.difference, *moved_pair.interval) == pytest.approx((pair.difference, *pair.interval), abs=1e-9)
+    assert s.trend(moved, 500, labels) == pytest.approx(s.trend(arms, 500, labels))
+
+
+def test_a_trend_within_blocks_is_smaller_than_chance_only_if_it_is_in_each() -> None:
+    labels = [["x", "x", "y", "y"]] * 3
+    rising = [np.array([0, 1, 100, 101]) + 2 * k for k in range(3)]
+    direction, p = s.trend(rising, blocks=labels)
+    assert direction == 1
+    assert p == pytest.approx(s.smallest_p_of_trend([2, 2, 2], [2, 2, 2]), abs=1e-3)
+    assert s.smallest_p_of_trend([2, 2, 2], [2, 2, 2]) == 2 / 90**2
+    opposite = [np.array([0, 1, 100, 101]) + np.array([2, 2, -2, -2]) * k for k in range(3)]
+    assert s.trend(opposite, blocks=labels)[0] == 0
 
 
 @given(FEW, FEW, st.sampled_from([0.5, 0.8, 0.9]))
@@ -165,14 +233,14 @@ def test_cohens_d() -> None:
 
 
 def test_what_can_be_found_is_found_and_no_less() -> None:
-    effect = s.detectable(8, 0.01)
+    effect = power.detectable(8, 0.01)
     rng = np.random.default_rng(4)
     found = [s.difference(rng.normal(size=8) + effect, rng.normal(size=8)).p <= 0.01 for _ in range(300)]
     assert np.mean(found) == pytest.approx(0.8, abs=3 * math.sqrt(0.8 * 0.2 / 300))
-    assert s.detectable(8, 0.01) < s.detectable(5, 0.01)
-    assert s.detectable(8, 0.05 / 5) <= 2.0, "d = 2 is found among five claims"
-    assert s.detectable(3, 0.01) == math.inf
-    assert s.detectable(8, 0.005, pairs=True) == math.inf
+    assert power.detectable(8, 0.01) < power.detectable(5, 0.01)
+    assert power.detectable(8, 0.05 / 5) <= 2.0, "d = 2 is found among five claims"
+    assert power.detectable(3, 0.01) == math.inf
+    assert power.detectable(8, 0.005, pairs=True) == math.inf
 
 
 @pytest.mark.parametrize(
@@ -182,6 +250,11 @@ def test_what_can_be_found_is_found_and_no_less() -> None:
         (lambda: s.difference([1, 2], [1, math.nan]), "b: number 1 is not finite"),
         (lambda: s.paired([1, 2], [1, 2, 3]), "2 and 3 seeds; the same seeds are needed in both"),
         (lambda: s.equivalence([1, 2], [1, 2], 0), "margin is 0; allowed: more than 0"),
+        (lambda: s.difference([1, 2], [1, 2], blocks=([0, 0], [0])), "blocks: each number needs its block"),
+        (
+            lambda: s.difference([1, 2], [1, 2], blocks=(["x", "y"], ["x", "x"])),
+            "blocks: every arm needs numbers",
+        ),
         (lambda: s.trend([[1, 2], [2, 3]]), "2 arms; 3 or more are needed"),
     ],
 )

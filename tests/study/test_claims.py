@@ -120,13 +120,49 @@ def test_pairs_use_only_the_seeds_that_both_arms_have() -> None:
     assert verdict.tests[0].n == (7, 7)
 
 
-def test_on_several_machines_arms_are_compared_within_seeds() -> None:
-    """A machine shifts all arms of its seeds alike: this affects a test of independent seeds, but not a paired test."""
+def ran_on(machines: str, *arms: str) -> dict[tuple[str, int], str]:
+    """Machine of each seed of these arms, a letter each."""
+    return {(arm, seed): machine for arm in arms for seed, machine in enumerate(machines)}
+
+
+def test_on_several_machines_arms_are_compared_within_each() -> None:
+    """A machine shifts all arms of its seeds alike: this affects a test over all seeds, but not one within machines."""
     base = np.array([0.0] * 4 + [100.0] * 4) + MIXED / 10
     values, claims = numbers(a=base + 1, b=base), claims_of(DIFFERENCE)
-    machines = {seed: "one" if seed < 4 else "other" for seed in range(8)}
-    assert decide(claims, values, ARMS, {}, machines)["c0"].answer == "holds"
-    assert decide(claims, values, ARMS, {}, dict.fromkeys(range(8), "one"))["c0"].answer == "cannot be decided here"
+    verdict = decide(claims, values, ARMS, {}, ran_on("xxxxyyyy", "a", "b"))["c0"]
+    assert (verdict.answer, verdict.tests[0].kind) == (
+        "holds",
+        "permutation of the seeds within each kind of machine, exact (4,900 arrangements)",
+    )
+    assert decide(claims, values, ARMS, {}, ran_on("xxxxxxxx", "a", "b"))["c0"].answer == "cannot be decided here"
+
+
+def test_one_seed_on_another_machine_leaves_the_others_their_p() -> None:
+    """Six seeds and three tests: flipping the signs of six pairs could never decide, 2 / 64 times 3 being above 5 %."""
+    values = numbers(a=HIGH[:6], b=LOW[:6], c=LOW[:6] - 40)
+    pairs = [("a", "b"), ("a", "c"), ("b", "c")]
+    claims = claims_of(*({**DIFFERENCE, "arms": list(pair)} for pair in pairs))
+    found = decide(claims, values, ARMS, {}, ran_on("yxxxxx", *ARMS))
+    assert {verdict.answer for verdict in found.values()} == {"holds"}
+    assert found["c0"].tests[0].smallest == 3 * 2 / (2 * 252)
+
+
+def test_arms_of_one_seed_count_on_the_machine_that_ran_each() -> None:
+    """What a machine adds is taken for no difference even if it ran more seeds of one arm than of the other."""
+    machines = {**ran_on("xxxxxyyy", "a"), **ran_on("xxxyyyyy", "b")}
+    a, b = (MIXED + 100 * np.array([machines[arm, seed] == "y" for seed in range(8)]) for arm in "ab")
+    verdict = decide(claims_of(DIFFERENCE), numbers(a=a, b=b), ARMS, {}, machines)["c0"]
+    assert verdict.answer == "cannot be decided here"
+    assert abs(verdict.tests[0].difference or 0) < 5
+
+
+def test_a_machine_that_did_not_run_every_arm_compares_nothing() -> None:
+    machines = {**ran_on("xxxxxxyy", "a"), **ran_on("xxxxxxzz", "b")}
+    verdict = decide(claims_of(DIFFERENCE), numbers(a=HIGH, b=LOW), ARMS, {}, machines)["c0"]
+    assert (verdict.answer, verdict.tests[0].n) == ("holds", (6, 6))
+    apart = {**ran_on("xxxxxxxx", "a"), **ran_on("zzzzzzzz", "b")}
+    found = decide(claims_of(DIFFERENCE), numbers(a=HIGH, b=LOW), ARMS, {}, apart)["c0"]
+    assert (found.answer, found.why) == ("cannot be decided here", "no kind of machine has numbers of a and b")
 
 
 def test_a_trend_follows_the_order_of_the_claim() -> None:
@@ -208,11 +244,12 @@ def test_a_verdict_from_one_seed_is_refused(seeds: int) -> None:
         (DIFFERENCE, 3, "3 seeds are too few for a and b to be distinguished: the smallest possible p is 0.1"),
         ({**DIFFERENCE, "paired": True}, 5, "a and b to be distinguished: the smallest possible p is 0.062"),
         (DIFFERENCE, 4, "a and b cannot be distinguished with 4 seeds each"),
+        ({**BASE, "kind": "ranking", "arm": "a", "expect": "highest"}, 4, "the smallest possible p is 0.057"),
         ({**BASE, "kind": "one arm", "arm": "a", "value": 3, "expect": "higher"}, 5, "a to be distinguished from 3"),
     ],
 )
 def test_where_no_numbers_could_decide_the_seeds_are_called_too_few(claim: Any, seeds: int, said: str) -> None:
-    found = one(claim, a=MIXED[:seeds] + 4, b=MIXED[:seeds] + 3.9)
+    found = one(claim, a=MIXED[:seeds] + 4, b=MIXED[:seeds] + 3.9, c=MIXED[:seeds] + 3.8)
     assert found.answer == "cannot be decided here"
     assert said in found.why
 

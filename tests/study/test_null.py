@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genlab.evaluation import statistics
+from genlab.evaluation import power, statistics
 from genlab.study import design
 from genlab.study.claims import decide
 from genlab.study.design import ALPHA
@@ -117,6 +117,6 @@ def test_no_difference_is_found_equivalent_with_a_margin_of_a_quarter_more_than_
 def test_what_is_said_beforehand_is_what_comes_true() -> None:
     """Effects from `detectable` and margins from `showable` are found in 80 of 100 simulated studies."""
     for n in (6, 8):
-        assert share_found(statistics.detectable(n, ALPHA), n, 1, 300) == pytest.approx(0.8, abs=0.07)
-    margin = statistics.showable(8, ALPHA, pairs=True)
+        assert share_found(power.detectable(n, ALPHA), n, 1, 300) == pytest.approx(0.8, abs=0.07)
+    margin = power.showable(8, ALPHA, pairs=True)
     assert equivalent(0.0, margin, 300, seed=3) == pytest.approx(0.8, abs=0.07)

@@ -131,8 +131,8 @@ def test_a_study_without_records_decides_nothing_and_has_a_page(folder: Folder) 
     assert status.table(found).rows == [("slow", *"----"), ("fast", *"----")]
 
 
-def test_on_several_machines_arms_are_compared_within_seeds(folder: Folder) -> None:
-    """With half of eight seeds on a machine that adds 100, only a paired test sees the difference."""
+def test_on_several_machines_arms_are_compared_within_each(folder: Folder) -> None:
+    """With half of eight seeds on a machine that adds 100, only a test within machines sees the difference."""
     plan = planned(seeds=8)
     for cell in plan.cells:
         there = cell.seed >= 4
@@ -140,8 +140,8 @@ def test_on_several_machines_arms_are_compared_within_seeds(folder: Folder) -> N
         leave(folder, plan, cell, value, where={**WHERE, "processor": "Q" if there else "P"})
     found = outcome(plan, folder)
     assert (found.verdicts["lower"].answer, found.mixed) == ("holds", [])
-    assert "Seeds ran on several kinds of machine, so arms were compared within seeds." in methods(found)
-    assert "seeds ran on several kinds of machine: arms are compared within seeds" in status.remarks(found)
+    assert "Seeds ran on several kinds of machine, so arms were compared within each kind." in methods(found)
+    assert "seeds ran on several kinds of machine: arms are compared within each kind" in status.remarks(found)
 
 
 def test_arms_of_one_seed_on_several_machines_are_said(folder: Folder) -> None:

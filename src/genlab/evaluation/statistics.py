@@ -1,10 +1,11 @@
-"""Statistics of a few seeds: exact permutation tests, intervals that agree with them, equivalence, correction, power.
+"""Statistics of a few seeds: exact permutation tests, intervals that agree with them, equivalence, correction.
 
 A test compares the observed difference of means with that of every arrangement in which the same numbers could have
 fallen to the two arms: all ways to divide them between the arms for independent seeds, all ways to swap the two of a
 pair for paired ones (Fisher 1935; Pitman 1937). Nothing is assumed about their distribution except that under the null
 hypothesis all these arrangements are equally likely. With n + m numbers there are C(n + m, n) of them, 12,870 for two
-arms of eight seeds; with n pairs 2^n.
+arms of eight seeds; with n pairs 2^n. Numbers from several blocks, such as machines, are compared and divided only
+within each block, so what a block adds to all its numbers has no effect; the numbers of arrangements multiply.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Labels = NDArray[Any]
+Blocks = tuple[ArrayLike, ArrayLike]
+"""Block of each number of two arms, such as the machine on which its seed ran."""
 EXACT = 200_000
 """Up to this many arrangements, all are examined; beyond, this many are drawn with seed 0, plus the observed one."""
-CHUNK = 1_000
-"""Orders examined at a time."""
-SIMULATIONS, SIMULATED_WAYS = 1_000, 4_000
-"""Studies simulated by `detectable` and `showable`, and arrangements examined in each."""
+DRAWS, CHUNK = 20_000, 1_000
+"""Random arrangements behind the p of a trend, and how many of them are examined at a time."""
 ROUNDING = 1e-9
 """Differences within this, relative to the numbers' spread, are equal: they may stem from the order of additions."""
 
@@ -43,6 +46,7 @@ class Test:
         level: confidence level of the interval, such as 0.95: it excludes 0 exactly if p <= 1 - level.
         ways: number of arrangements examined.
         exact: whether these are all arrangements.
+        smallest: smallest p that any numbers of these seeds can give.
     """
 
     difference: float
@@ -51,6 +55,7 @@ class Test:
     level: float
     ways: int
     exact: bool
+    smallest: float
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,11 @@ class _Ways:
         """One-sided p-value: how likely a difference as large as observed is if the true one is `shift`."""
         return self._share(self._at(shift) >= self.observed - shift - self.tolerance)
 
+    def smallest(self) -> float:
+        """Smallest two-sided p: only the observed arrangement and its mirror image, if there is one, can be as far from
+        0 as a difference that is larger than anything else in the numbers."""
+        return self._share(self._ends)
+
     def upper(self, alpha: float) -> float:
         """Largest difference that the two-sided test does not reject at level alpha.
 
@@ -87,8 +97,7 @@ class _Ways:
         with np.errstate(divide="ignore", invalid="ignore"):
             first = (self.differences + self.observed) / (1 + self.slopes)
             second = (self.observed - self.differences) / (1 - self.slopes)
-        always = np.isclose(np.abs(self.slopes), 1)  # The observed arrangement, and its mirror image if any.
-        thresholds = np.where(always, np.inf, np.fmax(first, second))
+        thresholds = np.where(self._ends, np.inf, np.fmax(first, second))
         allowed = math.floor(alpha * self._count + 1e-9) - self._added
         descending = np.sort(thresholds)[::-1]
         return float(descending[allowed]) if 0 <= allowed < len(descending) else math.inf
@@ -100,6 +109,11 @@ class _Ways:
         return (int(np.count_nonzero(extreme)) + self._added) / self._count
 
     @property
+    def _ends(self) -> NDArray[np.bool_]:
+        """Whether an arrangement is the observed one or its mirror image."""
+        return np.isclose(np.abs(self.slopes), 1)
+
+    @property
     def _added(self) -> int:
         return 0 if self.exact else 1
 
@@ -108,14 +122,19 @@ class _Ways:
         return len(self.differences) + self._added
 
 
-def difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Test:
+def difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, blocks: Blocks | None = None) -> Test:
     """Test of whether two arms of independent seeds differ: mean(a) - mean(b), (n,) and (m,), n and m at least 2.
 
+    Args:
+        blocks: block of each number of a and of b. The difference is then the mean of the blocks' own differences, each
+            with the weight n_k m_k / (n_k + m_k), and numbers change arms only within their block.
+
     Raises:
-        ValueError: an arm has fewer numbers, or one that is not finite.
+        ValueError: an arm has fewer numbers, or one that is not finite, or a block has numbers of one arm only.
     """
     x, y = _numbers(a, "a"), _numbers(b, "b")
-    return _outcome(_dealt(x, y), lambda: _dealt(y, x), level)
+    x_blocks, y_blocks = _labels((x, y), blocks)
+    return _outcome(_dealt(x, y, x_blocks, y_blocks), lambda: _dealt(y, x, y_blocks, x_blocks), level)
 
 
 def paired(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Test:
@@ -139,25 +158,31 @@ def one_arm(a: ArrayLike, value: float, level: float = 0.95) -> Test:
     return _outcome(_flipped(x), lambda: _flipped(-x), level)
 
 
-def equivalence(a: ArrayLike, b: ArrayLike, margin: float, pairs: bool = False) -> float:
+def equivalence(a: ArrayLike, b: ArrayLike, margin: float, pairs: bool = False, blocks: Blocks | None = None) -> float:
     """p of two one-sided tests: small if the difference of means lies within (-margin, margin) (Schuirmann 1987).
 
     Args:
         margin: larger than 0, in the unit of the numbers; it must be fixed before the numbers are seen.
         pairs: whether a and b have the same seeds, and share what these decide.
+        blocks: block of each number, as in `difference`; pairs need none.
     """
     if not margin > 0:
         raise ValueError(f"margin is {margin}; allowed: more than 0")
     x, y = _numbers(a, "a"), _numbers(b, "b")
-    ways = _flipped(x - y) if pairs else _dealt(x, y)
+    ways = _flipped(x - y) if pairs else _dealt(x, y, *_labels((x, y), blocks))
     return max(ways.p_less(margin), ways.p_more(-margin))
 
 
-def trend(arms: Sequence[ArrayLike], draws: int = 20_000) -> tuple[float, float]:
+def trend(
+    arms: Sequence[ArrayLike], draws: int = DRAWS, blocks: Sequence[ArrayLike] | None = None
+) -> tuple[float, float]:
     """(direction, p): whether numbers rise or fall across ordered arms (Jonckheere 1954; Terpstra 1952), two-sided.
 
     The statistic counts the pairs of numbers from different arms that are in the order of the arms, ties as half. Its
     distribution comes from `draws` random arrangements of the numbers, with seed 0.
+
+    Args:
+        blocks: block of each number of each arm; pairs are counted, and numbers exchanged, within blocks only.
 
     Returns:
         Direction from -1 (each number of a later arm is smaller) to 1 (each is larger), and p.
@@ -166,8 +191,9 @@ def trend(arms: Sequence[ArrayLike], draws: int = 20_000) -> tuple[float, float]
     if len(found) < 3:
         raise ValueError(f"trend: {len(found)} arms; 3 or more are needed")
     arm = np.repeat(np.arange(len(found)), [len(values) for values in found])
-    counts = arm[:, None] < arm[None, :]  # Pairs of a number from an earlier arm and one from a later arm.
-    values = np.concatenate(found)
+    values, block = np.concatenate(found), np.concatenate(_labels(found, blocks))
+    # Pairs of a number from an earlier arm and one from a later arm.
+    counts = (arm[:, None] < arm[None, :]) & (block[:, None] == block[None, :])
 
     def directions(orders: Floats) -> Floats:
         rises = np.sign(orders[:, None, :] - orders[:, :, None])
@@ -176,8 +202,10 @@ def trend(arms: Sequence[ArrayLike], draws: int = 20_000) -> tuple[float, float]
     rng, extreme = np.random.default_rng(0), 1  # The observed arrangement is one of them.
     observed = float(directions(values[None])[0])
     for k in range(0, draws, CHUNK):
-        drawn = directions(rng.permuted(np.tile(values, (min(CHUNK, draws - k), 1)), axis=1))
-        extreme += int(np.count_nonzero(np.abs(drawn) >= abs(observed) - ROUNDING))
+        orders = np.tile(values, (min(CHUNK, draws - k), 1))
+        for each in np.unique(block):
+            orders[:, block == each] = rng.permuted(orders[:, block == each], axis=1)
+        extreme += int(np.count_nonzero(np.abs(directions(orders)) >= abs(observed) - ROUNDING))
     return observed, extreme / (draws + 1)
 
 
@@ -222,111 +250,95 @@ def smallest_p(n: int, m: int | None = None) -> float:
     return (2 if n == m else 1) / math.comb(n + m, n)
 
 
-@cache
-def detectable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) -> float:
-    """Smallest true difference that n seeds per arm detect with this power at level alpha, if the numbers are normal:
-    in standard deviations within an arm (for pairs, of their differences), approximate, from simulations with seed 0.
-
-    inf if alpha is below the smallest p for n seeds.
-    """
-    if smallest_p(n, None if pairs else n) > alpha:
-        return math.inf
-    differences, slopes, observed = _simulated(n, pairs)
-
-    def found(effect: float) -> float:
-        extreme = np.abs(differences + effect * slopes[:, None]) >= np.abs(observed + effect) - ROUNDING
-        return float((extreme.mean(0) <= alpha).mean())
-
-    return _least(found, power)
-
-
-@cache
-def showable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) -> float:
-    """Smallest margin within which n seeds per arm show two arms without a true difference to be equivalent, with this
-    power at level alpha: in standard deviations within an arm (for pairs, of their differences), as in `detectable`.
-
-    inf if alpha is below the smallest p for n seeds.
-    """
-    if (0.5**n if pairs else 1 / math.comb(2 * n, n)) > alpha:
-        return math.inf
-    differences, slopes, observed = _simulated(n, pairs)
-
-    def found(margin: float) -> float:
-        less = (differences - margin * slopes[:, None] <= observed - margin + ROUNDING).mean(0)
-        more = (differences + margin * slopes[:, None] >= observed + margin - ROUNDING).mean(0)
-        return float((np.maximum(less, more) <= alpha).mean())
-
-    return _least(found, power)
-
-
-@cache
-def _simulated(n: int, pairs: bool) -> tuple[Floats, Floats, Floats]:
-    """Studies of n normal numbers per arm, or of n differences, with a true difference of 0: the differences of some
-    arrangements (ways, studies), what a true difference of 1 adds to each (ways,), and the observed ones (studies,)."""
-    weights, slopes, _ = _flips(n) if pairs else _deals(n, n)
-    rng = np.random.default_rng(0)
-    if len(weights) > SIMULATED_WAYS:
-        chosen = rng.choice(len(weights), SIMULATED_WAYS, replace=False)
-        weights, slopes = weights[chosen], slopes[chosen]
-    values = rng.normal(size=(weights.shape[1], SIMULATIONS))
-    return weights @ values, slopes, values[:n].mean(0) - (0 if pairs else values[n:].mean(0))
-
-
-def _least(found: Callable[[float], float], power: float) -> float:
-    """Smallest value at which an increasing chance reaches `power`, to 0.02."""
-    low, high = 0.0, 1.0
-    while found(high) < power:
-        low, high = high, 2 * high
-    while high - low > 0.02:
-        middle = (low + high) / 2
-        low, high = (low, middle) if found(middle) >= power else (middle, high)
-    return high
+def smallest_p_of_trend(*blocks: Sequence[int]) -> float:
+    """Smallest p that `trend` can give for blocks with these numbers of seeds in each arm: two of all ways to put the
+    numbers into the arms are as much in order as can be, rising and falling."""
+    ways = math.prod(math.factorial(sum(arms)) // math.prod(map(math.factorial, arms)) for arms in blocks)
+    return max(1 / (DRAWS + 1), 2 / ways)
 
 
 def _outcome(ways: _Ways, mirrored: Callable[[], _Ways], level: float) -> Test:
     alpha = 1 - level
     interval = (-mirrored().upper(alpha), ways.upper(alpha))
-    return Test(ways.observed, ways.p(), interval, level, ways._count, ways.exact)
+    return Test(ways.observed, ways.p(), interval, level, ways._count, ways.exact, ways.smallest())
 
 
-def _dealt(x: Floats, y: Floats) -> _Ways:
-    """All ways to divide the numbers between two arms of these sizes."""
-    weights, slopes, exact = _deals(len(x), len(y))
-    values = np.concatenate([x, y])
+def _dealt(x: Floats, y: Floats, x_blocks: Labels, y_blocks: Labels) -> _Ways:
+    """All ways to divide the numbers of each block between two arms of these sizes."""
+    names = np.unique(x_blocks)
+    sizes = tuple((int((x_blocks == name).sum()), int((y_blocks == name).sum())) for name in names)
+    weights, slopes, exact = divisions(sizes)
+    values = np.concatenate([x[np.argsort(x_blocks, kind="stable")], y[np.argsort(y_blocks, kind="stable")]])
+    observed = sum(
+        share * float(x[x_blocks == name].mean() - y[y_blocks == name].mean())
+        for name, share in zip(names, _shares(sizes), strict=True)
+    )
     tolerance = ROUNDING * (float(np.ptp(values)) or 1.0)
-    return _Ways(float(x.mean() - y.mean()), weights @ values, slopes, exact, tolerance)
+    return _Ways(observed, weights @ values, slopes, exact, tolerance)
 
 
 def _flipped(x: Floats) -> _Ways:
     """All ways to flip the signs of differences."""
-    weights, slopes, exact = _flips(len(x))
+    weights, slopes, exact = flips(len(x))
     tolerance = ROUNDING * (float(np.abs(x).max()) or 1.0)
     return _Ways(float(x.mean()), weights @ x, slopes, exact, tolerance)
 
 
 @cache
-def _deals(n: int, m: int) -> tuple[Floats, Floats, bool]:
-    """For all ways to divide n + m numbers between two arms: the weight of each number in the difference of means,
-    (ways, n + m); what a shift of the first n adds, (ways,); and whether these are all ways."""
-    if math.comb(n + m, n) <= EXACT:
-        rows = np.array(list(combinations(range(n + m), n)))
-        chosen = np.zeros((len(rows), n + m))
-        np.put_along_axis(chosen, rows, 1.0, 1)
-    else:
-        one = np.concatenate([np.ones(n), np.zeros(m)])
-        chosen = np.random.default_rng(0).permuted(np.tile(one, (EXACT, 1)), axis=1)
-    weights = chosen / n - (1 - chosen) / m
-    return weights, weights[:, :n].sum(1), math.comb(n + m, n) <= EXACT
+def divisions(sizes: tuple[tuple[int, int], ...]) -> tuple[Floats, Floats, bool]:
+    """For all ways to divide the n + m numbers of each block between two arms: the weight of each number in the
+    difference of means, (ways, sum of n + sum of m); what a shift of the first arm adds, (ways,); and whether these are
+    all ways."""
+    counts = [math.comb(n + m, n) for n, m in sizes]
+    exact, rng = math.prod(counts) <= EXACT, np.random.default_rng(0)
+    parts = []
+    for (n, m), share in zip(sizes, _shares(sizes), strict=True):
+        if exact:
+            rows = np.array(list(combinations(range(n + m), n)))
+            chosen = np.zeros((len(rows), n + m))
+            np.put_along_axis(chosen, rows, 1.0, 1)
+        else:
+            one = np.concatenate([np.ones(n), np.zeros(m)])
+            chosen = rng.permuted(np.tile(one, (EXACT, 1)), axis=1)
+        parts.append(share * (chosen / n - (1 - chosen) / m))
+    if exact:  # Every way of one block with every way of the others.
+        rows = np.indices(counts).reshape(len(counts), -1)
+        parts = [part[row] for part, row in zip(parts, rows, strict=True)]
+    firsts = np.hstack([part[:, :n] for part, (n, _) in zip(parts, sizes, strict=True)])
+    seconds = np.hstack([part[:, n:] for part, (n, _) in zip(parts, sizes, strict=True)])
+    return np.hstack([firsts, seconds]), firsts.sum(1), exact
+
+
+def _shares(sizes: Sequence[tuple[int, int]]) -> list[float]:
+    """Weight of each block in the mean of their differences: the more precise, the more."""
+    precision = [n * m / (n + m) for n, m in sizes]
+    return [each / sum(precision) for each in precision]
 
 
 @cache
-def _flips(n: int) -> tuple[Floats, Floats, bool]:
+def flips(n: int) -> tuple[Floats, Floats, bool]:
     """The same for the ways to flip n signs."""
     if 2**n <= EXACT:
         signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
     else:
         signs = np.random.default_rng(0).choice([-1.0, 1.0], (EXACT, n))
     return signs / n, signs.mean(1), 2**n <= EXACT
+
+
+def _labels(arms: Sequence[Floats], blocks: Sequence[ArrayLike] | None) -> list[Labels]:
+    """Block of each number of each arm; without blocks, one for all.
+
+    Raises:
+        ValueError: there are not as many blocks as numbers, or an arm has no number in one of them.
+    """
+    if blocks is None:
+        return [np.zeros(len(arm), np.int64) for arm in arms]
+    labels: list[Labels] = [np.asarray(each) for each in blocks]
+    if [len(each) for each in labels] != [len(arm) for arm in arms]:
+        raise ValueError("blocks: each number needs its block")
+    if any(set(each.tolist()) != set(labels[0].tolist()) for each in labels):
+        raise ValueError("blocks: every arm needs numbers in every block")
+    return labels
 
 
 def _numbers(values: ArrayLike, name: str) -> Floats:

@@ -2,67 +2,26 @@
 
 About the arms of a test: `higher`, `lower`, `equivalent` (the difference lies within the margin), `not
 distinguishable`. About the claim: `holds`, `does not hold`, `cannot be decided here`, and why. The p-values of all
-tests of one question are corrected together (Holm 1979), tests of difference separately from tests of equivalence. The
-interval of a difference has the level at which its test was decided, so that the two always agree.
+tests of one question are corrected together (Holm 1979), tests of difference separately from tests of equivalence.
+The interval of a difference has the level at which its test was decided, so that the two always agree.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genlab.evaluation import statistics
 from genlab.study.design import ALPHA
+from genlab.study.testing import Arms, Interval, Machines, Tested, TooFew, Values, alone, test_of
 
-Arms = Literal["higher", "lower", "equivalent", "not distinguishable", "rising", "falling", "equal", "unequal", ""]
 Answer = Literal["holds", "does not hold", "cannot be decided here"]
-Values = Mapping[str, Mapping[int, float]]
-"""Arm -> seed -> number."""
-Floats = NDArray[np.float64]
 ROUNDING = 1e-12
 """An interval of a difference whose ends are both closer to 0 than this contains only 0."""
-
-
-@dataclass(frozen=True)
-class Tested:
-    """One test of a claim.
-
-    Attributes:
-        arms: one or two arms; more for a trend.
-        n: number of seeds per arm.
-        means: mean of each arm.
-        p, corrected: p of the difference, before and after correction; `equivalent_p`, `equivalent_corrected`: the same
-            for equivalence, if there is a margin.
-        interval: interval of the difference (the first arm minus the second, or minus the value), at `level`.
-        effect: Cohen's d, in SDs within an arm; for a trend the direction, from -1 to 1.
-        shown: smallest margin within which these seeds show the arms to be equivalent, before the correction.
-        answer: answer about the arms.
-        kind: the test, in words.
-    """
-
-    arms: tuple[str, ...]
-    n: tuple[int, ...]
-    means: tuple[float, ...]
-    p: float | None = None
-    corrected: float | None = None
-    equivalent_p: float | None = None
-    equivalent_corrected: float | None = None
-    difference: float | None = None
-    interval: tuple[float, float] | None = None
-    level: float | None = None
-    effect: float | None = None
-    shown: float | None = None
-    answer: Arms = ""
-    kind: str = ""
-
-
-Interval = Callable[[float], tuple[float, float] | None]
-"""Interval of a difference, by level."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +65,7 @@ def decide(
     values: Mapping[str, Values],
     arms: tuple[str, ...],
     share: Mapping[str, str],
-    machines: Mapping[int, str] | None = None,
+    machines: Machines | None = None,
     counted: Collection[str] = (),
 ) -> dict[str, Verdict]:
     """Verdicts on the claims of one question.
@@ -116,16 +75,15 @@ def decide(
         values: quantity -> arm -> seed -> number.
         arms: all arms of the study.
         share: arm -> trained share of its own budget, if that is not the whole.
-        machines: seed -> machine that ran it; if there are several machines, arms are compared within seeds.
+        machines: arm and seed -> machine that ran it; arms are compared within each machine, pairs within their seed.
         counted: quantities for which the length of training does not matter: a fact about one is no indication.
     """
-    within = machines is not None and len(set(machines.values())) > 1
     raw: list[tuple[str, Tested, Interval]] = []
     few: dict[str, str] = {}
     for name, claim in claims.items():
         try:
-            raw += [(name, *_test(claim, pair, values[claim.of], within)) for pair in claim.pairs(arms)]
-        except _TooFew as error:
+            raw += [(name, *test_of(claim, pair, values[claim.of], machines or {})) for pair in claim.pairs(arms)]
+        except TooFew as error:
             few[name] = str(error)
     tests = _corrected([entry for entry in raw if entry[0] not in few], claims)
     found = {}
@@ -156,94 +114,11 @@ def decide(
     return found
 
 
-class _TooFew(Exception):
-    """Not enough numbers for a test."""
-
-
-def _test(claim: Any, pair: tuple[str, ...], values: Values, within: bool) -> tuple[Tested, Interval]:
-    """Test of a claim on these arms, not yet corrected for the others, and the interval of the difference."""
-    series = {arm: dict(values.get(arm, {})) for arm in pair}
-    if len(pair) == 2 and (_is_paired(claim) or within):
-        shared = set.intersection(*(set(each) for each in series.values()))
-        series = {arm: {seed: each[seed] for seed in sorted(shared)} for arm, each in series.items()}
-    numbers = [np.array([each[seed] for seed in sorted(each)]) for each in series.values()]
-    counts = tuple(len(each) for each in numbers)
-    if min(counts) < 2:
-        arm = pair[int(np.argmin(counts))]
-        if min(counts) == 0:
-            raise _TooFew(f"no seed of {arm} has a number")
-        raise _TooFew(_alone(arm))
-    if claim.kind == "trend":
-        direction, p = statistics.trend(numbers)
-        means = tuple(float(each.mean()) for each in numbers)
-        kind = "trend over the arms (Jonckheere, by permutation)"
-        return Tested(pair, counts, means, p, effect=direction, kind=kind), lambda level: None
-    if claim.kind == "one arm":
-        return _against(claim.value, pair, numbers[0])
-    return _of_two(claim, pair, numbers[0], numbers[1], _is_paired(claim) or within)
-
-
-def _is_paired(claim: Any) -> bool:
-    """Whether the claim says that its arms share what a seed decides."""
-    return bool(getattr(claim, "paired", False))
-
-
-def _against(value: float, pair: tuple[str, ...], a: Floats) -> tuple[Tested, Interval]:
-    """Test of an arm against a value."""
-    found, spread = statistics.one_arm(a, value), float(a.std(ddof=1))
-    effect = found.difference / spread if spread else math.copysign(math.inf, found.difference)
-    tested = Tested(
-        pair,
-        (len(a),),
-        (float(a.mean()),),
-        found.p,
-        difference=found.difference,
-        effect=effect,
-        kind=f"sign flips{_ways(found)}",
-    )
-    return tested, lambda level: statistics.one_arm(a, value, level).interval
-
-
-def _of_two(claim: Any, pair: tuple[str, ...], a: Floats, b: Floats, paired: bool) -> tuple[Tested, Interval]:
-    """Test of one arm against another."""
-    test = statistics.paired if paired else statistics.difference
-    found, margin = test(a, b), getattr(claim, "margin", None)
-    tested = Tested(
-        pair,
-        (len(a), len(b)),
-        (float(a.mean()), float(b.mean())),
-        found.p,
-        difference=found.difference,
-        effect=statistics.cohens_d(a, b),
-        equivalent_p=None if margin is None else statistics.equivalence(a, b, margin, paired),
-        shown=_smallest_margin(a, b, paired),
-        kind=("sign flips of the pairs" if paired else "permutation of the seeds") + _ways(found),
-    )
-    return tested, lambda level: test(a, b, level).interval
-
-
-def _ways(found: statistics.Test) -> str:
-    return f", exact ({found.ways:,} arrangements)" if found.exact else f", {found.ways:,} random arrangements"
-
-
-def _smallest_margin(a: Floats, b: Floats, paired: bool) -> float:
-    """The smallest margin at which two one-sided tests find these numbers equivalent at ALPHA; inf if none."""
-    scale = float(np.ptp(np.concatenate([a, b]))) or 1.0
-    low, high = 0.0, scale
-    while statistics.equivalence(a, b, high, paired) > ALPHA:
-        low, high = high, 2 * high
-        if high > 64 * scale:
-            return math.inf
-    for _ in range(12):
-        middle = (low + high) / 2
-        low, high = (low, middle) if statistics.equivalence(a, b, middle, paired) <= ALPHA else (middle, high)
-    return high
-
-
 def _corrected(raw: Sequence[tuple[str, Tested, Interval]], claims: Mapping[str, Any]) -> list[tuple[str, Tested]]:
     """Tests of a question with their corrected p, their answers, and intervals that agree with the answers."""
     ps = [test.p if test.p is not None else 1.0 for _, test, _ in raw]
     corrected, factors = statistics.holm(ps), _factors(ps)
+    smallest = statistics.holm([test.smallest for _, test, _ in raw])
     margins = {k: test.equivalent_p for k, (_, test, _) in enumerate(raw) if test.equivalent_p is not None}
     equivalent = dict(zip(margins, statistics.holm(list(margins.values())), strict=True))
     found = []
@@ -253,6 +128,7 @@ def _corrected(raw: Sequence[tuple[str, Tested, Interval]], claims: Mapping[str,
             test,
             corrected=corrected[k],
             equivalent_corrected=equivalent.get(k),
+            smallest=smallest[k],
             interval=interval(level),
             level=None if test.difference is None else level,
         )
@@ -335,16 +211,9 @@ def _why(claim: Any, test: Tested) -> str:
     arms = " and ".join(test.arms) if len(test.arms) < 4 else f"{len(test.arms)} arms"
     seeds = " and ".join(dict.fromkeys(map(str, test.n)))
     told = "distinguished" if len(test.n) > 1 else f"distinguished from {claim.value:g}"
-    if (least := _smallest_p(test)) > ALPHA:
-        return f"{seeds} seeds are too few for {arms} to be {told}: the smallest possible p is {least:.2g}"
+    if test.smallest > ALPHA:
+        return f"{seeds} seeds are too few for {arms} to be {told}: the smallest possible p is {test.smallest:.2g}"
     return f"{arms} cannot be {told} with {seeds} seeds" + (" each" if len(test.n) > 1 == len(set(test.n)) else "")
-
-
-def _smallest_p(test: Tested) -> float:
-    """Smallest p that a test of one or two arms could have given; 0 for a trend."""
-    if len(test.n) > 2:
-        return 0.0
-    return statistics.smallest_p(*(test.n[:1] if "pairs" in test.kind else test.n))
 
 
 def _fact(claim: Any, values: Values, counted: bool) -> tuple[Answer, str, tuple[Tested, ...]]:
@@ -365,14 +234,10 @@ def _fact(claim: Any, values: Values, counted: bool) -> tuple[Answer, str, tuple
     answer: Arms = said[0] if len(kinds) == 1 else "unequal"
     test = Tested(claim.arms, counts, means, answer=answer, kind="counted, in every run")
     if len(pairs) == 1 and not counted:
-        return "cannot be decided here", _alone(claim.arms[0]), (test,)
+        return "cannot be decided here", alone(claim.arms[0]), (test,)
     if so == len(said):
         return "holds", "", (test,)
     return "does not hold", f"true in {so} of {len(said)} seeds" if so else "", (test,)
-
-
-def _alone(arm: str) -> str:
-    return f"one seed of {arm}: another one might say otherwise"
 
 
 def _compared(a: float, b: float, tolerance: float) -> Arms:

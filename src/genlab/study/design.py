@@ -7,7 +7,6 @@ they train) is in `plan`; what a claim's numbers say is in `claims`. A study fil
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from genlab.errors import StudyError, unknown
-from genlab.evaluation.statistics import smallest_p
+from genlab.evaluation.statistics import smallest_p, smallest_p_of_trend
 from genlab.recipe import text
 from genlab.recipe.changes import short
 from genlab.recipe.draft import explained
@@ -119,9 +118,7 @@ class Trend(BaseClaim):
             yield "an arm is named twice"
 
     def best_p(self, seeds: int) -> float:
-        """Two of all the ways to put the seeds into the arms are as much in order as can be: rising and falling."""
-        ways: int = math.factorial(seeds * len(self.arms)) // math.factorial(seeds) ** len(self.arms)
-        return max(1 / 20_001, 2 / ways)
+        return smallest_p_of_trend([seeds] * len(self.arms))
 
 
 class OneArm(BaseClaim):

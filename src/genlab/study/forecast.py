@@ -15,7 +15,7 @@ from genlab.engine import threads
 from genlab.engine.stages import about, stage
 from genlab.errors import RunsFailed
 from genlab.evaluation import catalogue
-from genlab.evaluation.statistics import detectable, showable
+from genlab.evaluation.power import detectable, showable
 from genlab.families.registry import FAMILIES
 from genlab.report.tables import Table
 from genlab.study.design import ALPHA, by_question

@@ -45,8 +45,8 @@ def methods(found: Outcome) -> str:
             f"{ALPHA:.0%} for differences and likewise for equivalence; intervals contain the values that the same "
             "test does not reject at its own corrected level.".replace("%", " %")
         )
-    if len(set(found.machines.values())) > 1:
-        said.append("Seeds ran on several kinds of machine, so arms were compared within seeds.")
+    if len(found.hardware) > 1:
+        said.append("Seeds ran on several kinds of machine, so arms were compared within each kind.")
     if found.mixed:
         said.append(f"In {counted(len(found.mixed), 'seed')} the arms ran on several kinds of machine.")
     if found.diverged:

@@ -79,11 +79,6 @@ class Outcome:
         return f"The claim was {', then '.join(said)}." if said else ""
 
     @property
-    def machines(self) -> dict[int, str]:
-        """Seed -> machine that ran it."""
-        return {cell.seed: record.machine for cell, record in self.records.items()}
-
-    @property
     def hardware(self) -> list[str]:
         """Every machine that ran a seed of an arm, sorted."""
         return sorted({record.machine for record in self.records.values()})
@@ -138,7 +133,7 @@ def outcome(plan: Plan, folder: Folder) -> Outcome:
     began = folder.began
     values = values_of(plan, records)
     share = {arm.name: arm.share.words for arm in plan.arms if not arm.share.is_whole}
-    machines = {cell.seed: record.machine for cell, record in records.items()}
+    machines = {(cell.arm, cell.seed): record.machine for cell, record in records.items()}
     verdicts = verdicts_of(plan, values, share, machines)
     if len(records) < len(plan.cells):
         counted = {name for name, each in plan.study.quantities.items() if each.kind == "parameters"}
@@ -162,7 +157,7 @@ def verdicts_of(
     plan: Plan,
     values: Mapping[str, Mapping[str, Mapping[int, float]]],
     share: Mapping[str, str],
-    machines: Mapping[int, str],
+    machines: Mapping[tuple[str, int], str],
 ) -> dict[str, Verdict]:
     """Verdicts on all claims, in the order of the file; each question has its own correction."""
     found: dict[str, Verdict] = {}

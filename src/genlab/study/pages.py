@@ -22,13 +22,14 @@ from genlab.report.tables import Table
 from genlab.report.text import counted
 from genlab.report.verdict import duration
 from genlab.study import sentences
-from genlab.study.claims import Tested, Verdict
+from genlab.study.claims import Verdict
 from genlab.study.folder import Folder
 from genlab.study.methods import methods, versions
 from genlab.study.outcome import Outcome, latex
 from genlab.study.plan import Cell
 from genlab.study.quantities import Metric, Weights, columns_of, needs_images
 from genlab.study.record import Record
+from genlab.study.testing import Tested
 
 DRAWN = ("loss_d_mean", "loss_g_mean", "loss_mean", "frechet_distance", "test_loss", "test_accuracy")
 """Columns whose curves get a figure, in addition to those that a quantity uses."""
@@ -320,7 +321,8 @@ def _cut(found: Outcome) -> list[str]:
     if found.mixed:
         listed = ", ".join(map(str, found.mixed[:6]))
         lines.append(
-            f"machines: the arms of seed {listed} ran on several kinds of machine, which may explain a difference"
+            f"machines: the arms of seed {listed} ran on several kinds of machine, which may explain a difference "
+            "within a seed"
         )
     if found.stale:
         lines.append(f"stale: {len(found.stale)} records come from a version that computes different numbers")

@@ -12,8 +12,9 @@ from genlab.evaluation.statistics import EXACT
 from genlab.families.base import BLOCK
 from genlab.families.registry import FAMILIES
 from genlab.report import text as words
-from genlab.study.claims import Tested, Verdict
+from genlab.study.claims import Verdict
 from genlab.study.quantities import Classes, Column, Curve, Found, Metric, Number, Pair
+from genlab.study.testing import Tested
 
 PROPER = ("Frechet",)
 """Words that keep their capital."""

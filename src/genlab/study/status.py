@@ -99,12 +99,13 @@ def remarks(found: Outcome) -> list[str]:
             f"stale: {names}{', ...' if len(found.stale) > 6 else ''}: recorded by a version that computes different "
             "numbers; study run --anew redoes them"
         )
-    if len(set(found.machines.values())) > 1:
-        lines.append("seeds ran on several kinds of machine: arms are compared within seeds")
+    if len(found.hardware) > 1:
+        lines.append("seeds ran on several kinds of machine: arms are compared within each kind")
     if found.mixed:
         listed = ", ".join(map(str, found.mixed[:6]))
         lines.append(
-            f"arms of one seed ran on several kinds of machine (seed {listed}), which may explain a difference"
+            f"arms of one seed ran on several kinds of machine (seed {listed}), which may explain a difference "
+            "within a seed"
         )
     return lines
 

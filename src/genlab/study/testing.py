@@ -1,0 +1,189 @@
+"""The statistical test that a claim needs, and its outcome on the numbers of some arms, before any correction.
+
+Seeds that ran on several kinds of machine are compared within each kind, so that no difference between machines is
+taken for one between arms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from genlab.evaluation import statistics
+from genlab.evaluation.statistics import Floats
+from genlab.study.design import ALPHA
+
+Arms = Literal["higher", "lower", "equivalent", "not distinguishable", "rising", "falling", "equal", "unequal", ""]
+Values = Mapping[str, Mapping[int, float]]
+"""Arm -> seed -> number."""
+Machines = Mapping[tuple[str, int], str]
+"""Arm and seed -> kind of machine that ran it."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One test of a claim.
+
+    Attributes:
+        arms: one or two arms; more for a trend.
+        n: number of seeds per arm.
+        means: mean of each arm.
+        p, corrected: p of the difference, before and after correction; `equivalent_p`, `equivalent_corrected`: the same
+            for equivalence, if there is a margin.
+        interval: interval of the difference (the first arm minus the second, or minus the value), at `level`.
+        effect: Cohen's d, in SDs within an arm; for a trend the direction, from -1 to 1.
+        shown: smallest margin within which these seeds show the arms to be equivalent, before the correction.
+        smallest: smallest corrected p of a difference that any numbers of these seeds could give; 0 for a fact.
+        answer: answer about the arms.
+        kind: the test, in words.
+    """
+
+    arms: tuple[str, ...]
+    n: tuple[int, ...]
+    means: tuple[float, ...]
+    p: float | None = None
+    corrected: float | None = None
+    equivalent_p: float | None = None
+    equivalent_corrected: float | None = None
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    level: float | None = None
+    effect: float | None = None
+    shown: float | None = None
+    smallest: float = 0.0
+    answer: Arms = ""
+    kind: str = ""
+
+
+Interval = Callable[[float], tuple[float, float] | None]
+"""Interval of a difference, by level."""
+
+
+class TooFew(Exception):
+    """Not enough numbers for a test."""
+
+
+def test_of(claim: Any, pair: tuple[str, ...], values: Values, machines: Machines) -> tuple[Tested, Interval]:
+    """Test of a claim on these arms, not yet corrected for the others, and the interval of the difference."""
+    series = {arm: dict(values.get(arm, {})) for arm in pair}
+    if _is_paired(claim):
+        shared = set.intersection(*(set(each) for each in series.values()))
+        series = {arm: {seed: each[seed] for seed in sorted(shared)} for arm, each in series.items()}
+    elif len(pair) > 1:
+        series = _on_shared_machines(series, machines)
+    numbers = [np.array([each[seed] for seed in sorted(each)]) for each in series.values()]
+    blocks = [np.array([machines.get((arm, seed), "") for seed in sorted(each)]) for arm, each in series.items()]
+    counts = tuple(len(each) for each in numbers)
+    if min(counts) < 2:
+        raise TooFew(_too_few(claim, pair, values, counts))
+    if claim.kind == "trend":
+        direction, p = statistics.trend(numbers, blocks=blocks)
+        means = tuple(float(each.mean()) for each in numbers)
+        kind = f"trend over the arms (Jonckheere, by permutation{_within(blocks)})"
+        sizes = [[int((labels == name).sum()) for labels in blocks] for name in np.unique(blocks[0])]
+        smallest = statistics.smallest_p_of_trend(*sizes)
+        return Tested(pair, counts, means, p, effect=direction, smallest=smallest, kind=kind), lambda level: None
+    if claim.kind == "one arm":
+        return _against(claim.value, pair, numbers[0])
+    return _of_two(claim, pair, (numbers[0], numbers[1]), (blocks[0], blocks[1]))
+
+
+def _too_few(claim: Any, pair: tuple[str, ...], values: Values, counts: tuple[int, ...]) -> str:
+    """Why there is no test of arms of which one has fewer than two numbers to compare."""
+    if bare := [arm for arm in pair if not values.get(arm)]:
+        return f"no seed of {bare[0]} has a number"
+    if min(counts) == 0:
+        what = "seed" if _is_paired(claim) else "kind of machine"
+        return f"no {what} has numbers of {', '.join(pair[:-1])} and {pair[-1]}"
+    return alone(pair[int(np.argmin(counts))])
+
+
+def _on_shared_machines(series: Mapping[str, Mapping[int, float]], machines: Machines) -> dict[str, dict[int, float]]:
+    """The numbers of machines that ran every arm: the others compare nothing."""
+    ran = [{machines.get((arm, seed), "") for seed in each} for arm, each in series.items()]
+    shared = set.intersection(*ran)
+    return {
+        arm: {seed: number for seed, number in each.items() if machines.get((arm, seed), "") in shared}
+        for arm, each in series.items()
+    }
+
+
+def _is_paired(claim: Any) -> bool:
+    """Whether the claim says that its arms share what a seed decides."""
+    return bool(getattr(claim, "paired", False))
+
+
+def _against(value: float, pair: tuple[str, ...], a: Floats) -> tuple[Tested, Interval]:
+    """Test of an arm against a value."""
+    found, spread = statistics.one_arm(a, value), float(a.std(ddof=1))
+    effect = found.difference / spread if spread else math.copysign(math.inf, found.difference)
+    tested = Tested(
+        pair,
+        (len(a),),
+        (float(a.mean()),),
+        found.p,
+        difference=found.difference,
+        effect=effect,
+        smallest=found.smallest,
+        kind=f"sign flips{_ways(found)}",
+    )
+    return tested, lambda level: statistics.one_arm(a, value, level).interval
+
+
+def _of_two(
+    claim: Any, pair: tuple[str, ...], numbers: tuple[Floats, Floats], blocks: statistics.Blocks
+) -> tuple[Tested, Interval]:
+    """Test of one arm against another."""
+    (a, b), paired = numbers, _is_paired(claim)
+
+    def test(level: float) -> statistics.Test:
+        return statistics.paired(a, b, level) if paired else statistics.difference(a, b, level, blocks)
+
+    def equivalence(margin: float) -> float:
+        return statistics.equivalence(a, b, margin, paired, blocks)
+
+    found, margin = test(1 - ALPHA), getattr(claim, "margin", None)
+    tested = Tested(
+        pair,
+        (len(a), len(b)),
+        (float(a.mean()), float(b.mean())),
+        found.p,
+        difference=found.difference,
+        effect=statistics.cohens_d(a, b),
+        equivalent_p=None if margin is None else equivalence(margin),
+        shown=_smallest_margin(equivalence, float(np.ptp(np.concatenate([a, b]))) or 1.0),
+        smallest=found.smallest,
+        kind=("sign flips of the pairs" if paired else f"permutation of the seeds{_within(blocks)}") + _ways(found),
+    )
+    return tested, lambda level: test(level).interval
+
+
+def _within(blocks: Sequence[ArrayLike]) -> str:
+    """Addition to the name of a test whose seeds ran on several kinds of machine."""
+    return " within each kind of machine" if len(np.unique(np.concatenate(blocks))) > 1 else ""
+
+
+def _ways(found: statistics.Test) -> str:
+    return f", exact ({found.ways:,} arrangements)" if found.exact else f", {found.ways:,} random arrangements"
+
+
+def _smallest_margin(equivalence: Callable[[float], float], scale: float) -> float:
+    """The smallest margin whose p of equivalence is at most ALPHA; inf if none."""
+    low, high = 0.0, scale
+    while equivalence(high) > ALPHA:
+        low, high = high, 2 * high
+        if high > 64 * scale:
+            return math.inf
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (low, middle) if equivalence(middle) <= ALPHA else (middle, high)
+    return high
+
+
+def alone(arm: str) -> str:
+    return f"one seed of {arm}: another one might say otherwise"
