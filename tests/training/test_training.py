@@ -265,6 +265,7 @@ NARROW: dict[str, Any] = {"kind": "mlp", "widths": [8]}
     [
         ("sngan-hinge", {}),
         ("wgan-gp", {}),
+        ("wgan-gp", {"logging.metrics_every": 9}),
         ("r3gan-small", {}),
         ("s2-dcgan", {"objective.packing": 2, "objective.label_smoothing": 0.1, "data.last_batch": "drop"}),
         ("s2-dcgan", {"networks.generator": NARROW, "networks.discriminator": {**NARROW, "dropout": 0.3}}),

@@ -55,6 +55,19 @@ def test_a_step_that_leaves_a_player_out_is_no_step_of_size_0() -> None:
     assert found["update_g"] > 0
 
 
+def test_a_player_known_to_rest_is_left_out_and_one_that_should_move_is_frozen() -> None:
+    network = nn.Linear(2, 2)
+    vitals = Vitals({"G": network}, {"G": "_g"})
+    with vitals.of_a_step(resting={"_g"}) as found:
+        pass
+    assert "update_g" not in found
+    with torch.no_grad():
+        network.weight += 1
+    with vitals.of_a_step(resting=()) as found:
+        pass
+    assert found == {"update_g": 0.0}
+
+
 def test_one_module_may_follow_layers_of_several_widths() -> None:
     relu, first, second = nn.ReLU(), nn.Linear(4, 8), nn.Linear(8, 16)
     network = nn.Sequential(first, relu, second, relu)

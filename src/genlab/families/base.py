@@ -5,7 +5,7 @@ A capability is a record, or None if the family lacks it, so no other code asks 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -34,6 +34,14 @@ class Trains(Protocol):
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Restore a state that `training_state` returned."""
+
+
+@runtime_checkable
+class TakesTurns(Protocol):
+    """A model that does not update every network in every step."""
+
+    def resting(self, step: int) -> Collection[str]:
+        """Networks that this step leaves as they are, while other steps update them."""
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ from genlab.engine.device import batch_normalisations
 from genlab.engine.files import write
 from genlab.engine.randomness import Keyed
 from genlab.errors import CheckpointError, NonFiniteError, Stopped, StorageError, UsageError, reason
-from genlab.families.base import Column, Generates, Trains, Validates
+from genlab.families.base import Column, Generates, TakesTurns, Trains, Validates
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.recipe.schedule import Schedule
@@ -211,7 +211,8 @@ class _Bookkeeping:
         if not self.schedule.row_at(step, self.recipe):
             yield {}
             return
-        with self.vitals.of_a_step() as found:
+        resting = self.model.resting(step) if isinstance(self.model, TakesTurns) else ()
+        with self.vitals.of_a_step({self.family.players[name] for name in resting}) as found:
             yield found
 
     def after_step(self, step: int, losses: dict[str, float], log: MetricLog, stop: signals.Stop) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,8 +19,8 @@ class Vitals:
     For each player, with weights w (the first `MOST` of each tensor) before the step and w' after it:
 
     - update: |w' - w| / |w|, Euclidean norms; about 0.001 if a training goes well, above 0.1 if steps overshoot, 0 if
-      nothing has been updated since the last look; omitted if only this step leaves the player out, as between two
-      steps of a generator whose critic takes several;
+      nothing is updated; omitted if this step leaves the player out, as between two steps of a generator whose critic
+      takes several;
     - dead units: share of all units (channels, for feature maps) after a ReLU that are 0 for every image of the step,
       so that no gradient reaches their weights (Lu et al. 2019); omitted without a ReLU. A leaky ReLU cannot die.
 
@@ -40,8 +40,13 @@ class Vitals:
         self._seen = {ending: _taken(weights) for ending, weights in self._weights.items()}
 
     @contextmanager
-    def of_a_step(self) -> Iterator[dict[str, float]]:
-        """Context for one step; yields a dict of the quantities, which is filled at the end."""
+    def of_a_step(self, resting: Collection[str] | None = None) -> Iterator[dict[str, float]]:
+        """Context for one step; yields a dict of the quantities, which is filled at the end.
+
+        Args:
+            resting: suffixes of the players that this step leaves out; None if that is not known. A player then rests
+                if this step does not move it, but another did since the last look.
+        """
         found: dict[str, float] = {}
         before = {ending: _taken(weights) for ending, weights in self._weights.items()}
         alive: dict[tuple[nn.Module, int], Tensor] = {}
@@ -54,7 +59,8 @@ class Vitals:
         for ending, weights in self._weights.items():
             size, now = _norm(before[ending]), _taken(weights)
             moved = _moved(before[ending], now)
-            if moved or not _moved(self._seen[ending], before[ending]):
+            rests = ending in resting if resting is not None else _moved(self._seen[ending], before[ending]) > 0
+            if moved or not rests:
                 found[f"update{ending}"] = moved / size if size else 0.0
             self._seen[ending] = now
             units = [here for (layer, _), here in alive.items() if layer in self._rectified[ending]]

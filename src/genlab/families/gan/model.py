@@ -253,6 +253,11 @@ class Gan:
             row |= {} if d_learns else _scores("fake", b)
         return read(row)
 
+    def resting(self, step: int) -> tuple[str, ...]:
+        """The generator, between two of its steps, if the discriminator takes several."""
+        rests = self.recipe.objective.players == "both" and step % self.recipe.objective.critic_steps
+        return ("generator",) if rests else ()
+
     def _who_learns(self, step: int) -> tuple[bool, bool]:
         """Whether D, and whether G, is updated in this step."""
         objective = self.recipe.objective
