@@ -274,18 +274,25 @@ def test_runs_that_end_in_every_bad_way(tmp_path: Path) -> None:
 
 
 def test_a_run_that_diverges_counts_with_the_untrained_model(tmp_path: Path) -> None:
-    """E4: a diverged run gets the numbers of the untrained model and is counted separately, and no mean is NaN."""
+    """E4: a diverged run gets the numbers of the untrained model and is counted separately, and no mean is NaN. What is
+    no number of the model comes from the run that diverged: its diagnosis, and its length, which no event cut short."""
     arms = {
         "slow": {"optimisers.generator.lr": 0.001},
         "wild": {"optimisers.both.lr": 10_000, "optimisers.both.betas": [0.9, 0.9]},
     }
-    loss = {"kind": "column", "name": "loss_g"}
-    file = write(tmp_path, arms=arms, claims={}, seeds=[0, 1], quantities={"loss": loss})
+    quantities = {
+        "loss": {"kind": "column", "name": "loss_g"},
+        "divergence": {"kind": "finding", "name": "divergence"},
+        "never": {"kind": "onset", "column": "loss_g", "threshold": 1e30},
+    }
+    file = write(tmp_path, arms=arms, claims={}, seeds=[0, 1], quantities=quantities)
     code, out, err = Started(file).end()
     found = Study.at(file, runs=tmp_path / "runs").outcome
     assert code == 0, err
     assert found.diverged == [Cell("wild", 0), Cell("wild", 1)], out
     assert all(0.1 < value < 10 for value in found.values["loss"]["wild"].values())
+    assert found.values["divergence"] == {"slow": {0: 0, 1: 0}, "wild": {0: 1, 1: 1}}
+    assert found.values["never"]["wild"] == found.values["never"]["slow"]
     assert "try a smaller" in found.records[Cell("wild", 0)].reason
     assert "diverged" in (found_page := (tmp_path / "results" / "small" / "report.html").read_text("utf-8"))
     assert not re.search(r"\bnan\b", found_page.lower())

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from genlab import data
 from genlab.api.run import Run
-from genlab.api.train import train
+from genlab.api.train import open_run, train
 from genlab.bench.loops import GenlabLoop
 from genlab.data.folder import from_array
 from genlab.engine.files import make_folder, write
@@ -58,14 +58,14 @@ def run(task: Mapping[str, Any], observer: Teller) -> str:
     parts = _parts(task)
     if parts is not None and not isinstance(parts, Mapping):
         return _own_loop(task, parts, recipe, quantities)
-    state, why = "finished", ""
+    state, why, diverged = "finished", "", None
     try:
         made = _train(recipe, task["seed"], folder, dict(parts or {}), observer)
     except NonFiniteError as error:
-        state, why = "diverged", str(error)
+        state, why, diverged = "diverged", str(error), open_run(folder)
         with stage("measuring the untrained model"):
             made = _train(_untrained(recipe), task["seed"], folder.with_name(f"{folder.name}-untrained"), {}, observer)
-    return _record(task, made, quantities, state, why)
+    return _record(task, made, quantities, state, why, diverged)
 
 
 def _time_steps(task: Mapping[str, Any], teller: Teller) -> str:
@@ -103,9 +103,11 @@ def _untrained(recipe: Recipe) -> Recipe:
     return files.load(files.to_dict(recipe), {**changes, "budget.max_steps": 1})
 
 
-def _record(task: Mapping[str, Any], run: Run, quantities: list[Quantity], state: str, why: str) -> str:
+def _record(
+    task: Mapping[str, Any], run: Run, quantities: list[Quantity], state: str, why: str, diverged: Run | None
+) -> str:
     """Write a run's record and its last sample grid, and delete what only training needs."""
-    record = record_of(task, run, quantities, state, why)
+    record = record_of(task, run, quantities, state, why, diverged=diverged)
     grids = run.steps("samples", ".png")
     if grids:
         write(Path(task["sample"]), run.file("samples", grids[-1], ".png").read_bytes())
@@ -117,9 +119,20 @@ def _record(task: Mapping[str, Any], run: Run, quantities: list[Quantity], state
 
 
 def record_of(
-    task: Mapping[str, Any], run: Run, quantities: list[Quantity], state: str, why: str, store: bool = True
+    task: Mapping[str, Any],
+    run: Run,
+    quantities: list[Quantity],
+    state: str,
+    why: str,
+    store: bool = True,
+    diverged: Run | None = None,
 ) -> Record:
-    """Record of a run; its images are measured if a quantity needs it, and `store` keeps that evaluation in the run."""
+    """Record of a run; its images are measured if a quantity needs it, and `store` keeps that evaluation in the run.
+
+    Args:
+        diverged: run for which the untrained `run` stands in: its time, its length and its diagnosis count.
+    """
+    trained = diverged or run
     recipe = run.directory.trained_by()
     numbers, images, began = {}, 0, time.monotonic()
     if FAMILIES[recipe.family].sampling and any(map(needs_images, quantities)):
@@ -128,14 +141,15 @@ def record_of(
         numbers = flat(evaluation)
     rows, provenance = run.metrics(), run.provenance
     parameters = {network["name"]: network["parameters"] for network in provenance["networks"]}
-    found = run.diagnose(keep=False).lasting if any(isinstance(quantity, Found) for quantity in quantities) else ()
+    found = trained.diagnose(keep=False).lasting if any(isinstance(quantity, Found) for quantity in quantities) else ()
     source = Source(
         numbers,
         rows,
         parameters,
         weights_of(run.path) or "",
-        {"seconds": run.seconds},
+        {"seconds": trained.seconds},
         frozenset(each.name for each in found),
+        trained.status["total_steps"],
     )
     return Record(
         **_told(task),
@@ -145,7 +159,7 @@ def record_of(
         weights=source.weights,
         run=str(provenance.get("id", "")),
         steps=rows[-1]["step"] if rows else 0,
-        seconds=round(run.seconds, 1),
+        seconds=round(trained.seconds, 1),
         measuring=round(time.monotonic() - began, 1),
         images=images,
         parameters=parameters,

@@ -34,6 +34,7 @@ class Source:
         weights: sha256 over the final weights.
         times: seconds by name, such as those of training.
         findings: names of the faults and warnings in the diagnosis at the end; None if there was no training.
+        total_steps: steps that the training was to take; None if they are those of `rows`.
     """
 
     metrics: Mapping[str, float | None] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Source:
     weights: str = ""
     times: Mapping[str, float] = field(default_factory=dict)
     findings: frozenset[str] | None = None
+    total_steps: int | None = None
 
 
 class BaseQuantity(Section):
@@ -156,7 +158,8 @@ class Curve(BaseQuantity):
         else:
             assert self.threshold is not None
             found = curves.onset(steps, values, self.threshold, above=not self.below)
-        return _last(source.rows) if found is None else float(found)
+        never = _last(source.rows) if source.total_steps is None else float(source.total_steps)
+        return never if found is None else float(found)
 
 
 class Pair(BaseQuantity):
