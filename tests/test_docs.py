@@ -154,8 +154,8 @@ def test_commands_in_the_docs_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Training is cut to two steps of a small batch, and only one training gets a report; runs that a page mentions are
-    copies of the finished one."""
+    """Training is cut to two steps of a small batch, an evaluation to 500 images, and only one training gets a report;
+    runs that a page mentions are copies of the finished one."""
     arguments = shlex.split(command)[1:]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.npz").write_bytes(digits.read_bytes())
@@ -177,6 +177,7 @@ def test_commands_in_the_docs_run(
         arguments[2] = "mnist.npz"  # 200 images, one batch per epoch
     monkeypatch.setattr(server, "listening", lambda port, listening=server.listening: listening(0))
     monkeypatch.setattr(server, "serve", lambda studio, opened, token: opened.close())
+    monkeypatch.setattr("genlab.evaluation.measure.FULL", 500)
     monkeypatch.setattr("genlab.api.judge.STEPS", 2)
     monkeypatch.setattr("genlab.api.judge.EPOCHS", 1)
     monkeypatch.setattr(judge_trial, "DISTURBANCES", {"shift": (judge_trial.shift, (1,))})

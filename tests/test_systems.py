@@ -139,6 +139,7 @@ ALLOWED = {
     "engine.threads": {
         "os.sched_getaffinity",
         "os.sched_setaffinity",
+        "/proc/self/maps",
         "/proc/self/task",
         "/proc/cpuinfo",
     },  # hasattr, linux, OSError
