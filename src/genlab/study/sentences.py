@@ -57,7 +57,7 @@ def title(name: str, quantity: Any) -> str:
         return f"{kind} of {a} and {b}"
     if isinstance(quantity, Number):
         return (
-            "seconds of training"
+            "training time in seconds"
             if quantity.kind == "seconds"
             else f"number of parameters of the {quantity.of or 'networks'}"
         )
