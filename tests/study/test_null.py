@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from genlab.evaluation import power, statistics
-from genlab.study import design
+from genlab.study import design, forecast
 from genlab.study.claims import decide
 from genlab.study.design import ALPHA
+from genlab.study.folder import Folder
+from genlab.study.outcome import outcome
 from genlab.study.plan import plan
 from genlab.study.record import read_record
+from plans import planned
 
 STUDIES = Path(__file__).parent.parent.parent / "studies"
 POOL = STUDIES / "results" / "pool"
@@ -120,3 +123,18 @@ def test_what_is_said_beforehand_is_what_comes_true() -> None:
         assert share_found(power.detectable(n, ALPHA), n, 1, 300) == pytest.approx(0.8, abs=0.07)
     margin = power.showable(8, ALPHA, pairs=True)
     assert equivalent(0.0, margin, 300, seed=3) == pytest.approx(0.8, abs=0.07)
+
+
+def test_what_a_plan_can_show_counts_the_corrections(tmp_path: Path) -> None:
+    """A margin has to be shown beside the question's other margins, a difference beside all its other tests."""
+    common = {"says": "So it is.", "of": "loss", "arms": ["fast", "slow"], "question": "Which?"}
+    kinds: list[dict[str, Any]] = [
+        {"kind": "equivalence", "margin": 1.0},
+        {"kind": "difference", "expect": "lower", "margin": 1.0},
+        {"kind": "difference", "expect": "lower"},
+    ]
+    made = planned(seeds=8, claims={f"c{k}": {**common, **more} for k, more in enumerate(kinds)})
+    _, facts = forecast._claims(made, outcome(made, Folder(tmp_path)))
+    assert {each["equivalence_margin_sd"] for each in facts} == {power.showable(8, ALPHA / 2)}
+    assert {each["detectable_sd"] for each in facts} == {power.detectable(8, ALPHA / 3)}
+    assert facts[2]["smallest_corrected_p"] == pytest.approx(3 * 2 / 12_870)

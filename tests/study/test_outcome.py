@@ -144,6 +144,13 @@ def test_on_several_machines_arms_are_compared_within_each(folder: Folder) -> No
     assert "seeds ran on several kinds of machine: arms are compared within each kind" in status.remarks(found)
 
 
+def test_every_machine_is_named_also_if_each_seed_ran_on_several(folder: Folder) -> None:
+    plan = planned()
+    for cell in plan.cells:
+        leave(folder, plan, cell, 1.0, where={**WHERE, "processor": {"slow": "P", "fast": "Q"}[cell.arm]})
+    assert [machine[:2] for machine in outcome(plan, folder).hardware] == ["P,", "Q,"]
+
+
 def test_arms_of_one_seed_on_several_machines_are_said(folder: Folder) -> None:
     """Otherwise two arms on different machines would seem to differ even if only the machines do."""
     plan = planned()

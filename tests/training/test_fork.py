@@ -66,6 +66,20 @@ def test_without_checkpoints_all_steps_are_made_again(made: Callable[..., Run]) 
     assert digest(fork(run, 7, SAME)) == before
 
 
+def test_an_epoch_that_is_half_repeated_counts_its_own_images_only(digits: Path, tmp_path: Path) -> None:
+    """The means over an epoch of a classifier do not contain the repeated epoch before it."""
+    changes = {"data.name": str(digits), "budget.batch": 50, "budget.epochs": 2, "logging.tensorboard": False}
+    run = genlab.train("s4-classifier", overrides=changes, runs=tmp_path, report=False, progress=False)
+    for path in checkpoint.found(run.checkpoints):
+        shutil.rmtree(path)
+    steps = run.metrics()[-1]["step"]
+    forked = fork(run, steps // 2 + 1, {"budget.epochs": 3})
+    last, again = (next(row for row in each.metrics() if row["step"] == steps) for each in (run, forked))
+    assert [again[name] for name in ("train_loss", "train_accuracy")] == [
+        last[name] for name in ("train_loss", "train_accuracy")
+    ]
+
+
 def test_changed_settings_of_an_optimiser_take_effect(made: Callable[..., Run]) -> None:
     run = made()
     assert digest(fork(run, 6, {"optimisers.both.betas": [0.1, 0.5]})) != digest(fork(run, 6, SAME))

@@ -14,8 +14,8 @@ from genlab.engine import device
 from genlab.engine.optim import Descent
 from genlab.engine.randomness import Draws, Keyed
 from genlab.errors import NonFiniteError
+from genlab.families.gan import losses, penalties
 from genlab.families.gan import model as gan
-from genlab.families.gan import penalties
 from genlab.families.gan.losses import ADVERSARIAL, AdversarialLoss
 from genlab.families.nets.conditional import ProjectionDcganDiscriminator
 from genlab.recipe import GanRecipe, objectives
@@ -25,11 +25,11 @@ CLASSES = torch.arange(16) % 10
 PENALTIES = list(objectives.PENALTIES)
 
 
-def make(recipe: GanRecipe, seed: int = 0, total_steps: int = 10) -> gan.Gan:
+def make(recipe: GanRecipe, seed: int = 0, total_steps: int = 10, objective: AdversarialLoss | None = None) -> gan.Gan:
     keyed = Keyed(seed)
     made = gan.build_networks(recipe, 10, keyed)
     settings = device.resolve(recipe.engine, gan.mergeable(made))
-    return gan.Gan(recipe, made, device.start(settings), keyed, total_steps)
+    return gan.Gan(recipe, made, device.start(settings), keyed, total_steps, objective)
 
 
 def run(recipe: GanRecipe, steps: int = 3, seed: int = 0) -> tuple[gan.Gan, list[dict[str, float]]]:
@@ -178,6 +178,13 @@ def test_half_sum_is_half_of_sum(small: Callable[..., GanRecipe]) -> None:
     half = make(small({"objective.discriminator_terms": "half-sum"}, "s2-dcgan")).step(IMAGES, CLASSES, 1)
     assert half["loss_d"] == pytest.approx(whole["loss_d"] / 2, rel=1e-6)
     assert half["grad_norm_d"] == pytest.approx(whole["grad_norm_d"] / 2, rel=1e-4)
+
+
+def test_an_objective_of_ones_own_is_taken_as_it_is(small: Callable[..., GanRecipe]) -> None:
+    """Whoever gives a loss of D has chosen between the sum of its terms and their mean."""
+    recipe = small({"objective.discriminator_terms": "half-sum"}, "s2-dcgan")
+    own = make(recipe, objective=losses.adversarial(recipe.objective.loss)).step(IMAGES, CLASSES, 1)
+    assert own["loss_d"] == pytest.approx(2 * make(recipe).step(IMAGES, CLASSES, 1)["loss_d"], rel=1e-6)
 
 
 @pytest.mark.parametrize("more", [{}, {"networks.discriminator.minibatch_stddev": 4, "objective.classification": 0.5}])
