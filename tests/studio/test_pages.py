@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect, sync_playwright
 
 from conftest import SMALL
+from genlab.api.run import Run
 from genlab.engine import seals
 from genlab.runs.directory import RunDirectory
 from genlab.studio.explore import Explorer
@@ -91,6 +92,20 @@ def test_every_page_stands_alone_and_can_be_used_by_everybody(visitor: Visitor) 
         ]
         assert grave == [], place
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"], place  # type: ignore[index]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_report_can_be_read_by_everybody(browser: Browser, finished: Run, scheme: Any) -> None:
+    """The drawing of a system is made for white paper, so it stays white in the dark."""
+    context = browser.new_context(viewport=DESK, color_scheme=scheme)
+    page = context.new_page()
+    page.goto((finished.path / "report.html").as_uri())
+    found = Axe().run(page).response["violations"]
+    assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+    drawing = "getComputedStyle(document.querySelector('.drawing'))"
+    assert page.evaluate(f"{drawing}.backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate(f"{drawing}.getPropertyValue('--line')") == "#dfe3e8"
+    context.close()
 
 
 def test_a_slider_moves_the_image_and_the_address(visitor: Visitor) -> None:
