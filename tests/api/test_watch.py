@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,33 @@ def test_a_loop_that_ends_early_keeps_what_was_seen(watching: Any) -> None:
     assert [row["step"] for row in watch.run.metrics()] == [1, 5, 10]
     with pytest.raises(UsageError, match="has ended"):
         watch.step(loss=1.0)
+
+
+def test_samples_that_come_now_and_then_are_measured_as_soon_as_they_come(watching: Any) -> None:
+    """A loop that gives samples in every tenth step, but never in the step of a measurement, is measured after it."""
+    with watching(every=15, rows=60) as watch:
+        for step in range(1, STEPS + 1):
+            given = torch.rand(500, 28, 28) if step % 10 == 2 else None
+            watch.step(loss=1.0, samples=given)
+    assert watch.run.steps("samples", ".png") == watch.run.steps("evaluations", ".json") == [22, 32, 52]
+    assert [row["step"] for row in watch.run.metrics() if "frechet_distance" in row] == [22, 32, 52]
+    assert verify(watch.run.directory).damages == []
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "message"),
+    [
+        ((9, 1, 28, 28), (9, 1, 32, 32), r"samples are 1 x 32 x 32; expected 1 x 28 x 28, as in step 1"),
+        ((9, 28, 28), (9, 3, 28, 28), r"samples are 3 x 28 x 28; expected 28 x 28, as in step 1"),
+        (None, (9, 1, 32, 32), r"samples are 1 x 32 x 32; expected 1 x 28 x 28, as the run began \(without"),
+        (None, (9, 784), None),
+    ],
+)
+def test_all_samples_have_one_size(first: Any, later: Any, message: str | None, watching: Any) -> None:
+    watch = watching(every=1, evaluation="none")
+    watch.step(loss=1.0, samples=None if first is None else torch.rand(first))
+    with pytest.raises(UsageError, match=message) if message else nullcontext():
+        watch.step(loss=1.0, samples=torch.rand(later))
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ class Watch:
                 watch.step(loss_d=loss_d, loss_g=loss_g, samples=fake, G=G, D=D)
 
     It writes a run like any other: `genlab runs`, `report`, `compare` and `diagnose` show it. A row is written every
-    `rows` steps, and every `every` steps 2,000 samples are measured against the dataset's test split. Faults are
-    reported when they begin.
+    `rows` steps, and every `every` steps 2,000 samples are measured against the dataset's test split, or as soon after
+    as a step gives samples. Faults are reported when they begin.
 
     Args:
         dataset: dataset that the loop learns, by name or path, or images in memory (see `genlab.train`).
@@ -116,7 +116,7 @@ class Watch:
         self._run: Run | None = None
         self._look: Look | None = None
         self._reference: Reference | None = None
-        self._ended = False
+        self._ended = self._owed = False
 
     def step(
         self,
@@ -153,7 +153,7 @@ class Watch:
 
         Raises:
             UsageError: the first samples have another size than the dataset's images, and `resize` does not say how
-                they were resized.
+                they were resized; or later ones have another size than the first.
             DataError: the samples are not images.
         """
         if self._ended:
@@ -174,9 +174,11 @@ class Watch:
         )  # fmt: skip
         found = self._look.found() if self._look else {}
         due = self._step % self._every == 0 or self._step == self._steps
-        if due and samples is not None:
+        self._owed = self._owed or due
+        if self._owed and samples is not None:  # A loop may give samples only now and then.
             with self._counted_out():
                 found |= self._measure(samples, networks)
+            due, self._owed = True, False
         if due or self._step == 1 or self._step % self._rows == 0:
             with self._spared():
                 self._write_row(found)
@@ -252,6 +254,7 @@ class Watch:
                 f"samples are {side} pixels wide, the images of {self._name} {self._train.side}: say how they were "
                 "resized, as in resize='pad' or resize='bilinear'"
             )
+        self._samples.shape = (channels, side, side)
         self._way = Preprocessing(side, channels, "none" if side == self._train.side else self._resize or "none")
         recipe = recipe_of(
             self._way, self._train, conditional, self._loss, self._steps, self._batch or 64,

@@ -61,15 +61,25 @@ class LoopSamples:
         most: number of images that are needed together.
         within: age in steps at which samples no longer count as those of the same generator.
         values_in: values of black and white; None infers them from the first samples.
+
+    Attributes:
+        shape: channels, height and width of each image, once known; other ones are refused.
     """
 
     def __init__(self, most: int, within: int, values_in: Range | None) -> None:
         self._most, self._within, self.values_in = most, within, values_in
         self._kept: deque[tuple[int, Tensor, Tensor | None]] = deque()
         self._images = 0
+        self.shape: tuple[int, ...] | None = None
 
     def keep(self, step: int, samples: Tensor, labels: Tensor | None) -> None:
-        """Keep the samples of a step; older ones that are no longer needed are dropped."""
+        """Keep the samples of a step; older ones that are no longer needed are dropped.
+
+        Raises:
+            UsageError: they have another shape than those before.
+        """
+        if self._kept and (was := self._kept[-1][1].shape[1:]) != samples.shape[1:]:
+            raise UsageError(f"{_sized(samples.shape[1:])}; expected {_by(was)}, as in step {self._kept[-1][0]}")
         self._kept.append((step, samples.detach().clone(), None if labels is None else labels.detach().clone()))
         self._images += len(samples)
         while self._kept[0][0] <= step - self._within or self._images - len(self._kept[0][1]) >= self._most:
@@ -108,9 +118,23 @@ class LoopSamples:
     def _read(self, x: NDArray[Any], labels: NDArray[Any] | None, words: str) -> Made:
         self.values_in = self.values_in or range_of(x, "samples")
         images = as_bytes(x, self.values_in, "samples")
+        self.shape = self.shape or images.shape[1:]
+        if images.shape[1:] != self.shape:
+            raise UsageError(
+                f"{_sized(images.shape[1:])}; expected {_by(self.shape)}, as the run began (without samples in its "
+                "first step it takes the size of the dataset's images)"
+            )
         if labels is not None and labels.shape != (len(images),):
             raise UsageError(f"labels have the shape {labels.shape}; expected ({len(images)},), one for each sample")
         return Made(images, None if labels is None else labels.astype(np.int64), words)
+
+
+def _by(shape: Iterable[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _sized(shape: Iterable[int]) -> str:
+    return f"samples are {_by(shape)}"
 
 
 def by_class(made: Made, classes: int, columns: int) -> Images:
