@@ -160,9 +160,51 @@ def test_a_machine_that_did_not_run_every_arm_compares_nothing() -> None:
     machines = {**ran_on("xxxxxxyy", "a"), **ran_on("xxxxxxzz", "b")}
     verdict = decide(claims_of(DIFFERENCE), numbers(a=HIGH, b=LOW), ARMS, {}, machines)["c0"]
     assert (verdict.answer, verdict.tests[0].n) == ("holds", (6, 6))
-    apart = {**ran_on("xxxxxxxx", "a"), **ran_on("zzzzzzzz", "b")}
-    found = decide(claims_of(DIFFERENCE), numbers(a=HIGH, b=LOW), ARMS, {}, apart)["c0"]
-    assert (found.answer, found.why) == ("cannot be decided here", "no kind of machine has numbers of a and b")
+    assert verdict.why == "4 runs do not count: no run of the other arm on its kind of machine"
+
+
+FACT: dict[str, Any] = {**BASE, "kind": "fact", "arms": ["a", "b"], "expect": "higher"}
+
+
+@pytest.mark.parametrize(
+    ("claim", "of_a", "of_b", "why"),
+    [
+        (DIFFERENCE, "xxxxxxxx", "zzzzzzzz", "no kind of machine has numbers of a and b"),
+        (DIFFERENCE, "xyyyyyyy", "xxxxxxxx", "only one seed of a ran on a kind of machine that ran every arm"),
+        ({**DIFFERENCE, "paired": True}, "xxxxxxxx", "zzzzzzzz", "no seed has numbers of a and b from one kind"),
+        ({**DIFFERENCE, "paired": True}, "xyyyyyyy", "xxxxxxxx", "only one seed has numbers of a and b from one kind"),
+        (FACT, "xxxxxxxx", "zzzzzzzz", "no seed has numbers of a and b from one kind of machine"),
+    ],
+)
+def test_nothing_is_decided_by_what_machines_do(claim: dict[str, Any], of_a: str, of_b: str, why: str) -> None:
+    """Otherwise an arm on a machine that adds 20 to everything would be higher."""
+    machines = {**ran_on(of_a, "a"), **ran_on(of_b, "b")}
+    found = decide(claims_of(claim), numbers(a=HIGH, b=LOW), ARMS, {}, machines)["c0"]
+    assert found.answer == "cannot be decided here"
+    assert why in found.why
+
+
+def test_means_and_effect_are_those_of_the_tested_difference() -> None:
+    """Machine y adds 100 and ran more seeds of b, so that over all seeds a would be lower and the effect small."""
+    machines = {**ran_on("xxxxxyyy", "a"), **ran_on("xxxyyyyy", "b")}
+    a, b = (MIXED / 9 + 100 * np.array([machines[arm, seed] == "y" for seed in range(8)]) for arm in "ab")
+    test = decide(claims_of(DIFFERENCE), numbers(a=a + 7, b=b), ARMS, {}, machines)["c0"].tests[0]
+    assert test.difference is not None and test.effect is not None
+    assert test.answer == "higher"
+    assert test.means[0] - test.means[1] == pytest.approx(test.difference)
+    assert test.effect > 10
+    alone = statistics.cohens_d(*(MIXED[:4] + k for k in (1, 0)), blocks=(list("xyzu"), list("xyzu")))
+    assert math.isnan(alone)
+
+
+def test_seeds_that_could_show_equivalence_are_not_too_few_for_it() -> None:
+    """Its tests are one-sided and corrected among themselves, whatever else the question asks."""
+    claims = claims_of({**EQUIVALENCE, "margin": 1.0}, {**DIFFERENCE, "arms": ["a", "c"]}, DIFFERENCE)
+    open_ = decide(claims, numbers(a=MIXED[:4], b=MIXED[:4] + 1, c=MIXED[:4]), ARMS, {})["c0"]
+    assert open_.why == "a and b cannot be distinguished with 4 seeds each"
+    assert open_.tests[0].equivalent_smallest == pytest.approx(1 / 70)
+    close = decide(claims, numbers(a=MIXED[:4] / 100, b=MIXED[:4] / 100, c=MIXED[:4]), ARMS, {})["c0"]
+    assert close.answer == "holds"
 
 
 def test_a_trend_follows_the_order_of_the_claim() -> None:
@@ -244,7 +286,7 @@ def test_a_verdict_from_one_seed_is_refused(seeds: int) -> None:
         (DIFFERENCE, 3, "3 seeds are too few for a and b to be distinguished: the smallest possible p is 0.1"),
         ({**DIFFERENCE, "paired": True}, 5, "a and b to be distinguished: the smallest possible p is 0.062"),
         (DIFFERENCE, 4, "a and b cannot be distinguished with 4 seeds each"),
-        ({**BASE, "kind": "ranking", "arm": "a", "expect": "highest"}, 4, "the smallest possible p is 0.057"),
+        ({**BASE, "kind": "ranking", "arm": "a", "expect": "highest"}, 4, "the smallest possible p, corrected for 2 tests, is 0.057"),
         ({**BASE, "kind": "one arm", "arm": "a", "value": 3, "expect": "higher"}, 5, "a to be distinguished from 3"),
     ],
 )

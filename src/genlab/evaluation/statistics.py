@@ -46,7 +46,8 @@ class Test:
         level: confidence level of the interval, such as 0.95: it excludes 0 exactly if p <= 1 - level.
         ways: number of arrangements examined.
         exact: whether these are all arrangements.
-        smallest: smallest p that any numbers of these seeds can give.
+        smallest, smallest_one_sided: smallest p that any numbers of these seeds can give to this test, and to one of
+            the two that show equivalence.
     """
 
     difference: float
@@ -56,6 +57,7 @@ class Test:
     ways: int
     exact: bool
     smallest: float
+    smallest_one_sided: float
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,10 @@ class _Ways:
         """Smallest two-sided p: only the observed arrangement and its mirror image, if there is one, can be as far from
         0 as a difference that is larger than anything else in the numbers."""
         return self._share(self._ends)
+
+    def smallest_one_sided(self) -> float:
+        """Smallest one-sided p: the mirror image lies at the other end."""
+        return self._share(np.isclose(self.slopes, 1))
 
     def upper(self, alpha: float) -> float:
         """Largest difference that the two-sided test does not reject at level alpha.
@@ -234,13 +240,39 @@ def proportion(share: float, n: int, level: float = 0.95) -> tuple[float, float]
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def cohens_d(a: ArrayLike, b: ArrayLike) -> float:
-    """(mean(a) - mean(b)) over the standard deviation within an arm: the root of the mean of both variances."""
+def cohens_d(a: ArrayLike, b: ArrayLike, blocks: Blocks | None = None) -> float:
+    """Difference of means over the standard deviation within an arm: the root of the mean of both variances.
+
+    Within blocks, as in `difference`, if there are any; nan if no arm has two numbers in one block.
+    """
     x, y = _numbers(a, "a"), _numbers(b, "b")
-    within, apart = math.sqrt((x.var(ddof=1) + y.var(ddof=1)) / 2), float(x.mean() - y.mean())
-    if within:
-        return apart / within
-    return math.copysign(math.inf, apart) if apart else 0.0
+    labels = _labels((x, y), blocks)
+    apart = means(x, y, blocks)
+    variances = [_within(values, names) for values, names in zip((x, y), labels, strict=True)]
+    known = [each for each in variances if each is not None]
+    if not known:
+        return math.nan
+    if within := math.sqrt(sum(known) / len(known)):
+        return (apart[0] - apart[1]) / within
+    return math.copysign(math.inf, apart[0] - apart[1]) if apart[0] != apart[1] else 0.0
+
+
+def means(a: ArrayLike, b: ArrayLike, blocks: Blocks | None = None) -> tuple[float, float]:
+    """Mean of each arm, as means of the blocks' means with the weights of `difference`: their difference is the tested
+    one."""
+    x, y = _numbers(a, "a"), _numbers(b, "b")
+    x_blocks, y_blocks = _labels((x, y), blocks)
+    names = np.unique(x_blocks)
+    shares = _shares([(int((x_blocks == name).sum()), int((y_blocks == name).sum())) for name in names])
+    of_x = sum(share * float(x[x_blocks == name].mean()) for name, share in zip(names, shares, strict=True))
+    return of_x, sum(share * float(y[y_blocks == name].mean()) for name, share in zip(names, shares, strict=True))
+
+
+def _within(values: Floats, blocks: Labels) -> float | None:
+    """Variance of numbers around the mean of their block; None if each is the only one of its block."""
+    each = [values[blocks == name] for name in np.unique(blocks)]
+    freedom = len(values) - len(each)
+    return sum(float(((one - one.mean()) ** 2).sum()) for one in each) / freedom if freedom else None
 
 
 def smallest_p(n: int, m: int | None = None) -> float:
@@ -260,7 +292,9 @@ def smallest_p_of_trend(*blocks: Sequence[int]) -> float:
 def _outcome(ways: _Ways, mirrored: Callable[[], _Ways], level: float) -> Test:
     alpha = 1 - level
     interval = (-mirrored().upper(alpha), ways.upper(alpha))
-    return Test(ways.observed, ways.p(), interval, level, ways._count, ways.exact, ways.smallest())
+    return Test(
+        ways.observed, ways.p(), interval, level, ways._count, ways.exact, ways.smallest(), ways.smallest_one_sided()
+    )
 
 
 def _dealt(x: Floats, y: Floats, x_blocks: Labels, y_blocks: Labels) -> _Ways:
@@ -269,12 +303,9 @@ def _dealt(x: Floats, y: Floats, x_blocks: Labels, y_blocks: Labels) -> _Ways:
     sizes = tuple((int((x_blocks == name).sum()), int((y_blocks == name).sum())) for name in names)
     weights, slopes, exact = divisions(sizes)
     values = np.concatenate([x[np.argsort(x_blocks, kind="stable")], y[np.argsort(y_blocks, kind="stable")]])
-    observed = sum(
-        share * float(x[x_blocks == name].mean() - y[y_blocks == name].mean())
-        for name, share in zip(names, _shares(sizes), strict=True)
-    )
+    of_x, of_y = means(x, y, (x_blocks, y_blocks))
     tolerance = ROUNDING * (float(np.ptp(values)) or 1.0)
-    return _Ways(observed, weights @ values, slopes, exact, tolerance)
+    return _Ways(of_x - of_y, weights @ values, slopes, exact, tolerance)
 
 
 def _flipped(x: Floats) -> _Ways:

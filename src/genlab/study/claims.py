@@ -17,7 +17,7 @@ import numpy as np
 
 from genlab.evaluation import statistics
 from genlab.study.design import ALPHA
-from genlab.study.testing import Arms, Interval, Machines, Tested, TooFew, Values, alone, test_of
+from genlab.study.testing import Arms, Interval, Machines, Tested, TooFew, Values, alone, shared_seeds, test_of
 
 Answer = Literal["holds", "does not hold", "cannot be decided here"]
 ROUNDING = 1e-12
@@ -93,12 +93,13 @@ def decide(
         shown = {arm: dict(values[claim.of].get(arm, {})) for arm in named}
         budget = "; ".join(dict.fromkeys(share[arm] for arm in named if arm in share))
         if claim.kind == "fact":
-            answer, why, mine = _fact(claim, values[claim.of], claim.of in counted)
+            answer, why, mine = _fact(claim, values[claim.of], claim.of in counted, machines or {})
             budget = "" if claim.of in counted else budget
         elif name in few:
             answer, why = "cannot be decided here", few[name]
         else:
-            answer, why = _answer(claim, mine)
+            answer, why = _answer(claim, mine, len(tests))
+            why = "; ".join(filter(None, (why, _left_out(claim, mine))))
         found[name] = Verdict(
             name,
             claim.of,
@@ -121,6 +122,7 @@ def _corrected(raw: Sequence[tuple[str, Tested, Interval]], claims: Mapping[str,
     smallest = statistics.holm([test.smallest for _, test, _ in raw])
     margins = {k: test.equivalent_p for k, (_, test, _) in enumerate(raw) if test.equivalent_p is not None}
     equivalent = dict(zip(margins, statistics.holm(list(margins.values())), strict=True))
+    same = dict(zip(margins, statistics.holm([raw[k][1].equivalent_smallest for k in margins]), strict=True))
     found = []
     for k, (name, test, interval) in enumerate(raw):
         level = 1 - ALPHA / factors[k]
@@ -129,6 +131,7 @@ def _corrected(raw: Sequence[tuple[str, Tested, Interval]], claims: Mapping[str,
             corrected=corrected[k],
             equivalent_corrected=equivalent.get(k),
             smallest=smallest[k],
+            equivalent_smallest=same.get(k, 0.0),
             interval=interval(level),
             level=None if test.difference is None else level,
         )
@@ -161,8 +164,8 @@ def _of_arms(claim: Any, test: Tested) -> Arms:
     return "equivalent" if same else "not distinguishable"
 
 
-def _answer(claim: Any, tests: Sequence[Tested]) -> tuple[Answer, str]:
-    """Answer about the claim that follows from those about the arms, and the reason."""
+def _answer(claim: Any, tests: Sequence[Tested], count: int) -> tuple[Answer, str]:
+    """Answer about the claim that follows from those about the arms, and the reason; `count` tests were corrected."""
     answers = [test.answer for test in tests]
     if claim.kind == "equivalence":
         wanted: tuple[str, ...] = ("equivalent",)
@@ -173,24 +176,24 @@ def _answer(claim: Any, tests: Sequence[Tested]) -> tuple[Answer, str]:
     if all(answer in wanted for answer in answers):
         return "holds", _beside(claim, tests)
     if claim.kind == "equivalence":
-        return _not_equivalent(claim, tests[0])
+        return _not_equivalent(claim, tests[0], count)
     against = [test for test in tests if test.answer not in (*wanted, "not distinguishable")]
     if against:
         return "does not hold", ""
     open_ = [test for test in tests if test.answer == "not distinguishable"]
     if all(test.interval and max(map(abs, test.interval)) < ROUNDING for test in open_):
         return "does not hold", "the number is the same in all seeds"
-    return "cannot be decided here", _why(claim, open_[0])
+    return "cannot be decided here", _why(claim, open_[0], count)
 
 
-def _not_equivalent(claim: Any, test: Tested) -> tuple[Answer, str]:
+def _not_equivalent(claim: Any, test: Tested, count: int) -> tuple[Answer, str]:
     """Answer if two arms are not shown to be equivalent; arms that differ may do so by less than the margin."""
     low, high = test.interval or (-math.inf, math.inf)
     if low >= claim.margin or high <= -claim.margin:
         return "does not hold", ""
     if test.answer in ("higher", "lower"):
         return "cannot be decided here", "the arms differ, but it is open whether by more than the margin"
-    return "cannot be decided here", _why(claim, test)
+    return "cannot be decided here", _why(claim, test, count)
 
 
 def _beside(claim: Any, tests: Sequence[Tested]) -> str:
@@ -206,17 +209,27 @@ def _beside(claim: Any, tests: Sequence[Tested]) -> str:
     return ""
 
 
-def _why(claim: Any, test: Tested) -> str:
+def _left_out(claim: Any, tests: Sequence[Tested]) -> str:
+    """Note on seeds that were not compared; empty if there are none."""
+    if not (count := max((test.left_out for test in tests), default=0)):
+        return ""
+    runs = f"{count} run{'s' if count > 1 else ''} do{'' if count > 1 else 'es'} not count"
+    return f"{runs}: no run of {'the other arm' if len(tests[0].arms) == 2 else 'every arm'} on its kind of machine"
+
+
+def _why(claim: Any, test: Tested, count: int) -> str:
     """Reason why a claim stays open."""
     arms = " and ".join(test.arms) if len(test.arms) < 4 else f"{len(test.arms)} arms"
     seeds = " and ".join(dict.fromkeys(map(str, test.n)))
     told = "distinguished" if len(test.n) > 1 else f"distinguished from {claim.value:g}"
-    if test.smallest > ALPHA:
-        return f"{seeds} seeds are too few for {arms} to be {told}: the smallest possible p is {test.smallest:.2g}"
+    least = test.equivalent_smallest if claim.kind == "equivalence" else test.smallest
+    if least > ALPHA:
+        corrected = f", corrected for {count} tests," if count > 1 else ""
+        return f"{seeds} seeds are too few for {arms} to be {told}: the smallest possible p{corrected} is {least:.2g}"
     return f"{arms} cannot be {told} with {seeds} seeds" + (" each" if len(test.n) > 1 == len(set(test.n)) else "")
 
 
-def _fact(claim: Any, values: Values, counted: bool) -> tuple[Answer, str, tuple[Tested, ...]]:
+def _fact(claim: Any, values: Values, counted: bool, machines: Machines) -> tuple[Answer, str, tuple[Tested, ...]]:
     """Whether a count or an identity holds in every run; a counted quantity is the same in all of them."""
     series = [values.get(arm, {}) for arm in claim.arms]
     if missing := [arm for arm, each in zip(claim.arms, series, strict=True) if not each]:
@@ -224,9 +237,11 @@ def _fact(claim: Any, values: Values, counted: bool) -> tuple[Answer, str, tuple
     if claim.value is not None:
         pairs = [(found, claim.value) for found in series[0].values()]
     else:
-        pairs = [(series[0][seed], series[1][seed]) for seed in sorted(set(series[0]) & set(series[1]))]
+        seeds = shared_seeds(dict(zip(claim.arms, series, strict=True)), machines)
+        pairs = [(series[0][seed], series[1][seed]) for seed in seeds]
     if not pairs:
-        return "cannot be decided here", f"no seed has numbers for both {' and '.join(claim.arms)}", ()
+        arms = " and ".join(claim.arms)
+        return "cannot be decided here", f"no seed has numbers of {arms} from one kind of machine", ()
     said = [_compared(a, b, claim.tolerance) for a, b in pairs]
     counts = tuple(len(pairs) for _ in claim.arms)
     means = tuple(float(np.mean(list(each.values()))) for each in series)

@@ -1,14 +1,14 @@
 """The statistical test that a claim needs, and its outcome on the numbers of some arms, before any correction.
 
-Seeds that ran on several kinds of machine are compared within each kind, so that no difference between machines is
-taken for one between arms.
+Seeds that ran on several kinds of machine are compared within each kind, and arms of one seed only if they ran on one
+kind, so that no difference between machines is taken for one between arms.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -38,7 +38,9 @@ class Tested:
         interval: interval of the difference (the first arm minus the second, or minus the value), at `level`.
         effect: Cohen's d, in SDs within an arm; for a trend the direction, from -1 to 1.
         shown: smallest margin within which these seeds show the arms to be equivalent, before the correction.
-        smallest: smallest corrected p of a difference that any numbers of these seeds could give; 0 for a fact.
+        smallest, equivalent_smallest: smallest p, and p of equivalence, that any numbers of these seeds could give,
+            corrected as if all tests of the question gave theirs; 0 if that is not known.
+        left_out: seeds, of all arms together, that have no other arm on their kind of machine to be compared with.
         answer: answer about the arms.
         kind: the test, in words.
     """
@@ -56,6 +58,8 @@ class Tested:
     effect: float | None = None
     shown: float | None = None
     smallest: float = 0.0
+    equivalent_smallest: float = 0.0
+    left_out: int = 0
     answer: Arms = ""
     kind: str = ""
 
@@ -71,11 +75,14 @@ class TooFew(Exception):
 def test_of(claim: Any, pair: tuple[str, ...], values: Values, machines: Machines) -> tuple[Tested, Interval]:
     """Test of a claim on these arms, not yet corrected for the others, and the interval of the difference."""
     series = {arm: dict(values.get(arm, {})) for arm in pair}
+    there = sum(map(len, series.values()))
     if _is_paired(claim):
-        shared = set.intersection(*(set(each) for each in series.values()))
-        series = {arm: {seed: each[seed] for seed in sorted(shared)} for arm, each in series.items()}
+        shared = shared_seeds(series, {})
+        series = {arm: {seed: series[arm][seed] for seed in shared_seeds(series, machines)} for arm in pair}
+        there = len(pair) * len(shared)
     elif len(pair) > 1:
         series = _on_shared_machines(series, machines)
+    left_out = there - sum(map(len, series.values()))
     numbers = [np.array([each[seed] for seed in sorted(each)]) for each in series.values()]
     blocks = [np.array([machines.get((arm, seed), "") for seed in sorted(each)]) for arm, each in series.items()]
     counts = tuple(len(each) for each in numbers)
@@ -87,20 +94,32 @@ def test_of(claim: Any, pair: tuple[str, ...], values: Values, machines: Machine
         kind = f"trend over the arms (Jonckheere, by permutation{_within(blocks)})"
         sizes = [[int((labels == name).sum()) for labels in blocks] for name in np.unique(blocks[0])]
         smallest = statistics.smallest_p_of_trend(*sizes)
-        return Tested(pair, counts, means, p, effect=direction, smallest=smallest, kind=kind), lambda level: None
+        tested = Tested(pair, counts, means, p, effect=direction, smallest=smallest, kind=kind)
+        return replace(tested, left_out=left_out), lambda level: None
     if claim.kind == "one arm":
         return _against(claim.value, pair, numbers[0])
-    return _of_two(claim, pair, (numbers[0], numbers[1]), (blocks[0], blocks[1]))
+    tested, interval = _of_two(claim, pair, (numbers[0], numbers[1]), (blocks[0], blocks[1]))
+    return replace(tested, left_out=left_out), interval
 
 
 def _too_few(claim: Any, pair: tuple[str, ...], values: Values, counts: tuple[int, ...]) -> str:
     """Why there is no test of arms of which one has fewer than two numbers to compare."""
     if bare := [arm for arm in pair if not values.get(arm)]:
         return f"no seed of {bare[0]} has a number"
+    arms, arm = f"{', '.join(pair[:-1])} and {pair[-1]}", pair[int(np.argmin(counts))]
+    if len(values[arm]) == 1:
+        return alone(arm)
+    if _is_paired(claim):
+        return f"{('no', 'only one')[min(counts)]} seed has numbers of {arms} from one kind of machine"
     if min(counts) == 0:
-        what = "seed" if _is_paired(claim) else "kind of machine"
-        return f"no {what} has numbers of {', '.join(pair[:-1])} and {pair[-1]}"
-    return alone(pair[int(np.argmin(counts))])
+        return f"no kind of machine has numbers of {arms}"
+    return f"only one seed of {arm} ran on a kind of machine that ran every arm"
+
+
+def shared_seeds(series: Mapping[str, Mapping[int, float]], machines: Machines) -> list[int]:
+    """Seeds that have a number of each arm, all from one kind of machine."""
+    shared = set.intersection(*(set(each) for each in series.values()))
+    return sorted(seed for seed in shared if len({machines.get((arm, seed), "") for arm in series}) == 1)
 
 
 def _on_shared_machines(series: Mapping[str, Mapping[int, float]], machines: Machines) -> dict[str, dict[int, float]]:
@@ -151,13 +170,14 @@ def _of_two(
     tested = Tested(
         pair,
         (len(a), len(b)),
-        (float(a.mean()), float(b.mean())),
+        statistics.means(a, b, blocks),
         found.p,
         difference=found.difference,
-        effect=statistics.cohens_d(a, b),
+        effect=statistics.cohens_d(a, b, blocks),
         equivalent_p=None if margin is None else equivalence(margin),
         shown=_smallest_margin(equivalence, float(np.ptp(np.concatenate([a, b]))) or 1.0),
         smallest=found.smallest,
+        equivalent_smallest=found.smallest_one_sided,
         kind=("sign flips of the pairs" if paired else f"permutation of the seeds{_within(blocks)}") + _ways(found),
     )
     return tested, lambda level: test(level).interval
