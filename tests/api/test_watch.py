@@ -183,6 +183,16 @@ def test_samples_that_come_now_and_then_are_measured_as_soon_as_they_come(watchi
     assert verify(watch.run.directory).damages == []
 
 
+def test_the_last_measurement_takes_the_newest_samples(watching: Any) -> None:
+    """The last step has no samples of its own: those of step 58 are measured, but none a second time."""
+    for last, measured in ((58, [32, 60]), (32, [32])):
+        with watching(every=30, rows=60, name=f"until-{last}") as watch:
+            for step in range(1, STEPS + 1):
+                given = torch.rand(500, 28, 28) if step % 13 == 6 and step <= last else None
+                watch.step(loss=1.0, samples=given)
+        assert watch.run.steps("evaluations", ".json") == measured
+
+
 @pytest.mark.parametrize(
     ("first", "later", "message"),
     [

@@ -14,7 +14,7 @@ from genlab.runs.provenance import MATTERS, differences
 
 def here() -> dict[str, dict[str, object]]:
     recipe = genlab.load_recipe("quick-mnist", {"engine.plan": "reference"})
-    return {"versions": dict(provenance.versions()), "machine": provenance.machine_of(recipe)}
+    return {"versions": dict(provenance.versions()), "machine": provenance.training_machine(recipe)}
 
 
 def test_the_same_place_does_not_differ() -> None:

@@ -17,7 +17,7 @@ from genlab.study.folder import Folder
 from genlab.study.outcome import outcome
 from genlab.study.plan import plan
 from genlab.study.record import read_record
-from plans import planned
+from plans import leave, planned
 
 STUDIES = Path(__file__).parent.parent.parent / "studies"
 POOL = STUDIES / "results" / "pool"
@@ -123,6 +123,19 @@ def test_what_is_said_beforehand_is_what_comes_true() -> None:
         assert share_found(power.detectable(n, ALPHA), n, 1, 300) == pytest.approx(0.8, abs=0.07)
     margin = power.showable(8, ALPHA, pairs=True)
     assert equivalent(0.0, margin, 300, seed=3) == pytest.approx(0.8, abs=0.07)
+
+
+def test_the_spread_that_margins_are_planned_with_is_that_within_machines(tmp_path: Path) -> None:
+    """A machine that adds 100 to all its runs needs no more seeds: arms are compared within each kind of machine."""
+    claim = {"says": "So it is.", "of": "loss", "kind": "equivalence", "margin": 9.0, "arms": ["fast", "slow"]}
+    made = planned(seeds=8, claims={"same": claim})
+    for name, added in (("one", 0.0), ("two", 100.0)):
+        folder = Folder(tmp_path / name)
+        for cell in made.cells:
+            value = cell.seed % 4 + added * (cell.seed > 3)
+            leave(folder, made, cell, value, where={"processor": f"P{cell.seed // 4}"})
+        (facts,) = forecast._claims(made, outcome(made, folder))[1]
+        assert facts["seeds_for_margin"] == "3 (SD 1.29)"
 
 
 def test_what_a_plan_can_show_counts_the_corrections(tmp_path: Path) -> None:

@@ -228,3 +228,23 @@ def test_the_columns_that_a_quantity_needs() -> None:
 def test_fields_that_contradict_each_other_are_refused_before_any_run(of: Any, said: str) -> None:
     with pytest.raises(StudyError, match=said):
         design.check(raw(quantities={"loss": of}), "s")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value"),
+    [
+        ({"kind": "column", "name": "loss"}, 2.0),
+        ({"kind": "column", "name": "loss", "at": 300}, 2.0),
+        ({"kind": "column", "name": "loss", "window": [0, 0.1], "take": "median"}, 2.0),
+        ({"kind": "column", "name": "loss", "window": [0.5, 1], "take": "sd"}, 0.0),
+        ({"kind": "onset", "column": "loss", "threshold": 1.0}, 400.0),
+        ({"kind": "plateau", "column": "loss"}, 400.0),
+        ({"kind": "change-point", "column": "loss"}, 400.0),
+        ({"kind": "spikes", "column": "loss"}, 0.0),
+        ({"kind": "seconds"}, None),
+    ],
+)
+def test_an_untrained_model_has_one_number_at_all_times_and_no_events(quantity: Any, value: float | None) -> None:
+    """A diverged run must not drop out of its arm because a window does not contain the only row of its stand-in."""
+    source = Source(rows=[{"step": 1, "loss": 2.0}], stands_for=400)
+    assert TypeAdapter(Quantity).validate_python(quantity).value(source) == value

@@ -24,7 +24,7 @@ from genlab.evaluation import judge_search, kept, remembered
 from genlab.evaluation import run as of_run
 from genlab.families.registry import FAMILIES
 from genlab.runs.options import SamplingOptions
-from genlab.runs.provenance import differences, machine_of, versions
+from genlab.runs.provenance import differences, training_machine, versions
 from genlab.runs.sampling import Sampler
 from genlab.training import fit
 
@@ -76,7 +76,7 @@ def _elsewhere(then: Mapping[str, Any] | None, run: Run) -> list[str]:
     """Changes since then in what affects rounding, such as the machine."""
     if then is None:
         return ["by an older version, which did not record where"]
-    return differences(then, {"versions": versions(), "machine": machine_of(run.directory.trained_by())})
+    return differences(then, {"versions": versions(), "machine": training_machine(run.directory.trained_by())})
 
 
 def _samples(run: Run, damages: list[str]) -> Iterator[str]:

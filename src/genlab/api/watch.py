@@ -70,7 +70,7 @@ class Watch:
             it sets the level of the losses at which D cannot tell real from generated images.
         values_in: values of black and white in `samples` (default: inferred from the first samples).
         resize: how images of another size were made from the dataset's: "pad", "bilinear", ...; see
-            `genlab.evaluate`.
+            `genlab.evaluate`. The first step must then report samples.
         seed: seed that your script set for the loop; kept for comparisons.
         evaluation: "cheap" measures 2,000 samples every `every` steps; "full" also measures 10,000 at the end, if a
             function makes them; "none" only draws samples.
@@ -117,6 +117,7 @@ class Watch:
         self._look: Look | None = None
         self._reference: Reference | None = None
         self._ended = self._owed = False
+        self._measured = 0
 
     def step(
         self,
@@ -173,12 +174,14 @@ class Watch:
             logit_real=d_real, logit_fake=d_fake,
         )  # fmt: skip
         found = self._look.found() if self._look else {}
-        due = self._step % self._every == 0 or self._step == self._steps
+        last = self._step == self._steps
+        due = last or self._step % self._every == 0
         self._owed = self._owed or due
-        if self._owed and samples is not None:  # A loop may give samples only now and then.
+        # A loop may give samples only now and then; in its last step, those of the steps before have to do.
+        if self._owed and (samples is not None or (last and self._samples.came_after(self._measured))):
             with self._counted_out():
                 found |= self._measure(samples, networks)
-            due, self._owed = True, False
+            due, self._owed, self._measured = True, False, self._step
         if due or self._step == 1 or self._step % self._rows == 0:
             with self._spared():
                 self._write_row(found)
@@ -297,7 +300,7 @@ class Watch:
             self._log.sync()
             self._status(self.run)
 
-    def _measure(self, samples: Tensor | Maker, networks: Mapping[str, nn.Module]) -> dict[str, float]:
+    def _measure(self, samples: Tensor | Maker | None, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         """Measure the available samples and draw some; returns the values to log."""
         made = self._made(samples, networks, CHEAP)
         directory = self.run.directory
@@ -339,7 +342,7 @@ class Watch:
             for figure in figures(found):
                 figure.keep(self.run)
 
-    def _made(self, samples: Tensor | Maker, networks: Mapping[str, nn.Module], n: int) -> Made:
+    def _made(self, samples: Tensor | Maker | None, networks: Mapping[str, nn.Module], n: int) -> Made:
         if not callable(samples):
             return self._samples.gathered()
         return self._samples.made(samples, n, [b for network in networks.values() for b in network.buffers()])

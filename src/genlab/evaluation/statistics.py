@@ -248,7 +248,7 @@ def cohens_d(a: ArrayLike, b: ArrayLike, blocks: Blocks | None = None) -> float:
     x, y = _numbers(a, "a"), _numbers(b, "b")
     labels = _labels((x, y), blocks)
     apart = means(x, y, blocks)
-    variances = [_within(values, names) for values, names in zip((x, y), labels, strict=True)]
+    variances = [variance_within(values, names) for values, names in zip((x, y), labels, strict=True)]
     known = [each for each in variances if each is not None]
     if not known:
         return math.nan
@@ -268,7 +268,7 @@ def means(a: ArrayLike, b: ArrayLike, blocks: Blocks | None = None) -> tuple[flo
     return of_x, sum(share * float(y[y_blocks == name].mean()) for name, share in zip(names, shares, strict=True))
 
 
-def _within(values: Floats, blocks: Labels) -> float | None:
+def variance_within(values: Floats, blocks: Labels) -> float | None:
     """Variance of numbers around the mean of their block; None if each is the only one of its block."""
     each = [values[blocks == name] for name in np.unique(blocks)]
     freedom = len(values) - len(each)

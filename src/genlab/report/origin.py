@@ -58,7 +58,7 @@ def provenance_lines(recipe: Recipe, provenance: Provenance, last: Row | None) -
     versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
     return [
         ("machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}{_instructions(machine)}"),
-        ("device", f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"),
+        ("device", f"{machine['device']}, {machine['threads']} threads, {machine['precision']}{_denormals(machine)}"),
         ("speed", speed),
         ("parameters", ", ".join(f"{n['name']} {n['parameters']:,}" for n in provenance["networks"])),
         ("versions", versions),
@@ -70,6 +70,10 @@ def provenance_lines(recipe: Recipe, provenance: Provenance, last: Row | None) -
         ("started", provenance["started"]),
         ("resumed", "; ".join(map(_resumed, provenance.get("resumed", []))) or "never"),
     ]
+
+
+def _denormals(machine: dict[str, Any]) -> str:
+    return ", numbers below 1.2e-38 as 0" if machine.get("denormals") == "flushed" else ""
 
 
 def _instructions(machine: dict[str, Any]) -> str:

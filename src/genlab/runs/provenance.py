@@ -24,6 +24,7 @@ from genlab.engine.version import VERSION
 from genlab.errors import DataError, UsageError, first_line
 from genlab.families.base import Examples
 from genlab.families.nets.describe import Description, describe
+from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
 from genlab.recipe.changes import base_of
 from genlab.runs.open import OpenRun
@@ -55,7 +56,7 @@ def provenance_of(
         "seed": seed,
         "started": now(),
         "versions": versions(),
-        "machine": machine_of(recipe),
+        "machine": machine_of(recipe) if FAMILIES[recipe.family].own_loop else training_machine(recipe),
         "data": facts,
         "networks": [asdict(description) for description in described],
         "own": own,
@@ -147,13 +148,17 @@ def machine_of(recipe: Recipe) -> dict[str, Any]:
     return {
         "processor": threads.processor(),
         **threads.instructions(),
-        "denormals": "flushed" if threads.can_flush() else "kept",
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name() if settings.device == "cuda" else settings.device,
         "threads": settings.threads,
         "precision": settings.precision,
     }
+
+
+def training_machine(recipe: Recipe) -> dict[str, Any]:
+    """Facts about this machine as a training of genlab uses it: it takes denormal numbers for 0 where it can."""
+    return {**machine_of(recipe), "denormals": "flushed" if threads.can_flush() else "kept"}
 
 
 def flushes_denormals(provenance: Mapping[str, Any]) -> bool:
@@ -183,7 +188,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     Args:
         then: a run's provenance, or its `versions` and `machine`. Runs of older versions lack some facts; these are
             not compared.
-        now: the same facts for this machine: {"versions": versions(), "machine": machine_of(recipe)}.
+        now: the same facts for this machine: {"versions": versions(), "machine": training_machine(recipe)}.
     """
     before, after = ({**facts.get("versions", {}), **facts.get("machine", {})} for facts in (then, now))
     return [

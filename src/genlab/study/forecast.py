@@ -16,6 +16,7 @@ from genlab.engine.stages import about, stage
 from genlab.errors import RunsFailed
 from genlab.evaluation import catalogue
 from genlab.evaluation.power import detectable, showable
+from genlab.evaluation.statistics import variance_within
 from genlab.families.registry import FAMILIES
 from genlab.report.tables import Table
 from genlab.study.design import ALPHA, by_question
@@ -26,6 +27,7 @@ from genlab.study.processes import Processes
 from genlab.study.quantities import needs_images
 from genlab.study.sentences import number, p_value
 from genlab.study.tasks import pins_of, recipes_of, task_of
+from genlab.study.testing import shared_seeds
 
 SECONDS = 2.0
 """Seconds for which the steps of each arm are timed."""
@@ -171,7 +173,7 @@ def _seeds_for(claim: Any, known: Outcome, pairs: bool, level: float) -> str:
     margin = getattr(claim, "margin", None)
     if margin is None:
         return "-"
-    spread = _spread(claim, known.values[claim.of], pairs)
+    spread = _spread(claim, known.values[claim.of], pairs, known.machines)
     if spread is None:
         return "not known yet"
     for n in (2, 3, 4, 5, 6, 8, 10, 12, 16):
@@ -180,14 +182,21 @@ def _seeds_for(claim: Any, known: Outcome, pairs: bool, level: float) -> str:
     return f"more than 16 (SD {number(spread)})"
 
 
-def _spread(claim: Any, values: Mapping[str, Mapping[int, float]], pairs: bool) -> float | None:
-    series = [values.get(arm, {}) for arm in claim.named]
+def _spread(
+    claim: Any, values: Mapping[str, Mapping[int, float]], pairs: bool, machines: Mapping[tuple[str, int], str]
+) -> float | None:
+    """Standard deviation within an arm and a kind of machine (of pairs, of their differences); None if unknown."""
+    series = {arm: values.get(arm, {}) for arm in claim.named}
     if pairs and len(series) == 2:
-        shared = sorted(set(series[0]) & set(series[1]))
-        apart = [series[0][seed] - series[1][seed] for seed in shared]
+        (_, a), (_, b) = series.items()
+        apart = [a[seed] - b[seed] for seed in shared_seeds(series, machines)]
         return float(np.std(apart, ddof=1)) if len(apart) > 1 else None
-    found = [np.var(list(each.values()), ddof=1) for each in series if len(each) > 1]
-    return float(np.sqrt(np.mean(found))) if found else None
+    found = [
+        variance_within(np.array(list(each.values())), np.array([machines.get((arm, seed), "") for seed in each]))
+        for arm, each in series.items()
+    ]
+    known = [each for each in found if each is not None]
+    return float(np.sqrt(np.mean(known))) if known else None
 
 
 def _remarks(plan: Plan) -> list[str]:

@@ -130,7 +130,8 @@ def record_of(
     """Record of a run; its images are measured if a quantity needs it, and `store` keeps that evaluation in the run.
 
     Args:
-        diverged: run for which the untrained `run` stands in: its time, its length and its diagnosis count.
+        diverged: run for which the untrained `run` stands in. Its diagnosis and its steps count; its time is no time of
+            a training, and no quantity has it.
     """
     trained = diverged or run
     recipe = run.directory.trained_by()
@@ -147,9 +148,9 @@ def record_of(
         rows,
         parameters,
         weights_of(run.path) or "",
-        {"seconds": trained.seconds},
+        {} if diverged else {"seconds": run.seconds},
         frozenset(each.name for each in found),
-        trained.status["total_steps"],
+        diverged.status["total_steps"] if diverged else None,
     )
     return Record(
         **_told(task),
@@ -158,7 +159,7 @@ def record_of(
         data=provenance["data"]["fingerprint"],
         weights=source.weights,
         run=str(provenance.get("id", "")),
-        steps=rows[-1]["step"] if rows else 0,
+        steps=trained.status["step"],
         seconds=round(trained.seconds, 1),
         measuring=round(time.monotonic() - began, 1),
         images=images,

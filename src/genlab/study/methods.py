@@ -50,9 +50,11 @@ def methods(found: Outcome) -> str:
     if found.mixed:
         said.append(f"In {counted(len(found.mixed), 'seed')} the arms ran on several kinds of machine.")
     if found.diverged:
-        counts = "counts" if len(found.diverged) == 1 else "count"
+        counts, has = ("counts", "has") if len(found.diverged) == 1 else ("count", "have")
         runs = counted(len(found.diverged), "run")
-        said.append(f"{runs} diverged and {counts} with the numbers of the untrained model.")
+        said.append(
+            f"{runs} diverged and {counts} with the numbers of the untrained model, but {has} no training time."
+        )
     if found.failed:
         have = "has" if len(found.failed) == 1 else "have"
         said.append(f"{counted(len(found.failed), 'run')} failed and {have} no numbers.")

@@ -79,6 +79,11 @@ class Outcome:
         return f"The claim was {', then '.join(said)}." if said else ""
 
     @property
+    def machines(self) -> dict[tuple[str, int], str]:
+        """Arm and seed -> kind of machine that ran it."""
+        return machines_of(self.records)
+
+    @property
     def hardware(self) -> list[str]:
         """Every machine that ran a seed of an arm, sorted."""
         return sorted({record.machine for record in self.records.values()})
@@ -133,12 +138,16 @@ def outcome(plan: Plan, folder: Folder) -> Outcome:
     began = folder.began
     values = values_of(plan, records)
     share = {arm.name: arm.share.words for arm in plan.arms if not arm.share.is_whole}
-    machines = {(cell.arm, cell.seed): record.machine for cell, record in records.items()}
-    verdicts = verdicts_of(plan, values, share, machines)
+    verdicts = verdicts_of(plan, values, share, machines_of(records))
     if len(records) < len(plan.cells):
         counted = {name for name, each in plan.study.quantities.items() if each.kind == "parameters"}
         verdicts = {name: replace(each, so_far=each.of not in counted) for name, each in verdicts.items()}
     return Outcome(plan, records, unusable, failed, values, verdicts, began["amended"] if began else [])
+
+
+def machines_of(records: Mapping[Cell, Record]) -> dict[tuple[str, int], str]:
+    """Arm and seed -> kind of machine that ran it."""
+    return {(cell.arm, cell.seed): record.machine for cell, record in records.items()}
 
 
 def values_of(plan: Plan, records: Mapping[Cell, Record]) -> dict[str, dict[str, dict[int, float]]]:

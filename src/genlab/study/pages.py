@@ -324,6 +324,12 @@ def _cut(found: Outcome) -> list[str]:
             f"machines: the arms of seed {listed} ran on several kinds of machine, which may explain a difference "
             "within a seed"
         )
+    flushed = [record.where.get("denormals") == "flushed" for record in found.records.values()]
+    if 0 < sum(flushed) < len(flushed):
+        lines.append(
+            f"numbers below 1.2e-38 counted as 0 in {sum(flushed)} of {len(flushed)} runs, made by a newer version: a "
+            "training whose gradients have vanished takes less time there, and rounds differently"
+        )
     if found.stale:
         lines.append(f"stale: {len(found.stale)} records come from a version that computes different numbers")
     inexact = [cell.name for cell, record in found.records.items() if not record.exact]

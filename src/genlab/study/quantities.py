@@ -34,7 +34,8 @@ class Source:
         weights: sha256 over the final weights.
         times: seconds by name, such as those of training.
         findings: names of the faults and warnings in the diagnosis at the end; None if there was no training.
-        total_steps: steps that the training was to take; None if they are those of `rows`.
+        stands_for: steps of the diverged training for which the only row is that of the untrained model; None for any
+            other run.
     """
 
     metrics: Mapping[str, float | None] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class Source:
     weights: str = ""
     times: Mapping[str, float] = field(default_factory=dict)
     findings: frozenset[str] | None = None
-    total_steps: int | None = None
+    stands_for: int | None = None
 
 
 class BaseQuantity(Section):
@@ -91,12 +92,13 @@ class Column(BaseQuantity):
         steps, values = _curve(source.rows, self.name, self.minus)
         if not len(steps):
             return None
+        if source.stands_for is not None:
+            return 0.0 if self.take == "sd" else float(values[-1])
         last = _last(source.rows)
         if self.window is not None:
             return curves.window(steps, values, self.window[0] * last, self.window[1] * last, self.take)
         at = 1.0 if self.at is None else self.at
-        # A shorter training has no such step, and its last one is no substitute; the one row of an untrained model is.
-        if at > last and len(source.rows) > 1:
+        if at > last:  # A shorter training has no such step, and its last one is no substitute.
             return None
         return curves.at(steps, values, at * last if at <= 1 else at)
 
@@ -147,6 +149,8 @@ class Curve(BaseQuantity):
         steps, values = _curve(source.rows, self.column)
         if not len(steps):
             return None
+        if source.stands_for is not None:  # A single row has no events.
+            return 0.0 if self.kind == "spikes" else float(source.stands_for)
         if self.kind == "spikes":
             return float(len(curves.spikes(steps, values)))
         found: float | None
@@ -158,8 +162,7 @@ class Curve(BaseQuantity):
         else:
             assert self.threshold is not None
             found = curves.onset(steps, values, self.threshold, above=not self.below)
-        never = _last(source.rows) if source.total_steps is None else float(source.total_steps)
-        return never if found is None else float(found)
+        return _last(source.rows) if found is None else float(found)
 
 
 class Pair(BaseQuantity):

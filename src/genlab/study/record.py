@@ -31,8 +31,8 @@ class Record:
     """A run of a study, as numbers.
 
     Attributes:
-        state: finished, or diverged (a loss or a weight was not finite). If diverged, metrics, quantities and curves
-            are those of the untrained model.
+        state: finished, or diverged (a loss or a weight was not finite). If diverged, metrics, curves
+            and quantities are those of the untrained model, but for what the diagnosis found; no quantity has its time.
         reason: reason for a divergence.
         identity: identity of the recipe (`plan.identity`).
         data: fingerprint of the training split.

@@ -154,11 +154,12 @@ def _told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
     seeds = (
         f"{test.n[0]} seeds" if len(test.n) == 1 or len(set(test.n)) == 1 else f"{' and '.join(map(str, test.n))} seeds"
     )
+    each = " each" if len(test.n) > 1 and len(set(test.n)) == 1 else ""
     if claim.kind == "trend":
         listed = ", ".join(f"{arm} {number(mean)}" for arm, mean in zip(test.arms, test.means, strict=True))
         way = "shows no trend" if test.answer == "not distinguishable" else f"is {test.answer}"
         return (
-            f"Over {listed} the {what} {way} (direction {test.effect:+.2f} on a scale of -1 to 1, {seeds} each, "
+            f"Over {listed} the {what} {way} (direction {test.effect:+.2f} on a scale of -1 to 1, {seeds}{each}, "
             f"{test.kind}; {_ps(test, verdict)})."
         )
     if claim.kind == "one arm":
@@ -174,18 +175,16 @@ def _told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
         "equivalent": f"{a} and {b} are equivalent in {what}, to within {number(verdict.margin)}",
         "not distinguishable": f"{a} and {b} cannot be distinguished in {what}",
     }[test.answer]
-    return f"{said}: {means}, {_difference(test, verdict, seeds)}."
+    return f"{said}: {means}, {_difference(test, verdict, seeds + each)}."
 
 
 def _difference(test: Tested, verdict: Verdict, seeds: str) -> str:
-    each = " each" if len(test.n) > 1 and len(set(test.n)) == 1 else ""
     assert test.level is not None
     within = f"{percent(test.level)} interval {interval(test)}"
     if not is_bounded(test):
         within = f"too few seeds for an interval at {percent(test.level)}"
     return (
-        f"difference {number(test.difference)} ({within}; {seeds}{each}; "
-        f"{test.kind}; {_ps(test, verdict)}; {_effect(test)})"
+        f"difference {number(test.difference)} ({within}; {seeds}; {test.kind}; {_ps(test, verdict)}; {_effect(test)})"
     )
 
 

@@ -31,9 +31,9 @@ from genlab.runs.provenance import (
     describe_networks,
     differences,
     flushes_denormals,
-    machine_of,
     provenance_of,
     split_of,
+    training_machine,
     versions,
 )
 from genlab.training.assemble import Assembly, assemble, prepare
@@ -170,7 +170,7 @@ def _state_at(source: OpenRun, before: Assembly, dataset: Dataset, at: int) -> B
     """State of a run after a step, from a checkpoint or by repeating steps."""
     saved = _before(source, at)
     first = saved.step if saved else 0
-    moved = differences(source.provenance, {"versions": versions(), "machine": machine_of(before.recipe)})
+    moved = differences(source.provenance, {"versions": versions(), "machine": training_machine(before.recipe)})
     moved = moved if first < at else []
     resumed = source.provenance.get("resumed", [])
     moved += [line for entry in resumed if not entry["exact"] for line in entry["differences"]]

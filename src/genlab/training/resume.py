@@ -27,11 +27,11 @@ from genlab.runs.provenance import (
     check_split,
     data_is_there,
     differences,
-    machine_of,
     now,
     split_facts,
     split_of,
     test_is_recorded,
+    training_machine,
     versions,
 )
 from genlab.runs.record import Provenance, Resumed
@@ -208,7 +208,7 @@ def _saved(run: OpenRun, strict: bool) -> checkpoint.Checkpoint | None:
 def _note(run: OpenRun, provenance: Provenance, began: Recipe, recipe: Recipe, step: int) -> None:
     """Record where and with which changes the run continues, and warn if it is no longer exact."""
     changes = {path: [old, new] for path, (old, new) in files.diff(began, recipe).items()}
-    moved = differences(provenance, {"versions": versions(), "machine": machine_of(recipe)})
+    moved = differences(provenance, {"versions": versions(), "machine": training_machine(recipe)})
     moved += [
         f"{path} {spelled(old)} -> {spelled(new)}"
         for path, (old, new) in changes.items()

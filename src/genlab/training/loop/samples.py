@@ -85,6 +85,10 @@ class LoopSamples:
         while self._kept[0][0] <= step - self._within or self._images - len(self._kept[0][1]) >= self._most:
             self._images -= len(self._kept.popleft()[1])
 
+    def came_after(self, step: int) -> bool:
+        """Whether there are samples of a later step."""
+        return bool(self._kept) and self._kept[-1][0] > step
+
     def gathered(self) -> Made:
         """The samples that were kept, newest last."""
         x = np.concatenate([array(each) for _, each, _ in self._kept])
