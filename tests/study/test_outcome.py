@@ -144,6 +144,18 @@ def test_on_several_machines_arms_are_compared_within_each(folder: Folder) -> No
     assert "seeds ran on several kinds of machine: arms are compared within each kind" in status.remarks(found)
 
 
+def test_runs_that_treat_denormal_numbers_differently_are_named(folder: Folder) -> None:
+    plan = planned()
+    for cell in plan.cells:
+        leave(folder, plan, cell, 1.0, where={**WHERE, **({"denormals": "flushed"} if cell.seed == 0 else {})})
+    found = outcome(plan, folder)
+    assert len(found.hardware) == 1
+    assert any(
+        line.startswith("numbers below 1.2e-38 counted as 0 in 2 of 8 runs")
+        for line in study_page(found, folder, "").cut
+    )
+
+
 def test_every_machine_is_named_also_if_each_seed_ran_on_several(folder: Folder) -> None:
     plan = planned()
     for cell in plan.cells:
