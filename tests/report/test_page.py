@@ -203,6 +203,14 @@ def test_of_a_recipe_that_was_another_one_then_nothing_is_said(finished: Run) ->
     assert origin.again(finished.recipe, provenance).command == "genlab train recipe.yaml --seed 0"
 
 
+def test_an_older_run_promises_its_bits_only_without_denormal_numbers(finished: Run) -> None:
+    """A training counts numbers below 1.2e-38 as 0 now; those of older versions kept them."""
+    assert origin.again(finished.recipe, finished.provenance).words.endswith("bit for bit.")
+    machine = {key: value for key, value in finished.provenance["machine"].items() if key != "denormals"}
+    older: Any = {**finished.provenance, "machine": machine}
+    assert origin.again(finished.recipe, older).words.endswith("numbers below 1.2e-38 count as 0 now.")
+
+
 def test_a_warm_start_stands_under_provenance() -> None:
     cold: Any = {}
     warm: Any = {"encoder_from": {"run": "a", "step": 1407}}
@@ -225,7 +233,7 @@ def test_a_warm_start_stands_under_provenance() -> None:
 def test_the_command_that_makes_a_run_again_makes_its_recipe(changes: dict[str, Any], command: str) -> None:
     """A shell splits the command into words that give the same recipe."""
     recipe = genlab.load_recipe("s2-dcgan", changes)
-    provenance: Any = {"seed": 3, "own": {}}
+    provenance: Any = {"seed": 3, "own": {}, "machine": {}}
     found = origin.again(recipe, provenance)
     assert sorted(found.command.split(" --")) == sorted(command.split(" --"))
     rest, overrides = fields.take(shlex.split(found.command)[1:])
@@ -234,7 +242,7 @@ def test_the_command_that_makes_a_run_again_makes_its_recipe(changes: dict[str, 
 
 
 def test_a_run_with_parts_of_ones_own_says_that_no_command_makes_it() -> None:
-    provenance: Any = {"seed": 3, "own": {"generator": "Mine"}}
+    provenance: Any = {"seed": 3, "own": {"generator": "Mine"}, "machine": {}}
     assert "generator Mine" in origin.again(genlab.load_recipe("s2-dcgan"), provenance).words
 
 

@@ -24,6 +24,8 @@ class Again:
 def again(recipe: Recipe, provenance: Provenance) -> Again:
     """The command that makes the run again, and what it gives."""
     exact = "On the same kind of machine with the same versions, this gives the same weights, bit for bit."
+    if "denormals" not in provenance["machine"]:  # An older version kept them.
+        exact = f"{exact[:-1]}, unless its gradients vanished: numbers below 1.2e-38 count as 0 now."
     seed = f"--seed {provenance['seed']}"
     if script := provenance.get("loop"):
         return Again("This run is a custom training loop; run its script to reproduce it.", f"python {script}")
