@@ -160,7 +160,7 @@ def test_a_machine_that_did_not_run_every_arm_compares_nothing() -> None:
     machines = {**ran_on("xxxxxxyy", "a"), **ran_on("xxxxxxzz", "b")}
     verdict = decide(claims_of(DIFFERENCE), numbers(a=HIGH, b=LOW), ARMS, {}, machines)["c0"]
     assert (verdict.answer, verdict.tests[0].n) == ("holds", (6, 6))
-    assert verdict.why == "4 runs do not count: no run of the other arm on its kind of machine"
+    assert verdict.why == "4 runs do not count: there is none of the other arm on the same kind of machine"
 
 
 FACT: dict[str, Any] = {**BASE, "kind": "fact", "arms": ["a", "b"], "expect": "higher"}

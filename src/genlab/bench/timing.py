@@ -11,8 +11,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from math import comb
 from typing import Any
@@ -138,12 +138,6 @@ def _peak_memory_mb() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 2**20)
 
 
-@contextmanager
-def _as_in_training() -> Iterator[None]:
-    with threads.pinned(), threads.denormals(flushed=True):
-        yield
-
-
 def loop_of(
     recipe: str, way: str, overrides: Mapping[str, Any], seed: int = 0
 ) -> tuple[Loop, AbstractContextManager[None]]:
@@ -152,7 +146,7 @@ def loop_of(
         return ReportLoop(recipe, overrides, seed), nullcontext()
     precision = {} if way == "auto" else {"engine.precision": way}
     # A schedule needs a length; a benchmark of speed never reaches its end.
-    return GenlabLoop(recipe, {**precision, **overrides}, seed), _as_in_training()
+    return GenlabLoop(recipe, {**precision, **overrides}, seed), threads.of_training()
 
 
 @dataclass

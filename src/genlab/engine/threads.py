@@ -74,12 +74,19 @@ def pinned() -> Iterator[None]:
 
 
 @contextmanager
+def of_training(flushed: bool = True) -> Iterator[None]:
+    """Within the context, torch's threads are placed and compute as in a training (see `pinned`, `denormals`)."""
+    with pinned(), denormals(flushed):
+        yield
+
+
+@contextmanager
 def denormals(flushed: bool) -> Iterator[None]:
     """Within the context, torch's threads take each denormal number (below 1.2e-38) for 0, if `flushed`.
 
     A processor needs some hundred cycles for an operation on a denormal number. Once gradients have vanished, most of
-    them are denormal: a step of a generator that learned nothing took 17 times as long as one of a generator that
-    learned. Does nothing if `can_flush` is false.
+    them are denormal: such a training took 16 times as long with them (docs/performance.md). Does nothing if
+    `can_flush` is false.
     """
     if not flushed or not can_flush():
         yield

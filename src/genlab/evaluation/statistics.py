@@ -262,8 +262,7 @@ def means(a: ArrayLike, b: ArrayLike, blocks: Blocks | None = None) -> tuple[flo
     one."""
     x, y = _numbers(a, "a"), _numbers(b, "b")
     x_blocks, y_blocks = _labels((x, y), blocks)
-    names = np.unique(x_blocks)
-    shares = _shares([(int((x_blocks == name).sum()), int((y_blocks == name).sum())) for name in names])
+    names, shares = np.unique(x_blocks), _shares(_sizes(x_blocks, y_blocks))
     of_x = sum(share * float(x[x_blocks == name].mean()) for name, share in zip(names, shares, strict=True))
     return of_x, sum(share * float(y[y_blocks == name].mean()) for name, share in zip(names, shares, strict=True))
 
@@ -299,9 +298,7 @@ def _outcome(ways: _Ways, mirrored: Callable[[], _Ways], level: float) -> Test:
 
 def _dealt(x: Floats, y: Floats, x_blocks: Labels, y_blocks: Labels) -> _Ways:
     """All ways to divide the numbers of each block between two arms of these sizes."""
-    names = np.unique(x_blocks)
-    sizes = tuple((int((x_blocks == name).sum()), int((y_blocks == name).sum())) for name in names)
-    weights, slopes, exact = divisions(sizes)
+    weights, slopes, exact = divisions(_sizes(x_blocks, y_blocks))
     values = np.concatenate([x[np.argsort(x_blocks, kind="stable")], y[np.argsort(y_blocks, kind="stable")]])
     of_x, of_y = means(x, y, (x_blocks, y_blocks))
     tolerance = ROUNDING * (float(np.ptp(values)) or 1.0)
@@ -338,6 +335,11 @@ def divisions(sizes: tuple[tuple[int, int], ...]) -> tuple[Floats, Floats, bool]
     firsts = np.hstack([part[:, :n] for part, (n, _) in zip(parts, sizes, strict=True)])
     seconds = np.hstack([part[:, n:] for part, (n, _) in zip(parts, sizes, strict=True)])
     return np.hstack([firsts, seconds]), firsts.sum(1), exact
+
+
+def _sizes(x_blocks: Labels, y_blocks: Labels) -> tuple[tuple[int, int], ...]:
+    """Number of seeds of both arms in each block."""
+    return tuple((int((x_blocks == name).sum()), int((y_blocks == name).sum())) for name in np.unique(x_blocks))
 
 
 def _shares(sizes: Sequence[tuple[int, int]]) -> list[float]:

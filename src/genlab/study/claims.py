@@ -214,7 +214,8 @@ def _left_out(claim: Any, tests: Sequence[Tested]) -> str:
     if not (count := max((test.left_out for test in tests), default=0)):
         return ""
     runs = f"{count} run{'s' if count > 1 else ''} do{'' if count > 1 else 'es'} not count"
-    return f"{runs}: no run of {'the other arm' if len(tests[0].arms) == 2 else 'every arm'} on its kind of machine"
+    other = "the other arm" if len(tests[0].arms) == 2 else "every arm"
+    return f"{runs}: there is none of {other} on the same kind of machine"
 
 
 def _why(claim: Any, test: Tested, count: int) -> str:

@@ -197,8 +197,7 @@ def _state_at(source: OpenRun, before: Assembly, dataset: Dataset, at: int) -> B
     schedule = replace(before.schedule, total_steps=at)
     with (
         stage(f"repeating {at - first:,} steps", at - first),
-        threads.pinned(),
-        threads.denormals(flushes_denormals(source.provenance)),
+        threads.of_training(flushes_denormals(source.provenance)),
     ):
         for step, rows in batches(schedule, before.keyed, after=first):
             with before.keyed.scope("networks", step):

@@ -290,7 +290,7 @@ def timed(
     x = torch.from_numpy(dataset.images)
     y = None if dataset.labels is None else torch.from_numpy(dataset.labels)
     endless = Schedule(len(dataset), recipe.budget.batch, assembly.schedule.steps_per_epoch, 1_000_000)
-    with stage("timing a few steps", least), threads.pinned(), threads.denormals(flushed=True):
+    with stage("timing a few steps", least), threads.of_training():
         for step, rows in batches(endless, assembly.keyed, after=0):
             began = time.perf_counter()
             with assembly.keyed.scope("networks", step), suppress(NonFiniteError):  # The training will report it.

@@ -133,7 +133,7 @@ def train_in(
     usable = as_tested(recipe, test) if recipe.validates else None
     if recipe.engine.device == "cpu" and torch.get_num_threads() > 1:
         waiting.check()
-    with threads.pinned(), threads.denormals(flushes_denormals(run.provenance)):
+    with threads.of_training(flushes_denormals(run.provenance)):
         fit(model, assembly.dataset, run.directory, recipe, assembly.keyed, observers, saved, usable, measured)
 
 
