@@ -13,9 +13,13 @@ from genlab.evaluation.catalogue import NAMES
 
 
 def record(
-    value: float, dataset: str = "mnist", judge: str | None = "mnist", size: str = "as they are"
+    value: float,
+    dataset: str = "mnist",
+    judge: str | None = "mnist",
+    size: str = "as they are",
+    train: str | None = None,
 ) -> dict[str, Any]:
-    protocol = {
+    protocol: dict[str, Any] = {
         "of": "images",
         "samples": 10,
         "dataset": dataset,
@@ -26,6 +30,8 @@ def record(
         "floor": "",
         "intervals": "",
     }
+    if train is not None:
+        protocol["fingerprints"] = {"train": train, "test": None}
     entry = {"value": value, "interval": [0.0, value], "floor": 0.5, "n": 10}
     return {"protocol": protocol, "metrics": {name: dict(entry) for name in NAMES}, "classes": [], "notes": []}
 
@@ -53,6 +59,20 @@ def test_another_protocol_stands_beside_the_first(folder: bool, tmp_path: Path) 
     assert kept.keep_beside(images, record(6.0)) == first
     assert kept.keep_beside(images, record(7.0, judge="own")) == others[0]
     assert (value(first), value(others[0])) == (6.0, 7.0)
+
+
+def test_datasets_of_one_name_do_not_replace_each_other(tmp_path: Path) -> None:
+    """They differ in their images alone: no judge tells them apart. A record of an older version, which did not write
+    fingerprints, is replaced by one of a dataset of its name."""
+
+    def keep(value: float, train: str | None) -> Path:
+        return kept.keep_beside(tmp_path, record(value, "photos.npz", None, train=train))
+
+    paths = [keep(k, train) for k, train in enumerate(("a" * 64, "b" * 64, "c" * 64))]
+    assert [value(path) for path in paths] == [0, 1, 2]
+    assert paths[2].name.endswith("-cccccccc.json")
+    assert [keep(10 + k, train) for k, train in enumerate(("a" * 64, "b" * 64, "c" * 64))] == paths
+    assert keep(20, None) == paths[0] == keep(21, "d" * 64)
 
 
 def test_an_accuracy_score_stays_with_the_same_images(tmp_path: Path) -> None:

@@ -394,6 +394,24 @@ def test_an_accuracy_score_survives_the_next_evaluation(root: Path) -> None:
     assert earlier["metrics"] == record["metrics"]
 
 
+def test_records_by_earlier_judges_are_kept(root: Path) -> None:
+    """One record per judge, though all are of the same step."""
+    run = Run(root / "a")
+    record = run.evaluation
+    assert record is not None
+    judges = [record["protocol"]["judge"], {"name": "own", "sha256": 64 * "1"}, None]
+    for k, judge in enumerate(judges):
+        other = json.loads(json.dumps(record))
+        other["protocol"]["judge"] = judge
+        other["metrics"]["sharpness_ratio"]["value"] = k
+        kept.keep(run.directory, kept.FULL_FILE, other)
+    records = [kept.load(run.directory, name) for name in kept.names(run.directory)]
+    assert sorted(each["metrics"]["sharpness_ratio"]["value"] for each in records if each) == [0, 1, 2]
+    assert "evaluation-judge-own-11111111.json" in kept.names(run.directory)
+    kept.keep(run.directory, kept.FULL_FILE, record)
+    assert kept.load(run.directory, "evaluation-no-judge.json") is not None
+
+
 def test_recompute(root: Path, call: Call) -> None:
     """On one machine, results are identical; a number or pixel that no weights give is found, even under a seal."""
     code, out, _ = call("runs", "verify", root / "a", "--recompute")

@@ -132,6 +132,7 @@ class Reference:
         train: the training set, without `real` (a single image is in both).
         learned: what a model may have copied: the whole training set, or the subset of it.
         shares: share of each class in `learned`; None without labels.
+        fingerprints: fingerprint of `train`, and of the test split if there is one, else None.
         key: key of what is remembered about these images (`remembered`).
         known: metrics of real images computed before, by number of images and whether memorisation was included.
 
@@ -148,6 +149,7 @@ class Reference:
             check_judge(judge, self.train)
         judge = self.judge = judge or random_features(self.train.channels, self.train.side)
         self.learned = data.first(self.train, subset)
+        self.fingerprints = {"train": self.train.fingerprint, "test": None if test is None else test.fingerprint}
         if test is None:
             order = np.random.default_rng(0).permutation(len(self.train))
             half = max(1, len(order) // 2)

@@ -38,7 +38,7 @@ def file_of(n: int, how: SamplingOptions, judge: Judge | None) -> str:
         return FULL_FILE
     parts = [f"n{n}"]
     if judge is not None:
-        parts.append(f"judge-{_safe(judge.name)}-{judge.sha256[:8]}")
+        parts.append(_of_judge(judge.name, judge.sha256))
     if how.seed:
         parts.append(f"seed{how.seed}")
     if how.step is not None:
@@ -56,16 +56,16 @@ def keep(run: RunDirectory, name: str, record: dict[str, Any]) -> Path:
     """Write a record under its name and return the path.
 
     An earlier record of the same weights is replaced, but its accuracy score, which takes minutes, is carried over. One
-    of an earlier step, before the run was trained for longer, is kept under that step.
+    of an earlier step, before the run was trained for longer, is kept under that step, and one by another judge under
+    that judge.
 
     Raises:
         StorageError: the record cannot be written.
     """
     path = run.folder("evaluations") / name
     earlier = read(run, name)
-    if earlier is not None and _weights(earlier) != _weights(record):
-        step = earlier["protocol"].get("step", 0)
-        path.replace(path.with_name(f"{path.stem}-step-{step:06d}.json"))
+    if earlier is not None and (past := _past(earlier["protocol"], record["protocol"])):
+        path.replace(path.with_name("-".join([path.stem, *past]) + ".json"))
         sync_folder(path.parent)
     elif earlier is not None and ACCURACY_SCORE in earlier["metrics"]:
         record["metrics"].setdefault(ACCURACY_SCORE, earlier["metrics"][ACCURACY_SCORE])
@@ -77,18 +77,20 @@ def keep_beside(images: Path, record: dict[str, Any]) -> Path:
     """Write the record of a folder or file of images beside them and return the path.
 
     That is FOLDER/evaluation.json or FILE.evaluation.json; if there is already one with another dataset, judge or
-    preprocessing, the new one gets a name with its own dataset and judge instead.
+    preprocessing, the new one gets a name with its own dataset and judge instead, and if that is taken as well, by a
+    dataset of the same name, one that ends in the first digits of the dataset's fingerprint.
 
     Raises:
         StorageError: the record cannot be written.
     """
     stem = "evaluation" if images.is_dir() else f"{images.stem}.evaluation"
     folder = images if images.is_dir() else images.parent
-    path = folder / f"{stem}.json"
-    earlier = _plain(path)
-    if earlier is not None and _measured_by(earlier) != _measured_by(record):
-        path = folder / f"{stem}-{'-'.join(map(_safe, _measured_by(record)))}.json"
+    longer = "-".join([stem, *map(_safe, _measured_by(record))])
+    for name in (stem, longer, f"{longer}-{(_fingerprint(record) or 'unknown')[:8]}"):
+        path = folder / f"{name}.json"
         earlier = _plain(path)
+        if earlier is None or _are_alike(earlier, record):
+            break
     if earlier is not None:
         score, rest = earlier["metrics"].get(ACCURACY_SCORE), {**earlier["metrics"], ACCURACY_SCORE: None}
         if score and rest == {**record["metrics"], ACCURACY_SCORE: None}:  # The same images.
@@ -107,10 +109,27 @@ def _plain(path: Path) -> dict[str, Any] | None:
 
 
 def _measured_by(record: dict[str, Any]) -> tuple[str, ...]:
-    """Dataset, judge and preprocessing of a record."""
+    """Dataset, judge and preprocessing of a record, in words."""
     protocol = record["protocol"]
     judge = protocol["judge"] or {"name": "no judge", "sha256": ""}
     return Path(protocol["dataset"]).stem, f"{judge['name']}-{judge['sha256'][:8]}", str(protocol["size"])
+
+
+def _fingerprint(record: dict[str, Any]) -> str | None:
+    """Fingerprint of a record's training images; None in records of versions that did not write it."""
+    found = record["protocol"].get("fingerprints")
+    return str(found.get("train")) if isinstance(found, dict) else None
+
+
+def _are_alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two records are of the same dataset, judge and preprocessing."""
+    known = {_fingerprint(one), _fingerprint(other)} - {None}
+    return _measured_by(one) == _measured_by(other) and len(known) <= 1
+
+
+def _of_judge(name: str, sha256: str) -> str:
+    """A judge as a part of a file's name."""
+    return f"judge-{_safe(name)}-{sha256[:8]}"
 
 
 def _safe(text: str) -> str:
@@ -182,6 +201,11 @@ def names(run: RunDirectory) -> list[str]:
     return sorted(name for name in found if not re.fullmatch(r"step-\d+\.json", name))
 
 
-def _weights(record: dict[str, Any]) -> tuple[Any, Any]:
-    """Step and judge: equal if two records of one protocol are of the same weights, read by the same judge."""
-    return record["protocol"].get("step"), record["protocol"].get("judge")
+def _past(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Parts of the name of an earlier record: its judge and its step, if they are not those of the present one."""
+    judge, step, parts = earlier["judge"], earlier.get("step"), []
+    if judge != now["judge"]:
+        parts.append(_of_judge(judge["name"], judge["sha256"]) if judge else "no-judge")
+    if step != now.get("step"):
+        parts.append(f"step-{step or 0:06d}")
+    return parts

@@ -136,6 +136,7 @@ def _protocol(samples: Samples, against: Reference) -> dict[str, Any]:
         **samples.words,
         "samples": len(samples.images),
         "dataset": against.dataset,
+        "fingerprints": against.fingerprints,
         "split": against.split,
         "real_images": len(against.real),
         "size": samples.way.words,

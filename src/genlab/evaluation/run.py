@@ -55,7 +55,6 @@ def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) ->
         record["protocol"] |= {
             "drawn": asdict(how),
             "measured_on": {"versions": versions(), "machine": machine_of(recipe)},
-            "fingerprints": {"train": against.train.fingerprint, "test": held_out.fingerprint if held_out else None},
         }
         if not test_is_recorded(run):
             record["notes"].append(
