@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch is imported before 
 
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ import torch
 import genlab
 from genlab import data
 from genlab.api.run import Run
-from genlab.data import pictures
+from genlab.data import builtin, pictures
 from genlab.recipe import GanRecipe
 from genlab.report import style
 from genlab.runs.rows import Row
@@ -97,17 +98,37 @@ def served(digits: Path, finished: Run, tmp_path_factory: pytest.TempPathFactory
 
 
 def undraw(patch: pytest.MonkeyPatch) -> None:
-    """Lay out curves, but write each as the same small picture: for tests that make a report and do not check its
-    figures. tests/report checks them."""
+    """Lay out curves, but write each as the same small picture."""
     dot = pictures.png(np.zeros((1, 1, 1), np.uint8))
     patch.setattr(style, "as_svg", lambda figure: "<svg></svg>")
     patch.setattr(style, "as_png", lambda figure: dot)
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test without drawn curves."""
-    undraw(monkeypatch)
+DRAWN = ("report", "studio", "examples")
+"""Folders whose tests draw curves as they are."""
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.path.parent.name not in DRAWN:
+        undraw(monkeypatch)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loaded_once() -> Iterator[None]:
+    """Built-in datasets are read and checked once; each caller gets a copy."""
+    read = cache(lambda name, split, stamp, pinned: data.load_builtin(name, split))
+
+    def load(name: str, split: data.Split = "train") -> data.Dataset:
+        pinned, place = data.BUILTIN[name], builtin.file_of(data.BUILTIN[name].stacks or name)
+        found = read(name, split, (place, place.stat().st_mtime_ns), str(pinned.sha256))
+        assert found.labels is not None
+        return replace(found, images=found.images.copy(), labels=found.labels.copy())
+
+    with pytest.MonkeyPatch.context() as patch:
+        once = [replace(each, load=load) if each is builtin.SOURCE else each for each in data.SOURCES]
+        patch.setattr(data, "SOURCES", tuple(once))
+        yield
 
 
 class StopAt:

@@ -18,6 +18,8 @@ import yaml
 from PIL import Image
 
 import genlab
+import genlab.api.compare  # Its default number of images is that of a full evaluation, which a test below reduces.
+import genlab.api.evaluate
 from genlab.api.judge import train_judge
 from genlab.api.run import Run
 from genlab.bench import quality, short
@@ -211,7 +213,6 @@ def test_commands_in_the_docs_run(
     assert capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("page", [page for page in PAGES if page != EXERCISES], ids=lambda page: page.name)
 def test_python_in_the_docs_runs(page: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python in the docs runs as written, except that every training run is small."""

@@ -33,7 +33,6 @@ def test_there_is_one_of_each_family_and_they_are_small() -> None:
     assert sum(path.stat().st_size for path in FORMER.rglob("*") if path.is_file()) < 1_000_000
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_former_run_is_whole(kind: str, tmp_path: Path) -> None:
     shutil.copytree(FORMER / kind, tmp_path / kind)

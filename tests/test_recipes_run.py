@@ -76,7 +76,6 @@ KEPT = ("quick-mnist", "quick-stacked", "s1-mlp", "s2-cdcgan", "s3-mlp", "s4-dcg
 """One recipe per kind of network and objective; tests/test_golden.py covers the first steps of all."""
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in KEPT else [pytest.mark.slow]) for n in NAMES])
 def test_three_steps(name: str, classifier: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps take 16 of the first 512 images; a family that evaluates sees the first 200 test images. Curves are laid

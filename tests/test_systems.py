@@ -45,7 +45,6 @@ def test_a_run_in_a_folder_that_is_no_text_is_refused_before_the_work(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_a_run_that_was_carried_there(finished: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run in such a folder is not trained, but listed, sampled and reported."""
     shutil.copytree(finished.path, tmp_path / BYTES / "a")

@@ -182,7 +182,6 @@ class OwnGenerator(nn.Module):
         return torch.tanh(self.linear(z)).view(-1, 1, 32, 32)
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_own_networks(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
     recipe = small({"budget.max_steps": 3, "logging.metrics_every": 1}, "s2-dcgan")
     discriminator = nn.Sequential(nn.Flatten(), nn.Linear(1024, 8), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))

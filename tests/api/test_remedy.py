@@ -18,8 +18,6 @@ from genlab.errors import UsageError
 from genlab.report.diagnosed import diagnosed
 from genlab.runs.verify import verify
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture(scope="module")
 def frozen(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:

@@ -114,7 +114,6 @@ def test_an_observer_that_would_hear_nothing_is_refused(
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("progress", [True, False])
 def test_progress_may_be_turned_off(
     progress: bool, small: Callable[..., GanRecipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -231,7 +230,6 @@ class Cell:
         self.shown.append(data["text/plain"])
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_a_notebook_has_one_output_that_is_replaced(
     small: Callable[..., GanRecipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,6 @@ from loops import LOOPS, PLANTED
 STEPS = 60
 FULL = {"dcgan": 600, "wgan": 1500, "conditional": 3000, "vae": 3000, "shared": 3000}
 """Steps that each loop needs to draw digits."""
-pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture

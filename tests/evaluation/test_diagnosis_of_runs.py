@@ -95,7 +95,7 @@ def test_an_edited_diagnosis_is_noticed(frozen: Run) -> None:
 
 
 def test_a_collapsed_training_is_stopped_where_that_is_asked_for(
-    small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undrawn: None
+    small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Constant(nn.Module):
         def __init__(self) -> None:
@@ -122,9 +122,7 @@ def test_a_collapsed_training_is_stopped_where_that_is_asked_for(
         genlab.train(recipe, stop_on="boredom", **given)  # type: ignore[arg-type]
 
 
-def test_a_training_that_was_stopped_has_the_findings_of_one_that_was_not(
-    small: Any, tmp_path: Path, undrawn: None
-) -> None:
+def test_a_training_that_was_stopped_has_the_findings_of_one_that_was_not(small: Any, tmp_path: Path) -> None:
     changes = {"objective.players": "discriminator", "ema": None, "logging.evaluation": "cheap"}
     recipe = small({**changes, "logging.sample_every": 4, "budget.epochs": 2})
     given: dict[str, Any] = {"runs": tmp_path, "progress": False, "report": False}

@@ -561,7 +561,6 @@ def odd_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {path.stem: path for path in folder.glob("*.npz")}
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("kind", ["unlabelled", "pixel", "black", "one"])
 def test_a_conditional_training_ends_well_on_odd_data(
     kind: str, odd_data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -590,7 +589,6 @@ def test_a_conditional_training_ends_well_on_odd_data(
         assert "interpolation" not in one
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("recipe", ["cvae", "s4-classifier"])
 def test_other_families_do_without_labels_of_the_test_split(
     recipe: str, odd_data: dict[str, Path], tmp_path: Path

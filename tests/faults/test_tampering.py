@@ -30,7 +30,6 @@ from genlab.runs.verify import verify
 
 pytestmark = [
     pytest.mark.filterwarnings("default::UserWarning"),  # The command line prints them as notes.
-    pytest.mark.usefixtures("undrawn"),
 ]
 Call = Callable[..., tuple[int, str, str]]
 SMALL = 60

@@ -27,9 +27,8 @@ def difference(*arms: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("file", sorted((Path(__file__).parents[2] / "studies").glob("*.yaml")), ids=lambda p: p.name)
-def test_every_study_of_the_project_can_be_planned_and_written_again(file: Path, tmp_path: Path) -> None:
+def test_every_study_of_the_project_can_be_written_again(file: Path, tmp_path: Path) -> None:
     study = design.load(file)
-    assert plan(study, file.parent).cells
     (tmp_path / "again.yaml").write_text(design.dump(study), "utf-8")
     assert design.load(tmp_path / "again.yaml") == study
 

@@ -119,7 +119,6 @@ def test_diverged_runs_count_with_their_numbers(folder: Folder) -> None:
     assert "1 run diverged and counts with the numbers of the untrained model" in methods(found)
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_a_study_without_records_decides_nothing_and_has_a_page(folder: Folder) -> None:
     found = outcome(planned(), folder)
     page = study_page(found, folder, "genlab study run x.yaml")
@@ -397,7 +396,6 @@ def test_arms_of_another_recipe_name_it(folder: Folder) -> None:
     assert told_of == {"slow": "the base", "fast": "recipe s2-dcgan"}
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_cards_come_in_the_order_of_the_file_with_their_reasons(folder: Folder) -> None:
     claims = {
         "z": {**LOWER, "reason": "a", "looks": "It may not."},
@@ -413,7 +411,6 @@ def test_cards_come_in_the_order_of_the_file_with_their_reasons(folder: Folder) 
     assert places == sorted(places)
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_what_a_person_wrote_is_shown_and_never_run(folder: Folder) -> None:
     plan = planned(question=SCRIPT, claims={"lower": {**LOWER, "says": SCRIPT, "source": SCRIPT, "looks": SCRIPT}})
     leave(folder, plan, plan.cells[0], where={"processor": SCRIPT}, state="diverged", reason=SCRIPT)

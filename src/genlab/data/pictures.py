@@ -56,7 +56,7 @@ def png(picture: NDArray[np.uint8], text: Mapping[str, str] | None = None, scale
     for key, value in (text or {}).items():
         info.add_itxt(key, value)
     buffer = io.BytesIO()
-    Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array).save(buffer, "PNG", pnginfo=info, optimize=True)
+    Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array).save(buffer, "PNG", pnginfo=info)
     return seals.seal_png(buffer.getvalue())
 
 

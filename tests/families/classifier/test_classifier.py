@@ -110,7 +110,6 @@ def test_every_setting_acts(changes: dict[str, Any], small_classifier: Small) ->
     assert [a.step(x, y, k) for k in (1, 2, 3)] != [b.step(x, y, k) for k in (1, 2, 3)]
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_epochs_end_with_what_s4_prints(small_classifier: Small, tmp_path: Path) -> None:
     """Training loss and accuracy are means over the epoch's minibatches; test values use the weights at its end."""
     run = genlab.train(small_classifier(), runs=tmp_path)
@@ -164,7 +163,6 @@ def test_a_stopped_epoch_goes_on_exactly(
     assert "train_loss" in rows[0][-1]
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_data_without_a_test_split(small_classifier: Small, digits: Path, tmp_path: Path) -> None:
     run = genlab.train(small_classifier({"data.name": str(digits)}), runs=tmp_path)
     assert "train_accuracy" in run.metrics()[-1]

@@ -389,7 +389,6 @@ def test_a_classifier_of_other_data_is_noted(
         genlab.train(small_vae({**changes, "budget.max_steps": 1}), runs=tmp_path / "runs", report=False)
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_a_conditional_vae_without_test_labels(small_vae: Small, digits: Path, tmp_path: Path) -> None:
     """A conditional VAE cannot use a test split without labels, but trains all the same."""
     with np.load(digits) as arrays:
