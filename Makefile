@@ -17,7 +17,7 @@ demo: $(VENV)/core.stamp            ## train quick-mnist for a minute and open i
 	@$(BIN)/genlab train quick-mnist --minutes 1
 	@$(BIN)/genlab open
 
-test: $(VENV)/dev.stamp             ## the tests; twenty minutes on two shared cores
+test: $(VENV)/dev.stamp             ## the tests; a quarter of an hour on two shared cores
 	@$(BIN)/python tests/instructions.py
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q
 

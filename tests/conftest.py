@@ -104,13 +104,10 @@ def undraw(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(style, "as_png", lambda figure: dot)
 
 
-DRAWN = ("report", "studio", "examples")
-"""Folders whose tests draw curves as they are."""
-
-
 @pytest.fixture(autouse=True)
 def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.path.parent.name not in DRAWN:
+    """Curves are drawn as they are only in the folders of the report and the studio, and in tests marked `drawn`."""
+    if request.path.parent.name not in ("report", "studio") and not request.node.get_closest_marker("drawn"):
         undraw(monkeypatch)
 
 

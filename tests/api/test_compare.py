@@ -52,6 +52,7 @@ def gans(runs: Path) -> list[Run]:
     return [run for run in genlab.list_runs(runs) if run.recipe.family == "gan"]
 
 
+@pytest.mark.drawn
 def test_two_settings_of_two_seeds_in_one_figure(runs: Path) -> None:
     drawn = genlab.plot(gans(runs), "loss_g")
     assert sorted(drawn.runs.settings) == ["lr 0.0002"] * 2 + ["lr 0.001"] * 2
