@@ -18,14 +18,15 @@ from genlab import data
 from genlab.api import evaluate
 from genlab.api import evaluate as api_evaluate
 from genlab.api.run import Run
-from genlab.data.dataset import Images
+from genlab.data.dataset import Images, Labels
 from genlab.data.preprocessing import Preprocessing
 from genlab.errors import UsageError
 from genlab.evaluation import judge, judge_search, kept, metrics, models, sizes
 from genlab.evaluation.catalogue import NAMES
-from genlab.evaluation.image_set import Reference, Samples, even_rows, few_of
+from genlab.evaluation.image_set import ImageSet, Reference, Samples, even_rows, few_of
 from genlab.evaluation.live import COLUMNS
 from genlab.evaluation.measure import Evaluation, measure
+from genlab.evaluation.metrics import Estimate
 from genlab.report import text
 from genlab.report.figures.evaluation import figures
 
@@ -488,6 +489,28 @@ def test_accuracy_score_learns_from_the_images(against: Reference) -> None:
     assert bad.value < 0.1
     first, again = (accuracy_score(train.images[:128], train.labels[:128], test, 10) for _ in range(2))
     assert first == again
+
+
+def test_real_images_of_the_accuracy_score_lack_what_resizing_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both classifiers are tested on equally resized images, and that of the floor learns from such, too."""
+    way = Preprocessing(14, 1, "bilinear")
+    against = Reference("letters", way, None, most=100)
+    found = Evaluation({"metrics": {}}, ImageSet(against.training_images(80).images[40:], None, against.judge), against)
+    given = []
+
+    def score(images: Images, labels: Labels, test: data.Dataset, classes: int) -> Estimate:
+        given.append((images, test.images, classes))
+        return Estimate(0.5, None)
+
+    monkeypatch.setattr("genlab.evaluation.cas.accuracy_score", score)
+    api_evaluate._with_score(found, found.fake.images, np.zeros(40, np.int64))
+    (mine, test, _), (floor, same, classes) = given
+    assert mine is found.fake.images
+    assert (floor == way.there_and_back(against.training_images(40))).all()
+    assert not (floor == against.training_images(40).images).all()
+    assert (test == same).all()
+    assert (test == way.there_and_back(data.load("letters", "test"))).all()
+    assert classes == 26
 
 
 def test_metrics_of_one_batch_or_many(against: Reference) -> None:

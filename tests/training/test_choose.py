@@ -160,6 +160,7 @@ def test_a_part_of_a_sorted_dataset_is_said(digits: Path, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match=r"never saw class '7' in training: .* it saw 0, 1"):
         run.sample(2, label=7)
     assert len(run.sample(3)) == 3
+    assert run.evaluate(n=60, progress=False).record["style"]["classes"] == 2
 
 
 def test_one_and_the_same_value_is_said() -> None:
