@@ -107,7 +107,9 @@ def test_learning_rates_are_told_by_what_a_step_does() -> None:
 def test_divergence_is_a_value_that_is_not_finite_or_grows_without_bound() -> None:
     failed = only(but(known={"failure": "step 1201, discriminator: the loss is nan; try a smaller lr"}))
     assert failed.name == "divergence"
-    assert failed.since == (2000, 2001)
+    assert (failed.since, failed.title) == ((1200, 1201), "Divergence: a value was not finite"), "the loop went on"
+    ended = only(replace(but(known={"failure": "step 2,001, discriminator: the loss is nan"})))
+    assert (ended.since, ended.title.endswith("and the training ended")) == ((2000, 2001), True)
     for words in ("VAE: the loss is inf; try", "discriminator: the gradient's norm is too large for float32; try"):
         assert only(but(known={"failure": f"step 1201, {words} a smaller lr"})).name == "divergence"
     assert names(but(known={"failure": "the disk is full: no information could be written"})) == set()
@@ -284,6 +286,36 @@ def test_what_has_healed_is_told_and_is_no_fault() -> None:
     assert [(each.name, each.since, each.until) for each in healed.findings] == [("mode-collapse", (0, 500), 1500)]
 
 
+def test_classes_that_few_images_miss_by_chance_are_no_finding() -> None:
+    """Of 1,000 modes, 2,000 real images miss some 128."""
+    real = {"frechet_distance": 0.4, "recall": 0.92, "coverage": 0.95, "missing_classes": 128.0}
+
+    def modes(missing: float) -> Evidence:
+        return seen(
+            *[
+                replace(measured(step, missing_classes=missing), real=real, classes=())
+                for step in (500, 1000, 1500, 2000)
+            ]
+        )
+
+    of = {"known": {"classes": 1000}}
+    assert names(but(modes(150), **of)) == set()
+    found = only(but(modes(300), **of))
+    assert found.title == "300 of 1000 classes are missing"
+    assert found.seen == ("as many real images miss 128",)
+
+
+def test_rare_classes_are_rarer_than_by_chance() -> None:
+    """2,000 images of 100 classes are some 20 of each: 6 of one are rare, 1 of an expected 4 are not."""
+
+    def shares(times: float, n: int) -> Evidence:
+        rows = [{"class": str(k), "share": 0.01 * (times if k < 2 else 1.0), "share_in_data": 0.01} for k in range(100)]
+        return seen(*[replace(measured(step), classes=rows, samples=n) for step in (500, 1000, 1500, 2000)])
+
+    assert only(shares(0.3, 2000)).title == "2 of 10 classes are rare: 0, 1"
+    assert names(shares(0.25, 400)) == set()
+
+
 def test_missing_classes_are_named_and_early_ones_are_a_warning() -> None:
     shares = [0.25, 0.25, 0.2, 0.2, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0]
     gone = [measured(step, shares, missing_classes=5, coverage=0.005, recall=0.8) for step in (1500, 2000)]
@@ -357,7 +389,9 @@ def test_a_code_that_fills_up_is_no_alarm_and_an_empty_one_is() -> None:
     assert only(vae(falling(8.0, 0.01), units=0)).name == "posterior-collapse"
 
 
-def classifier(train: list[float], test: list[float], loss: list[float], images: int = 60_000) -> Evidence:
+def classifier(
+    train: list[float], test: list[float], loss: list[float], images: int = 60_000, classes: int = 10
+) -> Evidence:
     ends = np.arange(1, len(train) + 1) * 100.0
     curves = {
         "training accuracy": line(ends, np.array(train)),
@@ -366,7 +400,7 @@ def classifier(train: list[float], test: list[float], loss: list[float], images:
         "test loss": line(ends, np.array(loss)),
         "update": noisy(0.001),
     }
-    return Evidence(int(ends[-1]), int(ends[-1]), curves, (), Known(naming=True, images=images, classes=10))
+    return Evidence(int(ends[-1]), int(ends[-1]), curves, (), Known(naming=True, images=images, classes=classes))
 
 
 def test_a_classifier_learns_learns_by_heart_or_guesses() -> None:
@@ -379,6 +413,26 @@ def test_a_classifier_learns_learns_by_heart_or_guesses() -> None:
     later = classifier([0.9, 0.95, 0.97, 0.98, 0.99, 0.995], [0.9] * 6, [0.3, 0.25, 0.3, 0.4, 0.45, 0.5])
     assert names(later) == {"overfitting"}
     assert names(classifier([0.1, 0.11, 0.1, 0.1], [0.1] * 4, [2.3] * 4)) == {"nothing-learned"}
+
+
+def test_few_classes_are_not_guessed_well_by_chance() -> None:
+    """Chance is 1/2 for two classes: a training accuracy of 0.98 is no guess, 0.53 is one."""
+    good, poor = [0.9, 0.96, 0.975, 0.98], [0.5, 0.52, 0.53, 0.52]
+    for classes in (2, 3):
+        assert names(classifier(good, good, [0.3, 0.2, 0.1, 0.1], classes=classes)) == set()
+    assert names(classifier(poor, poor, [0.69] * 4, classes=2)) == {"nothing-learned"}
+    some = [0.6, 0.66, 0.7, 0.7]
+    assert names(classifier(some, some, [0.6] * 4, classes=2)) == {"underfitting"}
+
+
+def test_who_learns_by_heart_may_get_better_on_others_too() -> None:
+    """Then nothing earlier is worth keeping."""
+    train, test = [0.9, 0.99, 1, 1, 1, 1], [0.7, 0.75, 0.8, 0.82, 0.83, 0.84]
+    found = only(classifier(train, test, [0.9, 0.8, 0.75, 0.7, 0.65, 0.6], 200))
+    assert found.title == "Overfitting: the model is much better on its training images than on others"
+    assert found.keep is None
+    worse = only(classifier(train, test, [0.9, 0.8, 0.75, 0.8, 0.9, 1.0], 200))
+    assert (worse.title.endswith("and worse on others"), worse.keep) == (True, 300)
 
 
 def test_a_classifier_that_has_not_learned_enough() -> None:

@@ -127,3 +127,15 @@ def test_names_beside_colour_stand_on_white() -> None:
     drawn = pictures.labelled(np.zeros((20, 20, 3), np.uint8), ["a"])
     assert (drawn[0, 0] == 255).all()
     assert Image.open(io.BytesIO(pictures.png(drawn, scale=1))).mode == "RGB"
+
+
+def test_a_test_split_without_labels_has_no_column_of_classes(tmp_path: Path) -> None:
+    x = np.zeros((60, 16, 16), np.uint8)
+    x[:, 4:12, 4:12] = DARK
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=np.arange(60) % 3, x_test=x[:6] // 2)
+    found = check(str(tmp_path / "x.npz"), progress=False).found
+    table = data_page.classes(found)
+    assert table is not None
+    assert table.columns == ("class", "train")
+    assert [row[1] for row in table.rows] == ["20", "20", "20"]
+    assert "the test images have no labels: results by class need them" in found.notes

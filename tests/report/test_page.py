@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ import genlab
 from genlab.api.run import Run
 from genlab.cli import fields
 from genlab.engine.files import write_json
+from genlab.evaluation.diagnosis.finding import Finding
 from genlab.recipe import GanRecipe, files
-from genlab.report import curves, origin, verdict
+from genlab.recipe.changes import changes, short
+from genlab.report import curves, findings, origin, verdict
 from genlab.report import page as pages
 from genlab.report.html import render
 from genlab.runs.directory import RunDirectory
@@ -209,6 +212,37 @@ def test_an_older_run_promises_its_bits_only_without_denormal_numbers(finished: 
     machine = {key: value for key, value in finished.provenance["machine"].items() if key != "denormals"}
     older: Any = {**finished.provenance, "machine": machine}
     assert origin.again(finished.recipe, older).words.endswith("numbers below 1.2e-38 count as 0 now.")
+
+
+def test_a_run_that_was_resumed_elsewhere_promises_no_bits(finished: Run) -> None:
+    resumed: Any = {**finished.provenance, "resumed": [{"exact": True}, {"exact": False}]}
+    found = origin.again(finished.recipe, resumed)
+    assert found.words == "This gives a run with the same settings, but not the same weights: it was resumed elsewhere."
+    assert found.command == origin.again(finished.recipe, finished.provenance).command
+
+
+def test_a_warm_start_is_part_of_the_command_and_not_of_the_name() -> None:
+    warm = genlab.load_recipe("s4-vae", {"init_encoder_from": "s4-classifier-seed0-001"})
+    provenance: Any = {"seed": 3, "own": {}, "machine": {}}
+    expected = "genlab train s4-vae --seed 3 --init_encoder_from s4-classifier-seed0-001"
+    assert origin.again(warm, provenance).command == expected
+    assert "s4-classifier" not in short(changes(warm))
+    assert "encoder-from s4-classifier-seed0-001" in short(changes(warm), words=True)
+
+
+def test_what_to_try_is_in_the_command_of_a_recipe_of_ones_own() -> None:
+    """The recipe that is to be saved is that of the run, without the change."""
+    mine: Any = genlab.load_recipe("s2-dcgan").model_copy(update={"name": "mine"})
+    provenance: Any = {"seed": 3, "own": {}, "machine": {}}
+    tried = findings.command(mine, provenance, {"optimisers.generator.lr": 0.001})
+    assert tried == "genlab train recipe.yaml --seed 3 --optimisers.generator.lr 0.001"
+
+
+def test_a_step_to_keep_has_its_command_where_it_was_kept() -> None:
+    found = Finding("overfitting", "fault", "Overfitting", keep=500)
+    assert ("Keep", "step 500 is the best one") in findings.lines(found, "a")
+    kept = replace(found, kept=True)
+    assert ("Keep", "step 500 is the best one: genlab sample a --step 500") in findings.lines(kept, "a")
 
 
 def test_a_warm_start_stands_under_provenance() -> None:

@@ -142,3 +142,11 @@ def test_a_legend_of_many_rows_leaves_the_axes_as_high_as_one_of_four(count: int
         style.legend(axes, labels[:1] * 4)
         least = axes.get_position().height * figure.get_figheight()
     assert height == pytest.approx(least) if count >= 4 else height > least
+
+
+def test_a_latent_map_of_unlabelled_images_has_one_kind_of_points() -> None:
+    """The training images may have classes where the test images have none."""
+    figure = plots.latent_map(np.zeros((4, 4, 1), np.uint8), np.zeros((3, 2)), None, ["cat", "dog"], 3.0)
+    legend = figure.axes[1].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["images"]

@@ -45,7 +45,7 @@ def test_distance_classes_and_copies() -> None:
         ({"frechet_distance": 2.0, "sharpness_ratio": 0.2}, "they are blurred (sharpness 0.20 of that of real images)"),
         ({"frechet_distance": 2.0, "grain_ratio": 2.0}, "they are noisy (grain 2.00 times that of real images)"),
         ({"frechet_distance": None}, "unknown, since this dataset has no judge"),
-        ({"frechet_distance": 2.0, "missing_classes": 3}, "3 of 0 classes are missing"),
+        ({"frechet_distance": 2.0, "missing_classes": 3}, "3 classes are missing"),
     ],
 )
 def test_what_else_it_may_say(values: dict[str, float | None], words: str) -> None:

@@ -81,3 +81,12 @@ def test_an_image_is_read_by_a_classifier_and_an_encoder(served: Served, digits:
         wrong = {"run": "classifier", "side": side, "pixels": pixels}
         assert served.ask("/api/read", "POST", wrong)[0] == 422
     assert served.ask("/api/read", "POST", {"run": "gan", "example": 0})[0] == 422
+
+
+@pytest.mark.filterwarnings("ignore:the 40 training images are from 4 of 10 classes")
+def test_a_model_is_compared_with_the_images_that_it_learned(digits: Path, tmp_path: Path) -> None:
+    """Of a subset, the others were never shown to it."""
+    changes = {**SMALL, "data.name": str(digits), "data.subset": 40, "budget.max_steps": 1}
+    run = genlab.train("quick-mnist", overrides=changes, runs=tmp_path, name="part", report=False)
+    learned, flat = Explorer(run.directory, None)._learned
+    assert (len(learned), len(flat)) == (40, 40)

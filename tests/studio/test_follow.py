@@ -46,6 +46,20 @@ def test_what_is_appended_is_read_and_nothing_twice(file: Path) -> None:
     assert rows.curve("no such")["x"] == []
 
 
+def test_rows_that_have_a_column_and_the_newest_one(file: Path) -> None:
+    rows = Follower(file)
+    assert rows.rows(["recall"]) == []
+    add(file, line(1, loss=2.0), line(2, loss=1.0, recall=0.5), line(3, loss=None, recall=0.6), line(4, loss=0.5))
+    rows.read()
+    newest = {"step": 4, "loss": 0.5}
+    assert rows.rows(["recall", "none"]) == [
+        {"step": 2, "loss": 1.0, "recall": 0.5},
+        {"step": 3, "recall": 0.6},
+        newest,
+    ]
+    assert rows.rows([]) == [newest]
+
+
 def test_a_damaged_line_is_counted_and_left_out(file: Path) -> None:
     whole = line(1, loss=0.25)
     assert checked(whole) == {"step": 1, "loss": 0.25}

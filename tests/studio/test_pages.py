@@ -302,6 +302,19 @@ def test_a_hand_out_follows_a_finger_without_a_studio(browser: Browser, tmp_path
         context.close()
 
 
+def test_a_training_that_cannot_begin_says_why(browser: Browser, served: Served) -> None:
+    visitor = Visitor(browser, served)
+    page = visitor.go("/new?recipe=quick-mnist")
+    failed = {"there": False, "jobs": [{"run": "mine", "state": "failed", "why": "no space left"}], "lines": []}
+    page.route("**/api/train", lambda route: route.fulfill(json={"run": "mine", "problems": []}))
+    page.route("**/api/log?*", lambda route: route.fulfill(json=failed))
+    expect(page.get_by_text("3,748 steps")).to_be_visible()
+    page.get_by_role("button", name="Start training").click()
+    expect(page.get_by_text("no space left")).to_be_visible()
+    expect(page.get_by_role("button", name="Start training")).to_be_enabled()
+    visitor.context.close()
+
+
 def test_a_training_is_started_watched_and_named(browser: Browser, digits: Path, tmp_path: Path) -> None:
     studio = Served(tmp_path)
     try:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from genlab.api.run import Run
 from genlab.engine import seals
+from genlab.evaluation import kept
+from genlab.report.verdict import of_run
 from genlab.runs.directory import RunDirectory
 from genlab.runs.listing import size
 from genlab.runs.verify import verify
-from genlab.studio.documents import evaluation_document
+from genlab.studio.documents import compare_document, evaluation_document
 from genlab.studio.shipped import shipped
 from served import HOSTILE, Served, state_of
 
@@ -75,6 +79,35 @@ def test_runs_are_compared_as_genlab_compare_does(served: Served) -> None:
     assert [line["run"] for line in curve["lines"]] == ["gan", "watched"]
     assert served.ask("/api/compare?run=gan")[0] == 422
     assert served.ask("/api/compare?run=gan&run=none")[0] == 404
+
+
+def sealed(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a sealed record."""
+    record = json.loads(path.read_text())
+    record.pop("crc")
+    change(record)
+    path.write_text(json.dumps(seals.seal(record)))
+
+
+def test_only_evaluations_that_belong_together_are_compared(tmp_path: Path) -> None:
+    digits = next(path for path in shipped() if path.name == "digits-gan")
+    runs = {name: RunDirectory(shutil.copytree(digits, tmp_path / name)) for name in ("a", "b", "c")}
+    files = {name: run.path / "evaluations" / kept.FULL_FILE for name, run in runs.items()}
+    sealed(files["c"], lambda record: record["protocol"].update(step=1))
+    told = compare_document(runs)
+    assert (told["unmeasured"], told["unlike"]) == (["c"], "")
+    assert "Quality" in {table["heading"] for table in told["tables"]}
+    sealed(files["b"], lambda record: record["protocol"].update(dataset="letters"))
+    told = compare_document(runs)
+    assert told["unlike"] == "Their images are not compared, since they differ in dataset: a: mnist; b: letters."
+    assert "Quality" not in {table["heading"] for table in told["tables"]}
+    assert told["verdict"] == ""
+
+
+def test_a_page_judges_a_run_by_all_its_rows(served: Served) -> None:
+    """The report does the same; the newest row may be one without a test."""
+    for name in ("classifier", "watched", "vae"):
+        assert served.get("run", run=name)["verdict"] == of_run(RunDirectory(served.runs / name)).sentence
 
 
 def test_what_was_readable_and_is_no_more_is_told_from_what_never_was(tmp_path: Path) -> None:

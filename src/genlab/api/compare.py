@@ -13,6 +13,7 @@ from genlab.api.run import Run
 from genlab.engine.files import write
 from genlab.engine.stages import stage
 from genlab.errors import UsageError
+from genlab.evaluation.alike import unlike
 from genlab.evaluation.measure import FULL
 from genlab.families.registry import FAMILIES
 from genlab.report.compare_page import ComparePage, compare_page
@@ -106,11 +107,8 @@ def _records(opened: dict[str, Run], n: int, progress: bool) -> dict[str, dict[s
         for name, run in opened.items():
             with stage(name):
                 found[name] = known[name] or run.evaluate(n=n).record
-    for key in ("dataset", "split", "real_images", "judge", "samples", "fingerprints"):
-        said = {name: record["protocol"][key] for name, record in found.items() if key in record["protocol"]}
-        if len({str(value) for value in said.values()}) > 1:
-            words = "; ".join(f"{name}: {value}" for name, value in said.items())
-            raise UsageError(f"these runs cannot be compared, since they differ in {key}: {words}")
+    if why := unlike(found):
+        raise UsageError(f"these runs cannot be compared, since {why}")
     return found
 
 

@@ -139,6 +139,7 @@ def _protocol(samples: Samples, against: Reference) -> dict[str, Any]:
         "fingerprints": against.fingerprints,
         "split": against.split,
         "real_images": len(against.real),
+        "classes_in_data": len(against.train.class_names),
         "size": samples.way.words,
         "judge": None if judge is None else {"name": judge.name, "sha256": judge.sha256},
         "neighbours": metrics.K,

@@ -49,7 +49,7 @@ def changes(recipe: BaseRecipe, base: str | None = None) -> dict[str, tuple[Any,
     if recipe.name not in names() or base not in (None, base_of(recipe.name)):
         return {}
     found = diff(_built_in(recipe.name), recipe)
-    return {path: values for path, values in found.items() if is_told(path) and path != UNNAMED}
+    return {path: values for path, values in found.items() if is_told(path)}
 
 
 def short(found: Changes, words: bool = False) -> str:
@@ -65,7 +65,8 @@ def short(found: Changes, words: bool = False) -> str:
     gap, between = (" ", ", ") if words else ("-", "-")
     parts: dict[str, list[str]] = {}
     for path, (old, new) in found.items():
-        if path.startswith("logging.") or (path.startswith(OFF) and not (old or new)):
+        untold = path == UNNAMED and not words
+        if untold or path.startswith("logging.") or (path.startswith(OFF) and not (old or new)):
             continue
         for word, value in _words(path, old, new):
             parts.setdefault(f"{word}\0{value}", []).append(_owner(path))
@@ -89,12 +90,12 @@ def apart(recipes: Sequence[BaseRecipe]) -> list[str]:
     >>> apart([load("s2-dcgan"), load("s2-dcgan", {"budget.batch": 64})])
     ['batch 128', 'batch 64']
     """
-    if len({recipe.name for recipe in recipes}) > 1:
-        return [" ".join(filter(None, (recipe.name, short(changes(recipe), words=True)))) for recipe in recipes]
     plain = [
         recipe.model_copy(update={UNNAMED: "classifier"}) if getattr(recipe, UNNAMED, None) else recipe
         for recipe in recipes
     ]  # Each seed starts from a run of its own.
+    if len({recipe.name for recipe in recipes}) > 1:
+        return [" ".join(filter(None, (recipe.name, short(changes(recipe), words=True)))) for recipe in plain]
     return [
         short({path: pair for other in plain for path, pair in diff(other, recipe).items() if is_told(path)}, True)
         for recipe in plain

@@ -97,11 +97,13 @@ def classes(checked: Checked) -> Table | None:
     if checked.train.labels is None:
         return None
     names = checked.train.class_names
-    counts = [
-        np.bincount(data.labels, minlength=len(names)) for data in checked.splits.values() if data.labels is not None
-    ]
-    rows = [(name, *(f"{each[k]:,}" for each in counts)) for k, name in enumerate(names)]
-    return Table("", ("class", *checked.splits), rows, numeric=list(checked.splits))
+    counts = {
+        split: np.bincount(data.labels, minlength=len(names))
+        for split, data in checked.splits.items()
+        if data.labels is not None
+    }
+    rows = [(name, *(f"{each[k]:,}" for each in counts.values())) for k, name in enumerate(names)]
+    return Table("", ("class", *counts), rows, numeric=list(counts))
 
 
 def sheet(checked: Checked, split: Split) -> NDArray[np.uint8]:

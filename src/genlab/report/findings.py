@@ -33,7 +33,7 @@ def lines(
         cause = f"probably a consequence of {finding.follows}" if finding.follows else finding.cause
         found.append(("Cause", f"{cause or 'uncertain'}."))
     if finding.keep is not None:
-        how = f": genlab sample {run} --step {finding.keep}" if not finding.advice else ""
+        how = f": genlab sample {run} --step {finding.keep}" if finding.kept else ""
         found.append(("Keep", f"step {finding.keep:,} is the best one{how}"))
     if finding.early:
         found.append(("Next", "nothing yet; look again later."))
@@ -51,8 +51,8 @@ def command(recipe: Recipe, provenance: Provenance, changes: Mapping[str, Any]) 
     if provenance["own"]:
         return f"genlab.train(RECIPE, overrides={dict(changes)!r}, ...)"
     changed = files.load(files.to_dict(recipe), changes)
-    plain = {key: value for key, value in provenance.items() if key not in ("forked_from", "base")}
-    return again(changed, cast("Provenance", plain)).command
+    plain = {key: value for key, value in provenance.items() if key not in ("forked_from", "base", "resumed")}
+    return again(changed, cast("Provenance", plain), changes).command
 
 
 def unknown(said: tuple[CannotTell, ...]) -> list[str]:

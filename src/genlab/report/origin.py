@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +22,17 @@ class Again:
     command: str
 
 
-def again(recipe: Recipe, provenance: Provenance) -> Again:
-    """The command that makes the run again, and what it gives."""
+def again(recipe: Recipe, provenance: Provenance, further: Mapping[str, Any] | None = None) -> Again:
+    """The command that makes the run again, and what it gives.
+
+    Args:
+        further: changes of the recipe by dotted path, which `recipe` has and the one that the run stores has not.
+    """
     exact = "On the same kind of machine with the same versions, this gives the same weights, bit for bit."
     if "denormals" not in provenance["machine"]:  # An older version kept them.
         exact = f"{exact[:-1]}, unless its gradients vanished: numbers below 1.2e-38 count as 0 now."
+    if not all(entry["exact"] for entry in provenance.get("resumed", [])):
+        exact = "This gives a run with the same settings, but not the same weights: it was resumed elsewhere."
     seed = f"--seed {provenance['seed']}"
     if script := provenance.get("loop"):
         return Again("This run is a custom training loop; run its script to reproduce it.", f"python {script}")
@@ -41,7 +48,9 @@ def again(recipe: Recipe, provenance: Provenance) -> Again:
         return Again(words, " ".join([f"genlab fork {origin['run']} --at {origin['step']}", *fields]))
     base = provenance.get("base")
     if recipe.name not in files.names() or base not in (None, base_of(recipe.name)):
-        return Again(f"Save the recipe below as recipe.yaml. {exact}", f"genlab train recipe.yaml {seed}")
+        fields = [f"--{path} {_typed(new)}" for path, new in (further or {}).items()]
+        words = f"Save the recipe below as recipe.yaml. {exact}"
+        return Again(words, " ".join([f"genlab train recipe.yaml {seed}", *fields]))
     fields = [f"--{path} {_typed(new)}" for path, (_, new) in changes(recipe, base).items()]
     return Again(exact, " ".join([f"genlab train {recipe.name} {seed}", *fields]))
 

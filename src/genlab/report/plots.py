@@ -33,7 +33,7 @@ def latent_map(
         axes[0].set_axis_off()
         if both:
             assert points is not None
-            names = _plain(class_names) or ["images"]
+            names = ["images"] if labels is None else _plain(class_names)
             kinds = np.zeros(len(points), np.int64) if labels is None else labels
             colours = matplotlib.colormaps["tab10" if len(names) <= 10 else "tab20"]
             for k, name in enumerate(names):

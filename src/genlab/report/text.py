@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from genlab.evaluation.catalogue import METRICS
@@ -114,11 +114,16 @@ def _quality(record: Record) -> Iterator[tuple[str, str]]:
         yield "quality", f"Frechet distance {number(name, found['value'])}{within}{many}"
 
 
+def classes_in(record: Record) -> int:
+    """Number of classes in the data; 0 in a record of an older version if there are too many for a table."""
+    return len(record["classes"]) or record["protocol"].get("classes_in_data") or record.get("modes", {}).get("of", 0)
+
+
 def _classes(record: Record) -> Iterator[tuple[str, str]]:
     missing = record["metrics"]["missing_classes"]["value"]
     if missing is not None:
-        total = len(record["classes"]) or record.get("modes", {}).get("of", 0)
-        yield "classes", f"{total - missing:.0f} of {total} found"
+        total = classes_in(record)
+        yield "classes", f"{total - missing:.0f} of {total} found" if total else f"{missing:.0f} missing"
     if "modes" in record:
         m = record["modes"]
         yield (
@@ -244,18 +249,34 @@ def protocol(record: Record) -> str:
 
 
 def measured(records: dict[str, Record]) -> str:
-    """How the numbers of several runs were measured, which is the same for all of them."""
+    """How the numbers of several runs, which `evaluation.alike` does not object to, were measured."""
     p = next(iter(records.values()))["protocol"]
-    judge = _reader(p["judge"])
+    drawn = _by_run({name: each["protocol"].get("drawn_with", "as they are") for name, each in records.items()})
+    size = _by_run({name: each["protocol"]["size"] for name, each in records.items()})
     return (
         f"{p['samples']:,} images of each run against {p['real_images']:,} {p['split']} images of {p['dataset']}; "
-        f"{judge}; {p.get('drawn_with', 'as they are')}. Real images: as many training images, measured in the same "
-        f"way. Intervals: {p['intervals']}."
+        f"{_reader(p['judge'])}; {drawn}; size: {size}. Real images: as many training images, processed like the run's "
+        f"own. Intervals: {p['intervals']}."
     )
 
 
+def _by_run(said: Mapping[str, str]) -> str:
+    """What is said of each run, once if it is the same for all."""
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return ", ".join(f"{name}: {words}" for name, words in said.items())
+
+
 def comparison(records: dict[str, Record], real: bool = False) -> Table:
-    """One column per run, one row per metric: value and interval; `real` adds a column for real images."""
+    """One column per run, one row per metric: value and interval; `real` adds a column for real images, or one for each
+    way of processing them."""
+    sizes: dict[str, list[str]] = {}
+    for run, record in records.items():
+        sizes.setdefault(record["protocol"]["size"], []).append(run)
+    reals = {
+        "real images" + (f" as for {', '.join(runs)}" if len(sizes) > 1 else ""): [records[run] for run in runs]
+        for runs in (sizes.values() if real else ())
+    }
     names = [
         name for name in METRICS if any(r["metrics"].get(name, {}).get("value") is not None for r in records.values())
     ]
@@ -266,7 +287,10 @@ def comparison(records: dict[str, Record], real: bool = False) -> Table:
             number(name, cell["value"]) + (f" {interval(name, cell['interval'])}" if cell["interval"] else "")
             for cell in cells
         ]
-        floor = next((cell["floor"] for cell in cells if cell.get("floor") is not None), None)
-        rows.append((title(name), *said, *([number(name, floor)] if real else [])))
-    columns = (*records, *(["real images"] if real else []))
+        floors = (
+            next((floor for each in found if (floor := each["metrics"].get(name, {}).get("floor")) is not None), None)
+            for found in reals.values()
+        )
+        rows.append((title(name), *said, *(number(name, floor) for floor in floors)))
+    columns = (*records, *reals)
     return Table(_judged(next(iter(records.values()))), ("metric", *columns), rows, numeric=columns)

@@ -53,6 +53,10 @@ class Class:
     told: str
 
 
+JUDGED = ("test_accuracy", "frechet_distance")
+"""Columns of the rows that `verdict` reads; of the others, it reads the last."""
+
+
 def verdict(recipe: Recipe, rows: Sequence[Row], record: Mapping[str, Any] | None, classes: Sequence[Class]) -> Verdict:
     """What to say first about a run.
 
@@ -160,8 +164,11 @@ def _classes(record: dict[str, Any], classes: Sequence[Class]) -> Iterator[str]:
     missing = record["metrics"]["missing_classes"]["value"]
     if missing is None:
         return
-    total = len(record["classes"]) or record.get("modes", {}).get("of", 0)
-    there = f"all {total} classes are present" if not missing else f"{missing:.0f} of {total} classes are missing"
+    total = words.classes_in(record)
+    if missing:
+        there = f"{missing:.0f}{f' of {total}' if total else ''} classes are missing"
+    else:
+        there = f"all {f'{total} ' if total else ''}classes are present"
     yield there + (f", the weakest is {classes[0].name} ({classes[0].told})" if classes else "")
 
 

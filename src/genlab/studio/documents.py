@@ -12,6 +12,7 @@ from typing import Any
 from genlab.data import checking
 from genlab.errors import DataError, GenlabError
 from genlab.evaluation import kept
+from genlab.evaluation.alike import unlike
 from genlab.evaluation.diagnosis.run import diagnosis_of
 from genlab.families.base import Family
 from genlab.families.registry import FAMILIES
@@ -23,7 +24,7 @@ from genlab.report.compare_page import compare_page
 from genlab.report.curves import plots
 from genlab.report.origin import again, provenance_lines
 from genlab.report.tables import Table
-from genlab.report.verdict import classes_of, verdict
+from genlab.report.verdict import JUDGED, classes_of, verdict
 from genlab.runs import checkpoint
 from genlab.runs.directory import RunDirectory
 from genlab.runs.open import OpenRun
@@ -45,7 +46,7 @@ def run_document(name: str, run: RunDirectory, rows: Follower) -> Document:
         {**asdict(plot), "curves": [asdict(curve) for curve in plot.curves if curve.column in rows.columns]}
         for plot in plots(recipe, "objective" in provenance["own"])
     ]
-    said = verdict(recipe, [last] if last else [], record, classes_of(record or NOTHING))
+    said = verdict(recipe, rows.rows(JUDGED), record, classes_of(record or NOTHING))
     return {
         "run": name,
         "title": run.path.name,
@@ -186,8 +187,9 @@ def compare_document(runs: Mapping[str, RunDirectory]) -> Document:
     Raises:
         DataError: a provenance is damaged.
     """
-    records = {name: record for name, run in runs.items() if (record := kept.read(run, kept.FULL_FILE)) is not None}
-    compared = compare_page(runs, records)
+    records = {name: record for name, run in runs.items() if (record := _of_now(run)) is not None}
+    why = unlike(records)
+    compared = compare_page(runs, {} if why else records)
     labels = [row[0] for row in compared.runs.rows]
     return {
         "lead": compared.lead,
@@ -208,6 +210,7 @@ def compare_document(runs: Mapping[str, RunDirectory]) -> Document:
         ],
         "protocol": compared.protocol,
         "unmeasured": [name for name, run in runs.items() if name not in records and _draws(run)],
+        "unlike": f"Their images are not compared, since {why}." if why else "",
         "curves": [
             {
                 "title": figure.title,
@@ -230,6 +233,15 @@ def compare_document(runs: Mapping[str, RunDirectory]) -> Document:
         "samples": {name: run.steps("samples", ".png") for name, run in runs.items()},
         "frames_caption": compared.frames_caption,
     }
+
+
+def _of_now(run: RunDirectory) -> dict[str, Any] | None:
+    """The full evaluation of a run's present weights, if there is one."""
+    record = kept.read(run, kept.FULL_FILE)
+    with suppress(DataError):
+        if record is not None and record["protocol"].get("step") == run.status["step"]:
+            return record
+    return None
 
 
 def _draws(run: RunDirectory) -> bool:

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from genlab.data import load, load_test, pictures
-from genlab.data.dataset import Dataset, padded
+from genlab.data.dataset import Dataset, first, padded
 from genlab.data.preprocessing import fitted, resampled
 from genlab.engine import device
 from genlab.errors import GenlabError, UsageError
@@ -250,7 +250,8 @@ class Explorer:
 
     @cached_property
     def _learned(self) -> tuple[Dataset, Tensor]:
-        found = fitted(drawn(load(self.recipe.data.name), LOOKED_AT), self.recipe)
+        learned = first(load(self.recipe.data.name), self.recipe.data.subset)
+        found = fitted(drawn(learned, LOOKED_AT), self.recipe)
         return found, torch.from_numpy(found.images).flatten(1).float() / 255
 
     @cached_property

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from genlab.evaluation.diagnosis.evidence import Curve
 from genlab.families.base import BLOCK, Column
-from genlab.runs.rows import body_of
+from genlab.runs.rows import Row, body_of
 
 Floats = NDArray[np.float64]
 
@@ -111,6 +111,23 @@ class Follower:
                 if any(not math.isnan(value) for value in column[row:])
             }
             return self.began, len(self), new
+
+    def rows(self, having: Sequence[str]) -> list[Row]:
+        """The rows that have one of these columns, and the newest row; only finite values."""
+        with self._lock:
+            there = np.zeros(len(self), bool)
+            for name in having:
+                there |= np.isfinite(self._array(name))
+            there[-1:] = True
+            return [
+                {"step": int(self.columns["step"][k])}
+                | {
+                    name: column[k]
+                    for name, column in self.columns.items()
+                    if name != "step" and np.isfinite(column[k])
+                }
+                for k in np.flatnonzero(there).tolist()
+            ]
 
     def curve(self, name: str, first: float = -math.inf, last: float = math.inf, most: int = MOST) -> dict[str, Any]:
         """The rows that have a column, between two steps; more than `most` become means of blocks of equal size.

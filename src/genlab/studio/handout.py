@@ -30,7 +30,8 @@ def handout(opened: Explorer) -> bytes:
     sampler = opened.sampler
     if sampler is None or (sampler.size != 2 and not opened.recipe.conditional):
         raise UsageError("a hand-out needs a model with a two-dimensional z, or a conditional one")
-    names = opened.run.provenance["data"]["class_names"][:MOST_CLASSES]
+    known = opened.run.provenance["data"]["class_names"]
+    names = known[:MOST_CLASSES]
     if opened.recipe.conditional:
         stops = torch.cat([sampler.one("sample", k % STOPS) for k in range(STOPS + 1)])
         ways = latent.linear_path(stops[:-1], stops[1:], ACROSS // STOPS + 1)
@@ -38,6 +39,8 @@ def handout(opened: Explorer) -> bytes:
         images = sampler(way.repeat(len(names), 1), torch.arange(len(names)).repeat_interleave(len(way)))
         columns, rows = len(way), len(names)
         words = "Left and right: another z. Up and down: another class."
+        if len(known) > len(names):
+            words += f" Shown are the first {len(names)} of {len(known):,} classes."
     else:
         images, columns, rows = sampler(latent.plane(SIDE)), SIDE, SIDE
         words = "The two numbers of z: left and right, up and down."

@@ -95,7 +95,8 @@ class Collection(ABC):
 def of_classes(labels: Labels | None, class_names: Sequence[str], split: Split) -> Iterator[str]:
     """Notes about the classes of a dataset."""
     if labels is None:
-        yield "no labels: only unconditional recipes can use it"
+        only = "no labels: only unconditional recipes can use it"
+        yield only if split == "train" else "the test images have no labels: results by class need them"
         return
     empty = sorted(set(range(len(class_names))) - set(labels.tolist()))
     if empty:

@@ -27,7 +27,8 @@ class Finding:
         no: what the evidence does not mean, though it may look so.
         cause: the likely cause; empty if it is uncertain.
         follows: name of the fault that it is probably a consequence of; empty if there is none.
-        keep: step of the best sampled weights, if earlier ones are better.
+        keep: step of the best weights, if earlier ones are better.
+        kept: whether the weights of that step remain, so that images can be drawn with them.
         early: whether it was seen so early that it may pass.
         changes: dotted path -> value: what may help, at most three fields.
         expect: what to expect of these changes.
@@ -44,6 +45,7 @@ class Finding:
     cause: str = ""
     follows: str = ""
     keep: int | None = None
+    kept: bool = False
     early: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
     expect: str = ""

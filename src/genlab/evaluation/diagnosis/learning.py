@@ -11,7 +11,9 @@ from genlab.evaluation.diagnosis.finding import CannotTell, Finding
 
 SILENT = 0.1
 """KL in nats per image below which z says next to nothing."""
-RISES, GAP, APART, CHANCE, LEARNED = 0.5, 0.1, 1.3, 2.0, 0.85
+RISES, WORSE, GAP, APART, LEARNED = 0.5, 0.1, 0.1, 1.3, 0.85
+GUESSED = 0.1
+"""Share of the way from chance to certainty below which a classifier is said to guess."""
 
 
 def posterior_collapse(e: Evidence) -> Iterator[Finding | CannotTell]:
@@ -71,9 +73,8 @@ def overfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
         apart = np.interp(b.steps, a.steps, a.values) - b.values > GAP
         found = episodes(b.steps.tolist(), apart.tolist(), stays=2)
         if found and found[-1][1] is None:
-            yield _overfits(
-                e, found[-1][0], f"accuracy {a.values[-1]:.1%} in training, {b.values[-1]:.1%} on the test split", test
-            )
+            seen = f"accuracy {a.values[-1]:.1%} in training, {b.values[-1]:.1%} on the test split"
+            yield _overfits(e, found[-1][0], seen, test)
             return
     if len(test) < 4:
         return
@@ -92,24 +93,27 @@ def overfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def _overfits(e: Evidence, since: tuple[int, int], seen: str, test: Curve) -> Finding:
-    best = int(test.steps[np.argmin(test.values)])
+    """The finding; if the test loss has been better by more than `WORSE` of it, with the step at which it was best."""
+    best = int(np.argmin(test.values))
+    worse = test.values[-1] > test.values[best] + WORSE * abs(test.values[best])
+    how = "gets better on its training images and worse" if worse else "is much better on its training images than"
     return Finding(
         "overfitting",
         "fault",
-        "Overfitting: the model gets better on its training images and worse on others",
+        f"Overfitting: the model {how} on others",
         since=since,
         seen=(seen,),
         cause=e.known.few,
-        keep=best,
+        keep=int(test.steps[best]) if worse else None,
     )
 
 
 def nothing_named(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Training accuracy has never exceeded `CHANCE` times chance level, after two epochs or more."""
+    """Training accuracy has never come further than `GUESSED` of the way from chance to 1, after two epochs or more."""
     train = e.curve("training accuracy")
     if not e.known.naming or e.known.classes < 2 or len(train) < 2:
         return
-    if train.values.max() < CHANCE / e.known.classes:
+    if train.values.max() < _guessing(e.known.classes):
         yield Finding(
             "nothing-learned",
             "fault",
@@ -119,13 +123,19 @@ def nothing_named(e: Evidence) -> Iterator[Finding | CannotTell]:
         )
 
 
+def _guessing(classes: int) -> float:
+    """Accuracy below which a classifier of that many classes guesses."""
+    chance = 1 / max(2, classes)
+    return chance + GUESSED * (1 - chance)
+
+
 def underfitting(e: Evidence) -> Iterator[Finding | CannotTell]:
     """At the end of its training, a classifier is right for fewer than `LEARNED` of its own training images, and for
     about as many of the test split: it has not learned what there is to learn."""
     a, b = e.curve("training accuracy"), e.curve("test accuracy")
     if not e.known.naming or len(a) < 3 or not len(b) or e.step < 0.9 * (e.total or 0):
         return
-    if CHANCE / max(2, e.known.classes) <= a.values[-1] < LEARNED and abs(a.values[-1] - b.values[-1]) < GAP / 2:
+    if _guessing(e.known.classes) <= a.values[-1] < LEARNED and abs(a.values[-1] - b.values[-1]) < GAP / 2:
         yield Finding(
             "underfitting",
             "warning",

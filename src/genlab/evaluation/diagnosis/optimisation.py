@@ -19,6 +19,7 @@ SUDDEN = 20.0
 ROWS = 5
 DEAD = 0.5
 EXPLODED = 100.0
+FAILED_STEP = re.compile(r"step ([\d,]+)")
 NOT_FINITE = re.compile(r"\b(nan|inf)\b|not finite|too large for float32", re.IGNORECASE)
 
 
@@ -101,12 +102,14 @@ def divergence(e: Evidence) -> Iterator[Finding | CannotTell]:
     """A value was not finite; or a loss or D's logits, in the median of the last five rows, are more than `EXPLODED`
     times as large as they ever were in the first fifth of the training."""
     if NOT_FINITE.search(e.known.failure):
-        last = max((int(curve.steps[-1]) for curve in e.curves.values() if len(curve)), default=0)
+        named = FAILED_STEP.match(e.known.failure)
+        at = int(named[1].replace(",", "")) if named else e.step + 1
+        before = (curve.steps[curve.steps < at] for curve in e.curves.values())
         yield Finding(
             "divergence",
             "fault",
-            "Divergence: a value was not finite, and the training ended",
-            since=(last, e.step + 1),
+            "Divergence: a value was not finite" + (", and the training ended" if e.step <= at else ""),
+            since=(max((int(steps[-1]) for steps in before if len(steps)), default=0), at),
             seen=(e.known.failure.partition(";")[0],),
         )
         return

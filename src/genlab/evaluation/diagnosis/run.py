@@ -77,17 +77,23 @@ def diagnosis_of(run: RunDirectory, keep: bool = True, curves: Curves | None = N
     """
     evidence, recipe = evidence_of(run, curves), run.trained_by()
     found = diagnose(evidence)
-    found = replace(found, findings=tuple(_advised(each, recipe, evidence) for each in _kept_once(found.findings)))
+    steps = run.steps("snapshots", ".safetensors") if FAMILIES[recipe.family].sampling else []
+    once = _kept_once(found.findings, steps)
+    found = replace(found, findings=tuple(_advised(each, recipe, evidence) for each in once))
     if keep:
         with suppress(StorageError):  # It can always be computed again.
             write_json(run.path / FILE, seals.seal(found.as_json()))
     return found
 
 
-def _kept_once(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings, with the step to keep named by the first one alone."""
+def _kept_once(findings: Sequence[Finding], snapshots: Sequence[int]) -> list[Finding]:
+    """The findings, with the step to keep named by the first one alone, and whether it has a snapshot."""
     keep = next((each.keep for each in findings if each.keep is not None and each.until is None), None)
-    return [replace(each, keep=None if k or each.until is not None else keep) for k, each in enumerate(findings)]
+    first = [not k and each.until is None for k, each in enumerate(findings)]
+    return [
+        replace(each, keep=keep if here else None, kept=here and keep in snapshots)
+        for each, here in zip(findings, first, strict=True)
+    ]
 
 
 def _advised(finding: Finding, recipe: Recipe, evidence: Evidence) -> Finding:

@@ -112,9 +112,10 @@ def narrow_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
 
 
 def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Classes of the data are drawn less than a tenth as often as in the data. A warning; a fault if half of them are
-    missing, or several that had been there, and the images do not get better."""
-    there, found = _lasting(e, "missing_classes", lambda each: each.values["missing_classes"] >= 1)
+    """Classes of the data are drawn less than a tenth as often as in the data, and more of them than few images miss by
+    chance. A warning; a fault if half of them are missing, or several that had been there, and the images do not get
+    better."""
+    there, found = _lasting(e, "missing_classes", lambda each: _missing(each) >= 1)
     if not there:
         yield CannotTell("missing-classes", "a judge that tells the classes apart, and " + SAMPLES)
     for since, until in found:
@@ -126,6 +127,9 @@ def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
         shares = ", ".join(f"{row['class']} ({100 * row['share']:.0f} %)" for row in most if row["share"] >= 0.005)
         of = len(rows) or e.known.classes
         names = f": {_listed(lost)}" if lost else ""
+        real = now.real.get("missing_classes", 0)
+        seen = [f"of {now.samples:,} samples: {shares}"] if shares else []
+        seen += [f"as many real images miss {real:.0f}"] if real else []
         are = "is" if number == 1 else "are"
         yield Finding(
             "missing-classes",
@@ -133,22 +137,35 @@ def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
             f"{number} of {of} classes {are} missing{names}",
             since=since,
             until=until,
-            seen=(f"of {now.samples:,} samples: {shares}",) if shares else (),
+            seen=tuple(seen),
             no=_precision(now),
             keep=_best(e, since[1]),
         )
 
 
+def _missing(each: Measured) -> float:
+    """Number of missing classes beyond those that as many real images miss, with three standard deviations of their
+    number; 0 if there are no more."""
+    by_chance = each.real.get("missing_classes", 0.0)
+    number = each.values["missing_classes"]
+    return number - by_chance if number > by_chance + 3 * by_chance**0.5 else 0.0
+
+
 def rare_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """Two or more classes are drawn less than `RARE` times as often as in the data, at the last two evaluations, but
-    none is missing."""
+    """Two or more classes are drawn less than `RARE` times as often as in the data, and three standard deviations more
+    rarely than they would be by chance, at the last two evaluations, but none is missing."""
 
     def rare(each: Measured) -> list[str]:
         rows = [row for row in each.classes if row.get("share") is not None and row.get("share_in_data")]
-        return [str(row["class"]) for row in rows if row["share"] < RARE * row["share_in_data"]]
+        number = [(str(row["class"]), row["share"], each.samples * row["share_in_data"]) for row in rows]
+        return [
+            name
+            for name, share, expected in number
+            if each.samples * share < min(RARE * expected, expected - 3 * expected**0.5)
+        ]
 
     there, found = _lasting(e, "missing_classes", lambda each: len(rare(each)) >= 2, stays=2)
-    if not found or found[-1][1] is not None or there[-1].values["missing_classes"] >= 1:
+    if not found or found[-1][1] is not None or _missing(there[-1]) >= 1:
         return
     names = rare(there[-1])
     yield Finding(

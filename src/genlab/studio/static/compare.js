@@ -30,7 +30,8 @@ export async function view(stage, go) {
   fill(stage, 
     h("h1", {}, `${names.length} runs compared`), h("p", { class: "soft" }, told.lead),
     told.verdict ? h("p", { class: "verdict" }, told.verdict) : "",
-    told.unmeasured.length ? h("p", { class: "error" }, `Not measured on 10,000 images yet: ${told.unmeasured.join(", ")}. genlab evaluate measures them; the evaluation here covers only the other runs.`) : "",
+    told.unlike ? h("p", { class: "error" }, told.unlike) : "",
+    told.unmeasured.length ? h("p", { class: "error" }, `Not measured on 10,000 images at their present step: ${told.unmeasured.join(", ")}. genlab evaluate measures them; the evaluation here covers only the other runs.`) : "",
     steps.length ? h("div", {}, h("h2", {}, "Samples"), h("p", { class: "small soft" }, told.frames_caption), h("div", { class: "scrub" }, h("span", {}, ""), slider, output),
       h("div", { class: "side" }, pictures.map((each) => h("figure", {}, each.image, h("figcaption", {}, h("a", { href: address("/run", { run: each.name }) }, told.labels[each.name])))))) :
       pictures.length ? h("p", { class: "soft" }, "These runs have no step in common at which samples were kept.") : "",

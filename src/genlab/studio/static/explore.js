@@ -6,7 +6,7 @@ const WAIT = 350;
 
 export async function view(stage, go) {
   const list = await everyRun();
-  const able = [...list.runs, ...list.examples].filter((run) => run.step || run.weights), ours = new Set(list.shipped ? able.map((run) => run.run) : list.examples.map((run) => run.run));
+  const able = [...list.runs, ...list.examples].filter((run) => (run.step || run.weights) && run.family !== "external"), ours = new Set(list.shipped ? able.map((run) => run.run) : list.examples.map((run) => run.run));
   let name = said().get("run");
   if (!name) {
     const own = able.filter((run) => !ours.has(run.run)), best = [...(own.length ? own : able)].sort((a, b) => (a.times_real ?? 1e9) - (b.times_real ?? 1e9))[0];

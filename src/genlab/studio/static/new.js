@@ -94,17 +94,18 @@ export async function view(stage, go) {
   title.addEventListener("input", later);
   fill(stage, h("h1", {}, "New run"), h("form", { onsubmit: async (event) => {
     event.preventDefault();
+    clearTimeout(timer);
     start.disabled = true;
     try {
       const told = await post("train", body());
       if (told.problems.length) return mark(told);
       news(`${told.run}: starting`);
       const place = await begun(told.run, () => closed);
-      return place && !closed ? go(place) : null;
+      if (place && !closed) return go(place);
     } catch (error) {
       fill(outcome, failed(error));
-      start.disabled = false;
     }
+    start.disabled = false;
     return null;
   } }, h("div", { class: "row" }, h("label", { for: "recipe" }, "Recipe"), recipe), about, form, outcome, h("p", {}, start)));
   await fields();
@@ -112,7 +113,7 @@ export async function view(stage, go) {
 }
 
 // The page of a run, once it has its directory: it takes some seconds until a training has begun. Null where nothing is
-// to be shown.
+// to be shown; an error where it could not begin.
 export async function begun(run, left) {
   for (let k = 0; k < 120 && !left(); k += 1) {
     await new Promise((done) => setTimeout(done, 500));
@@ -120,6 +121,7 @@ export async function begun(run, left) {
     if (there) return address("/run", { run });
     const mine = jobs.find((job) => job.run === run);
     if (mine && mine.state === "waiting") { news(`${run} waits for the run before it to end`); return "/runs"; }
+    if (mine && mine.state === "failed") throw new Error(mine.why || `${run} could not be started`);
     if (!mine && lines.length) { news(lines[lines.length - 1]); return null; }
   }
   return null;
