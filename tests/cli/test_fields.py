@@ -8,6 +8,7 @@ import pytest
 
 from genlab.cli import main
 from genlab.cli.fields import take
+from genlab.errors import RecipeError
 from genlab.recipe import GanRecipe
 from genlab.recipe.files import load
 
@@ -33,6 +34,29 @@ def test_numbers_as_people_type_them(typed: str, value: Any) -> None:
 @pytest.mark.parametrize("typed", [["train", "x", "--a.b"], ["train", "x", "--a.b", "--seed", "3"]])
 def test_a_field_without_a_value(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "--a.b needs a value, as in --a.b VALUE" in refused(typed, capsys)
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        (["--data.classes", "yes"], "yes"),
+        (["--data.classes", "[yes, no]"], ["yes", "no"]),
+        (["--data.classes", "0", "1"], ["0", "1"]),
+        (["--data.classes=null"], None),
+        (["--data.classes", "'cat, dog'"], "cat, dog"),
+        (["--data.name", "2024"], "2024"),
+    ],
+)
+def test_names_stay_as_typed(typed: list[str], value: Any) -> None:
+    """YAML would read them as true, false and a number."""
+    (found,) = take(["train", "quick", *typed])[1].values()
+    assert found == value
+
+
+@pytest.mark.parametrize("classes", [[True], [1.5], True, ["a", False]])
+def test_classes_of_a_recipe_file_are_names(classes: Any) -> None:
+    with pytest.raises(RecipeError, match=r"data\.classes.*put yes, no, on, off and numbers with a point in quotes"):
+        load("quick-mnist", {"data.classes": classes})
 
 
 def test_other_commands_have_no_fields() -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from genlab import data
-from genlab.data.folder import read_images
+from genlab.data.folder import INDEX, place_of, read_images
 from genlab.data.preprocessing import Preprocessing
 from genlab.errors import DataError
 
@@ -131,3 +131,10 @@ def test_colour_becomes_luma() -> None:
     red[:, 0], green[:, 1], blue[:, 2] = 255, 255, 255
     found = [int(Preprocessing(2, 3, "none").back(x, 2, 1)[0, 0, 0, 0]) for x in (red, green, blue)]
     assert found == pytest.approx([76, 150, 29], abs=1)
+
+
+def test_classes_that_are_named_by_numbers_and_signs() -> None:
+    """The folder 1 means the class of that name; only `class-index-1` is an index in any case."""
+    names = ["1", "2", "+"]
+    assert [place_of(f"{INDEX}{k}", names) for k in range(4)] == [0, 1, 2, None]
+    assert place_of("1", names) == 0

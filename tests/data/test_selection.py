@@ -45,6 +45,14 @@ def test_by_name_by_number_and_of_any_source(tmp_path: Path) -> None:
     assert data.load("fashion-mnist[sandal,bag]").class_names == ("sandal", "bag")
 
 
+def test_test_images_without_labels_are_of_unknown_classes(tmp_path: Path) -> None:
+    of = made()
+    np.savez(tmp_path / "own.npz", x_train=of.x, y_train=of.y, x_test=of.x[:5])
+    name = f"{tmp_path / 'own.npz'}[0,1]"
+    assert set(data.load(name).class_names) == {"0", "1"}
+    assert data.load_test(name) is None
+
+
 def test_a_number_that_is_a_name_is_the_name(tmp_path: Path) -> None:
     of = made()
     np.savez(tmp_path / "own.npz", x_train=of.x, y_train=of.y + 1)

@@ -371,3 +371,37 @@ def test_empty_parts_of_a_parquet_set(tmp_path: Path) -> None:
     writers.parquet(tmp_path / "none.parquet", of.x[:0], of.y[:0])
     with pytest.raises(DataError, match="no images in it"):
         data.load(str(tmp_path / "none.parquet"))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_label_of_a_sorted_table_without_a_header(first: bool, tmp_path: Path) -> None:
+    """The first lines are all of one class."""
+    pixels = np.random.default_rng(0).integers(0, 256, (700, 28 * 28))
+    pixels[:, 0] = 0
+    labels = np.repeat([4, 7], 350)[:, None]
+    table = np.hstack([labels, pixels] if first else [pixels, labels])
+    np.savetxt(tmp_path / "sorted.csv", table, "%d", delimiter=",")
+    found = data.load(str(tmp_path / "sorted.csv"))
+    assert found.labels is not None
+    assert np.array(found.class_names)[found.labels].tolist() == labels[:, 0].astype(str).tolist()
+    assert (found.images.reshape(700, -1) == pixels).all()
+    assert f"column {1 if first else 785} of 785 is taken as the label" in found.notes[0]
+
+
+def test_a_class_that_is_called_train(tmp_path: Path) -> None:
+    """It is a split only if there is a test split, or if it has class folders."""
+    picture = writers.png(np.full((8, 8), 200, np.uint8))
+    for place in ("a/bus/1.png", "a/train/1.png", "b/train/bus/1.png", "b/train/car/1.png", "b/more/1.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes(picture)
+    assert data.load(str(tmp_path / "a")).class_names == ("bus", "train")
+    assert data.load(str(tmp_path / "b")).class_names == ("bus", "car")
+
+
+def test_pictures_that_look_black_are_refused(tmp_path: Path) -> None:
+    """Masks of 0 and 1 would be trained on as black images."""
+    (tmp_path / "masks").mkdir()
+    for k in range(3):
+        (tmp_path / "masks" / f"{k}.png").write_bytes(writers.png(np.eye(8, dtype=np.uint8)))
+    with pytest.raises(DataError, match=r"masks has pixel values 0 \.\. 1, which look black; .*--range 0\.\.1"):
+        data.load(str(tmp_path / "masks"))

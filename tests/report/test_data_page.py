@@ -139,3 +139,12 @@ def test_a_test_split_without_labels_has_no_column_of_classes(tmp_path: Path) ->
     assert table.columns == ("class", "train")
     assert [row[1] for row in table.rows] == ["20", "20", "20"]
     assert "the test images have no labels: results by class need them" in found.notes
+
+
+def test_what_training_refuses_is_not_said_to_be_ready(tmp_path: Path) -> None:
+    x = np.full((60, 16, 16), 200, np.uint8)
+    np.savez(tmp_path / "x.npz", x_train=x, x_test=np.full((5, 20, 20), 200, np.uint8))
+    found = check(str(tmp_path / "x.npz"), progress=False).found
+    assert found.refusal is not None
+    assert "the test images are 1 x 20 x 20" in str(found.refusal)
+    assert "--size 16 --fit pad" in str(found.refusal)

@@ -261,6 +261,7 @@ def test_a_warm_start_stands_under_provenance() -> None:
             {"optimisers.generator.betas": [0.9, 0.99], "ema.decay": 0.5},
             "genlab train s2-dcgan --seed 3 --ema.decay 0.5 --optimisers.generator.betas 0.9 0.99",
         ),
+        ({"ema": {"decay": 0.5}, "augmentation": None}, "genlab train s2-dcgan --seed 3 --ema.decay 0.5"),
         ({"data.name": "/my images/a.npz"}, "genlab train s2-dcgan --seed 3 --data.name '/my images/a.npz'"),
     ],
 )
@@ -273,6 +274,25 @@ def test_the_command_that_makes_a_run_again_makes_its_recipe(changes: dict[str, 
     rest, overrides = fields.take(shlex.split(found.command)[1:])
     assert rest == ["train", "s2-dcgan", "--seed", "3"]
     assert genlab.load_recipe("s2-dcgan", overrides) == recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("quick-mnist", {"ema": None, "objective.classification": None}),
+        ("judge-mnist", {"augmentation": None}),
+        ("s3-mlp", {"optimisers.both.name": "adadelta", "optimisers.both.lr": 1.0}),
+        ("quick-mnist-unconditional", {"networks.generator": {"kind": "mlp", "widths": [8, 9]}}),
+        ("s2-dcgan", {"networks.discriminator": {"kind": "mlp", "widths": [8]}}),
+        ("wgan-gp", {"objective.penalty": "none", "objective.lambda": None, "objective.clip": 0.01}),
+    ],
+)
+def test_what_was_turned_off_or_exchanged_is_in_the_command(name: str, changes: dict[str, Any]) -> None:
+    """A section that is off, and a network or an optimiser of another kind."""
+    recipe = genlab.load_recipe(name, changes)
+    provenance: Any = {"seed": 3, "own": {}, "machine": {}}
+    _, overrides = fields.take(shlex.split(origin.again(recipe, provenance).command)[1:])
+    assert genlab.load_recipe(name, overrides) == recipe
 
 
 def test_a_run_with_parts_of_ones_own_says_that_no_command_makes_it() -> None:

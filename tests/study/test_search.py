@@ -167,6 +167,8 @@ def test_nothing_to_search(more: dict[str, Any], common: dict[str, Any]) -> None
         made(common, f"{LR}=1e-3..1e-2", **more)
     with pytest.raises(UsageError, match="a search needs"):
         made(common)
+    with pytest.raises(UsageError, match=r"budget\.max_steps: a search sets the length of each trial itself"):
+        made(common, "budget.max_steps=10..100")
     with pytest.raises(UsageError, match="names a field twice"):
         made(common, f"{LR}=1e-3..1e-2", f"{LR}=1,2")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import genlab
 from genlab import data
@@ -132,6 +133,21 @@ def told(given: Dataset, recipe: str = "quick-mnist", overrides: dict[str, Any] 
     return list(remarks(settled, whole, data.fit(whole, settled.data.size, settled.data.resize, settled.data.channels)))
 
 
+def test_a_subset_is_what_the_settings_are_chosen_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """500 images, and not 60,000, are to give some 1,600 steps."""
+    recipe = genlab.show("quick", {"data.name": "mnist", "data.subset": 500}).recipe
+    assert choosing.STEPS <= 500 // recipe.budget.batch * recipe.budget.epochs <= 1.2 * choosing.STEPS
+    assert "500 images" in recipe.description
+
+
+def test_a_chosen_recipe_never_has_the_name_of_a_built_in_one() -> None:
+    """Else it would be taken for that one, and its commands for those of that one."""
+    assert genlab.show("quick", {"data.name": "mnist"}).recipe.name == "quick-for-mnist"
+    assert genlab.show("quick", {"data.name": "mnist", "budget.minutes": 0.01}).recipe.name.startswith(
+        "quick-for-mnist"
+    )
+
+
 def test_a_budget_that_was_meant_for_other_data_is_said() -> None:
     (line,) = told(dataset(n=300))
     assert line.startswith(
@@ -160,7 +176,20 @@ def test_a_part_of_a_sorted_dataset_is_said(digits: Path, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match=r"never saw class '7' in training: .* it saw 0, 1"):
         run.sample(2, label=7)
     assert len(run.sample(3)) == 3
+    run.save(run.sample(6), tmp_path / "grid.png", scale=1)  # One column per class that it saw.
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.size[0] < picture.size[1]
+    assert run.grid(columns=4).arrays["labels"].tolist() == [0] * 4 + [1] * 4
     assert run.evaluate(n=60, progress=False).record["style"]["classes"] == 2
+
+
+def test_classes_without_an_image_are_no_subset(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
+    names = [str(k) for k in range(10)]
+    np.savez(tmp_path / "few.npz", x_train=images, y_train=np.arange(40) % 3, class_names=names)
+    found = told(data.load(str(tmp_path / "few.npz")), overrides={"budget.batch": 8})
+    (said,) = [line for line in found if "classes" in line]
+    assert said == "the 40 training images are from 3 of 10 classes; the others have none"
 
 
 def test_one_and_the_same_value_is_said() -> None:

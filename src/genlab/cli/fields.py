@@ -13,6 +13,8 @@ WITH_FIELDS = ("train", "fork", "show", "search", "study new")
 """The commands that take a recipe's fields as flags."""
 TOP_LEVEL = ("augmentation", "ema", "init-encoder-from")
 """The fields of a recipe that are set as a whole and have no dot."""
+TEXTS = ("data.name", "data.classes", "init-encoder-from", "init_encoder_from")
+"""The fields whose values are names."""
 MEANT = {
     "learning_rate": "lr",
     "beta1": "betas",
@@ -65,8 +67,23 @@ def take(tokens: list[str]) -> tuple[list[str], dict[str, Any]]:
             value = queue.pop(0)
         more = list(takewhile(_is_number, queue)) if _is_number(value) else []
         del queue[: len(more)]
-        overrides[flag.replace("-", "_")] = _read(f"[{', '.join([value, *more])}]" if more else value)
+        read = _read_text if flag in TEXTS else _read
+        overrides[flag.replace("-", "_")] = read(f"[{', '.join([value, *more])}]" if more else value)
     return rest, overrides
+
+
+def _read_text(value: str) -> Any:
+    """Text as typed, also where YAML reads it as something else (yes, 2024); [a, b] is a list of texts."""
+    import yaml
+
+    if value in ("null", "~"):
+        return None
+    if not (value.startswith("[") and value.endswith("]")):
+        return value.strip("'\"")
+    try:
+        return yaml.load(value, Loader=yaml.BaseLoader)
+    except yaml.YAMLError:
+        return value
 
 
 def _is_number(token: str) -> bool:

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from genlab.data import builtin, files, memory, selection
+from genlab.data.arrays import import_hint
 from genlab.data.builtin import BUILTIN, load_builtin
 from genlab.data.dataset import Dataset, Source, Split, first, fit
 from genlab.data.files import load_npz
 from genlab.engine.files import expanded
 from genlab.errors import DataError
 
-__all__ = ["BUILTIN", "Dataset", "Split", "first", "fit", "is_packaged", "load", "load_builtin"]
+__all__ = ["BUILTIN", "Dataset", "Split", "check_test", "first", "fit", "is_packaged", "load", "load_builtin"]
 __all__ += ["load_npz", "load_test", "place_of", "source_of", "stacks"]
 
 SOURCES: tuple[Source, ...] = (
@@ -47,16 +48,18 @@ def load_test(name: str) -> Dataset | None:
         return None
     test = source.load(name, "test")
     if not source.packaged(name):
-        _check_test(name, source.load(name, "train"), test)
+        check_test(name, source.load(name, "train"), test)
     return test
 
 
-def _check_test(name: str, train: Dataset, test: Dataset) -> None:
+def check_test(name: str, train: Dataset, test: Dataset) -> None:
     """Refuse a test split whose image shape or classes differ from those of the training split."""
     if test.images.shape[1:] != train.images.shape[1:]:
         (a, b, c), (d, e, f) = test.images.shape[1:], train.images.shape[1:]
+        options = "--color rgb" if b == e else f"--size {e} --fit pad"
         raise DataError(
             f"{name}: the test images are {a} x {b} x {c} (channels, pixels), the training images {d} x {e} x {f}"
+            + import_hint(None if place_of(name) is None else name, options)
         )
     if train.labels is not None and test.labels is not None and test.class_names != train.class_names:
         raise DataError(

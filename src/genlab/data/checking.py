@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.data import files, source_of
+from genlab.data import check_test, files, selection, source_of
 from genlab.data.dataset import Dataset, Images, Split, fingerprint
 from genlab.data.import_plan import Options, plan
 from genlab.data.sources.collection import Collection, proposed_side, size_words, sizes
@@ -94,6 +94,8 @@ def check(name: str) -> Checked:
     """
     source = source_of(name)
     refusal, form = None, "in the package" if source.packaged(name) else "in memory"
+    if (part := selection.parts(name)) is not None:
+        form = f"classes of {part[0]}"
     bad: dict[str, str] = {}
     splits: dict[Split, Dataset]
     if source is not files.SOURCE:
@@ -107,6 +109,11 @@ def check(name: str) -> Checked:
             splits = {split: files.load(name, split) for split in found.splits}
         except DataError as error:
             refusal, (splits, bad) = error, _preview(found, error)
+        if refusal is None and "test" in splits:
+            try:
+                check_test(name, splits["train"], splits["test"])
+            except DataError as error:
+                refusal = error
     notes = tuple(dict.fromkeys(note for split in splits.values() for note in split.notes))
     with stage("looking for duplicates and odd images"):
         found_here = list(_findings(splits))

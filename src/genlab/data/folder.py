@@ -61,9 +61,14 @@ def _meant(found: Collection, class_names: Sequence[str]) -> tuple[Labels | None
     return np.array(places, np.int64)[found.labels], ()
 
 
+INDEX = "class-index-"
+"""Beginning of a folder's name that is the index of a class, also where classes are named by numbers."""
+
+
 def place_of(name: str, class_names: Sequence[str]) -> int | None:
     """Index of the class that a folder is named after: by its name (capitals and separators do not matter), or by its
-    number, alone (`7`, `07`) or after a word (`digit_7`); None if there is no such class.
+    number, alone (`7`, `07`), after a word (`digit_7`) or, where names are numbers, as `class-index-7`; None if there
+    is no such class.
 
     >>> [place_of(name, ["T-shirt", "trouser"]) for name in ("Trouser", "t_shirt", "01", "class-1", "coat")]
     [1, 0, 1, 1, None]
@@ -72,6 +77,8 @@ def place_of(name: str, class_names: Sequence[str]) -> int | None:
     def plain(text: str) -> str:
         return re.sub(r"[\W_]+", " ", text).casefold().strip()
 
+    if (index := re.fullmatch(rf"{INDEX}([0-9]{{1,4}})", name)) is not None:
+        return int(index[1]) if int(index[1]) < len(class_names) else None
     if name in class_names:
         return list(class_names).index(name)
     alike = [k for k, known in enumerate(class_names) if plain(known) == plain(name) and plain(name)]

@@ -86,9 +86,15 @@ def source(of: Callable[[str], Source]) -> Source:
         dataset, classes = inner(name)
         return selected(of(dataset).load(dataset, split), classes)
 
+    def has_test(name: str) -> bool:
+        whole = inner(name)[0]
+        its = of(whole)
+        # Of test images without labels, nobody knows which are of these classes.
+        return its.has_test(whole) and (its.packaged(whole) or its.load(whole, "test").labels is not None)
+
     return Source(
         claims=lambda name: parts(name) is not None,
         load=load,
-        has_test=lambda name: of(inner(name)[0]).has_test(inner(name)[0]),
+        has_test=has_test,
         packaged=lambda name: of(inner(name)[0]).packaged(inner(name)[0]),
     )

@@ -25,7 +25,7 @@ from genlab.recipe import Recipe
 from genlab.runs.open import OpenRun
 from genlab.runs.options import SamplingOptions
 from genlab.runs.provenance import check_split, machine_of, split_of, test_is_recorded, versions
-from genlab.runs.sampling import Sampler, load_network
+from genlab.runs.sampling import Sampler, learned, load_network
 
 DRAWING, BEYOND = 3.0, 5.0
 """Rough seconds for 10,000 images on two ordinary cores: for drawing them, and for what is not in the catalogue."""
@@ -69,8 +69,7 @@ def evaluate(run: OpenRun, how: SamplingOptions, n: int, judge: Judge | None) ->
             record["interpolation"] = ways
         else:
             record["notes"].append("the real images do not differ: latent interpolation cannot be measured")
-        names, unseen = run.provenance["data"]["class_names"], run.provenance["data"].get("unseen", [])
-        classes = [k for k, name in enumerate(names) if name not in unseen]
+        classes = learned(run)
         if recipe.conditional and len(classes) > 1:
             record["style"] = models.style(
                 lambda z, told: pictures.to_uint8(sampler(z, told)),

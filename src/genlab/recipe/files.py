@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from genlab.recipe import BaseRecipe, Recipe, text
 from genlab.recipe.draft import Draft
 from genlab.recipe.source import RecipeSource, names, to_dict
 
-__all__ = ["RecipeSource", "diff", "dump", "in_words", "load", "names", "to_dict"]
+__all__ = ["RecipeSource", "diff", "dump", "in_words", "load", "names", "overrides_at", "to_dict"]
 
 
 def load(source: RecipeSource, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -37,6 +37,30 @@ def diff(old: BaseRecipe, new: BaseRecipe) -> dict[str, tuple[Any, Any]]:
     return {
         path: (a.get(path), b.get(path)) for path in [*a, *(p for p in b if p not in a)] if a.get(path) != b.get(path)
     }
+
+
+def overrides_at(recipe: BaseRecipe, paths: Iterable[str]) -> dict[str, Any]:
+    """Values of a recipe at dotted paths, as overrides that give them: a section that is off replaces its fields, and
+    fields that the recipe does not have are left out.
+
+    >>> overrides_at(load("s2-dcgan"), ["ema.decay", "ema.start", "budget.batch"])
+    {'ema': None, 'budget.batch': 128}
+    """
+    tree = to_dict(recipe)
+    found: dict[str, Any] = {}
+    for path in paths:
+        value: Any = tree
+        parts = path.split(".")
+        for k, part in enumerate(parts):
+            if value is None:  # This section is off.
+                found[".".join(parts[:k])] = None
+                break
+            if not isinstance(value, dict) or part not in value:
+                break
+            value = value[part]
+        else:
+            found[path] = value
+    return found
 
 
 def leaves(recipe: BaseRecipe) -> dict[str, Any]:

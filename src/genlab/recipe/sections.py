@@ -38,10 +38,17 @@ class Section(BaseModel):
 
 
 def listed(value: Any) -> Any:
-    """One number, or several in one string, as a list."""
+    """One number, or several in one string, as a list.
+
+    Raises:
+        ValueError: a class is not a name or a whole number, as YAML reads yes, no, on and off.
+    """
     if isinstance(value, str):
         return value.replace(",", " ").split()
-    return [value] if isinstance(value, int) else value
+    found = value if isinstance(value, list) else [value]
+    if any(isinstance(each, bool | float) for each in found):
+        raise ValueError("names of classes are needed; put yes, no, on, off and numbers with a point in quotes")
+    return found if isinstance(value, int) else value
 
 
 class Data(Section):

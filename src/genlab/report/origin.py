@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,16 +43,21 @@ def again(recipe: Recipe, provenance: Provenance, further: Mapping[str, Any] | N
             f"genlab.train(RECIPE, seed={provenance['seed']}, ...)",
         )
     if origin := provenance.get("forked_from"):
-        fields = [f"--{path} {_typed(new)}" for path, (_, new) in origin["changes"].items() if is_told(path)]
+        fields = _fields(recipe, filter(is_told, origin["changes"]))
         words = exact if origin["exact"] else "This gives a run with the same settings."
         return Again(words, " ".join([f"genlab fork {origin['run']} --at {origin['step']}", *fields]))
     base = provenance.get("base")
     if recipe.name not in files.names() or base not in (None, base_of(recipe.name)):
-        fields = [f"--{path} {_typed(new)}" for path, new in (further or {}).items()]
+        fields = _fields(recipe, further or ())
         words = f"Save the recipe below as recipe.yaml. {exact}"
         return Again(words, " ".join([f"genlab train recipe.yaml {seed}", *fields]))
-    fields = [f"--{path} {_typed(new)}" for path, (_, new) in changes(recipe, base).items()]
+    fields = _fields(recipe, changes(recipe, base))
     return Again(exact, " ".join([f"genlab train {recipe.name} {seed}", *fields]))
+
+
+def _fields(recipe: Recipe, paths: Iterable[str]) -> list[str]:
+    """The fields at these paths as they are typed on the command line."""
+    return [f"--{path} {_typed(value)}" for path, value in files.overrides_at(recipe, paths).items()]
 
 
 def _typed(value: Any) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genlab.data import pictures
+from genlab.data.folder import INDEX
 from genlab.engine import device
 from genlab.engine.files import make_folder, write
 from genlab.engine.randomness import Keyed
@@ -160,7 +161,8 @@ def save_images(
     array, labels = pictures.to_uint8(images), sample_labels(run, len(images), label)
     text = {"genlab:sampling": sampling_words(run, how)}
     if path.suffix.lower() == ".png":
-        each = math.ceil(math.sqrt(len(array))) if labels is None or label is not None else int(labels.max()) + 1
+        one = labels is None or label is not None
+        each = math.ceil(math.sqrt(len(array))) if one else min(len(learned(run)), len(array))
         write(path, pictures.png(pictures.grid(array, min(columns or each, len(array))), text, scale))
     elif path.suffix.lower() == ".npz":
         write(path, npz({"images": array} if labels is None else {"images": array, "labels": labels.numpy()}))
@@ -182,9 +184,14 @@ def _save_files(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: already exists; give a new folder, so that it holds only these images")
     plain = all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _-]*", name) for name in class_names)
+    numbers = any(name.isdecimal() for name in class_names)  # Then "1" may be the class of that name.
     for k, image in enumerate(images):
         kind = None if labels is None else int(labels[k])
-        place = folder if kind is None else folder / (class_names[kind] if plain else str(kind))
+        place = (
+            folder
+            if kind is None
+            else folder / (class_names[kind] if plain else f"{INDEX}{kind}" if numbers else str(kind))
+        )
         make_folder(place)
         write(place / f"{k:06d}.png", pictures.png(image.transpose(1, 2, 0), text, scale))
 
@@ -194,6 +201,12 @@ def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy 2.1 would store allow_pickle, too.
     return buffer.getvalue()
+
+
+def learned(run: OpenRun) -> list[int]:
+    """The classes that the run's training images show."""
+    data = run.provenance["data"]
+    return [k for k, name in enumerate(data["class_names"]) if name not in data.get("unseen", [])]
 
 
 def sample_labels(run: OpenRun, n: int, label: int | str | None) -> Tensor | None:
@@ -210,8 +223,8 @@ def sample_labels(run: OpenRun, n: int, label: int | str | None) -> Tensor | Non
     data = run.provenance["data"]
     classes, unseen = data["class_names"], data.get("unseen", [])
     if label is None:
-        learned = torch.tensor([k for k, name in enumerate(classes) if name not in unseen])
-        return learned[torch.arange(n) % len(learned)]
+        there = torch.tensor(learned(run))
+        return there[torch.arange(n) % len(there)]
     if classes[which := class_index(label, classes)] in unseen:
         raise UsageError(
             f"{run.path.name} never saw class {classes[which]!r} in training: its images would mean nothing; it saw "

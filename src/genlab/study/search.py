@@ -32,6 +32,7 @@ WIDE = 10.0
 """A range whose ends differ by this factor or more is searched on a logarithmic scale."""
 CONFIRM_FROM, CONFIRMED = 100, 5
 """First seed of the confirming study, and its number of seeds."""
+LENGTH = ("budget.epochs", "budget.max_steps", "budget.minutes")
 QUANTITIES: dict[str, Any] = {
     name: name for name in ("frechet_distance", "recall", "requested_class_accuracy", "missing_classes")
 } | {"real": "frechet_distance.floor"}
@@ -144,6 +145,8 @@ class Search:
             raise UsageError("a search needs a field to vary, at least one trial and one seed, and more than 0 teraops")
         if len({each.path for each in self.space}) < len(self.space):
             raise UsageError("--vary names a field twice; give all its values at once")
+        if length := [each.path for each in self.space if each.path in LENGTH]:
+            raise UsageError(f"--vary {length[0]}: a search sets the length of each trial itself; see --teraops")
         for each in self.space:
             self._check(each)
         self.base = self._trial("base", {})

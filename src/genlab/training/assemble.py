@@ -124,7 +124,9 @@ def chosen(source: str, overrides: Mapping[str, Any], load: Callable[[str], Data
     if (classes := overrides.get("data.classes")) is not None:
         name = selection_of(name, listed(classes))
     length = any(overrides.get(f"budget.{field}") is not None for field in ("epochs", "max_steps", "minutes"))
-    choice = choose(load(name), CHOOSERS[source], length)
+    subset = overrides.get("data.subset")
+    images = first_images(load(name), subset if isinstance(subset, int) and subset > 0 else None)
+    choice = choose(images, CHOOSERS[source], length)
     if say and "data.name" not in overrides:
         note(f"{source}: no --data given; using the built-in dataset {name}")
     for line in choice.words if say else ():

@@ -15,6 +15,7 @@ from genlab.data import Dataset, memory, selection
 from genlab.data.arrays import import_hint
 from genlab.data.checking import light_ground
 from genlab.errors import DataError
+from genlab.recipe import files
 
 CHOOSERS = {"quick": 1, "quick-color": 3}
 """Recipes that are chosen for their dataset, and the channels in their recipe files."""
@@ -71,7 +72,8 @@ def choose(dataset: Dataset, channels: int, length_is_given: bool = False) -> Ch
     _budget(made, len(dataset), length_is_given)
     name = called(dataset.name)
     what = f"{'conditional ' if conditional else ''}GAN, {len(dataset):,} images"
-    made.overrides |= {"name": f"quick-{name}", "description": f"{what} of {name}; settings chosen by genlab"}
+    own = f"quick-{name}" if f"quick-{name}" not in files.names() else f"quick-for-{name}"
+    made.overrides |= {"name": own, "description": f"{what} of {name}; settings chosen by genlab"}
     return made
 
 

@@ -15,6 +15,9 @@ from genlab.recipe.schedule import Schedule
 FEW_STEPS = 300
 """Number of updates below which no built-in recipe draws anything."""
 
+TOLD = ("labels are", "left out")
+"""Beginnings of the notes about a dataset that whoever trains on it must know."""
+
 
 def remarks(recipe: Recipe, whole: Dataset, used: Dataset) -> Iterator[str]:
     """Warnings, one line each.
@@ -23,9 +26,9 @@ def remarks(recipe: Recipe, whole: Dataset, used: Dataset) -> Iterator[str]:
         whole: all training images, in their original size.
         used: images that are trained on, in the recipe's size.
     """
-    yield from (note for note in whole.notes if note.startswith("labels are"))
+    yield from (note for note in whole.notes if note.startswith(TOLD) or note.endswith("is taken as the label"))
     yield from _budget(recipe, used)
-    yield from _classes(used)
+    yield from _classes(recipe, used)
     if recipe.data.resize == "pad" and recipe.data.size > whole.side and light_ground(whole.images):
         yield (
             "data.resize pad puts a black frame around images on a light background; --data.resize edge repeats "
@@ -50,13 +53,16 @@ def _budget(recipe: Recipe, used: Dataset) -> Iterator[str]:
     )
 
 
-def _classes(used: Dataset) -> Iterator[str]:
-    """Warn if the part of a sorted dataset that is used holds only some of its classes."""
+def _classes(recipe: Recipe, used: Dataset) -> Iterator[str]:
+    """Warn if the images that are used, such as a part of a sorted dataset, are of only some of its classes."""
     if used.labels is None:
         return
     there, kinds = len(np.unique(used.labels)), len(used.class_names)
     if there < min(kinds, len(used)) / 2:
-        yield (
-            f"the {len(used):,} training images are from {there} of {kinds} classes: data.subset takes the first "
-            "images, and they are sorted by class (genlab data import --per-class N takes some of each)"
-        )
+        why = "; the others have none"
+        if recipe.data.subset is not None:
+            why = (
+                ": data.subset takes the first images, and they are sorted by class (genlab data import --per-class N "
+                "takes some of each)"
+            )
+        yield f"the {len(used):,} training images are from {there} of {kinds} classes{why}"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab.data import arrays
-from genlab.data.arrays import Array, import_hint
+from genlab.data.arrays import DARK, Array, import_hint, range_hint
 from genlab.data.dataset import Dataset, Images, Labels, Split, fingerprint
 from genlab.data.sources.conversion import FITS, Conversion
 from genlab.data.sources.picture import CUT, Head, Picture, Unreadable
@@ -88,6 +88,9 @@ class Collection(ABC):
         if not rows:
             raise DataError(f"{self.where}: no {split} images")
         images, labels = self.images(rows), None if self.labels is None else self.labels[rows]
+        if 0 < (highest := int(images.max())) <= DARK:
+            hint = range_hint(images, self.where)
+            raise DataError(f"{self.where} has pixel values 0 .. {highest}, which look black{hint}")
         notes = [*self.notes, *of_classes(labels, self.class_names, split)]
         return Dataset(self.where, split, images, labels, self.class_names, fingerprint(images, labels), tuple(notes))
 

@@ -7,7 +7,7 @@ these inside. One more folder may enclose all of that, as in many archives.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -79,7 +79,7 @@ def _splits(names: Sequence[str], notes: list[str], where: str) -> tuple[str, li
         tops = Counter(name[len(base) :].split("/")[0] for name in names if "/" in name[len(base) :])
         by_name = {top.lower(): top for top in tops}
         train = next((by_name[top] for top in TRAIN if top in by_name), None)
-        if train is not None:
+        if train is not None and (len(tops) == 1 or _is_split(train, by_name, [name[len(base) :] for name in names])):
             break
         deeper = len(tops) == 1 and all(name[len(base) :].count("/") >= 2 for name in names)
         if not deeper:
@@ -94,6 +94,14 @@ def _splits(names: Sequence[str], notes: list[str], where: str) -> tuple[str, li
     if found and found[0].lower() in VALIDATION:
         notes.append(f"{found[0]}/ is taken as the test split")
     return base, [(False, f"{train}/"), *((True, f"{top}/") for top in found[:1])]
+
+
+def _is_split(train: str, by_name: Mapping[str, str], names: Sequence[str]) -> bool:
+    """Whether a folder beside others is the training split, and not a class of that name: there is a test split, too,
+    or it has class folders of its own."""
+    return any(top in by_name for top in (*TEST, *VALIDATION)) or any(
+        name.startswith(f"{train}/") and name.count("/") > 1 for name in names
+    )
 
 
 def _classes(

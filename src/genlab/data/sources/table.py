@@ -147,8 +147,7 @@ def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
     ids = [k for k in columns if (header and names[k] in IDS) or not any("".join(row[k : k + 1]) for row in rows)]
     rest = [k for k in columns if k != label and k not in ids]
     if label is None and flat_form(len(rest)) is None and flat_form(len(rest) - 1):
-        values = {row[rest[0]] for row in body if len(row) == len(names)}
-        label = rest[0] if len(values) > 1 else rest[-1]
+        label = rest[0] if _varies(tree, name, delimiter, rest[0], header) else rest[-1]
         rest.remove(label)
         notes.append(f"{name}: column {label + 1} of {len(names)} is taken as the label")
     if flat_form(len(rest)) is None:
@@ -157,6 +156,14 @@ def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
             "square image; expected side x side, or 3 x side x side"
         )
     return _Form(delimiter, header, len(names), label, tuple(rest))
+
+
+def _varies(tree: Tree, name: str, delimiter: str, column: int, header: bool) -> bool:
+    """Whether a column has several values: in a file that is sorted by class, not within its first lines."""
+    with closing(_lines(tree, name)) as lines:
+        cells = (_cells(line, delimiter)[column : column + 1] for _, line in islice(lines, int(header), None))
+        first = next(cells, [])
+        return any(cell and cell != first for cell in cells)
 
 
 def _odd_one(names: Sequence[str]) -> int | None:

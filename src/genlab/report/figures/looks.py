@@ -17,6 +17,7 @@ from genlab.data import Dataset, first, pictures
 from genlab.data.preprocessing import Preprocessing
 from genlab.engine import device
 from genlab.errors import DataError, UsageError, unknown
+from genlab.evaluation.image_set import even_rows
 from genlab.evaluation.judge import Judge, training_command
 from genlab.families import latent
 from genlab.families.registry import FAMILIES
@@ -25,7 +26,7 @@ from genlab.report import plots
 from genlab.report.figures.look import Look, look
 from genlab.runs.open import OpenRun
 from genlab.runs.options import SamplingOptions
-from genlab.runs.sampling import Sampler, load_network, sample_labels
+from genlab.runs.sampling import Sampler, learned, load_network, sample_labels
 
 EPOCHS = (1, 5, 10, 50, 100)
 WAYS = {"linear": "in a straight line", "spherical": "along an arc"}
@@ -75,18 +76,16 @@ def class_grid(run: OpenRun, how: SamplingOptions, columns: int | None = None) -
     sampler = Sampler(run, how)
     if not run.recipe.conditional:
         raise UsageError(f"{run.path.name} is unconditional: it has no classes to draw as rows; use sample")
-    classes = run.provenance["data"]["class_names"]
-    shown = np.unique(np.linspace(0, len(classes) - 1, min(ROWS, len(classes))).round().astype(np.int64))
+    names, classes = run.provenance["data"]["class_names"], np.array(learned(run), np.int64)
+    shown = classes[even_rows(len(classes), ROWS)]
     columns = min(COLUMNS, MOST // len(shown)) if columns is None else columns
     _check(columns=columns, figure=columns * len(shown))
     z = sampler.z("grid", columns)
     labels = torch.from_numpy(shown).repeat_interleave(columns)
     images = sampler(z.repeat(len(shown), 1), labels)
-    some = f"{len(shown)} of {len(classes)} classes, evenly spread. " if len(shown) < len(classes) else ""
-    caption = (
-        f"{some}One class per row, one z per column: the same noise drawn as every class. Drawn with {sampler.words}."
-    )
-    rows = [classes[k] for k in shown]
+    caption = f"{len(shown)} of {len(classes)} classes, evenly spread. " if len(shown) < len(classes) else ""
+    caption += f"One class per row, one z per column: the same noise drawn as every class. Drawn with {sampler.words}."
+    rows = [names[k] for k in shown]
     return _grid("class-grid", "Class grid", caption, images, columns, rows=rows, z=z, labels=labels)
 
 
