@@ -258,6 +258,35 @@ def test_own_parts_that_do_not_fit_together_are_refused_before_training(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_class_loss_needs_a_discriminator_that_names_classes(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(1024, 1)
+
+        def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+            logits: Tensor = self.layer(x.flatten(1)).squeeze(1)
+            return logits
+
+    with pytest.raises(UsageError, match=r"classification is 0\.3.*method with_classes\(x, labels\).*set .* to null"):
+        genlab.train(small({"objective.classification": 0.3}), discriminator=Own(), runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_settings_that_a_custom_objective_replaces(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
+    """Two have no effect, which is said; one cannot be met, which is refused."""
+    changes = {"budget.max_steps": 1, "objective.discriminator_terms": "half-sum", "objective.label_smoothing": 0.1}
+    with pytest.warns(UserWarning, match="with a custom objective") as said:
+        genlab.train(small(changes, "s2-dcgan"), objective=pair(), runs=tmp_path, report=False)
+    words = [str(each.message) for each in said]
+    assert "objective.label_smoothing 0.1 has no effect with a custom objective" in words
+    assert "objective.discriminator_terms half-sum has no effect with a custom objective" in words
+    needs = pair(generator=lambda real, fake: (real - fake).mean(), generator_needs_real=True)
+    recipe = small({"objective.generator_batch": 8, "objective.generator_noise": "fresh"}, "s2-dcgan")
+    with pytest.raises(UsageError, match=r"objective\.generator_batch, which is 8, must be null"):
+        genlab.train(recipe, objective=needs, runs=tmp_path / "runs")
+
+
 def test_a_run_without_a_checkpoint_cannot_sample(finished: Run, tmp_path: Path) -> None:
     for name in ("recipe.yaml", "provenance.json", "status.json"):
         (tmp_path / name).write_bytes((finished.path / name).read_bytes())

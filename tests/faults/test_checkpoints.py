@@ -176,6 +176,19 @@ MANIFESTS: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+def test_a_kill_while_a_checkpoint_is_replaced_loses_nothing(run: RunDirectory, newest: Path) -> None:
+    """The old one is set aside before the new one takes its place; one that was being removed stays away."""
+    aside = newest.with_name(f"{newest.name}.tmp-3999999-old")
+    newest.rename(aside)
+    with run.locked():
+        assert checkpoint.newest(run.checkpoints)[0].step == int(newest.name[5:])
+        newest.rename(aside)
+    (aside / MODEL).unlink()
+    with run.locked():
+        assert newest not in checkpoint.found(run.checkpoints)
+        assert not aside.exists()
+
+
 @pytest.mark.parametrize("case", MANIFESTS)
 def test_bad_manifests(case: str, run: RunDirectory, newest: Path, whole: Whole) -> None:
     """B3, B4, B11: each fault is reported, and the previous checkpoint is used."""

@@ -15,7 +15,7 @@ import pytest
 import genlab
 from genlab.api import evaluate
 from genlab.cli import main
-from genlab.errors import DataError
+from genlab.errors import DataError, RecipeError
 from genlab.evaluation import judge_search
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
@@ -268,3 +268,16 @@ def test_a_hostile_npz_is_never_unpickled(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Python objects, which are never loaded"):
         genlab.evaluate(tmp_path / "own.npz", against="mnist")
     assert not (tmp_path / "canary").exists()
+
+
+def test_a_single_pack_cannot_be_normalised(digits: Path, tmp_path: Path) -> None:
+    """Batch normalisation in D sees packs: of 100 images in batches of 16, the last four are one pack of four."""
+    network = {"kind": "mlp", "widths": [8], "normalisation": "batch"}
+    changes: dict[str, Any] = {"networks.discriminator": network, "objective.packing": 4, "budget.batch": 16}
+    changes |= {"data.name": str(digits), "data.last_batch": "keep"}
+    with pytest.raises(RecipeError, match="the last batch would be a single pack of 4, which batch normalisation"):
+        genlab.show("s3-mlp", changes)
+    genlab.show("s3-mlp", {**changes, "data.last_batch": "drop"})
+    more = {"objective.generator_batch": 4, "objective.generator_noise": "fresh", "data.last_batch": "drop"}
+    with pytest.raises(RecipeError, match="generator_batch is 4, which makes it a single pack of 4"):
+        genlab.show("s3-mlp", {**changes, **more})

@@ -33,6 +33,12 @@ def test_a_removed_run_is_gone_and_nothing_else(mine: RunDirectory) -> None:
     assert list(other.parent.iterdir()) == [other]
 
 
+def test_a_run_whose_name_looks_like_a_leftover_stays(mine: RunDirectory) -> None:
+    other = shutil.copytree(mine.path, mine.path.parent / "digits.tmp-3999999")
+    housekeeping.remove(mine)
+    assert other.is_dir()
+
+
 def test_a_run_in_training_is_not_removed(mine: RunDirectory) -> None:
     before = sorted(mine.path.rglob("*"))
     with RunDirectory(mine.path).locked(), pytest.raises(BusyError):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import genlab
 from genlab.api.run import Run
+from genlab.engine.lock import is_held
 from genlab.errors import BusyError, DataError, StorageError, UsageError
 from genlab.recipe import GanRecipe
 from genlab.recipe.files import load
@@ -234,6 +236,33 @@ with RunDirectory({str(run.path)!r}).locked():
     assert run.status["state"] == "killed"
     with run.locked():
         assert run.status["state"] == "running"
+
+
+def test_whoever_may_only_read_sees_that_a_run_is_held(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's lock cannot be written, and perhaps not even opened."""
+    with run.locked():
+        run.set_status(state="running", step=1)
+        (run.path / "run.lock").chmod(0o444)
+        assert run.status["state"] == "running"
+        monkeypatch.setattr(Path, "open", denied)
+        assert is_held(run.path / "run.lock")
+
+
+def denied(*_: object, **__: object) -> None:
+    raise PermissionError
+
+
+def test_a_look_at_a_lock_does_not_keep_a_writer_out(run: RunDirectory) -> None:
+    """It has the lock for an instant."""
+    import fcntl
+
+    with run.locked():
+        pass
+    with (run.path / "run.lock").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.03, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
+        with run.locked():
+            pass
 
 
 def test_open_finds_by_path_and_by_name(run: RunDirectory) -> None:

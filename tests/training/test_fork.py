@@ -85,6 +85,31 @@ def test_changed_settings_of_an_optimiser_take_effect(made: Callable[..., Run]) 
     assert digest(fork(run, 6, {"optimisers.both.betas": [0.1, 0.5]})) != digest(fork(run, 6, SAME))
 
 
+def test_momentum_that_is_switched_on_begins_at_zero(made: Callable[..., Run]) -> None:
+    optimiser = {"name": "rmsprop", "lr": 0.001}
+    run = made(**{"optimisers.generator": optimiser, "optimisers.discriminator": optimiser})
+    forked = fork(run, 6, {"optimisers.generator.momentum": 0.5})
+    assert forked.status["state"] == "finished"
+    assert (last(forked)["generator.layers.0.weight"] != last(run)["generator.layers.0.weight"]).any()
+
+
+def test_the_row_after_a_fork_is_of_all_steps_since_the_last_one(made: Callable[..., Run]) -> None:
+    """Rows every four steps, a checkpoint after six: the row of step 8 is also of steps 5 and 6."""
+    run = made(**{"logging.metrics_every": 4})
+    for at in (5, 6, 7):
+        forked = fork(run, at, SAME)
+        assert rows(forked) == rows(run)
+
+
+def test_snapshots_of_other_weights_are_not_copied(made: Callable[..., Run]) -> None:
+    """Without an average, they hold the weights of that step; with one, the average."""
+    run = made(ema=None)
+    assert fork(run, 6, SAME).steps("snapshots", ".safetensors") == [6, 12]
+    forked = fork(run, 6, {"ema": {"decay": 0.9}})
+    assert forked.steps("snapshots", ".safetensors") == [12]
+    assert forked.steps("samples", ".png") == run.steps("samples", ".png")
+
+
 def test_a_fork_of_a_fork_is_not_repeated_from_a_start_that_it_never_had(made: Callable[..., Run]) -> None:
     forked = fork(made(), 6, {"optimisers.both.lr": 0.01})
     for path in checkpoint.found(forked.checkpoints)[:-1]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import genlab
+from conftest import SMALL
 from genlab.api.run import Run
 from genlab.engine.randomness import Keyed
 from genlab.errors import CheckpointError, NonFiniteError, Stopped, UsageError
@@ -30,6 +31,7 @@ from genlab.recipe.schedule import Schedule
 from genlab.runs import checkpoint
 from genlab.runs.directory import RunDirectory
 from genlab.runs.rows import Row
+from genlab.training.assemble import assemble, prepare
 from genlab.training.fit import batches
 
 TIMINGS = {"seconds"}
@@ -312,6 +314,43 @@ genlab.train({str(tmp_path / "r.yaml")!r}, runs={str(tmp_path)!r}, name="killed"
     subprocess.run(resume, check=True, capture_output=True)
     assert digest(killed) == digest(finished)
     assert rows(killed) == rows(finished)
+
+
+def test_a_resume_from_the_start_needs_the_weights_of_the_start(digits: Path, tmp_path: Path) -> None:
+    """Networks of one's own are trained in place: those of a stopped training have already learned something."""
+    changes = {**SMALL, "data.name": str(digits), "objective.classification": None}
+    recipe, dataset = prepare("quick-mnist", changes)
+    generator = assemble(recipe, dataset, 0).networks["generator"]
+
+    class Fails:
+        def stepped(self, step: int, seconds: float) -> None:
+            if step == 3:
+                raise RuntimeError("enough")
+
+    given: dict[str, Any] = {"generator": generator, "report": False, "progress": False}
+    with pytest.raises(RuntimeError, match="enough"):
+        genlab.train(recipe, runs=tmp_path, name="mine", observers=[Fails()], **given)
+    with pytest.warns(UserWarning, match="not bit for bit equal to an uninterrupted run: initial weights"):
+        run = genlab.train(resume=tmp_path / "mine", **given)
+    assert [entry["exact"] for entry in run.provenance["resumed"]] == [False]
+
+
+def test_after_a_failure_images_are_of_the_step_that_was_saved(small: Callable[..., GanRecipe], tmp_path: Path) -> None:
+    class Fails:
+        def stepped(self, step: int, seconds: float) -> None:
+            if step == 8:
+                raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        genlab.train(small(), runs=tmp_path, name="mine", observers=[Fails()], report=False, progress=False)
+    run = genlab.open_run(tmp_path / "mine")
+    assert (run.status["step"], run.directory.step_of_weights()) == (8, 6)
+    found = run.evaluate(n=60, progress=False)
+    assert found.record["protocol"]["step"] == 6
+    assert run.measured(60) is not None
+    (run.checkpoints / "step-000006" / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(CheckpointError):
+        run.sample(2)
 
 
 def test_killed_before_the_first_checkpoint_starts_again(

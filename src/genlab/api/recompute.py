@@ -130,7 +130,7 @@ def _evaluations(run: Run, damages: list[str]) -> Iterator[str]:
             reason = "an older version did not record how its images were drawn"
         elif (protocol["judge"] or {}).get("sha256") != own.sha256:
             reason = "another judge was used"
-        elif how.step is None and protocol.get("step") != run.status["step"]:
+        elif how.step is None and protocol.get("step") != run.directory.step_of_weights():
             reason = "it measured the weights from before the run was trained further"
         if how is None or reason:
             yield f"{name}: not compared: {reason}"

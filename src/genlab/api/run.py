@@ -306,7 +306,8 @@ class Run(OpenRun):
             DataError: the evaluation, or the run's status, is damaged or was edited.
         """
         record = kept.load(self.directory, kept.file_of(n, SamplingOptions(), None))
-        return record if record is not None and record["protocol"].get("step") == self.status["step"] else None
+        step = self.directory.step_of_weights()
+        return record if record is not None and record["protocol"].get("step") == step else None
 
     def check_samples(self) -> None:
         """Check that this run can make images here.

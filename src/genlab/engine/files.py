@@ -126,13 +126,14 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def clean(folder: Path, of_living: bool = False) -> None:
+def clean(folder: Path, of_living: bool = False, pattern: str = "*.tmp-*") -> None:
     """Remove unfinished files and folders (``*.tmp-<pid>*``) that killed processes left in a folder.
 
     Args:
         of_living: whether to remove those of living processes too, since no other may write here.
+        pattern: which of them, where a folder has names that somebody chose.
     """
-    for left in folder.glob("*.tmp-*"):
+    for left in folder.glob(pattern):
         pid = re.search(r"\.tmp-(\d+)", left.name)
         if pid and (of_living or not _alive(int(pid[1]))):
             if left.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ def held(file: Path, doing: str) -> Iterator[None]:
     with ExitStack() as stack:
         with refusals(file.parent):  # Not what happens in the context: that is the caller's.
             opened = stack.enter_context(file.open("a+", encoding="utf-8"))
-            if not _lock(opened):
+            if not _take(opened):
                 opened.seek(0)
                 raise BusyError(f"{file.parent}: another process {doing} ({opened.read().strip() or 'unknown'})")
             opened.truncate(0)
@@ -35,22 +36,33 @@ def held(file: Path, doing: str) -> Iterator[None]:
 
 
 def is_held(file: Path) -> bool:
-    """Whether a process has the lock."""
+    """Whether a process has the lock. One that may not be looked at, since it is another user's, counts as held."""
     try:
-        with file.open("r+", encoding="utf-8") as opened:
-            return not _lock(opened)
+        with file.open("r", encoding="utf-8") as opened:
+            return not _lock(opened, shared=True)
+    except PermissionError:
+        return True
     except OSError:
         return False
 
 
-def _lock(file: Any) -> bool:
-    """Take the lock on an open file if it is free; return whether it was."""
+def _take(file: Any) -> bool:
+    """Take the lock; a process that only looks whether it is held has it for an instant."""
+    for _ in range(5):
+        if _lock(file):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _lock(file: Any, shared: bool = False) -> bool:
+    """Take the lock on an open file if it is free; return whether it was. Shared, it hinders only exclusive ones."""
     try:
         import fcntl
     except ImportError:
         return _lock_byte(file)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -94,6 +94,11 @@ class Descent:
                 if isinstance(value, Tensor) and name != "step" and tuple(value.shape) != shapes[k]:
                     raise ValueError(f"{self.name}: {name} of weight {k} is {tuple(value.shape)}, not {shapes[k]}")
         flat = self._reshaped(state["state"], lambda value, p: _flat(value, like=p))
+        # A fork may have switched momentum on: SGD then begins it by itself, RMSprop does not.
+        if getattr(self.settings, "momentum", 0):
+            for moments in flat.values():
+                if "square_avg" in moments:
+                    moments.setdefault("momentum_buffer", torch.zeros_like(moments["square_avg"]))
         # The settings stay those of this recipe: a fork may have changed them.
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": flat, "param_groups": groups})

@@ -88,10 +88,9 @@ def requests(recipe: Recipe, against: Reference, n: int) -> Tensor | None:
 
 
 def _words(run: OpenRun, how: SamplingOptions, sampler: Sampler) -> dict[str, object]:
-    step = how.step if how.step is not None else run.status["step"]
     return {
         "of": run.path.name,
-        "step": step,
+        "step": sampler.step,
         "drawn_with": sampler.words,
         "seed": how.seed,
         "classes": "as frequent as in the training set" if run.recipe.conditional else "not asked for",

@@ -281,7 +281,7 @@ class Family:
         objective: type of a custom objective, or None if the family takes none.
         called: what a message calls one of its models, after "a".
         own_loop: whether its runs come from loops outside genlab, so that nothing in them can be remade here.
-        check_objective: checks that a custom objective can be trained with; raises a UsageError if not.
+        check_objective: (custom objective, recipe): checks that it can be trained with; raises a UsageError if not.
     """
 
     build: Callable[[Any, int, Keyed], dict[str, nn.Module]]
@@ -297,7 +297,7 @@ class Family:
     players: Mapping[str, str] = field(default_factory=dict)
     mergeable: Callable[[Networks], bool] = lambda networks: False
     objective: type | None = None
-    check_objective: Callable[[Any], None] | None = None
+    check_objective: Callable[[Any, Any], None] | None = None
     called: str = ""
     own_loop: bool = False
     sampling: Sampling | None = None

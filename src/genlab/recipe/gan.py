@@ -282,11 +282,13 @@ class GanRecipe(BaseRecipe):
                 f"objective.generator_batch is {objective.generator_batch}, but objective.loss {objective.loss} "
                 "compares each generated image with a real one; set it to null",
             )
-        if objective.generator_batch == 1 and "generator" in self.batch_normalised:
-            yield (
-                ("objective.generator_batch", "networks.generator.normalisation"),
-                "objective.generator_batch is 1, but batch normalisation needs 2 or more",
-            )
+        for network, together in (("generator", 1), ("discriminator", objective.packing)):
+            if objective.generator_batch == together and network in self.batch_normalised:
+                pack = f", which makes it a single pack of {together}" if together > 1 else ""
+                yield (
+                    ("objective.generator_batch", f"networks.{network}.normalisation"),
+                    f"objective.generator_batch is {together}{pack}, but batch normalisation needs 2 or more",
+                )
 
     def _group_rules(self) -> Iterator[Problem]:
         objective, batch = self.objective, self.budget.batch
@@ -326,6 +328,13 @@ class GanRecipe(BaseRecipe):
         if self.conditional and not classes:
             yield no_labels("networks.generator.kind", "conditional-dcgan", self.data)
         last = min(images, self.data.subset or images) % self.budget.batch
+        packing = self.objective.packing
+        if "discriminator" in self.batch_normalised and self.data.last_batch == "keep" and 1 < packing == last:
+            yield (
+                ("budget.batch", "data.last_batch"),
+                f"budget.batch is {self.budget.batch}: with {images} images the last batch would be a single pack of "
+                f"{packing}, which batch normalisation cannot handle; use data.last_batch drop",
+            )
         if self.data.last_batch == "keep" and last % self.together:
             yield (
                 (*self._grouping, "data.last_batch"),

@@ -63,10 +63,12 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
             for name, data in {**contents, MANIFEST: manifest}.items():
                 write_synced(building / name, data)
             sync_folder(building)
+            earlier = _away(path)
             if path.exists():
-                _discard(path)
+                patiently(path.rename, earlier)
             patiently(building.rename, path)
             sync_folder(folder)
+            shutil.rmtree(earlier, ignore_errors=True)
         except OSError:
             shutil.rmtree(building, ignore_errors=True)
             raise
@@ -186,8 +188,27 @@ def _prune(folder: Path) -> None:
             whole += 1
 
 
+def recover(folder: Path) -> None:
+    """Put back a checkpoint that a killed process had set aside, and not yet replaced. Only the holder of the run's
+    lock may do this."""
+    for away in folder.glob("step-*.tmp-*-old"):
+        path = away.with_name(away.name.partition(".")[0])
+        if path.exists():
+            continue
+        away.rename(path)
+        try:
+            verify(path)
+        except CheckpointError:  # It was being removed.
+            path.rename(away)
+
+
+def _away(path: Path) -> Path:
+    """Name under which a checkpoint stands while it is replaced or removed."""
+    return path.with_name(f"{path.name}.tmp-{os.getpid()}-old")
+
+
 def _discard(path: Path) -> None:
     """Remove a checkpoint atomically: a kill midway leaves something to clean up, never half a checkpoint."""
-    away = path.with_name(f"{path.name}.tmp-{os.getpid()}-old")
+    away = _away(path)
     patiently(path.rename, away)
     shutil.rmtree(away, ignore_errors=True)

@@ -183,6 +183,13 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    def step_of_weights(self) -> int:
+        """Step of the newest weights on disk: after a failure, that is an earlier one than the last step that was made.
+        Without checkpoints, as in a custom loop, it is the step of the status."""
+        names = (path.name[5:] for path in self.checkpoints.glob("step-*"))
+        saved = [int(name) for name in names if _is_step(name)]
+        return max(saved) if saved else int(self.status["step"])
+
     def folder(self, name: str) -> Path:
         """One of the run's folders, created if missing, since many kinds of copies lose an empty folder."""
         with refusals(self.path):
@@ -263,6 +270,11 @@ class RunDirectory:
             BusyError: another process has the lock; the message names its pid and host.
         """
         with held(self.path / "run.lock", "is writing to this run"):
+            if any(self.checkpoints.glob("step-*.tmp-*-old")):
+                from genlab.runs.checkpoint import recover  # With torch, which takes a second to load.
+
+                with refusals(self.path):
+                    recover(self.checkpoints)
             for folder in (self.path, *map(self.folder, FOLDERS)):
                 clean(folder)
             yield

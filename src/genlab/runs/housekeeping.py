@@ -27,7 +27,7 @@ def remove(run: RunDirectory) -> int:
     away = run.path.with_name(f".{run.path.name}.tmp-{os.getpid()}-removed")
     with run.locked():
         pass
-    clean(run.path.parent)
+    clean(run.path.parent, pattern=".*.tmp-*-removed")
     with refusals(run.path):
         patiently(run.path.rename, away)
         shutil.rmtree(away)

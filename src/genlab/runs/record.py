@@ -59,6 +59,7 @@ class Provenance(TypedDict):
     resumed: NotRequired[list[Resumed]]
     moved: NotRequired[list[dict[str, Any]]]
     encoder_from: NotRequired[dict[str, Any]]
+    initial_weights: NotRequired[str]
     minutes: NotRequired[dict[str, Any]]
     base: NotRequired[str]
     forked_from: NotRequired[dict[str, Any]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class Sampler:
 
     Attributes:
         size: numbers in the noise of one image; z is flat, whatever the shape of that noise.
+        step: step that the weights are from.
         words: how the images are drawn, for captions.
 
     Raises:
@@ -56,7 +58,8 @@ class Sampler:
             raise UsageError(f"{run.path.name} is a {family.called}: {what}")
         if how.truncation is not None and not 0 < how.truncation <= 100:
             raise UsageError(f"truncation is {how.truncation}; allowed: above 0, at most 100")
-        network = load_network(run, sampling.network, how.step, how.ema)
+        tensors, self.step = _weights(run, sampling.network, how.step, how.ema)
+        network = _built(run, sampling.network, tensors)
         self._engine = device.start(device.here(self.recipe.engine))
         self._network = self._engine.place(network)
         self._keyed = Keyed(how.seed)
@@ -102,25 +105,35 @@ def load_network(run: OpenRun, name: str, step: int | None = None, ema: bool = T
         UsageError: the snapshot does not exist or lacks these weights.
         CheckpointError: the file is damaged or holds the weights of another network.
     """
-    recipe, provenance = run.recipe, run.provenance
-    averaged = recipe.ema_decay is not None and name == _sampler_of(recipe)
+    return _built(run, name, _weights(run, name, step, ema)[0])
+
+
+def _weights(run: OpenRun, name: str, step: int | None, ema: bool) -> tuple[dict[str, Tensor], int]:
+    """Weights of a network, and the step that they are from; see `load_network`."""
+    averaged = run.recipe.ema_decay is not None and name == _sampler_of(run.recipe)
     if step is None:
         try:
-            saved, _ = checkpoint.newest(run.checkpoints)
+            saved, damaged = checkpoint.newest(run.checkpoints)
         except CheckpointError as error:
             if kept := run.steps("snapshots", ".safetensors"):
                 raise CheckpointError(f"{error}; snapshots can be sampled, as with --step {kept[-1]}") from None
             raise
+        for line in damaged:
+            warnings.warn(line, stacklevel=4)
         prefix = "ema." if ema and averaged else f"{name}."
-        tensors = {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}
-    else:
-        if not ema and averaged:
-            raise UsageError("snapshots hold only the averaged weights; leave out the step, or use the average")
-        kept = run.steps("snapshots", ".safetensors")
-        if step not in kept:
-            raise UsageError(f"no snapshot of step {step}; available: {', '.join(map(str, kept)) or 'none'}")
-        path = run.file("snapshots", step, ".safetensors")
-        tensors, _ = sealed.unpack(sealed.read(path), path)
+        return {k.removeprefix(prefix): v for k, v in saved.tensors.items() if k.startswith(prefix)}, saved.step
+    if not ema and averaged:
+        raise UsageError("snapshots hold only the averaged weights; leave out the step, or use the average")
+    kept = run.steps("snapshots", ".safetensors")
+    if step not in kept:
+        raise UsageError(f"no snapshot of step {step}; available: {', '.join(map(str, kept)) or 'none'}")
+    path = run.file("snapshots", step, ".safetensors")
+    return sealed.unpack(sealed.read(path), path)[0], step
+
+
+def _built(run: OpenRun, name: str, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """A network of a run with these weights."""
+    recipe, provenance = run.recipe, run.provenance
     needed = provenance.get("own", {}).keys() & {name}
     family, classes = FAMILIES[recipe.family], len(provenance["data"]["class_names"])
     network = family.networks(recipe, classes, Keyed(0), run.custom, needed)[name]

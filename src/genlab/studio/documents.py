@@ -239,7 +239,7 @@ def _of_now(run: RunDirectory) -> dict[str, Any] | None:
     """The full evaluation of a run's present weights, if there is one."""
     record = kept.read(run, kept.FULL_FILE)
     with suppress(DataError):
-        if record is not None and record["protocol"].get("step") == run.status["step"]:
+        if record is not None and record["protocol"].get("step") == run.step_of_weights():
             return record
     return None
 

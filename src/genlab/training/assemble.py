@@ -159,6 +159,13 @@ def assemble(
         )
     family, keyed = FAMILIES[recipe.family], Keyed(seed)
     networks = family.networks(recipe, len(dataset.class_names), keyed, custom or {}, needed)
+    classified = getattr(recipe.objective, "classification", None)
+    if classified and not hasattr(networks["discriminator"], "with_classes"):
+        raise UsageError(
+            f"objective.classification is {classified:g}, for which D names the class: your own "
+            "discriminator needs a method with_classes(x, labels) that returns (logits, class logits); or set "
+            "objective.classification to null"
+        )
     resolved = device.resolve(recipe.engine, family.mergeable(networks), device.convolves(networks.values()))
     return Assembly(recipe.model_copy(update={"engine": resolved}), dataset, networks, keyed)
 

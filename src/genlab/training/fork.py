@@ -37,8 +37,9 @@ from genlab.runs.provenance import (
     versions,
 )
 from genlab.training.assemble import Assembly, assemble, prepare
+from genlab.training.blocks import Block
 from genlab.training.fit import batches, restore, saved_state
-from genlab.training.start import MakeEvaluator, start_warm, train_in
+from genlab.training.start import MakeEvaluator, moved_from, start_warm, train_in
 
 SECTIONS = ("objective", "ema", "augmentation", "engine", "logging", "budget.epochs", "budget.max_steps")
 OPTIMISERS = ("optimisers", "optimiser")
@@ -105,6 +106,8 @@ def fork(
     begun = _state_at(source, before, dataset, at)
     described = describe_networks(new.family.examples(new.recipe, len(dataset.class_names)), new.networks)
     facts = provenance_of(new.recipe, provenance["seed"], dataset, test, described, {})
+    if "encoder_from" in provenance:
+        facts["encoder_from"] = provenance["encoder_from"]
     changes = {path: list(pair) for path, pair in files.diff(began, new.recipe).items()}
     facts["forked_from"] = {
         "run": str(source.path.resolve()),
@@ -118,8 +121,8 @@ def fork(
     directory = RunDirectory.create(root, new.recipe, provenance["seed"], facts, name)
     run = OpenRun(directory.path)
     with run.directory.locked():
-        _copy(source, run, at)
         state = _averaged(begun.state, new)
+        _copy(source, run, at, snapshots=state is begun.state)
         checkpoint.save(run.checkpoints, state)
         train_in(run, new, test, None, observers, evaluator, state)
     return run
@@ -179,8 +182,6 @@ def _state_at(source: OpenRun, before: Assembly, dataset: Dataset, at: int) -> B
         seconds = (at - first) * _seconds_a_step(source)
         about = f", about {max(1, round(seconds))} s" if seconds else ""
         note(f"step {at:,} of {source.path.name}: {where}; {at - first:,} steps are repeated{about}")
-    if moved:
-        note(f"not bit for bit the same as {source.path.name} at step {at:,}: {'; '.join(moved)}")
     if saved is None and (origin := source.provenance.get("forked_from")):
         raise CheckpointError(
             f"step {at}: {source.path.name} keeps no checkpoint at or before it, and is a fork itself, whose first "
@@ -189,25 +190,33 @@ def _state_at(source: OpenRun, before: Assembly, dataset: Dataset, at: int) -> B
     warm = before.family.warm_start
     if saved is None and warm and (asked := warm.asked(before.recipe)):
         start_warm(warm, before, OpenRun(RunDirectory.open(asked).path))
+    if saved is None:
+        moved += moved_from(before.networks, source.provenance)
+    if moved:
+        note(f"not bit for bit the same as {source.path.name} at step {at:,}: {'; '.join(moved)}")
     model = before.model()
     if saved:
         restore(model, saved, source.directory)
     x = torch.from_numpy(dataset.images)
     y = None if dataset.labels is None else torch.from_numpy(dataset.labels)
     schedule = replace(before.schedule, total_steps=at)
+    columns = [column.name for column in before.family.columns if column.block]
+    block = Block(columns, saved.state.get("block") if saved else None)
     with (
         stage(f"repeating {at - first:,} steps", at - first),
         threads.of_training(flushes_denormals(source.provenance)),
     ):
         for step, rows in batches(schedule, before.keyed, after=first):
             with before.keyed.scope("networks", step):
-                model.step(x[rows], None if y is None else y[rows], step)
+                block.add(model.step(x[rows], None if y is None else y[rows], step))
+            if before.schedule.row_at(step, before.recipe):
+                block.close()
             if step % schedule.steps_per_epoch == 0 and isinstance(model, Validates):
                 model.epoch_ended(None, None, step)  # What it sums over an epoch begins anew.
             advance(1)
     rows_before = [row for row in source.directory.sound_rows() if row["step"] <= at]
     seconds = rows_before[-1]["seconds"] if rows_before else 0.0
-    return Begun(saved_state(model, at, seconds), at - first, not moved, moved)
+    return Begun(saved_state(model, at, seconds, block.state), at - first, not moved, moved)
 
 
 def _before(source: OpenRun, at: int) -> checkpoint.Checkpoint | None:
@@ -239,14 +248,20 @@ def _averaged(begun: checkpoint.Checkpoint, new: Assembly) -> checkpoint.Checkpo
     return replace(begun, tensors={**tensors, **(averages if wanted else {})}, state=state)
 
 
-def _copy(source: OpenRun, run: OpenRun, at: int) -> None:
-    """Copy what the old run had logged, drawn and measured up to the step."""
+def _copy(source: OpenRun, run: OpenRun, at: int, snapshots: bool) -> None:
+    """Copy what the old run had logged, drawn and measured up to the step.
+
+    Args:
+        snapshots: whether the old snapshots hold weights of the same kind (averaged or not) as the new run's will.
+    """
     with run.directory.appending(after=0) as log:
         for row in source.directory.sound_rows():
             if row["step"] <= at:
                 log.append(row)
         log.sync()
     for folder, suffix in FOLDERS.items():
+        if folder == "snapshots" and not snapshots:
+            continue
         for step in source.steps(folder, suffix):
             if step <= at:
                 _copy_file(source.file(folder, step, suffix), run.file(folder, step, suffix))

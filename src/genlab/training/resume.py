@@ -37,7 +37,7 @@ from genlab.runs.provenance import (
 from genlab.runs.record import Provenance, Resumed
 from genlab.runs.verify import missing_rows
 from genlab.training.assemble import assemble, prepare
-from genlab.training.start import MakeEvaluator, start_warm, train_in
+from genlab.training.start import MakeEvaluator, moved_from, start_warm, train_in
 
 
 def resume(
@@ -100,7 +100,8 @@ def resume(
         warm = assembly.family.warm_start
         if saved is None and warm and (asked := warm.asked(recipe)):
             start_warm(warm, assembly, OpenRun(RunDirectory.open(asked).path))
-        _note(run, provenance, began, recipe, step)
+        moved = moved_from(assembly.networks, provenance) if saved is None else []
+        _note(run, provenance, began, recipe, step, moved)
         run.reread()
         train_in(run, assembly, test, objective, observers, evaluator, saved)
         return True
@@ -205,10 +206,10 @@ def _saved(run: OpenRun, strict: bool) -> checkpoint.Checkpoint | None:
     return saved
 
 
-def _note(run: OpenRun, provenance: Provenance, began: Recipe, recipe: Recipe, step: int) -> None:
+def _note(run: OpenRun, provenance: Provenance, began: Recipe, recipe: Recipe, step: int, moved: Sequence[str]) -> None:
     """Record where and with which changes the run continues, and warn if it is no longer exact."""
     changes = {path: [old, new] for path, (old, new) in files.diff(began, recipe).items()}
-    moved = differences(provenance, {"versions": versions(), "machine": training_machine(recipe)})
+    moved = [*moved, *differences(provenance, {"versions": versions(), "machine": training_machine(recipe)})]
     moved += [
         f"{path} {spelled(old)} -> {spelled(new)}"
         for path, (old, new) in changes.items()

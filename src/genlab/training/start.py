@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genlab.data import Dataset, load_test
 from genlab.data.preprocessing import as_tested
@@ -28,6 +29,7 @@ from genlab.runs.directory import RunDirectory
 from genlab.runs.names import check_name
 from genlab.runs.open import OpenRun
 from genlab.runs.provenance import describe_networks, flushes_denormals, provenance_of
+from genlab.runs.record import Provenance
 from genlab.training.assemble import Assembly, assemble, settle, used_by
 from genlab.training.first_steps import FirstSteps, note_precision
 from genlab.training.fit import Evaluator, fit
@@ -88,10 +90,12 @@ def start(
     if foretell and not parts and is_foretold(settled):
         note(foretold(settled, whole))
     provenance = provenance_of(settled, seed, dataset, test, described, {k: type(v).__name__ for k, v in parts.items()})
+    if custom or source:
+        provenance["initial_weights"] = digest_of(assembly.networks)
     if budget:
         provenance["minutes"] = budget.facts
     if source:
-        provenance["encoder_from"] = {"run": str(source.path.resolve()), "step": source.status["step"]}
+        provenance["encoder_from"] = {"run": str(source.path.resolve()), "step": source.directory.step_of_weights()}
     run = OpenRun(RunDirectory.create(root, settled, seed, provenance, name).path, custom)
     with run.directory.locked():
         pace = [Pace(budget.facts)] if budget else []
@@ -135,6 +139,24 @@ def train_in(
         waiting.check()
     with threads.of_training(flushes_denormals(run.provenance)):
         fit(model, assembly.dataset, run.directory, recipe, assembly.keyed, observers, saved, usable, measured)
+
+
+def digest_of(networks: Mapping[str, nn.Module]) -> str:
+    """sha256 of all weights of some networks."""
+    digest = hashlib.sha256()
+    for name, network in sorted(networks.items()):
+        for key, value in network.state_dict().items():
+            digest.update(f"{name}.{key}".encode())
+            content: Any = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+            digest.update(content.data)
+    return digest.hexdigest()
+
+
+def moved_from(networks: Mapping[str, nn.Module], provenance: Provenance) -> list[str]:
+    """Whether weights that only the beginning of a run had are no longer the same: own networks are trained in place,
+    and the classifier that an encoder began with may have been trained further."""
+    then = provenance.get("initial_weights")
+    return ["initial weights"] if then is not None and then != digest_of(networks) else []
 
 
 def start_warm(warm: WarmStart, assembly: Assembly, source: OpenRun) -> None:
@@ -183,4 +205,4 @@ def _check_objective(objective: object, recipe: Recipe) -> None:
         raise UsageError(f"objective is a {type(objective).__name__}; expected genlab.{kind.__name__}")
     check = FAMILIES[recipe.family].check_objective
     if objective is not None and check is not None:
-        check(objective)
+        check(objective, recipe)

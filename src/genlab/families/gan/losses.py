@@ -8,6 +8,7 @@ are minimised.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, relu, softplus
 
 from genlab.errors import UsageError, first_line
+from genlab.recipe.gan import GanRecipe
 from genlab.recipe.objectives import LOSSES
 
 Pair = Callable[[Tensor, Tensor], Tensor]
@@ -32,13 +34,25 @@ class AdversarialLoss(NamedTuple):
     """Whether the generator's loss uses the real logits; if not, it receives the generated ones twice."""
 
 
-def check(loss: AdversarialLoss) -> None:
-    """Check on the logits of eight images that a pair of losses can be trained with.
+def check(loss: AdversarialLoss, recipe: GanRecipe) -> None:
+    """Check on the logits of eight images that a pair of losses can be trained with, and warn of settings of the
+    recipe's own loss, which then have no effect.
 
     Raises:
         UsageError: a loss cannot be called with logits of real and generated images or is not a finite scalar, or the
-            generator's loss depends on real images without declaring it.
+            generator's loss depends on real images without declaring it, or on more of them than the recipe gives it.
     """
+    own = recipe.objective
+    idle = {"label_smoothing": own.label_smoothing, "discriminator_terms": own.discriminator_terms}
+    usual = {"label_smoothing": 0, "discriminator_terms": "sum"}
+    for name, value in idle.items():
+        if value != usual[name]:
+            warnings.warn(f"objective.{name} {value} has no effect with a custom objective", stacklevel=5)
+    if loss.generator_needs_real and own.generator_batch is not None:
+        raise UsageError(
+            f"objective: its generator's loss compares each generated image with a real one, so "
+            f"objective.generator_batch, which is {own.generator_batch}, must be null"
+        )
     a, b = torch.linspace(-1, 1, 8, requires_grad=True), torch.linspace(-0.5, 0.7, 8, requires_grad=True)
     for player in ("discriminator", "generator"):
         try:

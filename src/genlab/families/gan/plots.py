@@ -16,12 +16,14 @@ def plots(recipe: GanRecipe, custom_objective: bool) -> list[Plot]:
     """Plots of a run; with a custom objective, no reference levels are known."""
     held_out = HELD_OUT + (" Unlike those that D learns from, they are not augmented." if recipe.augmentation else "")
     penalty = PENALTIES.get(recipe.objective.penalty)
+    named = " the penalty" * (penalty is not None), " the class loss" * bool(recipe.objective.classification)
+    without = f", without{' and'.join(filter(None, named))}" if any(named) else ""
     return [
         Plot(
             "losses",
             "Losses",
-            f"What discriminator (D) and generator (G) minimise. {BLOCKS} A loss tells who is ahead in the game, not "
-            "how good the images are.",
+            f"What discriminator (D) and generator (G) minimise{without}. {BLOCKS} A loss tells who is ahead in the "
+            "game, not how good the images are.",
             "loss, nats" if LOSSES[recipe.objective.loss].nats and not custom_objective else "loss",
             (Curve("loss_d", "D"), Curve("loss_g", "G"), Curve("loss_d_held_out", "D, held-out images", held_out)),
             () if custom_objective else _equilibrium(recipe),

@@ -53,12 +53,17 @@ def plots(recipe: VaeRecipe, custom_objective: bool) -> list[Plot]:
 
 def _losses(recipe: VaeRecipe) -> list[Plot]:
     """Plots of what is minimised, in training and on the test split."""
+    terms = (
+        f"the reconstruction ({recipe.objective.reconstruction} over pixels) plus the weight times the KL divergence "
+        f"({recipe.objective.kl} over latents)"
+    )
+    n = recipe.objective.importance_samples
+    what = terms if n == 1 else f"the bound on -log p(x) by {n} samples of z per image, which is below {terms}"
     return [
         Plot(
             "loss",
             "Loss and its terms",
-            f"What is minimised: the reconstruction ({recipe.objective.reconstruction} over pixels) plus the weight "
-            f"times the KL divergence ({recipe.objective.kl} over latents). {BLOCKS}",
+            f"What is minimised: {what}. {BLOCKS}",
             "as reduced",
             (Curve("loss", "loss"), Curve("reconstruction", "reconstruction"), Curve("kl", "KL")),
         ),
