@@ -195,7 +195,8 @@ def recover(folder: Path) -> None:
         path = away.with_name(away.name.partition(".")[0])
         if path.exists():
             continue
-        away.rename(path)
+        with refusals(path):
+            away.rename(path)
         try:
             verify(path)
         except CheckpointError:  # It was being removed.

@@ -184,11 +184,9 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     def step_of_weights(self) -> int:
-        """Step of the newest weights on disk: after a failure, that is an earlier one than the last step that was made.
-        Without checkpoints, as in a custom loop, it is the step of the status."""
-        names = (path.name[5:] for path in self.checkpoints.glob("step-*"))
-        saved = [int(name) for name in names if _is_step(name)]
-        return max(saved) if saved else int(self.status["step"])
+        """Step of the newest weights on disk (after a failure, not the last one); of the status if there are none."""
+        saved = self.steps("checkpoints", "")
+        return saved[-1] if saved else int(self.status["step"])
 
     def folder(self, name: str) -> Path:
         """One of the run's folders, created if missing, since many kinds of copies lose an empty folder."""
@@ -202,9 +200,8 @@ class RunDirectory:
 
     def steps(self, folder: str, suffix: str) -> list[int]:
         """Steps that have a file in a folder, ascending."""
-        return sorted(
-            int(path.stem[5:]) for path in (self.path / folder).glob(f"step-*{suffix}") if _is_step(path.stem[5:])
-        )
+        names = (path.name.removesuffix(suffix)[5:] for path in (self.path / folder).glob(f"step-*{suffix}"))
+        return sorted(int(name) for name in names if _is_step(name))
 
     def metrics(self) -> list[Row]:
         """All metric rows. A torn last line, as a kill leaves it, is skipped.
@@ -270,11 +267,10 @@ class RunDirectory:
             BusyError: another process has the lock; the message names its pid and host.
         """
         with held(self.path / "run.lock", "is writing to this run"):
-            if any(self.checkpoints.glob("step-*.tmp-*-old")):
+            if any(self.checkpoints.glob("step-*-old")):
                 from genlab.runs.checkpoint import recover  # With torch, which takes a second to load.
 
-                with refusals(self.path):
-                    recover(self.checkpoints)
+                recover(self.checkpoints)
             for folder in (self.path, *map(self.folder, FOLDERS)):
                 clean(folder)
             yield

@@ -108,7 +108,6 @@ def fork(
     facts = provenance_of(new.recipe, provenance["seed"], dataset, test, described, {})
     if "encoder_from" in provenance:
         facts["encoder_from"] = provenance["encoder_from"]
-    changes = {path: list(pair) for path, pair in files.diff(began, new.recipe).items()}
     facts["forked_from"] = {
         "run": str(source.path.resolve()),
         "id": provenance.get("id"),
@@ -116,7 +115,7 @@ def fork(
         "replayed": begun.replayed,
         "exact": begun.exact,
         "differences": begun.differences,
-        "changes": changes,
+        "changes": {path: list(pair) for path, pair in files.diff(began, new.recipe).items()},
     }
     directory = RunDirectory.create(root, new.recipe, provenance["seed"], facts, name)
     run = OpenRun(directory.path)

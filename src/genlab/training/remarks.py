@@ -15,7 +15,7 @@ from genlab.recipe.schedule import Schedule
 FEW_STEPS = 300
 """Number of updates below which no built-in recipe draws anything."""
 
-TOLD = ("labels are", "left out")
+MENTIONED = ("labels are", "left out")
 """Beginnings of the notes about a dataset that whoever trains on it must know."""
 
 
@@ -26,7 +26,7 @@ def remarks(recipe: Recipe, whole: Dataset, used: Dataset) -> Iterator[str]:
         whole: all training images, in their original size.
         used: images that are trained on, in the recipe's size.
     """
-    yield from (note for note in whole.notes if note.startswith(TOLD) or note.endswith("is taken as the label"))
+    yield from (note for note in whole.notes if note.startswith(MENTIONED) or note.endswith("is taken as the label"))
     yield from _budget(recipe, used)
     yield from _classes(recipe, used)
     if recipe.data.resize == "pad" and recipe.data.size > whole.side and light_ground(whole.images):

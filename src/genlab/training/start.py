@@ -90,17 +90,22 @@ def start(
     if foretell and not parts and is_foretold(settled):
         note(foretold(settled, whole))
     provenance = provenance_of(settled, seed, dataset, test, described, {k: type(v).__name__ for k, v in parts.items()})
-    if custom or source:
-        provenance["initial_weights"] = digest_of(assembly.networks)
     if budget:
         provenance["minutes"] = budget.facts
-    if source:
-        provenance["encoder_from"] = {"run": str(source.path.resolve()), "step": source.directory.step_of_weights()}
+    _note_beginning(provenance, source, {} if not (custom or source) else assembly.networks)
     run = OpenRun(RunDirectory.create(root, settled, seed, provenance, name).path, custom)
     with run.directory.locked():
         pace = [Pace(budget.facts)] if budget else []
         train_in(run, assembly, test, objective, [*observers, watch, *pace], evaluator)
     return run
+
+
+def _note_beginning(provenance: Provenance, source: OpenRun | None, networks: Mapping[str, nn.Module]) -> None:
+    """Record the classifier that an encoder starts from, and which initial weights a seed alone does not give."""
+    if source:
+        provenance["encoder_from"] = {"run": str(source.path.resolve()), "step": source.directory.step_of_weights()}
+    if networks:
+        provenance["initial_weights"] = digest_of(networks)
 
 
 def _settled(
