@@ -52,6 +52,14 @@ def test_what_else_it_may_say(values: dict[str, float | None], words: str) -> No
     assert words in verdict(GAN, [row(20)], record(**values), []).sentence
 
 
+def test_an_evaluation_of_earlier_weights_is_said_to_be_one() -> None:
+    found = record(frechet_distance=2.0)
+    found["protocol"]["step"] = 20
+    assert "measured at step" not in verdict(GAN, [row(20)], found, []).sentence
+    later = verdict(GAN, [row(20), row(1030)], found, []).sentence
+    assert "; this was measured at step 20, and the run has gone on to step 1,030" in later
+
+
 def test_copies_are_said() -> None:
     found = record(frechet_distance=2.0, memorised_fraction=0.3)
     found["metrics"]["memorised_fraction"]["floor"] = 0.001

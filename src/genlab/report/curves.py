@@ -51,8 +51,8 @@ def plots(recipe: Recipe, custom_objective: bool = False) -> list[Plot]:
 
 def _quality_plots(conditional: bool) -> list[Plot]:
     words = (
-        "2,000 new images against 2,000 test images after each sample epoch, same z throughout; so few images show "
-        "only the trend during training."
+        "2,000 new images against as many test images (or all there are; training images if there is no test split) "
+        "after each sample epoch, same z throughout; so few images show only the trend during training."
     )
     return [
         Plot(

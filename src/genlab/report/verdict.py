@@ -105,6 +105,9 @@ def _of_images(record: dict[str, Any], rows: Sequence[Row], classes: Sequence[Cl
         )
     else:
         said.append("How far its images are from real ones is unknown, since this dataset has no judge")
+    step = record["protocol"].get("step")
+    if step is not None and rows and step < rows[-1]["step"]:
+        said.append(f"this was measured at step {step:,}, and the run has gone on to step {rows[-1]['step']:,}")
     said += [
         *_looks(found),
         *_classes(record, classes),
