@@ -53,6 +53,16 @@ def test_test_images_without_labels_are_of_unknown_classes(tmp_path: Path) -> No
     assert data.load_test(name) is None
 
 
+def test_names_with_commas_and_brackets(tmp_path: Path) -> None:
+    of = made()
+    names = ["cat, tabby", "dog [old]", "50% wool", "a%2Cb", "e", "f"][: len(set(of.y.tolist()))]
+    np.savez(tmp_path / "own.npz", x_train=of.x, y_train=of.y, class_names=names)
+    for chosen in (names[:2], names[1:4]):
+        found = data.load(selection.name_of(str(tmp_path / "own.npz"), chosen))
+        assert found.class_names == tuple(chosen)
+        assert data.load(found.name).fingerprint == found.fingerprint
+
+
 def test_a_number_that_is_a_name_is_the_name(tmp_path: Path) -> None:
     of = made()
     np.savez(tmp_path / "own.npz", x_train=of.x, y_train=of.y + 1)

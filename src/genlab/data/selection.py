@@ -21,12 +21,21 @@ def parts(name: str) -> tuple[str, list[str]] | None:
     match = NAME.fullmatch(name)
     if match is None or expanded(name).exists():
         return None
-    return match[1], [part.strip() for part in match[2].split(",")]
+    return match[1], [SIGN.sub(lambda code: chr(int(code[1], 16)), part.strip()) for part in match[2].split(",")]
+
+
+SIGN = re.compile("%(2C|5B|5D|25)")
+"""A comma, bracket or percent sign in the name of a class, as a dataset's name has it."""
 
 
 def name_of(dataset: str, classes: Sequence[str | int]) -> str:
-    """Name of the dataset with only some classes of another."""
-    return f"{dataset}[{','.join(map(str, classes))}]"
+    """Name of the dataset with only some classes of another.
+
+    >>> name_of("cats", ["tabby, young", 3]), parts("cats[tabby%2C young,3]")
+    ('cats[tabby%2C young,3]', ('cats', ['tabby, young', '3']))
+    """
+    plain = (re.sub(r"[,\[\]]|%(?=2C|5B|5D|25)", lambda sign: f"%{ord(sign[0]):02X}", str(name)) for name in classes)
+    return f"{dataset}[{','.join(plain)}]"
 
 
 def chosen(classes: Sequence[str], class_names: Sequence[str], where: str) -> list[int]:

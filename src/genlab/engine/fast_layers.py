@@ -26,7 +26,8 @@ def in_bfloat16(x: Tensor) -> bool:
 
 
 class Linear(nn.Linear):
-    """`nn.Linear`, with bitwise identical results in float32.
+    """`nn.Linear`, with bitwise identical results in float32, except under spectral normalisation: there the weight is
+    read twice in each pass, which makes two power iterations of it instead of one.
 
     Attributes:
         updates_are_told: whether every change of the weight increments its version, so that its rounded form may be

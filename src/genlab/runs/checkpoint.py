@@ -63,12 +63,13 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
             for name, data in {**contents, MANIFEST: manifest}.items():
                 write_synced(building / name, data)
             sync_folder(building)
-            earlier = _away(path)
-            if path.exists():
+            earlier, replaced = _away(path), path.exists()
+            if replaced:
                 patiently(path.rename, earlier)
             patiently(building.rename, path)
             sync_folder(folder)
-            shutil.rmtree(earlier, ignore_errors=True)
+            if replaced:
+                shutil.rmtree(earlier, ignore_errors=True)
         except OSError:
             shutil.rmtree(building, ignore_errors=True)
             raise
