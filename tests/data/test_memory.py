@@ -300,3 +300,18 @@ def test_datasets_in_memory_are_loaded_as_others_are() -> None:
 def test_what_is_nearly_right_says_what_is(given: Any, words: str) -> None:
     with pytest.raises(DataError, match=words):
         genlab.load_dataset(given)
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        ([np.eye(28, dtype=np.uint8)], r"look black; if 0 is black and 1 white: \(x \* 255\)\.round"),
+        ([np.zeros((28, 28, 4), np.uint8)], r"genlab\.import_images\(IMAGES, 'images\.npz', ground='white'\)"),
+        ([np.zeros((28, 29), np.uint8)], r"size=32, fit='pad'\) \(or fit='crop', or 'stretch'\)"),
+    ],
+)
+def test_the_next_step_for_images_in_memory_is_a_call(images: list[Any], words: str) -> None:
+    """There is no file that a command could read."""
+    with pytest.raises(DataError, match=words) as caught:
+        genlab.load_dataset([Image.fromarray(each) for each in images * 8])
+    assert "genlab data import" not in str(caught.value)

@@ -103,6 +103,20 @@ def import_hint(source: str | None, options: str, words: str = "") -> str:
     return "" if source is None else f"; {words}{import_command(source, options)[0]}"
 
 
+def call_hint(options: str, words: str = "") -> str:
+    """The same for images in memory: the call of `genlab.import_images` with these options of the command.
+
+    >>> call_hint("--size 32 --fit pad --skip-bad")
+    "; genlab.import_images(IMAGES, 'images.npz', size=32, fit='pad', skip_bad=True)"
+    """
+    given = re.findall(r"--([a-z-]+)(?: (?!--)(\S+))?", options)
+    told = (
+        f", {name.replace('-', '_')}={value if value.isdecimal() else repr(value) if value else True}"
+        for name, value in given
+    )
+    return f"; {words}genlab.import_images(IMAGES, 'images.npz'{''.join(told)})"
+
+
 def import_command(source: str, options: str) -> tuple[str, str]:
     """The import command that makes the images usable, and the file that it writes, both quoted for a shell."""
     name = source.rstrip("/").replace("\\", "/").rpartition("/")[2].split(".")[0].lstrip("-") or "images"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.data.arrays import DARK, Array, extent, import_hint, range_hint
+from genlab.data.arrays import DARK, Array, extent, range_hint
 from genlab.data.dataset import Labels, Split
 from genlab.data.selection import chosen
 from genlab.data.sources.collection import ArrayCollection, Collection, MixedSizes, sizes
@@ -241,14 +241,14 @@ def _check_values(collection: Collection, rows: NDArray[np.int64], options: Opti
     for row, picture in collection.pictures(some):
         if isinstance(picture, Picture):
             if picture.pixels.dtype not in (np.uint8, np.uint16):
-                said = import_hint(collection.where, "--range LOW..HIGH", "say what is black and what is white: ")
+                said = collection.hint("--range LOW..HIGH", "say what is black and what is white: ")
                 raise DataError(f"{collection.where}/{collection.name(row)}: {picture.remarks[-1]}{said}")
             highest = max(highest, float(picture.pixels.max()))
     if some and 0 < highest <= BITS_12:
         usual = 255 if highest <= 255 else BITS_12
         raise DataError(
             f"{collection.where}: 16-bit pictures with values only up to {highest:,.0f}, as from a camera with fewer "
-            f"bits{import_hint(collection.where, f'--range 0..{usual}')} (--range 0..{BITS_16} keeps them this dark)"
+            f"bits{collection.hint(f'--range 0..{usual}')} (--range 0..{BITS_16} keeps them this dark)"
         )
 
 

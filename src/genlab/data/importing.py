@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab.data import memory
-from genlab.data.arrays import DARK, import_hint
+from genlab.data.arrays import DARK
 from genlab.data.files import collection as collection_at
 from genlab.data.import_plan import Options, Plan, bad_pictures, plan
 from genlab.data.sources.collection import SPLITS
@@ -221,7 +221,7 @@ def _check(made: Plan, state: _State) -> None:
     if not (state.slots == DONE).any():
         raise DataError(f"{where}: none of its {len(made.rows):,} pictures can be read")
     if made.conversion.range is None and 0 < state.highest <= DARK:
-        hint = import_hint(where, f"--range 0..{state.highest}", f"if 0 is black and {state.highest} white: ")
+        hint = made.collection.hint(f"--range 0..{state.highest}", f"if 0 is black and {state.highest} white: ")
         raise DataError(f"{where}: pixel values 0 .. {state.highest}, which look black{hint}")
     if not (state.slots[made.of("train")] == DONE).any():
         raise DataError(f"{where}: no training image can be read")

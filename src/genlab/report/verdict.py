@@ -105,28 +105,14 @@ def _of_images(record: dict[str, Any], rows: Sequence[Row], classes: Sequence[Cl
         )
     else:
         said.append("How far its images are from real ones is unknown, since this dataset has no judge")
-    step = record["protocol"].get("step")
-    if step is not None and rows and step < rows[-1]["step"]:
-        said.append(f"this was measured at step {step:,}, and the run has gone on to step {rows[-1]['step']:,}")
     said += [
+        *_of_earlier_weights(record, rows),
         *_looks(found),
         *_classes(record, classes),
         *_copies(copied),
         *_course(rows, "frechet_distance", SAME, lower=True),
     ]
-    distance = found["frechet_distance"]
-    within = f" {words.interval('frechet_distance', distance['interval'])}" if distance["interval"] else ""
-    numbers = [
-        Number(
-            "distance to real images",
-            "-" if times is None else f"{_times(times)} x",
-            f"Frechet distance {words.number('frechet_distance', distance['value'])}{within}; real images: "
-            f"{words.number('frechet_distance', distance['floor'])}"
-            if distance["value"] is not None
-            else "",
-        ),
-        _metric(record, "recall", "variety (recall)"),
-    ]
+    numbers = [_distance(found["frechet_distance"], times), _metric(record, "recall", "variety (recall)")]
     if vae:
         numbers += [
             Number("-log p(x), at most", f"{vae['negative_log_likelihood']:.1f}", "nats per image"),
@@ -144,8 +130,23 @@ def _of_images(record: dict[str, Any], rows: Sequence[Row], classes: Sequence[Cl
     return said, numbers
 
 
+def _distance(found: Mapping[str, Any], times: float | None) -> Number:
+    label, ratio = "distance to real images", "-" if times is None else f"{_times(times)} x"
+    if found["value"] is None:
+        return Number(label, ratio, "")
+    value, floor = (words.number("frechet_distance", found[key]) for key in ("value", "floor"))
+    within = f" {words.interval('frechet_distance', found['interval'])}" if found["interval"] else ""
+    return Number(label, ratio, f"Frechet distance {value}{within}; real images: {floor}")
+
+
 def _times(ratio: float) -> str:
     return f"{ratio:.1f}" if ratio < 20 else f"{ratio:.0f}"
+
+
+def _of_earlier_weights(record: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
+    step, last = record["protocol"].get("step"), rows[-1]["step"]
+    if step is not None and step < last:
+        yield f"this was measured at step {step:,}, and the run has gone on to step {last:,}"
 
 
 def _looks(found: Mapping[str, Any]) -> Iterator[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab.data import arrays
-from genlab.data.arrays import DARK, Array, import_hint, range_hint
+from genlab.data.arrays import DARK, Array, call_hint, import_hint, range_hint
 from genlab.data.dataset import Dataset, Images, Labels, Split, fingerprint
 from genlab.data.sources.conversion import FITS, Conversion
 from genlab.data.sources.picture import CUT, Head, Picture, Unreadable
@@ -49,6 +49,15 @@ class Collection(ABC):
 
     def __len__(self) -> int:
         return len(self.test)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether there is no file that a command could read."""
+        return not self.stamp
+
+    def hint(self, options: str, words: str = "") -> str:
+        """A semicolon and the import, with these options of the command, that makes the images usable."""
+        return call_hint(options, words) if self.in_memory else import_hint(self.where, options, words)
 
     @abstractmethod
     def name(self, row: int) -> str:
@@ -89,7 +98,7 @@ class Collection(ABC):
             raise DataError(f"{self.where}: no {split} images")
         images, labels = self.images(rows), None if self.labels is None else self.labels[rows]
         if 0 < (highest := int(images.max())) <= DARK:
-            hint = range_hint(images, self.where)
+            hint = range_hint(images, None if self.in_memory else self.where)
             raise DataError(f"{self.where} has pixel values 0 .. {highest}, which look black{hint}")
         notes = [*self.notes, *of_classes(labels, self.class_names, split)]
         return Dataset(self.where, split, images, labels, self.class_names, fingerprint(images, labels), tuple(notes))
@@ -164,15 +173,14 @@ class PictureCollection(Collection):
     def _as_is(self, row: int, picture: Picture | Unreadable) -> Images:
         where = f"{self.where}/{self.name(row)}"
         if isinstance(picture, Unreadable):
-            raise DataError(f"{where}: {picture}{import_hint(self.where, '--skip-bad', 'to leave such files out: ')}")
+            raise DataError(f"{where}: {picture}{self.hint('--skip-bad', 'to leave such files out: ')}")
         if picture.pixels.dtype != np.uint8:
             said = ", ".join(picture.remarks)
-            raise DataError(f"{where}: {said}, expected 8 bits{import_hint(self.where, '')}")
+            raise DataError(f"{where}: {said}, expected 8 bits{self.hint('')}")
         if CUT in picture.remarks:
-            raise DataError(f"{where}: {CUT}{import_hint(self.where, '--color rgb', 'to accept that: ')}")
+            raise DataError(f"{where}: {CUT}{self.hint('--color rgb', 'to accept that: ')}")
         if picture.alpha is not None:
-            hint = import_hint(self.where, "--ground white")
-            raise DataError(f"{where}: transparent pixels need a ground to get a value{hint}")
+            raise DataError(f"{where}: transparent pixels need a ground to get a value{self.hint('--ground white')}")
         return picture.pixels if picture.colourful else picture.pixels[:1]
 
     def _check_sizes(self, rows: Sequence[int]) -> None:
@@ -202,12 +210,13 @@ class MixedSizes(DrawnError):
     ) -> None:
         self.collection, self.found = collection, found
         self.side = side or proposed_side(found)
-        hint = import_hint(collection.where, f"--size {self.side} --fit pad")
+        hint = collection.hint(f"--size {self.side} --fit pad")
+        other = "(or fit='crop', or 'stretch')" if collection.in_memory else "(or --fit crop, or stretch)"
         what = "pictures of several sizes"
         if len(found) == 1:
             what = "pictures of one size, but not square" if side is None else f"pictures of a size other than {side}"
         example = f"; {odd} has the rarest" if odd and len(found) > 1 else ""
-        super().__init__(f"{collection.where}: {what} ({size_words(found)}{example}){hint} (or --fit crop, or stretch)")
+        super().__init__(f"{collection.where}: {what} ({size_words(found)}{example}){hint} {other}")
 
     def pictures(self) -> Images:
         """The first picture that is not a square of that side, fitted in each of the `FITS`."""
