@@ -27,8 +27,8 @@ def test_runs_that_were_drawn_or_resized_differently_say_so() -> None:
         "vae": record(0.3, drawn_with="last weights", size="bilinear"),
     }
     said = text.measured(records)
-    assert "; gan: EMA weights, other: EMA weights, vae: last weights; " in said
-    assert "size: gan: padded, other: padded, vae: bilinear." in said
+    assert "; gan, other: EMA weights; vae: last weights; " in said
+    assert "size: gan, other: padded; vae: bilinear." in said
     table = text.comparison(records, real=True)
     assert table.columns == ("metric", *records, "real images as for gan, other", "real images as for vae")
     assert [row[-2:] for row in table.rows if row[0] == text.title("frechet_distance")] == [("0.40", "0.30")]

@@ -261,10 +261,13 @@ def measured(records: dict[str, Record]) -> str:
 
 
 def _by_run(said: Mapping[str, str]) -> str:
-    """What is said of each run, once if it is the same for all."""
-    if len(set(said.values())) == 1:
-        return next(iter(said.values()))
-    return ", ".join(f"{name}: {words}" for name, words in said.items())
+    """What is said of each run, once for all of which it is true."""
+    runs: dict[str, list[str]] = {}
+    for name, words in said.items():
+        runs.setdefault(words, []).append(name)
+    if len(runs) == 1:
+        return next(iter(runs))
+    return "; ".join(f"{', '.join(names)}: {words}" for words, names in runs.items())
 
 
 def comparison(records: dict[str, Record], real: bool = False) -> Table:
