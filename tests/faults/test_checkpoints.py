@@ -20,7 +20,7 @@ from attacks import ATTACKS
 from lab import Whole
 
 import genlab
-from genlab.errors import CheckpointError, DataError, GenlabError
+from genlab.errors import CheckpointError, DataError, GenlabError, StorageError
 from genlab.runs import checkpoint
 from genlab.runs import tensors as sealed
 from genlab.runs.checkpoint import MANIFEST, MODEL, STATE
@@ -187,6 +187,22 @@ def test_a_kill_while_a_checkpoint_is_replaced_loses_nothing(run: RunDirectory, 
     with run.locked():
         assert newest not in checkpoint.found(run.checkpoints)
         assert not aside.exists()
+
+
+def test_a_checkpoint_that_cannot_be_replaced_stays(
+    run: RunDirectory, newest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, rename = checkpoint.load(newest), Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name.startswith(newest.name) and target == newest and not path.name.endswith("-old"):
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(StorageError, match="No space left"):
+        checkpoint.save(run.checkpoints, saved)
+    assert checkpoint.newest(run.checkpoints)[0].step == saved.step
 
 
 @pytest.mark.parametrize("case", MANIFESTS)

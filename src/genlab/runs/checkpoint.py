@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from genlab.engine.files import clean, make_folder, patiently, refusals, sync_folder, write_synced
-from genlab.errors import CheckpointError
+from genlab.errors import CheckpointError, StorageError
 from genlab.runs import tensors as sealed
 
 SCHEMA = 2
@@ -72,6 +72,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
                 shutil.rmtree(earlier, ignore_errors=True)
         except OSError:
             shutil.rmtree(building, ignore_errors=True)
+            with suppress(OSError, StorageError):
+                recover(folder)
             raise
     verify(path)
     _prune(folder)

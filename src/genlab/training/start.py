@@ -92,7 +92,7 @@ def start(
     provenance = provenance_of(settled, seed, dataset, test, described, {k: type(v).__name__ for k, v in parts.items()})
     if budget:
         provenance["minutes"] = budget.facts
-    _note_beginning(provenance, source, {} if not (custom or source) else assembly.networks)
+    _note_beginning(provenance, source, assembly.networks if custom or source else {})
     run = OpenRun(RunDirectory.create(root, settled, seed, provenance, name).path, custom)
     with run.directory.locked():
         pace = [Pace(budget.facts)] if budget else []
