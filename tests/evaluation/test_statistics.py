@@ -178,6 +178,32 @@ def test_equivalence_by_hand() -> None:
     assert s.equivalence(a, b, 0.01) > 0.5
 
 
+@given(FEW, FEW, st.sampled_from([0.6, 0.8, 0.9]), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_the_interval_of_equivalence_agrees_with_its_p(
+    a: list[float], b: list[float], level: float, pairs: bool
+) -> None:
+    """Two arms are equivalent exactly if the interval lies within the margin, whichever of its ends is farther out."""
+    if pairs:
+        a, b = a[: len(b)], b[: len(a)]
+    low, high = s.equivalence_interval(a, b, level, pairs)
+    scale, end = float(np.ptp([*a, *b, 0])) or 1.0, max(-low, high)
+    if math.isinf(end):
+        assert s.equivalence(a, b, 1000 * scale, pairs) > (1 - level) / 2
+        return
+    assert s.equivalence(a, b, max(end, 0) + 1e-6 * scale, pairs) <= (1 - level) / 2 + 1e-9
+    if end > 2e-6 * scale:
+        assert s.equivalence(a, b, end - 1e-6 * scale, pairs) > (1 - level) / 2
+
+
+def test_the_interval_of_equivalence_turns_round_with_the_arms_and_their_blocks() -> None:
+    a, b, blocks = [1.0, 2, 4, 8, 16, 3], [0.0, 1, 5, 7, 2, 9], ([0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 1])
+    low, high = s.equivalence_interval(a, b, 0.9, blocks=blocks)
+    assert s.equivalence_interval(b, a, 0.9, blocks=blocks[::-1]) == pytest.approx((-high, -low))
+    wider = s.difference(a, b, 0.95, blocks).interval
+    assert wider[0] < low < s.difference(a, b, 0.95, blocks).difference < high < wider[1]
+
+
 def test_equivalence_is_wrong_at_the_margin_at_its_level() -> None:
     """Equivalence is shown in at most 5 % if the true difference is the margin; if it is 0 and the margin wide, in 80 %
     or more."""

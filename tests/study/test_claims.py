@@ -73,6 +73,33 @@ def test_no_difference_holds_only_where_the_arms_are_equivalent() -> None:
     assert one(EQUIVALENCE, a=LOW, b=HIGH).answer == "does not hold"
 
 
+@pytest.mark.parametrize("claim", [EQUIVALENCE, {**DIFFERENCE, "expect": "different"}])
+def test_the_interval_of_equivalent_arms_lies_within_the_margin_and_that_of_others_does_not(
+    claim: dict[str, Any],
+) -> None:
+    """The interval is that of the two one-sided tests, at 1 - 2 alpha; that of the difference may be wider."""
+    a, b = MIXED / 2, MIXED[::-1] / 2
+    low, high = statistics.equivalence_interval(a, b, 1 - 2 * ALPHA)
+    inside = one({**claim, "margin": 1.001 * max(-low, high)}, a=a, b=b).tests[0]
+    assert inside.answer == "equivalent"
+    assert inside.level == pytest.approx(1 - 2 * ALPHA)
+    assert inside.interval == pytest.approx((low, high))
+    assert statistics.difference(a, b, 1 - ALPHA).interval[1] > 1.001 * high
+    outside = one({**claim, "margin": 0.999 * max(-low, high)}, a=a, b=b).tests[0]
+    assert outside.answer == "not distinguishable"
+    assert outside.interval is not None
+    assert outside.interval[1] > 0.999 * high
+
+
+def test_each_of_several_equivalences_has_the_interval_at_which_it_was_decided() -> None:
+    claims = claims_of(*({**EQUIVALENCE, "arms": ["a", other], "margin": 4.0} for other in ("b", "c")))
+    found = decide(claims, numbers(a=MIXED / 2, b=MIXED[::-1] / 2, c=MIXED / 2 + 1.5), ARMS, {})
+    for verdict in found.values():
+        low, high = verdict.tests[0].interval or (0.0, 0.0)
+        assert (verdict.answer == "holds") == (max(-low, high) < 4.0)
+    assert sorted(verdict.tests[0].level or 0 for verdict in found.values()) == pytest.approx([0.9, 0.95])
+
+
 def test_a_claimed_difference_does_not_hold_where_the_arms_are_equivalent() -> None:
     verdict = one({**DIFFERENCE, "expect": "different", "margin": 9.0}, a=MIXED, b=MIXED[::-1])
     assert (verdict.tests[0].answer, verdict.answer) == ("equivalent", "does not hold")
@@ -351,6 +378,6 @@ def test_the_smallest_margin_that_the_seeds_could_have_shown_is_the_edge() -> No
     a, b = rng.normal(size=8), rng.normal(size=8)
     shown = one(DIFFERENCE, a=a, b=b).tests[0].shown
     assert shown is not None
-    assert statistics.equivalence(a, b, shown * 1.01) <= ALPHA < statistics.equivalence(a, b, shown * 0.98)
+    assert statistics.equivalence(a, b, shown * 1.0001) <= ALPHA < statistics.equivalence(a, b, shown * 0.9999)
     few = one(DIFFERENCE, a=[1, 2], b=[1, 3]).tests[0].shown
     assert few == math.inf

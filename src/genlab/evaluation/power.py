@@ -8,8 +8,9 @@ from functools import cache
 
 import numpy as np
 
-from genlab.evaluation import statistics
-from genlab.evaluation.statistics import Floats
+from genlab.evaluation import arrangements
+from genlab.evaluation.arrangements import ROUNDING, Floats
+from genlab.evaluation.statistics import smallest_p
 
 SIMULATIONS, SIMULATED_WAYS = 1_000, 4_000
 """Studies simulated by `detectable` and `showable`, and arrangements examined in each."""
@@ -22,12 +23,12 @@ def detectable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) ->
 
     inf if alpha is below the smallest p for n seeds.
     """
-    if statistics.smallest_p(n, None if pairs else n) > alpha:
+    if smallest_p(n, None if pairs else n) > alpha:
         return math.inf
     differences, slopes, observed = _simulated(n, pairs)
 
     def found(effect: float) -> float:
-        extreme = np.abs(differences + effect * slopes[:, None]) >= np.abs(observed + effect) - statistics.ROUNDING
+        extreme = np.abs(differences + effect * slopes[:, None]) >= np.abs(observed + effect) - ROUNDING
         return float((extreme.mean(0) <= alpha).mean())
 
     return _least(found, power)
@@ -45,8 +46,8 @@ def showable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) -> f
     differences, slopes, observed = _simulated(n, pairs)
 
     def found(margin: float) -> float:
-        less = (differences - margin * slopes[:, None] <= observed - margin + statistics.ROUNDING).mean(0)
-        more = (differences + margin * slopes[:, None] >= observed + margin - statistics.ROUNDING).mean(0)
+        less = (differences - margin * slopes[:, None] <= observed - margin + ROUNDING).mean(0)
+        more = (differences + margin * slopes[:, None] >= observed + margin - ROUNDING).mean(0)
         return float((np.maximum(less, more) <= alpha).mean())
 
     return _least(found, power)
@@ -56,7 +57,7 @@ def showable(n: int, alpha: float, pairs: bool = False, power: float = 0.8) -> f
 def _simulated(n: int, pairs: bool) -> tuple[Floats, Floats, Floats]:
     """Studies of n normal numbers per arm, or of n differences, with a true difference of 0: the differences of some
     arrangements (ways, studies), what a true difference of 1 adds to each (ways,), and the observed ones (studies,)."""
-    weights, slopes, _ = statistics.flips(n) if pairs else statistics.divisions(((n, n),))
+    weights, slopes, _ = arrangements.flips(n) if pairs else arrangements.divisions(((n, n),))
     rng = np.random.default_rng(0)
     if len(weights) > SIMULATED_WAYS:
         chosen = rng.choice(len(weights), SIMULATED_WAYS, replace=False)

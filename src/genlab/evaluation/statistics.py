@@ -13,24 +13,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import combinations
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-Labels = NDArray[Any]
+from genlab.evaluation import arrangements
+from genlab.evaluation.arrangements import ROUNDING, Arrangements, Floats, Labels, dealt, flipped
+
 Blocks = tuple[ArrayLike, ArrayLike]
 """Block of each number of two arms, such as the machine on which its seed ran."""
-EXACT = 200_000
-"""Up to this many arrangements, all are examined; beyond, this many are drawn with seed 0, plus the observed one."""
 DRAWS, CHUNK = 20_000, 1_000
 """Random arrangements behind the p of a trend, and how many of them are examined at a time."""
-ROUNDING = 1e-9
-"""Differences within this, relative to the numbers' spread, are equal: they may stem from the order of additions."""
 
 
 @dataclass(frozen=True)
@@ -60,74 +54,6 @@ class Test:
     smallest_one_sided: float
 
 
-@dataclass(frozen=True)
-class _Ways:
-    """All arrangements of the numbers: after subtracting s from the first arm, arrangement i has the difference
-    `differences[i] - s * slopes[i]`. The observed one has slope 1."""
-
-    observed: float
-    differences: Floats
-    slopes: Floats
-    exact: bool
-    tolerance: float
-
-    def p(self, shift: float = 0.0) -> float:
-        """Two-sided p-value of the hypothesis that the difference is `shift`."""
-        return self._share(np.abs(self._at(shift)) >= abs(self.observed - shift) - self.tolerance)
-
-    def p_less(self, shift: float) -> float:
-        """One-sided p-value: how likely a difference as small as observed is if the true one is `shift`."""
-        return self._share(self._at(shift) <= self.observed - shift + self.tolerance)
-
-    def p_more(self, shift: float) -> float:
-        """One-sided p-value: how likely a difference as large as observed is if the true one is `shift`."""
-        return self._share(self._at(shift) >= self.observed - shift - self.tolerance)
-
-    def smallest(self) -> float:
-        """Smallest two-sided p: only the observed arrangement and its mirror image, if there is one, can be as far from
-        0 as a difference that is larger than anything else in the numbers."""
-        return self._share(self._ends)
-
-    def smallest_one_sided(self) -> float:
-        """Smallest one-sided p: the mirror image lies at the other end."""
-        return self._share(np.isclose(self.slopes, 1))
-
-    def upper(self, alpha: float) -> float:
-        """Largest difference that the two-sided test does not reject at level alpha.
-
-        For a shift s above the observed difference d, arrangement i is at least as extreme as the observed one if
-        |D_i - s k_i| >= s - d, which holds up to s = max((D_i + d) / (1 + k_i), (d - D_i) / (1 - k_i)): the left side
-        grows with s no faster than the right one, since |k_i| <= 1. So p falls as s grows, and the end of the interval
-        is one of these thresholds.
-        """
-        with np.errstate(divide="ignore", invalid="ignore"):
-            first = (self.differences + self.observed) / (1 + self.slopes)
-            second = (self.observed - self.differences) / (1 - self.slopes)
-        thresholds = np.where(self._ends, np.inf, np.fmax(first, second))
-        allowed = math.floor(alpha * self._count + 1e-9) - self._added
-        descending = np.sort(thresholds)[::-1]
-        return float(descending[allowed]) if 0 <= allowed < len(descending) else math.inf
-
-    def _at(self, shift: float) -> Floats:
-        return self.differences - shift * self.slopes
-
-    def _share(self, extreme: NDArray[np.bool_]) -> float:
-        return (int(np.count_nonzero(extreme)) + self._added) / self._count
-
-    @property
-    def _ends(self) -> NDArray[np.bool_]:
-        """Whether an arrangement is the observed one or its mirror image."""
-        return np.isclose(np.abs(self.slopes), 1)
-
-    @property
-    def _added(self) -> int:
-        return 0 if self.exact else 1
-
-    @property
-    def _count(self) -> int:
-        return len(self.differences) + self._added
-
-
 def difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, blocks: Blocks | None = None) -> Test:
     """Test of whether two arms of independent seeds differ: mean(a) - mean(b), (n,) and (m,), n and m at least 2.
 
@@ -140,7 +66,7 @@ def difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, blocks: Blocks |
     """
     x, y = _numbers(a, "a"), _numbers(b, "b")
     x_blocks, y_blocks = _labels((x, y), blocks)
-    return _outcome(_dealt(x, y, x_blocks, y_blocks), lambda: _dealt(y, x, y_blocks, x_blocks), level)
+    return _outcome(dealt(x, y, x_blocks, y_blocks), lambda: dealt(y, x, y_blocks, x_blocks), level)
 
 
 def paired(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Test:
@@ -161,7 +87,7 @@ def one_arm(a: ArrayLike, value: float, level: float = 0.95) -> Test:
     """Test of whether the mean of an arm differs from a value, by flipping signs: this assumes a distribution that is
     symmetric around its centre. The interval is for mean(a) - value, as is `difference`."""
     x = _numbers(a, "a") - value
-    return _outcome(_flipped(x), lambda: _flipped(-x), level)
+    return _outcome(flipped(x), lambda: flipped(-x), level)
 
 
 def equivalence(a: ArrayLike, b: ArrayLike, margin: float, pairs: bool = False, blocks: Blocks | None = None) -> float:
@@ -174,9 +100,18 @@ def equivalence(a: ArrayLike, b: ArrayLike, margin: float, pairs: bool = False, 
     """
     if not margin > 0:
         raise ValueError(f"margin is {margin}; allowed: more than 0")
-    x, y = _numbers(a, "a"), _numbers(b, "b")
-    ways = _flipped(x - y) if pairs else _dealt(x, y, *_labels((x, y), blocks))
+    ways = _arranged(a, b, pairs, blocks)
     return max(ways.p_less(margin), ways.p_more(-margin))
+
+
+def equivalence_interval(
+    a: ArrayLike, b: ArrayLike, level: float = 0.9, pairs: bool = False, blocks: Blocks | None = None
+) -> tuple[float, float]:
+    """Values of the difference that neither test of `equivalence` rejects at (1 - level) / 2: the arms are equivalent
+    at that p exactly if both ends lie within the margin. With too few seeds to bound it, an end is infinite."""
+    alpha, mirrored = (1 - level) / 2, None if blocks is None else (blocks[1], blocks[0])
+    low = -_arranged(b, a, pairs, mirrored).upper_one_sided(alpha)
+    return low, _arranged(a, b, pairs, blocks).upper_one_sided(alpha)
 
 
 def trend(
@@ -261,10 +196,7 @@ def means(a: ArrayLike, b: ArrayLike, blocks: Blocks | None = None) -> tuple[flo
     """Mean of each arm, as means of the blocks' means with the weights of `difference`: their difference is the tested
     one."""
     x, y = _numbers(a, "a"), _numbers(b, "b")
-    x_blocks, y_blocks = _labels((x, y), blocks)
-    names, shares = np.unique(x_blocks), _shares(_sizes(x_blocks, y_blocks))
-    of_x = sum(share * float(x[x_blocks == name].mean()) for name, share in zip(names, shares, strict=True))
-    return of_x, sum(share * float(y[y_blocks == name].mean()) for name, share in zip(names, shares, strict=True))
+    return arrangements.means(x, y, *_labels((x, y), blocks))
 
 
 def variance_within(values: Floats, blocks: Labels) -> float | None:
@@ -288,74 +220,17 @@ def smallest_p_of_trend(*blocks: Sequence[int]) -> float:
     return max(1 / (DRAWS + 1), 2 / ways)
 
 
-def _outcome(ways: _Ways, mirrored: Callable[[], _Ways], level: float) -> Test:
+def _outcome(ways: Arrangements, mirrored: Callable[[], Arrangements], level: float) -> Test:
     alpha = 1 - level
     interval = (-mirrored().upper(alpha), ways.upper(alpha))
     return Test(
-        ways.observed, ways.p(), interval, level, ways._count, ways.exact, ways.smallest(), ways.smallest_one_sided()
+        ways.observed, ways.p(), interval, level, ways.count, ways.exact, ways.smallest(), ways.smallest_one_sided()
     )
 
 
-def _dealt(x: Floats, y: Floats, x_blocks: Labels, y_blocks: Labels) -> _Ways:
-    """All ways to divide the numbers of each block between two arms of these sizes."""
-    weights, slopes, exact = divisions(_sizes(x_blocks, y_blocks))
-    values = np.concatenate([x[np.argsort(x_blocks, kind="stable")], y[np.argsort(y_blocks, kind="stable")]])
-    of_x, of_y = means(x, y, (x_blocks, y_blocks))
-    tolerance = ROUNDING * (float(np.ptp(values)) or 1.0)
-    return _Ways(of_x - of_y, weights @ values, slopes, exact, tolerance)
-
-
-def _flipped(x: Floats) -> _Ways:
-    """All ways to flip the signs of differences."""
-    weights, slopes, exact = flips(len(x))
-    tolerance = ROUNDING * (float(np.abs(x).max()) or 1.0)
-    return _Ways(float(x.mean()), weights @ x, slopes, exact, tolerance)
-
-
-@cache
-def divisions(sizes: tuple[tuple[int, int], ...]) -> tuple[Floats, Floats, bool]:
-    """For all ways to divide the n + m numbers of each block between two arms: the weight of each number in the
-    difference of means, (ways, sum of n + sum of m); what a shift of the first arm adds, (ways,); and whether these are
-    all ways."""
-    counts = [math.comb(n + m, n) for n, m in sizes]
-    exact, rng = math.prod(counts) <= EXACT, np.random.default_rng(0)
-    parts = []
-    for (n, m), share in zip(sizes, _shares(sizes), strict=True):
-        if exact:
-            rows = np.array(list(combinations(range(n + m), n)))
-            chosen = np.zeros((len(rows), n + m))
-            np.put_along_axis(chosen, rows, 1.0, 1)
-        else:
-            one = np.concatenate([np.ones(n), np.zeros(m)])
-            chosen = rng.permuted(np.tile(one, (EXACT, 1)), axis=1)
-        parts.append(share * (chosen / n - (1 - chosen) / m))
-    if exact:  # Every way of one block with every way of the others.
-        rows = np.indices(counts).reshape(len(counts), -1)
-        parts = [part[row] for part, row in zip(parts, rows, strict=True)]
-    firsts = np.hstack([part[:, :n] for part, (n, _) in zip(parts, sizes, strict=True)])
-    seconds = np.hstack([part[:, n:] for part, (n, _) in zip(parts, sizes, strict=True)])
-    return np.hstack([firsts, seconds]), firsts.sum(1), exact
-
-
-def _sizes(x_blocks: Labels, y_blocks: Labels) -> tuple[tuple[int, int], ...]:
-    """Number of seeds of both arms in each block."""
-    return tuple((int((x_blocks == name).sum()), int((y_blocks == name).sum())) for name in np.unique(x_blocks))
-
-
-def _shares(sizes: Sequence[tuple[int, int]]) -> list[float]:
-    """Weight of each block in the mean of their differences: the more precise, the more."""
-    precision = [n * m / (n + m) for n, m in sizes]
-    return [each / sum(precision) for each in precision]
-
-
-@cache
-def flips(n: int) -> tuple[Floats, Floats, bool]:
-    """The same for the ways to flip n signs."""
-    if 2**n <= EXACT:
-        signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-    else:
-        signs = np.random.default_rng(0).choice([-1.0, 1.0], (EXACT, n))
-    return signs / n, signs.mean(1), 2**n <= EXACT
+def _arranged(a: ArrayLike, b: ArrayLike, pairs: bool, blocks: Blocks | None) -> Arrangements:
+    x, y = _numbers(a, "a"), _numbers(b, "b")
+    return flipped(x - y) if pairs else dealt(x, y, *_labels((x, y), blocks))
 
 
 def _labels(arms: Sequence[Floats], blocks: Sequence[ArrayLike] | None) -> list[Labels]:

@@ -3,7 +3,8 @@
 About the arms of a test: `higher`, `lower`, `equivalent` (the difference lies within the margin), `not
 distinguishable`. About the claim: `holds`, `does not hold`, `cannot be decided here`, and why. The p-values of all
 tests of one question are corrected together (Holm 1979), tests of difference separately from tests of equivalence.
-The interval of a difference has the level at which its test was decided, so that the two always agree.
+The interval of a difference has the level at which its test was decided, so that the two always agree: 1 - alpha for a
+difference, 1 - 2 alpha for equivalence, whose two tests are one-sided.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from genlab.evaluation import statistics
 from genlab.study.design import ALPHA
-from genlab.study.testing import Arms, Interval, Machines, Tested, TooFew, Values, alone, shared_seeds, test_of
+from genlab.study.testing import Arms, Intervals, Machines, Tested, TooFew, Values, alone, shared_seeds, test_of
 
 Answer = Literal["holds", "does not hold", "cannot be decided here"]
 ROUNDING = 1e-12
@@ -78,7 +79,7 @@ def decide(
         machines: arm and seed -> machine that ran it; arms are compared within each machine, pairs within their seed.
         counted: quantities for which the length of training does not matter: a fact about one is no indication.
     """
-    raw: list[tuple[str, Tested, Interval]] = []
+    raw: list[tuple[str, Tested, Intervals]] = []
     few: dict[str, str] = {}
     for name, claim in claims.items():
         try:
@@ -115,27 +116,31 @@ def decide(
     return found
 
 
-def _corrected(raw: Sequence[tuple[str, Tested, Interval]], claims: Mapping[str, Any]) -> list[tuple[str, Tested]]:
+def _corrected(raw: Sequence[tuple[str, Tested, Intervals]], claims: Mapping[str, Any]) -> list[tuple[str, Tested]]:
     """Tests of a question with their corrected p, their answers, and intervals that agree with the answers."""
     ps = [test.p if test.p is not None else 1.0 for _, test, _ in raw]
     corrected, factors = statistics.holm(ps), _factors(ps)
     smallest = statistics.holm([test.smallest for _, test, _ in raw])
     margins = {k: test.equivalent_p for k, (_, test, _) in enumerate(raw) if test.equivalent_p is not None}
     equivalent = dict(zip(margins, statistics.holm(list(margins.values())), strict=True))
+    of_margins = dict(zip(margins, _factors(list(margins.values())), strict=True))
     same = dict(zip(margins, statistics.holm([raw[k][1].equivalent_smallest for k in margins]), strict=True))
     found = []
-    for k, (name, test, interval) in enumerate(raw):
-        level = 1 - ALPHA / factors[k]
+    for k, (name, test, intervals) in enumerate(raw):
         mended = replace(
             test,
             corrected=corrected[k],
             equivalent_corrected=equivalent.get(k),
             smallest=smallest[k],
             equivalent_smallest=same.get(k, 0.0),
-            interval=interval(level),
-            level=None if test.difference is None else level,
         )
-        found.append((name, replace(mended, answer=_of_arms(claims[name], mended))))
+        answer = _of_arms(claims[name], mended)
+        if answer == "equivalent" or claims[name].kind == "equivalence":
+            level, interval = 1 - 2 * ALPHA / of_margins[k], intervals.equivalence
+        else:
+            level, interval = 1 - ALPHA / factors[k], intervals.difference
+        found_at = None if test.difference is None else level
+        found.append((name, replace(mended, answer=answer, interval=interval(level), level=found_at)))
     return found
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from genlab.evaluation.arrangements import EXACT
 from genlab.evaluation.catalogue import METRICS
-from genlab.evaluation.statistics import EXACT
 from genlab.families.base import BLOCK
 from genlab.families.registry import FAMILIES
 from genlab.report import text as words

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from genlab.evaluation import statistics
-from genlab.evaluation.statistics import Floats
+from genlab.evaluation.arrangements import Floats
 from genlab.study.design import ALPHA
 
 Arms = Literal["higher", "lower", "equivalent", "not distinguishable", "rising", "falling", "equal", "unequal", ""]
@@ -35,7 +35,8 @@ class Tested:
         means: mean of each arm.
         p, corrected: p of the difference, before and after correction; `equivalent_p`, `equivalent_corrected`: the same
             for equivalence, if there is a margin.
-        interval: interval of the difference (the first arm minus the second, or minus the value), at `level`.
+        interval: interval of the difference (the first arm minus the second, or minus the value) at `level`, by the
+            test that gave the answer.
         effect: Cohen's d, in SDs within an arm; for a trend the direction, from -1 to 1.
         shown: smallest margin within which these seeds show the arms to be equivalent, before the correction.
         smallest, equivalent_smallest: smallest p, and p of equivalence, that any numbers of these seeds could give,
@@ -65,15 +66,22 @@ class Tested:
 
 
 Interval = Callable[[float], tuple[float, float] | None]
-"""Interval of a difference, by level."""
+
+
+class Intervals(NamedTuple):
+    """Interval of a difference, by level: the values that the test of a difference does not reject, and those that the
+    two one-sided tests of equivalence do not reject."""
+
+    difference: Interval
+    equivalence: Interval
 
 
 class TooFew(Exception):
     """Not enough numbers for a test."""
 
 
-def test_of(claim: Any, pair: tuple[str, ...], values: Values, machines: Machines) -> tuple[Tested, Interval]:
-    """Test of a claim on these arms, not yet corrected for the others, and the interval of the difference."""
+def test_of(claim: Any, pair: tuple[str, ...], values: Values, machines: Machines) -> tuple[Tested, Intervals]:
+    """Test of a claim on these arms, not yet corrected for the others, and the intervals of the difference."""
     series = {arm: dict(values.get(arm, {})) for arm in pair}
     there = sum(map(len, series.values()))
     if _is_paired(claim):
@@ -95,11 +103,15 @@ def test_of(claim: Any, pair: tuple[str, ...], values: Values, machines: Machine
         sizes = [[int((labels == name).sum()) for labels in blocks] for name in np.unique(blocks[0])]
         smallest = statistics.smallest_p_of_trend(*sizes)
         tested = Tested(pair, counts, means, p, effect=direction, smallest=smallest, kind=kind)
-        return replace(tested, left_out=left_out), lambda level: None
+        return replace(tested, left_out=left_out), Intervals(_none, _none)
     if claim.kind == "one arm":
         return _against(claim.value, pair, numbers[0])
-    tested, interval = _of_two(claim, pair, (numbers[0], numbers[1]), (blocks[0], blocks[1]))
-    return replace(tested, left_out=left_out), interval
+    tested, intervals = _of_two(claim, pair, (numbers[0], numbers[1]), (blocks[0], blocks[1]))
+    return replace(tested, left_out=left_out), intervals
+
+
+def _none(level: float) -> None:
+    """Interval of a test that has none."""
 
 
 def _too_few(claim: Any, pair: tuple[str, ...], values: Values, counts: tuple[int, ...]) -> str:
@@ -137,7 +149,7 @@ def _is_paired(claim: Any) -> bool:
     return bool(getattr(claim, "paired", False))
 
 
-def _against(value: float, pair: tuple[str, ...], a: Floats) -> tuple[Tested, Interval]:
+def _against(value: float, pair: tuple[str, ...], a: Floats) -> tuple[Tested, Intervals]:
     """Test of an arm against a value."""
     found, spread = statistics.one_arm(a, value), float(a.std(ddof=1))
     effect = found.difference / spread if spread else math.copysign(math.inf, found.difference)
@@ -151,20 +163,20 @@ def _against(value: float, pair: tuple[str, ...], a: Floats) -> tuple[Tested, In
         smallest=found.smallest,
         kind=f"sign flips{_ways(found)}",
     )
-    return tested, lambda level: statistics.one_arm(a, value, level).interval
+    return tested, Intervals(lambda level: statistics.one_arm(a, value, level).interval, _none)
 
 
 def _of_two(
     claim: Any, pair: tuple[str, ...], numbers: tuple[Floats, Floats], blocks: statistics.Blocks
-) -> tuple[Tested, Interval]:
+) -> tuple[Tested, Intervals]:
     """Test of one arm against another."""
     (a, b), paired = numbers, _is_paired(claim)
 
     def test(level: float) -> statistics.Test:
         return statistics.paired(a, b, level) if paired else statistics.difference(a, b, level, blocks)
 
-    def equivalence(margin: float) -> float:
-        return statistics.equivalence(a, b, margin, paired, blocks)
+    def equivalent(level: float) -> tuple[float, float]:
+        return statistics.equivalence_interval(a, b, level, paired, blocks)
 
     found, margin = test(1 - ALPHA), getattr(claim, "margin", None)
     tested = Tested(
@@ -174,13 +186,13 @@ def _of_two(
         found.p,
         difference=found.difference,
         effect=statistics.cohens_d(a, b, blocks),
-        equivalent_p=None if margin is None else equivalence(margin),
-        shown=_smallest_margin(equivalence, float(np.ptp(np.concatenate([a, b]))) or 1.0),
+        equivalent_p=None if margin is None else statistics.equivalence(a, b, margin, paired, blocks),
+        shown=max(map(abs, equivalent(1 - 2 * ALPHA))),
         smallest=found.smallest,
         equivalent_smallest=found.smallest_one_sided,
         kind=("sign flips of the pairs" if paired else f"permutation of the seeds{_within(blocks)}") + _ways(found),
     )
-    return tested, lambda level: test(level).interval
+    return tested, Intervals(lambda level: test(level).interval, equivalent)
 
 
 def _within(blocks: Sequence[ArrayLike]) -> str:
@@ -190,19 +202,6 @@ def _within(blocks: Sequence[ArrayLike]) -> str:
 
 def _ways(found: statistics.Test) -> str:
     return f", exact ({found.ways:,} arrangements)" if found.exact else f", {found.ways:,} random arrangements"
-
-
-def _smallest_margin(equivalence: Callable[[float], float], scale: float) -> float:
-    """The smallest margin whose p of equivalence is at most ALPHA; inf if none."""
-    low, high = 0.0, scale
-    while equivalence(high) > ALPHA:
-        low, high = high, 2 * high
-        if high > 64 * scale:
-            return math.inf
-    for _ in range(12):
-        middle = (low + high) / 2
-        low, high = (low, middle) if equivalence(middle) <= ALPHA else (middle, high)
-    return high
 
 
 def alone(arm: str) -> str:
