@@ -136,7 +136,10 @@ def table(found: Mapping[bool, Sequence[Judged]]) -> str:
     Args:
         found: trainings by whether they are held out.
     """
-    lines = ["| part | kind | trainings | found as a fault | as a warning | missed | dated in time |", f"{'|---' * 7}|"]
+    lines = [
+        "| part | kind | trainings | found as a fault | as a warning | missed | dated correctly |",
+        f"{'|---' * 7}|",
+    ]
     for held_out, all_of_it in found.items():
         failing = [each for each in all_of_it if each.case.kind != HEALTHY and each.counts]
         kinds = dict.fromkeys(each.case.kind for each in failing)
@@ -186,7 +189,7 @@ def words(found: Mapping[bool, Sequence[Judged]]) -> str:
         said += [
             f"{PARTS[held_out].capitalize()}: {found_share} failures were found, and {clean} healthy trainings had no "
             "fault at any evaluation after the warm-up.",
-            f"Missed: {', '.join(missed) or 'none'}. Dated more than a tenth of the training away: "
+            f"Missed: {', '.join(missed) or 'none'}. Dated wrongly, by more than a tenth of the training: "
             f"{', '.join(late) or 'none'}. False faults: {', '.join(false) or 'none'}.",
         ]
     return "\n\n".join(said)

@@ -67,7 +67,7 @@ SHOWN = {
     "resume points": "resume points",
     "pieces of state left out and missed": "pieces of state left out, each noticed",
     "calls that failed": "calls to the disk that failed",
-    "calls that were killed": "calls to the disk that were killed",
+    "calls that were killed": "calls to the disk during which the process was killed",
     "power cuts played back": "states of a disk after a power cut",
     "bit flips tried": "single-bit flips",
     "bit flips noticed": "of them noticed",
@@ -87,7 +87,8 @@ def table(record: dict[str, Any]) -> str:
     """The record as a table, as in docs/reliability.md."""
     rows = [f"| {words} | {record['counts'][what]:,} |" for what, words in SHOWN.items() if what in record["counts"]]
     rows += [
-        f"| share of `{recipe}` that is saving | {cost['share']:.2%} |" for recipe, cost in record["saving"].items()
+        f"| share of the time of `{recipe}` spent saving | {cost['share']:.2%} |"
+        for recipe, cost in record["saving"].items()
     ]
     machine = f"{record['date']}, {record['machine']['cores']} cores of {record['machine']['processor']}"
     versions = f"torch {record['versions']['torch']}, {record['minutes']:.0f} minutes"

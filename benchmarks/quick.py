@@ -128,7 +128,7 @@ def table(record: dict[str, Any]) -> str:
         early, end = found["within_three_minutes"], {key: found["end"][key]["value"] for key in KEPT}
         floor = found["end"]["frechet_distance"]["floor"]
         cells = [f"{name}, {found['images']:,}", f"after {early['seconds']:.0f} s: {_quality(early)}"]
-        times = f"{end['frechet_distance'] / floor:.1f} x real images"
+        times = f"{end['frechet_distance'] / floor:.1f} times the distance"
         cells.append(f"after {found['seconds']:.0f} s: {_quality(end)}, recall {end['recall']:.2f}, {times}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

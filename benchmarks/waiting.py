@@ -100,7 +100,7 @@ def busy(way: str, other: str) -> dict[str, float]:
 
 def busy_table(record: dict[str, Any]) -> str:
     """The cost of other work as a table, as in docs/performance.md."""
-    lines = ["| beside | report's way | genlab, float32 | genlab, bfloat16 |", "|---|---|---|---|"]
+    lines = ["| running at the same time | report's way | genlab, float32 | genlab, bfloat16 |", "|---|---|---|---|"]
     for name, words in (("spinning", "one spinning process"), ("training", "another training, two threads")):
         cells = [
             f"{found['alone']:.0f} -> {found['beside']:.0f} ms: {found['ratio']:.1f}x "

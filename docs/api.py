@@ -10,7 +10,7 @@ from typing import Any
 import genlab
 
 PAGE = Path(__file__).parent / "api.md"
-HEAD = """# From Python
+HEAD = """# Python reference
 
 Made from the docstrings by `make docs`. Everything here is imported by `import genlab`; nothing heavy is loaded before it is
 used.

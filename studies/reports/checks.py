@@ -108,11 +108,11 @@ def _trained(recipe: str, changes: dict[str, Any], stops: tuple[int, ...], nudge
 
 @check(
     "S2.6 S2.7 D8",
-    "The report's derivation of the gradient of the true loss loses a sign, and it says that at the start one "
-    "gradient is about 0 and the other about 1.",
+    "At the start, the gradient of the true loss is about 0 and that of the other one about 1.",
     "With a the logit of a generated image and s the logistic function, d/da log(1 - s(a)) = -s(a) and d/da log "
     "s(a) = 1 - s(a). A fresh discriminator has s(a) not far from 1/2, so neither is near 0: at the first step they"
-    " are -0.31 and 0.69. They approach 0 and 1 only once it rejects the images.",
+    " are -0.31 and 0.69. They approach 0 and 1 only once it rejects the images. The report's derivation also loses a "
+    "sign.",
     "does not hold",
 )
 def gradients_of_the_losses() -> tuple[dict[str, Any], bool]:
@@ -149,8 +149,8 @@ def _score_of_fakes(loop: GenlabLoop, z: Tensor) -> float:
 
 @check(
     "S3.6 D17",
-    'The report says of the first pass: "back-propagation is used to update the weights of the generator; the '
-    'weights of the generator are not updated".',
+    'In the first pass, "back-propagation is used to update the weights of the generator; the weights of the '
+    'generator are not updated".',
     "The first pass updates the discriminator and leaves the generator as it is; the second one does the reverse. "
     "In the skeleton the generated images are not detached, so the first pass also computes a gradient of the "
     "generator, which is not used.",
@@ -271,8 +271,7 @@ def equilibrium() -> tuple[dict[str, Any], bool]:
 
 @check(
     "S3.17 S3.18 S3.19 S3.20 S3.21 S3.22 S3.25 D19",
-    "The report says of the optimisers, among other things, that Adadelta limits the learning rate to a very small "
-    "value, and that Adam's betas restrict initial parameters.",
+    "Adadelta limits the learning rate to a very small value, and Adam's betas restrict initial parameters.",
     "With a constant gradient Adagrad's step falls as 1 / sqrt(t): step 4,000 is half of step 1,000. Adadelta's, "
     "RMSprop's and Adam's do not fall, which is what Adadelta was made for. Adam's betas are the decay rates of "
     "averages of the gradient and of its square, both "
@@ -317,11 +316,10 @@ def _adam_error() -> float:
 
 @check(
     "S3.15 S3.16",
-    "Dropout makes a network regular, its units independent and its code sparse; the report does not say that its "
-    "outputs have to be scaled.",
-    "A unit that is dropped with probability p in training must have the same mean without dropout. PyTorch divides"
-    " the kept units by 1 - p in training; the paper multiplied by 1 - p at test time. The study s3-training shows "
-    "what dropout does to the images.",
+    "Dropout regularises a network, makes its units independent and its code sparse.",
+    "The report does not say that the outputs have to be scaled: a unit that is dropped with probability p in "
+    "training must have the same mean without dropout. PyTorch divides the kept units by 1 - p in training; the "
+    "paper multiplied by 1 - p at test time. The study s3-training shows what dropout does to the images.",
     "cannot be decided here",
 )
 def dropout() -> tuple[dict[str, Any], bool]:

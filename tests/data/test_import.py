@@ -93,7 +93,7 @@ def test_transparent_pixels_lie_on_the_ground(kind: str, ground: str, tmp_path: 
     over = Image.new("RGBA", (8, 8), ground)
     over.alpha_composite(Image.open(io.BytesIO(content)).convert("RGBA"))
     folder = writers.folder(tmp_path / "own", iter([("a.png", content), ("b.png", content)]))
-    with pytest.raises(DataError, match=r"transparent pixels need a ground to get a value.*--ground white"):
+    with pytest.raises(DataError, match=r"transparent pixels need a background colour.*--ground white"):
         data.load(str(folder))
     found = genlab.import_images(folder, tmp_path / "own.npz", color="rgb", split=0, ground=ground)  # type: ignore[arg-type]
     images = data.load(str(tmp_path / "own.npz")).images.astype(int)
@@ -428,7 +428,7 @@ def test_the_record_says_every_decision(tmp_path: Path) -> None:
         "size": "16 pixels, pad",
         "color": "gray (by luma, .299 R + .587 G + .114 B)",
         "transparent": "placed on white",
-        "padded with": "a picture's own ground where its border is even, else black",
+        "padded with": "a picture's own background where its border is uniform, otherwise black",
     }
     assert record["found"]["colour made gray"] == 4
     assert record["found"]["resized"] == 5

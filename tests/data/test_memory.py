@@ -189,7 +189,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "Pillow images of several sizes": (pillow([OF.x[0], OF.x[0][:5]]), "pictures of several sizes"),
     "Pillow images without pixels": ([Image.new("L", (0, 0))] * 2, r"\[0\]: no pixels"),
     "Pillow images and arrays with labels": (([*pillow(OF.x), OF.x[0]], [*OF.y, 1]), "a ndarray among Pillow images"),
-    "transparent Pillow images": ([Image.new("RGBA", (8, 8))], "transparent pixels need a ground"),
+    "transparent Pillow images": ([Image.new("RGBA", (8, 8))], "transparent pixels need a background"),
     "deep Pillow images": ([Image.new("I;16", (8, 8))], "16 bits, expected 8 bits"),
     "too few labels": ((OF.x, OF.y[:3]), r"y_train has shape \(3,\); expected \(60,\)"),
     "too few labels of Pillow images": ((pillow(OF.x), OF.y[:3]), r"labels has shape \(3,\); expected \(60,\)"),

@@ -302,7 +302,7 @@ def test_classes_that_few_images_miss_by_chance_are_no_finding() -> None:
     assert names(but(modes(150), **of)) == set()
     found = only(but(modes(300), **of))
     assert found.title == "300 of 1000 classes are missing"
-    assert found.seen == ("as many real images miss 128",)
+    assert found.seen == ("the same number of real images lacks 128",)
 
 
 def test_rare_classes_are_rarer_than_by_chance() -> None:

@@ -128,7 +128,7 @@ def test_several_sizes_and_modes(kind: str, tmp_path: Path, told: Told) -> None:
     path = packed(kind, tmp_path, files)
     refused(told, path, "pictures of several sizes (6 of 8 x 8, 1 of 6 x 8", "--size 32 --fit pad (or --fit crop")
     _, said = told("train", "s2-dcgan", "--data.name", path, "--runs", tmp_path / "runs")
-    assert "tall.png has the rarest" in said
+    assert "tall.png has the rarest size" in said
     found = genlab.import_images(path, tmp_path / "own.npz", size=8, fit="pad", split=0)
     assert found.record["sizes"] == {"8 x 8": 6, "6 x 8": 1}
     assert data.load(str(tmp_path / "own.npz")).channels == 3

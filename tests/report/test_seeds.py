@@ -32,7 +32,7 @@ def test_nothing_is_cut_off(arms: tuple[str, ...], title: str, size: float, diff
 def test_what_is_asked_of_every_seed_has_no_mean() -> None:
     values = {"report": {0: 8_740.0, 1: 15_008.0}}
     asked, compared = Dots("x", "step", values, value=11_256.0, mean=False), Dots("x", "step", values)
-    assert asked.caption == "Each point is one seed (n = 2 each); the dashed line is at 11,256."
+    assert asked.caption == "Each point is one seed (n = 2); the dashed line is at 11,256."
     assert "the bar is the mean" in compared.caption
     for dots, lines in ((asked, 2), (compared, 2)):
         with dots.figure() as figure:

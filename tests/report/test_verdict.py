@@ -32,7 +32,7 @@ def test_distance_classes_and_copies() -> None:
     said = verdict(GAN, [row(20)], found, classes_of(found)).sentence
     assert said == (
         "The Frechet distance of its images to real ones is 3.9 times that of other real images (100 of each); all 2 "
-        "classes are present, the weakest is dog (50.0 % of those requested are read as such); no copies of training "
+        "classes are present; the weakest is dog (50.0 % of those requested are read as such); no copies of training "
         "images were found."
     )
 
@@ -69,10 +69,10 @@ def test_copies_are_said() -> None:
 @pytest.mark.parametrize(
     ("distances", "words"),
     [
-        ([9, 5, 3, 1], "they were still improving at the end"),
-        ([9, 7, 5, 3, 2, 2.01], "they were still improving at the end"),
-        ([9, 2, 2.05, 2.02], "no better after epoch 2 of 4"),
-        ([9, 2, 4, 8], "no better after epoch 2 of 4, and worse at the end"),
+        ([9, 5, 3, 1], "the images were still improving at the end"),
+        ([9, 7, 5, 3, 2, 2.01], "the images were still improving at the end"),
+        ([9, 2, 2.05, 2.02], "there was no improvement after epoch 2 of 4"),
+        ([9, 2, 4, 8], "there was no improvement after epoch 2 of 4, and the end was worse"),
         ([9, 2], None),  # Too few to tell.
     ],
 )
@@ -102,7 +102,7 @@ def test_a_classifier() -> None:
     said = verdict(genlab.load_recipe("s4-classifier"), rows, None, classes)
     assert said.sentence == (
         "It classifies 80.0 % of the test images correctly (in training, over the last epoch, 99.0 %); the weakest "
-        "class is shirt (50.0 % correct); no better after epoch 2 of 3, and worse at the end."
+        "class is shirt (50.0 % correct); there was no improvement after epoch 2 of 3, and the end was worse."
     )
     assert [number.label for number in said.numbers][:2] == ["test accuracy", "training accuracy"]
 

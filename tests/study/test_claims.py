@@ -121,7 +121,7 @@ def test_a_difference_that_may_be_within_the_margin_leaves_equivalence_open() ->
     assert low < 1.0 < high
     assert verdict.tests[0].answer == "higher"
     assert verdict.answer == "cannot be decided here"
-    assert "it is open whether by more than the margin" in verdict.why
+    assert "it is unclear whether by more than the margin" in verdict.why
     assert one({**EQUIVALENCE, "margin": 0.3}, a=LOW / 10 + 1.0, b=LOW / 10).answer == "does not hold"
     assert one({**EQUIVALENCE, "margin": 0.3}, a=LOW / 10, b=LOW / 10 + 1.0).answer == "does not hold"
 
@@ -187,7 +187,7 @@ def test_a_machine_that_did_not_run_every_arm_compares_nothing() -> None:
     machines = {**ran_on("xxxxxxyy", "a"), **ran_on("xxxxxxzz", "b")}
     verdict = decide(claims_of(DIFFERENCE), numbers(a=HIGH, b=LOW), ARMS, {}, machines)["c0"]
     assert (verdict.answer, verdict.tests[0].n) == ("holds", (6, 6))
-    assert verdict.why == "4 runs do not count: there is none of the other arm on the same kind of machine"
+    assert verdict.why == "4 runs do not count: the other arm has none on the same kind of machine"
 
 
 FACT: dict[str, Any] = {**BASE, "kind": "fact", "arms": ["a", "b"], "expect": "higher"}

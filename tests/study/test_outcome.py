@@ -209,20 +209,20 @@ def test_numbers_have_the_digits_that_mean_something(value: float, told: str) ->
         (
             {"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"},
             FAR,
-            f"Over fast 1.15, slow 5.15, third 9.15 the {WHAT} is rising (direction +1.00 on a scale of -1 to 1, "
-            "4 seeds each",
+            f"From arm to arm (fast 1.15, slow 5.15, third 9.15), the {WHAT} is rising (direction +1.00 on a scale of "
+            "-1 to 1, 4 seeds each",
         ),
         ({"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"}, BACK, "is falling (direction -1.00"),
         ({"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"}, NEAR, "shows no trend (direction"),
         (
             {"kind": "fact", "arms": ["fast"], "value": 1.1, "expect": "higher"},
             FAR,
-            f"The {WHAT} of fast is above 1.1 in 2 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
+            f"For fast, the {WHAT} is above 1.1 in 2 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
         ),
         (
             {"kind": "fact", "arms": ["fast"], "value": 1.3, "expect": "lower"},
             FAR,
-            f"The {WHAT} of fast is below 1.3 in 3 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
+            f"For fast, the {WHAT} is below 1.3 in 3 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
         ),
         ({"kind": "ranking", "arm": "fast", "expect": "lowest"}, FAR, f"fast has a lower {WHAT} than third: 1.18 and"),
     ],
@@ -239,7 +239,7 @@ def test_a_sentence_of_one_arm_says_what_it_is_held_against(folder: Folder, valu
             "lower": {"says": "S.", "kind": "one arm", "of": "loss", "arm": "fast", "value": value, "expect": "higher"}
         },
     )
-    assert f"The {WHAT} of fast {said}" in told(fill(folder, plan, SLOWER))
+    assert f"For fast, the {WHAT} {said}" in told(fill(folder, plan, SLOWER))
 
 
 def test_a_sentence_has_its_share_interval_level_test_and_p(folder: Folder) -> None:
@@ -260,9 +260,13 @@ FACT = {"kind": "fact", "expect": "equal"}
         (
             {"arms": ["fast"], "value": 1},
             [1, 1],
-            "The number of parameters of the networks of fast is 1 in all 4 seeds.",
+            "For fast, the number of parameters of the networks is 1 in all 4 seeds.",
         ),
-        ({"arms": ["fast"], "value": 0}, [1, 1], "of fast is higher than 0 in all 4 seeds: 1 on average."),
+        (
+            {"arms": ["fast"], "value": 0},
+            [1, 1],
+            "of the networks is higher than 0 in all 4 seeds: 1 on average.",
+        ),
         ({"arms": ["fast"], "value": 2, "tolerance": 1}, [1, 1], "is 2, to within 1, in all 4 seeds: 1 on average."),
         ({"arms": ["fast", "slow"]}, [1, 1], "is equal for fast and slow in all 4 seeds: 1."),
         ({"arms": ["fast", "slow"]}, [1, 2], "is lower for fast than for slow in all 4 seeds: 1 and 2 on average."),
@@ -315,7 +319,7 @@ def test_equal_weights_are_said_bit_for_bit_and_have_no_average(folder: Folder) 
 def test_the_methods_tell_what_was_done(folder: Folder) -> None:
     said = methods(fill(folder, planned(), SLOWER))
     assert said.startswith(
-        "Each of 2 settings of quick-mnist was trained on mnist with 4 random seeds, for 12 of 80 steps of its own "
+        "Each of 2 settings of quick-mnist was trained on mnist with 4 random seeds, for 12 of 80 steps of the recipe's "
         "budget."
     )
     assert "Claims were stated before the runs." in said

@@ -125,7 +125,7 @@ def test_what_was_chosen_is_said(digits: Path, capsys: pytest.CaptureFixture[str
     said = capsys.readouterr().err
     assert "quick: 32 x 32 pixels, gray: images of 28 pixels are used with a black border" in said
     assert "quick: conditional: 10 classes, the smallest with 10 images" in said
-    assert "a model may copy so few images (100)" in said
+    assert "with so few images (100), a model may copy them" in said
 
 
 def told(given: Dataset, recipe: str = "quick-mnist", overrides: dict[str, Any] | None = None) -> list[str]:

@@ -14,7 +14,7 @@ app = App(name="bench", help="Benchmark this machine in two minutes; show its ca
 
 @app.default
 def bench(*, json: Json = False) -> None:
-    """Time some of the reports' systems against the reports' own code, and a race to a given quality: two minutes."""
+    """Time some of the reports' systems against the reports' own code, and race to a given quality, in two minutes."""
     from genlab.bench.short import short
     from genlab.cli import terminal
     from genlab.report import tables
@@ -42,7 +42,7 @@ def bench(*, json: Json = False) -> None:
         here += f" of training ({race['milliseconds']:.0f} ms a step, measured), too long for this command"
     else:
         reached = "reached" if race["floors"] <= race["floors_wanted"] else "not reached"
-        here = f"{race['floors']:.0f} x real images in {race['seconds']:.1f} s of training (with labels, seed 0)"
+        here = f"{race['floors']:.0f} x that of real images in {race['seconds']:.1f} s of training (labels, seed 0)"
     say(
         f"\nFrechet distance of report S2's DCGAN after 5 epochs, {race['floors_wanted']:.0f} x that of real images: "
         f"{reached}"

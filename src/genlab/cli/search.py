@@ -23,8 +23,8 @@ def search(
     ],
     teraops: Annotated[float, Parameter(help="10^12 multiply-adds that each run may spend (genlab show counts them).")],
     trials: Annotated[int, Parameter(converter=whole, help="Settings to try, besides the recipe itself.")] = 20,
-    seeds: Annotated[int, Parameter(converter=whole, help="Seeds of each.")] = 1,
-    workers: Annotated[int, Parameter(converter=whole, help="Runs at once.")] = 1,
+    seeds: Annotated[int, Parameter(converter=whole, help="Seeds per setting.")] = 1,
+    workers: Annotated[int, Parameter(converter=whole, help="Number of concurrent runs.")] = 1,
     output: Annotated[
         Path | None, Parameter(name=["-o", "--output"], help="Folder of the results (default: searches/RECIPE).")
     ] = None,
@@ -68,7 +68,7 @@ def in_words(trial: Trial) -> str:
     from genlab.recipe.text import settings
 
     said = settings(trial.overrides) or "the recipe itself"
-    distance = "" if trial.distance is None else f"{trial.distance:.2f} x real images"
+    distance = "" if trial.distance is None else f"{trial.distance:.2f} x the distance of real images"
     values = [f"{name.replace('_', ' ')} {trial.values[name]:.3f}" for name in SHOWN if name in trial.values]
     why = f"cannot win: {trial.why}" if trial.why else ""
     return f"{trial.name}: {said}: " + "; ".join(filter(None, (distance, *values, f"{trial.steps:,} steps", why)))

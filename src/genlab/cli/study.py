@@ -29,7 +29,7 @@ File = Annotated[Path, Parameter(help="Study file (.yaml).")]
 Profile = Annotated[str | None, Parameter(help="One of the file's budgets (default: the whole study).")]
 Code = Annotated[Path | None, Parameter(help="Python file with arms of your own (see docs/studies.md).")]
 Results = Annotated[Path | None, Parameter(help="Folder of the results (default: results/NAME beside the file).")]
-Workers = Annotated[int, Parameter(converter=whole, help="Runs at once.")]
+Workers = Annotated[int, Parameter(converter=whole, help="Number of concurrent runs.")]
 
 
 @app.command
@@ -55,7 +55,7 @@ def new(
     output: Annotated[
         Path | None, Parameter(name=["-o", "--output"], help="File to write (default: NAME.yaml).")
     ] = None,
-    run: Annotated[bool, Parameter(negative="", help="Run it at once.")] = False,
+    run: Annotated[bool, Parameter(negative="", help="Run it immediately.")] = False,
     workers: Workers = 1,
     runs: Runs = None,
     overrides: Annotated[dict[str, Any] | None, Parameter(parse=False)] = None,
@@ -109,7 +109,7 @@ def run(
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Run what is missing from a study; stop it at any time, the same command continues it."""
+    """Run what is missing from a study. It can be stopped at any time; the same command continues it."""
     from genlab.study.study import Study
 
     study = Study.at(file, profile=profile, code=code, results=results, runs=runs)
@@ -195,7 +195,9 @@ def table(
     arm: Annotated[str, Parameter(help="Column that names the arm.")],
     value: Annotated[str, Parameter(help="Column with the number.")],
     seed: Annotated[str | None, Parameter(help="Column with the seed.")] = None,
-    paired: Annotated[bool, Parameter(negative="", help="Arms share what a seed decides: test in pairs.")] = False,
+    paired: Annotated[
+        bool, Parameter(negative="", help="Runs with the same seed are related: test them in pairs.")
+    ] = False,
     margin: Annotated[float | None, Parameter(help="A difference smaller than this does not matter.")] = None,
     output: Annotated[Path | None, Parameter(name=["-o", "--output"], help="Write a page to this .html file.")] = None,
     json: Json = False,

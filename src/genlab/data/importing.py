@@ -270,7 +270,9 @@ def _depth(made: Plan, state: _State) -> dict[str, str]:
     if state.remarks["transparent"]:
         told["transparent"] = f"placed on {conversion.ground or 'white'}"
     if conversion.fit == "pad":
-        told["padded with"] = conversion.ground or "a picture's own ground where its border is even, else black"
+        told["padded with"] = (
+            conversion.ground or "a picture's own background where its border is uniform, otherwise black"
+        )
     return told
 
 

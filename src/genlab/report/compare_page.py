@@ -304,7 +304,7 @@ def _classes(records: Mapping[str, dict[str, Any]]) -> Table | None:
             return "-"
         return f"{100 * found[name].value:.1f} %" if asked else f"{found[name].value:.2f}"
 
-    title = "drawn as asked" if asked else "share of the samples over share in the data"
+    title = "conditional accuracy" if asked else "share of the samples over share in the data"
     rows = [(name, *(cell(found, name) for found in ranked.values())) for name in sorted(names, key=mean)]
     return Table(f"{title}, worst first", ("class", *ranked), rows, numeric=tuple(ranked))
 

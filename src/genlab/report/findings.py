@@ -28,7 +28,7 @@ def lines(
     if finding.seen:
         found.append(("Seen", f"{'; '.join(finding.seen)}."))
     if finding.no:
-        found.append(("Not", f"{finding.no}."))
+        found.append(("But", f"{finding.no}."))
     if finding.level in ("fault", "warning") and finding.until is None:
         cause = f"probably a consequence of {finding.follows}" if finding.follows else finding.cause
         found.append(("Cause", f"{cause or 'uncertain'}."))
@@ -40,7 +40,7 @@ def lines(
     elif finding.changes and recipe is not None and provenance is not None:
         found.append(("Try", command(recipe, provenance, finding.changes)))
         if finding.expect:
-            found.append(("Then", f"{finding.expect}."))
+            found.append(("Expect", f"{finding.expect}."))
     elif finding.advice and finding.until is None:
         found.append(("Try", f"{finding.advice}."))
     return found

@@ -36,7 +36,7 @@ def render(page: StudyPage, figures: str) -> str:
     if page.failures:
         parts += ["## Failures", _table(page.failures)]
     if page.cut:
-        parts += ["## What was cut", _list(page.cut)]
+        parts += ["## What differs from the full plan", _list(page.cut)]
     parts += ["## Methods and cost", plain(page.methods), _list(f"{label}: {value}" for label, value in page.cost)]
     if page.notes:
         parts += ["## Notes", *(plain(each) for each in page.notes)]

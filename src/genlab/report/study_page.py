@@ -86,7 +86,7 @@ class StudyPage:
             ("curves", "Curves", bool(self.bands)),
             ("samples", "Samples", bool(self.grids)),
             ("failures", "Failures", self.failures is not None),
-            ("cut", "What was cut", bool(self.cut)),
+            ("cut", "What differs from the full plan", bool(self.cut)),
             ("methods", "Methods and cost", True),
             ("notes", "Notes", bool(self.notes)),
         ]

@@ -122,7 +122,7 @@ def _of_images(record: dict[str, Any], rows: Sequence[Row], classes: Sequence[Cl
         asked = found["requested_class_accuracy"]["value"] is not None
         missing = "missing_classes" if found["missing_classes"]["value"] is not None else "coverage"
         numbers += [
-            _metric(record, "requested_class_accuracy", "drawn as asked")
+            _metric(record, "requested_class_accuracy", "conditional accuracy")
             if asked
             else _metric(record, missing, "missing classes" if missing == "missing_classes" else "coverage"),
             _metric(record, "memorised_fraction", "near copies"),
@@ -173,7 +173,7 @@ def _classes(record: dict[str, Any], classes: Sequence[Class]) -> Iterator[str]:
         there = f"{missing:.0f}{f' of {total}' if total else ''} classes are missing"
     else:
         there = f"all {f'{total} ' if total else ''}classes are present"
-    yield there + (f", the weakest is {classes[0].name} ({classes[0].told})" if classes else "")
+    yield there + (f"; the weakest is {classes[0].name} ({classes[0].told})" if classes else "")
 
 
 def _copies(found: Mapping[str, Any]) -> Iterator[str]:
@@ -194,10 +194,10 @@ def _course(rows: Sequence[Row], column: str, same: float, lower: bool) -> Itera
     good = [value <= best * (1 + same) if lower else value >= best - same for value in values]
     first, end = there[good.index(True)][0], there[-1][0]
     if first > EARLY * end and good[-1]:
-        yield "they were still improving at the end" if lower else "it was still improving at the end"
+        yield "the images were still improving at the end" if lower else "it was still improving at the end"
     else:
-        worse = "" if good[-1] else ", and worse at the end"
-        yield f"no better after epoch {first:.3g} of {end:.3g}{worse}"
+        worse = "" if good[-1] else ", and the end was worse"
+        yield f"there was no improvement after epoch {first:.3g} of {end:.3g}{worse}"
 
 
 def _of_a_classifier(rows: Sequence[Row], classes: Sequence[Class]) -> tuple[list[str], list[Number]]:
@@ -248,7 +248,7 @@ def named_rightly(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list
 
 
 CLASS_COLUMNS = (
-    ("requested_class_accuracy", "drawn as asked"),
+    ("requested_class_accuracy", "conditional accuracy"),
     ("share", "share"),
     ("share_in_data", "in the data"),
     ("legibility", "judge confidence"),

@@ -36,7 +36,7 @@ FAILURES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
         "s2-dcgan",
         {"objective.loss": "saturating", "optimisers.discriminator.lr": 0.002, "budget.max_steps": 400},
     ),
-    "a class that nobody asks for": (
+    "a class that D is never told": (
         "G is given a class, D is not: nothing makes G draw the class that it is given.",
         "quick-mnist",
         {"networks.discriminator.kind": "dcgan", "networks.discriminator.normalise_first": False,

@@ -197,7 +197,7 @@ def _not_equivalent(claim: Any, test: Tested, count: int) -> tuple[Answer, str]:
     if low >= claim.margin or high <= -claim.margin:
         return "does not hold", ""
     if test.answer in ("higher", "lower"):
-        return "cannot be decided here", "the arms differ, but it is open whether by more than the margin"
+        return "cannot be decided here", "the arms differ, but it is unclear whether by more than the margin"
     return "cannot be decided here", _why(claim, test, count)
 
 
@@ -219,8 +219,8 @@ def _left_out(claim: Any, tests: Sequence[Tested]) -> str:
     if not (count := max((test.left_out for test in tests), default=0)):
         return ""
     runs = f"{count} run{'s' if count > 1 else ''} do{'' if count > 1 else 'es'} not count"
-    other = "the other arm" if len(tests[0].arms) == 2 else "every arm"
-    return f"{runs}: there is none of {other} on the same kind of machine"
+    other = "the other arm has none" if len(tests[0].arms) == 2 else "not every arm has one"
+    return f"{runs}: {other} on the same kind of machine"
 
 
 def _why(claim: Any, test: Tested, count: int) -> str:

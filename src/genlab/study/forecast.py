@@ -71,7 +71,8 @@ def forecast(plan: Plan, known: Outcome, workers: int) -> Forecast:
     done = f"{len(known.records)} of {len(plan.cells)} runs are done; " if known.records else ""
     lines = [
         f"{done}time with 1 worker: {about(one)}; with {many}: {about(together)} "
-        f"(measured: a step takes {beside:.2f} times as long beside {many - 1} other{'s' if many > 2 else ''}, so "
+        f"(measured: a step takes {beside:.2f} times as long with {many - 1} other run{'s' if many > 2 else ''} in "
+        "parallel, so "
         + (f"{many / beside:.2f} times faster)" if many > 1.05 * beside else "more workers would not help here)"),
         f"disk: about {size / 1e6:,.0f} MB",
         *_remarks(plan),

@@ -18,7 +18,7 @@ def methods(found: Outcome) -> str:
     budgets = sorted({arm.share.words for arm in plan.arms})
     said = [
         f"{_each(len(plan.arms))} of {study.recipe} was trained on {data} with "
-        f"{len(plan.seeds)} random seeds, for {' or '.join(budgets)} of its own budget."
+        f"{len(plan.seeds)} random seeds, for {' or '.join(budgets)} of the recipe's budget."
     ]
     if any(map(needs_images, study.quantities.values())):
         said.append(

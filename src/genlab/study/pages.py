@@ -108,7 +108,7 @@ def card(name: str, claim: Any, verdict: Verdict, what: str, command: str, arms:
         what: the claim's quantity, in words.
         arms: all arms of the study.
     """
-    said = [_of_arms(test) for test in verdict.tests]
+    said = [_of_arms(test, what) for test in verdict.tests]
     return ClaimCard(
         anchor=f"claim-{name}",
         says=claim.says,
@@ -126,10 +126,10 @@ def card(name: str, claim: Any, verdict: Verdict, what: str, command: str, arms:
     )
 
 
-def _of_arms(test: Tested) -> str:
-    """Answer of a test about its arms, as in "fast is lower than slow"."""
+def _of_arms(test: Tested, what: str) -> str:
+    """Answer of a test about its arms, as in "fast has a lower recall than slow"."""
     if test.answer in ("higher", "lower") and len(test.arms) == 2:
-        return f"{test.arms[0]} is {test.answer} than {test.arms[1]}"
+        return f"{test.arms[0]} has a {test.answer} {sentences.small(what)} than {test.arms[1]}"
     named = f"{' and '.join(test.arms)}: " if len(test.arms) < 4 else ""
     return f"{named}{test.answer}"
 
@@ -308,7 +308,7 @@ def _failures(found: Outcome) -> Table | None:
 def _cut(found: Outcome) -> list[str]:
     plan, lines = found.plan, []
     shares = {arm.share.words for arm in plan.arms if not arm.share.is_whole}
-    lines += [f"budget: trained for {share} of the recipe's own budget" for share in sorted(shares)]
+    lines += [f"budget: trained for {share} of the recipe's budget" for share in sorted(shares)]
     if len(plan.seeds) < len(plan.study.seeds):
         lines.append(f"seeds: {len(plan.seeds)} of {len(plan.study.seeds)}")
     if found.missing:

@@ -269,7 +269,7 @@ class Search:
             "quantities": {"distance": "frechet_distance", "recall": "recall"},
             "claims": {
                 "better": {
-                    "says": "The searched settings have a smaller Frechet distance.",
+                    "says": "The settings that the search found give a smaller Frechet distance.",
                     "kind": "difference",
                     "of": "distance",
                     "arms": ["searched", "base"],

@@ -19,7 +19,7 @@ from genlab.study.testing import Tested
 PROPER = ("Frechet",)
 """Words that keep their capital."""
 MEAN = BLOCK[0]
-EXACTLY = f"exactly up to {EXACT:,} arrangements, beyond that by as many random ones"
+EXACTLY = f"exact for up to {EXACT:,} arrangements, otherwise with {EXACT:,} random ones"
 MOST_LISTED = 8
 """Most seeds whose numbers a sentence gives one by one."""
 
@@ -137,18 +137,18 @@ def sentence(claim: Any, verdict: Verdict, what: str) -> str:
     """Sentence to quote: the arms' numbers, their difference with its interval, test, p and correction."""
     budget = f" After {verdict.share}:" if verdict.is_indication else ""
     if not verdict.tests:
-        return f"Nothing can be said about the {_small(what)} yet: {verdict.why}."
+        return f"Nothing can be said about the {small(what)} yet: {verdict.why}."
     told = " ".join(_told(claim, test, verdict, what) for test in verdict.tests)
     return f"{budget} {told}".strip()
 
 
-def _small(what: str) -> str:
+def small(what: str) -> str:
     """Title as it is written within a sentence."""
     return what if what.startswith(PROPER) or what[:2].isupper() else what[:1].lower() + what[1:]
 
 
 def _told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
-    what = _small(what)
+    what = small(what)
     if claim.kind == "fact":
         return _fact_told(claim, test, verdict, what)
     seeds = (
@@ -159,14 +159,14 @@ def _told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
         listed = ", ".join(f"{arm} {number(mean)}" for arm, mean in zip(test.arms, test.means, strict=True))
         way = "shows no trend" if test.answer == "not distinguishable" else f"is {test.answer}"
         return (
-            f"Over {listed} the {what} {way} (direction {test.effect:+.2f} on a scale of -1 to 1, {seeds}{each}, "
-            f"{test.kind}; {_ps(test, verdict)})."
+            f"From arm to arm ({listed}), the {what} {way} (direction {test.effect:+.2f} on a scale of -1 to 1, "
+            f"{seeds}{each}, {test.kind}; {_ps(test, verdict)})."
         )
     if claim.kind == "one arm":
         than = f"than {number(claim.value)}" if test.answer in ("higher", "lower") else f"from {number(claim.value)}"
         way = {"higher": "is higher", "lower": "is lower"}.get(test.answer, "cannot be distinguished")
         mean = f"{number(test.means[0])} on average"
-        return f"The {what} of {test.arms[0]} {way} {than}: {mean}, {_difference(test, verdict, seeds)}."
+        return f"For {test.arms[0]}, the {what} {way} {than}: {mean}, {_difference(test, verdict, seeds)}."
     a, b = test.arms
     means = f"{number(test.means[0])} and {number(test.means[1])} on average"
     said = {
@@ -219,12 +219,12 @@ def _fact_told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
             side = "below" if claim.expect == "lower" else "above"
             there = sum(value < claim.value if side == "below" else value > claim.value for value in found)
             return (
-                f"The {what} of {claim.arms[0]} is {side} {number(claim.value)} in {there} of {len(found)} seeds: "
+                f"For {claim.arms[0]}, the {what} is {side} {number(claim.value)} in {there} of {len(found)} seeds: "
                 f"{_listed(sorted(found))}."
             )
         mean = "" if test.means[0] == claim.value else f": {number(test.means[0])} on average"
         near = f", to within {number(claim.tolerance)}," if claim.tolerance and test.answer == "equal" else ""
-        return f"The {what} of {claim.arms[0]} {way} {number(claim.value)}{near} {seeds}{mean}."
+        return f"For {claim.arms[0]}, the {what} {way} {number(claim.value)}{near} {seeds}{mean}."
     if claim.of and what == "final weights":
         way = "are the same, bit for bit," if test.answer == "equal" else "are not the same"
         return f"The final weights of {claim.arms[0]} and {claim.arms[1]} {way} {seeds}."

@@ -32,8 +32,8 @@ class Study:
 
     Args:
         recipe: base of every arm: a built-in name, or a file.
-        arms: name -> overrides by dotted path, or a function of the seed that returns either what `genlab.train` takes
-            beside a recipe (a dictionary), or the images of a loop of its own.
+        arms: name -> overrides by dotted path, or a function of the seed that returns either a dictionary of what
+            `genlab.train` takes besides a recipe, or the images of its own training loop.
         seeds: number of seeds (from 0), or a list of them.
         name: name of the study and of its folders.
         question, overrides, images, quantities, claims: as in a study file.

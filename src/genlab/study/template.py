@@ -15,6 +15,7 @@ from genlab.recipe import Recipe, files
 from genlab.recipe.text import parse
 from genlab.study import design
 from genlab.study.plan import plan
+from genlab.study.sentences import column, small
 
 LONGEST = 48
 """Most characters of a name."""
@@ -49,10 +50,11 @@ def template(
     wanted = of or ("frechet_distance" if family.sampling else "test_accuracy")
     quantity: Any = wanted if wanted in METRICS else {"kind": "column", "name": wanted}
     title, fields = name or _title(base, grid), " and ".join(path.rpartition(".")[2] for path in grid)
+    called = small(column(wanted))
     draft = {
         "schema": 1,
         "name": title,
-        "question": f"Does the {wanted.replace('_', ' ')} depend on {fields}?",
+        "question": f"Does the {called} depend on {fields}?",
         "recipe": recipe,
         "overrides": dict(overrides),
         "grid": grid,
@@ -62,7 +64,7 @@ def template(
     arms = design.check(draft, title).combinations()
     draft["arms"] = arms
     del draft["grid"]
-    draft["claims"] = _claims(list(arms), wanted)
+    draft["claims"] = _claims(list(arms), called)
     study = design.check(draft, title)
     told = f"# {wanted}: {METRICS[wanted].says}\n" if wanted in METRICS else ""
     return f"{told}{design.dump(study)}", title
@@ -106,7 +108,7 @@ def _title(base: Recipe, grid: Mapping[str, Any]) -> str:
     return f"{base.name}-{fields}"[:LONGEST].strip("-._+")
 
 
-def _claims(arms: Sequence[str], wanted: str) -> dict[str, Any]:
+def _claims(arms: Sequence[str], called: str) -> dict[str, Any]:
     """Claims that every two arms differ or, with many arms, that each differs from the first."""
     pairs = list(combinations(arms, 2))
     if len(pairs) > MOST_CLAIMS:
@@ -116,7 +118,7 @@ def _claims(arms: Sequence[str], wanted: str) -> dict[str, Any]:
         names = [f"pair-{k}" for k in range(1, len(pairs) + 1)]
     return {
         name: {
-            "says": f"{a} and {b} differ in {wanted.replace('_', ' ')}.",
+            "says": f"{a} and {b} differ in {called}.",
             "kind": "difference",
             "of": "quality",
             "arms": [a, b],

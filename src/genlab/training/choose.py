@@ -142,6 +142,6 @@ def _budget(made: Choice, images: int, length_is_given: bool) -> None:
     # (docs/data.md has the measurement).
     if images < COPIED:
         made.words.append(
-            f"a model may copy so few images ({images:,}): see `memorised` while it trains, and the nearest training "
-            "images in its report"
+            f"with so few images ({images:,}), a model may copy them: see `memorised` while it trains, and the nearest "
+            "training images in its report"
         )

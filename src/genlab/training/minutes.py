@@ -1,8 +1,8 @@
 """Resolve `budget.minutes` to plain numbers: a number of steps, and the settings that suit it.
 
 A few steps are timed on this machine with networks of several widths (`WIDTHS`), and the width that learns most in the
-given time is chosen. The number of steps is rounded to a ladder with rungs 8 % apart, so that the same command on the
-same machine resolves to the same numbers although no two timings agree.
+given time is chosen. The number of steps is rounded to a ladder with rungs 8 % apart, so that timings that
+differ by a few percent usually resolve to the same numbers.
 """
 
 from __future__ import annotations

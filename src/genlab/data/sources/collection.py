@@ -180,7 +180,7 @@ class PictureCollection(Collection):
         if CUT in picture.remarks:
             raise DataError(f"{where}: {CUT}{self.hint('--color rgb', 'to accept that: ')}")
         if picture.alpha is not None:
-            raise DataError(f"{where}: transparent pixels need a ground to get a value{self.hint('--ground white')}")
+            raise DataError(f"{where}: transparent pixels need a background colour{self.hint('--ground white')}")
         return picture.pixels if picture.colourful else picture.pixels[:1]
 
     def _check_sizes(self, rows: Sequence[int]) -> None:
@@ -215,7 +215,7 @@ class MixedSizes(DrawnError):
         what = "pictures of several sizes"
         if len(found) == 1:
             what = "pictures of one size, but not square" if side is None else f"pictures of a size other than {side}"
-        example = f"; {odd} has the rarest" if odd and len(found) > 1 else ""
+        example = f"; {odd} has the rarest size" if odd and len(found) > 1 else ""
         super().__init__(f"{collection.where}: {what} ({size_words(found)}{example}){hint} {other}")
 
     def pictures(self) -> Images:

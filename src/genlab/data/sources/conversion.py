@@ -39,7 +39,7 @@ class Conversion:
         color: gray (by luma) or rgb (gray by repetition).
         range: values of black and white; None: 0 .. 255 for 8 bits, 0 .. 65535 for 16.
         ground: colour under transparent pixels and around padded pictures; None: white under transparent pixels, and
-            around a picture its own ground if its border is even, else black.
+            around a picture its own background if its border is uniform, else black.
     """
 
     size: int
@@ -134,7 +134,7 @@ def fitted(pixels: Images, size: int, fit: Fit | None, ground: Ground | None = N
 
 
 def around(pixels: Images) -> NDArray[np.uint8]:
-    """Ground around a picture, one level per channel: the median of its border if that is even, else black."""
+    """Ground around a picture, one level per channel: the median of its border if that is uniform, else black."""
     border = np.concatenate([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], axis=1)
     median = np.median(border, axis=1).astype(np.uint8)
     even = (np.abs(border - median[:, None].astype(np.int16)) <= CLOSE).all(0).mean() >= EVEN

@@ -61,13 +61,13 @@ def discriminator_won(e: Evidence) -> Iterator[Finding | CannotTell]:
             *([heard] if len(norm) else []),
             f"coverage {covered.values[-1]:.3g} (real images: about 0.95)",
         ),
-        cause="D learns faster than G, or its loss saturates",
+        cause="D learns faster than G, or G's loss saturates",
     )
 
 
 def discriminator_weak(e: Evidence) -> Iterator[Finding | CannotTell]:
-    """D cannot tell, although the images are poor: its loss is within `LEVEL` of that of a D that cannot tell, in more
-    than 80 % of the last rows, and coverage is below `POOR`."""
+    """D cannot tell real from generated, although the images are poor: coverage is below `POOR`, and in more than 80 %
+    of the last rows D's loss is within `LEVEL` of that of a D that cannot tell."""
     if not e.known.adversarial or e.known.rest_discriminator is None or not e.known.discriminator_learns:
         return
     loss, covered = e.curve("loss of discriminator"), e.metric("coverage")
@@ -81,7 +81,8 @@ def discriminator_weak(e: Evidence) -> Iterator[Finding | CannotTell]:
             "fault",
             "D is too weak: it cannot recognise images that are plainly not real",
             since=(0, int(loss.steps[-1])),
-            seen=(f"D's loss {np.median(loss.last()):.3g}; a D that cannot tell has {e.known.rest_discriminator:.3g}",
+            seen=(f"D's loss {np.median(loss.last()):.3g}; a D that cannot tell real from generated has "
+                  f"{e.known.rest_discriminator:.3g}",
                   f"coverage {covered.values[-1]:.3g} (real images: about 0.95)"),
         )  # fmt: skip
 

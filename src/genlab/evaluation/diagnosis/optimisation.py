@@ -171,7 +171,7 @@ def dead_units(e: Evidence) -> Iterator[Finding | CannotTell]:
             f"Dead units: {curve.values[-1]:.0%} of the units are 0 for every image, so no gradient reaches {words}",
             since=(int(curve.steps[first - 1]) if first else 0, int(curve.steps[first])),
             seen=(f"dead units {curve.values[-1]:.0%}; below 10 % is usual",),
-            cause="a few huge steps pushed their biases far below 0: the learning rate, or inputs out of range",
+            cause="huge steps pushed their biases far below 0: the rate is too large, or inputs are out of range",
         )
 
 

@@ -129,7 +129,7 @@ def missing_classes(e: Evidence) -> Iterator[Finding | CannotTell]:
         names = f": {_listed(lost)}" if lost else ""
         real = now.real.get("missing_classes", 0)
         seen = [f"of {now.samples:,} samples: {shares}"] if shares else []
-        seen += [f"as many real images miss {real:.0f}"] if real else []
+        seen += [f"the same number of real images lacks {real:.0f}"] if real else []
         are = "is" if number == 1 else "are"
         yield Finding(
             "missing-classes",

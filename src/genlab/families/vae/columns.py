@@ -42,7 +42,7 @@ COLUMNS = (
         "ActiveUnits/test",
         epoch="active units {:d}",
         role="test active units",
-        called="active units on test images",
+        called="number of active units on test images",
     ),
     Column("grad_norm", "GradientNorm", role="gradient", called="gradient norm"),
     Column("update", "Update", role="update", called="update over the weights"),

@@ -89,7 +89,7 @@ class Dots(Drawn):
         """The number of seeds, and what points and strokes stand for."""
         counts = {len(seeds) for seeds in self.values.values()}
         n = (
-            f"n = {counts.pop()} each"
+            f"n = {counts.pop()}{' each' if len(self.values) > 1 else ''}"
             if len(counts) == 1
             else ", ".join(f"{arm} n = {len(seeds)}" for arm, seeds in self.values.items())
         )

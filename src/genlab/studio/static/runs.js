@@ -87,7 +87,7 @@ export async function view(stage, go) {
       .replace(/^(\d+) runs? in (.*) is empty: these come with genlab$/, "$2 has no runs yet; these come with genlab.");
     comparing.disabled = chosen.size < 2;
     fill(list, shown.length ? h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Runs" }, h("table", {},
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "small" }, "pick")), heading("name"), heading("state"), h("th", { scope: "col", class: "num hide" }, "step"), h("th", { scope: "col", class: "hide" }, "course"), heading("quality"), h("th", { scope: "col" }, "finding"), heading("began"))),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "small" }, "pick")), heading("name"), heading("state"), h("th", { scope: "col", class: "num hide" }, "step"), h("th", { scope: "col", class: "hide" }, "trend"), heading("quality"), h("th", { scope: "col" }, "finding"), heading("began"))),
       [...groups].map(([name, members]) => h("tbody", {}, name ? h("tr", {}, h("th", { colspan: "8", scope: "colgroup" }, h("b", {}, `${name} (${members.length})`))) : null, members.map(row))))) :
       h("p", {}, told.runs.length ? "No run matches this filter." : h("span", {}, "No runs yet. ", h("a", { href: "/new" }, "Train your own"), ".")));
     fill(jobs, ...(told.jobs.length ? [h("h2", {}, "Started from here"), ...told.jobs.map((job) => h("p", { class: "row" },
