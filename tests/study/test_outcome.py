@@ -319,8 +319,8 @@ def test_equal_weights_are_said_bit_for_bit_and_have_no_average(folder: Folder) 
 def test_the_methods_tell_what_was_done(folder: Folder) -> None:
     said = methods(fill(folder, planned(), SLOWER))
     assert said.startswith(
-        "Each of 2 settings of quick-mnist was trained on mnist with 4 random seeds, for 12 of 80 steps of the recipe's "
-        "budget."
+        "Each of 2 settings of quick-mnist was trained on mnist with 4 random seeds, for 12 of 80 steps of the "
+        "recipe's budget."
     )
     assert "Claims were stated before the runs." in said
     assert "  " not in said
