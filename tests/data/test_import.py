@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import struct
@@ -474,6 +475,29 @@ def test_a_second_call_finds_it_done_and_another_source_is_refused(tmp_path: Pat
     np.savez(tmp_path / "mine.npz", x_train=of.x)
     with pytest.raises(UsageError, match="already exists"):
         genlab.import_images(folder, tmp_path / "mine.npz")
+
+
+@pytest.mark.parametrize("as_pictures", [False, True])
+def test_a_repeated_import_from_memory_is_recognised_by_its_images(tmp_path: Path, as_pictures: bool) -> None:
+    """A cell of a notebook that runs twice; the record of the file may be from an earlier version."""
+    of, path = made(), tmp_path / "own.npz"
+
+    def given(x: np.ndarray, y: np.ndarray) -> object:
+        return ([Image.fromarray(image) for image in x], y) if as_pictures else (x, y)
+
+    assert not genlab.import_images(given(of.x, of.y), path).already
+    arrays = dict(np.load(path))
+    record = json.loads(str(arrays["import"])) | {"genlab": "0.0.1"}
+    np.savez(path, **{**arrays, "import": np.array(json.dumps(record))})
+    before = path.read_bytes()
+    assert genlab.import_images(given(of.x, of.y), path).already
+    other = of.x.copy()
+    other[-1, 0, 0] ^= 1
+    for images, labels, seed in ((other, of.y, 0), (of.x, of.y[::-1], 0), (of.x, of.y, 1)):
+        with pytest.raises(UsageError, match="the file already exists, with other images or options"):
+            genlab.import_images(given(images, labels), path, seed=seed)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["own.npz"]
 
 
 def many(tmp_path: Path) -> Path:

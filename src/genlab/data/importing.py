@@ -40,6 +40,8 @@ SAVED_EVERY = 1.0
 """Seconds between two saves of the progress."""
 KEPT = 100
 """Number of skipped pictures whose names are kept in the file."""
+RECORD = "import"
+"""Name of the record in the file."""
 TODO, DONE, BAD = 0, 1, 2
 
 
@@ -113,24 +115,44 @@ def import_images(source: Any, output: str | Path, options: Options | None = Non
     collection = memory.collection(source) if in_memory else collection_at(source)
     made = plan(collection, chosen)
     work = path.with_name(f"{path.name}.importing")
-    if path.exists():
+    exists = path.exists()
+    if exists:
         record = record_of(path)
-        if record is not None and record.get("key") == made.key and not in_memory:
+        same = record is not None and record.get("key") == made.key
+        if record is not None and same and not in_memory:
             if not is_held(work / "lock"):
                 shutil.rmtree(work, ignore_errors=True)  # An earlier removal may have failed.
             return Imported(path, record, already=True)
-        raise UsageError(f"{path}: the file already exists, with other images or options; choose another name")
+        if not same:
+            raise _exists(path)
     with refusals(path):
         work.mkdir(exist_ok=True)
     words = f"stopped; what was read is kept in {work}, and the same command resumes the import"
     with held(work / "lock", "is importing into it"), signals.at_once(words):
         try:
-            record = _into(work, path, made, afresh=in_memory)
-        except DataError:  # The same command can only fail again.
+            # Images in memory have no stamp: whether the file holds them is seen from what they give.
+            target = work / path.name if exists else path
+            record = _into(work, target, made, afresh=in_memory)
+            if exists and not _same_images(target, path):
+                raise _exists(path)
+        except (DataError, UsageError):  # The same command can only fail again.
             shutil.rmtree(work, ignore_errors=True)
             raise
     shutil.rmtree(work, ignore_errors=True)
-    return Imported(path, record)
+    return Imported(path, record, already=exists)
+
+
+def _exists(path: Path) -> UsageError:
+    return UsageError(f"{path}: the file already exists, with other images or options; choose another name")
+
+
+def _same_images(a: Path, b: Path) -> bool:
+    """Whether two imported files have the same images, labels and classes; their records may be of two versions."""
+    with zipfile.ZipFile(a) as one, zipfile.ZipFile(b) as other:
+        names = set(one.namelist())
+        return names == set(other.namelist()) and all(
+            one.read(name) == other.read(name) for name in names - {_member(RECORD).filename}
+        )
 
 
 def _into(work: Path, path: Path, made: Plan, afresh: bool) -> dict[str, Any]:
@@ -293,7 +315,7 @@ def _write(path: Path, pixels: IO[bytes], made: Plan, state: _State, record: dic
                             _write_array(archive, f"y_{split}", made.labels[slots])
                 if made.labels is not None:
                     _write_array(archive, "class_names", np.array(made.class_names))
-                _write_array(archive, "import", np.array(json.dumps(record)))
+                _write_array(archive, RECORD, np.array(json.dumps(record)))
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
             partial.replace(path)
@@ -333,7 +355,7 @@ def _member(name: str) -> zipfile.ZipInfo:
 def record_of(path: Path) -> dict[str, Any] | None:
     """The record that an import wrote into its file; None for any other file."""
     try:
-        told = read_arrays(path, ("import",)).get("import")
+        told = read_arrays(path, (RECORD,)).get(RECORD)
         record = None if told is None else json.loads(str(told))
     except (DataError, ValueError):
         return None
