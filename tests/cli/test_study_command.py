@@ -18,6 +18,8 @@ import conftest
 from genlab import data
 from genlab.cli import main
 from genlab.report import style
+from genlab.study import forecast
+from genlab.study.plan import Cell
 from genlab.study.study import Study
 from plans import SMALL, leave, raw
 
@@ -136,6 +138,43 @@ def test_how_a_study_stands(ask: Ask, half: Path) -> None:
     found = json.loads(out)
     assert [run["state"] for run in found["runs"]] == ["done"] * 4 + ["failed", "-", "-", "-"]
     assert found["remarks"][0] == "4 of 8 runs done"
+
+
+def test_of_many_seeds_the_missing_ones_are_listed(ask: Ask, tmp_path: Path) -> None:
+    file = tmp_path / "class.yaml"
+    file.write_text(yaml.safe_dump({**raw(), "seeds": 20}, sort_keys=False), "utf-8")
+    study = Study.at(file)
+    assert "missing:" not in ask("status", str(file))[1], "nobody has begun"
+    for seed in (3, 4, 6):
+        leave(study.folder, study.plan, Cell("slow", seed), 1.0)
+        leave(study.folder, study.plan, Cell("fast", seed), 1.0)
+    assert "missing: seeds 0-2, 5, 7-19" in ask("status", str(file))[1].splitlines()
+    leave(study.folder, study.plan, Cell("fast", 0), 1.0)
+    lines = ask("status", str(file))[1].splitlines()
+    assert [line for line in lines if line.startswith("missing:")] == [
+        "missing: slow, seeds 0-2, 5, 7-19",
+        "missing: fast, seeds 1, 2, 5, 7-19",
+    ]
+
+
+def test_a_dry_run_of_one_seed_is_about_that_seed(ask: Ask, half: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And several processes are never said to be faster than as many cores, however noisy the timing."""
+    monkeypatch.setattr(forecast, "_step", lambda plan, arms, copies: 0.01 / copies)
+    found = {seed: json.loads(ask("run", str(half), "--dry-run", "--json", *seed)[1]) for seed in ((), ("--seed", "3"))}
+    whole, one = found.values()
+    assert whole["bytes"] == 2 * one["bytes"] > 0, "two of four seeds are missing"
+    assert whole["seconds"]["1"] == pytest.approx(2 * one["seconds"]["1"], abs=0.2)
+    assert whole["beside"] == 1.0
+    assert "seed 3 only: time with 1 worker" in " ".join(ask("run", str(half), "--dry-run", "--seed", "3")[1].split())
+
+
+def test_arms_with_the_same_settings_are_pointed_out(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast, "_step", lambda plan, arms, copies: 0.01)
+    file = tmp_path / "same.yaml"
+    arms = {"slow": {"optimisers.generator.lr": 0.001}, "fast": {"optimisers.generator.lr": 1e-3}}
+    file.write_text(yaml.safe_dump({**raw(), "arms": arms}, sort_keys=False), "utf-8")
+    out = " ".join(ask("run", str(file), "--dry-run")[1].split())
+    assert "arms slow and fast have the same settings: they differ by chance alone" in out
 
 
 def test_a_report_says_the_verdicts_and_where_the_page_is(ask: Ask, half: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import writers
 from genlab.errors import StudyError, UsageError
 from genlab.evaluation.statistics import smallest_p
 from genlab.study import design
@@ -70,6 +72,24 @@ def test_every_study_of_the_project_can_be_written_again(file: Path, tmp_path: P
 def test_what_is_wrong_is_said_in_a_line(changed: dict[str, Any], said: str) -> None:
     changed = {**({} if "claims" in changed else {"claims": {}}), **changed}
     assert any(said in line for line in problems(**changed)), problems(**changed)
+
+
+@pytest.mark.parametrize(
+    "quantity",
+    ["requested_class_accuracy", {"kind": "classes", "number": "legibility", "of": ["owl"]}],
+    ids=["metric", "classes"],
+)
+def test_a_quantity_of_classes_needs_a_judge_of_the_dataset(quantity: Any, tmp_path: Path) -> None:
+    """Without one no run would have a number; a distance needs none, since a random network has features, too."""
+    of = writers.named(writers.made(side=32))
+    path = writers.saved(tmp_path / "own.npz", **of, class_names=np.array(["owl", "bat", "kite", "crow", "gull"]))
+    own = {"overrides": {**raw()["overrides"], "data.name": str(path), "data.subset": None, "budget.batch": 8}}
+    quantities = {**raw()["quantities"], "distance": "frechet_distance"}
+    assert plan(design.check(raw(**own, quantities=quantities), "s"), tmp_path).arms
+    with pytest.raises(
+        StudyError, match=r"quantities.classes: needs a judge, and .*own.npz has none; train one: genlab"
+    ):
+        plan(design.check(raw(**own, quantities={**quantities, "classes": quantity}), "s"), tmp_path)
 
 
 def test_all_problems_are_said_at_once() -> None:

@@ -224,6 +224,16 @@ def test_numbers_have_the_digits_that_mean_something(value: float, told: str) ->
             FAR,
             f"For fast, the {WHAT} is below 1.3 in 3 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
         ),
+        (
+            {"kind": "fact", "arms": ["fast"], "value": 1.14, "expect": "equal", "tolerance": 0.05},
+            FAR,
+            f"For fast, the {WHAT} is within 0.05 of 1.14 in 1 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
+        ),
+        (
+            {"kind": "fact", "arms": ["fast"], "value": 1.15, "expect": "equal", "tolerance": 0.01},
+            FAR,
+            f"For fast, the {WHAT} is within 0.01 of 1.15 in none of 4 seeds: 1, 1.1, 1.2 and 1.3.",
+        ),
         ({"kind": "ranking", "arm": "fast", "expect": "lowest"}, FAR, f"fast has a lower {WHAT} than third: 1.18 and"),
     ],
 )
@@ -324,6 +334,27 @@ def test_the_methods_tell_what_was_done(folder: Folder) -> None:
     )
     assert "Claims were stated before the runs." in said
     assert "  " not in said
+
+
+def test_the_methods_say_how_many_runs_there_are_so_far(folder: Folder) -> None:
+    plan = planned()
+    for cell in plan.cells[:2]:
+        leave(folder, plan, cell, 1.0)
+    assert methods(outcome(plan, folder)).startswith(
+        "So far 2 of 8 runs exist. Each of 2 settings of quick-mnist is trained on mnist with 4 random seeds,"
+    )
+
+
+@pytest.mark.parametrize(
+    ("class_kl", "said"),
+    [
+        (0.1, "in the features and classes of the dataset's own judge (a frozen classifier), not Inception's."),
+        (None, "in the features of a fixed random network, since the dataset has no judge, not Inception's."),
+    ],
+)
+def test_the_methods_say_whose_features_were_compared(folder: Folder, class_kl: float | None, said: str) -> None:
+    plan = planned(quantities={**raw()["quantities"], "distance": "frechet_distance"})
+    assert said in methods(fill(folder, plan, SLOWER, metrics={"frechet_distance": 1.0, "class_kl": class_kl}))
 
 
 def test_a_plan_that_was_changed_is_told_and_no_longer_called_fixed(folder: Folder) -> None:

@@ -115,7 +115,7 @@ def run(
     study = Study.at(file, profile=profile, code=code, results=results, runs=runs)
     study.plan.check_seed(seed)
     if dry_run:
-        _dry_run(study, workers, json)
+        _dry_run(study, workers, seed, json)
         return
     backend = _backend(on, workers, patience * 60)
     _run(
@@ -256,12 +256,12 @@ def _tell(study: Study, found: Outcome, json: bool) -> None:
     say(f"{'report':10}{study.folder.path / 'report.html'}")
 
 
-def _dry_run(study: Study, workers: int, json: bool) -> None:
+def _dry_run(study: Study, workers: int, seed: int | None, json: bool) -> None:
     from genlab.cli import terminal
     from genlab.study.forecast import forecast
 
     with console.showing():
-        found = forecast(study.plan, study.outcome, workers)
+        found = forecast(study.plan, study.outcome, workers, seed)
     if json:
         terminal.show_json(found.as_json)
         return

@@ -248,7 +248,7 @@ def _fact(claim: Any, values: Values, counted: bool, machines: Machines) -> tupl
     if not pairs:
         arms = " and ".join(claim.arms)
         return "cannot be decided here", f"no seed has numbers of {arms} from one kind of machine", ()
-    said = [_compared(a, b, claim.tolerance) for a, b in pairs]
+    said = [compared(a, b, claim.tolerance) for a, b in pairs]
     counts = tuple(len(pairs) for _ in claim.arms)
     means = tuple(float(np.mean(list(each.values()))) for each in series)
     kinds, so = set(said), said.count(claim.expect)
@@ -261,7 +261,7 @@ def _fact(claim: Any, values: Values, counted: bool, machines: Machines) -> tupl
     return "does not hold", f"true in {so} of {len(said)} seeds" if so else "", (test,)
 
 
-def _compared(a: float, b: float, tolerance: float) -> Arms:
+def compared(a: float, b: float, tolerance: float) -> Arms:
     if abs(a - b) <= tolerance:
         return "equal"
     return "higher" if a > b else "lower"

@@ -46,14 +46,15 @@ class Forecast:
     as_json: dict[str, Any]
 
 
-def forecast(plan: Plan, known: Outcome, workers: int) -> Forecast:
-    """Forecast for a plan, from timed steps of each arm: with one process, and with `workers` (or one per core)."""
+def forecast(plan: Plan, known: Outcome, workers: int, seed: int | None = None) -> Forecast:
+    """Forecast for a plan or one of its seeds, from timed steps of each arm: with one process, and with `workers` (or
+    one per core)."""
     many = workers if workers > 1 else max(1, len(threads.allowed()))
     with stage("timing each arm", (len(plan.arms) + 1) * SECONDS):
         alone = {arm.name: _step(plan, [arm.name], 1) for arm in plan.arms}
         slowest = max(alone, key=lambda name: alone[name])
-        beside = _step(plan, [slowest], many) / alone[slowest] if many > 1 else 1.0
-    left = [cell for cell in plan.cells if cell not in known.records]
+        beside = max(1.0, _step(plan, [slowest], many) / alone[slowest]) if many > 1 else 1.0
+    left = [cell for cell in plan.cells if cell not in known.records and seed in (None, cell.seed)]
     each = {arm.name: arm.share.steps * alone[arm.name] + STARTING + _measuring(plan, known) for arm in plan.arms}
     one = sum(each[cell.arm] for cell in left)
     together = one * beside / many
@@ -69,8 +70,9 @@ def forecast(plan: Plan, known: Outcome, workers: int) -> Forecast:
         numeric=("steps", "ms per step"),
     )
     done = f"{len(known.records)} of {len(plan.cells)} runs are done; " if known.records else ""
+    mine = "" if seed is None else f"seed {seed} only: "
     lines = [
-        f"{done}time with 1 worker: {about(one)}; with {many}: {about(together)} "
+        f"{done}{mine}time with 1 worker: {about(one)}; with {many}: {about(together)} "
         f"(measured: a step takes {beside:.2f} times as long with {many - 1} other run{'s' if many > 2 else ''} in "
         "parallel, so "
         + (f"{many / beside:.2f} times faster)" if many > 1.05 * beside else "more workers would not help here)"),
@@ -202,6 +204,10 @@ def _spread(
 
 def _remarks(plan: Plan) -> list[str]:
     said = []
+    for k, arm in enumerate(plan.arms):
+        same = [other.name for other in plan.arms[:k] if other.identity == arm.identity and not arm.own_code]
+        if same and not plan.arm(same[0]).own_code:
+            said.append(f"arms {same[0]} and {arm.name} have the same settings: they differ by chance alone")
     if len(plan.seeds) < 2:
         said.append("one seed: no claim can be decided; a verdict needs two seeds or more")
     unused = [arm.name for arm in plan.arms if FAMILIES[arm.recipe.family].sampling is None]

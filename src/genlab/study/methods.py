@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from genlab.evaluation.catalogue import METRICS
 from genlab.report.text import counted
 from genlab.study.design import ALPHA, by_question
 from genlab.study.outcome import Outcome
@@ -16,14 +17,15 @@ def methods(found: Outcome) -> str:
     plan, study = found.plan, found.plan.study
     data = " and ".join(sorted({Path(arm.recipe.data.name).name for arm in plan.arms}))
     budgets = sorted({arm.share.words for arm in plan.arms})
+    so_far = f"So far {len(found.records)} of {len(plan.cells)} runs exist. " if found.missing else ""
     said = [
-        f"{_each(len(plan.arms))} of {study.recipe} was trained on {data} with "
+        f"{so_far}{_each(len(plan.arms))} of {study.recipe} {'is' if so_far else 'was'} trained on {data} with "
         f"{len(plan.seeds)} random seeds, for {' or '.join(budgets)} of the recipe's budget."
     ]
     if any(map(needs_images, study.quantities.values())):
         said.append(
-            f"{plan.images:,} images of each run were measured against the test split, in the features and classes of "
-            "the dataset's own judge (a frozen classifier), not Inception's."
+            f"{plan.images:,} images of each run were measured against the test split, in {_features(found)}, not "
+            "Inception's."
         )
     many = {
         question: sum(len(c.pairs(plan.names)) for c in claims.values())
@@ -61,6 +63,15 @@ def methods(found: Outcome) -> str:
     machines = found.hardware
     said.append(f"Hardware: {'; '.join(machines)}. Software: {versions(found)}." if machines else "")
     return " ".join(filter(None, said))
+
+
+def _features(found: Outcome) -> str:
+    """Whose features compared the images: only a judge gives metrics of classes."""
+    known = [metric.name for metric in METRICS.values() if metric.classes]
+    judged = any(record.metrics.get(name) is not None for record in found.records.values() for name in known)
+    if judged or not found.records:
+        return "the features and classes of the dataset's own judge (a frozen classifier)"
+    return "the features of a fixed random network, since the dataset has no judge"
 
 
 def _each(arms: int) -> str:

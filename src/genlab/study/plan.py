@@ -14,7 +14,8 @@ from typing import Any
 from genlab import data
 from genlab.data import Dataset
 from genlab.errors import GenlabError, RecipeError, StudyError, UsageError, unknown
-from genlab.evaluation.catalogue import NAMES
+from genlab.evaluation.catalogue import METRICS, NAMES
+from genlab.evaluation.judge_search import load as load_judge
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
 from genlab.recipe.schedule import Schedule
@@ -230,7 +231,10 @@ def _of_quantities(study: Study, arms: Sequence[Arm], load: Load) -> Iterator[st
             yield f"quantities.{name}: unknown metric {quantity.name!r}; known: {', '.join(NAMES)}"
         elif needs_images(quantity) and not draws:
             yield f"quantities.{name}: an image metric, but an arm makes no images; use a column, such as test_accuracy"
+        elif isinstance(quantity, Metric) and quantity.name in METRICS and METRICS[quantity.name].classes:
+            yield from _of_judges(name, arms)
         if isinstance(quantity, Classes):
+            yield from (_of_judges(name, arms) if draws else ())
             yield from _of_classes(name, quantity, arms, load)
         for column in columns_of(quantity):
             bare = column.removesuffix("_mean").removesuffix("_p10").removesuffix("_p90")
@@ -238,6 +242,13 @@ def _of_quantities(study: Study, arms: Sequence[Arm], load: Load) -> Iterator[st
                 yield f"quantities.{name}: {unknown('column', column, sorted(columns - {*NAMES}))}"
         if isinstance(quantity, Weights) and any(arm.own_code for arm in arms):
             yield f"quantities.{name}: the weights of an arm with your own code are not known here"
+
+
+def _of_judges(name: str, arms: Sequence[Arm]) -> Iterator[str]:
+    """Datasets without a judge, which a quantity of classes needs."""
+    for dataset in dict.fromkeys(arm.recipe.data.name for arm in arms):
+        if load_judge(dataset) is None:
+            yield f"quantities.{name}: needs a judge, and {dataset} has none; train one: genlab judge train {dataset}"
 
 
 def _of_classes(name: str, quantity: Classes, arms: Sequence[Arm], load: Load) -> Iterator[str]:

@@ -12,7 +12,7 @@ from genlab.evaluation.catalogue import METRICS
 from genlab.families.base import BLOCK
 from genlab.families.registry import FAMILIES
 from genlab.report import text as words
-from genlab.study.claims import Verdict
+from genlab.study.claims import Verdict, compared
 from genlab.study.quantities import Classes, Column, Curve, Found, Metric, Number, Pair
 from genlab.study.testing import Tested
 
@@ -216,11 +216,13 @@ def _fact_told(claim: Any, test: Tested, verdict: Verdict, what: str) -> str:
         way = {"equal": "is", "higher": "is higher than", "lower": "is lower than"}.get(test.answer)
         if way is None:
             found = verdict.values[claim.arms[0]].values()
-            side = "below" if claim.expect == "lower" else "above"
-            there = sum(value < claim.value if side == "below" else value > claim.value for value in found)
+            side = {"lower": "below", "higher": "above"}.get(claim.expect)
+            if side is None:
+                side = f"within {number(claim.tolerance)} of" if claim.tolerance else "equal to"
+            there = [compared(value, claim.value, claim.tolerance) for value in found].count(claim.expect)
             return (
-                f"For {claim.arms[0]}, the {what} is {side} {number(claim.value)} in {there} of {len(found)} seeds: "
-                f"{_listed(sorted(found))}."
+                f"For {claim.arms[0]}, the {what} is {side} {number(claim.value)} in {there or 'none'} of {len(found)} "
+                f"seeds: {_listed(sorted(found))}."
             )
         mean = "" if test.means[0] == claim.value else f": {number(test.means[0])} on average"
         near = f", to within {number(claim.tolerance)}," if claim.tolerance and test.answer == "equal" else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from genlab.engine.console import note
@@ -91,6 +92,7 @@ def remarks(found: Outcome) -> list[str]:
     """Remarks that belong beside the table."""
     done, all_ = len(found.records), len(found.plan.cells)
     lines = [f"{done} of {all_} runs done" + ("" if found.missing else "; complete")]
+    lines += _missing(found) if len(found.plan.seeds) > MOST and found.records else []
     lines += [f"failed: {cell.arm}, seed {cell.seed}: {why}" for cell, why in found.failed.items()]
     lines += [f"not used: {why}" for why in found.unusable.values()]
     if found.stale:
@@ -108,6 +110,30 @@ def remarks(found: Outcome) -> list[str]:
             "within a seed"
         )
     return lines
+
+
+def _missing(found: Outcome) -> list[str]:
+    """Which seeds are missing, if the table has no column for each: arms that miss the same ones in one line."""
+    arms: dict[tuple[int, ...], list[str]] = {}
+    for name in found.plan.names:
+        arms.setdefault(tuple(cell.seed for cell in found.missing if cell.arm == name), []).append(name)
+    every = len(arms) == 1
+    return [
+        f"missing: {'' if every else ', '.join(names) + ', '}seed{'s' if len(seeds) > 1 else ''} {_ranges(seeds)}"
+        for seeds, names in arms.items()
+        if seeds
+    ]
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """Seeds in order, as in 0-2, 5, 7-19."""
+    parts: list[list[int]] = []
+    for seed in sorted(seeds):
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ", ".join(f"{part[0]}-{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts)
 
 
 def as_json(found: Outcome) -> dict[str, Any]:
