@@ -142,8 +142,17 @@ def coverage(claims: Sequence[Settled]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _linked(shown: str) -> str:
-    return f"`{shown}`" if shown.startswith("genlab ") else f"[{shown.removeprefix('docs/')}](../{shown})"
+def _linked(shown: str, to: str = "../") -> str:
+    page = shown.removeprefix("docs/")
+    return f"`{shown}`" if shown.startswith("genlab ") else f"[{page}]({to}{shown if to else page})"
+
+
+def _evidence(where: str) -> str:
+    """Link from docs/reports.md to the card of a claim, or the command of a check."""
+    study, _, name = where.partition(": ")
+    if study == "checks.py":
+        return f"`python studies/reports/checks.py {name}`"
+    return f"[{study}: {name}](../studies/results/{study}/README.md#claim-{name})"
 
 
 def verdicts(report: str, claims: Sequence[Settled]) -> str:
@@ -158,16 +167,13 @@ def verdicts(report: str, claims: Sequence[Settled]) -> str:
             continue
         names = ", ".join([*mine, *doubts])
         answers[each.short] += 1
-        study, _, name = each.where.partition(": ")
         if each.answer == WAITING:
+            study = each.where.partition(": ")[0]
             waiting.setdefault((study, each.runs), []).append(
                 each.says.removesuffix(".") + (f" ({names})" if names else "")
             )
             continue
-        shown = f"[{study}: {name}](../studies/results/{study}/README.md#claim-{name})"
-        if study == "checks.py":
-            shown = f"`python studies/reports/checks.py {name}`"
-        decided.append(f"| {names or '-'} | {each.says} | **{each.answer}** | {each.numbers} {shown} |")
+        decided.append(f"| {names} | {each.says} | **{each.answer}** | {each.numbers} {_evidence(each.where)} |")
     counted = "; ".join(f"{answer}: {answers[answer]}" for answer in ANSWERS if answers[answer])
     beyond = " beyond the reports' own" if report == "D" else ""
     lines = [f"{answers.total()} claims{beyond}. {counted[:1].upper()}{counted[1:]}.", ""]
@@ -178,6 +184,17 @@ def verdicts(report: str, claims: Sequence[Settled]) -> str:
     for (study, runs), said in waiting.items():
         file = f"../studies/{study.removesuffix('-' + LAB)}.yaml"
         lines.append(f"- [{study}]({file}), {runs} runs done: {'; '.join(said)}.")
+    return "\n".join(lines)
+
+
+def doubts(claims: Sequence[Settled]) -> str:
+    """Table of the doubtful claims, each with its verdict and the reason."""
+    lines = ["| | claim | verdict | because |", "|---|---|---|---|"]
+    for name, item in items().items():
+        if name.startswith("D"):
+            shown = [each.where for each in claims if name in each.items]
+            where = "; ".join(_evidence(each) for each in dict.fromkeys(shown)) or _linked(item["shown"][0], "")
+            lines.append(f"| {name} | {item['what']} | **{item['verdict']}** | {item['because']} {where} |")
     return "\n".join(lines)
 
 
@@ -198,10 +215,11 @@ def page(text: str, claims: Sequence[Settled]) -> str:
     head, rest = text.split("<!-- standing -->", 1)
     end = "<!-- end of standing -->"
     text = f"{head}<!-- standing -->\n\n{standing(claims)}\n\n{end}{rest.split(end, 1)[1]}"
-    for report in ("S0", "S1", "S2", "S3", "S4", "D"):
+    tables = {report: verdicts(report, claims) for report in ("S0", "S1", "S2", "S3", "S4", "D")}
+    for report, table in {**tables, "the doubtful claims": doubts(claims)}.items():
         begin = BEGIN.format(report)
         head, rest = text.split(begin, 1)
-        text = f"{head}{begin}\n\n{verdicts(report, claims)}\n\n{END}{rest.split(END, 1)[1]}"
+        text = f"{head}{begin}\n\n{table}\n\n{END}{rest.split(END, 1)[1]}"
     return text
 
 

@@ -89,6 +89,15 @@ def test_every_item_is_shown_and_every_claim_decided(coverage: ModuleType, settl
     assert missing == []
 
 
+def test_every_doubtful_claim_has_a_verdict_or_waits_for_its_study(coverage: ModuleType, settled: list[Any]) -> None:
+    """A verdict is written by hand, so it is due as soon as no study of the claim is open, and not before."""
+    verdicts = {name: item["verdict"] for name, item in coverage.items().items() if name.startswith("D")}
+    assert len(verdicts) == 25
+    assert {*verdicts.values()} <= {"right", "wrong", "in part", "incomplete", "not settled yet"}
+    waiting = {name for each in settled if each.answer == coverage.WAITING for name in each.items}
+    assert {name for name, verdict in verdicts.items() if verdict == "not settled yet"} == waiting & verdicts.keys()
+
+
 def commands(coverage: ModuleType) -> set[str]:
     return {
         shown for item in coverage.items().values() for shown in item.get("shown", []) if shown.startswith("genlab ")
