@@ -85,11 +85,13 @@ def settled(outcomes: Iterable[Outcome]) -> Iterator[Settled]:
             what = sentences.title(verdict.of, found.plan.study.quantities[verdict.of])
             known = not found.missing or (not verdict.so_far and bool(verdict.tests))
             said = (evidence(claim, verdict, what), claim.looks, found.later(name)) if known else ()
+            later = "added" if "was added" in found.later(name) else "changed" if found.later(name) else ""
+            answer = sentences.verdict_line(verdict) + (f" - the claim was {later} after the runs" if later else "")
             yield Settled(
                 tuple(ITEM.findall(claim.source)),
                 f"{found.plan.title}: {name}",
                 claim.says,
-                sentences.verdict_line(verdict) if known else WAITING,
+                answer if known else WAITING,
                 " ".join(filter(None, said)),
                 f"{len(found.plan.cells) - len(found.missing)} of {len(found.plan.cells)}",
             )
@@ -203,9 +205,11 @@ def standing(claims: Sequence[Settled]) -> str:
     answers = Counter(each.short for each in claims)
     decided = [each for each in claims if each.short in ("holds", "does not hold")]
     indications = sum("an indication" in each.answer for each in decided)
+    later = sum("after the runs" in each.answer for each in decided)
     return (
         f"**{len(decided)} of {len(claims)} claims are decided, {indications} of them as an indication from a shorter "
-        f"training; {answers['cannot be decided here']} cannot be decided here; {answers[WAITING]} wait for runs of "
+        f"training, {later} of a claim that was added or changed after its runs; "
+        f"{answers['cannot be decided here']} cannot be decided here; {answers[WAITING]} wait for runs of "
         "their study.** A claim that several reports make counts once here, and below once per report."
     )
 
