@@ -139,6 +139,8 @@ def sentence(claim: Any, verdict: Verdict, what: str) -> str:
     if not verdict.tests:
         return f"Nothing can be said about the {small(what)} yet: {verdict.why}."
     told = " ".join(_told(claim, test, verdict, what) for test in verdict.tests)
+    if budget and told.startswith(("For ", "From ", "The ", "Which ")):
+        told = told[:1].lower() + told[1:]
     return f"{budget} {told}".strip()
 
 
