@@ -119,6 +119,37 @@ def test_a_typing_error_is_told(typed: list[str], guess: str, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
+    ("typed", "option"),
+    [
+        (["train", "quick-mnist", "--epochs"], "--epochs"),
+        (["train", "quick-mnist", "--name", "--seed", "3"], "--name"),
+        (["train", "mine.yaml", "--data"], "--data"),
+        (["study", "new", "quick-mnist", "--vary"], "--vary"),
+        (["study", "run", "mine.yaml", "--profile"], "--profile"),
+        (["data", "import", "pictures", "--size", "-o", "mine.npz"], "--size"),
+        (["sample", "x", "--output"], "--output"),
+        (["sample", "x", "-n"], "-n"),
+    ],
+)
+def test_an_option_without_a_value(typed: list[str], option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(typed, capsys).startswith(f"genlab: {option} needs a value (")
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("--objective null", "objective is a section; set its fields, as in --objective.loss VALUE"),
+        ("--networks null", "networks is a section; set its fields, as in --networks.latent VALUE"),
+        ("--generator 5", "networks.generator is a section; set its fields, as in --networks.generator.kind VALUE"),
+        ("--description x", "description is set in a recipe's file"),
+    ],
+)
+def test_no_section_is_called_a_field(typed: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = refused(["train", "quick-mnist", *typed.split()], capsys)
+    assert told.startswith(f"genlab: train has no option {typed.split()[0]}; {words} (genlab show RECIPE --yaml ")
+
+
+@pytest.mark.parametrize(
     "typed",
     [
         ["train", "quick-mnist", "--gpu"],
@@ -140,6 +171,12 @@ def test_an_unrelated_option_is_never_suggested(typed: list[str], capsys: pytest
         (["sample"], "sample needs RUN"),
         (["sample", "x", "y", "z"], "sample got too many arguments: "),
         (["evalaute", "x"], "unknown command 'evalaute'; did you mean 'evaluate'?"),
+        (["help"], "genlab has no command help; every command takes --help, as in genlab train --help"),
+        (["help", "sample"], "genlab has no command help; every command takes --help, as in genlab sample --help"),
+        (["runs", "help", "rm"], "genlab runs has no command help; every command takes --help, as in genlab runs rm"),
+        (["--versoin"], "genlab has no option --versoin; did you mean --version? Options: --help, --version"),
+        (["data", "--halp"], "data has no option --halp. Options: --help"),
+        (["train", "quick-mnist", "--minutes", "nan"], "budget.minutes is nan; allowed: more than 0"),
         (["runs", "verfy"], "unknown command 'verfy'; did you mean 'verify'?"),
         (["show", "quick-mnist", "--optimisers.both.betas", "0.9"], "is 0.9; a list is needed, as in [0.5, 0.999]"),
         (["show", "quick-mnist", "--optimisers.generator.betas=[0.9]"], "is [0.9]; more numbers are needed"),

@@ -195,7 +195,8 @@ def _changes(overrides: Mapping[str, Any] | None, **short: Any) -> dict[str, Any
     changes = dict(overrides or {})
     for word, value in short.items():
         path = SHORT[word]
-        if value is not None and changes.setdefault(path, value) != value:
+        given = changes.setdefault(path, value) if value is not None else None
+        if given is not value and given != value:  # NaN is itself, although it does not equal itself.
             raise UsageError(f"{word} is {spelled(value)}, but {path} is {spelled(changes[path])}; give one of them")
     return changes
 

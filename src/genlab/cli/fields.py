@@ -111,7 +111,8 @@ def _read(value: str) -> Any:
 
 
 def meant(flag: str, tokens: Sequence[str]) -> str | None:
-    """The fields that a flag of `genlab train` without a path may stand for, in words; None if there are none.
+    """What a flag of `genlab train` without a path may stand for: fields of the recipe, or a section of it; None if it
+    is neither.
 
     Args:
         tokens: the whole command; its recipe determines which fields there are.
@@ -123,13 +124,31 @@ def meant(flag: str, tokens: Sequence[str]) -> str | None:
     if not found:
         last = mistyped(word, [path.rpartition(".")[2] for path in known])
         found = [path for path in known if last and path.endswith(f".{last}")]
-    if not found:
-        return None
+    fields = [path for path in found if not _inside(path, known) and ("." in path or path in TOP_LEVEL)]
+    if not fields:
+        return _no_field(found, known)
+    found = fields
     pairs = [path.replace(".generator.", ".both.") for path in found if ".generator." in path]
     both = [path for path in pairs if path.replace(".both.", ".discriminator.") in found]
     flags = [f"--{path}" for path in [*both, *found]]
     said = flags[0] if len(flags) == 1 else f"{', '.join(flags[:-1])} or {flags[-1]}"
-    return said + (" (two numbers, as in 0.9 0.999)" if field == "betas" else "")
+    return f"the recipe's field is {said}" + (" (two numbers, as in 0.9 0.999)" if field == "betas" else "")
+
+
+def _no_field(found: Sequence[str], known: Sequence[str]) -> str | None:
+    """What sections, and the fields that no flag sets, are instead."""
+    for path in found:
+        if inside := _inside(path, known):
+            return (
+                f"{path} is a section; set its fields, as in --{inside[0]} VALUE (genlab show RECIPE --yaml lists them)"
+            )
+    return f"{found[0]} is set in a recipe's file (genlab show RECIPE --yaml prints one)" if found else None
+
+
+def _inside(path: str, known: Sequence[str]) -> list[str]:
+    """The fields of a section; empty if the path is that of a field."""
+    inside = [each for each in known if each.startswith(f"{path}.")]
+    return [each for each in inside if not any(other.startswith(f"{each}.") for other in inside)]
 
 
 def mistyped(word: str, names: Sequence[str]) -> str | None:

@@ -7,12 +7,12 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from cyclopts import (
     App,
-    ArgumentCollection,
+    Argument,
     CycloptsError,
     Group,
     MissingArgumentError,
@@ -121,35 +121,53 @@ def _in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
     command = " ".join(error.command_chain or ())
     if isinstance(error, UnknownOptionError):
         flag = error.token.keyword or error.token.value
-        return _no_option(command, flag, error.argument_collection, tokens)
+        return _no_option(command, flag, _long_options(error.argument_collection), tokens)
     if isinstance(error, UnknownCommandError | UnusedCliTokensError):
         group = app
         for name in error.command_chain or ():
             group = group[name]
         known = [name for name in group if not name.startswith("-")]
         if known:
-            return unknown("command", (error.unused_tokens or [""])[0], known, cutoff=0.7)
+            return _no_command(command, error.unused_tokens or [""], known)
         return f"{command} got too many arguments: {' '.join(error.unused_tokens or [])}; see genlab {command} --help"
     if isinstance(error, MissingArgumentError) and error.argument is not None:
-        others = [token for token in error.unused_tokens or () if token.startswith("--")]
-        if others and error.app is not None:  # An unknown option is more likely the mistake.
-            return _no_option(command, others[0], error.app.assemble_argument_collection(), tokens)
-        name = error.argument.name
+        options = _long_options(error.app.assemble_argument_collection() if error.app is not None else ())
+        given = [token for token in error.unused_tokens or () if token.startswith("--")]
+        others = [token for token in given if token.partition("=")[0] not in options]
+        if others:  # An unknown option is more likely the mistake.
+            return _no_option(command, others[0], options, tokens)
+        name = error.keyword or error.argument.name
         what = f"{name} needs a value" if name.startswith("-") else f"{command} needs {name}"
         help = error.argument.parameter.help
         return f"{what}{f' ({help.rstrip(chr(46))})' if help else ''}; see genlab {command} --help"
     return str(error)
 
 
-def _no_option(command: str, given: str, arguments: ArgumentCollection, tokens: Sequence[str]) -> str:
-    options = [name for each in arguments if each.parse for name in each.names if name.startswith("--")]
+def _no_command(group: str, words: Sequence[str], known: Sequence[str]) -> str:
+    """What is wrong with words of which the first is in the place of a command."""
+    given = words[0]
+    if given.startswith("-"):
+        return _no_option(group, given, (), ())
+    if given == "help":
+        called = f"genlab {group}".rstrip()
+        about = next((word for word in words if word in known), known[0])
+        return f"{called} has no command help; every command takes --help, as in {called} {about} --help"
+    return unknown("command", given, known, cutoff=0.7)
+
+
+def _long_options(arguments: Iterable[Argument]) -> list[str]:
+    return [name for each in arguments if each.parse for name in each.names if name.startswith("--")]
+
+
+def _no_option(command: str, given: str, known: Sequence[str], tokens: Sequence[str]) -> str:
+    options = [*known, "--help", *([] if command else ["--version"])]
     flag = given.partition("=")[0]
     guess = fields.mistyped(flag.lstrip("-"), [name.lstrip("-") for name in options])
-    if guess is None and command in fields.WITH_FIELDS and (paths := fields.meant(flag, tokens)):
-        return f"{command} has no option {flag}; the recipe's field is {paths}"
+    if guess is None and command in fields.WITH_FIELDS and (said := fields.meant(flag, tokens)):
+        return f"{command} has no option {flag}; {said}"
     hint = f"; did you mean --{guess}?" if guess else "."
     more = ", and the recipe's fields, as in --budget.epochs 3" if command in fields.WITH_FIELDS else ""
-    return f"{command or 'genlab'} has no option {flag}{hint} Options: {', '.join(sorted(options)) or 'none'}{more}"
+    return f"{command or 'genlab'} has no option {flag}{hint} Options: {', '.join(sorted(options))}{more}"
 
 
 def _draw(error: DrawnError) -> None:
