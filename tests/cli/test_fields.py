@@ -179,8 +179,11 @@ def test_an_unrelated_option_is_never_suggested(typed: list[str], capsys: pytest
         (["train", "quick-mnist", "--minutes", "nan"], "budget.minutes is nan; allowed: more than 0"),
         (["runs", "verfy"], "unknown command 'verfy'; did you mean 'verify'?"),
         (["show", "quick-mnist", "--optimisers.both.betas", "0.9"], "is 0.9; a list is needed, as in [0.5, 0.999]"),
-        (["show", "quick-mnist", "--optimisers.generator.betas=[0.9]"], "is [0.9]; more numbers are needed"),
-        (["show", "quick-mnist", "--optimisers.generator.betas", "1", "2", "3"], "at most 2 numbers are allowed"),
+        (
+            ["show", "quick-mnist", "--optimisers.generator.betas=[0.9]"],
+            "is [0.9]; more values are needed, as in [0.5, 0.999]",
+        ),
+        (["show", "quick-mnist", "--optimisers.generator.betas", "1", "2", "3"], "allowed: at most 2 values"),
         (
             ["show", "s4-vae", "--optimisers.both.lr", "3"],
             "unknown field optimisers.both.lr; did you mean optimiser.lr?",

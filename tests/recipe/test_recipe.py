@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from genlab.errors import RecipeError, UsageError
-from genlab.recipe import GanRecipe, files
-from genlab.recipe.draft import Draft
+from genlab.recipe import FAMILIES, GanRecipe, files
+from genlab.recipe.draft import Draft, paths
 
 
 def problems(changes: dict[str, Any], recipe: str = "quick-mnist") -> list[str]:
@@ -41,7 +42,7 @@ def problems(changes: dict[str, Any], recipe: str = "quick-mnist") -> list[str]:
         ({"objective.discriminator_terms": "half-sum"}, "has one term"),
         ({"networks.generator": {"kind": "dcgan"}}, "the generator is not told the class"),
         ({"engine.plan": "reference", "engine.precision": "bfloat16"}, "engine.plan reference means float32"),
-        ({"engine.threads": 0}, "engine.threads is 0; allowed: 'auto', or input should be greater than or equal to 1"),
+        ({"engine.threads": 0}, "engine.threads is 0; allowed: 'auto', or a number, 1 or more"),
         ({"engine.threads": "x"}, "engine.threads is 'x'; allowed: 'auto', or a whole number"),
         ({"name": "../x"}, "name is '../x'"),
         (
@@ -260,12 +261,81 @@ def test_a_field_of_another_kind_is_refused() -> None:
         ("objective.lamda", "objective.lambda"),
         ("optimisers.generator.learning_rate", "optimisers.generator"),
         ("budgt.epochs", "budget.epochs"),
-        ("lr", "optimisers.generator.lr"),
+        ("lr", "optimisers.both.lr"),
+        ("optimiser.lr", "optimisers.both.lr"),
+        ("optimisers.generater.betas", "optimisers.both.betas"),
+        ("networks.generator.kid", "networks.generator.kind"),
     ],
 )
 def test_an_unknown_field_names_the_nearest(path: str, nearest: str) -> None:
     (line,) = problems({path: 3})
     assert f"unknown field {path}; did you mean {nearest}" in line
+
+
+@pytest.mark.parametrize(
+    ("recipe", "path", "words"),
+    [
+        ("s1-mlp", "networks.generator.ngf", "kind mlp has no ngf; its fields: kind, activation, "),
+        ("s0-dcgan", "optimisers.generator.nesterov", "name adam has no nesterov; its fields: name, lr, "),
+    ],
+)
+def test_a_field_of_another_form_names_the_form(recipe: str, path: str, words: str) -> None:
+    assert problems({path: 3}, recipe)[0].startswith(f"unknown field {path}: {words}")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("engine.threads", 0, "engine.threads is 0; allowed: 'auto', or a number, 1 or more"),
+        ("engine.threads", True, "engine.threads is true; allowed: 'auto', or a number"),
+        ("engine.compile", 1.5, "engine.compile is 1.5; allowed: 'auto', or true or false"),
+        ("networks.generator", 5, "networks.generator is 5; a section is needed, with fields such as networks.gen"),
+        ("augmentation", "{trans", "augmentation is '{trans'; a section is needed, with fields such as augmentation.t"),
+        ("data.name", 2024, "data.name is 2024; text is needed: put it in quotes"),
+        ("data.classes", [[1]], "data.classes is [1]; text or a whole number is needed"),
+        ("budget.epochs", True, "budget.epochs is true; a number is needed, not true or false"),
+        ("logging.sample_epochs", 1.5, "logging.sample_epochs is 1.5; a whole number is needed"),
+        ("logging.sample_epochs", None, "logging.sample_epochs is null; a list is needed, as in [1, 2, 5]"),
+        ("description", "x" * 301, "; allowed: at most 300 characters"),
+    ],
+)
+def test_what_is_needed_is_said_in_plain_words(path: str, value: object, words: str) -> None:
+    assert words in problems({path: value})[0]
+
+
+VALUES: tuple[Any, ...] = (
+    "text",
+    "",
+    -1,
+    1.5,
+    True,
+    None,
+    [],
+    [[1]],
+    ["a", "b", "c"],
+    {"a": 1},
+    {1: 2},
+    "x" * 400,
+    10**30,
+)
+
+
+@pytest.mark.parametrize("recipe", ["quick-mnist", "s4-vae", "s4-classifier"])
+def test_no_word_of_the_library_reaches_the_user(recipe: str) -> None:
+    family = FAMILIES[files.load(recipe).family]
+    told = ""
+    for path in paths(family, files.to_dict(files.load(recipe))):
+        for value in VALUES:
+            try:
+                files.load(recipe, {path: value})
+            except UsageError as error:
+                told += f"{error}\n"
+    assert not re.findall(r".*(?:should|valid |value error|instance of|unable to|\^\[).*", told, re.IGNORECASE)
+
+
+def test_a_recipe_without_a_family_says_so() -> None:
+    with pytest.raises(RecipeError, match="recipe x: family is missing; allowed: gan, vae, classifier"):
+        files.load({"schema": 1, "name": "x"})
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:

@@ -44,9 +44,21 @@ def test_every_study_of_the_project_can_be_written_again(file: Path, tmp_path: P
             "unknown field claims.c.expct; did you mean claims.c.expect?",
         ),
         ({"schema": 2}, "schema is 2"),
-        ({"seeds": 1}, "allowed: 2 .. 1,000 seeds, or a list of them"),
-        ({"seeds": [1, 1]}, "each once"),
-        ({"name": "../x"}, "name is '../x'"),
+        ({"seeds": 1}, "seeds is 1; allowed: 2 .. 1,000 seeds, or a list of them"),
+        ({"seeds": "eight"}, "seeds is 'eight'; their number is needed, as in 8, or a list of them, as in [0, 1, 2]"),
+        ({"seeds": [1, 1]}, "seeds is [1, 1]; allowed: 1 .. 1,000 seeds, each once"),
+        ({"name": "../x"}, "name is '../x'; allowed: up to 48 letters, digits and . _ + -, of which the first is a"),
+        ({"arms": "fast"}, "arms is 'fast'; a section with lines like NAME: VALUE is needed"),
+        ({"claims": {"c": difference("fast")}}, 'c.arms is ["fast"]; more values are needed, as in [first, second]'),
+        ({"claims": {"c": {**difference(), "arms": "fast"}}}, "c.arms is 'fast'; a list is needed, as in [first, sec"),
+        (
+            {"claims": {"faster-is-better": difference("fast", "slow", kind="equivalence", margin=1)}},
+            "unknown field claims.faster-is-better.expect: kind equivalence has no expect; its fields: says, ",
+        ),
+        (
+            {"quantities": {"loss": {"name": "loss_g", "window": [0, 1]}}},
+            "unknown field quantities.loss.window: kind metric has no window; its fields: kind, name",
+        ),
         ({"arms": {}}, "arms and grid: 0 arms"),
         ({"arms": {"a b": {}}}, "arms"),
         ({"quantities": {"loss": {"kind": "colum", "name": "x"}}}, "did you mean 'column'"),
@@ -90,6 +102,16 @@ def test_a_quantity_of_classes_needs_a_judge_of_the_dataset(quantity: Any, tmp_p
         StudyError, match=r"quantities.classes: needs a judge, and .*own.npz has none; train one: genlab"
     ):
         plan(design.check(raw(**own, quantities={**quantities, "classes": quantity}), "s"), tmp_path)
+
+
+@pytest.mark.parametrize(("name", "spelled"), [(True, "true"), (0.1, "0.1"), (None, "null")])
+@pytest.mark.parametrize("section", ["arms", "claims", "quantities", "profiles"])
+def test_a_name_that_yaml_does_not_read_as_text_is_to_be_quoted(section: str, name: object, spelled: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        design.check(raw(**{section: {name: {}}}), "small")
+    assert f"{section}: {spelled} is not a name; put numbers and words such as on, yes and null in quotes" in (
+        caught.value.problems
+    )
 
 
 def test_all_problems_are_said_at_once() -> None:

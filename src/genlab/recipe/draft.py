@@ -6,40 +6,19 @@ Types and ranges, rules between fields, limits of the dataset: one message names
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from genlab.errors import RecipeError, nearest, unknown
+from genlab.errors import RecipeError, unknown
 from genlab.recipe import FAMILIES, Data, GanRecipe, Problem, Recipe
 from genlab.recipe.source import RecipeSource, read
 from genlab.recipe.text import spelled
-
-SHOWN = 120
-
+from genlab.recipe.wording import BOTH, KEY, LISTS, explain, unknown_field
 
 CHOICES = ("kind", "name")
 """Fields that choose between forms of a section, for networks and for optimisers."""
-
-
-ALLOWED = {
-    "greater_than_equal": "allowed: {ge} or more",
-    "less_than_equal": "allowed: {le} or less",
-    "greater_than": "allowed: more than {gt}",
-    "less_than": "allowed: less than {lt}",
-    "int_parsing": "a whole number is needed",
-    "int_from_float": "a whole number is needed",
-    "int_type": "a whole number is needed",
-    "float_parsing": "a number is needed",
-    "float_type": "a number is needed",
-    "finite_number": "a finite number is needed",
-    "bool_parsing": "true or false is needed",
-    "tuple_type": "a list is needed, as in [0.5, 0.999]",
-    "too_long": "at most {max_length} numbers are allowed",
-    "too_short": "{min_length} or more are needed",
-}
-TYPES = {"int_parsing": "a whole number", "bool_parsing": "true or false", "float_parsing": "a number"}
 
 
 class Draft:
@@ -60,6 +39,8 @@ class Draft:
         for path in sorted(self._overridden, key=lambda path: path.rpartition(".")[2] not in CHOICES):
             self._override(raw, path, self._overridden[path])
         family = raw.get("family")
+        if family is None:
+            raise RecipeError(self.title, [*self.problems, f"family is missing; allowed: {', '.join(FAMILIES)}"])
         if not isinstance(family, str) or family not in FAMILIES:
             raise RecipeError(self.title, [*self.problems, f"family: {unknown('family', str(family), FAMILIES)}"])
         self.recipe = self._validate(FAMILIES[family], raw)
@@ -92,7 +73,7 @@ class Draft:
         model = FAMILIES.get(str(raw.get("family")), GanRecipe)
         known = list(paths(model, raw))
         if path not in known:
-            self.problems.append(_unknown_field(path, known))
+            self.problems.append(unknown_field(path, known, _form_without(model, raw, path)))
             return
         place = raw
         for section in sections:
@@ -116,14 +97,12 @@ class Draft:
                     path = ".".join(location)
                     if not self._is_invalid(path):
                         self._invalid.add(path)
-                        self.problems.append(_explain(path, details, known))
+                        self.problems.append(explain(path, details, known, _form_without(model, raw, path), LISTS))
                         good = read(model.example)[1]
-                        _repair(repaired, location, good, remove=details[0]["type"] == "extra_forbidden")
+                        _repair(
+                            repaired, location, good, remove=details[0]["type"] in ("extra_forbidden", "invalid_key")
+                        )
         raise RecipeError(self.title, self.problems)
-
-
-BOTH = "both"
-"""Stands in place of a network's name in a path, for generator and discriminator alike."""
 
 
 def _for_both(overrides: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,13 +143,18 @@ def _named(key: str, annotation: Any, raw: Mapping[str, Any]) -> Iterator[str]:
 
 def _chosen(annotation: Any, raw: Mapping[str, Any]) -> type[BaseModel] | None:
     """Form of a section that `raw` chooses by its kind or name, or the first form if it chooses none."""
-    sections = [option for option in _options(annotation) if isinstance(option, type) and issubclass(option, BaseModel)]
+    sections = _forms(annotation)
     for section in sections:
         for choice in CHOICES:
             field = section.model_fields.get(choice)
             if field is not None and raw.get(choice) in get_args(field.annotation):
                 return section
     return sections[0] if sections else None
+
+
+def _forms(annotation: Any) -> list[type[BaseModel]]:
+    """Sections among the members of a union."""
+    return [option for option in _options(annotation) if isinstance(option, type) and issubclass(option, BaseModel)]
 
 
 def _options(annotation: Any) -> list[Any]:
@@ -180,15 +164,38 @@ def _options(annotation: Any) -> list[Any]:
     return [option for argument in get_args(annotation) for option in _options(argument)]
 
 
-def _form(model: type[BaseModel], raw: Mapping[str, Any], sections: list[str]) -> type[BaseModel] | None:
-    """Form that `raw` chooses for the section at that path."""
-    form: type[BaseModel] | None = model
+def _place(model: type[BaseModel], raw: Mapping[str, Any], sections: Sequence[str]) -> tuple[Any, Mapping[str, Any]]:
+    """Annotation of the section at that path, and its values in `raw`."""
+    annotation: Any = model
     for name in sections:
-        field = form.model_fields.get(name) if form else None
+        if get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
+        else:
+            form = _chosen(annotation, raw)
+            field = form.model_fields.get(name) if form else None
+            annotation = field.annotation if field else None
         inner = raw.get(name)
         raw = inner if isinstance(inner, Mapping) else {}
-        form = _chosen(field.annotation, raw) if field else None
-    return form
+    return annotation, raw
+
+
+def _form(model: type[BaseModel], raw: Mapping[str, Any], sections: Sequence[str]) -> type[BaseModel] | None:
+    """Form that `raw` chooses for the section at that path."""
+    return _chosen(*_place(model, raw, sections))
+
+
+def _form_without(model: type[BaseModel], raw: Mapping[str, Any], path: str) -> str:
+    """The form that `raw` chooses for a field's section, as in "kind mlp", if only other forms have that field."""
+    *sections, field = path.split(".")
+    annotation, values = _place(model, raw, sections)
+    form = _chosen(annotation, values)
+    if form is None or not any(field in other.model_fields for other in _forms(annotation) if other is not form):
+        return ""
+    for choice in CHOICES:
+        own = get_args(form.model_fields[choice].annotation) if choice in form.model_fields else ()
+        if own:
+            return f"{choice} {values.get(choice, own[0])}"
+    return ""
 
 
 def _keep_what_both_have(
@@ -202,10 +209,19 @@ def _keep_what_both_have(
             del section[name]
 
 
-def explained(error: ValidationError, model: type[BaseModel], raw: Mapping[str, Any]) -> list[str]:
-    """pydantic's errors about `raw`, one line per field: what was given, what is allowed."""
-    known = list(paths(model, raw))
-    return [_explain(".".join(at), details, known) for at, details in _by_location(error, raw).items()]
+def explained(
+    error: ValidationError, model: type[BaseModel], raw: Mapping[str, Any], lists: Mapping[str, str]
+) -> list[str]:
+    """pydantic's errors about `raw`, one line per field: what was given, what is allowed.
+
+    Args:
+        lists: examples of the fields that are lists, by name.
+    """
+    known, found = list(paths(model, raw)), []
+    for at, details in _by_location(error, raw).items():
+        path = ".".join(at)
+        found.append(explain(path, details, known, _form_without(model, raw, path), lists))
+    return found
 
 
 def _by_location(error: ValidationError, raw: Any) -> dict[tuple[str, ...], list[dict[str, Any]]]:
@@ -221,6 +237,8 @@ def _located(detail: Any, raw: Any) -> tuple[str, ...]:
     for depth, part in enumerate(detail["loc"], start=1):
         if not isinstance(raw, dict):
             break
+        if detail["loc"][depth:] == (KEY,):
+            return (*path, spelled(detail["input"]))
         if part in raw or (detail["type"] == "missing" and depth == len(detail["loc"])):
             path.append(str(part))
             raw = raw.get(part)
@@ -236,51 +254,3 @@ def _repair(raw: dict[str, Any], path: tuple[str, ...], good: Any, remove: bool)
         raw.pop(field, None)
     else:
         raw[field] = good[field]
-
-
-def _explain(path: str, details: list[dict[str, Any]], known: list[str]) -> str:
-    """One line for pydantic's errors about a field: what was given, what is allowed.
-
-    A field that takes several types has one error per type.
-    """
-    detail = details[0]
-    kind, given, context = detail["type"], _short(detail.get("input")), detail.get("ctx", {})
-    if kind == "extra_forbidden":
-        return _unknown_field(path, known)
-    if kind.startswith("union_tag"):
-        path = f"{path}.{context['discriminator'].strip(chr(39))}"
-    if kind == "missing" and isinstance(detail["loc"][-1], int):  # An item of a list with a fixed number of values.
-        return f"{path} is {given}; more numbers are needed, as in [0.5, 0.999]"
-    if kind in ("missing", "union_tag_not_found"):
-        return f"{path} is missing"
-    if kind in ("literal_error", "union_tag_invalid"):
-        allowed = str(context.get("expected") or context.get("expected_tags"))
-        allowed += "".join(f", or {TYPES.get(other['type'], other['msg'].lower())}" for other in details[1:])
-        word = context["tag"] if kind == "union_tag_invalid" else detail["input"]
-        guess = nearest(str(word), [option.strip(" '") for option in allowed.replace(" or ", ",").split(",")])
-        return f"{path} is {_short(word)}; allowed: {allowed}" + (f"; did you mean {guess!r}?" if guess else "")
-    if kind == "string_unicode":
-        return f"{path} is {given}: bytes that are not UTF-8, which a recipe cannot hold; rename it"
-    if kind in ALLOWED:
-        return f"{path} is {given}; {ALLOWED[kind].format(**context)}"
-    message = str(detail["msg"])
-    return f"{path} is {given}: {message[0].lower()}{message[1:]}"
-
-
-def _unknown_field(path: str, known: list[str]) -> str:
-    guess = nearest(path, known)
-    if guess is None:
-        field = path.rpartition(".")[2]
-        guess = next((path for path in known if nearest(field, [path.rpartition(".")[2]])), None)
-    if guess is not None and f".{BOTH}." in path:
-        guess = guess.replace(".generator.", f".{BOTH}.").replace(".discriminator.", f".{BOTH}.")
-    return f"unknown field {path}" + (f"; did you mean {guess}?" if guess else f". Sections: {_sections(known)}")
-
-
-def _sections(known: list[str]) -> str:
-    return ", ".join(path for path in known if "." not in path)
-
-
-def _short(value: Any) -> str:
-    text = repr(value) if isinstance(value, str) else spelled(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from genlab.recipe.text import spelled
 
@@ -16,7 +17,7 @@ Problem = tuple[tuple[str, ...], str]
 def _no_truth_value(value: Any) -> Any:
     """Refuse truth values: YAML's `yes` is not a number."""
     if isinstance(value, bool):
-        raise ValueError("a number is needed, not true or false")
+        raise PydanticCustomError("number_type", "a number is needed, not true or false")
     return value
 
 
@@ -38,17 +39,22 @@ class Section(BaseModel):
 
 
 def listed(value: Any) -> Any:
-    """One number, or several in one string, as a list.
+    """One number, or several in one string, as a list."""
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    return [value] if isinstance(value, int | float) else value
+
+
+def _names(value: Any) -> Any:
+    """Classes as a list.
 
     Raises:
         ValueError: a class is not a name or a whole number, as YAML reads yes, no, on and off.
     """
-    if isinstance(value, str):
-        return value.replace(",", " ").split()
-    found = value if isinstance(value, list) else [value]
-    if any(isinstance(each, bool | float) for each in found):
+    found = listed(value)
+    if isinstance(found, list) and any(isinstance(each, bool | float) for each in found):
         raise ValueError("names of classes are needed; put yes, no, on, off and numbers with a point in quotes")
-    return found if isinstance(value, int) else value
+    return found
 
 
 class Data(Section):
@@ -58,7 +64,7 @@ class Data(Section):
 
     name: str = Field(min_length=1)
     """A built-in dataset (`genlab data list`), or the path of a folder or file of images (docs/data.md)."""
-    classes: Annotated[list[str | int], BeforeValidator(listed), Field(min_length=1, max_length=1000)] | None = None
+    classes: Annotated[list[str | int], BeforeValidator(_names), Field(min_length=1, max_length=1000)] | None = None
     """Only these classes, by name or number; null for all. A run keeps them in the dataset's name: mnist[0,1]."""
     subset: Count | None = None
     """Train only on this many images, the first ones of the training set; null for all."""
@@ -181,7 +187,7 @@ class Engine(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     memory_format: Literal["auto", "contiguous", "channels-last"] = "auto"
-    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
+    threads: Literal["auto"] | Annotated[int, Number, Field(ge=1, le=1024)] = "auto"
     fused_optimiser: Literal["auto"] | bool = "auto"
     """PyTorch's one-pass form of Adam, AdamW and SGD; the other optimisers have none."""
     merged_passes: Literal["auto"] | bool = "auto"
@@ -204,7 +210,7 @@ class SampleLogging(Logging):
     """Epochs after which the fixed z are drawn; the last epoch always is."""
     sample_every: Count | None = None
     """Also draw them at every multiple of this many steps."""
-    sample_batches: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    sample_batches: tuple[Annotated[int, Number, Field(ge=0)], ...] = ()
     """Also draw them after these batches of each epoch, counted from 0 (S0: 0 and 625)."""
     evaluation: Literal["full", "cheap", "none"] = "full"
     """`cheap`: 2,000 new images are measured after each sample epoch; `full`: also 10,000 after the last one."""

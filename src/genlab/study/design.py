@@ -27,6 +27,8 @@ ALPHA = 0.05
 """Largest probability that any claim of a question is falsely decided as a difference; the same for equivalence."""
 MOST_SEEDS, MOST_ARMS = 1000, 100
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,47}$"
+LISTS = {"arms": "[first, second]", "window": "[0.5, 1]", "columns": "[loss_d, loss_g]", "of": "[shirt, coat]"}
+"""Examples of the fields that are lists."""
 Name = Annotated[str, Field(pattern=NAME)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -199,6 +201,8 @@ def _listed(value: Any) -> Any:
         if not 2 <= value <= MOST_SEEDS:
             raise ValueError(f"allowed: 2 .. {MOST_SEEDS:,} seeds, or a list of them")
         return tuple(range(value))
+    if not isinstance(value, list | tuple):
+        raise ValueError("their number is needed, as in 8, or a list of them, as in [0, 1, 2]")
     return value
 
 
@@ -273,7 +277,7 @@ def check(raw: Mapping[str, Any], title: str) -> Study:
     try:
         study = Study.model_validate(raw)
     except ValidationError as error:
-        raise StudyError(title, explained(error, Study, raw)) from None
+        raise StudyError(title, explained(error, Study, raw, LISTS)) from None
     problems = [*_of_arms(study), *_of_quantities(study), *_of_claims(study)]
     if problems:
         raise StudyError(title, problems)
