@@ -330,9 +330,10 @@ def too_many(study: Study, arms: tuple[str, ...], seeds: int) -> list[str]:
             needed = next(n for n in range(seeds, 10_000) if claim.best_p(n) * count <= ALPHA)
             found.append(
                 f"{seeds} seeds cannot decide {', '.join(hard)}: the smallest possible p, "
-                f"{claim.best_p(seeds):.2g}, times {count} tests"
+                f"{claim.best_p(seeds):.2g}, times {count} test{'s' * (count > 1)}"
                 + (f" of the question {question!r}" if question != study.question else "")
-                + f" is more than {ALPHA:g}; {needed} seeds could, or use fewer claims"
+                + f" is more than {ALPHA:g}; {needed} seeds could"
+                + (", or use fewer claims" if len(claims) > 1 else "")
             )
     return found
 

@@ -16,6 +16,7 @@ from genlab.data import Dataset
 from genlab.errors import GenlabError, RecipeError, StudyError, UsageError, unknown
 from genlab.evaluation.catalogue import METRICS, NAMES
 from genlab.evaluation.judge_search import load as load_judge
+from genlab.families.base import BLOCK
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe, files
 from genlab.recipe.schedule import Schedule
@@ -166,13 +167,16 @@ def plan(study: Study, folder: Path, profile: str | None = None, code: Code | No
         raise StudyError(study.name, ["arms and grid: 0 arms; give one or more, or your own code with --code"])
     if double := {name for name in names if names.count(name) > 1}:
         raise StudyError(study.name, [f"two arms are called {sorted(double)[0]}"])
+    wrong: dict[str, list[str]] = {}
     for name in names:
         try:
             arms.append(_arm(study, folder, profile, name, load, own_code=bool(code and name in code.names)))
         except RecipeError as error:
-            problems += [f"arms.{name}: {line}" for line in error.problems]
+            for line in error.problems:
+                wrong.setdefault(line, []).append(name)
         except GenlabError as error:
-            problems.append(f"arms.{name}: {error}")
+            wrong.setdefault(str(error), []).append(name)
+    problems += [_of_all(line, having, names) for line, having in wrong.items()]
     seeds = study.seeds[: budget.seeds or len(study.seeds)]
     if budget.seeds and budget.seeds > len(study.seeds):
         problems.append(f"profiles.{profile}.seeds is {budget.seeds}; the study has {len(study.seeds)}")
@@ -182,6 +186,12 @@ def plan(study: Study, folder: Path, profile: str | None = None, code: Code | No
     if problems:
         raise StudyError(study.name, problems)
     return Plan(study, profile, tuple(arms), seeds, budget.images or study.images, code)
+
+
+def _of_all(line: str, having: Sequence[str], names: Sequence[str]) -> str:
+    """A problem with the arms that have it; without them if it is that of every arm."""
+    everywhere = len(having) > 1 and len(having) == len(names)
+    return line if everywhere else f"{', '.join(f'arms.{name}' for name in having)}: {line}"
 
 
 def _arm(study: Study, folder: Path, profile: str | None, name: str, load: Load, own_code: bool) -> Arm:
@@ -224,11 +234,13 @@ def _flat(overrides: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _of_quantities(study: Study, arms: Sequence[Arm], load: Load) -> Iterator[str]:
     """Metrics and columns that the runs will not have."""
-    columns = {column.name for arm in arms for column in FAMILIES[arm.recipe.family].columns} | ALWAYS
+    all_columns = [column for arm in arms for column in FAMILIES[arm.recipe.family].columns]
+    blocks = {f"{column.name}{end}" for column in all_columns if column.block for end in BLOCK}
+    columns = {column.name for column in all_columns} | blocks | ALWAYS
     for name, quantity in study.quantities.items():
         draws = all(FAMILIES[arm.recipe.family].sampling for arm in arms)
         if isinstance(quantity, Metric) and "." not in quantity.name and quantity.name not in NAMES:
-            yield f"quantities.{name}: unknown metric {quantity.name!r}; known: {', '.join(NAMES)}"
+            yield f"quantities.{name}: {unknown('metric', quantity.name, NAMES)}"
         elif needs_images(quantity) and not draws:
             yield f"quantities.{name}: an image metric, but an arm makes no images; use a column, such as test_accuracy"
         elif isinstance(quantity, Metric) and quantity.name in METRICS and METRICS[quantity.name].classes:
@@ -237,9 +249,11 @@ def _of_quantities(study: Study, arms: Sequence[Arm], load: Load) -> Iterator[st
             yield from (_of_judges(name, arms) if draws else ())
             yield from _of_classes(name, quantity, arms, load)
         for column in columns_of(quantity):
-            bare = column.removesuffix("_mean").removesuffix("_p10").removesuffix("_p90")
-            if bare not in columns and column not in columns:
-                yield f"quantities.{name}: {unknown('column', column, sorted(columns - {*NAMES}))}"
+            if column not in columns:  # Quantiles and floors last: the list of known ones is cut at its end.
+                told = sorted(
+                    columns, key=lambda each: (each.endswith(("_p10", "_p90", "_floor")), each in NAMES, each)
+                )
+                yield f"quantities.{name}: {unknown('column', column, told)}"
         if isinstance(quantity, Weights) and any(arm.own_code for arm in arms):
             yield f"quantities.{name}: the weights of an arm with your own code are not known here"
 
