@@ -78,6 +78,8 @@ def evaluate(
     if place is not None:
         destination(place, ".json (the record)")
     chosen = None if judge is None else judge_of(judge, root)
+    if isinstance(source, str | Path) and against is not None:
+        check_source(source, root)
     with shown(progress):
         if isinstance(source, Run) or (isinstance(source, str | Path) and is_a_run(source, root)):
             run = source if isinstance(source, Run) else Run.at(source, root)
@@ -166,6 +168,12 @@ def is_a_run(source: str | Path, root: Path) -> bool:
             )
         return not is_path
     return not there and not str(source).endswith(".npz")
+
+
+def check_source(source: str | Path, root: Path) -> None:
+    """Check that there are images or a run of this name: with a dataset to measure against, either may be meant."""
+    if not (expanded(source).exists() or is_run(Path(source)) or is_run(root / source)):
+        raise UsageError(f"{source}: no such file or folder of images, and no run of that name in {root}")
 
 
 def _check_accuracy_score(run: Run) -> None:

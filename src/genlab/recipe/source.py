@@ -57,10 +57,24 @@ def read(source: RecipeSource) -> tuple[str, dict[str, Any]]:
     if text in names():
         return text, parse((_folder() / f"{text}.yaml").read_text("utf-8"), text)
     path = Path(text)
+    if instead := _instead(path):
+        raise UsageError(f"{text} is not a recipe; {instead}")
     if path.suffix not in (".yaml", ".yml") and len(path.parts) < 2:
         raise UsageError(f"{unknown('recipe', text, names())}. For your own recipe, give the path of its .yaml file.")
     found = read_text(path, "recipe", f"Built-in recipes: {', '.join(names())}")
     return text, parse(found, text)
+
+
+def _instead(path: Path) -> str:
+    """What to do with a folder or file that is there but is not a recipe; empty if there is none."""
+    try:
+        if path.suffix in (".yaml", ".yml") or not path.exists():
+            return ""
+        if (path / "recipe.yaml").exists():
+            return f"it is a run: genlab train --resume {path} continues it, {path / 'recipe.yaml'} is its recipe"
+        return f"to train on its images: genlab train quick --data {path}" if path.is_dir() or path.is_file() else ""
+    except (OSError, ValueError):  # Too long for the disk, or with a NUL.
+        return ""
 
 
 def read_text(path: Path, kind: str, instead: str) -> str:

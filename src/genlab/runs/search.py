@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from genlab.errors import unknown
+from genlab.recipe.source import names
 
 MARKS = ("recipe.yaml", "provenance.json", "status.json", "metrics.jsonl")
 """Files that make a directory a run; one of them is enough."""
@@ -34,7 +35,11 @@ def unknown_run(given: str | Path, root: Path) -> str:
     """Message for a run that does not exist: names the runs in the intended folder, or says that it is missing."""
     told, path = str(given)[:100], Path(given)
     meant = root
+    if told in names():
+        return f"{told} is a recipe, not a run; train it first: genlab train {told}{_its_runs(told, root)}"
     with suppress(OSError, ValueError):
+        if path.is_file():
+            return f"{told} is a file, not a run; give a run's folder"
         if path.is_dir():
             inside = _names(path)
             return (
@@ -45,6 +50,12 @@ def unknown_run(given: str | Path, root: Path) -> str:
     if not meant.is_dir():
         return f"unknown run {told!r}: there is no folder {meant}; --runs sets the folder of runs"
     return f"{unknown('run', told if meant == root else path.name, _names(meant), most=8)} (in {meant})"
+
+
+def _its_runs(recipe: str, root: Path) -> str:
+    """The runs of a recipe, after a semicolon; empty if there are none."""
+    mine = [name for name in (_names(root) if root.is_dir() else []) if name.startswith(f"{recipe}-")]
+    return f"; its runs in {root}: {_few(mine)}" if mine else ""
 
 
 def _names(folder: Path) -> list[str]:
