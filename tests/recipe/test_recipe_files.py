@@ -96,6 +96,15 @@ def test_a_file_that_is_not_there() -> None:
         files.load("nowhere/r.yaml")
 
 
+def test_a_folder_of_images_is_not_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pics").mkdir()
+    Path("pics.zip").touch()
+    for name in ("pics", "pics.zip", str(tmp_path / "pics")):
+        with pytest.raises(UsageError, match=f"{name} is not a recipe; to .*: genlab train quick --data {name}$"):
+            files.load(name)
+
+
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     text = files.dump(files.load("quick-mnist"))
     (tmp_path / "r.yaml").write_text("\ufeff" + text, "utf-8")
@@ -121,6 +130,8 @@ def test_an_empty_mapping_names_what_is_missing() -> None:
         ("a: 1\n---\nb: 2", " line 2: a second document (---)"),
         ("a: b: c", " line 1: a second ':' in a line"),
         ("a: 'b", " line 1: a quote that is never closed"),
+        ("a: 1\nb: 'c\n" + "d: 1\n" * 9, " line 2: a quote that is never closed"),
+        ("a: 1\nb: [c\n" + "d\n" * 9, " line 2: a bracket that is never closed"),
         ("a: [b", " line 1: a bracket that is never closed"),
         ("a: 1\n  b: 2", " line 2: a second ':' in a line, or a line indented too far"),
         ("a:\n  b: 1\n c: 2", " line 3: a line indented differently"),

@@ -55,11 +55,13 @@ def _reason(error: Exception, text: str) -> tuple[str, str]:
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return f" line {line}", f"the character {chr(int(error.character))!a} is not allowed in YAML"
+    said = str(getattr(error, "problem", None) or "")
     mark = getattr(error, "problem_mark", None)
+    if any(theirs in said for theirs in UNCLOSED):  # Noticed only at the end of the file.
+        mark = getattr(error, "context_mark", None) or mark
     where = f" line {mark.line + 1}" if mark else ""
     if isinstance(error, _RefusedError):
         return where, str(error.problem)
-    said = str(getattr(error, "problem", None) or "")
     known = (ours for theirs, ours in YAML_WORDS if theirs in said)
     return where, next(known, f"not YAML ({said})" if said else "a number that is malformed or too long")
 
@@ -79,6 +81,9 @@ YAML_WORDS = (
     ("expected the node content", "a bracket that is never closed"),
 )
 """Parts of PyYAML's messages for the most common mistakes, and what they mean."""
+
+UNCLOSED = ("found unexpected end of stream", "expected ',' or", "expected the node content")
+"""Those of them about something that is never closed, which is at the line where it opens."""
 
 
 DEEPEST = 20
