@@ -76,6 +76,8 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     refused(tmp_path / "empty", "no pictures in it")
     (tmp_path / "text.txt").write_text("x")
     refused(tmp_path / "text.txt", "unknown kind of file; expected a folder of pictures")
+    (tmp_path / "ragged.csv").write_text("1,2,3,4\n1,2,3\n1,2,3,4\n")
+    refused(tmp_path / "ragged.csv", "not a table of pixels, with equally many values in every line")
     broken = pictures(tmp_path / "broken")
     (broken / "002.png").write_bytes((broken / "002.png").read_bytes()[:60])
     refused(broken, "002.png: damaged, or cut off")

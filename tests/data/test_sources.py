@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import writers
 from genlab import data
 from genlab.data import memory
 from genlab.data.dataset import Dataset, fingerprint
+from genlab.data.sources.collection import size_words
 from genlab.data.sources.found import collect
 from genlab.errors import DataError
 from writers import SORTED, Made, made
@@ -405,3 +407,9 @@ def test_pictures_that_look_black_are_refused(tmp_path: Path) -> None:
         (tmp_path / "masks" / f"{k}.png").write_bytes(writers.png(np.eye(8, dtype=np.uint8)))
     with pytest.raises(DataError, match=r"masks has pixel values 0 \.\. 1, which look black; .*--range 0\.\.1"):
         data.load(str(tmp_path / "masks"))
+
+
+def test_sizes_that_are_not_told_are_counted_as_pictures_and_as_sizes() -> None:
+    alone = Counter({(k, k): 1 for k in range(1, 60)})
+    assert size_words(alone, most=1) == "1 of 1 x 1, 58 others, each of its own size"
+    assert size_words(alone + Counter({(9, 9): 2, (8, 8): 1}), most=1) == "3 of 9 x 9, 59 others, of 58 sizes"

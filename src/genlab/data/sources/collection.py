@@ -242,7 +242,9 @@ def size_words(found: Counter[tuple[int, int]], most: int = 4) -> str:
     most = most + 1 if len(found) == most + 1 else most
     shown = [f"{n:,} of {w} x {h}" for (w, h), n in found.most_common(most)]
     rest = sum(found.values()) - sum(n for _, n in found.most_common(most))
-    return ", ".join([*shown, *([f"{rest:,} of {len(found) - most:,} other sizes"] if rest else [])])
+    others = len(found) - most
+    said = f"{rest:,} others, each of its own size" if rest == others else f"{rest:,} others, of {others:,} sizes"
+    return ", ".join([*shown, *([said] if rest else [])])
 
 
 def proposed_side(found: Counter[tuple[int, int]]) -> int:

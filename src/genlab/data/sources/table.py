@@ -133,7 +133,10 @@ def _form(tree: Tree, name: str, notes: list[str]) -> _Form:
         first = [line for _, line in islice(lines, 200)]
     delimiter = _delimiter(first[0]) if first else None
     if delimiter is None:
-        raise DataError(f"{where}: not a table; expected one image per line, its pixels separated by commas")
+        raise DataError(
+            f"{where}: neither a picture nor a table; expected pictures, or one image per line, "
+            "its pixels separated by commas"
+        )
     rows = [_cells(line, delimiter) for line in first]
     names = [cell.lower() for cell in rows[0]]
     header = _is_header(rows[0])
