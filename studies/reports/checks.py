@@ -24,6 +24,7 @@ from torch import Tensor, nn
 import genlab
 from genlab import data
 from genlab.bench.loops import GenlabLoop
+from genlab.errors import unknown
 from genlab.families.nets.describe import describe
 from genlab.recipe.schedule import Schedule
 from genlab.runs import provenance
@@ -468,6 +469,8 @@ def training_time() -> tuple[dict[str, Any], bool]:
 
 def main() -> None:
     chosen, found = sys.argv[1:] or list(CHECKS), {}
+    if wrong := [name for name in chosen if name not in CHECKS]:
+        raise SystemExit(unknown("check", wrong[0], CHECKS, most=len(CHECKS)))
     if RECORD.exists():
         found = json.loads(RECORD.read_text("utf-8"))["checks"]
     for name in chosen:

@@ -153,3 +153,10 @@ def test_what_is_wrong_is_told_with_a_next_step(
     block = doctor(capsys)
     assert "problem " in block
     assert max(map(len, block.splitlines())) <= 60
+
+
+def test_a_narrow_terminal_breaks_no_line_twice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    assert max(map(len, doctor(capsys).splitlines())) < 50

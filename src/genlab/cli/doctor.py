@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from typing import Any
 
@@ -47,6 +48,7 @@ def _said(value: Any) -> str:
 
 def _wrapped(label: str, text: str) -> list[str]:
     indent = " " * LABEL
+    width = min(WIDTH, shutil.get_terminal_size().columns - 1)  # Else the terminal's own folding would break the lines.
     return textwrap.wrap(
-        visible(text, keep=""), WIDTH, initial_indent=f"{label:{LABEL}}", subsequent_indent=indent
+        visible(text, keep=""), width, initial_indent=f"{label:{LABEL}}", subsequent_indent=indent
     ) or [label]
