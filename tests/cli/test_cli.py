@@ -118,6 +118,20 @@ def test_errors_are_one_message_with_a_code(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["train quick-mnst", "show quick-mnst", "sample nowhere", "fork nowhere --at 3"])
+def test_a_wrong_name_is_told_before_torch_is_loaded(command: str) -> None:
+    code = f"""
+import sys
+from genlab.cli import main
+try:
+    main.main({command.split()})
+finally:
+    assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr[:16]) == (2, "genlab: unknown "), done.stderr
+
+
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = call(["train", "nothing", "--debug"], capsys)
     assert code == 2

@@ -7,8 +7,9 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from cyclopts import (
     App,
@@ -80,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         tokens, overrides = fields.take([token for token in tokens if token != "--debug"])
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+        _check_names(bound.arguments)
         if overrides:
             bound.arguments["overrides"] = overrides
         with console.showing():
@@ -114,6 +116,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "with the output of genlab doctor)",
             1,
         )
+
+
+def _check_names(arguments: Mapping[str, Any]) -> None:
+    """Refuse the name of a run or recipe that does not exist, before torch is loaded, which takes seconds."""
+    run, recipe = arguments.get("run"), arguments.get("recipe")
+    if isinstance(run, str):
+        from genlab.runs.directory import RunDirectory
+
+        RunDirectory.open(run, arguments.get("runs"))
+    if isinstance(recipe, str):
+        from genlab.recipe import source
+
+        source.read(recipe)
 
 
 def _in_words(error: CycloptsError, tokens: Sequence[str]) -> str:
