@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import genlab
 from genlab.api import data as api
 from genlab.api.data import check
+from genlab.cli import main
 from genlab.data import pictures
-from genlab.errors import UsageError
-from genlab.report import data_page
+from genlab.errors import DataError, UsageError
+from genlab.report import data_page, html
 
 DARK = np.random.default_rng(0).integers(0, 200, (60, 8, 8), np.uint8)
 
@@ -113,6 +116,84 @@ def test_pictures_of_several_sizes_are_shown_as_an_import_would_make_them(tmp_pa
         f"genlab data import {tmp_path / 'p'} -o p-genlab.npz --size 32 --fit pad --skip-bad",
         "genlab train quick --data p-genlab.npz",
     ]
+
+
+def written(folder: Path, kind: str) -> str:
+    """A source that training refuses as it is: large squares in a folder or file, non-square arrays, or pictures of
+    several sizes among which one is no picture and one was cut off."""
+    large = np.random.default_rng(0).integers(0, 256, (12, 80, 80), np.uint8)
+    at = folder / kind
+    if kind == "floats":
+        np.savez(f"{at}.npz", x_train=large[:, :40] / 255.0)
+    elif kind == "wide":
+        np.savez(f"{at}.npz", x_train=large.repeat(8, axis=2))
+    elif kind == "npz":
+        np.savez(f"{at}.npz", x_train=large)
+    else:
+        at.mkdir()
+        for k, image in enumerate(large):
+            Image.fromarray(image[: 50 + k] if kind == "mixed" else image).save(at / f"{k}.png")
+    if kind == "mixed":
+        (at / "text.png").write_text("x")
+        (at / "cut.png").write_bytes((at / "3.png").read_bytes()[:2000])
+    return str(at if at.exists() else f"{at}.npz")
+
+
+def told_by(refused: Callable[[], object]) -> str:
+    with pytest.raises(DataError, match="genlab data import") as caught:
+        refused()
+    return "genlab data import " + str(caught.value).partition("genlab data import ")[2].partition(" (or --fit")[0]
+
+
+@pytest.mark.parametrize("kind", ["folder", "npz", "wide", "mixed", "floats"])
+def test_the_import_that_a_refusal_names_makes_data_that_quick_accepts(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = written(tmp_path, kind)
+    commands = {told_by(lambda: genlab.show("quick", {"data.name": source}))}
+    if kind != "floats":  # These are refused outright.
+        checked = check(source, progress=False)
+        commands.add(checked.command.splitlines()[0])
+        assert checked.seconds is None
+    if kind in ("mixed", "wide"):
+        commands.add(told_by(lambda: genlab.evaluate(source, against="mnist")))
+    for command in commands:
+        main.main(command.split()[1:])
+        (made,) = tmp_path.glob("*-genlab.npz")
+        assert genlab.show("quick", {"data.name": str(made)}).recipe.data.size <= 64
+        made.unlink()
+
+
+def test_a_check_counts_what_an_import_refuses(tmp_path: Path) -> None:
+    source = written(tmp_path, "mixed")
+    assert set(check(source, progress=False).found.bad) == {"text.png", "cut.png"}
+    with pytest.raises(DataError, match="2 pictures cannot be read"):
+        genlab.import_images(source, tmp_path / "made.npz", size=32, fit="pad", progress=False)
+
+
+def test_a_single_image_is_too_few(tmp_path: Path) -> None:
+    one = str(tmp_path / "one.npz")
+    np.savez(one, x_train=np.full((1, 28, 28), 200, np.uint8))
+    found = check(one, progress=False)
+    assert "1 training image; quick needs 2 or more" in found.found.why
+    assert found.command == ""
+    assert 'id="train"' not in html.render(data_page.page(found.found, found.command, found.takes))
+    with pytest.raises(DataError, match="1 training image; quick needs 2 or more"):
+        genlab.show("quick", {"data.name": one})
+    (tmp_path / "two").mkdir()
+    for k in range(2):
+        Image.fromarray(np.full((20 + k, 30), 90, np.uint8)).save(tmp_path / "two" / f"{k}.png")
+    few = check(str(tmp_path / "two"), progress=False)
+    assert "too few images that can be used (2)" in few.found.why
+    assert few.command == ""
+
+
+def test_large_images_in_memory_are_imported_from_python() -> None:
+    found = check(np.full((9, 70, 70), 200, np.uint8), progress=False)
+    first, second = found.command.splitlines()
+    assert first == "genlab.import_images(IMAGES, 'images.npz', size=64, fit='stretch')"
+    assert second == "genlab.train(\"quick\", data='images.npz')"
 
 
 def test_names_in_other_letters_are_written_or_numbered() -> None:

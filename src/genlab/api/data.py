@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy as np
 from genlab import data
 from genlab.api.progress import shown
 from genlab.data import Dataset, Split, checking, importing, memory, pictures
-from genlab.data.arrays import import_command
 from genlab.data.checking import Checked
 from genlab.data.import_plan import Options
 from genlab.data.importing import Imported
@@ -21,8 +20,9 @@ from genlab.data.memory import Images
 from genlab.data.sources.conversion import Color, Fit, Ground
 from genlab.engine.files import destination, write
 from genlab.engine.stages import about, stage
-from genlab.errors import GenlabError, UsageError
+from genlab.errors import DataError, GenlabError, UsageError
 from genlab.training.assemble import expected_seconds, settle
+from genlab.training.choose import LEAST, SIZES, SMALLER
 
 
 def load_dataset(images: Images, split: Split = "train") -> Dataset:
@@ -93,7 +93,7 @@ class Check:
 
     Attributes:
         found: facts and findings; see `data.checking`.
-        command: command that trains on the dataset, after the import if one is needed.
+        command: command that trains on the dataset, after the import if one is needed; empty if none would work.
         seconds: approximate training time on this machine; None if unknown.
     """
 
@@ -139,14 +139,30 @@ def check(dataset: Images, *, progress: bool = True) -> Check:
     with shown(progress):
         name = memory.name_of(dataset)
         found = checking.check(name)
-        train = f"genlab train quick --data {shlex.quote(name)}"
-        if found.refusal is not None:
-            first, output = import_command(name, found.options)
-            return Check(found, f"{first}\ngenlab train quick --data {output}", None)
-        if name.startswith(memory.PREFIX):
-            train = 'genlab.train("quick", data=images)'
-        with stage("measuring how long a training takes"):
-            return Check(found, train, _seconds(found.train))
+        in_memory = name.startswith(memory.PREFIX)
+        if found.refusal is None:
+            try:
+                recipe, _ = settle("quick", {"data.name": name}, lambda _: found.train)
+            except GenlabError as error:
+                options = SMALLER if found.train.side > SIZES[-1] else ""
+                found = replace(found, refusal=error, options=options)
+            else:
+                train = 'genlab.train("quick", data=images)' if in_memory else _training(shlex.quote(name))
+                with stage("measuring how long a training takes"):
+                    return Check(found, train, expected_seconds(recipe, found.train))
+        least = LEAST if "test" in found.splits else LEAST + 1  # An import sets one aside as a test image.
+        if found.options and len(found.train) < least:
+            few = f"{name}: too few images that can be used ({len(found.train)}); quick needs {least} or more"
+            found = replace(found, refusal=DataError(few), options="")
+        made = data.import_of(name, found.options) if found.options else None
+        if made is None:
+            return Check(found, "", None)
+        second = f'genlab.train("quick", data={made[1]!r})' if in_memory else _training(made[1])
+        return Check(found, f"{made[0]}\n{second}", None)
+
+
+def _training(quoted: str) -> str:
+    return f"genlab train quick --data {quoted}"
 
 
 def as_json(checked: Check) -> dict[str, Any]:
@@ -174,15 +190,6 @@ def as_json(checked: Check) -> dict[str, Any]:
         "command": checked.command,
         "seconds": checked.seconds,
     }
-
-
-def _seconds(dataset: Dataset) -> float | None:
-    """Approximate time in seconds that the recipe `quick` trains on a dataset here; None if unknown."""
-    try:
-        recipe, _ = settle("quick", {"data.name": dataset.name}, lambda name: dataset)
-    except GenlabError:
-        return None
-    return expected_seconds(recipe, dataset)
 
 
 def parse_range(text: str) -> tuple[float, float]:

@@ -72,7 +72,8 @@ def data_check(
         if checked.found.refusal is not None:
             say()
             say(terminal.wrapped(f"Training would refuse it as it is: {checked.found.why}"))
-        say(f"\ntrain on it with\n  {checked.command.replace(chr(10), f'{chr(10)}  ')}")
+        if checked.command:
+            say(f"\ntrain on it with\n  {checked.command.replace(chr(10), f'{chr(10)}  ')}")
         if checked.found.refusal is None:
             say(terminal.wrapped(checked.takes))
         if output is not None:

@@ -1,9 +1,10 @@
 """Datasets: `load` finds one by name or path and returns a `Dataset`."""
 
+import shlex
 from pathlib import Path
 
 from genlab.data import builtin, files, memory, selection
-from genlab.data.arrays import import_hint
+from genlab.data.arrays import import_call, import_command
 from genlab.data.builtin import BUILTIN, load_builtin
 from genlab.data.dataset import Dataset, Source, Split, first, fit
 from genlab.data.files import load_npz
@@ -59,13 +60,32 @@ def check_test(name: str, train: Dataset, test: Dataset) -> None:
         options = "--color rgb" if b == e else f"--size {e} --fit pad"
         raise DataError(
             f"{name}: the test images are {a} x {b} x {c} (channels, pixels), the training images {d} x {e} x {f}"
-            + import_hint(None if place_of(name) is None else name, options)
+            + hint(name, options)
         )
     if train.labels is not None and test.labels is not None and test.class_names != train.class_names:
         raise DataError(
             f"{name}: the test split has {len(test.class_names)} classes ({', '.join(test.class_names[:5])}, ...), the "
             f"training split {len(train.class_names)} ({', '.join(train.class_names[:5])}, ...)"
         )
+
+
+def import_of(name: str, options: str) -> tuple[str, str] | None:
+    """The import, a command or a call in Python, that makes a dataset usable, and the file that it writes; None for a
+    dataset that is in the package."""
+    whole, classes = selection.parts(name) or (name, [])
+    if source_of(whole) is memory.SOURCE:
+        return import_call(options), "images.npz"
+    if is_packaged(whole):
+        return None
+    if expanded(whole).exists():  # It may have been removed since it was read.
+        options = files.collection(whole).completed(options)
+    return import_command(whole, f"{options} --classes {shlex.join(classes)}" if classes else options)
+
+
+def hint(name: str, options: str) -> str:
+    """A semicolon and the import that makes a dataset usable; empty for a dataset that is in the package."""
+    made = import_of(name, options)
+    return f"; {made[0]}" if made else ""
 
 
 def is_packaged(name: str) -> bool:

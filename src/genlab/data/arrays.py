@@ -20,6 +20,8 @@ from genlab.errors import DataError
 Array = np.ndarray[Any, Any]
 MOST_CLASSES = 1000
 MOST_LABEL = np.iinfo(np.int64).max
+LARGEST, PROPOSED = 512, 64
+"""The largest side that an import makes, and the largest that a message proposes; pixels."""
 DARK = 16
 """Images whose brightest pixel is at most this look black: their values belong to another range."""
 RANGES = ((0, 1), (-1, 1), (0, 15), (0, 16), (0, 255), (0, 4095), (0, 65_535))
@@ -41,7 +43,7 @@ def as_images(x: Array, where: str, notes: list[str], source: str | None = None)
     if images.shape[2] != images.shape[3]:
         raise DataError(
             f"{where}: {images.shape[3]} x {images.shape[2]} pixels; expected squares"
-            f"{import_hint(source, f'--size {max(images.shape[2:])} --fit pad')}"
+            f"{import_hint(source, squaring(*images.shape[2:]))}"
         )
     if 0 < (highest := int(images.max())) <= DARK:
         raise DataError(f"{where} has pixel values 0 .. {highest}, which look black{range_hint(images, source)}")
@@ -90,7 +92,16 @@ def range_hint(x: Array, source: str | None) -> str:
     usual = next(((a, b) for a, b in RANGES if a <= low and high <= b), own)
     if source is None:
         return f"; if {usual[0]} is black and {usual[1]} white: {_formula(*usual)}"
-    return import_hint(source, f"--range {usual[0]}..{usual[1]}", f"if {usual[0]} is black and {usual[1]} white: ")
+    shape = x.shape[2:] if x.ndim == 4 and x.shape[1] in (1, 3) else x.shape[1:3] if x.ndim > 2 else (1, 1)
+    options = f"--range {usual[0]}..{usual[1]} {squaring(*shape)}".rstrip()
+    return import_hint(source, options, f"if {usual[0]} is black and {usual[1]} white: ")
+
+
+def squaring(height: int, width: int) -> str:
+    """Options of an import that needs them: of pictures that are not square, or larger than it makes."""
+    if height == width <= LARGEST:
+        return ""
+    return f"--size {min(max(height, width), PROPOSED)} --fit pad"
 
 
 def _formula(low: float, high: float) -> str:
@@ -103,18 +114,18 @@ def import_hint(source: str | None, options: str, words: str = "") -> str:
     return "" if source is None else f"; {words}{import_command(source, options)[0]}"
 
 
-def call_hint(options: str, words: str = "") -> str:
-    """The same for images in memory: the call of `genlab.import_images` with these options of the command.
+def import_call(options: str) -> str:
+    """The call that makes images in memory usable, with these options of the command.
 
-    >>> call_hint("--size 32 --fit pad --skip-bad")
-    "; genlab.import_images(IMAGES, 'images.npz', size=32, fit='pad', skip_bad=True)"
+    >>> import_call("--size 32 --fit pad --skip-bad")
+    "genlab.import_images(IMAGES, 'images.npz', size=32, fit='pad', skip_bad=True)"
     """
     given = re.findall(r"--([a-z-]+)(?: (?!--)(\S+))?", options)
     told = (
         f", {name.replace('-', '_')}={value if value.isdecimal() else repr(value) if value else True}"
         for name, value in given
     )
-    return f"; {words}genlab.import_images(IMAGES, 'images.npz'{''.join(told)})"
+    return f"genlab.import_images(IMAGES, 'images.npz'{''.join(told)})"
 
 
 def import_command(source: str, options: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 from genlab.data import check_test, files, selection, source_of
 from genlab.data.dataset import Dataset, Images, Split, fingerprint
 from genlab.data.import_plan import Options, plan
-from genlab.data.sources.collection import Collection, proposed_side, size_words, sizes
+from genlab.data.sources.collection import DECODED, Collection
 from genlab.data.sources.conversion import CLOSE, EVEN
-from genlab.data.sources.picture import Picture, Unreadable
+from genlab.data.sources.picture import Picture, Unreadable, proposed_side, size_words, sizes
 from genlab.engine.stages import advance, stage
-from genlab.errors import DataError
+from genlab.errors import DataError, GenlabError
 
 FEW, FEW_OF_A_CLASS = 1000, 20
 """Numbers of training images below which memorisation is likely, and below which a class can hardly be learned."""
@@ -24,8 +25,6 @@ UNEVEN = 10
 MINORITY = 0.2
 """Images on another ground than the rest are suspected mistakes if they are at most this fraction."""
 MIDDLE = 128
-PREVIEWED = 20_000
-"""At most this many of the pictures that have to be imported first are decoded for inspection."""
 ENOUGH = 2000
 """Number of images that suffices to tell what most of them look like."""
 NAMED = 5
@@ -55,7 +54,7 @@ class Checked:
         sizes: sizes of the pictures, in words.
         findings: what looks wrong, the most serious first.
         notes: what was inferred, left out or rearranged.
-        refusal: why training would refuse the dataset, or None if it would not.
+        refusal: why training would refuse the dataset as it is, or None if it would not.
         bad: unreadable pictures, by name, with the reason.
         options: options of the import that makes the images usable for training; empty if none is needed.
     """
@@ -66,7 +65,7 @@ class Checked:
     sizes: str
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
-    refusal: DataError | None = None
+    refusal: GenlabError | None = None
     bad: dict[str, str] = field(default_factory=dict)
     options: str = ""
 
@@ -78,7 +77,7 @@ class Checked:
     def why(self) -> str:
         """The refusal in words, or empty; without the import that it proposes, whose options may not cover all
         findings."""
-        return str(self.refusal or "").partition("; genlab data import")[0]
+        return re.split(r"; genlab(?: data import|\.import_images)", str(self.refusal or ""))[0]
 
     def marked(self, split: Split) -> NDArray[np.int64]:
         """The suspicious images of a split."""
@@ -93,7 +92,8 @@ def check(name: str) -> Checked:
         DataError: none of it can be read.
     """
     source = source_of(name)
-    refusal, form = None, "in the package" if source.packaged(name) else "in memory"
+    refusal: DataError | None = None
+    form = "in the package" if source.packaged(name) else "in memory"
     if (part := selection.parts(name)) is not None:
         form = f"classes of {part[0]}"
     bad: dict[str, str] = {}
@@ -120,8 +120,9 @@ def check(name: str) -> Checked:
         if source is files.SOURCE and refusal is None:
             found_here = [_named(each, found) for each in found_here]
         findings = (*_of_bad(bad), *found_here)
-    fitting = f"--size {splits['train'].side} --fit pad" if refusal is not None else ""
-    options = f"{fitting} --skip-bad" if bad else fitting
+    options = ""
+    if refusal is not None:
+        options = found.completed(f"--size {splits['train'].side} --fit pad")
     return Checked(name, form, splits, said, findings, notes, refusal, bad, options)
 
 
@@ -150,7 +151,7 @@ def _preview(found: Collection, refusal: DataError) -> tuple[dict[Split, Dataset
         )
     except DataError:
         raise refusal from None
-    every = -(-len(made.rows) // PREVIEWED)
+    every = -(-len(made.rows) // DECODED)
     shown = [int(row) for row in made.rows[::every]]
     kept: dict[int, Images] = {}
     bad = {found.name(row): reason for row, reason in made.unreadable.items()}
@@ -198,7 +199,8 @@ def _findings(splits: dict[Split, Dataset]) -> Iterator[Finding]:
 def _of_numbers(splits: dict[Split, Dataset]) -> Iterator[Finding]:
     train = splits["train"]
     if len(train) < FEW:
-        yield Finding(f"only {len(train):,} training images: a model may memorise them; see the memorisation metric")
+        are = "1 training image" if len(train) == 1 else f"{len(train):,} training images"
+        yield Finding(f"only {are}: a model may memorise them; see the memorisation metric")
     if train.labels is not None:
         counts = np.bincount(train.labels, minlength=len(train.class_names))
         named = [f"{name} ({n:,})" for name, n in zip(train.class_names, counts.tolist(), strict=True)]

@@ -11,18 +11,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.data.arrays import DARK, Array, extent, range_hint
+from genlab.data.arrays import DARK, LARGEST, Array, extent, range_hint
 from genlab.data.dataset import Labels, Split
 from genlab.data.selection import chosen
-from genlab.data.sources.collection import ArrayCollection, Collection, MixedSizes, sizes
+from genlab.data.sources.collection import ArrayCollection, Collection, MixedSizes
 from genlab.data.sources.conversion import COLORS, FITS, GROUNDS, Color, Conversion, Fit, Ground
-from genlab.data.sources.picture import BITS_16, Head, Picture, Unreadable
+from genlab.data.sources.picture import BITS_16, Head, Picture, Unreadable, sizes
 from genlab.engine.stages import advance, stage
 from genlab.errors import DataError, UsageError, unknown
 
 SPLIT = 0.1
 """Fraction of the images that becomes the test split if the source has none."""
-LARGEST = 512
 BITS_12 = 4095
 LOOKED_AT = 256
 """About this many 16-bit pictures are decoded to see whether they use all bits."""
@@ -198,7 +197,7 @@ def _heads(
                 unreadable[row] = str(head)
             advance(1)
     if unreadable and not options.skip_bad:
-        raise bad_pictures(collection, unreadable)
+        raise bad_pictures(collection, unreadable, rows)
     found = sizes(heads)
     if not found:
         raise DataError(f"{collection.where}: none of its {len(rows):,} pictures can be read")
@@ -207,8 +206,10 @@ def _heads(
     return found, unreadable, all(head.gray for _, head in known), deep
 
 
-def bad_pictures(collection: Collection, unreadable: dict[int, str]) -> DataError:
-    """The error for unreadable pictures, which names the first ones."""
+def bad_pictures(collection: Collection, found: dict[int, str], rows: NDArray[np.int64]) -> DataError:
+    """The error for unreadable pictures: those found so far and any others among the rows; it names the first ones."""
+    wanted = set(rows.tolist())
+    unreadable = dict(sorted((found | {k: v for k, v in collection.unreadable.items() if k in wanted}).items()))
     shown = [f"{collection.name(row)}: {reason}" for row, reason in list(unreadable.items())[:NAMED]]
     if len(unreadable) == 1:
         return DataError(f"{collection.where}/{shown[0]}; --skip-bad leaves it out")

@@ -198,7 +198,7 @@ def _read(pixels: IO[bytes], file: Path, made: Plan, state: _State) -> None:
                 raise DataError(f"{made.collection.where}/{made.collection.name(row)}: {error}") from None
             except Unreadable as error:
                 if not made.options.skip_bad:
-                    raise bad_pictures(made.collection, {row: str(error)}) from None
+                    raise bad_pictures(made.collection, {row: str(error)}, made.rows) from None
                 state.slots[slot], state.bad[slot] = BAD, str(error)
             else:
                 pixels.seek(slot * image.nbytes)

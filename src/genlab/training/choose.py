@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genlab.data import Dataset, memory, selection
-from genlab.data.arrays import import_hint
+from genlab.data import Dataset, hint, memory, selection
 from genlab.data.checking import light_ground
 from genlab.errors import DataError
 from genlab.recipe import files
@@ -21,6 +20,10 @@ CHOOSERS = {"quick": 1, "quick-color": 3}
 """Recipes that are chosen for their dataset, and the channels in their recipe files."""
 SIZES = (16, 32, 64)
 """Image sides that the networks can make, in pixels."""
+SMALLER = f"--size {SIZES[-1]} --fit stretch"
+"""Options of the import of larger images."""
+LEAST = 2
+"""Images that batch normalisation needs."""
 STEPS = 1600
 """Approximate number of updates of each network."""
 BATCH = 64
@@ -64,8 +67,10 @@ def choose(dataset: Dataset, channels: int, length_is_given: bool = False) -> Ch
         length_is_given: whether the caller sets the length of the training, so that the words leave it out.
 
     Raises:
-        DataError: the images are larger than the networks can make.
+        DataError: the images are larger than the networks can make, or too few.
     """
+    if len(dataset) < LEAST:
+        raise DataError(f"{dataset.name}: 1 training image; quick needs {LEAST} or more (a few hundred are better)")
     made = Choice()
     _form(made, dataset, max(channels, dataset.channels))
     conditional = _classes(made, dataset)
@@ -95,8 +100,8 @@ def _form(made: Choice, dataset: Dataset, channels: int) -> None:
     side = dataset.side
     size = next((each for each in SIZES if each >= side), None)
     if size is None:
-        hint = import_hint(dataset.name, f"--size {SIZES[-1]} --fit stretch")
-        raise DataError(f"{dataset.name}: images of {side} pixels; quick takes at most {SIZES[-1]}{hint}")
+        smaller = hint(dataset.name, SMALLER)
+        raise DataError(f"{dataset.name}: images of {side} pixels; quick takes at most {SIZES[-1]}{smaller}")
     resize = "none" if size == side else "bilinear"
     if side < size and side >= BORDER * size:
         resize = "edge" if light_ground(dataset.images) else "pad"

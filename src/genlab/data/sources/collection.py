@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,14 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab.data import arrays
-from genlab.data.arrays import DARK, Array, call_hint, import_hint, range_hint
+from genlab.data.arrays import DARK, Array, import_call, import_hint, range_hint
 from genlab.data.dataset import Dataset, Images, Labels, Split, fingerprint
 from genlab.data.sources.conversion import FITS, Conversion
-from genlab.data.sources.picture import CUT, Head, Picture, Unreadable
+from genlab.data.sources.picture import CUT, Head, Picture, Unreadable, proposed_side, size_words, sizes
 from genlab.engine.stages import advance, stage
 from genlab.errors import DataError, DrawnError
 
 SPLITS: tuple[Split, ...] = ("train", "test")
+DECODED = 20_000
+"""At most this many pictures are decoded to find damaged ones, or to inspect what an import would make of them."""
 
 
 class Collection(ABC):
@@ -56,8 +58,18 @@ class Collection(ABC):
         return not self.stamp
 
     def hint(self, options: str, words: str = "") -> str:
-        """A semicolon and the import, with these options of the command, that makes the images usable."""
-        return call_hint(options, words) if self.in_memory else import_hint(self.where, options, words)
+        """A semicolon and the import, with these options and those that its pictures need, too."""
+        options = self.completed(options)
+        return f"; {words}{import_call(options)}" if self.in_memory else import_hint(self.where, options, words)
+
+    def completed(self, options: str) -> str:
+        """Options of an import, completed so that the import does not refuse the pictures."""
+        return options
+
+    @property
+    def unreadable(self) -> dict[int, str]:
+        """Rows that cannot be decoded, with the reason."""
+        return {}
 
     @abstractmethod
     def name(self, row: int) -> str:
@@ -154,6 +166,25 @@ class PictureCollection(Collection):
             assert not isinstance(found, Head)
             yield row, found
 
+    @cached_property
+    def unreadable(self) -> dict[int, str]:
+        """Only decoding finds a file that was cut off; of a large collection, pictures spread over it are decoded."""
+        rows = range(len(self))
+        bad = {row: str(head) for row, head in self.heads(rows) if isinstance(head, Unreadable)}
+        tried = [row for row in rows[:: -(-len(rows) // DECODED)] if row not in bad]
+        with stage(f"looking for damage in {len(tried):,} pictures", len(tried)):
+            for row, picture in self.pictures(tried):
+                if isinstance(picture, Unreadable):
+                    bad[row] = str(picture)
+                advance(1)
+        return dict(sorted(bad.items()))
+
+    def completed(self, options: str) -> str:
+        known = sizes(self.heads(range(len(self))))
+        if "--fit" not in options and (len(known) > 1 or any(width != height for width, height in known)):
+            options = f"--size {proposed_side(known)} --fit pad {options}"
+        return f"{options} --skip-bad" if self.unreadable and "--skip-bad" not in options else options
+
     def images(self, rows: Sequence[int]) -> Images:
         self._check_sizes(rows)
         place = {row: k for k, row in enumerate(rows)}
@@ -228,29 +259,6 @@ class MixedSizes(DrawnError):
         if isinstance(picture, Unreadable):
             raise picture
         return np.stack([Conversion(self.side, fit, "rgb")(picture) for fit in FITS])
-
-
-def sizes(heads: Iterable[tuple[int, Head | Unreadable]]) -> Counter[tuple[int, int]]:
-    """Number of pictures of each (width, height); unreadable ones are left out."""
-    return Counter(head.size for _, head in heads if isinstance(head, Head))
-
-
-def size_words(found: Counter[tuple[int, int]], most: int = 4) -> str:
-    """>>> size_words(Counter({(28, 28): 12, (40, 30): 3}))
-    '12 of 28 x 28, 3 of 40 x 30'
-    """
-    most = most + 1 if len(found) == most + 1 else most
-    shown = [f"{n:,} of {w} x {h}" for (w, h), n in found.most_common(most)]
-    rest = sum(found.values()) - sum(n for _, n in found.most_common(most))
-    others = len(found) - most
-    said = f"{rest:,} others, each of its own size" if rest == others else f"{rest:,} others, of {others:,} sizes"
-    return ", ".join([*shown, *([said] if rest else [])])
-
-
-def proposed_side(found: Counter[tuple[int, int]]) -> int:
-    """A side that suits pictures of these sizes: 32, or 64 if the shorter side of most exceeds 48."""
-    larger = sum(n for size, n in found.items() if min(size) > 48)
-    return 64 if larger > sum(found.values()) / 2 else 32
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ take any frame) is made explicit here: the pixels keep their depth and their alp
 from __future__ import annotations
 
 import warnings
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -85,6 +87,29 @@ class Head:
     size: tuple[int, int]
     gray: bool
     bits: int
+
+
+def sizes(heads: Iterable[tuple[int, Head | Unreadable]]) -> Counter[tuple[int, int]]:
+    """Number of pictures of each (width, height); unreadable ones are left out."""
+    return Counter(head.size for _, head in heads if isinstance(head, Head))
+
+
+def size_words(found: Counter[tuple[int, int]], most: int = 4) -> str:
+    """>>> size_words(Counter({(28, 28): 12, (40, 30): 3}))
+    '12 of 28 x 28, 3 of 40 x 30'
+    """
+    most = most + 1 if len(found) == most + 1 else most
+    shown = [f"{n:,} of {w} x {h}" for (w, h), n in found.most_common(most)]
+    rest = sum(found.values()) - sum(n for _, n in found.most_common(most))
+    others = len(found) - most
+    said = f"{rest:,} others, each of its own size" if rest == others else f"{rest:,} others, of {others:,} sizes"
+    return ", ".join([*shown, *([said] if rest else [])])
+
+
+def proposed_side(found: Counter[tuple[int, int]]) -> int:
+    """A side that suits pictures of these sizes: 32, or 64 if the shorter side of most exceeds 48."""
+    larger = sum(n for size, n in found.items() if min(size) > 48)
+    return 64 if larger > sum(found.values()) / 2 else 32
 
 
 def head(file: IO[bytes]) -> Head:
