@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from genlab.evaluation.alike import unlike
 from genlab.evaluation.catalogue import NAMES
+from genlab.evaluation.random_features import NAME as RANDOM
 from genlab.report import text
 
 
@@ -38,6 +41,21 @@ def test_runs_that_were_measured_alike_have_one_column_of_real_images() -> None:
     records = {"a": record(0.4), "b": record(0.4)}
     assert text.comparison(records, real=True).columns == ("metric", "a", "b", "real images")
     assert "as they are; size: as they are." in text.measured(records)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [
+        ({"judge": {"name": RANDOM}, "real_images": 6}, "in features of a fixed random network, as the dataset has no "
+         "judge; against only 6 test images"),
+        ({"judge": {"name": RANDOM}, "real_images": 2000, "split": "train"}, "in features of a fixed random network, "
+         "as the dataset has no judge; against 2,000 training images"),
+        ({"judge": {"name": "mnist"}, "real_images": 1}, "against only 1 test image"),
+        ({"judge": {"name": "mnist"}, "real_images": 10_000}, None),
+    ],
+)  # fmt: skip
+def test_a_summary_says_how_a_rough_distance_was_measured(protocol: dict[str, Any], said: str | None) -> None:
+    assert dict(text.summary(record(0.4, **protocol))).get("measured") == said
 
 
 def test_what_cannot_be_compared() -> None:

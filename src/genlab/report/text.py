@@ -105,6 +105,10 @@ def summary(record: Record) -> list[tuple[str, str]]:
     return lines
 
 
+FEW_REAL = 1000
+"""Real images below which the number of them is said beside a distance."""
+
+
 def _quality(record: Record) -> Iterator[tuple[str, str]]:
     name, times = "frechet_distance", times_real(record)
     found = record["metrics"][name]
@@ -112,6 +116,18 @@ def _quality(record: Record) -> Iterator[tuple[str, str]]:
         within = f" {interval(name, found['interval'])}" if found["interval"] else ""
         many = f", {times:.1f} x that of real images ({number(name, found['floor'])})" if times else ""
         yield "quality", f"Frechet distance {number(name, found['value'])}{within}{many}"
+        if said := _rough(record["protocol"]):
+            yield "measured", said
+
+
+def _rough(protocol: dict[str, Any]) -> str:
+    """In which features and against how many images the distance was measured, if either makes it rough."""
+    judge, images = protocol["judge"], protocol["real_images"]
+    few, kind = "only " if images < FEW_REAL else "", "test" if protocol["split"] == "test" else "training"
+    against = f"against {few}{counted(images, f'{kind} image')}"
+    if judge and judge["name"] == RANDOM:
+        return f"in features of a fixed random network, as the dataset has no judge; {against}"
+    return against if few else ""
 
 
 def classes_in(record: Record) -> int:
