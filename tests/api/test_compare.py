@@ -89,6 +89,13 @@ def test_what_cannot_be_drawn(arguments: dict[str, Any], words: str, runs: Path)
         genlab.plot(gans(runs), **arguments)
 
 
+def test_a_run_without_the_column_is_named(runs: Path) -> None:
+    chosen = {run.recipe.family: run for run in genlab.list_runs(runs)}
+    drawn = genlab.plot([chosen["gan"], chosen["classifier"], chosen["vae"]], "loss_g")
+    assert drawn.caption.endswith(f"Not drawn: {chosen['classifier'].path.name}, vae (have no loss_g).")
+    assert "Not drawn" not in genlab.plot(gans(runs), "loss_g").caption
+
+
 def test_the_commands(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [run.path.name for run in gans(runs)[:2]]
     place = str(tmp_path / "x.pdf")
@@ -118,6 +125,21 @@ def test_a_page_of_gans(runs: Path) -> None:
     assert all(len(frame.grids) == 4 for frame in found.page.frames)
     assert {"Loss: Discriminator", "Loss: Generator"} <= {figure.title for figure in found.page.figures}
     assert set(found.records) == {run.path.name for run in chosen}
+
+
+@pytest.mark.parametrize("family", ["gan", "classifier"])
+def test_runs_on_different_datasets_are_refused_before_anything_is_measured(
+    family: str, runs: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.npz"
+    other.write_bytes(digits.read_bytes())
+    changes = {"data.name": str(other), "budget.epochs": 1, "budget.batch": 16, "logging.evaluation": "none"}
+    vae = genlab.train("s4-vae", overrides=changes, runs=tmp_path, report=False, progress=False)
+    first = next(run for run in genlab.list_runs(runs) if run.recipe.family == family)
+    monkeypatch.setattr(Run, "evaluate", lambda *_, **__: pytest.fail("a run was measured"))
+    for compare in (api.comparison, api.compare):
+        with pytest.raises(UsageError, match=rf"they differ in dataset: {first.path.name}: .*{digits.name}; s4-vae-.*"):
+            compare([first, vae], n=30, progress=False)
 
 
 def test_a_page_of_classifiers_and_of_all_families(runs: Path) -> None:

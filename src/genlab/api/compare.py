@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,8 @@ def compare(
 
     Raises:
         UsageError: there are fewer than two runs, a run is given twice, makes no images or lacks its own network, or
-            the runs were measured in different ways; all but the last are checked before anything is measured.
+            the runs were trained on different datasets or measured in different ways; all but the last are checked
+            before anything is measured.
         DataError: an evaluation is damaged or was edited.
     """
     return _records(_two_or_more(names, runs), n, progress)
@@ -79,7 +80,8 @@ def comparison(
     """Runs side by side, for a page: evaluations as in `compare`, samples, curves and differences; classifiers too.
 
     Raises:
-        UsageError: as for `compare`, but runs that make no images are allowed; or the axis is unknown.
+        UsageError: as for `compare`, but runs that make no images are allowed if they were trained on the same
+            dataset; or the axis is unknown.
         DataError: a run's provenance or an evaluation is damaged.
     """
     axis = _axis(against)
@@ -94,11 +96,20 @@ def _two_or_more(names: Sequence[str | Path | Run], runs: str | Path | None) -> 
     opened = by_name(names, runs)
     if len(opened) < 2:
         raise UsageError("compare needs two runs or more")
+    # Losses and accuracies depend on the dataset as much as distances do.
+    trained = {name: {"dataset": run.directory.trained_by().data.name} for name, run in opened.items()}
+    _check_alike({name: {"protocol": protocol} for name, protocol in trained.items()})
     return opened
+
+
+def _check_alike(records: Mapping[str, Mapping[str, Any]]) -> None:
+    if why := unlike(records):
+        raise UsageError(f"these runs cannot be compared, since {why}")
 
 
 def _records(opened: dict[str, Run], n: int, progress: bool) -> dict[str, dict[str, Any]]:
     known = {name: run.measured(n) for name, run in opened.items()}
+    _check_alike({name: record for name, record in known.items() if record is not None})
     for name, run in opened.items():
         if known[name] is None:
             run.check_samples()
@@ -107,8 +118,7 @@ def _records(opened: dict[str, Run], n: int, progress: bool) -> dict[str, dict[s
         for name, run in opened.items():
             with stage(name):
                 found[name] = known[name] or run.evaluate(n=n).record
-    if why := unlike(found):
-        raise UsageError(f"these runs cannot be compared, since {why}")
+    _check_alike(found)
     return found
 
 

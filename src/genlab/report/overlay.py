@@ -31,6 +31,7 @@ MOST_BANDS = 4
 """With more runs, bands would hide each other."""
 FEWEST_POINTS = 60
 """Lowest limit on the points of a curve, however many curves are on a page."""
+NAMED = 5
 AXIS_WORDS: dict[Axis, str] = {
     "step": "step",
     "epoch": "epoch",
@@ -147,7 +148,15 @@ class Overlay:
         lines = f"One colour per setting, one line per seed{styles}." if several else "One line per run."
         if self.column in live.METRICS:
             lines = f"{CHEAP:,} images at each point against as many test images. {lines}"
-        return lines + (" Bands hold about 80 % of the steps that a point stands for." if self.is_banded else "")
+        bands = " Bands hold about 80 % of the steps that a point stands for." if self.is_banded else ""
+        return f"{lines}{bands}{self._left_out}"
+
+    @property
+    def _left_out(self) -> str:
+        """Which runs have no such column."""
+        lacking = [name for k, name in enumerate(self.runs.names) if k not in self.found]
+        shown = ", ".join(lacking[:NAMED]) + (f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else "")
+        return f" Not drawn: {shown} ({'has' if len(lacking) == 1 else 'have'} no {self.column})." if lacking else ""
 
     def look(self, k: int) -> tuple[int, int]:
         """(colour, line style) of run k, both counted from 0: one colour per setting, the same in every figure, and one
