@@ -516,3 +516,12 @@ def test_every_rule_says_what_it_does_and_where_its_thresholds_are() -> None:
     for rule in (*AT_ONCE, *PATIENT):
         assert rule.__doc__
         assert len(rule.__doc__.split()) >= 8, rule.__name__
+
+
+@pytest.mark.parametrize(("name", "draws"), [("s2-dcgan", True), ("s4-vae", True), ("s4-classifier", False)])
+def test_only_what_draws_lacks_samples(name: str, draws: bool) -> None:
+    known = known_of(files.load(name), {}, 60_000, 10)
+    lacking = {said.name for said in diagnose(Evidence(2000, 2000, {}, (), known)).unknown}
+    of_samples = {"memorisation", "blur", "noise", "low-diversity", "missing-classes", "late-degradation"}
+    assert lacking & of_samples == (of_samples if draws else set())
+    assert "learning-rate-too-large" in lacking

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ import genlab
 from conftest import StopAt
 from genlab.api.run import Run
 from genlab.cli import main as cli
-from genlab.errors import Collapsed, Stopped, UsageError
+from genlab.errors import Collapsed, DataError, Stopped, UsageError
 from genlab.evaluation.diagnosis.run import evidence_of
 from genlab.recipe import GanRecipe
 from genlab.runs import checkpoint, verify
@@ -140,3 +141,19 @@ def test_a_training_that_is_looked_at_learns_the_same_weights(small: Any, tmp_pa
     a, b = (checkpoint.newest(run.directory.checkpoints)[0] for run in (alone, watched))
     assert a.step == b.step
     assert all(torch.equal(a.tensors[key], b.tensors[key]) for key in a.tensors)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(None, "No such file"), ("step,height\n1,2\n", "no loss column"), ("step,loss\n1,x\n", "line 2")],
+)
+def test_losses_are_read_before_anything_is_measured(
+    text: str | None, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genlab.api.diagnose.evaluate", lambda *_, **__: pytest.fail("images were measured"))
+    losses = tmp_path / "losses.csv"
+    if text is not None:
+        losses.write_text(text)
+    images = np.zeros((20, 28, 28), np.uint8)
+    with pytest.raises(DataError, match=words):
+        genlab.diagnose(images, against="mnist", losses=losses)

@@ -66,8 +66,8 @@ def diagnose(
         if against is not None or losses is not None:
             raise UsageError(f"{run.path.name} is a run and already has a dataset and losses; leave those out")
         return run.diagnose()
-    found = evaluate(source, against=against, resize=resize, runs=runs, progress=progress)
     rows = [] if losses is None else read_losses(Path(losses))
+    found = evaluate(source, against=against, resize=resize, runs=runs, progress=progress)
     return _of_images(found.record, rows, len(found.against.learned))
 
 

@@ -34,7 +34,8 @@ def diagnose(evidence: Evidence) -> Diagnosis:
     early = evidence.step < max(FEWEST, WARM_UP * (evidence.total or 0))
     findings: list[Finding] = []
     unknown: list[CannotTell] = []
-    for rule in (*AT_ONCE, *PATIENT):
+    drawn = evidence.known.drawing or evidence.evaluations  # A classifier never has samples to be judged by.
+    for rule in (each for each in (*AT_ONCE, *PATIENT) if drawn or each not in samples.RULES):
         for said in rule(evidence):
             if isinstance(said, CannotTell):
                 unknown.append(said)

@@ -110,6 +110,7 @@ class Known:
     """What is known about a training run beside its numbers.
 
     Attributes:
+        drawing: whether it makes images.
         adversarial, latent, naming: whether it is a game of D and G; has a latent code with a KL term; names classes.
         conditional: whether images are drawn for a requested class.
         border: whether the sign of D's logit says "real" or "generated".
@@ -121,6 +122,7 @@ class Known:
         failure: why the training ended, if it failed.
     """
 
+    drawing: bool = True
     adversarial: bool = False
     latent: bool = False
     naming: bool = False
@@ -226,6 +228,7 @@ def known_of(recipe: Recipe, curves: Mapping[str, Curve], images: int | None, cl
     rest = loss.rest_discriminator if loss else None
     players = getattr(getattr(recipe, "objective", None), "players", "both")
     return Known(
+        drawing=(adversarial or latent or not naming) if family.own_loop else family.sampling is not None,
         adversarial=adversarial,
         latent=latent,
         naming=naming,
