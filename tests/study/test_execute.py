@@ -158,11 +158,20 @@ def test_runs_that_hang_are_not_tried_again(tmp_path: Path) -> None:
     assert place.begun.count(bad) == 1
 
 
-def test_a_study_all_of_whose_runs_fail_alike_is_given_up_early(tmp_path: Path) -> None:
-    """F4: one message, after three of eight; reasons that differ only in the run's name count as the same."""
+@pytest.mark.parametrize(
+    "words",
+    [
+        lambda cell: f"{cell.name}: no such dataset",
+        lambda cell: f"arm {cell.arm}: no such dataset",
+        lambda cell: f"own.py:7: in {cell.arm}, seed {cell.seed}, a slow or fast one: no such dataset",
+    ],
+)
+def test_a_study_all_of_whose_runs_fail_alike_is_given_up_early(words: Callable[[Cell], str], tmp_path: Path) -> None:
+    """F4: one message, after three of eight; reasons that differ only in the name of the run, the arm or the seed
+    count as the same."""
     plan, folder = planned(), Folder(tmp_path / "results")
     place = Pretended(plan, folder)
-    place.act = lambda cell: fail(f"{cell.name}: no such dataset", code=3)(cell)
+    place.act = lambda cell: fail(words(cell), code=3)(cell)
     with pytest.raises(RunsFailed, match=r"the first 3 runs all failed in the same way: .*no such dataset") as caught:
         execute(plan, folder, tmp_path / "runs", place)
     assert len(place.begun) == 3

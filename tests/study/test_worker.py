@@ -2,12 +2,61 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
+from pathlib import Path
 
 import pytest
 
 from genlab.study import worker
+from genlab.study.execute import FINAL
+
+OWN = """
+import numpy as np
+import torch
+
+def bug(seed):
+    raise ValueError("my own bug")
+
+def deep(seed):
+    return {"objective": int("x")}
+
+def late(seed):
+    return torch.zeros(2, 3) @ torch.zeros(2, 3)
+
+def number(seed):
+    return 5
+
+def words(seed):
+    return ["a", "b"]
+
+def network(seed):
+    return torch.nn.Linear(2, 2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("bug", "own.py:6: ValueError: my own bug"),
+        ("deep", "own.py:9: ValueError: invalid literal"),
+        ("late", "own.py:12: RuntimeError: "),
+        ("number", "arm mine: its function returns an object of type int; it must return a dictionary"),
+        ("words", "arm mine: its function returns an object of type list; it must return a dictionary"),
+        ("network", "arm mine: its function returns an object of type Linear; it must return a dictionary"),
+    ],
+)
+def test_an_error_in_own_code_names_its_line_and_is_final(name: str, said: str, tmp_path: Path) -> None:
+    own, told = tmp_path / "own.py", io.StringIO()
+    own.write_text(OWN, "utf-8")
+    code = {"path": str(own), "sha256": hashlib.sha256(own.read_bytes()).hexdigest(), "name": name}
+    task = {"arm": "mine", "seed": 0, "code": code, "recipe": {}, "quantities": [], "measure": 1.0}
+    assert worker.main(task, told) in FINAL
+    end = json.loads(told.getvalue().splitlines()[-1])
+    assert end["code"] in FINAL
+    assert end["reason"].startswith(said)
 
 
 class Ran(Exception):

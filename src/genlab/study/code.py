@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from genlab.errors import UsageError, first_line
 Function = Callable[[int], Any]
 MODULE = "genlab_study_code"
 ARMS = "arms"
+OWN = 2
+"""Exit code of a run in which the user's own code raised an error: as of a wrong recipe, another attempt is no use."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,17 @@ def function_of(path: str | Path, sha256: str, name: str) -> Function:
     return made
 
 
+def place_of(error: BaseException, path: str | None) -> str:
+    """File and line of the user's own code, in `path` or beside it, at which an error came up; empty if it came up in
+    none of it."""
+    if path is None:
+        return ""
+    frames = [
+        each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).parent == Path(path).parent
+    ]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
 def _read(path: Path) -> tuple[Path, str]:
     try:
         return path.resolve(), hashlib.sha256(path.read_bytes()).hexdigest()
@@ -107,7 +121,8 @@ def _load(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UsageError(f"code {path}: {type(error).__name__}: {first_line(error)}") from error
+        at = place_of(error, str(path)) or path
+        raise UsageError(f"code {at}: {type(error).__name__}: {first_line(error)}") from error
     finally:
         sys.path.remove(str(path.parent))
     return module

@@ -258,7 +258,7 @@ class _Driver:
         self.state.failed[cell] = reason
         self.folder.note("gave up", cell, reason=reason, tail=str(facts.get("tail", ""))[-2000:])
         self._tell(f"{cell.arm}, seed {cell.seed}: failed: {reason}")
-        same = {_general(why, each) for each, why in self.state.failed.items()}
+        same = {_general(why, self.plan) for why in self.state.failed.values()}
         if len(self.state.failed) >= ALIKE and len(same) == 1 and not self.state.done:
             raise RunsFailed(f"given up: the first {len(self.state.failed)} runs all failed in the same way: {reason}")
 
@@ -278,6 +278,7 @@ class _Driver:
         self.show(self.state, line)
 
 
-def _general(reason: str, cell: Cell) -> str:
-    """Reason without the name of its run, and with every number replaced by 0."""
-    return re.sub(r"\d+", "0", reason.replace(cell.name, "RUN"))
+def _general(reason: str, plan: Plan) -> str:
+    """Reason without the names of runs and arms, and with every number replaced by 0."""
+    names = sorted({*(cell.name for cell in plan.cells), *plan.names}, key=len, reverse=True)
+    return re.sub(r"\d+", "0", re.sub(rf"(?<!\w)({'|'.join(map(re.escape, names))})(?!\w)", "ARM", reason))

@@ -197,13 +197,22 @@ def _parts(task: Mapping[str, Any]) -> Any:
         allowed = ("generator", "discriminator", "objective")
         if unknown := sorted(set(parts) - set(allowed)):
             raise UsageError(f"arm {task['arm']}: its function returns {unknown[0]!r}; allowed: {', '.join(allowed)}")
-    elif parts is None or hasattr(parts, "parameters"):  # Nothing, or a network by itself.
-        what = "nothing" if parts is None else type(parts).__name__
+    elif not _may_be_images(parts):
+        what = "nothing" if parts is None else f"an object of type {type(parts).__name__}"
         raise UsageError(
             f"arm {task['arm']}: its function returns {what}; it must return a dictionary such as "
             "{'generator': network}, or images (N, C, H, W)"
         )
     return parts
+
+
+def _may_be_images(given: Any) -> bool:
+    """Whether something is an array of numbers with an axis of images, or can be made one."""
+    try:
+        x = np.asarray(given)
+    except Exception:  # A network, a tensor on another device, lists of unequal lengths.
+        return False
+    return x.ndim > 1 and x.dtype.kind in "biuf"
 
 
 def _own_loop(task: Mapping[str, Any], given: Any, recipe: Recipe, quantities: list[Quantity]) -> str:

@@ -21,6 +21,7 @@ if __name__ == "__main__":
 def main(task: dict[str, Any], stream: Any) -> int:
     """Carry out a task and return its exit code; the last line written says how it ended."""
     from genlab.errors import GenlabError, in_words, reason
+    from genlab.study.code import OWN, place_of
     from genlab.study.job import run
     from genlab.study.teller import Teller
 
@@ -30,13 +31,17 @@ def main(task: dict[str, Any], stream: Any) -> int:
             teller.say("end", state=state)
             return 0
         except Exception as error:
-            known = in_words(error)
+            known, full, at = in_words(error), _is_full(error), ""
             code = error.exit_code if isinstance(error, GenlabError) else known[1] if known else 1
             if code == 1:
                 import traceback
 
                 traceback.print_exc()
-            teller.say("end", state="failed", code=code, reason=reason(error), full=_is_full(error))
+                at = "" if full else place_of(error, (task.get("code") or {}).get("path"))
+            if at:
+                code = OWN  # The same code would raise the same error again.
+            words = f"{at}: {reason(error)}" if at else reason(error)
+            teller.say("end", state="failed", code=code, reason=words, full=full)
             return code
 
 
