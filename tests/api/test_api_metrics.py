@@ -393,6 +393,27 @@ def test_an_unfinished_judge_says_so(own_judge: Run, tmp_path: Path) -> None:
         evaluate.judge_of(copy.path)
 
 
+def test_disturbed_images_are_judged_only_if_they_are_asked_for(
+    own_judge: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def shift(images: Any, labels: Any, strength: float) -> Any:
+        asked.append("shift")
+        return judge_trial.shift(images, labels, strength)
+
+    monkeypatch.setattr(judge_trial, "DISTURBANCES", {"shift": (shift, (1,))})
+    test = ["judge", "test", str(few), "--judge", str(own_judge.path)]
+    main.main(test)
+    said = capsys.readouterr().out
+    assert asked == []
+    assert "test accuracy" in said
+    assert "-o FILE.png (some minutes)" in said
+    main.main([*test, "-o", str(tmp_path / "response.png")])
+    assert asked == ["shift"]
+    assert "x real images" in capsys.readouterr().out
+
+
 def test_trying_a_judge_on_few_images(own_judge: Run, few: Path, tmp_path: Path) -> None:
     """Disturbances that leave no images are skipped; identical test and training images are refused."""
     arrays = dict(np.load(few))

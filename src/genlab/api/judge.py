@@ -110,9 +110,13 @@ def try_judge(
     *,
     run: str | Path | None = None,
     runs: str | Path | None = None,
+    disturb: bool = True,
     progress: bool = True,
 ) -> judge_trial.Response:
     """Response of a dataset's judge (or of a classifier's run in its place) to the test split and to disturbed images.
+
+    Args:
+        disturb: whether to measure disturbed images, too, which takes minutes if the test split is large.
 
     Raises:
         UsageError: the dataset has no judge of its own, or no test split with labels.
@@ -129,4 +133,4 @@ def try_judge(
     if chosen.fingerprint not in (None, data.load(dataset).fingerprint):
         warnings.warn(f"judge {chosen.name} was trained on {chosen.dataset}, other data than {dataset}", stacklevel=2)
     with shown(progress):
-        return judge_trial.respond(chosen, dataset)
+        return judge_trial.respond(chosen, dataset, disturb)

@@ -61,27 +61,36 @@ def judge_test(
     *,
     judge: Judge = None,
     output: Annotated[
-        Path | None, Parameter(name=["-o", "--output"], help="Draw the responses to this .png file.")
+        Path | None,
+        Parameter(name=["-o", "--output"], help="Draw the responses to disturbed images to this .png file."),
     ] = None,
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Test a judge: accuracy, calibration, and how its distance responds to disturbed real images."""
+    """Test a judge: accuracy, calibration and, with -o or --json, how its distance responds to disturbed images.
+
+    The last takes some minutes if the test split is large:
+    thirty sets of as many images are measured.
+    """
     from genlab.api import judge as api
     from genlab.cli import terminal
     from genlab.engine import files
     from genlab.evaluation.judge_trial import facts
     from genlab.report import tables
-    from genlab.report.figures import evaluation as figures
 
     if output is not None:
         files.destination(output, ".png (the responses)")
-    found = api.try_judge(dataset, run=judge, runs=runs)
+    found = api.try_judge(dataset, run=judge, runs=runs, disturb=json or output is not None)
     if output is not None:
+        from genlab.report.figures import evaluation as figures
+
         files.write(output, figures.judge_trial(found))
     if json:
         terminal.show_json(facts(found))
         return
     say("\n".join(f"{name}: {value}" for name, value in found.words()))
+    if output is None:
+        say("responses to disturbed images: -o FILE.png (some minutes)")
+        return
     say()
     terminal.show_table(tables.of_judge_trial(found))

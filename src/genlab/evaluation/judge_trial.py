@@ -31,7 +31,7 @@ class Response:
         accuracy: accuracy on the test split, with its interval.
         calibration_error: calibration error of its probabilities there.
         floor: Frechet distance of undisturbed training images.
-        ratios: disturbance -> strength -> Frechet distance over that of undisturbed images.
+        ratios: disturbance -> strength -> Frechet distance over that of undisturbed images; empty if not asked for.
     """
 
     accuracy: metrics.Estimate
@@ -91,10 +91,13 @@ DISTURBANCES: dict[str, tuple[Disturbance, tuple[float, ...]]] = {
 """Name -> (what is done to images in [0, 1], strengths from weak to strong)."""
 
 
-def respond(judge: Judge, dataset: str) -> Response:
+def respond(judge: Judge, dataset: str, disturb: bool = True) -> Response:
     """Test a judge on a dataset of its own form, with a test split and labels.
 
     A strength that leaves fewer than two images (if there are few images or few classes) is skipped.
+
+    Args:
+        disturb: whether to measure disturbed images, too: thirty sets as large as the test split.
 
     Raises:
         UsageError: test and training images do not differ, as the judge sees them.
@@ -109,6 +112,12 @@ def respond(judge: Judge, dataset: str) -> Response:
         raise UsageError(f"{dataset}: its test and training images do not differ, so distances have no scale")
     certain = metrics.softmax(real.logits)
     right = real.classes == real.requested
+    ratios = _ratios(judge, real.features, chosen, floor) if disturb else {}
+    return Response(metrics.bootstrap(right), metrics.calibration_error(certain.max(1), right), floor, ratios)
+
+
+def _ratios(judge: Judge, features: NDArray[Any], chosen: Dataset, floor: float) -> dict[str, dict[str, float]]:
+    """Frechet distance of disturbed images over `floor`, by disturbance and strength."""
     found: dict[str, dict[str, float]] = {}
     with stage("judging disturbed images", sum(len(strengths) for _, strengths in DISTURBANCES.values())):
         for name, (_, strengths) in DISTURBANCES.items():
@@ -116,11 +125,10 @@ def respond(judge: Judge, dataset: str) -> Response:
             for strength in strengths:
                 images = disturbed(chosen, name, strength)
                 if len(images) > 1:
-                    distance = metrics.frechet_distance(real.features, judge(images)[0])
+                    distance = metrics.frechet_distance(features, judge(images)[0])
                     found[name][f"{strength:g}"] = distance / floor
                 advance(1)
-    found = {name: by_strength for name, by_strength in found.items() if by_strength}
-    return Response(metrics.bootstrap(right), metrics.calibration_error(certain.max(1), right), floor, found)
+    return {name: by_strength for name, by_strength in found.items() if by_strength}
 
 
 def disturbed(dataset: Dataset, name: str, strength: float) -> Images:
