@@ -20,11 +20,13 @@ from genlab.api import judge as judges
 from genlab.api import train as api
 from genlab.api.run import Run
 from genlab.cli import main
+from genlab.engine import seals
 from genlab.errors import CheckpointError, DataError, Stopped, UsageError
 from genlab.evaluation import judge, judge_trial, kept
 from genlab.evaluation.catalogue import NAMES
 from genlab.evaluation.measure import NotStored
 from genlab.evaluation.metrics import frechet_distance
+from genlab.recipe import files
 from genlab.report.figures import evaluation as figures
 
 
@@ -226,6 +228,8 @@ def test_runs_that_were_measured_differently_are_not_compared(tmp_path: Path) ->
     for name, n in (("a", 10_000), ("b", 2_000)):
         (root / name / "evaluations").mkdir(parents=True)
         (root / name / "status.json").write_text('{"state": "finished", "step": 3}')
+        provenance = seals.seal({"recipe": files.to_dict(files.load("quick-mnist"))})
+        (root / name / "provenance.json").write_text(json.dumps(provenance))
         record: dict[str, Any] = {"protocol": {**protocol, "samples": n, "step": 3}, **rest}
         (root / name / "evaluations" / "evaluation.json").write_text(json.dumps(record))
     with pytest.raises(UsageError, match="cannot be compared, since they differ in samples: a: 10000; b: 2000"):

@@ -169,13 +169,11 @@ class PictureCollection(Collection):
     @cached_property
     def unreadable(self) -> dict[int, str]:
         """Only decoding finds a file that was cut off; of a large collection, pictures spread over it are decoded."""
-        rows = range(len(self))
-        bad = {row: str(head) for row, head in self.heads(rows) if isinstance(head, Unreadable)}
-        tried = [row for row in rows[:: -(-len(rows) // DECODED)] if row not in bad]
-        with stage(f"looking for damage in {len(tried):,} pictures", len(tried)):
-            for row, picture in self.pictures(tried):
-                if isinstance(picture, Unreadable):
-                    bad[row] = str(picture)
+        bad = {row: str(head) for row, head in self.heads(range(len(self))) if isinstance(head, Unreadable)}
+        tried = [row for row in range(0, len(self), -(-len(self) // DECODED)) if row not in bad]
+        with stage("looking for damaged pictures", len(tried)):
+            for row, found in self.pictures(tried):
+                bad |= {row: str(found)} if isinstance(found, Unreadable) else {}
                 advance(1)
         return dict(sorted(bad.items()))
 
