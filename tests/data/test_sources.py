@@ -20,8 +20,8 @@ import writers
 from genlab import data
 from genlab.data import memory
 from genlab.data.dataset import Dataset, fingerprint
-from genlab.data.sources.collection import size_words
 from genlab.data.sources.found import collect
+from genlab.data.sources.picture import size_words
 from genlab.errors import DataError
 from writers import SORTED, Made, made
 
