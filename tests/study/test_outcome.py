@@ -209,7 +209,7 @@ def test_numbers_have_the_digits_that_mean_something(value: float, told: str) ->
         (
             {"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"},
             FAR,
-            f"From arm to arm (fast 1.15, slow 5.15, third 9.15), the {WHAT} is rising (direction +1.00 on a scale of "
+            f"from arm to arm (fast 1.15, slow 5.15, third 9.15), the {WHAT} is rising (direction +1.00 on a scale of "
             "-1 to 1, 4 seeds each",
         ),
         ({"kind": "trend", "arms": ["fast", "slow", "third"], "expect": "rising"}, BACK, "is falling (direction -1.00"),
@@ -217,22 +217,22 @@ def test_numbers_have_the_digits_that_mean_something(value: float, told: str) ->
         (
             {"kind": "fact", "arms": ["fast"], "value": 1.1, "expect": "higher"},
             FAR,
-            f"For fast, the {WHAT} is above 1.1 in 2 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
+            f"for fast, the {WHAT} is above 1.1 in 2 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
         ),
         (
             {"kind": "fact", "arms": ["fast"], "value": 1.3, "expect": "lower"},
             FAR,
-            f"For fast, the {WHAT} is below 1.3 in 3 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
+            f"for fast, the {WHAT} is below 1.3 in 3 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
         ),
         (
             {"kind": "fact", "arms": ["fast"], "value": 1.14, "expect": "equal", "tolerance": 0.05},
             FAR,
-            f"For fast, the {WHAT} is within 0.05 of 1.14 in 1 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
+            f"for fast, the {WHAT} is within 0.05 of 1.14 in 1 of 4 seeds: 1, 1.1, 1.2 and 1.3.",
         ),
         (
             {"kind": "fact", "arms": ["fast"], "value": 1.15, "expect": "equal", "tolerance": 0.01},
             FAR,
-            f"For fast, the {WHAT} is within 0.01 of 1.15 in none of 4 seeds: 1, 1.1, 1.2 and 1.3.",
+            f"for fast, the {WHAT} is within 0.01 of 1.15 in none of 4 seeds: 1, 1.1, 1.2 and 1.3.",
         ),
         ({"kind": "ranking", "arm": "fast", "expect": "lowest"}, FAR, f"fast has a lower {WHAT} than third: 1.18 and"),
     ],
@@ -249,7 +249,7 @@ def test_a_sentence_of_one_arm_says_what_it_is_held_against(folder: Folder, valu
             "lower": {"says": "S.", "kind": "one arm", "of": "loss", "arm": "fast", "value": value, "expect": "higher"}
         },
     )
-    assert f"For fast, the {WHAT} {said}" in told(fill(folder, plan, SLOWER))
+    assert f"for fast, the {WHAT} {said}" in told(fill(folder, plan, SLOWER))
 
 
 def test_a_sentence_has_its_share_interval_level_test_and_p(folder: Folder) -> None:

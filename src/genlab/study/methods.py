@@ -27,26 +27,7 @@ def methods(found: Outcome) -> str:
             f"{plan.images:,} images of each run were measured against the test split, in {_features(found)}, not "
             "Inception's."
         )
-    many = {
-        question: sum(len(c.pairs(plan.names)) for c in claims.values())
-        for question, claims in by_question(study).items()
-    }
-    tests = ", ".join(str(n) for n in many.values() if n)
-    if tests:
-        fixed = "Claims were stated before the runs. "
-        if found.reworded:
-            fixed = "Claims were stated before the runs; the wording of some has changed since. "
-        elif found.amended:
-            fixed = f"The plan was changed after its first run ({counted(len(found.amended), 'change')}). "
-        margins = [name for name in study.claims if "margin: " in found.later(name)]
-        given = "given before the runs" + (f", except in {', '.join(margins)}, where it was changed" if margins else "")
-        said.append(
-            f"{fixed}Differences of means were tested two-sided by permuting the seeds, "
-            f"paired ones by flipping signs ({EXACTLY}); equivalence by two one-sided tests within a margin that was "
-            f"{given}. The p-values of all tests of a question ({tests}) were corrected by Holm's method at "
-            f"{ALPHA:.0%} for differences and likewise for equivalence; intervals contain the values that the same "
-            "test does not reject at its own corrected level.".replace("%", " %")
-        )
+    said.append(_tests(found))
     if len(found.hardware) > 1:
         said.append("Seeds ran on several kinds of machine, so arms were compared within each kind.")
     if found.mixed:
@@ -63,6 +44,29 @@ def methods(found: Outcome) -> str:
     machines = found.hardware
     said.append(f"Hardware: {'; '.join(machines)}. Software: {versions(found)}." if machines else "")
     return " ".join(filter(None, said))
+
+
+def _tests(found: Outcome) -> str:
+    """How claims were tested, and since when they and their margins were fixed; empty without a test."""
+    plan, study = found.plan, found.plan.study
+    many = [sum(len(claim.pairs(plan.names)) for claim in claims.values()) for claims in by_question(study).values()]
+    tests = ", ".join(str(n) for n in many if n)
+    if not tests:
+        return ""
+    fixed = "Claims were stated before the runs. "
+    if found.reworded:
+        fixed = "Claims were stated before the runs; the wording of some has changed since. "
+    elif found.amended:
+        fixed = f"The plan was changed after its first run ({counted(len(found.amended), 'change')}). "
+    margins = [name for name in study.claims if "margin: " in found.later(name)]
+    given = "given before the runs" + (f", except in {', '.join(margins)}, where it was changed" if margins else "")
+    return (
+        f"{fixed}Differences of means were tested two-sided by permuting the seeds, "
+        f"paired ones by flipping signs ({EXACTLY}); equivalence by two one-sided tests within a margin that was "
+        f"{given}. The p-values of all tests of a question ({tests}) were corrected by Holm's method at "
+        f"{ALPHA:.0%} for differences and likewise for equivalence; intervals contain the values that the same "
+        "test does not reject at its own corrected level.".replace("%", " %")
+    )
 
 
 def _features(found: Outcome) -> str:

@@ -131,8 +131,8 @@ def _what(path: Path, beginning: bytes) -> str:
         return "damaged, or not an npz file"
     if suffix in (".mat", ".h5", ".hdf5", ".pt", ".pth", ".tfrecord"):
         return f"{suffix} files are not supported; load it in Python, and pass its arrays to genlab"
-    if suffix in (".csv", ".tsv"):
-        return "not a table of pixels, with equally many values in every line"
     if not beginning:
         return "damaged, or cut off" if path.stat().st_size else "empty"
+    if suffix in (".csv", ".tsv"):
+        return "not a table of pixels, with equally many values in every line"
     return "unknown kind of file"
