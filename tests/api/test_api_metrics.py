@@ -198,7 +198,7 @@ def test_evaluate_prints_a_table_or_json(
     ("arguments", "code", "words"),
     [
         (["evaluate", "nothing"], 2, "unknown run 'nothing'"),
-        (["evaluate", "nothing.npz", "--against", "mnist"], 3, "nothing.npz: no such run, folder or file"),
+        (["evaluate", "nothing.npz", "--against", "mnist"], 3, "nothing.npz: no such file or folder of images"),
         (["evaluate", "{folder}"], 2, "name the dataset to measure against, as in --against mnist"),
         (["evaluate", "{folder}", "--against", "mnits"], 3, "did you mean 'mnist'?"),
         (["evaluate", "{folder}", "--against", "mnist"], 3, "no pictures in it"),

@@ -109,7 +109,7 @@ def test_errors_are_one_message_with_a_code(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     code, out, err = call(arguments, capsys)
-    assert code == (3 if {"nowhere.npz", "mnits", "2024-13-45", "set #2.npz"} & set(arguments) else 2)
+    assert code == (3 if {"nowhere.npz", "nofolder", "mnits", "2024-13-45", "set #2.npz"} & set(arguments) else 2)
     assert out == ""
     assert words in err
     assert err.startswith("genlab: ")

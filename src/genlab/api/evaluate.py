@@ -20,7 +20,7 @@ from genlab.data.memory import Images, name_of
 from genlab.data.preprocessing import Resize
 from genlab.engine.files import destination, expanded, write_json
 from genlab.engine.stages import stage
-from genlab.errors import UsageError
+from genlab.errors import DataError, UsageError
 from genlab.evaluation import cas, catalogue, judge, kept, sizes
 from genlab.evaluation.image_set import Reference, Samples
 from genlab.evaluation.judge import Judge, training_command
@@ -68,8 +68,8 @@ def evaluate(
         how: how a run's images are drawn; see `SamplingOptions`.
 
     Raises:
-        UsageError: the source does not exist or cannot be measured in this way.
-        DataError: the images or the dataset cannot be read.
+        UsageError: there is no run of that name, or the source cannot be measured in this way.
+        DataError: the images or the dataset do not exist or cannot be read.
         StorageError: `output` cannot be written; checked before anything is measured.
         NotStored: the images were measured, but the record could not be written; holds the evaluation.
     """
@@ -173,7 +173,7 @@ def is_a_run(source: str | Path, root: Path) -> bool:
 def check_source(source: str | Path, root: Path) -> None:
     """Check that there are images or a run of this name: with a dataset to measure against, either may be meant."""
     if not (expanded(source).exists() or is_run(Path(source)) or is_run(root / source)):
-        raise UsageError(f"{source}: no such file or folder of images, and no run of that name in {root}")
+        raise DataError(f"{source}: no such file or folder of images, and no run of that name in {root}")
 
 
 def _check_accuracy_score(run: Run) -> None:
