@@ -101,10 +101,13 @@ def test_a_quantity_of_classes_needs_a_judge_of_the_dataset(quantity: Any, tmp_p
     own = {"overrides": {**raw()["overrides"], "data.name": str(path), "data.subset": None, "budget.batch": 8}}
     quantities = {**raw()["quantities"], "distance": "frechet_distance"}
     assert plan(design.check(raw(**own, quantities=quantities), "s"), tmp_path).arms
+    own["quantities"] = {**quantities, "classes": quantity}
+    assert plan(design.check(raw(**own), "s"), tmp_path).arms, "no claim needs the number"
+    claims = {"c": difference("fast", "slow", of="classes")}
     with pytest.raises(
         StudyError, match=r"quantities.classes: needs a judge, and .*own.npz has none; train one: genlab"
     ):
-        plan(design.check(raw(**own, quantities={**quantities, "classes": quantity}), "s"), tmp_path)
+        plan(design.check(raw(**own, claims=claims), "s"), tmp_path)
 
 
 @pytest.mark.parametrize(("name", "spelled"), [(True, "true"), (0.1, "0.1"), (None, "null")])

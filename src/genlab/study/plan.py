@@ -237,16 +237,16 @@ def _of_quantities(study: Study, arms: Sequence[Arm], load: Load) -> Iterator[st
     all_columns = [column for arm in arms for column in FAMILIES[arm.recipe.family].columns]
     blocks = {f"{column.name}{end}" for column in all_columns if column.block for end in BLOCK}
     columns = {column.name for column in all_columns} | blocks | ALWAYS
+    claimed = {claim.of for claim in study.claims.values()}
     for name, quantity in study.quantities.items():
         draws = all(FAMILIES[arm.recipe.family].sampling for arm in arms)
         if isinstance(quantity, Metric) and "." not in quantity.name and quantity.name not in NAMES:
             yield f"quantities.{name}: {unknown('metric', quantity.name, NAMES)}"
         elif needs_images(quantity) and not draws:
             yield f"quantities.{name}: an image metric, but an arm makes no images; use a column, such as test_accuracy"
-        elif isinstance(quantity, Metric) and quantity.name in METRICS and METRICS[quantity.name].classes:
+        elif name in claimed and _needs_judge(quantity):
             yield from _of_judges(name, arms)
         if isinstance(quantity, Classes):
-            yield from (_of_judges(name, arms) if draws else ())
             yield from _of_classes(name, quantity, arms, load)
         for column in columns_of(quantity):
             if column not in columns:  # Quantiles and floors last: the list of known ones is cut at its end.
@@ -258,8 +258,14 @@ def _of_quantities(study: Study, arms: Sequence[Arm], load: Load) -> Iterator[st
             yield f"quantities.{name}: the weights of an arm with your own code are not known here"
 
 
+def _needs_judge(quantity: Any) -> bool:
+    """Whether only a judge of the dataset can give the number."""
+    known = isinstance(quantity, Metric) and quantity.name in METRICS
+    return isinstance(quantity, Classes) or (known and METRICS[quantity.name].classes)
+
+
 def _of_judges(name: str, arms: Sequence[Arm]) -> Iterator[str]:
-    """Datasets without a judge, which a quantity of classes needs."""
+    """Datasets without a judge, so that a claim about a quantity of classes could never be decided."""
     for dataset in dict.fromkeys(arm.recipe.data.name for arm in arms):
         if load_judge(dataset) is None:
             yield f"quantities.{name}: needs a judge, and {dataset} has none; train one: genlab judge train {dataset}"
