@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from genlab.api.evaluate import check_source, evaluate, is_a_run
+from genlab.api.evaluate import evaluate, is_a_run
 from genlab.api.run import Run
 from genlab.data.memory import Images
 from genlab.data.preprocessing import Resize
@@ -59,9 +59,7 @@ def diagnose(
         UsageError, DataError: see `genlab.evaluate`; or the CSV file has no losses.
     """
     root = Path(runs) if runs else default_root()
-    if isinstance(source, str | Path) and against is not None:
-        check_source(source, root)
-    if isinstance(source, Run) or (isinstance(source, str | Path) and is_a_run(source, root)):
+    if isinstance(source, Run) or (isinstance(source, str | Path) and is_a_run(source, root, against)):
         run = source if isinstance(source, Run) else Run.at(source, root)
         if against is not None or losses is not None:
             raise UsageError(f"{run.path.name} is a run and already has a dataset and losses; leave those out")

@@ -78,10 +78,8 @@ def evaluate(
     if place is not None:
         destination(place, ".json (the record)")
     chosen = None if judge is None else judge_of(judge, root)
-    if isinstance(source, str | Path) and against is not None:
-        check_source(source, root)
     with shown(progress):
-        if isinstance(source, Run) or (isinstance(source, str | Path) and is_a_run(source, root)):
+        if isinstance(source, Run) or (isinstance(source, str | Path) and is_a_run(source, root, against)):
             run = source if isinstance(source, Run) else Run.at(source, root)
             return _evaluate_run(run, against, n, resize, chosen, accuracy_score, place, how)
         given = f"{source}" if isinstance(source, str | Path) else "an array of images"
@@ -154,8 +152,12 @@ def _evaluate_images(
     return replace(found, file=place)
 
 
-def is_a_run(source: str | Path, root: Path) -> bool:
-    """Whether `source` names a run, or at least nothing else that exists."""
+def is_a_run(source: str | Path, root: Path, against: Any = None) -> bool:
+    """Whether `source` names a run, or at least nothing else that exists.
+
+    Raises:
+        DataError: nothing of that name exists, and with a dataset to measure against, images may be meant as well.
+    """
     there = expanded(source).exists()
     if is_run(Path(source)):
         return True
@@ -167,13 +169,9 @@ def is_a_run(source: str | Path, root: Path) -> bool:
                 stacklevel=4,
             )
         return not is_path
-    return not there and not str(source).endswith(".npz")
-
-
-def check_source(source: str | Path, root: Path) -> None:
-    """Check that there are images or a run of this name: with a dataset to measure against, either may be meant."""
-    if not (expanded(source).exists() or is_run(Path(source)) or is_run(root / source)):
+    if not there and against is not None:
         raise DataError(f"{source}: no such file or folder of images, and no run of that name in {root}")
+    return not there and not str(source).endswith(".npz")
 
 
 def _check_accuracy_score(run: Run) -> None:

@@ -139,8 +139,8 @@ def _corrected(raw: Sequence[tuple[str, Tested, Intervals]], claims: Mapping[str
             level, interval = 1 - 2 * ALPHA / of_margins[k], intervals.equivalence
         else:
             level, interval = 1 - ALPHA / factors[k], intervals.difference
-        found_at = None if test.difference is None else level
-        found.append((name, replace(mended, answer=answer, interval=interval(level), level=found_at)))
+        ends, known = interval(level), None if test.difference is None else level
+        found.append((name, replace(mended, answer=answer, interval=ends, level=known)))
     return found
 
 
