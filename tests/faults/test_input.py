@@ -229,8 +229,14 @@ SEEDS = ["-1", "18446744073709551616", "1.5", "x", ""]
 
 
 @pytest.mark.parametrize(("path", "value"), [(path, value) for path, values in VALUES.items() for value in values])
-def test_bad_values(path: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_values(
+    path: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """D10: a bad value is refused, with its path."""
+    # "../.." must be the same folder on every machine, and one without pictures.
+    here = tmp_path / "a" / "b"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
     code, said = told(capsys, "train", "quick-mnist", f"--{path}={value}", "--runs", str(tmp_path / "runs"))
     assert code in ((2, 3) if path == "data.name" else (2,)), said
     assert path in said or path == "data.name"
