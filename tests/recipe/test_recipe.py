@@ -322,12 +322,12 @@ VALUES: tuple[Any, ...] = (
 
 @pytest.mark.parametrize("recipe", ["quick-mnist", "s4-vae", "s4-classifier"])
 def test_no_word_of_the_library_reaches_the_user(recipe: str) -> None:
-    family = FAMILIES[files.load(recipe).family]
+    plain = files.to_dict(files.load(recipe))
     told = ""
-    for path in paths(family, files.to_dict(files.load(recipe))):
+    for path in paths(FAMILIES[plain["family"]], plain):
         for value in VALUES:
             try:
-                files.load(recipe, {path: value})
+                files.load(plain, {path: value})
             except UsageError as error:
                 told += f"{error}\n"
     assert not re.findall(r".*(?:should|valid |value error|instance of|unable to|\^\[).*", told, re.IGNORECASE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def read(source: RecipeSource) -> tuple[str, dict[str, Any]]:
         return str(source.get("name", "(mapping)")), copy.deepcopy(dict(source))
     text = str(source)
     if text in names():
-        return text, parse((_folder() / f"{text}.yaml").read_text("utf-8"), text)
+        return text, copy.deepcopy(_builtin(text))
     path = Path(text)
     if instead := _instead(path):
         raise UsageError(f"{text} is not a recipe; {instead}")
@@ -96,6 +97,12 @@ def read_text(path: Path, kind: str, instead: str) -> str:
         raise UsageError(f"{kind} {path}: not UTF-8 text (byte {error.start})") from None
     except OSError as error:
         raise UsageError(f"{kind} {path}: {error.strerror}. {instead}") from None
+
+
+@cache
+def _builtin(name: str) -> dict[str, Any]:
+    """A built-in recipe's plain values, parsed once per process: a check of many overrides reads it for each."""
+    return parse((_folder() / f"{name}.yaml").read_text("utf-8"), name)
 
 
 def _folder() -> Any:
