@@ -185,6 +185,16 @@ def unknown(kind: str, name: str, names: Iterable[str], most: int = 30, cutoff: 
     return f"unknown {kind} {name!r}{hint} Known: {', '.join(names[:most]) or 'none'}{more}"
 
 
+def counted(count: float, word: str) -> str:
+    """A count with its noun, to three digits if it is not whole.
+
+    >>> counted(1, "epoch"), counted(0.25, "epoch"), counted(1200, "class")
+    ('1 epoch', '0.25 epochs', '1,200 classes')
+    """
+    shown = f"{count:,}" if isinstance(count, int) else f"{count:.3g}"
+    return f"{shown} {word}{'' if shown == '1' else 'es' if word.endswith('s') else 's'}"
+
+
 def check_seed(seed: object) -> None:
     """Raise UsageError if a seed is not a whole number from 0 to 2^63 - 1."""
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:

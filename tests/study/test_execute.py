@@ -15,7 +15,7 @@ from genlab.study.folder import Folder
 from genlab.study.outcome import outcome
 from genlab.study.plan import Cell, Plan
 from genlab.study.processes import Event
-from plans import leave, planned, raw
+from plans import leave, planned, raw, record_for
 
 Act = Callable[[Cell], list[Event]]
 
@@ -303,3 +303,23 @@ def test_what_is_left_is_told_from_what_runs_took(tmp_path: Path) -> None:
     assert told[0] == (0, None)
     assert all(left is not None and left >= 0 for done, left in told if done)
     assert told[-1] == (8, 0.0)
+
+
+def test_what_is_left_is_told_from_runs_in_progress_where_records_are_of_a_faster_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two of eight runs took a second each elsewhere. Here one is resumed at half of its steps, another begins; after
+    1,000 s they are at 0.6 and 0.1: 0.2 of a run is made, so the other 5.3 runs take 26,500 s."""
+    plan = planned()
+    done = {cell: record_for(plan, cell, seconds=1.0, measuring=0.0) for cell in plan.cells[:2]}
+    state = State(plan, done, began=0.0, waiting=4)
+    clock = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: clock)
+    first, second = plan.cells[2:4]
+    state.heard(first, {"step": 50, "of": 100})
+    state.heard(second, {"step": 0, "of": 100})
+    assert state.left == pytest.approx(5.5)
+    clock = 1000.0
+    state.heard(first, {"step": 60, "of": 100})
+    state.heard(second, {"step": 10, "of": 100})
+    assert state.left == pytest.approx(26_500)

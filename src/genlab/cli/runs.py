@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 from genlab.cli.options import Json, RunName, Runs
 from genlab.engine.console import ask, say
-from genlab.errors import CheckpointError, UsageError
+from genlab.errors import CheckpointError, UsageError, counted
 
 if TYPE_CHECKING:
     from genlab.runs.directory import RunDirectory
@@ -46,7 +46,7 @@ def show(
     if json:
         terminal.show_json(found)
     elif csv is not None:
-        say(f"{csv}: {len(found)} runs")
+        say(f"{csv}: {counted(len(found), 'run')}")
     elif found:
         terminal.show_table(tables.of_runs(found))
         if sys.stdout.isatty():
@@ -93,7 +93,7 @@ def _chosen(names: list[str], root: Path | None) -> list[RunDirectory]:
 def _counted(chosen: list[RunDirectory]) -> str:
     from genlab.runs.listing import size
 
-    what = str(chosen[0].path) if len(chosen) == 1 else f"{len(chosen)} runs"
+    what = str(chosen[0].path) if len(chosen) == 1 else counted(len(chosen), "run")
     return f"{what} ({sum(size(run.path) for run in chosen) / 1e6:.1f} MB)"
 
 

@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from genlab.cli.options import Json, Runs, whole
 from genlab.engine import console
 from genlab.engine.console import note, say
-from genlab.errors import DataError
+from genlab.errors import DataError, counted
 
 if TYPE_CHECKING:
     from genlab.study.execute import Backend, State
@@ -78,7 +78,7 @@ def new(
     write_new(place, text)
     study = Study.at(place, runs=runs)
     arms = ", ".join(study.plan.names)
-    say(f"{place}: {len(study.plan.arms)} arms ({arms}) x {len(study.plan.seeds)} seeds")
+    say(f"{place}: {counted(len(study.plan.arms), 'arm')} ({arms}) x {counted(len(study.plan.seeds), 'seed')}")
     if run:
         _run(study, workers=workers)
     else:

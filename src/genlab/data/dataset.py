@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from genlab.data import pictures
+from genlab.errors import counted
 
 SHOWN = 64
 """Number of images in the preview of a dataset."""
@@ -45,9 +46,9 @@ class Dataset:
         return len(self.images)
 
     def __repr__(self) -> str:
-        kinds = f", {len(self.class_names)} classes" if self.labels is not None else ""
+        kinds = f", {counted(len(self.class_names), 'class')}" if self.labels is not None else ""
         form = " x ".join(map(str, self.images.shape[1:]))
-        return f"Dataset({self.name!r}, {self.split}: {len(self):,} images of {form}{kinds})"
+        return f"Dataset({self.name!r}, {self.split}: {counted(len(self), 'image')} of {form}{kinds})"
 
     def _repr_png_(self) -> bytes:
         """Picture of the first images, which a notebook shows."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from genlab.data import pictures
 from genlab.data.checking import Checked
 from genlab.data.dataset import Dataset, Images, Split
+from genlab.errors import counted
 from genlab.report.page import Grid, embed_png
 from genlab.report.tables import Table
 
@@ -67,9 +68,9 @@ def page(checked: Checked, command: str, takes: str) -> CheckPage:
 
 def _lead(checked: Checked) -> str:
     train, test = checked.train, checked.splits.get("test")
-    kinds = f" of {len(train.class_names):,} classes" if train.labels is not None else ""
-    more = f" and {len(test):,} test images" if test is not None else ""
-    return f"{len(train):,} training images{kinds}{more}; {checked.form}."
+    kinds = f" of {counted(len(train.class_names), 'class')}" if train.labels is not None else ""
+    more = f" and {counted(len(test), 'test image')}" if test is not None else ""
+    return f"{counted(len(train), 'training image')}{kinds}{more}; {checked.form}."
 
 
 def facts(checked: Checked, findings: bool = True) -> Table:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab.data import pictures
-from genlab.errors import DataError, GenlabError
+from genlab.errors import DataError, GenlabError, counted
 from genlab.evaluation import kept
 from genlab.families.nets.describe import Description, Layer
 from genlab.families.registry import FAMILIES
@@ -234,7 +234,7 @@ def run_page(run: RunDirectory) -> RunPage:
 
 def _lead(recipe: Recipe, provenance: Provenance, last: Row | None) -> str:
     """What this run actually is, not what its recipe originally was."""
-    trained = words.counted(last["epoch"], "epoch") if last else "no step yet"
+    trained = counted(last["epoch"], "epoch") if last else "no step yet"
     on = f"of {provenance['data']['images']:,} images of {PurePath(recipe.data.name).name}"
     said = [f"{recipe.description}; {trained} {on}, seed {provenance['seed']}"]
     return "; ".join([*said, *(f"{label}: {value}" for label, value in _changes(recipe, provenance.get("base")))])
@@ -285,7 +285,7 @@ def _notes(run: RunDirectory) -> list[str]:
     damaged = run.damaged_rows()
     if damaged:
         found.append(
-            f"{run.path / 'metrics.jsonl'} line {damaged[0]}: damaged; {words.counted(len(damaged), 'row')} left out"
+            f"{run.path / 'metrics.jsonl'} line {damaged[0]}: damaged; {counted(len(damaged), 'row')} left out"
         )
     elif lost := missing_rows(run, max(run.steps("checkpoints", ""), default=0)):
         found.append(f"{run.path / 'metrics.jsonl'}: {len(lost)} rows are missing, the first at step {lost[0]}")

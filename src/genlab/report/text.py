@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from genlab.errors import counted
 from genlab.evaluation.catalogue import METRICS
 from genlab.evaluation.random_features import NAME as RANDOM
 from genlab.report.tables import Table
@@ -74,16 +75,6 @@ def times_real(record: Record) -> float | None:
     """The Frechet distance over that of as many real images: 1 is as close as real images are."""
     found = record["metrics"]["frechet_distance"]
     return found["value"] / found["floor"] if found["value"] is not None and found["floor"] else None
-
-
-def counted(count: float, word: str) -> str:
-    """A count with its noun, to three digits if it is not whole.
-
-    >>> counted(1, "epoch"), counted(0.25, "epoch"), counted(1200, "step")
-    ('1 epoch', '0.25 epochs', '1,200 steps')
-    """
-    shown = f"{count:,}" if isinstance(count, int) else f"{count:.3g}"
-    return f"{shown} {word}{'' if shown == '1' else 's'}"
 
 
 def summary(record: Record) -> list[tuple[str, str]]:

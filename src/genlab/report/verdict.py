@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genlab.errors import counted
 from genlab.evaluation import kept, statistics
 from genlab.evaluation.random_features import NAME as RANDOM
 from genlab.families.registry import FAMILIES
@@ -70,7 +71,7 @@ def verdict(recipe: Recipe, rows: Sequence[Row], record: Mapping[str, Any] | Non
     spent = Number(
         "training",
         duration(last["seconds"]),
-        f"{words.counted(last['step'], 'step')}, {words.counted(last['epoch'], 'epoch')}",
+        f"{counted(last['step'], 'step')}, {counted(last['epoch'], 'epoch')}",
     )
     if family.naming:
         said, numbers = _of_a_classifier(rows, classes)

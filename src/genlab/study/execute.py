@@ -31,6 +31,8 @@ FINAL = (2, 3, 6)
 ALIKE = 3
 """Number of runs failing in the same way, with none succeeding, after which the study is given up."""
 TICK = 1.0
+LEAST, SOON = 0.01, 60.0
+"""Number of runs, and seconds, after which the time left is told from the runs in progress."""
 
 
 class Backend(Protocol):
@@ -66,6 +68,7 @@ class State:
         at: progress of each run: step, number of steps, what it is doing.
         began: start time, by `time.monotonic`.
         fresh: number of runs finished since then.
+        given: what runs of this time were resumed with, as a number of whole runs.
     """
 
     plan: Plan
@@ -76,16 +79,31 @@ class State:
     workers: int = 1
     began: float = field(default_factory=time.monotonic)
     fresh: int = 0
+    given: float = 0.0
+
+    def heard(self, cell: Cell, facts: Mapping[str, Any]) -> None:
+        """Take in how far a run is."""
+        if not self.at.get(cell):
+            self.given += _share(facts)
+        self.at[cell] = facts
 
     @property
     def left(self) -> float | None:
         """Seconds until all is done, estimated from the runs so far; None before any is known."""
-        begun = sum(float(facts.get("step", 0)) / max(1, float(facts.get("of", 1))) for facts in self.at.values())
+        begun = sum(map(_share, self.at.values()))
         runs = max(0.0, self.waiting + len(self.at) - begun)
-        if self.fresh:  # By the clock, which includes what a run takes beside its training, and what else is running.
-            return runs * (time.monotonic() - self.began) / (self.fresh + begun)
+        spent, made = time.monotonic() - self.began, self.fresh + begun - self.given
+        if made > LEAST and (self.fresh or spent > SOON):
+            # By the clock, which includes what a run takes beside its training, and what else is running. Records may
+            # be of another machine.
+            return runs * spent / made
         known = [record.seconds + record.measuring for record in self.done.values()]
         return runs * sum(known) / len(known) / max(1, self.workers) if known else None
+
+
+def _share(facts: Mapping[str, Any]) -> float:
+    """How much of a run is trained, 0 .. 1."""
+    return float(facts.get("step", 0)) / max(1.0, float(facts.get("of", 1)))
 
 
 Show = Callable[[State, str], None]
@@ -216,7 +234,7 @@ class _Driver:
     def _take(self, event: Event) -> None:
         cell, facts = event.cell, event.facts
         if event.kind == "at":
-            self.state.at[cell] = facts
+            self.state.heard(cell, facts)
             return
         if event.kind == "gone":
             self.blocks.pop(cell.seed, None)

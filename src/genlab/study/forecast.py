@@ -13,7 +13,7 @@ import numpy as np
 
 from genlab.engine import threads
 from genlab.engine.stages import about, stage
-from genlab.errors import RunsFailed
+from genlab.errors import RunsFailed, counted
 from genlab.evaluation import catalogue
 from genlab.evaluation.power import detectable, showable
 from genlab.evaluation.statistics import variance_within
@@ -61,7 +61,7 @@ def forecast(plan: Plan, known: Outcome, workers: int, seed: int | None = None) 
     size = sum(_bytes(plan, cell.arm) for cell in left)
     claims = _claims(plan, known)
     arms = Table(
-        f"{plan.title}: {len(plan.arms)} arms x {len(plan.seeds)} seeds",
+        f"{plan.title}: {counted(len(plan.arms), 'arm')} x {counted(len(plan.seeds), 'seed')}",
         ("arm", "steps", "of its own budget", "ms per step", "time per run"),
         [
             (arm.name, f"{arm.share.steps:,}", arm.share.words, f"{1000 * alone[arm.name]:.1f}", about(each[arm.name]))
@@ -73,7 +73,7 @@ def forecast(plan: Plan, known: Outcome, workers: int, seed: int | None = None) 
     mine = "" if seed is None else f"seed {seed} only: "
     lines = [
         f"{done}{mine}time with 1 worker: {about(one)}; with {many}: {about(together)} "
-        f"(measured: a step takes {beside:.2f} times as long with {many - 1} other run{'s' if many > 2 else ''} in "
+        f"(measured: a step takes {beside:.2f} times as long with {counted(many - 1, 'other run')} in "
         "parallel, so "
         + (f"{many / beside:.2f} times faster)" if many > 1.05 * beside else "more workers would not help here)"),
         f"disk: about {size / 1e6:,.0f} MB",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from genlab.errors import counted
 from genlab.evaluation.catalogue import METRICS
-from genlab.report.text import counted
 from genlab.study.design import ALPHA, by_question
 from genlab.study.outcome import Outcome
 from genlab.study.quantities import needs_images

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from genlab.engine.files import make_folder, refusals, write
 from genlab.engine.stages import stage
+from genlab.errors import counted
 from genlab.evaluation.catalogue import METRICS
 from genlab.recipe.text import settings
 from genlab.report import html, markdown
@@ -19,7 +20,6 @@ from genlab.report.figures.seeds import Bands, Dots
 from genlab.report.page import Grid, embed
 from genlab.report.study_page import ClaimCard, StudyPage
 from genlab.report.tables import Table
-from genlab.report.text import counted
 from genlab.report.verdict import duration
 from genlab.study import sentences
 from genlab.study.claims import Verdict

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genlab.engine.files import make_folder, refusals, write
-from genlab.errors import RunsFailed, UsageError
-from genlab.report.text import counted
+from genlab.errors import RunsFailed, UsageError, counted
 from genlab.runs.directory import default_root
 from genlab.study import code as own
 from genlab.study import design
@@ -125,7 +124,8 @@ class Study:
         self.others: dict[str, Folder] = {}
 
     def __repr__(self) -> str:
-        return f"Study({self.plan.title!r}: {len(self.plan.arms)} arms x {len(self.plan.seeds)} seeds)"
+        arms, seeds = counted(len(self.plan.arms), "arm"), counted(len(self.plan.seeds), "seed")
+        return f"Study({self.plan.title!r}: {arms} x {seeds})"
 
     def run(
         self,
