@@ -118,7 +118,13 @@ def test_errors_are_one_message_with_a_code(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["train quick-mnst", "show quick-mnst", "sample nowhere", "fork nowhere --at 3"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("train quick-mnst", "show quick-mnst", "sample nowhere", "fork nowhere --at 3", "train --resume nowhere"),
+        *("evaluate nowhere", "diagnose nowhere", "compare nowhere other", "plot nowhere"),
+    ],
+)
 def test_a_wrong_name_is_told_before_torch_is_loaded(command: str) -> None:
     code = f"""
 import sys

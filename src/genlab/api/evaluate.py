@@ -27,10 +27,9 @@ from genlab.evaluation.judge import Judge, training_command
 from genlab.evaluation.judge_search import load as load_judge
 from genlab.evaluation.measure import FULL, Evaluation, NotStored, measure, storing
 from genlab.families.registry import FAMILIES
-from genlab.runs import sampling
+from genlab.runs import sampling, search
 from genlab.runs.directory import RunDirectory, default_root
 from genlab.runs.options import SamplingKeywords
-from genlab.runs.search import is_run
 
 NEAR_CHANCE = 0.1
 """Share of the way from chance to a perfect accuracy below which a judge is said to guess."""
@@ -158,20 +157,15 @@ def is_a_run(source: str | Path, root: Path, against: Any = None) -> bool:
     Raises:
         DataError: nothing of that name exists, and with a dataset to measure against, images may be meant as well.
     """
-    there = expanded(source).exists()
-    if is_run(Path(source)):
-        return True
-    if is_run(root / source):
-        is_path = there and str(source).startswith(".")  # ./photos is a folder, photos the run of that name.
-        if there and not is_path:
-            warnings.warn(
-                f"{source} is both a run and a file or folder: the run is measured; for the other give ./{source}",
-                stacklevel=4,
-            )
-        return not is_path
-    if not there and against is not None:
+    run, there = search.is_meant(source, root), expanded(source).exists()
+    if run and there and not search.is_run(Path(source)):
+        warnings.warn(
+            f"{source} is both a run and a file or folder: the run is measured; for the other give ./{source}",
+            stacklevel=4,
+        )
+    if not there and against is not None and not search.is_run(root / source):
         raise DataError(f"{source}: no such file or folder of images, and no run of that name in {root}")
-    return not there and not str(source).endswith(".npz")
+    return run
 
 
 def _check_accuracy_score(run: Run) -> None:

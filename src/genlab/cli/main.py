@@ -58,6 +58,8 @@ COMMANDS: dict[str, tuple[App | Callable[..., None], ...]] = {
     "Data and judges": (data.app, judge.app),
     "Runs": (runs.app, doctor.doctor),
 }
+RUN_OR_IMAGES = (evaluate.evaluate, diagnose.diagnose)
+"""Commands whose source is a run or images."""
 for number, (title, commands) in enumerate(COMMANDS.items()):
     group = Group(title, sort_key=number)
     for command in commands:
@@ -81,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         tokens, overrides = fields.take([token for token in tokens if token != "--debug"])
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
-        _check_names(bound.arguments)
+        _check_names(command, bound.arguments)
         if overrides:
             bound.arguments["overrides"] = overrides
         with console.showing():
@@ -118,13 +120,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
 
 
-def _check_names(arguments: Mapping[str, Any]) -> None:
+def _check_names(command: Callable[..., None], arguments: Mapping[str, Any]) -> None:
     """Refuse the name of a run or recipe that does not exist, before torch is loaded, which takes seconds."""
-    run, recipe = arguments.get("run"), arguments.get("recipe")
-    if isinstance(run, str):
-        from genlab.runs.directory import RunDirectory
+    named = [*(arguments.get(key) for key in ("run", "first", "second", "resume")), *arguments.get("others", ())]
+    recipe, measured = arguments.get("recipe"), arguments.get("source") if command in RUN_OR_IMAGES else None
+    if any(isinstance(run, str) for run in (*named, measured)):
+        from genlab.runs.directory import RunDirectory, default_root
+        from genlab.runs.search import is_meant
 
-        RunDirectory.open(run, arguments.get("runs"))
+        root = arguments.get("runs") or default_root()
+        if isinstance(measured, str) and "against" not in arguments and is_meant(measured, root):
+            named.append(measured)
+        for run in filter(None, named):
+            RunDirectory.open(run, root)
     if isinstance(recipe, str):
         from genlab.recipe import source
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from genlab.engine.files import expanded
 from genlab.errors import unknown
 from genlab.recipe.source import names
 
@@ -20,6 +21,16 @@ DEEPEST = 6
 def is_run(path: Path) -> bool:
     """Whether a directory is a run: it has one of a run's files, damaged or not."""
     return any(os.path.lexists(path / name) for name in MARKS)
+
+
+def is_meant(name: str | Path, root: Path) -> bool:
+    """Whether a name that may be one of images means a run: a run of that name is there, or nothing that exists."""
+    there = expanded(name).exists()
+    if is_run(Path(name)):
+        return True
+    if is_run(root / name):
+        return not (there and str(name).startswith("."))  # ./photos is a folder, photos the run of that name.
+    return not there and not str(name).endswith(".npz")
 
 
 def found(folder: Path, depth: int) -> Iterator[Path]:
