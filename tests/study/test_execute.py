@@ -15,6 +15,7 @@ from genlab.study.folder import Folder
 from genlab.study.outcome import outcome
 from genlab.study.plan import Cell, Plan
 from genlab.study.processes import Event
+from genlab.study.status import summary, worth_showing
 from plans import leave, planned, raw, record_for
 
 Act = Callable[[Cell], list[Event]]
@@ -323,3 +324,10 @@ def test_what_is_left_is_told_from_runs_in_progress_where_records_are_of_a_faste
     state.heard(first, {"step": 60, "of": 100})
     state.heard(second, {"step": 10, "of": 100})
     assert state.left == pytest.approx(26_500)
+
+
+def test_one_seed_shows_its_own_runs(tmp_path: Path) -> None:
+    told: list[tuple[list[int], str]] = []
+    carried_out(tmp_path, seed=2, show=lambda state, line: told.append((worth_showing(state), summary(state))))
+    assert all(seeds == [2] for seeds, _ in told)
+    assert told[-1][1] == "2 of 2 runs of seed 2 done"

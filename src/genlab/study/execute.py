@@ -60,9 +60,10 @@ class Backend(Protocol):
 
 @dataclass
 class State:
-    """Progress of a study, for display.
+    """Progress of a study, or of one seed of it, for display.
 
     Attributes:
+        seed: the only seed that is run; None: all.
         done: record of each run that is done.
         failed: reason for each run that was given up.
         at: progress of each run: step, number of steps, what it is doing.
@@ -73,6 +74,7 @@ class State:
 
     plan: Plan
     done: dict[Cell, Record]
+    seed: int | None = None
     failed: dict[Cell, str] = field(default_factory=dict)
     at: dict[Cell, Mapping[str, Any]] = field(default_factory=dict)
     waiting: int = 0
@@ -80,6 +82,11 @@ class State:
     began: float = field(default_factory=time.monotonic)
     fresh: int = 0
     given: float = 0.0
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Runs that are to be done, or are done."""
+        return [cell for cell in self.plan.cells if self.seed in (None, cell.seed)]
 
     def heard(self, cell: Cell, facts: Mapping[str, Any]) -> None:
         """Take in how far a run is."""
@@ -143,18 +150,18 @@ def execute(
     with folder.locked():
         folder.begin(plan, amend)
         folder.journal(mend=True)
-        driver = _Driver(plan, folder, runs, backend, keep, workers, show)
+        driver = _Driver(plan, folder, runs, backend, keep, show, State(plan, {}, seed, workers=workers))
         with signals.requests() as stop:
-            driver.run([cell for cell in plan.cells if seed in (None, cell.seed)], anew, stop)
+            driver.run(driver.state.cells, anew, stop)
         return driver.state
 
 
 class _Driver:
     def __init__(
-        self, plan: Plan, folder: Folder, runs: Path, backend: Backend, keep: bool, workers: int, show: Show
+        self, plan: Plan, folder: Folder, runs: Path, backend: Backend, keep: bool, show: Show, state: State
     ) -> None:
         self.plan, self.folder, self.runs, self.backend, self.keep, self.show = plan, folder, runs, backend, keep, show
-        self.state = State(plan, {}, workers=workers)
+        self.state = state
         self.queue: deque[Cell] = deque()
         self.attempts: dict[Cell, int] = {}
         self.blocks: dict[int, tuple[dict[str, Pins], str]] = {}

@@ -22,7 +22,8 @@ MOST = 12
 
 def summary(state: State) -> str:
     """One line: how many runs are done, how long the rest takes."""
-    said = f"{len(state.done)} of {len(state.plan.cells)} runs done"
+    done, mine = sum(cell in state.done for cell in state.cells), "" if state.seed is None else f" of seed {state.seed}"
+    said = f"{done} of {len(state.cells)} runs{mine} done"
     said += f", {len(state.failed)} failed" if state.failed else ""
     if state.left is not None and (state.waiting or state.at):
         said += f", {about(state.left)} left"
@@ -44,7 +45,7 @@ def lines() -> Show:
 
 def worth_showing(state: State) -> list[int]:
     """Seeds with runs in progress, and those around them."""
-    seeds = list(state.plan.seeds)
+    seeds = list(state.plan.seeds) if state.seed is None else [state.seed]
     busy = [k for k, seed in enumerate(seeds) if any(cell.seed == seed for cell in state.at)]
     first = max(0, min(busy[0] - 3, len(seeds) - MOST)) if busy else 0
     return seeds[first : first + MOST]
