@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genlab.errors import DataError
+from genlab.errors import DataError, counted
 from genlab.evaluation.statistics import difference, smallest_p
 from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
@@ -391,7 +391,8 @@ def _machines(runs: Mapping[str, RunDirectory], compared: Compared) -> Table:
     rows = []
     for k, run in enumerate(runs.values()):
         machine, last = run.provenance["machine"], compared.rows[k][-1] if compared.rows[k] else None
-        where = f"{machine['processor']}, {machine['device']}, {machine['threads']} threads, {machine['precision']}"
+        threads = counted(machine["threads"], "thread")
+        where = f"{machine['processor']}, {machine['device']}, {threads}, {machine['precision']}"
         spent = duration(last["seconds"]) if last else "-"
         speed = f"{last['images'] / last['seconds']:,.0f}" if last and last["seconds"] else "-"
         rows.append((compared.labels[k], spent, speed, where))

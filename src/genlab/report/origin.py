@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from genlab.errors import counted
 from genlab.recipe import Recipe, files
 from genlab.recipe.changes import base_of, changes, is_told
 from genlab.recipe.text import spelled
@@ -70,11 +71,12 @@ def _typed(value: Any) -> str:
 def provenance_lines(recipe: Recipe, provenance: Provenance, last: Row | None) -> list[tuple[str, str]]:
     """What made a run, as (label, value) pairs: machine, versions, data, custom parts, times."""
     machine, data = provenance["machine"], provenance["data"]
+    threads = counted(machine["threads"], "thread")
     speed = f"{last['images'] / last['seconds']:,.0f} images/s" if last and last["seconds"] else "-"
     versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
     return [
         ("machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}{_instructions(machine)}"),
-        ("device", f"{machine['device']}, {machine['threads']} threads, {machine['precision']}{_denormals(machine)}"),
+        ("device", f"{machine['device']}, {threads}, {machine['precision']}{_denormals(machine)}"),
         ("speed", speed),
         ("parameters", ", ".join(f"{n['name']} {n['parameters']:,}" for n in provenance["networks"])),
         ("versions", versions),
