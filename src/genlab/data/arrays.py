@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ LARGEST, PROPOSED = 512, 64
 """The largest side that an import makes, and the largest that a message proposes; pixels."""
 DARK = 16
 """Images whose brightest pixel is at most this look black: their values belong to another range."""
+OPTION = r"--[a-z-]+(?: (?!--)\S+)?"
+"""An option of a command, with its value if it has one."""
 RANGES = ((0, 1), (-1, 1), (0, 15), (0, 16), (0, 255), (0, 4095), (0, 65_535))
 """Usual ranges of pixel values."""
 
@@ -84,17 +86,24 @@ def flat_form(pixels: int) -> tuple[int, int, int] | None:
 
 
 def range_hint(x: Array, source: str | None) -> str:
-    """Advice on pixels of another range: the smallest usual range that holds them is proposed."""
-    if x.dtype.kind not in "biuf" or not x.size or (x.dtype.kind == "f" and not np.isfinite(x).all()):
+    """Advice on pixels of another range, if the smallest usual range that holds them is theirs."""
+    usual = usual_range(x)
+    if usual is None:
         return ""
+    words = f"if {usual[0]} is black and {usual[1]} white: "
+    if source is None:
+        return f"; {words}{_formula(*usual)}"
+    shape = x.shape[2:] if x.ndim == 4 and x.shape[1] in (1, 3) else x.shape[1:3] if x.ndim > 2 else (1, 1)
+    return import_hint(source, f"--range {usual[0]}..{usual[1]} {squaring(*shape)}".rstrip(), words)
+
+
+def usual_range(x: Array) -> tuple[int, int] | None:
+    """The smallest usual range that holds the pixels, or else their own; None if they are not finite numbers."""
+    if x.dtype.kind not in "biuf" or not x.size or (x.dtype.kind == "f" and not np.isfinite(x).all()):
+        return None
     low, high = float(x.min()), float(x.max())
     own = math.floor(low), max(math.ceil(high), math.floor(low) + 1)
-    usual = next(((a, b) for a, b in RANGES if a <= low and high <= b), own)
-    if source is None:
-        return f"; if {usual[0]} is black and {usual[1]} white: {_formula(*usual)}"
-    shape = x.shape[2:] if x.ndim == 4 and x.shape[1] in (1, 3) else x.shape[1:3] if x.ndim > 2 else (1, 1)
-    options = f"--range {usual[0]}..{usual[1]} {squaring(*shape)}".rstrip()
-    return import_hint(source, options, f"if {usual[0]} is black and {usual[1]} white: ")
+    return next(((a, b) for a, b in RANGES if a <= low and high <= b), own)
 
 
 def squaring(height: int, width: int) -> str:
@@ -120,12 +129,26 @@ def import_call(options: str) -> str:
     >>> import_call("--size 32 --fit pad --skip-bad")
     "genlab.import_images(IMAGES, 'images.npz', size=32, fit='pad', skip_bad=True)"
     """
-    given = re.findall(r"--([a-z-]+)(?: (?!--)(\S+))?", options)
-    told = (
-        f", {name.replace('-', '_')}={value if value.isdecimal() else repr(value) if value else True}"
-        for name, value in given
-    )
-    return f"genlab.import_images(IMAGES, 'images.npz'{''.join(told)})"
+    return f"genlab.import_images({', '.join(['IMAGES', repr('images.npz'), *_keywords(options)])})"
+
+
+def addition(options: str, given: Iterable[str], as_call: bool) -> str:
+    """What has to be added to an import that has the options `given` already, as options or as arguments of the call.
+
+    >>> addition("--size 32 --fit pad --skip-bad", {"skip_bad"}, as_call=False)
+    'add --size 32 --fit pad'
+    """
+    known = {name.replace("_", "-") for name in given}
+    added = " ".join(option for option in re.findall(OPTION, options) if option.split()[0].lstrip("-") not in known)
+    return f"add {', '.join(_keywords(added)) if as_call else added}"
+
+
+def _keywords(options: str) -> list[str]:
+    named = (option[2:].partition(" ") for option in re.findall(OPTION, options))
+    return [
+        f"{name.replace('-', '_')}={value if value.isdecimal() else repr(value) if value else True}"
+        for name, _, value in named
+    ]
 
 
 def import_command(source: str, options: str) -> tuple[str, str]:

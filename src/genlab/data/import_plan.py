@@ -6,12 +6,12 @@ import hashlib
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genlab.data.arrays import DARK, LARGEST, Array, extent, range_hint
+from genlab.data.arrays import DARK, LARGEST, Array, extent, usual_range
 from genlab.data.dataset import Labels, Split
 from genlab.data.selection import chosen
 from genlab.data.sources.collection import ArrayCollection, Collection, MixedSizes
@@ -68,6 +68,11 @@ class Options:
         if self.range is not None:
             low, high = self.range
             self._check(math.isfinite(high - low) and low < high, "range", "LOW..HIGH, LOW below HIGH")
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Names of those that differ from their defaults."""
+        return frozenset(each.name for each in fields(self) if getattr(self, each.name) != each.default)
 
     def _check(self, fine: bool, name: str, allowed: str) -> None:
         if not fine:
@@ -235,7 +240,10 @@ def _check_values(collection: Collection, rows: NDArray[np.int64], options: Opti
         for split in collection.splits:
             x, at = collection.planes(split), collection.parts[split].images_at
             if x.dtype != np.uint8 or 0 < int(x.max()) <= DARK:
-                raise DataError(f"{at} is {x.dtype}{extent(x)}{range_hint(x, collection.path)}")
+                ends = usual_range(x)
+                words = f"if {ends[0]} is black and {ends[1]} white: " if ends else ""
+                hint = collection.hint(f"--range {ends[0]}..{ends[1]}", words) if ends else ""
+                raise DataError(f"{at} is {x.dtype}{extent(x)}{hint}")
         return
     some = list(deep)[:: max(1, len(deep) // LOOKED_AT)]
     highest = 0.0

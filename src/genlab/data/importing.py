@@ -113,6 +113,7 @@ def import_images(source: Any, output: str | Path, options: Options | None = Non
     destination(path, ".npz (arrays)")
     in_memory = not isinstance(source, str | Path)
     collection = memory.collection(source) if in_memory else collection_at(source)
+    collection.asked = chosen.given
     made = plan(collection, chosen)
     work = path.with_name(f"{path.name}.importing")
     exists = path.exists()

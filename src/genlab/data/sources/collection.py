@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genlab.data import arrays
-from genlab.data.arrays import DARK, Array, import_call, import_hint, range_hint
+from genlab.data.arrays import DARK, Array, addition, import_call, import_hint, range_hint
 from genlab.data.dataset import Dataset, Images, Labels, Split, fingerprint
 from genlab.data.sources.conversion import FITS, Conversion
 from genlab.data.sources.picture import CUT, Head, Picture, Unreadable, proposed_side, size_words, sizes
@@ -39,6 +39,7 @@ class Collection(ABC):
         class_names: K names, empty without classes.
         notes: what was inferred, left out or rearranged.
         stamp: a hash that changes when the source does.
+        asked: options of the import that is being made of it; None if none is.
     """
 
     where: str
@@ -48,6 +49,7 @@ class Collection(ABC):
     class_names: tuple[str, ...]
     notes: list[str]
     stamp: str
+    asked: frozenset[str] | None = None
 
     def __len__(self) -> int:
         return len(self.test)
@@ -58,8 +60,11 @@ class Collection(ABC):
         return not self.stamp
 
     def hint(self, options: str, words: str = "") -> str:
-        """A semicolon and the import, with these options and those that its pictures need, too."""
+        """A semicolon and the import, with these options and those that its pictures need, too; what has to be added
+        to the import that is being made."""
         options = self.completed(options)
+        if self.asked is not None:
+            return f"; {words}{addition(options, self.asked, self.in_memory)}"
         return f"; {words}{import_call(options)}" if self.in_memory else import_hint(self.where, options, words)
 
     def completed(self, options: str) -> str:
@@ -315,15 +320,8 @@ class ArrayCollection(Collection):
         part = self.parts["train"]
         if part.labels is None:
             return ()
-        y = part.labels()
-        return tuple(
-            arrays.class_names_of(
-                arrays.as_labels(y, len(self._array("train")), part.labels_at),
-                part.labels_at,
-                self._given,
-                self._given_at,
-            )
-        )
+        y = arrays.as_labels(part.labels(), len(self._array("train")), part.labels_at)
+        return tuple(arrays.class_names_of(y, part.labels_at, self._given, self._given_at))
 
     @cached_property
     def labels(self) -> Labels | None:  # type: ignore[override]
