@@ -336,6 +336,20 @@ def test_the_methods_tell_what_was_done(folder: Folder) -> None:
     assert "  " not in said
 
 
+@pytest.mark.parametrize(
+    ("collected", "said"),
+    [
+        (1, "Claims were stated before the study's own runs. 1 run was collected and may be older than the claims. "),
+        (8, "of the recipe's budget. 8 runs were collected and may be older than the claims. "),
+    ],
+)
+def test_collected_runs_may_be_older_than_the_claims(collected: int, said: str, folder: Folder) -> None:
+    with folder.locked():
+        for cell in planned().cells[:collected]:
+            folder.note("collected", cell, source="elsewhere")
+    assert said in methods(fill(folder, planned(), SLOWER))
+
+
 def test_the_methods_say_how_many_runs_there_are_so_far(folder: Folder) -> None:
     plan = planned()
     for cell in plan.cells[:2]:

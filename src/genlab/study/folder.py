@@ -201,6 +201,15 @@ class Folder:
                     found.pop(at, None)
         return found
 
+    def collected(self) -> set[tuple[str, int]]:
+        """Arms and seeds whose records were collected, instead of made by this study."""
+        last = {
+            (str(event["arm"]), int(event["seed"])): event["event"]
+            for event in self.journal()
+            if event["event"] in ("finished", "diverged", "collected")
+        }
+        return {at for at, event in last.items() if event == "collected"}
+
 
 def _checked(line: bytes) -> dict[str, Any] | None:
     try:

@@ -53,13 +53,18 @@ def _tests(found: Outcome) -> str:
     tests = ", ".join(str(n) for n in many if n)
     if not tests:
         return ""
-    fixed = "Claims were stated before the runs. "
+    collected, own = len(found.collected), "the study's own runs" if found.collected else "the runs"
+    fixed = f"Claims were stated before {own}. "
     if found.reworded:
-        fixed = "Claims were stated before the runs; the wording of some has changed since. "
+        fixed = f"Claims were stated before {own}; the wording of some has changed since. "
     elif found.amended:
         fixed = f"The plan was changed after its first run ({counted(len(found.amended), 'change')}). "
+    if collected:
+        were = "was" if collected == 1 else "were"
+        others = f"{counted(collected, 'run')} {were} collected and may be older than the claims. "
+        fixed = others if collected == len(found.records) else fixed + others
     margins = [name for name in study.claims if "margin: " in found.later(name)]
-    given = "given before the runs" + (f", except in {', '.join(margins)}, where it was changed" if margins else "")
+    given = f"given before {own}" + (f", except in {', '.join(margins)}, where it was changed" if margins else "")
     return (
         f"{fixed}Differences of means were tested two-sided by permuting the seeds, "
         f"paired ones by flipping signs ({EXACTLY}); equivalence by two one-sided tests within a margin that was "

@@ -25,6 +25,7 @@ class Outcome:
         values: quantity -> arm -> seed -> number.
         verdicts: verdicts by claim.
         amended: changes to the plan since the first run, each with its date.
+        collected: runs that the study did not make itself; they may be older than its claims.
     """
 
     plan: Plan
@@ -34,6 +35,7 @@ class Outcome:
     values: dict[str, dict[str, dict[int, float]]]
     verdicts: dict[str, Verdict]
     amended: list[dict[str, Any]]
+    collected: list[Cell]
 
     @property
     def missing(self) -> list[Cell]:
@@ -142,7 +144,9 @@ def outcome(plan: Plan, folder: Folder) -> Outcome:
     if len(records) < len(plan.cells):
         counted = {name for name, each in plan.study.quantities.items() if each.kind == "parameters"}
         verdicts = {name: replace(each, so_far=each.of not in counted) for name, each in verdicts.items()}
-    return Outcome(plan, records, unusable, failed, values, verdicts, began["amended"] if began else [])
+    taken = folder.collected()
+    collected = [cell for cell in records if (cell.arm, cell.seed) in taken]
+    return Outcome(plan, records, unusable, failed, values, verdicts, began["amended"] if began else [], collected)
 
 
 def machines_of(records: Mapping[Cell, Record]) -> dict[tuple[str, int], str]:
