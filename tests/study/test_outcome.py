@@ -11,11 +11,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import yaml
 from pydantic import TypeAdapter
 
 import conftest
-from genlab.errors import StudyError
+from genlab.errors import StudyError, UsageError
 from genlab.report.html import render
+from genlab.report.series import Axis
 from genlab.study import sentences, status
 from genlab.study.folder import Folder
 from genlab.study.methods import methods
@@ -324,6 +326,25 @@ def test_equal_weights_are_said_bit_for_bit_and_have_no_average(folder: Folder) 
     found = fill(folder, plan, {"fast": 1.0, "slow": 1.0})
     assert told(found) == "The final weights of fast and slow are the same, bit for bit, in all 4 seeds."
     assert study_page(found, folder, "").arms.columns[3] == "mean"
+
+
+@pytest.mark.parametrize(("against", "places"), [("step", [2, 6, 12]), ("epoch", [0.1, 0.3, 0.6])])
+def test_curves_against_epochs(against: Axis, places: list[float], folder: Folder) -> None:
+    """320 images in batches of 16 are 20 steps per epoch; half epochs are counted twice as fast."""
+    found = fill(folder, planned(), SLOWER)
+    (bands,) = study_page(found, folder, "", against).bands
+    assert bands.curves["slow"][0][0].tolist() == pytest.approx(places)
+    assert bands.csv.decode().splitlines()[0].split(",")[2] == against
+    half = study_page(found, folder, "", "half-epoch").bands[0].curves["slow"][0][0]
+    assert half.tolist() == pytest.approx([0.2, 0.6, 1.2])
+
+
+def test_an_unknown_axis_is_named(folder: Folder) -> None:
+    file = folder.path.parent / "small.yaml"
+    folder.path.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(raw()), "utf-8")
+    with pytest.raises(UsageError, match=r"unknown axis 'seconds'\. Known: step, epoch, half-epoch"):
+        Study.at(file, results=folder.path).report("seconds")
 
 
 def test_the_methods_tell_what_was_done(folder: Folder) -> None:

@@ -75,7 +75,7 @@ def plot(
     """Draw a logged quantity of one or more runs in one figure."""
     from genlab.api import compare as api
     from genlab.engine import files
-    from genlab.report.overlay import AXIS_WORDS
+    from genlab.report.series import AXIS_WORDS
 
     if output is not None:
         files.destination(output, ".png", ".pdf", ".svg", ".csv (the numbers)")

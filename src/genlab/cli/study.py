@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -178,13 +178,22 @@ def collect(
 
 @app.command
 def report(
-    file: File, /, *, profile: Profile = None, code: Code = None, results: Results = None, json: Json = False
+    file: File,
+    /,
+    *,
+    profile: Profile = None,
+    against: Annotated[
+        Literal["step", "epoch", "half-epoch"], Parameter(help="Horizontal axis of the curves.")
+    ] = "step",
+    code: Code = None,
+    results: Results = None,
+    json: Json = False,
 ) -> None:
     """Rebuild a study's tables and page."""
     from genlab.study.study import Study
 
     study = Study.at(file, profile=profile, code=code, results=results)
-    _tell(study, study.report(), json)
+    _tell(study, study.report(against), json)
 
 
 @app.command

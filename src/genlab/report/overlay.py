@@ -23,7 +23,7 @@ from genlab.families.registry import FAMILIES
 from genlab.recipe import Recipe
 from genlab.recipe.changes import apart
 from genlab.report import style
-from genlab.report.series import POINTS, Axis, Series, series
+from genlab.report.series import AXIS_WORDS, POINTS, Axis, Series, series
 from genlab.runs.directory import RunDirectory
 from genlab.runs.rows import Row
 
@@ -32,13 +32,6 @@ MOST_BANDS = 4
 FEWEST_POINTS = 60
 """Lowest limit on the points of a curve, however many curves are on a page."""
 NAMED = 5
-AXIS_WORDS: dict[Axis, str] = {
-    "step": "step",
-    "epoch": "epoch",
-    "half-epoch": "half epochs (the steps of report S0)",
-    "images": "training images seen",
-    "seconds": "seconds of training",
-}
 
 
 @dataclass(frozen=True)

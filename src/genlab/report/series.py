@@ -18,7 +18,14 @@ POINTS = 400
 FEWEST = 5
 """Fewest rows in a block whose 10 % and 90 % quantiles are worth showing."""
 Axis = Literal["step", "epoch", "half-epoch", "images", "seconds"]
-AXES: tuple[Axis, ...] = ("step", "epoch", "half-epoch", "images", "seconds")
+AXIS_WORDS: dict[Axis, str] = {
+    "step": "step",
+    "epoch": "epoch",
+    "half-epoch": "half epochs (the steps of report S0)",
+    "images": "training images seen",
+    "seconds": "seconds of training",
+}
+AXES = tuple(AXIS_WORDS)
 Floats = NDArray[np.float64]
 
 

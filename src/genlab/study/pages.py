@@ -18,6 +18,7 @@ from genlab.recipe.text import settings
 from genlab.report import html, markdown
 from genlab.report.figures.seeds import Bands, Dots
 from genlab.report.page import Grid, embed
+from genlab.report.series import Axis
 from genlab.report.study_page import ClaimCard, StudyPage
 from genlab.report.tables import Table
 from genlab.report.verdict import duration
@@ -40,10 +41,10 @@ FEWEST = 3
 NOTES_BYTES = 200_000
 
 
-def write_all(found: Outcome, folder: Folder, command: str) -> None:
+def write_all(found: Outcome, folder: Folder, command: str, against: Axis = "step") -> None:
     """Write the page as HTML and Markdown, the table as LaTeX, and each figure as PNG, PDF and CSV."""
     with stage("writing the study's page"):
-        page = study_page(found, folder, command)
+        page = study_page(found, folder, command, against)
         write(folder.path / "report.html", html.render(page).encode())
         write(folder.path / "README.md", markdown.render(page, "figures").encode())
         write(folder.path / "table.tex", latex(page.arms.columns, page.arms.rows).encode())
@@ -56,8 +57,8 @@ def write_all(found: Outcome, folder: Folder, command: str) -> None:
                 write(place.with_name(place.name + ending), content)
 
 
-def study_page(found: Outcome, folder: Folder, command: str) -> StudyPage:
-    """Content of a study's page; nothing is written."""
+def study_page(found: Outcome, folder: Folder, command: str, against: Axis = "step") -> StudyPage:
+    """Content of a study's page, its curves against step, epoch or half-epoch; nothing is written."""
     plan, study = found.plan, found.plan.study
     cards = [_card(found, name, verdict, command) for name, verdict in found.verdicts.items()]
     missing = len(found.missing)
@@ -76,7 +77,7 @@ def study_page(found: Outcome, folder: Folder, command: str) -> StudyPage:
         verdicts=_overview(found, cards),
         cards=cards,
         arms=_arms(found),
-        bands=_bands(found),
+        bands=_bands(found, against),
         grids=_grids(found, folder),
         grids_caption=_grids_caption(found),
         failures=_failures(found),
@@ -231,14 +232,14 @@ def _arms(found: Outcome) -> Table:
     return Table("the arms over their seeds", columns, rows, numeric=columns[2:])
 
 
-def _bands(found: Outcome) -> list[Bands]:
+def _bands(found: Outcome, against: Axis) -> list[Bands]:
     wanted = [column for quantity in found.plan.study.quantities.values() for column in columns_of(quantity)]
     there = {name for record in found.records.values() for name in record.curves if name != "step"}
     drawn = []
     for column in [name for name in dict.fromkeys([*wanted, *DRAWN]) if name in there][:MOST_FIGURES]:
         curves = {
             arm: {
-                cell.seed: _curve(record, column)
+                cell.seed: _curve(record, column, _steps_each(found.plan.arm(arm).share.per_epoch, against))
                 for cell, record in found.records.items()
                 if cell.arm == arm and _has(record, column)
             }
@@ -246,7 +247,7 @@ def _bands(found: Outcome) -> list[Bands]:
         }
         curves = {arm: seeds for arm, seeds in curves.items() if seeds}
         if any(np.isfinite(values).sum() >= FEWEST for seeds in curves.values() for _, values in seeds.values()):
-            drawn.append(Bands(f"curve-{column}", sentences.column(column), curves, found.plan.names))
+            drawn.append(Bands(f"curve-{column}", sentences.column(column), curves, found.plan.names, against))
     return drawn
 
 
@@ -254,9 +255,14 @@ def _has(record: Record, column: str) -> bool:
     return record.state == "finished" and any(value is not None for value in record.curves.get(column, []))
 
 
-def _curve(record: Record, column: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _curve(record: Record, column: str, each: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     values = [math.nan if value is None else value for value in record.curves[column]]
-    return np.array(record.curves["step"], np.float64), np.array(values, np.float64)
+    return np.array(record.curves["step"], np.float64) / each, np.array(values, np.float64)
+
+
+def _steps_each(per_epoch: int, against: Axis) -> float:
+    """Steps in a unit of the horizontal axis."""
+    return {"epoch": float(per_epoch), "half-epoch": per_epoch / 2}.get(against, 1.0)
 
 
 def _grids(found: Outcome, folder: Folder) -> list[tuple[str, list[Grid]]]:

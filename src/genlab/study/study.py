@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from genlab.engine.files import make_folder, refusals, write
-from genlab.errors import RunsFailed, UsageError, counted
+from genlab.errors import RunsFailed, UsageError, counted, unknown
+from genlab.report.series import Axis
 from genlab.runs.directory import default_root
 from genlab.study import code as own
 from genlab.study import design
@@ -22,6 +23,8 @@ from genlab.study.processes import Processes
 from genlab.study.status import lines
 
 PATIENCE = 600.0
+PLACES: tuple[Axis, ...] = ("step", "epoch", "half-epoch")
+"""Horizontal axes of the curves on a study's page."""
 QUALITY: dict[str, Any] = {"distance": "frechet_distance"}
 Arm = Mapping[str, Any] | Callable[[int], Any]
 
@@ -200,15 +203,20 @@ class Study:
         ]
         return f"another budget has results: {', '.join(said)}" if said else ""
 
-    def report(self) -> Outcome:
+    def report(self, against: Axis = "step") -> Outcome:
         """Write table.csv, verdicts.json, figures, report.html and README.md into the folder of results.
+
+        Args:
+            against: horizontal axis of the curves: step, epoch or half-epoch.
 
         Raises:
             StudyError: the plan was changed since the first run.
-            UsageError: there are results of another budget, but none of this one.
+            UsageError: there are results of another budget, but none of this one; or an unknown axis.
         """
         from genlab.study.pages import write_all
 
+        if against not in PLACES:
+            raise UsageError(unknown("axis", against, PLACES))
         self.folder.check(self.plan)
         if self.elsewhere:
             raise UsageError(f"{self.plan.title}: no run of this budget is done; {self.elsewhere}")
@@ -217,7 +225,7 @@ class Study:
             make_folder(self.folder.path)
         write(self.folder.path / "table.csv", found.csv.encode())
         write(self.folder.path / "verdicts.json", (json.dumps(found.as_json, indent=1) + os.linesep).encode())
-        write_all(found, self.folder, self.command)
+        write_all(found, self.folder, self.command, against)
         return found
 
 

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from genlab.report import style
+from genlab.report.series import AXIS_WORDS, Axis
 
 SPREAD = 0.24
 """Half the width over which the points of an arm are spread."""
@@ -190,14 +191,16 @@ class Bands(Drawn):
     """A column over training: the mean of an arm's seeds, with a band from the lowest seed to the highest.
 
     Attributes:
-        curves: arm -> seed -> (steps, values).
+        curves: arm -> seed -> (places, values).
         arms: all arms of the study, so that each keeps its colour in every figure.
+        against: what the places are: step, epoch or half-epoch.
     """
 
     name: str
     title: str
     curves: Mapping[str, Mapping[int, tuple[NDArray[np.float64], NDArray[np.float64]]]]
     arms: Sequence[str] = ()
+    against: Axis = "step"
 
     @property
     def caption(self) -> str:
@@ -209,12 +212,12 @@ class Bands(Drawn):
     def csv(self) -> bytes:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["arm", "seed", "step", self.title])
+        writer.writerow(["arm", "seed", self.against, self.title])
         for arm, seeds in self.curves.items():
-            for seed, (steps, values) in seeds.items():
+            for seed, (places, values) in seeds.items():
                 writer.writerows(
-                    [arm, seed, int(step), "" if np.isnan(value) else repr(float(value))]
-                    for step, value in zip(steps, values, strict=True)
+                    [arm, seed, f"{place:.10g}", "" if np.isnan(value) else repr(float(value))]
+                    for place, value in zip(places, values, strict=True)
                 )
         return text.getvalue().encode()
 
@@ -235,7 +238,7 @@ class Bands(Drawn):
                 axes.plot(steps, mean, line, color=colour, label=arm, linewidth=1.6, marker=marker, markersize=3.5)
             if self.name.startswith(("curve-frechet", "curve-grad_norm")) or _leaps(means):
                 style.log_scale(axes, means)
-            axes.set_xlabel("step")
+            axes.set_xlabel(AXIS_WORDS[self.against])
             axes.set_ylabel(self.title if len(self.title) < 30 else f"{self.title[:27]}...")
             style.legend(axes, list(self.curves))
             yield figure
