@@ -31,8 +31,9 @@ from genlab.study.testing import shared_seeds
 
 SECONDS = 2.0
 """Seconds for which the steps of each arm are timed."""
-STARTING = 5.0
-"""Seconds of a run before its first step and after its last."""
+WORKERS, STARTING, REAL = 5.0, 2.0, 2.0
+"""Seconds in which the workers start; of a run, before its first step and after its last; and of measuring a run's
+images, whatever their number."""
 PER_WEIGHT, PICTURES = 4, 1_500_000
 """Bytes of a finished run: per weight, and for its samples and its log."""
 
@@ -56,8 +57,8 @@ def forecast(plan: Plan, known: Outcome, workers: int, seed: int | None = None) 
         beside = max(1.0, _step(plan, [slowest], many) / alone[slowest]) if many > 1 else 1.0
     left = [cell for cell in plan.cells if cell not in known.records and seed in (None, cell.seed)]
     each = {arm.name: arm.share.steps * alone[arm.name] + STARTING + _measuring(plan, known) for arm in plan.arms}
-    one = sum(each[cell.arm] for cell in left)
-    together = one * beside / many
+    begin, training = WORKERS if left else 0.0, sum(each[cell.arm] for cell in left)
+    one, together = begin + training, begin + training * beside / many
     size = sum(_bytes(plan, cell.arm) for cell in left)
     claims = _claims(plan, known)
     arms = Table(
@@ -119,7 +120,7 @@ def _measuring(plan: Plan, known: Outcome) -> float:
     metrics = any(map(needs_images, plan.study.quantities.values()))
     if not metrics:
         return 0.0
-    return catalogue.SECONDS * (0.6 + 0.4 * min(1.0, plan.images / 10_000))
+    return REAL + catalogue.SECONDS * min(1.0, plan.images / 10_000)
 
 
 def _bytes(plan: Plan, arm: str) -> float:
