@@ -81,6 +81,7 @@ def test_every_study_of_the_project_can_be_written_again(file: Path, tmp_path: P
         ({"recipe": "quick-mnst"}, "unknown recipe 'quick-mnst'; did you mean 'quick-mnist'"),
         ({"recipe": "nowhere.yaml"}, "nowhere.yaml"),
         ({"profiles": {"p": {"budget": 2}}}, "profiles.p.budget is 2"),
+        ({"profiles": {"p": {"arms": []}}}, "profiles.p.arms"),
         ({"code": "x.py"}, "unknown field code"),
     ],
 )

@@ -18,12 +18,12 @@ import conftest
 from genlab.errors import StudyError, UsageError
 from genlab.report.html import render
 from genlab.report.series import Axis
-from genlab.study import sentences, status
+from genlab.study import design, sentences, status
 from genlab.study.folder import Folder
 from genlab.study.methods import methods
 from genlab.study.outcome import Outcome, _inert, latex, outcome
 from genlab.study.pages import study_page
-from genlab.study.plan import Cell, Plan
+from genlab.study.plan import Cell, Plan, plan
 from genlab.study.quantities import Quantity
 from genlab.study.study import Study
 from plans import leave, planned, raw
@@ -326,6 +326,37 @@ def test_equal_weights_are_said_bit_for_bit_and_have_no_average(folder: Folder) 
     found = fill(folder, plan, {"fast": 1.0, "slow": 1.0})
     assert told(found) == "The final weights of fast and slow are the same, bit for bit, in all 4 seeds."
     assert study_page(found, folder, "").arms.columns[3] == "mean"
+
+
+RANKED = {"says": "Fast is best.", "kind": "ranking", "of": "loss", "arm": "fast", "expect": "lowest"}
+
+
+def test_a_profile_of_some_arms_leaves_claims_about_others_open(folder: Folder) -> None:
+    """Without the arm `third`, four seeds decide fast against slow: one test is left of the question's four."""
+    arms = {**raw()["arms"], "third": {"optimisers.generator.lr": 0.002}}
+    third = {**LOWER, "arms": ["third", "slow"]}
+    study = design.check(
+        raw(
+            arms=arms,
+            claims={"lower": LOWER, "third": third, "best": RANKED},
+            seeds=5,
+            profiles={"two": {"arms": ["slow", "fast"], "seeds": 4}},
+        ),
+        "small",
+    )
+    made = plan(study, Path(), "two")
+    assert (made.names, made.left_out) == (("slow", "fast"), ("third",))
+    found = fill(folder, made, SLOWER)
+    assert found.verdicts["lower"].answer == "holds"
+    assert found.verdicts["lower"].correction == 1
+    for name in ("third", "best"):
+        verdict = found.verdicts[name]
+        assert (verdict.answer, verdict.tests) == ("cannot be decided here", ())
+        assert verdict.why == "the profile two does not run third"
+    assert "arms: third is not run" in study_page(found, folder, "").cut
+    assert "The p-values of all tests of a question (1) were corrected" in methods(found)
+    with pytest.raises(StudyError, match=r"profiles\.two\.arms: unknown arm 'thirdd'; did you mean 'third'"):
+        plan(design.check(raw(arms=arms, claims={}, profiles={"two": {"arms": ["thirdd"]}}), "small"), Path(), "two")
 
 
 @pytest.mark.parametrize(("against", "places"), [("step", [2, 6, 12]), ("epoch", [0.1, 0.3, 0.6])])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -191,6 +191,8 @@ class Profile(Section):
     """Share of each arm's steps that is trained; below 1, a verdict is an indication."""
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | None = None
     """Number of the study's seeds to run, from the first; null for all."""
+    arms: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Arms to run; null for all. A claim that needs another arm cannot be decided then."""
     images: Count | None = None
     overrides: dict[str, Any] = Field(default_factory=dict)
 
@@ -310,18 +312,23 @@ def _of_claims(study: Study) -> Iterator[str]:
             yield f"{at}.reason: {unknown('claim', claim.reason, others)}"
 
 
-def too_many(study: Study, arms: tuple[str, ...], seeds: int) -> list[str]:
-    """Problems of claims that name unknown arms, or that this many seeds cannot decide, with the number that could."""
+def too_many(study: Study, arms: tuple[str, ...], left_out: Sequence[str], seeds: int) -> list[str]:
+    """Problems of claims that name unknown arms, or that this many seeds cannot decide, with the number that could.
+
+    Args:
+        arms, left_out: arms that are run, and others of the study.
+    """
     found = []
     for name, claim in study.claims.items():
         at = f"claims.{name}"
-        if missing := [arm for arm in claim.named if arm not in arms]:
-            found.append(f"{at}: {unknown('arm', missing[0], arms)}")
+        every = (*arms, *left_out)
+        if missing := [arm for arm in claim.named if arm not in every]:
+            found.append(f"{at}: {unknown('arm', missing[0], every)}")
         else:
-            found += [f"{at}: {problem}" for problem in claim.problems(arms)]
+            found += [f"{at}: {problem}" for problem in claim.problems(every)]
     if found or seeds < 2:  # A verdict from one seed is refused later, when it is asked for.
         return found
-    for question, claims in by_question(study).items():
+    for question, claims in by_question(study, left_out).items():
         tests = {name: len(claim.pairs(arms)) for name, claim in claims.items()}
         count = sum(tests.values())
         hard = [name for name, claim in claims.items() if tests[name] and claim.best_p(seeds) * count > ALPHA]
@@ -338,11 +345,17 @@ def too_many(study: Study, arms: tuple[str, ...], seeds: int) -> list[str]:
     return found
 
 
-def by_question(study: Study) -> dict[str, dict[str, Any]]:
-    """Question -> its claims, by name."""
+def lacking(claim: Any, left_out: Sequence[str]) -> list[str]:
+    """Arms that a claim needs, of those that are not run; a ranking needs all."""
+    return [arm for arm in left_out if claim.kind == "ranking" or arm in claim.named]
+
+
+def by_question(study: Study, left_out: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """Question -> its claims, by name; without those that need an arm that is left out."""
     found: dict[str, dict[str, Any]] = {}
     for name, claim in study.claims.items():
-        found.setdefault(claim.question or study.question, {})[name] = claim
+        if not lacking(claim, left_out):
+            found.setdefault(claim.question or study.question, {})[name] = claim
     return found
 
 

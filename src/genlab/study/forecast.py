@@ -19,7 +19,7 @@ from genlab.evaluation.power import detectable, showable
 from genlab.evaluation.statistics import variance_within
 from genlab.families.registry import FAMILIES
 from genlab.report.tables import Table
-from genlab.study.design import ALPHA, by_question
+from genlab.study.design import ALPHA
 from genlab.study.folder import Folder
 from genlab.study.outcome import Outcome
 from genlab.study.plan import Cell, Plan
@@ -134,7 +134,7 @@ def _bytes(plan: Plan, arm: str) -> float:
 def _claims(plan: Plan, known: Outcome) -> tuple[Table, list[dict[str, Any]]]:
     """What each claim can show with these seeds."""
     n, facts, rows = len(plan.seeds), [], []
-    for question, claims in by_question(plan.study).items():
+    for question, claims in plan.questions.items():
         tests_of = {name: len(claim.pairs(plan.names)) for name, claim in claims.items()}
         count = sum(tests_of.values())
         # Tests of equivalence are corrected among themselves.

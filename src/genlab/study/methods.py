@@ -6,7 +6,7 @@ from pathlib import Path
 
 from genlab.errors import counted
 from genlab.evaluation.catalogue import METRICS
-from genlab.study.design import ALPHA, by_question
+from genlab.study.design import ALPHA
 from genlab.study.outcome import Outcome
 from genlab.study.quantities import needs_images
 from genlab.study.sentences import EXACTLY
@@ -49,7 +49,7 @@ def methods(found: Outcome) -> str:
 def _tests(found: Outcome) -> str:
     """How claims were tested, and since when they and their margins were fixed; empty without a test."""
     plan, study = found.plan, found.plan.study
-    many = [sum(len(claim.pairs(plan.names)) for claim in claims.values()) for claims in by_question(study).values()]
+    many = [sum(len(claim.pairs(plan.names)) for claim in claims.values()) for claims in plan.questions.values()]
     tests = ", ".join(str(n) for n in many if n)
     if not tests:
         return ""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from genlab.study.claims import Verdict, decide
-from genlab.study.design import by_question
+from genlab.study.design import lacking
 from genlab.study.folder import Folder
 from genlab.study.plan import Cell, Plan
 from genlab.study.record import Record, digest
@@ -175,8 +175,13 @@ def verdicts_of(
     """Verdicts on all claims, in the order of the file; each question has its own correction."""
     found: dict[str, Verdict] = {}
     counted = {name for name, each in plan.study.quantities.items() if each.kind in ("parameters", "weights")}
-    for claims in by_question(plan.study).values():
+    for claims in plan.questions.values():
         found |= decide(claims, values, plan.names, share, machines, counted)
+    for name, claim in plan.study.claims.items():
+        if missing := lacking(claim, plan.left_out):
+            why = f"the profile {plan.profile} does not run {', '.join(missing)}"
+            shown = {arm: dict(values[claim.of].get(arm, {})) for arm in claim.named}
+            found[name] = Verdict(name, claim.of, "cannot be decided here", why, (), shown)
     return {name: found[name] for name in plan.study.claims}
 
 

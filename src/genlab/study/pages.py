@@ -315,6 +315,8 @@ def _cut(found: Outcome) -> list[str]:
     plan, lines = found.plan, []
     shares = {arm.share.words for arm in plan.arms if not arm.share.is_whole}
     lines += [f"budget: trained for {share} of the recipe's budget" for share in sorted(shares)]
+    if plan.left_out:
+        lines.append(f"arms: {', '.join(plan.left_out)} {'is' if len(plan.left_out) == 1 else 'are'} not run")
     if len(plan.seeds) < len(plan.study.seeds):
         lines.append(f"seeds: {len(plan.seeds)} of {len(plan.study.seeds)}")
     if found.missing:

@@ -23,7 +23,7 @@ from genlab.recipe.schedule import Schedule
 from genlab.recipe.sections import Section
 from genlab.recipe.text import spelled
 from genlab.study.code import Code
-from genlab.study.design import Study, too_many
+from genlab.study.design import Study, by_question, too_many
 from genlab.study.quantities import Classes, Metric, Weights, columns_of, needs_images
 from genlab.training.assemble import settle
 
@@ -103,6 +103,7 @@ class Plan:
         profile: name of the budget; None for the whole.
         images: number of images measured per run.
         code: the user's code, for arms that need it.
+        left_out: the study's other arms, which the profile does not run.
     """
 
     study: Study
@@ -111,6 +112,7 @@ class Plan:
     seeds: tuple[int, ...]
     images: int
     code: Code | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -125,6 +127,11 @@ class Plan:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(arm.name for arm in self.arms)
+
+    @property
+    def questions(self) -> dict[str, dict[str, Any]]:
+        """Question -> its claims that these arms can decide, by name."""
+        return by_question(self.study, self.left_out)
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)
@@ -167,6 +174,10 @@ def plan(study: Study, folder: Path, profile: str | None = None, code: Code | No
         raise StudyError(study.name, ["arms and grid: 0 arms; give one or more, or your own code with --code"])
     if double := {name for name in names if names.count(name) > 1}:
         raise StudyError(study.name, [f"two arms are called {sorted(double)[0]}"])
+    if strange := [name for name in budget.arms or () if name not in names]:
+        raise StudyError(study.name, [f"profiles.{profile}.arms: {unknown('arm', strange[0], names)}"])
+    left_out = tuple(name for name in names if budget.arms and name not in budget.arms)
+    names = [name for name in names if name not in left_out]
     wrong: dict[str, list[str]] = {}
     for name in names:
         try:
@@ -180,12 +191,12 @@ def plan(study: Study, folder: Path, profile: str | None = None, code: Code | No
     seeds = study.seeds[: budget.seeds or len(study.seeds)]
     if budget.seeds and budget.seeds > len(study.seeds):
         problems.append(f"profiles.{profile}.seeds is {budget.seeds}; the study has {len(study.seeds)}")
-    problems += too_many(study, tuple(names), len(seeds))
+    problems += too_many(study, tuple(names), left_out, len(seeds))
     if not problems:
         problems += _of_quantities(study, arms, load)
     if problems:
         raise StudyError(study.name, problems)
-    return Plan(study, profile, tuple(arms), seeds, budget.images or study.images, code)
+    return Plan(study, profile, tuple(arms), seeds, budget.images or study.images, code, left_out)
 
 
 def _of_all(line: str, having: Sequence[str], names: Sequence[str]) -> str:
