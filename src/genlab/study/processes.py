@@ -71,10 +71,10 @@ class Processes:
         threads = int(task["recipe"]["engine"]["threads"])
         fit = [worker for worker in self._idle if worker.threads == threads and worker.is_alive]
         for worker in self._idle:
-            if worker not in fit[:1]:
+            if worker not in fit:
                 worker.kill()
         worker = fit[0] if fit else _Worker(threads, self._something)
-        self._idle = []
+        self._idle = fit[1:]
         worker.begin(task)
         self._running[cell] = worker
 
