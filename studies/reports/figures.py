@@ -47,7 +47,7 @@ S1 = Training("s1", "s1-mlp", 25)
 S2 = Training("s2", "s2-dcgan", 5)
 S2_LABELS = Training("s2-labels", "s2-cdcgan", 5)
 S3 = Training("s3", "s3-mlp", 100)
-S4 = Training("s4", "s4-dcgan", 20)
+S4 = Training("s4", "s4-dcgan", 10)
 S4_VAE = Training("s4-vae", "s4-vae", 100)
 S4_VAE_64 = Training("s4-vae-z64", "s4-vae", 100, changes=(("networks.latent", 64),))
 
@@ -58,7 +58,7 @@ FIGURES: dict[str, tuple[tuple[Training, ...], str]] = {
     "s2-interpolation": ((S2,), "interpolate {0} --pairs 15 --steps 20"),
     "s2-classes": ((S2_LABELS,), "grid {0} --columns 15"),
     "s3-epochs": ((S3,), "timeline {0} --epochs 10 20 50 100 -n 25 --columns 5"),
-    "s4-gan-epochs": ((S4,), "timeline {0} --epochs 1 5 10 20 -n 12"),
+    "s4-gan-epochs": ((S4,), "timeline {0} --epochs 1 2 5 10 -n 12"),
     "s4-vae-epochs": ((S4_VAE,), "timeline {0} --epochs 1 5 10 50 100 -n 12"),
     "s4-vae-64-epochs": ((S4_VAE_64,), "timeline {0} --epochs 1 5 10 50 100 -n 12"),
     "s4-vae-kl": ((S4_VAE, S4_VAE_64), "plot {0} {1} --of test_kl_sum --against epoch"),
